@@ -1,0 +1,805 @@
+/* The CPU random stream; see Note [Same numbers as PyTorch] in random.h.
+ *
+ * Rounding is part of the contract: where PyTorch's build fuses a product and a sum, fma() is
+ * written out, and the build lets the compiler fuse nothing by itself (-ffp-contract=off). */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "rustorch/random.h"
+#include "rustorch/half.h"
+#include "rustorch/loops.h"
+
+#define PI 3.14159265358979323846
+#define BLOCK 512                      /* values made at a time on the stack; a multiple of 16 */
+
+/* ---- engine: MT19937 ---- */
+
+static uint32_t twist(uint32_t u, uint32_t v) {
+    uint32_t y = (u & 0x80000000u) | (v & 0x7fffffffu);
+    return (y >> 1) ^ ((0u - (v & 1u)) & 0x9908b0dfu);
+}
+
+static uint32_t temper(uint32_t y) {
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680u;
+    y ^= (y << 15) & 0xefc60000u;
+    return y ^ (y >> 18);
+}
+
+void rt_random_seed(RtRandom *g, uint64_t seed) {
+    memset(g, 0, sizeof *g);
+    g->seed = seed;
+    g->word[0] = (uint32_t)seed;
+    for (uint32_t i = 1; i < RT_MT_N; i++)
+        g->word[i] = 1812433253u * (g->word[i - 1] ^ (g->word[i - 1] >> 30)) + i;
+    g->left = 1;
+    g->next = 0;
+}
+
+/* Makes the next block. `left` counts one more than the words at hand, so 625 here: callers take
+ * at least one word before anybody sees it. */
+static void refill(RtRandom *g) {
+    enum { M = 397 };
+    uint32_t *w = g->word;
+    int i = 0;
+    for (; i < RT_MT_N - M; i++) w[i] = w[i + M] ^ twist(w[i], w[i + 1]);
+    for (; i < RT_MT_N - 1; i++) w[i] = w[i + M - RT_MT_N] ^ twist(w[i], w[i + 1]);
+    w[i] = w[M - 1] ^ twist(w[i], w[0]);
+    g->left = RT_MT_N + 1;
+    g->next = 0;
+}
+
+uint32_t rt_random_u32(RtRandom *g) {
+    if (g->left <= 1) refill(g);
+    g->left--;
+    return temper(g->word[g->next++]);
+}
+
+uint64_t rt_random_u64(RtRandom *g) {
+    uint64_t high = rt_random_u32(g);
+    return high << 32 | rt_random_u32(g);
+}
+
+RT_INLINE void temper_all(uint32_t *restrict dst, const uint32_t *restrict src, int64_t n) {
+    for (int64_t i = 0; i < n; i++) dst[i] = temper(src[i]);
+}
+
+void rt_random_words(RtRandom *g, uint32_t *dst, int64_t n) {
+    while (n > 0) {
+        if (g->left <= 1) refill(g);
+        int64_t m = g->left - 1 < n ? g->left - 1 : n;
+        temper_all(dst, g->word + g->next, m);
+        g->left -= (int32_t)m;
+        g->next += (uint32_t)m;
+        dst += m;
+        n -= m;
+    }
+}
+
+/* ---- state: the record that PyTorch serialises (little-endian machines) ---- */
+
+typedef struct {
+    uint64_t seed;
+    int32_t  left, seeded;
+    uint64_t next;
+    uint64_t word[RT_MT_N];
+    double   normal_x, normal_y, normal_rho;
+    int32_t  normal_valid, pad;
+    float    next_float;
+    uint8_t  next_float_valid, pad2[3];
+} State;
+
+_Static_assert(sizeof(State) == RT_RANDOM_STATE_NBYTES, "layout of the saved random state");
+
+void rt_random_get_state(const RtRandom *g, uint8_t bytes[RT_RANDOM_STATE_NBYTES]) {
+    State s;
+    memset(&s, 0, sizeof s);
+    s.seed = g->seed;
+    s.left = g->left;
+    s.seeded = 1;
+    s.next = g->next;
+    for (int i = 0; i < RT_MT_N; i++) s.word[i] = g->word[i];
+    if (g->has_normal_f64) { s.normal_valid = 1; s.normal_y = g->normal_f64; }
+    if (g->has_normal_f32) { s.next_float_valid = 1; s.next_float = g->normal_f32; }
+    memcpy(bytes, &s, sizeof s);
+}
+
+int rt_random_set_state(RtRandom *g, const uint8_t bytes[RT_RANDOM_STATE_NBYTES]) {
+    State s;
+    memcpy(&s, bytes, sizeof s);
+    /* left - 1 words must lie at `next`, else drawing would leave the array */
+    if (!s.seeded || s.left < 1 || s.left > RT_MT_N || s.next > RT_MT_N
+        || (uint64_t)s.left - 1 > RT_MT_N - s.next)
+        return -1;
+    g->seed = s.seed;
+    g->left = s.left;
+    g->next = (uint32_t)s.next;
+    for (int i = 0; i < RT_MT_N; i++) g->word[i] = (uint32_t)s.word[i];
+    g->has_normal_f64 = s.normal_valid != 0;
+    g->normal_f64 = s.normal_valid ? s.normal_y : 0.0;
+    g->has_normal_f32 = s.next_float_valid != 0;
+    g->normal_f32 = s.next_float_valid ? s.next_float : 0.0f;
+    return 0;
+}
+
+/* ---- uniforms ---- */
+
+#define TWO_M24 5.9604644775390625e-08f          /* 2^-24 */
+#define TWO_M53 1.1102230246251565404e-16        /* 2^-53 */
+
+RT_INLINE double unit_f64(uint32_t high, uint32_t low) {
+    uint64_t v = ((uint64_t)high << 32 | low) & ((1ull << 53) - 1);
+    return (double)(int64_t)v * TWO_M53;
+}
+
+RT_INLINE void unit_f32_body(float *restrict x, const uint32_t *restrict w, int64_t n) {
+    for (int64_t i = 0; i < n; i++) x[i] = (float)(int32_t)(w[i] & 0xffffffu) * TWO_M24;
+}
+
+double rt_random_uniform_f64(RtRandom *g) {
+    uint32_t high = rt_random_u32(g);
+    return unit_f64(high, rt_random_u32(g));
+}
+
+static void units_f64(RtRandom *g, double *x, int64_t n) {      /* n <= BLOCK */
+    uint32_t w[2 * BLOCK];
+    rt_random_words(g, w, 2 * n);
+    for (int64_t i = 0; i < n; i++) x[i] = unit_f64(w[2 * i], w[2 * i + 1]);
+}
+
+/* ---- normals ---- */
+
+double rt_random_normal_f64(RtRandom *g) {
+    if (g->has_normal_f64) {
+        g->has_normal_f64 = 0;
+        return g->normal_f64;
+    }
+    double u1 = rt_random_uniform_f64(g), u2 = rt_random_uniform_f64(g);
+    double r = sqrt(-2.0 * log1p(-u2)), theta = 2.0 * PI * u1;
+    g->normal_f64 = r * sin(theta);
+    g->has_normal_f64 = 1;
+    return r * cos(theta);
+}
+
+RT_INLINE float as_float(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
+RT_INLINE uint32_t as_bits(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
+
+/* log and sincos for float32 after Cephes (S. L. Moshier, logf.c, sinf.c; public domain), with the
+ * fused steps of the build whose numbers are matched; about 1 ULP on 2^-24 <= x <= 1. */
+RT_INLINE float log_f32(float x) {
+    uint32_t u = as_bits(x);
+    float e = (float)((int32_t)(u >> 23) - 126);
+    x = as_float((u & 0x807fffffu) | 0x3f000000u);               /* mantissa in [0.5, 1) */
+    int small = x < 0.707106781186547524f;
+    float again = small ? x : 0.0f;
+    e -= small ? 1.0f : 0.0f;
+    x = (x - 1.0f) + again;
+    float z = x * x, y = 7.0376836292e-2f;
+    y = fmaf(y, x, -1.1514610310e-1f);
+    y = fmaf(y, x, 1.1676998740e-1f);
+    y = fmaf(y, x, -1.2420140846e-1f);
+    y = fmaf(y, x, 1.4249322787e-1f);
+    y = fmaf(y, x, -1.6668057665e-1f);
+    y = fmaf(y, x, 2.0000714765e-1f);
+    y = fmaf(y, x, -2.4999993993e-1f);
+    y = fmaf(y, x, 3.3333331174e-1f);
+    y = fmaf(y * x, z, e * -2.12194440e-4f);
+    y = fmaf(z, -0.5f, y);
+    return fmaf(e, 0.693359375f, x + y);
+}
+
+RT_INLINE void sincos_f32(float x, float *s, float *c) {         /* 0 <= x < 8192 */
+    int32_t j = ((int32_t)(x * 1.27323954473516f) + 1) & ~1;     /* octant, rounded up to even */
+    float y = (float)j;
+    uint32_t sign_s = (uint32_t)(j & 4) << 29, sign_c = (uint32_t)(~(j - 2) & 4) << 29;
+    x = fmaf(y, -0.78515625f, x);                                /* x - y * pi/4 in three parts */
+    x = fmaf(y, -2.4187564849853515625e-4f, x);
+    x = fmaf(y, -3.77489497744594108e-8f, x);
+    float z = x * x;
+    float pc = fmaf(2.443315711809948e-005f, z, -1.388731625493765e-003f);
+    pc = fmaf(pc, z, 4.166664568298827e-002f);
+    pc = fmaf(pc * z, z, z * -0.5f) + 1.0f;
+    float ps = fmaf(-1.9515295891e-4f, z, 8.3321608736e-3f);
+    ps = fmaf(ps, z, -1.6666654611e-1f);
+    ps = fmaf(ps * z, x, x);
+    int swap = (j & 2) != 0;
+    *s = as_float(as_bits(swap ? pc : ps) ^ sign_s);
+    *c = as_float(as_bits(swap ? ps : pc) ^ sign_c);
+}
+
+/* Box-Muller in place on groups of 16 units: 8 for radii, 8 for angles. */
+RT_INLINE void normal16_f32_body(float *x, int64_t groups, float mean, float std) {
+    for (; groups > 0; groups--, x += 16) {
+        float a[8], b[8];
+        for (int j = 0; j < 8; j++) {
+            float r = sqrtf(-2.0f * log_f32(1.0f - x[j])), s, c;
+            sincos_f32((float)(2.0 * PI) * x[j + 8], &s, &c);
+            a[j] = fmaf(r * c, std, mean);
+            b[j] = fmaf(r * s, std, mean);
+        }
+        memcpy(x, a, sizeof a);
+        memcpy(x + 8, b, sizeof b);
+    }
+}
+
+static void normal16_f64(double *x, int64_t groups, double mean, double std) {
+    for (; groups > 0; groups--, x += 16)
+        for (int j = 0; j < 8; j++) {
+            double r = sqrt(-2.0 * log(1.0 - x[j])), theta = 2.0 * PI * x[j + 8];
+            x[j] = fma(r * cos(theta), std, mean);
+            x[j + 8] = fma(r * sin(theta), std, mean);
+        }
+}
+
+/* ---- the loops that matter most, once plain and once with fused multiply-add in hardware ---- */
+
+RT_INLINE void scale_f32_body(float *x, int64_t n, float from, float to) {
+    float width = to - from;
+    for (int64_t i = 0; i < n; i++) {
+        float v = fmaf(x[i], width, from);
+        x[i] = v == to ? from : v;                               /* rounded up to the open end */
+    }
+}
+
+RT_INLINE void scale_f64_body(double *x, int64_t n, double from, double to) {
+    double width = to - from;
+    for (int64_t i = 0; i < n; i++) {
+        double v = fma(x[i], width, from);
+        x[i] = v == to ? from : v;
+    }
+}
+
+static void unit_f32_base(float *x, const uint32_t *w, int64_t n) { unit_f32_body(x, w, n); }
+static void scale_f32_base(float *x, int64_t n, float from, float to) { scale_f32_body(x, n, from, to); }
+static void scale_f64_base(double *x, int64_t n, double from, double to) { scale_f64_body(x, n, from, to); }
+static void normal16_f32_base(float *x, int64_t groups, float mean, float std) {
+    normal16_f32_body(x, groups, mean, std);
+}
+
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#define FUSED __attribute__((target("avx2,fma")))
+FUSED static void unit_f32_fused(float *x, const uint32_t *w, int64_t n) { unit_f32_body(x, w, n); }
+FUSED static void scale_f32_fused(float *x, int64_t n, float from, float to) { scale_f32_body(x, n, from, to); }
+FUSED static void scale_f64_fused(double *x, int64_t n, double from, double to) { scale_f64_body(x, n, from, to); }
+FUSED static void normal16_f32_fused(float *x, int64_t groups, float mean, float std) {
+    normal16_f32_body(x, groups, mean, std);
+}
+static int has_fused(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+#define PICK(name) (has_fused() ? name##_fused : name##_base)
+#else
+#define PICK(name) name##_base
+#endif
+
+static void units_f32(RtRandom *g, float *x, int64_t n) {        /* n <= BLOCK */
+    uint32_t w[BLOCK];
+    rt_random_words(g, w, n);
+    PICK(unit_f32)(x, w, n);
+}
+
+/* ---- from values made in float, double or int64 to memory of any dtype and strides ---- */
+
+#define STORE(name, from)                                                                          \
+    static int name(int dtype, char *p, int64_t step, const from *v, int64_t n) {                  \
+        switch (dtype) {                                                                           \
+        case RT_BOOL: for (int64_t i = 0; i < n; i++, p += step) *(uint8_t *)p = v[i] != 0; break; \
+        case RT_U8:   for (int64_t i = 0; i < n; i++, p += step) *(uint8_t *)p = (uint8_t)to_i64_##from(v[i]); break; \
+        case RT_I8:   for (int64_t i = 0; i < n; i++, p += step) *(int8_t *)p = (int8_t)to_i64_##from(v[i]); break;   \
+        case RT_I16:  for (int64_t i = 0; i < n; i++, p += step) *(int16_t *)p = (int16_t)to_i64_##from(v[i]); break; \
+        case RT_I32:  for (int64_t i = 0; i < n; i++, p += step) *(int32_t *)p = (int32_t)to_i64_##from(v[i]); break; \
+        case RT_I64:  for (int64_t i = 0; i < n; i++, p += step) *(int64_t *)p = to_i64_##from(v[i]); break;          \
+        case RT_F16:  for (int64_t i = 0; i < n; i++, p += step) *(rt_f16 *)p = rt_f32_to_f16((float)v[i]); break;    \
+        case RT_BF16: for (int64_t i = 0; i < n; i++, p += step) *(rt_bf16 *)p = rt_f32_to_bf16((float)v[i]); break;  \
+        case RT_F32:  for (int64_t i = 0; i < n; i++, p += step) *(float *)p = (float)v[i]; break; \
+        case RT_F64:  for (int64_t i = 0; i < n; i++, p += step) *(double *)p = (double)v[i]; break; \
+        default: return -1;                                                                        \
+        }                                                                                          \
+        return 0;                                                                                  \
+    }
+
+RT_INLINE int64_t to_i64_int64_t(int64_t v) { return v; }
+RT_INLINE int64_t to_i64_double(double v) {                      /* out of range: as x86 converts */
+    return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN;
+}
+RT_INLINE int64_t to_i64_float(float v) { return to_i64_double(v); }
+
+STORE(store_f64, double)
+STORE(store_i64, int64_t)
+STORE(store_f32, float)
+
+/* What a fill needs to know; the meaning of a, b depends on the distribution. */
+typedef struct Fill {
+    RtRandom *g;
+    int       dtype;
+    double    a, b;
+    uint64_t  range;
+    int64_t   base;
+    int     (*make)(const struct Fill *, char *p, int64_t step, int64_t n);   /* n <= BLOCK */
+} Fill;
+
+/* Complex as pairs of reals: one more dimension of size 2, innermost. */
+static RtArray as_real(const RtArray *a) {
+    RtArray r;
+    r.data = a->data;
+    r.dtype = rt_real_dtype(a->dtype);
+    r.ndim = a->ndim;
+    int pairs = r.dtype != a->dtype;
+    for (int d = 0; d < a->ndim; d++) {
+        r.shape[d] = a->shape[d];
+        r.strides[d] = a->strides[d] * (pairs ? 2 : 1);
+    }
+    if (pairs && r.ndim < RT_MAX_DIM) {
+        r.shape[r.ndim] = 2;
+        r.strides[r.ndim++] = 1;
+    }
+    return r;
+}
+
+/* The walk over one or two arrays of one shape, smallest step of the first innermost. */
+static void plan(RtIter *it, const RtArray *out, const RtArray *in) {
+    it->ndim = out->ndim;
+    it->nargs = in ? 2 : 1;
+    it->numel = rt_numel(out->ndim, out->shape);
+    it->ptr[0] = out->data;
+    it->dtype[0] = out->dtype;
+    if (in) { it->ptr[1] = in->data; it->dtype[1] = in->dtype; }
+    for (int d = 0; d < out->ndim; d++) {
+        int s = out->ndim - 1 - d;
+        it->shape[d] = out->shape[s];
+        it->step_bytes[d][0] = out->strides[s] * rt_itemsize(out->dtype);
+        if (in) it->step_bytes[d][1] = in->strides[s] * rt_itemsize(in->dtype);
+    }
+    rt_iter_coalesce(it);
+}
+
+static int run(Fill *f, const RtArray *out) {
+    RtArray real = as_real(out);
+    RtIter it;
+    plan(&it, &real, NULL);
+    if (it.numel == 0) return 0;
+    f->dtype = real.dtype;
+    int64_t idx[RT_MAX_DIM] = {0}, n = it.shape[0], step = it.step_bytes[0][0];
+    char *ptr[RT_MAX_ARGS] = {it.ptr[0]};
+    do {
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            int rc = f->make(f, ptr[0] + i * step, step, n - i < BLOCK ? n - i : BLOCK);
+            if (rc) return rc;
+        }
+    } while (rt_iter_next(&it, 1, idx, ptr));
+    return 0;
+}
+
+/* ---- uniform ---- */
+
+static int make_uniform_f32(const Fill *f, char *p, int64_t step, int64_t n) {
+    float x[BLOCK], from = (float)f->a, to = (float)f->b;
+    int direct = f->dtype == RT_F32 && step == sizeof(float);
+    float *v = direct ? (float *)p : x;
+    units_f32(f->g, v, n);
+    if (f->dtype == RT_F32) {
+        if (from != 0.0f || to != 1.0f) PICK(scale_f32)(v, n, from, to);
+        return direct ? 0 : store_f32(f->dtype, p, step, v, n);
+    }
+    /* 16-bit: the rounding to 16 bits may reach the open end as well */
+    int f16 = f->dtype == RT_F16;
+    if (!f16 && f->dtype != RT_BF16) return -1;
+    float width = to - from;
+    float end = f16 ? rt_f16_to_f32(rt_f32_to_f16(to)) : rt_bf16_to_f32(rt_f32_to_bf16(to));
+    for (int64_t i = 0; i < n; i++) {
+        float y = fmaf(v[i], width, from);
+        y = f16 ? rt_f16_to_f32(rt_f32_to_f16(y)) : rt_bf16_to_f32(rt_f32_to_bf16(y));
+        v[i] = y == end ? from : y;
+    }
+    return store_f32(f->dtype, p, step, v, n);
+}
+
+static int make_uniform_f64(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK];
+    int direct = step == sizeof(double);
+    double *v = direct ? (double *)p : x;
+    units_f64(f->g, v, n);
+    if (f->a != 0.0 || f->b != 1.0) PICK(scale_f64)(v, n, f->a, f->b);
+    return direct ? 0 : store_f64(f->dtype, p, step, v, n);
+}
+
+int rt_random_uniform(RtRandom *g, const RtArray *out, double from, double to) {
+    if (rt_kind(out->dtype) < RT_KIND_FLOAT) return -1;
+    Fill f = {.g = g, .a = from, .b = to};
+    f.make = rt_real_dtype(out->dtype) == RT_F64 ? make_uniform_f64 : make_uniform_f32;
+    return run(&f, out);
+}
+
+/* ---- normal ---- */
+
+static int make_normal(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK];
+    for (int64_t i = 0; i < n; i++) x[i] = fma(rt_random_normal_f64(f->g), f->b, f->a);
+    return store_f64(f->dtype, p, step, x, n);
+}
+
+static void normal_rows_f32(RtRandom *g, int dtype, char *p, int64_t n, float mean, float std) {
+    int size = rt_itemsize(dtype);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        float x[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        units_f32(g, x, m);
+        PICK(normal16_f32)(x, m / 16, mean, std);
+        store_f32(dtype, p + i * size, size, x, m);
+    }
+}
+
+static void normal_rows_f64(RtRandom *g, char *p, int64_t n, double mean, double std) {
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        double *x = (double *)p + i;
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        units_f64(g, x, m);
+        normal16_f64(x, m / 16, mean, std);
+    }
+}
+
+int rt_random_normal(RtRandom *g, const RtArray *out, double mean, double std) {
+    if (rt_kind(out->dtype) < RT_KIND_FLOAT) return -1;
+    RtArray a = as_real(out);
+    if (a.dtype != out->dtype) std /= sqrt(2.0);                 /* half the variance to each part */
+    int64_t n = rt_numel(a.ndim, a.shape);
+    if (n < 16 || !rt_is_contiguous(a.ndim, a.shape, a.strides)) {
+        Fill f = {.g = g, .a = mean, .b = std, .make = make_normal};
+        return run(&f, &a);
+    }
+    /* float32 and float64 draw all n units first, so a ragged end costs words that are drawn
+     * again; the 16-bit types draw only whole groups. */
+    int half = rt_itemsize(a.dtype) == 2;
+    int64_t whole = half ? n & ~(int64_t)15 : n, last = n - 16;
+    char *end = a.data + last * rt_itemsize(a.dtype);
+    if (a.dtype == RT_F64) {
+        normal_rows_f64(g, a.data, whole, mean, std);
+        if (n % 16) normal_rows_f64(g, end, 16, mean, std);
+    } else {
+        normal_rows_f32(g, a.dtype, a.data, whole, (float)mean, (float)std);
+        if (n % 16) normal_rows_f32(g, a.dtype, end, 16, (float)mean, (float)std);
+    }
+    return 0;
+}
+
+static int make_log_normal(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK];
+    for (int64_t i = 0; i < n; i++) x[i] = exp(fma(rt_random_normal_f64(f->g), f->b, f->a));
+    return store_f64(f->dtype, p, step, x, n);
+}
+
+int rt_random_log_normal(RtRandom *g, const RtArray *out, double mean, double std) {
+    if (rt_kind(out->dtype) != RT_KIND_FLOAT) return -1;
+    Fill f = {.g = g, .a = mean, .b = std, .make = make_log_normal};
+    return run(&f, out);
+}
+
+/* ---- by inversion of one float64 uniform ---- */
+
+static int make_cauchy(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK];
+    units_f64(f->g, x, n);
+    for (int64_t i = 0; i < n; i++) x[i] = fma(f->b, tan(PI * (x[i] - 0.5)), f->a);
+    return store_f64(f->dtype, p, step, x, n);
+}
+
+static int make_exponential(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK], scale = -1.0 / f->a;
+    units_f64(f->g, x, n);
+    for (int64_t i = 0; i < n; i++) x[i] = scale * log1p(-x[i]);
+    return store_f64(f->dtype, p, step, x, n);
+}
+
+static int make_geometric(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK], base = log1p(-f->a);
+    units_f64(f->g, x, n);
+    for (int64_t i = 0; i < n; i++) x[i] = ceil(log(x[i]) / base);
+    return store_f64(f->dtype, p, step, x, n);
+}
+
+static int make_bernoulli(const Fill *f, char *p, int64_t step, int64_t n) {
+    double x[BLOCK];
+    units_f64(f->g, x, n);
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] < f->a;
+    return store_f64(f->dtype, p, step, x, n);
+}
+
+int rt_random_cauchy(RtRandom *g, const RtArray *out, double median, double sigma) {
+    if (rt_kind(out->dtype) != RT_KIND_FLOAT) return -1;
+    Fill f = {.g = g, .a = median, .b = sigma, .make = make_cauchy};
+    return run(&f, out);
+}
+
+int rt_random_exponential(RtRandom *g, const RtArray *out, double lambda) {
+    if (rt_kind(out->dtype) != RT_KIND_FLOAT) return -1;
+    Fill f = {.g = g, .a = lambda, .make = make_exponential};
+    return run(&f, out);
+}
+
+int rt_random_geometric(RtRandom *g, const RtArray *out, double p) {
+    int kind = rt_kind(out->dtype);
+    if (kind != RT_KIND_INT && kind != RT_KIND_FLOAT) return -1;
+    Fill f = {.g = g, .a = p, .make = make_geometric};
+    return run(&f, out);
+}
+
+int rt_random_bernoulli(RtRandom *g, const RtArray *out, double p) {
+    if (rt_kind(out->dtype) == RT_KIND_COMPLEX) return -1;
+    Fill f = {.g = g, .a = p, .make = make_bernoulli};
+    return run(&f, out);
+}
+
+/* ---- integers ---- */
+
+static int make_int_range(const Fill *f, char *p, int64_t step, int64_t n) {
+    int64_t x[BLOCK];
+    uint32_t w[2 * BLOCK];
+    uint64_t range = f->range, base = (uint64_t)f->base;
+    if (range >= 1ull << 28) {                                   /* keeps the skew of % small */
+        rt_random_words(f->g, w, 2 * n);
+        for (int64_t i = 0; i < n; i++)
+            x[i] = (int64_t)(((uint64_t)w[2 * i] << 32 | w[2 * i + 1]) % range + base);
+    } else {
+        uint32_t range32 = (uint32_t)range;
+        rt_random_words(f->g, w, n);
+        for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(w[i] % range32 + base);
+    }
+    return store_i64(f->dtype, p, step, x, n);
+}
+
+static int make_int_full64(const Fill *f, char *p, int64_t step, int64_t n) {
+    int64_t x[BLOCK];
+    for (int64_t i = 0; i < n; i++) x[i] = (int64_t)rt_random_u64(f->g);
+    return store_i64(f->dtype, p, step, x, n);
+}
+
+static int make_int(const Fill *f, char *p, int64_t step, int64_t n) {
+    int64_t x[BLOCK];
+    int wide = f->dtype == RT_I64 || f->dtype == RT_F64;
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (int64_t)((wide ? rt_random_u64(f->g) : rt_random_u32(f->g)) % f->range);
+    return store_i64(f->dtype, p, step, x, n);
+}
+
+int rt_random_int_range(RtRandom *g, const RtArray *out, uint64_t range, int64_t base) {
+    if (rt_kind(out->dtype) == RT_KIND_COMPLEX || range == 0) return -1;
+    Fill f = {.g = g, .range = range, .base = base, .make = make_int_range};
+    return run(&f, out);
+}
+
+int rt_random_int_full64(RtRandom *g, const RtArray *out) {
+    if (out->dtype != RT_I64 && out->dtype != RT_F64 && out->dtype != RT_F32 && out->dtype != RT_BF16) return -1;
+    Fill f = {.g = g, .make = make_int_full64};
+    return run(&f, out);
+}
+
+int rt_random_int(RtRandom *g, const RtArray *out) {
+    Fill f = {.g = g, .make = make_int};
+    switch (out->dtype) {
+    case RT_BOOL: f.range = 2; break;
+    case RT_U8:   f.range = 1ull << 8; break;
+    case RT_I8:   f.range = 1ull << 7; break;
+    case RT_I16:  f.range = 1ull << 15; break;
+    case RT_I32:  f.range = 1ull << 31; break;
+    case RT_I64:  f.range = 1ull << 63; break;
+    case RT_BF16: f.range = (1ull << 8) + 1; break;              /* 2^digits is still exact */
+    case RT_F16:  f.range = (1ull << 11) + 1; break;
+    case RT_F32:  f.range = (1ull << 24) + 1; break;
+    case RT_F64:  f.range = (1ull << 53) + 1; break;
+    default: return -1;
+    }
+    return run(&f, out);
+}
+
+/* ---- one draw for each element of an input ---- */
+
+static double load(int dtype, const char *p) {
+    switch (dtype) {
+    case RT_F16:  return rt_f16_to_f32(*(const rt_f16 *)p);
+    case RT_BF16: return rt_bf16_to_f32(*(const rt_bf16 *)p);
+    case RT_F32:  return *(const float *)p;
+    default:      return *(const double *)p;
+    }
+}
+
+static double bernoulli_one(RtRandom *g, int dtype, double p) {
+    if (dtype == RT_F64) return rt_random_uniform_f64(g) < p;
+    return (float)(rt_random_u32(g) & 0xffffffu) * TWO_M24 < (float)p;
+}
+
+/* Small rates: multiply uniforms until below exp(-rate). Rates of 10 and more: transformed
+ * rejection with squeeze, PTRS (W. Hoermann, The transformed rejection method for generating
+ * Poisson random variables, 1993). */
+static double poisson_one(RtRandom *g, double rate) {
+    if (rate == 0.0) return 0.0;
+    if (rate < 10.0) {
+        double limit = exp(-rate), product = 1.0;
+        for (int64_t k = 0;; k++) {
+            product *= rt_random_uniform_f64(g);
+            if (!(product > limit)) return (double)k;
+        }
+    }
+    double log_rate = log(rate);
+    double b = 0.931 + 2.53 * sqrt(rate), a = -0.059 + 0.02483 * b;
+    double inv_alpha = 1.1239 + 1.1328 / (b - 3.4), squeeze = 0.9277 - 3.6224 / (b - 2.0);
+    for (;;) {
+        double u = rt_random_uniform_f64(g) - 0.5, v = rt_random_uniform_f64(g);
+        double us = 0.5 - fabs(u);
+        double k = floor((2.0 * a / us + b) * u + rate + 0.43);
+        if (us >= 0.07 && v <= squeeze) return k;
+        if (k < 0.0 || (us < 0.013 && v > us)) continue;
+        if (log(v) + log(inv_alpha) - log(a / (us * us) + b) <= -rate + k * log_rate - lgamma(k + 1.0))
+            return k;
+    }
+}
+
+static int each(RtRandom *g, const RtArray *out, const RtArray *in, int poisson) {
+    if (rt_kind(in->dtype) != RT_KIND_FLOAT || rt_kind(out->dtype) == RT_KIND_COMPLEX) return -1;
+    RtIter it;
+    plan(&it, out, in);
+    if (it.numel == 0) return 0;
+    int64_t idx[RT_MAX_DIM] = {0};
+    char *ptr[RT_MAX_ARGS] = {it.ptr[0], it.ptr[1]};
+    do {
+        for (int64_t i = 0; i < it.shape[0]; i++) {
+            double x = load(in->dtype, ptr[1] + i * it.step_bytes[0][1]), y;
+            if (!poisson) y = bernoulli_one(g, in->dtype, x);
+            else if (!(x >= 0.0)) return -2;
+            else y = poisson_one(g, x);
+            if (store_f64(out->dtype, ptr[0] + i * it.step_bytes[0][0], 0, &y, 1)) return -1;
+        }
+    } while (rt_iter_next(&it, 1, idx, ptr));
+    return 0;
+}
+
+int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p) { return each(g, out, p, 0); }
+int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) { return each(g, out, rate, 1); }
+
+/* ---- permutation: Fisher-Yates from the front ---- */
+
+#define PERMUTE(T, FROM)                                                                   \
+    for (int64_t i = 0; i < n; i++) *(T *)(p + i * step) = FROM(i);                        \
+    for (int64_t i = 0; i < n - 1; i++) {                                                  \
+        int64_t z = i + (int64_t)(rt_random_u32(g) % (uint64_t)(n - i));                   \
+        T t = *(T *)(p + i * step);                                                        \
+        *(T *)(p + i * step) = *(T *)(p + z * step);                                       \
+        *(T *)(p + z * step) = t;                                                          \
+    }                                                                                      \
+    return 0;
+
+#define F16_OF(i) rt_f32_to_f16((float)(i))
+#define BF16_OF(i) rt_f32_to_bf16((float)(i))
+
+int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n) {
+    char *p = out->data;
+    int64_t step = n ? out->strides[0] * rt_itemsize(out->dtype) : 0;
+    switch (out->dtype) {
+    case RT_U8:   { PERMUTE(uint8_t, (uint8_t)) }
+    case RT_I8:   { PERMUTE(int8_t, (int8_t)) }
+    case RT_I16:  { PERMUTE(int16_t, (int16_t)) }
+    case RT_I32:  { PERMUTE(int32_t, (int32_t)) }
+    case RT_I64:  { PERMUTE(int64_t, (int64_t)) }
+    case RT_F16:  { PERMUTE(rt_f16, F16_OF) }
+    case RT_BF16: { PERMUTE(rt_bf16, BF16_OF) }
+    case RT_F32:  { PERMUTE(float, (float)) }
+    case RT_F64:  { PERMUTE(double, (double)) }
+    default: return -1;
+    }
+}
+
+/* ---- categories ---- */
+
+/* The running sum is kept in the type of `p` (float32 for 16-bit types), as its rounding decides
+ * which category a uniform falls into. */
+#define DRAW_CATEGORIES(T)                                                                         \
+    for (int64_t r = 0; r < rows; r++) {                                                           \
+        T *sums = buffer, sum = 0;                                                                 \
+        const char *row = p->data + r * row_step;                                                  \
+        for (int64_t c = 0; c < cats; c++) {                                                       \
+            T v = (T)load(p->dtype, row + c * cat_step);                                           \
+            int bad = !(v >= 0) ? -2 : !isfinite(v) ? -3 : 0;                                      \
+            if (bad) { free(buffer); return bad; }                                                 \
+            sums[c] = sum += v;                                                                    \
+        }                                                                                          \
+        if (!(sum > 0)) { free(buffer); return -4; }                                               \
+        for (int64_t c = 0; c < cats; c++) sums[c] /= sum;                                         \
+        sums[cats - 1] = 1;                                                                        \
+        for (int64_t s = 0; s < samples; s++) {                                                    \
+            double u = rt_random_uniform_f64(g);                                                   \
+            int64_t low = 0, high = cats;                                                          \
+            while (low < high) {                                                                   \
+                int64_t mid = low + (high - low) / 2;                                              \
+                if ((double)sums[mid] < u) low = mid + 1; else high = mid;                         \
+            }                                                                                      \
+            *dst++ = low;                                                                          \
+        }                                                                                          \
+    }
+
+int rt_random_multinomial(RtRandom *g, const RtArray *out, const RtArray *p) {
+    if (out->dtype != RT_I64 || rt_kind(p->dtype) != RT_KIND_FLOAT) return -1;
+    int last = p->ndim - 1, size = rt_itemsize(p->dtype);
+    int64_t rows = p->ndim > 1 ? p->shape[0] : 1, cats = p->shape[last], samples = out->shape[out->ndim - 1];
+    int64_t row_step = p->ndim > 1 ? p->strides[0] * size : 0, cat_step = p->strides[last] * size;
+    int64_t *dst = (int64_t *)out->data;
+    if (cats == 0) return rows ? -4 : 0;
+    void *buffer = malloc((size_t)cats * sizeof(double));
+    if (!buffer) return -5;
+    if (p->dtype == RT_F64) { DRAW_CATEGORIES(double) }
+    else { DRAW_CATEGORIES(float) }
+    free(buffer);
+    return 0;
+}
+
+/* ---- dropout ---- */
+
+/* The mask is turned into a factor 0 or 1/(1-p), rounded to the dtype, and multiplied: so that
+ * NaN, infinities and the sign of zero come out as from the composed operators. */
+RT_INLINE void mask_f32(float *y, const float *x, const uint8_t *keep, int64_t n, float factor) {
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] * (keep[i] ? factor : 0.0f);
+}
+
+int rt_dropout_backward(int dtype, void *y, const void *x, const uint8_t *keep, int64_t n, double p) {
+    float factor = 1.0f / (float)(1.0 - p);
+    switch (dtype) {
+    case RT_F32: mask_f32(y, x, keep, n, factor); return 0;
+    case RT_F64: {
+        double f = 1.0 / (1.0 - p), *d = y;
+        const double *s = x;
+        for (int64_t i = 0; i < n; i++) d[i] = s[i] * (keep[i] ? f : 0.0);
+        return 0;
+    }
+    case RT_F16: {
+        rt_f16 *d = y;
+        const rt_f16 *s = x;
+        factor = rt_f16_to_f32(rt_f32_to_f16(factor));
+        for (int64_t i = 0; i < n; i++) d[i] = rt_f32_to_f16(rt_f16_to_f32(s[i]) * (keep[i] ? factor : 0.0f));
+        return 0;
+    }
+    case RT_BF16: {
+        rt_bf16 *d = y;
+        const rt_bf16 *s = x;
+        factor = rt_bf16_to_f32(rt_f32_to_bf16(factor));
+        for (int64_t i = 0; i < n; i++) d[i] = rt_f32_to_bf16(rt_bf16_to_f32(s[i]) * (keep[i] ? factor : 0.0f));
+        return 0;
+    }
+    default: return -1;
+    }
+}
+
+int rt_random_dropout(RtRandom *g, int dtype, void *y, const void *x, uint8_t *keep, int64_t n, double p) {
+    if (rt_kind(dtype) != RT_KIND_FLOAT) return -1;
+    int64_t size = rt_itemsize(dtype);
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        double u[BLOCK];
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        units_f64(g, u, m);
+        for (int64_t j = 0; j < m; j++) keep[i + j] = u[j] < 1.0 - p;
+        rt_dropout_backward(dtype, (char *)y + i * size, (const char *)x + i * size, keep + i, m, p);
+    }
+    return 0;
+}
+
+/* ---- randomised leaky ReLU ---- */
+
+#define RRELU(T, GET, PUT)                                                     \
+    for (int64_t i = 0; i < n; i++) {                                          \
+        double v = (double)GET(((const T *)x)[i]);                             \
+        T slope = PUT(1.0f);                                                   \
+        if (v <= 0) slope = PUT(rt_random_uniform_f64(g) * (upper - lower) + lower); \
+        ((T *)noise)[i] = slope;                                               \
+        ((T *)y)[i] = v <= 0 ? PUT(GET(((const T *)x)[i]) * GET(slope)) : ((const T *)x)[i]; \
+    }                                                                          \
+    return 0;
+
+#define F16_PUT(v) rt_f32_to_f16((float)(v))
+#define BF16_PUT(v) rt_f32_to_bf16((float)(v))
+
+int rt_random_rrelu(RtRandom *g, int dtype, void *y, void *noise, const void *x, int64_t n,
+                    double lower, double upper) {
+    if (dtype != RT_F64) lower = (float)lower, upper = (float)upper;
+    switch (dtype) {
+    case RT_F32:  { RRELU(float, (float), (float)) }
+    case RT_F64:  { RRELU(double, (double), (double)) }
+    case RT_F16:  { RRELU(rt_f16, rt_f16_to_f32, F16_PUT) }
+    case RT_BF16: { RRELU(rt_bf16, rt_bf16_to_f32, BF16_PUT) }
+    default: return -1;
+    }
+}
