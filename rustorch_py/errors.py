@@ -78,5 +78,9 @@ class DataError(RustorchError, ValueError):
     """A file or data set that is damaged or does not match."""
 
 
+class FileFormatError(DataError, RuntimeError):
+    """A saved file that is damaged, cut short or of another kind."""
+
+
 class MissingDependencyError(RustorchError, ImportError):
     """An optional package that is absent; the message names the extra to install."""

@@ -1,0 +1,25 @@
+"""Helpers below the neural floors: saving, checkpointing, exchange, seeding. Loaded on first use."""
+
+_WHERE = {
+    "save": "serialization", "load": "serialization", "add_safe_globals": "serialization",
+    "clear_safe_globals": "serialization", "get_safe_globals": "serialization", "safe_globals": "serialization",
+}
+_MODULES = ("atomic", "data", "hooks", "serialization")
+
+__all__ = ["save", "load"]
+
+
+def __getattr__(name):
+    import importlib
+    if name in _WHERE:
+        value = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_WHERE, *_MODULES})

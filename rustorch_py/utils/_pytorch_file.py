@@ -1,0 +1,139 @@
+"""Reading the zip files of `torch.save`, without PyTorch.
+
+The archive holds `data.pkl`, a pickle whose tensors are references to storages, and one file
+`data/<key>` per storage. Only the names that PyTorch writes for tensors are known here; the rest
+of the pickle goes through the same allow-list as our own files.
+"""
+from __future__ import annotations
+
+import io
+import zipfile
+from collections import OrderedDict
+
+from .. import tensor as _t
+from ..errors import FileFormatError
+from ._unpickle import RestrictedUnpickler
+
+_STORAGES = {"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
+             "BFloat16Storage": "bfloat16", "ComplexDoubleStorage": "complex128", "ComplexFloatStorage": "complex64",
+             "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
+             "ByteStorage": "uint8", "BoolStorage": "bool", "UntypedStorage": "uint8"}
+_DTYPES = set(_STORAGES.values())
+
+
+def load_pytorch(stream, where, options):
+    """Load an archive of ``torch.save``; ``options`` as in :mod:`serialization`."""
+    from .serialization import _placer, _read_into, _bytes_of
+    map_location, weights_only, module, args = options
+    place = _placer(map_location)
+    try:
+        archive = zipfile.ZipFile(stream)
+        names = archive.namelist()
+        pickles = [name for name in names if name.endswith("/data.pkl") or name == "data.pkl"]
+        if len(pickles) != 1:
+            raise FileFormatError(f"load: {where} is a zip file, but not one of torch.save: it has no data.pkl",
+                                  op="load")
+        root = pickles[0][:-len("data.pkl")]
+        order = root + "byteorder"
+        if order in names and archive.read(order) != b"little":
+            raise FileFormatError(f"load: {where} was written on a big-endian machine, which is not supported",
+                                  op="load")
+        text = archive.read(pickles[0])
+    except zipfile.BadZipFile as error:
+        raise FileFormatError(f"load: {where} is damaged: {error}", op="load") from None
+
+    storages = {}
+
+    def storage(pid):
+        kind, storage_type, key, location, numel = pid
+        if kind != "storage":
+            raise FileFormatError(f"load: {where}: unknown reference {kind!r}", op="load")
+        if key not in storages:
+            dtype = storage_type.dtype
+            flat = _t.empty((numel,), dtype=dtype)
+            if numel:
+                try:
+                    with archive.open(f"{root}data/{key}") as f:
+                        raw = _bytes_of(flat)
+                        got = _read_into(f, raw)
+                except (KeyError, zipfile.BadZipFile) as error:
+                    raise FileFormatError(f"load: {where} is damaged: storage {key}: {error}", op="load") from None
+                if got < len(raw):
+                    raise FileFormatError(f"load: {where} is damaged: storage {key} has {got} of {len(raw)} bytes",
+                                          op="load")
+            storages[key] = place(flat, location)
+        return _Storage(storages[key])
+
+    replaced = _torch_names()
+    if weights_only:
+        return RestrictedUnpickler(io.BytesIO(text), storage, where, replaced).load()
+    import pickle
+    base = (module or pickle).Unpickler
+
+    class Unpickler(base):
+        def find_class(self, module, name):
+            return replaced[module, name] if (module, name) in replaced else super().find_class(module, name)
+
+    Unpickler.persistent_load = staticmethod(storage)
+    return Unpickler(io.BytesIO(text), **args).load()
+
+
+class _Storage:
+    """A storage, as far as rebuilding needs it: its elements as a flat tensor."""
+
+    def __init__(self, flat):
+        self.flat = flat
+
+
+class _StorageType:
+    def __init__(self, dtype):
+        self.dtype = dtype
+
+
+def _rebuild_tensor(storage, offset, size, stride):
+    size, stride = tuple(size), tuple(stride)
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride))
+    if offset < 0 or min(stride, default=0) < 0 or (0 not in size and last >= storage.flat.numel()):
+        raise FileFormatError("load: a tensor lies outside of its storage", op="load")
+    return storage.flat.as_strided(size, stride, offset)
+
+
+def _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks, metadata=None):
+    return _rebuild_tensor(storage, offset, size, stride).requires_grad_(requires_grad)
+
+
+def _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype, metadata=None):
+    # Written for dtypes without a storage class of their own: the storage is bytes.
+    return _rebuild_tensor(_Storage(storage.flat.view(dtype)), offset, size, stride).requires_grad_(requires_grad)
+
+
+def _rebuild_parameter(data, requires_grad, backward_hooks):
+    import importlib
+    return importlib.import_module(__name__.partition(".")[0] + ".nn").Parameter(data, requires_grad)
+
+
+def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
+    param = _rebuild_parameter(data, requires_grad, backward_hooks)
+    if isinstance(state, dict):
+        param.__dict__.update(state)
+    return param
+
+
+def _torch_names():
+    """Map the names in PyTorch's pickles to what stands for them here."""
+    names = {
+        ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
+        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor_v2,
+        ("torch._utils", "_rebuild_tensor_v3"): _rebuild_tensor_v3,
+        ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+        ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter_with_state,
+        ("torch", "Size"): _t.Size,
+        ("torch", "device"): _t.device,
+        ("torch.storage", "UntypedStorage"): _StorageType(_t.uint8),
+        ("collections", "OrderedDict"): OrderedDict,
+    }
+    for storage, dtype in _STORAGES.items():
+        names["torch", storage] = _StorageType(getattr(_t, dtype))
+    for dtype in _DTYPES:
+        names["torch", dtype] = getattr(_t, dtype)
+    return names
