@@ -57,7 +57,7 @@ def plot_training_history(losses, accuracies=None, *, val_losses=None, val_accur
         axis.set_title("Learning rate")
         _epochs(axis, len(rates))
         axis.set_ylim(bottom=0)
-        axis.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     if title:
         figure.suptitle(title, x=0.02, ha="left", fontweight="bold", color=INK)
     figure.tight_layout()

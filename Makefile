@@ -1,0 +1,79 @@
+# make demo      train a digit classifier in .venv; results in runs/demo/
+# make test      the whole test suite in .venv-test
+# Needs Python 3.10 or later with venv, and a C compiler; ccache is used if it is there.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+SANITIZE_TESTS ?= $(wildcard tests/tensor tests/autograd)
+DEMO_ARGS ?=
+
+DEMO := .venv/bin
+TEST := .venv-test/bin
+NATIVE := $(shell find rustorch_py include -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.h' \
+                  -o -path '*/kernels/*.c' -not -path '*/_gen/*') \
+          $(wildcard rustorch_py/tensor/optable.py rustorch_py/tensor/render.py)
+PACKAGE := $(shell find rustorch_py -name '*.py')
+
+.PHONY: help demo test sanitize bench sdist clean
+help:
+	@sed -n '1,/^$$/s/^# //p' Makefile
+	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make bench     the benchmarks"
+	@echo "make sdist     dist/*.tar.gz"
+	@echo "make clean     remove what was built, virtual environments included"
+
+# A virtual environment at DIR: $(call venv,DIR)
+define venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; make PYTHON=...")'
+	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || \
+	  { echo "make: $(PYTHON) cannot make virtual environments (on Debian: apt-get install python3-venv)" >&2; rm -rf $(1); exit 1; }
+	@$(1)/bin/python -m pip install --quiet --upgrade pip
+endef
+
+# What pyproject.toml asks of a build environment, for builds without isolation.
+BUILD_REQUIRES = $(TEST)/python -c 'import importlib as i; \
+  t = i.import_module("tomllib") if i.util.find_spec("tomllib") else i.import_module("pip._vendor.tomli"); \
+  print(*t.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
+
+.venv/.installed: pyproject.toml setup.py $(NATIVE) $(PACKAGE)
+	$(call venv,.venv)
+	@echo "Building rustorch_py and installing it into .venv (a few minutes the first time)"
+	@$(DEMO)/python -m pip install --progress-bar off '.[demo]' > .venv/build.log 2>&1 || { tail -n 40 .venv/build.log; exit 1; }
+	@touch $@
+
+.venv-test/.installed: pyproject.toml setup.py $(NATIVE)
+	$(call venv,.venv-test)
+	$(TEST)/python -m pip install --quiet --progress-bar off -e '.[test]'
+	@touch $@
+
+demo: .venv/.installed
+	@$(DEMO)/rustorch train --data digits --model cnn --out runs/demo $(DEMO_ARGS)
+
+test: .venv-test/.installed
+	$(TEST)/python -m pytest $(PYTEST_ARGS)
+
+# A copy of the sources is built with the sanitizers, so that no plain object is mixed in or overwritten.
+sanitize: .venv-test/.installed
+	@$(BUILD_REQUIRES) > .venv-test/build-requires.txt
+	$(TEST)/python -m pip install --quiet -r .venv-test/build-requires.txt
+	mkdir -p build/sanitize
+	tar -cf - --exclude='*.so' --exclude='__pycache__' --exclude='_libs' --exclude='_gen' \
+	    rustorch_py include tests setup.py pyproject.toml $(wildcard README.md) | tar -xf - -C build/sanitize
+	cd build/sanitize && RUSTORCH_SANITIZE=1 ../../$(TEST)/python setup.py --quiet build_ext --inplace
+	cd build/sanitize && LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	    UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=. \
+	    ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
+
+bench: .venv-test/.installed
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(TEST)/python $$file || exit 1; done
+
+sdist: .venv-test/.installed
+	$(TEST)/python -m pip install --quiet build
+	$(TEST)/python -m build --sdist
+
+clean:
+	rm -rf build dist .venv .venv-test .pytest_cache .hypothesis *.egg-info rustorch_py/_libs rustorch_py/tensor/kernels/_gen
+	rm -f rustorch_py/tensor/_rows.pyx
+	find rustorch_py -name '*.so' -delete
+	find rustorch_py -name '*.pyx' | sed 's/pyx$$/c/' | xargs rm -f
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
