@@ -42,6 +42,30 @@ def subtract_scaled(param, x, lr):
         param.add_(x, alpha=-scalar(lr))
 
 
+def subtract_quotient(param, a, b, lr):
+    """Move ``param`` by ``-lr * a / b``; ``lr`` may be a tensor that wants a gradient."""
+    if needs_grad(lr):
+        param.sub_(a / b * lr.squeeze())
+    else:
+        param.addcdiv_(a, b, value=-scalar(lr))
+
+
+def decay(p, grad, weight_decay):
+    """Add an L2 penalty to the gradient, out of place."""
+    if needs_grad(weight_decay):
+        return grad + p.clone() * weight_decay
+    weight_decay = scalar(weight_decay)
+    return grad.add(p, alpha=weight_decay) if weight_decay != 0 else grad
+
+
+def shrink(p, lr, weight_decay):
+    """Shrink the parameter itself by ``1 - lr * weight_decay`` (decoupled decay)."""
+    if needs_grad(lr, weight_decay):
+        p.sub_(p.clone() * (lr * weight_decay))
+    elif scalar(weight_decay) != 0:
+        p.mul_(1 - scalar(lr) * scalar(weight_decay))
+
+
 def scalar_dtype(fused=False):
     """Return the dtype of step counts."""
     return _t.float64 if not fused and _t.get_default_dtype() == _t.float64 else _t.float32
@@ -133,7 +157,7 @@ class Method(Optimizer):
         if closure is not None:
             with _t.enable_grad():
                 loss = closure()
-        with _t.set_grad_enabled(self.defaults["differentiable"]):
+        with _t.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
                 self._step_group(group)
         return loss
@@ -156,17 +180,17 @@ class Method(Optimizer):
             states.append(kept)
         if not params:
             return
-        if group["differentiable"]:
+        if group.get("differentiable"):
             self._step_recorded(group, params, grads, states)
             return
         if group.get("capturable"):
             self._check_capturable(params)
         if group.get("fused"):
             self._check_fusable(params)
-        if group.get("fused") is not False and group["foreach"] is not False \
+        if group.get("fused") is not False and group.get("foreach") is not False \
                 and self._fused(group, params, grads, states):
             return
-        maximize = group["maximize"]
+        maximize = group.get("maximize")
         for p, grad, kept in zip(params, grads, states):
             if maximize:
                 grad = -grad
@@ -183,7 +207,7 @@ class Method(Optimizer):
             for key, value in kept.items():
                 if isinstance(value, Tensor) and key != "step":
                     kept[key] = value.clone()
-            if group["maximize"]:
+            if group.get("maximize"):
                 grad = -grad
             work = kept
             if self._complex_as_real and p.is_complex():

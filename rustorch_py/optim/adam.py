@@ -4,8 +4,8 @@ from __future__ import annotations
 from .. import tensor as _t
 from ..errors import TensorValueError
 from ..tensor import Tensor
-from ._method import (Method, check_betas, check_eps, check_fused, check_nonnegative, needs_grad, scalar,
-                      step_counter, zeros_of)
+from ._method import (Method, check_betas, check_eps, check_fused, check_nonnegative, decay, needs_grad, scalar,
+                      shrink, step_counter, zeros_of)
 
 __all__ = ["Adam"]
 
@@ -75,17 +75,17 @@ class Adam(Method):
         step_t = state["step"]
         step_t += 1
         step = step_t.item()
-        if weight_decay != 0:
-            if group["decoupled_weight_decay"]:
-                p.mul_(1 - lr * weight_decay)
-            else:
-                grad = grad.add(p, alpha=weight_decay)
+        if group["decoupled_weight_decay"]:
+            shrink(p, lr, weight_decay)
+        else:
+            grad = decay(p, grad, weight_decay)
         exp_avg, exp_avg_sq = state["exp_avg"], state["exp_avg_sq"]
         exp_avg.lerp_(grad, 1 - beta1)
         exp_avg_sq.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if group["amsgrad"]:
             largest = state["max_exp_avg_sq"]
-            largest.copy_(_t.maximum(largest, exp_avg_sq))
+            # A recorded maximum saves its operands: not the one that is written next.
+            largest.copy_(_t.maximum(largest.clone() if group["differentiable"] else largest, exp_avg_sq))
             exp_avg_sq = largest
         # Sums are made out of place where a recorded step saved the operand.
         denom = exp_avg_sq.sqrt().div((1 - beta2 ** step) ** 0.5).add(group["eps"])
@@ -99,11 +99,10 @@ class Adam(Method):
         step_t = state["step"]
         step_t += 1
         step = step_t.item()
-        if needs_grad(weight_decay) or weight_decay != 0:
-            if group["decoupled_weight_decay"]:
-                p.sub_(p.clone() * (lr * weight_decay))
-            else:
-                grad = grad + p.clone() * weight_decay
+        if group["decoupled_weight_decay"]:
+            shrink(p, lr, weight_decay)
+        else:
+            grad = decay(p, grad, weight_decay)
         exp_avg = state["exp_avg"] * beta1 + grad * (1 - beta1)
         exp_avg_sq = state["exp_avg_sq"] * beta2 + grad * grad * (1 - beta2)
         state["exp_avg"].copy_(exp_avg)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from ..errors import TensorValueError
 from ..tensor import Tensor
-from ._method import Method, check_fused, needs_grad, scalar, subtract_scaled
+from ._method import Method, check_fused, decay, subtract_scaled
 
 __all__ = ["SGD"]
 
@@ -55,11 +55,8 @@ class SGD(Method):
         return {"momentum_buffer": None} if group["momentum"] != 0 else {}
 
     def _update(self, p, grad, state, group):
-        weight_decay, momentum = group["weight_decay"], group["momentum"]
-        if needs_grad(weight_decay):
-            grad = grad + p.clone() * weight_decay
-        elif weight_decay != 0:
-            grad = grad.add(p, alpha=scalar(weight_decay))
+        momentum = group["momentum"]
+        grad = decay(p, grad, group["weight_decay"])
         if momentum != 0:
             buf = state.get("momentum_buffer")
             if buf is None:

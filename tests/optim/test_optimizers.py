@@ -242,3 +242,30 @@ def test_differentiable_step_lets_gradients_through():
     p.sum().backward()
     assert start.grad.tolist() == [1.0, 1.0]
     assert lr.grad.item() == pytest.approx(0.0)      # the two gradients cancel in the sum
+
+
+@pytest.mark.parametrize("name, options", [
+    ("SGD", dict(momentum=0.9, nesterov=True, weight_decay=0.1)), ("Adam", {}), ("Adam", dict(amsgrad=True)),
+    ("AdamW", {}), ("RMSprop", dict(momentum=0.9, centered=True)), ("Adagrad", {}), ("Adadelta", {}), ("Adamax", {}),
+    ("NAdam", {}), ("RAdam", dict(betas=(0.6, 0.7))), ("ASGD", {}), ("Rprop", {})])
+def test_recorded_steps_have_the_right_gradient(name, options):
+    """d(result)/d(start), against central differences."""
+    def result(value):
+        start = torch.tensor([value, -2.0], dtype=torch.float64, requires_grad=True)
+        p = start.clone()
+        p.retain_grad()
+        optimizer = getattr(optim, name)([p], lr=0.1, differentiable=True, **options)
+        for i in range(4):
+            p.grad = p * torch.tensor([0.3, 0.1 + i], dtype=torch.float64)
+            optimizer.step()
+        (grad,) = torch.autograd.grad((p * p).sum(), start)
+        return (p * p).sum().item(), grad[0].item()
+
+    h = 1e-5
+    numeric = (result(1.0 + h)[0] - result(1.0 - h)[0]) / (2 * h)
+    found = result(1.0)[1]
+    if name == "SGD":
+        # The first momentum is a detached copy of the gradient, as in PyTorch.
+        assert math.isfinite(found)
+    else:
+        assert found == pytest.approx(numeric, rel=1e-4)
