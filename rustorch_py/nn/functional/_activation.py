@@ -1,0 +1,296 @@
+"""Activation functions, each with its in-place form where PyTorch has one."""
+
+from __future__ import annotations
+
+from ... import tensor as _t
+from ...errors import TensorError
+from ._util import in_place, warn
+
+__all__ = [
+    "celu",
+    "celu_",
+    "elu",
+    "elu_",
+    "gelu",
+    "glu",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
+    "hardtanh_",
+    "leaky_relu",
+    "leaky_relu_",
+    "log_softmax",
+    "logsigmoid",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "relu_",
+    "rrelu",
+    "rrelu_",
+    "selu",
+    "selu_",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
+]
+
+# These are the compiled functions themselves: no Python frame between caller and kernel.
+gelu = _t.gelu
+hardshrink = _t.hardshrink
+logsigmoid = _t.logsigmoid
+sigmoid = _t.sigmoid
+softplus = _t.softplus
+softshrink = _t.softshrink
+softsign = _t.softsign
+tanh = _t.tanh
+tanhshrink = _t.tanhshrink
+
+_relu = _t.relu
+_elu_ = in_place(_t.elu)
+_celu_ = in_place(_t.celu)
+_hardsigmoid_ = in_place(_t.hardsigmoid)
+_hardswish_ = in_place(_t.hardswish)
+_hardtanh_ = in_place(_t.hardtanh)
+_leaky_relu_ = in_place(_t.leaky_relu)
+_mish_ = in_place(_t.mish)
+_relu6_ = in_place(_t.relu6)
+_selu_ = in_place(_t.selu)
+_silu_ = in_place(_t.silu)
+_threshold_ = in_place(_t.threshold)
+
+
+def relu_(input):
+    """Set negative elements to zero, in place."""
+    return input.relu_()
+
+
+def relu(input, inplace=False):
+    """Set negative elements to zero."""
+    return input.relu_() if inplace else _relu(input)
+
+
+def threshold(input, threshold, value, inplace=False):
+    """Replace elements that are not above ``threshold`` by ``value``."""
+    return (_threshold_ if inplace else _t.threshold)(input, threshold, value)
+
+
+def threshold_(input, threshold, value):
+    """Apply ``threshold`` in place."""
+    return _threshold_(input, threshold, value)
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
+    """Cut elements to [min_val, max_val]."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return (_hardtanh_ if inplace else _t.hardtanh)(input, min_val, max_val)
+
+
+def hardtanh_(input, min_val=-1.0, max_val=1.0):
+    """Apply ``hardtanh`` in place."""
+    return _hardtanh_(input, min_val, max_val)
+
+
+def relu6(input, inplace=False):
+    """Cut elements to [0, 6]."""
+    return (_relu6_ if inplace else _t.relu6)(input)
+
+
+def elu(input, alpha=1.0, inplace=False):
+    """Apply x where positive, alpha * (exp(x) - 1) elsewhere."""
+    return (_elu_ if inplace else _t.elu)(input, alpha)
+
+
+def elu_(input, alpha=1.0):
+    """Apply ``elu`` in place."""
+    return _elu_(input, alpha)
+
+
+def selu(input, inplace=False):
+    """Apply the self-normalizing ELU.
+
+    Source: Klambauer et al. (2017), Self-normalizing neural networks.
+    """
+    return (_selu_ if inplace else _t.selu)(input)
+
+
+def selu_(input):
+    """Apply ``selu`` in place."""
+    return _selu_(input)
+
+
+def celu(input, alpha=1.0, inplace=False):
+    """Apply x where positive, alpha * (exp(x / alpha) - 1) elsewhere."""
+    return (_celu_ if inplace else _t.celu)(input, alpha)
+
+
+def celu_(input, alpha=1.0):
+    """Apply ``celu`` in place."""
+    return _celu_(input, alpha)
+
+
+def leaky_relu(input, negative_slope=0.01, inplace=False):
+    """Apply x where positive, negative_slope * x elsewhere."""
+    return (_leaky_relu_ if inplace else _t.leaky_relu)(input, negative_slope)
+
+
+def leaky_relu_(input, negative_slope=0.01):
+    """Apply ``leaky_relu`` in place."""
+    return _leaky_relu_(input, negative_slope)
+
+
+def hardsigmoid(input, inplace=False):
+    """Apply relu6(x + 3) / 6."""
+    return (_hardsigmoid_ if inplace else _t.hardsigmoid)(input)
+
+
+def hardswish(input, inplace=False):
+    """Apply x * relu6(x + 3) / 6."""
+    return (_hardswish_ if inplace else _t.hardswish)(input)
+
+
+def silu(input, inplace=False):
+    """Apply x * sigmoid(x)."""
+    return (_silu_ if inplace else _t.silu)(input)
+
+
+def mish(input, inplace=False):
+    """Apply x * tanh(softplus(x))."""
+    return (_mish_ if inplace else _t.mish)(input)
+
+
+def glu(input, dim=-1):
+    """Split in halves a, b along ``dim`` and return a * sigmoid(b)."""
+    if input.dim() == 0:
+        raise TensorError("glu does not support scalars because halving size must be even", op="glu")
+    size = input.shape[dim]
+    if size % 2:
+        raise TensorError(
+            f"glu: halving dimension must be even, but dimension {dim} is size {size}", op="glu"
+        )
+    a, b = input.split(size // 2, dim)
+    return a * _t.sigmoid(b)
+
+
+def prelu(input, weight):
+    """Apply x where positive, weight * x elsewhere; the weight is learnable.
+
+    Args:
+        input: any shape; channels are its dimension 1.
+        weight: one number, or one per channel.
+    """
+    if weight.dim() > 1 and weight.dim() != input.dim():
+        raise TensorError(
+            f"prelu: weight must be a scalar, 1-dimensional or of input's {input.dim()} dimensions, "
+            f"got shape {tuple(weight.shape)}",
+            op="prelu",
+        )
+    if weight.dim() <= 1 and weight.numel() != 1:
+        channels = input.shape[1] if input.dim() > 1 else 1
+        if weight.numel() != channels:
+            raise TensorError(
+                "prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{weight.numel()} and channel size = {channels}.",
+                op="prelu",
+            )
+        weight = weight.reshape((1, channels) + (1,) * (input.dim() - 2))
+    elif weight.dim() == 1 and input.dim() != 1:
+        weight = weight.reshape((1,) * input.dim())
+    return _t.where(input > 0, input, weight * input)
+
+
+def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
+    """Apply a leaky relu whose slope is drawn per element in training, and fixed otherwise.
+
+    Source: Xu et al. (2015), Empirical evaluation of rectified activations.
+    """
+    if lower > upper:
+        raise TensorError(f"rrelu: lower ({lower}) must not be above upper ({upper})", op="rrelu")
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    with _t.no_grad():
+        # One draw per element that is not positive, in memory order (the order of PyTorch's CPU stream).
+        slope = _t.ones_like(input)
+        down = input <= 0
+        n = int(down.sum().item())
+        if n:
+            # PyTorch draws in double precision whatever the dtype.
+            draws = _t.empty(n, dtype=_t.float64, device=input.device).uniform_(lower, upper)
+            slope[down] = draws.to(input.dtype)
+    out = input * slope
+    return input.copy_(out) if inplace else out
+
+
+def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
+    """Apply ``rrelu`` in place."""
+    return rrelu(input, lower, upper, training, True)
+
+
+def _implicit_dim(name, n_dims, stacklevel):
+    """Choose the dimension that older programs meant when they gave none."""
+    warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=stacklevel + 1,
+    )
+    return 0 if n_dims in (0, 1, 3) else 1
+
+
+def softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """Normalize exponentials to sum one along ``dim``.
+
+    Args:
+        input: any shape.
+        dim: the dimension.
+        dtype: convert the input first.
+    """
+    if dim is None:
+        dim = _implicit_dim("softmax", input.dim(), _stacklevel)
+    return _t.softmax(input, dim) if dtype is None else _t.softmax(input, dim, dtype=dtype)
+
+
+def softmin(input, dim=None, _stacklevel=3, dtype=None):
+    """Return ``softmax(-input)``."""
+    if dim is None:
+        dim = _implicit_dim("softmin", input.dim(), _stacklevel)
+    return _t.softmax(-input, dim) if dtype is None else _t.softmax(-input, dim, dtype=dtype)
+
+
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
+    """Return the logarithm of ``softmax``, computed without overflow."""
+    if dim is None:
+        dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
+    return _t.log_softmax(input, dim) if dtype is None else _t.log_softmax(input, dim, dtype=dtype)
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """Draw from the Gumbel-softmax distribution, differentiably.
+
+    Args:
+        logits: unnormalized log probabilities.
+        tau: temperature.
+        hard: return one-hot samples, with the soft ones' gradient.
+        eps: without effect (kept for old calls).
+        dim: the dimension along which probabilities sum to one.
+
+    Source: Jang et al. (2016), Categorical reparameterization with Gumbel-softmax.
+    """
+    if eps != 1e-10:
+        warn("`eps` parameter is deprecated and has no effect.")
+    noise = -_t.empty_like(logits).detach().exponential_().log()
+    soft = _t.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.max(dim, keepdim=True)[1]
+    one_hot = _t.zeros_like(soft.detach()).scatter_(dim, index, 1.0)
+    return one_hot - soft.detach() + soft

@@ -1,0 +1,122 @@
+"""Convolutions and the windows they look through."""
+
+from __future__ import annotations
+
+import math
+
+from ... import tensor as _t
+from ...errors import ShapeError, TensorError
+from ._util import pair
+
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fold",
+    "unfold",
+]
+
+conv1d = _t.conv1d
+conv2d = _t.conv2d
+conv3d = _t.conv3d
+conv_transpose1d = _t.conv_transpose1d
+conv_transpose2d = _t.conv_transpose2d
+conv_transpose3d = _t.conv_transpose3d
+
+
+def _windows(size, kernel, dilation, padding, stride):
+    """Count the window positions along a dimension."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
+    """Copy every window of an image into a column.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        kernel_size, dilation, padding, stride: a number, or a pair for height and width.
+
+    Returns:
+        (N, C * kernel height * kernel width, windows), or without N.
+    """
+    kernel, dilation, padding, stride = pair(kernel_size), pair(dilation), pair(padding), pair(stride)
+    if input.dim() not in (3, 4):
+        raise ShapeError(
+            f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size, got shape {tuple(input.shape)}",
+            op="unfold",
+        )
+    single = input.dim() == 3
+    if single:
+        input = input.unsqueeze(0)
+    n, c, h, w = input.shape
+    rows = _windows(h, kernel[0], dilation[0], padding[0], stride[0])
+    cols = _windows(w, kernel[1], dilation[1], padding[1], stride[1])
+    if rows < 1 or cols < 1:
+        raise TensorError(
+            f"unfold: input of spatial size ({h}, {w}) with kernel_size {kernel}, dilation {dilation}, padding "
+            f"{padding}, stride {stride} has no window: counts are ({rows}, {cols})",
+            op="unfold",
+        )
+    if padding != (0, 0):
+        from ._padding import pad
+
+        input = pad(input, (padding[1], padding[1], padding[0], padding[0]))
+    index = _window_index(input.shape[2:], kernel, dilation, stride, rows, cols)
+    out = input.reshape(n, c, -1).index_select(2, index).reshape(n, c * kernel[0] * kernel[1], rows * cols)
+    return out.squeeze(0) if single else out
+
+
+def _window_index(size, kernel, dilation, stride, rows, cols):
+    """Return the flat pixel index of (kernel y, kernel x, window row, window column), as one dimension."""
+    y = (_t.arange(kernel[0]) * dilation[0]).reshape(-1, 1) + (_t.arange(rows) * stride[0]).reshape(1, -1)
+    x = (_t.arange(kernel[1]) * dilation[1]).reshape(-1, 1) + (_t.arange(cols) * stride[1]).reshape(1, -1)
+    flat = y.reshape(kernel[0], 1, rows, 1) * size[1] + x.reshape(1, kernel[1], 1, cols)
+    return flat.reshape(-1)
+
+
+def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """Add columns of windows back into an image: the transpose of ``unfold``.
+
+    Args:
+        input: (N, C * kernel height * kernel width, windows), or without N.
+        output_size: height and width of the image.
+        kernel_size, dilation, padding, stride: as for ``unfold``.
+
+    Returns:
+        (N, C, H, W), or without N.
+    """
+    size, kernel = pair(output_size), pair(kernel_size)
+    dilation, padding, stride = pair(dilation), pair(padding), pair(stride)
+    if input.dim() not in (2, 3):
+        raise ShapeError(f"fold: Expected 2D or 3D tensor, got shape {tuple(input.shape)}", op="fold")
+    single = input.dim() == 2
+    if single:
+        input = input.unsqueeze(0)
+    n, features, count = input.shape
+    area = math.prod(kernel)
+    if features % area:
+        raise TensorError(
+            "fold: Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got "
+            f"input.size(1)={features} and kernel_size={kernel}",
+            op="fold",
+        )
+    rows = _windows(size[0], kernel[0], dilation[0], padding[0], stride[0])
+    cols = _windows(size[1], kernel[1], dilation[1], padding[1], stride[1])
+    if rows * cols != count:
+        raise TensorError(
+            f"fold: Given output_size={size}, kernel_size={kernel}, dilation={dilation}, padding={padding}, "
+            f"stride={stride}, expected size of input's dimension 2 to match the calculated number of sliding blocks "
+            f"{rows} * {cols} = {rows * cols}, but got input.size(2)={count}",
+            op="fold",
+        )
+    high, wide = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
+    index = _window_index((high, wide), kernel, dilation, stride, rows, cols)
+    c = features // area
+    flat = input.new_zeros((n, c, high * wide)).index_add(2, index, input.reshape(n, c, -1))
+    out = flat.reshape(n, c, high, wide)
+    if padding != (0, 0):
+        out = out.narrow(2, padding[0], size[0]).narrow(3, padding[1], size[1])
+    return out.squeeze(0) if single else out

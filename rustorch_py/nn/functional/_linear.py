@@ -1,0 +1,222 @@
+"""Affine maps and table look-ups."""
+
+from __future__ import annotations
+
+from ... import tensor as _t
+from ...errors import ShapeError, TensorError
+from ._util import warn
+
+__all__ = ["bilinear", "embedding", "embedding_bag", "linear", "one_hot"]
+
+linear = _t.linear
+
+
+def bilinear(input1, input2, weight, bias=None):
+    """Compute ``x1 @ W[k] @ x2 + b[k]`` for every output feature k.
+
+    Args:
+        input1: (..., in1).
+        input2: (..., in2), with the same leading sizes.
+        weight: (out, in1, in2).
+        bias: (out), optional.
+
+    Returns:
+        (..., out)
+    """
+    if input1.shape[:-1] != input2.shape[:-1]:
+        raise ShapeError(
+            f"bilinear: leading sizes of input1 {tuple(input1.shape)} and input2 {tuple(input2.shape)} differ",
+            op="bilinear",
+        )
+    n_out, n_1, n_2 = weight.shape
+    if input1.shape[-1] != n_1 or input2.shape[-1] != n_2:
+        raise ShapeError(
+            f"bilinear: last sizes {input1.shape[-1]} and {input2.shape[-1]} of the inputs must be weight's "
+            f"{n_1} and {n_2}",
+            op="bilinear",
+        )
+    lead = tuple(input1.shape[:-1])
+    x1 = input1.reshape(-1, n_1)
+    x2 = input2.reshape(-1, n_2)
+    # (batch, out, in2) = x1 @ W, then the product with x2 is summed over in2.
+    half = _t.matmul(x1, weight.permute(1, 0, 2).reshape(n_1, n_out * n_2)).reshape(-1, n_out, n_2)
+    out = (half * x2.unsqueeze(1)).sum(-1)
+    if bias is not None:
+        out = out + bias
+    return out.reshape(*lead, n_out)
+
+
+def one_hot(tensor, num_classes=-1):
+    """Return int64 rows with a one at each index.
+
+    Args:
+        tensor: int64 indices of any shape.
+        num_classes: size of the new last dimension; -1 takes the largest index plus one.
+    """
+    if tensor.dtype != _t.int64:
+        raise TensorError("one_hot is only applicable to index tensor of type LongTensor.", op="one_hot")
+    if tensor.numel() == 0:
+        if num_classes <= 0:
+            raise TensorError("one_hot: Can not infer total number of classes from empty tensor.", op="one_hot")
+        return _t.zeros(*tensor.shape, num_classes, dtype=_t.int64, device=tensor.device)
+    if int(tensor.min().item()) < 0:
+        raise TensorError("one_hot: Class values must be non-negative.", op="one_hot")
+    largest = int(tensor.max().item())
+    if num_classes == -1:
+        num_classes = largest + 1
+    elif num_classes < 1:
+        raise TensorError("one_hot: num_classes should be positive", op="one_hot")
+    elif largest >= num_classes:
+        raise TensorError("one_hot: Class values must be smaller than num_classes.", op="one_hot")
+    out = _t.zeros(*tensor.shape, num_classes, dtype=_t.int64, device=tensor.device)
+    return out.scatter_(-1, tensor.unsqueeze(-1), 1)
+
+
+def _renorm_rows(weight, index, max_norm, norm_type):
+    """Scale the rows that are looked up down to ``max_norm``, in place, unrecorded."""
+    with _t.no_grad():
+        rows = _t.tensor(sorted(set(index.reshape(-1).tolist())), dtype=_t.int64, device=index.device)
+        picked = weight.detach()[rows]
+        norms = picked.norm(norm_type, 1, True)
+        scale = _t.where(norms > max_norm, max_norm / (norms + 1e-7), _t.ones_like(norms))
+        weight.detach()[rows] = picked * scale
+
+
+def _check_padding(padding_idx, rows):
+    if padding_idx is None:
+        return -1
+    if not -rows <= padding_idx < rows:
+        raise AssertionError("Padding_idx must be within num_embeddings")
+    return padding_idx + rows if padding_idx < 0 else padding_idx
+
+
+def _refuse_sparse(sparse, name):
+    if sparse:
+        raise NotImplementedError(f"{name}: sparse gradients are not supported; use sparse=False")
+
+
+def embedding(
+    input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
+):
+    """Look up rows of a table.
+
+    Args:
+        input: int64 (or int32) indices of any shape.
+        weight: the table (rows, features).
+        padding_idx: a row that gets no gradient.
+        max_norm: rows that are looked up are first scaled down to this norm, in the table.
+        norm_type: the p of that norm.
+        scale_grad_by_freq: divide a row's gradient by how often it was looked up.
+        sparse: not supported.
+
+    Returns:
+        (*input's shape, features)
+    """
+    _refuse_sparse(sparse, "embedding")
+    padding_idx = _check_padding(padding_idx, weight.shape[0])
+    if max_norm is not None:
+        _renorm_rows(weight, input, max_norm, norm_type)
+    return _t.embedding(weight, input, padding_idx, scale_grad_by_freq)
+
+
+def embedding_bag(
+    input,
+    weight,
+    offsets=None,
+    max_norm=None,
+    norm_type=2,
+    scale_grad_by_freq=False,
+    mode="mean",
+    sparse=False,
+    per_sample_weights=None,
+    include_last_offset=False,
+    padding_idx=None,
+):
+    """Look up bags of rows and reduce each bag to one row.
+
+    Args:
+        input: indices, (bags, size) or one dimension cut into bags by ``offsets``.
+        weight: the table (rows, features).
+        offsets: start of each bag in a one-dimensional input.
+        max_norm, norm_type, scale_grad_by_freq: as for ``embedding``.
+        mode: ``"sum"``, ``"mean"`` or ``"max"``.
+        sparse: not supported.
+        per_sample_weights: factors shaped like the input (mode ``"sum"`` only).
+        include_last_offset: the last offset is the end of the last bag.
+        padding_idx: a row that bags leave out.
+
+    Returns:
+        (bags, features); empty bags give zeros.
+    """
+    if not weight.is_floating_point() and input.is_floating_point():
+        warn("Argument order of nn.functional.embedding_bag was changed: it is (input, weight, ...).")
+        weight, input = input, weight
+    if per_sample_weights is not None and input.shape != per_sample_weights.shape:
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "
+            f"then it must have the same shape as the input ({input.shape})"
+        )
+    if weight.dim() != 2:
+        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError("mode has to be one of sum, mean or max")
+    if mode == "max" and scale_grad_by_freq:
+        raise ValueError("max mode does not support scaling the gradient by the frequency")
+    if mode == "max" and sparse:
+        raise ValueError("max mode does not support sparse weights")
+    _refuse_sparse(sparse, "embedding_bag")
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
+            f"(got mode='{mode}')."
+        )
+    if input.dim() == 2:
+        if offsets is not None:
+            raise ValueError(
+                "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
+                f"sequences. However, found offsets of type {type(offsets)}"
+            )
+        bags, size = input.shape
+        starts = [i * size for i in range(bags + 1)]
+        input = input.reshape(-1)
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights.reshape(-1)
+    elif input.dim() == 1:
+        if offsets is None:
+            raise ValueError("offsets has to be a 1D Tensor but got None")
+        if offsets.dim() != 1:
+            raise ValueError("offsets has to be a 1D Tensor")
+        starts = offsets.tolist()
+        if starts and starts[0] != 0:
+            raise TensorError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start "
+                              f"from position 0. However, got {starts[0]}", op="embedding_bag")
+        if not include_last_offset:
+            starts.append(input.numel())
+    else:
+        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
+
+    skip = _check_padding(padding_idx, weight.shape[0]) if padding_idx is not None else None
+    if max_norm is not None:
+        _renorm_rows(weight, input, max_norm, norm_type)
+    n_bags = len(starts) - 1
+    bag_of = [bag for bag in range(n_bags) for _ in range(starts[bag + 1] - starts[bag])]
+    bag = _t.tensor(bag_of, dtype=_t.int64)
+    if skip is not None:
+        kept = (input != skip).nonzero().reshape(-1)
+        input, bag = input[kept], bag[kept]
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights[kept]
+    rows = _t.embedding(weight, input, -1, scale_grad_by_freq)
+    if per_sample_weights is not None:
+        rows = rows * per_sample_weights.unsqueeze(1)
+    if mode == "max":
+        out = []
+        for i in range(n_bags):
+            mine = (bag == i).nonzero().reshape(-1)
+            out.append(rows[mine].max(0)[0] if mine.numel() else weight.new_zeros(weight.shape[1]))
+        return _t.stack(out) if out else weight.new_zeros((0, weight.shape[1]))
+    out = weight.new_zeros((n_bags, weight.shape[1])).index_add(0, bag, rows)
+    if mode == "mean":
+        count = weight.new_zeros(n_bags).index_add(0, bag, weight.new_ones(bag.numel()))
+        out = out / count.clamp(min=1).unsqueeze(1)
+    return out

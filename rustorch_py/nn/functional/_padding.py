@@ -1,0 +1,105 @@
+"""Padding."""
+
+from __future__ import annotations
+
+from ... import tensor as _t
+from ...errors import ShapeError, TensorError
+
+__all__ = ["pad"]
+
+
+def _constant(input, pad, value):
+    """Pad (or, for negative amounts, crop) with a constant."""
+    n_dims = input.dim()
+    n_pad = len(pad) // 2
+    if n_pad > n_dims:
+        raise ShapeError(
+            f"pad: length of pad should be no more than twice the input's {n_dims} dimensions, got {len(pad)}", op="pad"
+        )
+    shape = list(input.shape)
+    inner = []  # (dimension, start in output, start in input, length)
+    for i in range(n_pad):
+        dim = n_dims - 1 - i
+        before, after = pad[2 * i], pad[2 * i + 1]
+        size = shape[dim] + before + after
+        if size < 0:
+            raise ShapeError(
+                f"pad: the input size {shape[dim]}, plus negative padding {before} and {after}, resulted in a negative "
+                f"output size in dimension {dim}",
+                op="pad",
+            )
+        length = shape[dim] + min(before, 0) + min(after, 0)
+        inner.append((dim, max(before, 0), max(-before, 0), length))
+        shape[dim] = size
+    source = input
+    for dim, _, start, length in inner:
+        if start or length != source.shape[dim]:
+            source = source.narrow(dim, start, max(length, 0))
+    if tuple(source.shape) == tuple(shape):
+        return source.clone()
+    out = _t.full(tuple(shape), value, dtype=input.dtype, device=input.device)
+    place = out
+    for dim, start, _, length in inner:
+        place = place.narrow(dim, start, max(length, 0))
+    place.copy_(source)
+    return out
+
+
+def _ring(mode, size, before, after):
+    """Return, for each output position along a dimension, the input position it copies."""
+    if mode == "replicate":
+        return [min(max(i, 0), size - 1) for i in range(-before, size + after)]
+    if mode == "circular":
+        return [i % size for i in range(-before, size + after)]
+    last = size - 1  # reflect: the edge itself is not repeated
+    return [abs(i) if i <= last else 2 * last - i for i in range(-before, size + after)]
+
+
+def pad(input, pad, mode="constant", value=None):
+    """Enlarge a tensor at the ends of its last dimensions.
+
+    Args:
+        input: the tensor.
+        pad: amounts (before, after) from the last dimension backwards; negative amounts crop.
+        mode: ``"constant"``, ``"reflect"``, ``"replicate"`` or ``"circular"``; all but the first take an
+            input with one or two more dimensions than are padded.
+        value: the constant, 0 if absent.
+    """
+    pad = tuple(int(n) for n in pad)
+    if len(pad) % 2:
+        raise TensorError("Padding length must be divisible by 2", op="pad")
+    if mode == "constant":
+        return _constant(input, pad, 0 if value is None else value)
+    if value is not None and value != 0:
+        raise TensorError(f'Padding mode "{mode}" doesn\'t take in value argument', op="pad")
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    n_pad = len(pad) // 2
+    n_dims = input.dim()
+    if n_dims not in (n_pad + 1, n_pad + 2) or n_pad > 3:
+        raise NotImplementedError(
+            "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; "
+            f"got {len(pad)} amounts for an input of {n_dims} dimensions"
+        )
+    out = input
+    for i in range(n_pad):
+        dim = n_dims - 1 - i
+        before, after = pad[2 * i], pad[2 * i + 1]
+        size = out.shape[dim]
+        if before == after == 0:
+            continue
+        if mode == "reflect" and max(before, after) >= size:
+            raise ShapeError(
+                "Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({before}, {after}) at dimension {dim} of input {list(input.shape)}",
+                op="pad",
+            )
+        if mode == "circular" and max(before, after) > size:
+            raise ShapeError("Padding value causes wrapping around more than once.", op="pad")
+        if size + before + after <= 0 or (size == 0 and before + after > 0):
+            raise ShapeError(
+                f"pad: dimension {dim} of size {size} with padding ({before}, {after}) leaves nothing", op="pad"
+            )
+        index = _t.tensor(_ring(mode, size, before, after), dtype=_t.int64, device=input.device)
+        out = out.index_select(dim, index)
+    return out.clone() if out is input else out

@@ -1,0 +1,496 @@
+"""Resampling and rearranging of images."""
+
+from __future__ import annotations
+
+import math
+
+from ... import tensor as _t
+from ...errors import ShapeError, TensorError
+from ._util import warn
+
+__all__ = [
+    "affine_grid",
+    "channel_shuffle",
+    "grid_sample",
+    "interpolate",
+    "native_channel_shuffle",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
+]
+
+
+def pixel_shuffle(input, upscale_factor):
+    """Rearrange (..., C * r * r, H, W) to (..., C, H * r, W * r)."""
+    if input.dim() < 3:
+        raise ShapeError(
+            f"pixel_shuffle expects input to have at least 3 dimensions, but got input with {input.dim()} dimension(s)",
+            op="pixel_shuffle",
+        )
+    r = int(upscale_factor)
+    if r <= 0:
+        raise TensorError(f"pixel_shuffle expects a positive upscale_factor, but got {r}", op="pixel_shuffle")
+    *lead, c, h, w = input.shape
+    if c % (r * r):
+        raise ShapeError(
+            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+            f"but input.size(-3)={c} is not divisible by {r * r}",
+            op="pixel_shuffle",
+        )
+    n = len(lead)
+    cells = input.reshape(*lead, c // (r * r), r, r, h, w)
+    order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return cells.permute(order).reshape(*lead, c // (r * r), h * r, w * r)
+
+
+def pixel_unshuffle(input, downscale_factor):
+    """Rearrange (..., C, H * r, W * r) to (..., C * r * r, H, W): the inverse of ``pixel_shuffle``."""
+    if input.dim() < 3:
+        raise ShapeError(
+            "pixel_unshuffle expects input to have at least 3 dimensions, but got input with "
+            f"{input.dim()} dimension(s)",
+            op="pixel_unshuffle",
+        )
+    r = int(downscale_factor)
+    if r <= 0:
+        raise TensorError(f"pixel_unshuffle expects a positive downscale_factor, but got {r}", op="pixel_unshuffle")
+    *lead, c, h, w = input.shape
+    if h % r or w % r:
+        raise ShapeError(
+            f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but ({h}, {w}) "
+            f"are not divisible by {r}",
+            op="pixel_unshuffle",
+        )
+    n = len(lead)
+    cells = input.reshape(*lead, c, h // r, r, w // r, r)
+    order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return cells.permute(order).reshape(*lead, c * r * r, h // r, w // r)
+
+
+def channel_shuffle(input, groups):
+    """Interleave the channels of ``groups`` equal groups.
+
+    Source: Zhang et al. (2018), ShuffleNet.
+    """
+    if input.dim() < 3:
+        raise ShapeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {list(input.shape)}",
+            op="channel_shuffle",
+        )
+    n, c, *rest = input.shape
+    if groups <= 0:
+        raise TensorError(
+            f"Number of groups to divide channels in must be positive. Value of groups:{groups}", op="channel_shuffle"
+        )
+    if c % groups:
+        raise ShapeError(
+            f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.",
+            op="channel_shuffle",
+        )
+    return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(n, c, *rest)
+
+
+native_channel_shuffle = channel_shuffle
+
+
+# ---- interpolation ------------------------------------------------------------------------------
+# Every mode but "area" is separable: along each dimension an output position is a weighted sum of a
+# few input positions. `_taps_*` give (positions, weights), each a list of tensors of the output size.
+
+
+def _work_dtype(input):
+    return _t.float64 if input.dtype == _t.float64 else _t.float32
+
+
+def _ratio(size, new, scale, align_corners):
+    """Return how far the input moves when the output moves by one."""
+    if align_corners:
+        return (size - 1) / (new - 1) if new > 1 else 0.0
+    return 1.0 / scale if scale is not None and scale > 0 else size / new
+
+
+def _source(input, new, ratio, align_corners):
+    """Return the (fractional) input position of every output position."""
+    at = _t.arange(new, dtype=_work_dtype(input), device=input.device)
+    return at * ratio if align_corners else (at + 0.5) * ratio - 0.5
+
+
+def _taps_nearest(input, size, new, scale, exact):
+    if size == new and not exact:
+        return [_t.arange(new, device=input.device)], None
+    # Single precision, as PyTorch computes it whatever the input's dtype.
+    at = _t.arange(new, dtype=_t.float32, device=input.device)
+    ratio = _ratio(size, new, scale, False)
+    at = (at + 0.5) * ratio if exact else at * ratio
+    return [at.floor().to(_t.int64).clamp(max=size - 1)], None
+
+
+def _taps_linear(input, size, new, scale, align_corners):
+    at = _source(input, new, _ratio(size, new, scale, align_corners), align_corners).clamp(min=0)
+    low = at.floor().clamp(max=size - 1)
+    share = (at - low).clamp(0, 1)
+    low = low.to(_t.int64)
+    return [low, (low + 1).clamp(max=size - 1)], [1 - share, share]
+
+
+def _cubic_weights(t, a=-0.75):
+    """Return the four weights of cubic convolution at fraction t.
+
+    Source: Keys (1981), Cubic convolution interpolation for digital image processing; a = -0.75 as in PyTorch.
+    """
+
+    def near(x):
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+
+    def far(x):
+        return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+
+    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+
+
+def _taps_cubic(input, size, new, scale, align_corners):
+    at = _source(input, new, _ratio(size, new, scale, align_corners), align_corners)
+    low = at.floor()
+    weights = _cubic_weights(at - low)
+    low = low.to(_t.int64)
+    return [(low + k).clamp(0, size - 1) for k in (-1, 0, 1, 2)], weights
+
+
+def _filter_value(kind, x):
+    """Return the value of an anti-aliasing filter at distance x."""
+    x = abs(x)
+    if kind == "bilinear":
+        return max(1.0 - x, 0.0)
+    if kind == "bicubic":
+        a = -0.5  # the value of PIL, which PyTorch takes with antialias=True
+        if x < 1:
+            return ((a + 2) * x - (a + 3)) * x * x + 1
+        return ((x - 5) * x + 8) * x * a - 4 * a if x < 2 else 0.0
+    if x >= 3:  # lanczos, three lobes
+        return 0.0
+    if x == 0:
+        return 1.0
+    angle = math.pi * x
+    return 3.0 * math.sin(angle) * math.sin(angle / 3) / (angle * angle)
+
+
+_FILTER_SUPPORT = {"bilinear": 1.0, "bicubic": 2.0, "lanczos": 3.0}
+
+
+def _antialias_matrix(input, size, new, scale, align_corners, kind):
+    """Return the (new, size) matrix that resamples one dimension with a widened filter."""
+    ratio = _ratio(size, new, scale, align_corners)
+    support = _FILTER_SUPPORT[kind] * max(ratio, 1.0)
+    shrink = 1.0 / ratio if ratio >= 1.0 else 1.0
+    rows = []
+    for i in range(new):
+        centre = ratio * (i + 0.5)
+        first = max(int(centre - support + 0.5), 0)
+        last = min(int(centre + support + 0.5), size)
+        weights = [_filter_value(kind, (j + first - centre + 0.5) * shrink) for j in range(last - first)]
+        total = sum(weights)
+        if total:
+            weights = [w / total for w in weights]
+        rows.append([0.0] * first + weights + [0.0] * (size - last))
+    return _t.tensor(rows, dtype=_work_dtype(input), device=input.device)
+
+
+def _resample(input, dim, taps):
+    positions, weights = taps
+    if weights is None:
+        return input.index_select(dim, positions[0])
+    shape = [1] * input.dim()
+    shape[dim] = -1
+    out = None
+    for position, weight in zip(positions, weights):
+        part = input.index_select(dim, position) * weight.to(input.dtype).reshape(shape)
+        out = part if out is None else out + part
+    return out
+
+
+_MODE_DIMS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
+
+
+def interpolate(
+    input,
+    size=None,
+    scale_factor=None,
+    mode="nearest",
+    align_corners=None,
+    recompute_scale_factor=None,
+    antialias=False,
+):
+    """Resize the spatial dimensions.
+
+    Args:
+        input: (N, C, ...) with one to three spatial dimensions.
+        size: new size, a number or one per spatial dimension.
+        scale_factor: factor instead of a size.
+        mode: ``"nearest"``, ``"nearest-exact"``, ``"area"``, ``"linear"`` (3-D input), ``"bilinear"``,
+            ``"bicubic"`` (4-D), ``"trilinear"`` (5-D), ``"lanczos"`` (4-D, with antialias).
+        align_corners: let the corner pixels' centres coincide (linear and cubic modes).
+        recompute_scale_factor: derive the factor anew from the rounded size.
+        antialias: widen the filter when shrinking (bilinear, bicubic, lanczos).
+    """
+    plain = mode in ("nearest", "area", "nearest-exact")
+    if plain and align_corners is not None:
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: "
+            "linear | bilinear | bicubic | trilinear"
+        )
+    align_corners = bool(align_corners)
+    n = input.dim() - 2
+    old = tuple(input.shape[2:])
+    if size is not None and scale_factor is not None:
+        raise ValueError("only one of size or scale_factor should be defined")
+    if size is None and scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
+    given = size if size is not None else scale_factor
+    if isinstance(given, (list, tuple)) or hasattr(given, "__len__") and not hasattr(given, "item"):
+        given = tuple(given)
+        if len(given) != n:
+            what = "output size" if size is not None else "scale_factor"
+            raise ValueError(
+                f"Input and {what} must have the same number of spatial dimensions, but got input with spatial "
+                f"dimensions of {list(old)} and {what} of {given}. Please provide input tensor in "
+                "(N, C, d1, d2, ...,dK) format."
+            )
+    else:
+        given = (given,) * n
+    factors = (None,) * n
+    if size is not None:
+        if recompute_scale_factor:
+            raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
+        for value in given:
+            if isinstance(value, float):
+                raise TypeError(f"expected size to be one of int or a tuple of ints, but got {given}")
+        new = tuple(int(v) for v in given)
+    else:
+        new = tuple(int(math.floor(o * f)) for o, f in zip(old, given))
+        if not recompute_scale_factor and mode != "area":
+            factors = tuple(float(f) for f in given)
+    if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.dim() == 4):
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input"
+        )
+    wanted = _MODE_DIMS.get(mode)
+    if n not in (1, 2, 3) or (wanted is None and not plain):
+        raise NotImplementedError(
+            f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {input.dim()}D) for the modes: nearest | "
+            f"linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
+        )
+    if wanted is not None and wanted != input.dim():
+        raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {wanted}D input")
+    if min(new) <= 0 or min(old) <= 0:
+        raise TensorError(
+            f"Input and output sizes should be greater than 0, but got input {list(old)} output {list(new)}",
+            op="interpolate",
+        )
+    if mode == "area":
+        pool = (_t.adaptive_avg_pool1d, _t.adaptive_avg_pool2d, _t.adaptive_avg_pool3d)[n - 1]
+        return pool(input, new if n > 1 else new[0])
+    if mode == "lanczos" and not antialias:
+        raise ValueError("Lanczos mode requires antialias=True")
+    if mode == "lanczos" and align_corners:
+        raise ValueError("Lanczos mode does not support align_corners=True")
+
+    out = input
+    for d in reversed(range(n)):
+        dim, a, b, f = d + 2, old[d], new[d], factors[d]
+        if antialias:
+            matrix = _antialias_matrix(input, a, b, f, align_corners, mode).to(input.dtype)
+            out = _t.matmul(out.transpose(dim, -1), matrix.t()).transpose(dim, -1)
+        elif plain:
+            out = _resample(out, dim, _taps_nearest(input, a, b, f, mode == "nearest-exact"))
+        elif mode == "bicubic":
+            out = _resample(out, dim, _taps_cubic(input, a, b, f, align_corners))
+        else:
+            out = _resample(out, dim, _taps_linear(input, a, b, f, align_corners))
+    return out.contiguous()
+
+
+def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):
+    """Resize (deprecated name of ``interpolate``)."""
+    warn("`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.")
+    return interpolate(input, size, scale_factor, mode, align_corners)
+
+
+def upsample_nearest(input, size=None, scale_factor=None):
+    """Resize with nearest neighbours (deprecated: use ``interpolate``)."""
+    warn("`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.")
+    return interpolate(input, size, scale_factor, mode="nearest")
+
+
+def upsample_bilinear(input, size=None, scale_factor=None):
+    """Resize bilinearly with aligned corners (deprecated: use ``interpolate``)."""
+    warn("`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.")
+    return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)
+
+
+# ---- sampling at given places -------------------------------------------------------------------
+
+
+def affine_grid(theta, size, align_corners=None):
+    """Return the sampling grid of affine maps, for ``grid_sample``.
+
+    Args:
+        theta: (N, 2, 3) for images, (N, 3, 4) for volumes.
+        size: output size (N, C, H, W) or (N, C, D, H, W).
+        align_corners: whether -1 and 1 are the centres or the outer edges of the corner pixels.
+
+    Returns:
+        (N, H, W, 2) or (N, D, H, W, 3), coordinates in the order x, y(, z).
+    """
+    if align_corners is None:
+        warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. "
+            "Please specify align_corners=True if the old behavior is desired."
+        )
+        align_corners = False
+    if not theta.is_floating_point():
+        raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
+    n = len(size) - 2
+    if n not in (2, 3):
+        raise NotImplementedError(
+            "affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. "
+            f"Got size {size}."
+        )
+    if theta.dim() != 3 or tuple(theta.shape[1:]) != (n, n + 1):
+        raise ValueError(
+            f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for size {size}. Got {theta.shape}."
+        )
+    if min(size) <= 0:
+        raise ValueError(f"Expected non-zero, positive output size. Got {size}")
+    spatial = tuple(size[2:])
+    axes = []
+    for d in range(n - 1, -1, -1):
+        steps = spatial[d]
+        if steps == 1:
+            line = _t.zeros(1, dtype=theta.dtype, device=theta.device)
+        else:
+            line = _t.linspace(-1, 1, steps, dtype=theta.dtype, device=theta.device)
+            if not align_corners:
+                line = line * ((steps - 1) / steps)
+        shape = [1] * n
+        shape[d] = steps
+        axes.append(line.reshape(shape).expand(spatial))
+    axes.append(_t.ones(spatial, dtype=theta.dtype, device=theta.device))
+    base = _t.stack(axes, -1).reshape(1, -1, n + 1).expand(size[0], -1, -1)
+    return _t.matmul(base, theta.transpose(1, 2)).reshape(size[0], *spatial, n)
+
+
+def _reflect(x, low2, high2):
+    """Mirror coordinates at low2 / 2 and high2 / 2 until they lie between."""
+    if low2 == high2:
+        return _t.zeros_like(x)
+    low, span = low2 / 2, (high2 - low2) / 2
+    x = (x - low).abs()
+    extra = _t.fmod(x, span)
+    flips = (x / span).floor()
+    even = _t.fmod(flips, 2) == 0
+    return _t.where(even, extra + low, span - extra + low)
+
+
+def _place(x, size, padding_mode, align_corners):
+    """Bring coordinates outside the image back, by the padding mode."""
+    if padding_mode == "border":
+        return x.clamp(0, size - 1)
+    if padding_mode == "reflection":
+        x = _reflect(x, 0, 2 * (size - 1)) if align_corners else _reflect(x, -1, 2 * size - 1)
+        return x.clamp(0, size - 1)
+    return x
+
+
+def _pick(flat, index, inside):
+    """Read pixels: flat (N, C, pixels), index and inside (N, positions); outside gives zero."""
+    n, c = flat.shape[:2]
+    got = flat.gather(2, index.unsqueeze(1).expand(n, c, index.shape[1]))
+    return got if inside is None else got * inside.to(flat.dtype).unsqueeze(1)
+
+
+def _read(flat, cells, sizes):
+    """Read pixels at integer coordinates (one (N, positions) tensor per dimension); outside is zero."""
+    inside = None
+    index = None
+    for cell, size in zip(cells, sizes):
+        ok = (cell >= 0) & (cell <= size - 1)
+        inside = ok if inside is None else inside & ok
+        safe = cell.clamp(0, size - 1).to(_t.int64)
+        index = safe if index is None else index * size + safe
+    return _pick(flat, index, inside)
+
+
+def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corners=None):
+    """Sample an image or volume at the places that a grid names.
+
+    Args:
+        input: (N, C, H, W) or (N, C, D, H, W).
+        grid: (N, H', W', 2) or (N, D', H', W', 3): x, y(, z) between -1 and 1.
+        mode: ``"bilinear"`` (trilinear for volumes), ``"nearest"`` or ``"bicubic"`` (images).
+        padding_mode: ``"zeros"``, ``"border"`` or ``"reflection"`` for places outside.
+        align_corners: whether -1 and 1 are the centres or the outer edges of the corner pixels.
+    """
+    if mode not in ("bilinear", "nearest", "bicubic"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', "
+            f"but got: '{mode}'"
+        )
+    if padding_mode not in ("zeros", "border", "reflection"):
+        raise ValueError(
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', "
+            f"but got: '{padding_mode}'"
+        )
+    if align_corners is None:
+        warn(
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. "
+            "Please specify align_corners=True if the old behavior is desired."
+        )
+        align_corners = False
+    n = input.dim() - 2
+    if n not in (2, 3) or grid.dim() != input.dim() or grid.shape[-1] != n or grid.shape[0] != input.shape[0]:
+        raise ShapeError(
+            "grid_sampler(): expected 4D or 5D input and a grid with the same batch size whose last size is the number "
+            f"of spatial dimensions, but got input {list(input.shape)} and grid {list(grid.shape)}",
+            op="grid_sample",
+        )
+    if mode == "bicubic" and n != 2:
+        raise TensorError("grid_sampler(): bicubic interpolation only supports 4D input", op="grid_sample")
+    sizes = tuple(input.shape[2:])
+    batch, channels = input.shape[:2]
+    flat = input.reshape(batch, channels, -1)
+    shape = (batch, channels, *grid.shape[1:-1])
+    at = []  # one (N, positions) tensor per dimension, depth or height first
+    for d in range(n):
+        x = grid.select(-1, n - 1 - d).reshape(batch, -1)
+        size = sizes[d]
+        x = (x + 1) * ((size - 1) / 2) if align_corners else ((x + 1) * size - 1) / 2
+        at.append(x if mode == "bicubic" else _place(x, size, padding_mode, align_corners))
+
+    if mode == "nearest":
+        return _read(flat, [x.round() for x in at], sizes).reshape(shape)
+    low = [x.detach().floor() for x in at]
+    share = [x - f for x, f in zip(at, low)]
+    out = None
+    if mode == "bilinear":
+        for corner in range(2**n):
+            bits = [(corner >> d) & 1 for d in range(n)]
+            weight = None
+            for d in range(n):
+                w = share[d] if bits[d] else 1 - share[d]
+                weight = w if weight is None else weight * w
+            part = _read(flat, [f + b for f, b in zip(low, bits)], sizes) * weight.unsqueeze(1)
+            out = part if out is None else out + part
+        return out.reshape(shape)
+    wy, wx = _cubic_weights(share[0]), _cubic_weights(share[1])
+    for i in range(4):
+        row = None
+        for j in range(4):
+            cells = [low[0] + (i - 1), low[1] + (j - 1)]
+            cells = [_place(c, s, padding_mode, align_corners) for c, s in zip(cells, sizes)]
+            part = _read(flat, cells, sizes) * wx[j].unsqueeze(1)
+            row = part if row is None else row + part
+        row = row * wy[i].unsqueeze(1)
+        out = row if out is None else out + row
+    return out.reshape(shape)
