@@ -14,6 +14,8 @@ from .dataset import Subset, TensorDataset
 class MapFetcher:
     """Fetch from a map-style dataset."""
 
+    is_stream = False
+
     def __init__(self, dataset, auto_collation, collate_fn, drop_last):
         self.dataset = dataset
         self.auto_collation = auto_collation
@@ -34,6 +36,8 @@ class MapFetcher:
 
 class IterableFetcher:
     """Fetch from a stream."""
+
+    is_stream = True
 
     def __init__(self, dataset, auto_collation, collate_fn, drop_last):
         self.samples = iter(dataset)

@@ -237,6 +237,17 @@ def pin_memory(data):
     return data
 
 
+class _fetcher_factory:
+    """Function (dataset) -> fetcher that can be sent to a worker process."""
+
+    def __init__(self, iterable, auto_collation, collate_fn, drop_last):
+        self._kind = IterableFetcher if iterable else MapFetcher
+        self._options = auto_collation, collate_fn, drop_last
+
+    def __call__(self, dataset):
+        return self._kind(dataset, *self._options)
+
+
 class _BaseDataLoaderIter:
     """One run over a loader's data."""
 
@@ -280,10 +291,6 @@ class _BaseDataLoaderIter:
         self._num_yielded = 0
         self._IterableDataset_len_called = loader._IterableDataset_len_called
 
-    def _make_fetcher(self):
-        kind = IterableFetcher if self._iterable else MapFetcher
-        return kind(self._dataset, self._auto_collation, self._collate_fn, self._drop_last)
-
     def _next_data(self):
         raise NotImplementedError
 
@@ -308,7 +315,8 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         super().__init__(loader)
         if self._timeout != 0:
             raise TensorValueError("timeout is for worker processes: with num_workers=0 leave it 0")
-        self._fetcher = self._make_fetcher()
+        make = _fetcher_factory(self._iterable, self._auto_collation, self._collate_fn, self._drop_last)
+        self._fetcher = make(self._dataset)
         self._batches = self._index_batches(loader)
 
     def _index_batches(self, loader):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from .. import tensor as _t
 from ..errors import TensorTypeError, TensorValueError
 from ..tensor import Tensor
+from ..utils._memory import dtype_name
 
 # Default (rtol, atol) by dtype: PyTorch's documented table. Integers compare exactly.
 _TOLERANCES = {
@@ -15,7 +16,7 @@ _TOLERANCES = {
 
 
 def _default_tolerances(*dtypes):
-    pairs = [_TOLERANCES.get(str(dtype).rpartition(".")[2], (0.0, 0.0)) for dtype in dtypes]
+    pairs = [_TOLERANCES.get(dtype_name(dtype), (0.0, 0.0)) for dtype in dtypes]
     return max(p[0] for p in pairs), max(p[1] for p in pairs)
 
 

@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 from .. import tensor as _t
 from ..errors import FileFormatError
+from ._memory import bytes_of
 from ._unpickle import RestrictedUnpickler
 
 _STORAGES = {"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16",
@@ -23,7 +24,7 @@ _DTYPES = set(_STORAGES.values())
 
 def load_pytorch(stream, where, options):
     """Load an archive of ``torch.save``; ``options`` as in :mod:`serialization`."""
-    from .serialization import _placer, _read_into, _bytes_of
+    from .serialization import _placer, _read_into
     map_location, weights_only, module, args = options
     place = _placer(map_location)
     try:
@@ -54,7 +55,7 @@ def load_pytorch(stream, where, options):
             if numel:
                 try:
                     with archive.open(f"{root}data/{key}") as f:
-                        raw = _bytes_of(flat)
+                        raw = bytes_of(flat)
                         got = _read_into(f, raw)
                 except (KeyError, zipfile.BadZipFile) as error:
                     raise FileFormatError(f"load: {where} is damaged: storage {key}: {error}", op="load") from None

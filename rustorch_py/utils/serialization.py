@@ -35,6 +35,7 @@ from collections import Counter, OrderedDict
 from .. import tensor as _t
 from ..errors import FileFormatError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
+from ._memory import bytes_of, dtype_name
 from ._unpickle import (RestrictedUnpickler, WeightsUnpicklingError, add_safe_globals, clear_safe_globals,
                         get_safe_globals, safe_globals)
 from .atomic import atomic_write
@@ -48,15 +49,6 @@ _NAMES = {code: name for name, code in _CODES.items()}
 _MAX_HEADER = 100_000_000      # bytes; the format's own limit
 _PLAIN = (type(None), bool, int, float, str)
 _ZIP_MAGIC = b"PK\x03\x04"
-
-
-def _dtype_name(dtype):
-    return str(dtype).rpartition(".")[2]
-
-
-def _bytes_of(tensor):
-    """Return the memory of a contiguous CPU tensor as writable bytes, without a copy."""
-    return memoryview(tensor.detach().reshape(-1).view(_t.uint8))
 
 
 class _NotPlain(Exception):
@@ -116,7 +108,7 @@ class _TensorTable:
                     held = held.reshape(first.shape)      # the first tensor's own shape, for other readers
             for i in members:
                 rows[i]["name"] = name
-            dtype = _dtype_name(held.dtype)
+            dtype = dtype_name(held.dtype)
             if dtype == "complex128":
                 for i in members:
                     rows[i]["dtype"] = dtype
@@ -197,7 +189,7 @@ def _encode(obj, table, path, seen):
         import base64
         return {"bytes": base64.b64encode(obj).decode("ascii")}
     if kind is _t.dtype:
-        return {"dtype": _dtype_name(obj)}
+        return {"dtype": dtype_name(obj)}
     if kind is _t.device:
         return {"device": str(obj)}
     raise _NotPlain
@@ -297,7 +289,7 @@ def _prepare(obj, metadata, pickle_module, pickle_protocol):
         stream = _pickle(obj, table, pickle_module, pickle_protocol)
         root = {"pickle": "rustorch.pickle"}
     rows, entries = table.finish(taken={"rustorch.pickle"} if stream is not None else ())
-    entries = [(name, code, shape, _bytes_of(held)) for name, code, shape, held in entries]
+    entries = [(name, code, shape, bytes_of(held)) for name, code, shape, held in entries]
     if stream is not None:
         entries.append(("rustorch.pickle", "U8", [len(stream)], memoryview(stream)))
     # Wide types first: every tensor then begins at a multiple of its element's size.
@@ -343,7 +335,7 @@ def _pickle(obj, table, module, protocol):
             if kind is Tensor:
                 return ("t", table.add(value, f"tensor.{len(table.tensors)}"))
             if kind is _t.dtype:
-                return ("dtype", _dtype_name(value))
+                return ("dtype", dtype_name(value))
             if kind is _t.device:
                 return ("device", str(value))
             return None
@@ -433,7 +425,7 @@ def _load_stream(stream, where, view, options):
         tensors = _make_tensors(described["tensors"], held, options[0])
 
         def unpickle(name):
-            return _unpickle(bytes(_bytes_of(held[name])), tensors, options, where)
+            return _unpickle(bytes(bytes_of(held[name])), tensors, options, where)
 
         return _decode(described["root"], tensors, unpickle)
     except (FileFormatError, WeightsUnpicklingError):
@@ -491,7 +483,7 @@ def _read_entries(stream, entries, where, view, begin):
             if start == stop or (begin + start) % dtype.itemsize:
                 # Nothing to map, or not aligned in the file: a copy.
                 held[name] = _t.empty(shape, dtype=dtype)
-                _bytes_of(held[name])[:] = memoryview(view)[begin + start:begin + stop]
+                bytes_of(held[name])[:] = memoryview(view)[begin + start:begin + stop]
             else:
                 held[name] = _t.frombuffer(view, dtype=dtype, count=(stop - start) // dtype.itemsize,
                                            offset=begin + start).reshape(shape)
@@ -499,7 +491,7 @@ def _read_entries(stream, entries, where, view, begin):
     for start, stop, name, dtype, shape in entries:
         tensor = _t.empty(shape, dtype=dtype)
         if stop > start:
-            raw = _bytes_of(tensor)
+            raw = bytes_of(tensor)
             got = _read_into(stream, raw)
             if got < stop - start:
                 raise FileFormatError(f"load: {where} is damaged: it ends inside {name!r}, after {start + got} of "

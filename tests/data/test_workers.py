@@ -1,0 +1,323 @@
+"""DataLoader with worker processes: order, errors, seeds, and nothing left behind."""
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+import rustorch_py as torch
+from rustorch_py import data
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="worker processes need fork and Unix sockets")
+
+
+@pytest.fixture(autouse=True)
+def no_worker_warning(monkeypatch):
+    monkeypatch.setattr(data.DataLoader, "check_worker_number_rationality", lambda self: None)
+
+
+def children():
+    """Process ids of this process's children that are not yet reaped."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as f:
+                    fields = f.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == os.getpid() and fields[0] != "Z":
+                found.append(int(entry))
+    return found
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+class Numbers(data.Dataset):
+    def __init__(self, n, size=1):
+        self.n, self.size = n, size
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        return torch.full((self.size,), float(i)), {"i": i, "text": f"<{i}>", "worker": data.get_worker_info().id}
+
+
+@pytest.mark.parametrize("size", [1, 100, 100_000])      # inline, read, mapped
+def test_batches_come_in_order(size):
+    loader = data.DataLoader(Numbers(23, size), batch_size=4, num_workers=3)
+    got = list(loader)
+    assert [b[1]["i"].tolist() for b in got] == [list(range(k, min(k + 4, 23))) for k in range(0, 23, 4)]
+    assert [b[1]["worker"][0].item() for b in got] == [0, 1, 2, 0, 1, 2]
+    for x, y in got:
+        assert x.shape[1:] == (size,) and x[:, -1].tolist() == y["i"].tolist()
+        assert y["text"] == [f"<{i}>" for i in y["i"].tolist()]
+        x += 1      # the memory is ours to write
+    assert children() == []
+
+
+def test_same_order_as_without_workers():
+    source = data.TensorDataset(torch.arange(100))
+    orders = []
+    for workers in (0, 2):
+        torch.manual_seed(7)
+        loader = data.DataLoader(source, batch_size=8, shuffle=True, num_workers=workers)
+        orders.append([b[0].tolist() for b in loader])
+    assert orders[0] == orders[1]
+
+
+def test_shared_tensors_and_gradients_survive():
+    class Pairs(Numbers):
+        def __getitem__(self, i):
+            x = torch.ones(5000)
+            return x, x, torch.zeros(3, requires_grad=True), torch.zeros(0), torch.float16
+
+    loader = data.DataLoader(Pairs(2), batch_size=None, num_workers=1)
+    a, b, c, d, e = next(iter(loader))
+    assert a is b and c.requires_grad and d.shape == (0,) and e is torch.float16
+
+
+class Broken(Numbers):
+    def __getitem__(self, i):
+        if i == 5:
+            raise KeyError("sample 5\nis broken")
+        return i
+
+
+def test_errors_come_with_their_traceback():
+    seen = []
+    with pytest.raises(KeyError) as caught:
+        for batch in data.DataLoader(Broken(10), batch_size=2, num_workers=2):
+            seen.append(batch.tolist())
+    assert seen == [[0, 1], [2, 3]]
+    text = str(caught.value)
+    assert "Caught KeyError in DataLoader worker process 0." in text
+    assert "in __getitem__" in text and "is broken" in text and "\n" in text
+    del caught      # its traceback holds the iterator
+    gc.collect()
+    assert children() == []
+
+
+class Picky(Exception):
+    def __init__(self, a, b):
+        super().__init__(a, b)
+
+
+def test_errors_of_any_class():
+    class Local(Exception):
+        pass
+
+    class Raises(Numbers):
+        def __init__(self, error):
+            super().__init__(3)
+            self.error = error
+
+        def __getitem__(self, i):
+            raise self.error
+
+    for error in (Picky(1, 2), Local("x")):
+        with pytest.raises(RuntimeError, match="Caught (Picky|Local) in DataLoader worker process 0"):
+            next(iter(data.DataLoader(Raises(error), num_workers=1)))
+
+    class Unpicklable(Numbers):
+        def __getitem__(self, i):
+            return lambda: i
+
+    with pytest.raises(Exception, match="in DataLoader worker process 0"):
+        next(iter(data.DataLoader(Unpicklable(3), batch_size=None, num_workers=1)))
+    with pytest.raises(ValueError, match="bad start"):
+        next(iter(data.DataLoader(Numbers(3), num_workers=1, worker_init_fn=fail_to_start)))
+
+
+def fail_to_start(worker_id):
+    raise ValueError("bad start")
+
+
+class Deadly(Numbers):
+    def __getitem__(self, i):
+        if i == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return i
+
+
+def test_a_killed_worker_is_reported():
+    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid\(s\) \d+\) exited unexpectedly .*SIGKILL"):
+        list(data.DataLoader(Deadly(8), num_workers=2))
+    gc.collect()
+    assert children() == []
+
+
+def test_timeout():
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match="timed out after 0.2 seconds"):
+        next(iter(data.DataLoader(SlowOnce(3), num_workers=1, timeout=0.2)))
+    assert time.monotonic() - started < 5
+
+
+class SlowOnce(Numbers):
+    def __getitem__(self, i):
+        time.sleep(1.0)
+        return i
+
+
+class Seeds(data.Dataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        import numpy
+        info = data.get_worker_info()
+        return (info.id, info.num_workers, info.seed, torch.initial_seed(), random.random(),
+                int(numpy.random.randint(1 << 30)), torch.rand(1).item(), len(info.dataset))
+
+
+def test_each_worker_has_its_own_seed():
+    pytest.importorskip("numpy")
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(11)
+        runs.append(list(data.DataLoader(Seeds(), batch_size=None, num_workers=2)))
+    assert runs[0] == runs[1]
+    first, second = runs[0][:2]
+    assert (first[0], second[0]) == (0, 1) and first[1] == 2 and first[7] == 4
+    assert second[2] == first[2] + 1 and first[3] == first[2]
+    assert len({row[4] for row in runs[0]}) == 4 and len({row[5] for row in runs[0]}) == 4
+    assert data.get_worker_info() is None
+
+
+class Stream(data.IterableDataset):
+    def __init__(self, n):
+        self.n = n
+
+    def __iter__(self):
+        info = data.get_worker_info()
+        return iter(range(info.id, self.n, info.num_workers))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_streams(persistent):
+    loader = data.DataLoader(Stream(11), batch_size=2, num_workers=3, persistent_workers=persistent)
+    for _ in range(2):
+        batches = [b.tolist() for b in loader]
+        assert sorted(sum(batches, [])) == list(range(11))
+        assert batches[:3] == [[0, 3], [1, 4], [2, 5]]
+    del loader
+    gc.collect()
+    assert children() == []
+
+
+class Pid(Numbers):
+    def __getitem__(self, i):
+        return os.getpid(), i
+
+
+def test_persistent_workers_stay():
+    loader = data.DataLoader(Pid(8), batch_size=None, num_workers=2, persistent_workers=True)
+    first = list(loader)
+    for _ in zip(range(3), loader):      # leave a run in the middle
+        pass
+    third = list(loader)
+    assert {p for p, _ in first} == {p for p, _ in third} and [i for _, i in third] == list(range(8))
+    assert len(children()) == 2
+    other = data.DataLoader(Pid(2), batch_size=None, num_workers=1)
+    assert len(list(other)) == 2      # its worker inherited copies of the first loader's sockets
+    started = time.monotonic()
+    del loader
+    gc.collect()
+    assert children() == [] and time.monotonic() - started < 4
+
+
+def test_out_of_order():
+    loader = data.DataLoader(Uneven(6), batch_size=None, num_workers=2, in_order=False)
+    got = list(loader)
+    assert sorted(got) == list(range(6)) and got[0] != 0
+
+
+class Uneven(Numbers):
+    def __getitem__(self, i):
+        if i == 0:
+            time.sleep(0.5)
+        return i
+
+
+def test_large_tasks_and_answers_do_not_lock_up():
+    class Text(Numbers):
+        def __getitem__(self, i):
+            return "x" * 2000
+
+    loader = data.DataLoader(Text(2000), num_workers=1, prefetch_factor=8,
+                             batch_sampler=[list(range(1000)) * 40 for _ in range(10)], collate_fn=lambda b: b[:500])
+    assert [len(b) for b in loader] == [500] * 10
+
+
+def test_abandoned_iterators_leave_nothing():
+    before = descriptors()
+    for i in range(25):
+        it = iter(data.DataLoader(Numbers(50, 3000), batch_size=4, num_workers=2))
+        if i % 2:
+            next(it)
+        del it
+    gc.collect()
+    assert children() == [] and descriptors() <= before + 2
+
+
+def test_contexts():
+    for method in ("spawn", "forkserver"):
+        loader = data.DataLoader(data.TensorDataset(torch.arange(6)), batch_size=3, num_workers=1,
+                                 multiprocessing_context=method)
+        assert [b[0].tolist() for b in loader] == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(ValueError, match="valid start method"):
+        data.DataLoader(Numbers(3), num_workers=1, multiprocessing_context="no")
+
+
+SCRIPT = textwrap.dedent("""
+    import os, sys, time
+    import rustorch_py as torch
+    from rustorch_py import data
+
+    class D(data.Dataset):
+        def __len__(self): return 1000
+        def __getitem__(self, i):
+            if {slow} and i > 4: time.sleep(3)
+            return torch.zeros(50000), data.get_worker_info() and os.getpid()
+
+    it = iter(data.DataLoader(D(), batch_size=None, num_workers=2))
+    pids = {{next(it)[1] for _ in range(4)}}
+    print(*pids, flush=True)
+    time.sleep(60)
+""")
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("slow", [False, True])
+def test_workers_die_with_their_loader(how, slow):
+    shm = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", SCRIPT.format(slow=slow)], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL, text=True)
+    workers = [int(p) for p in process.stdout.readline().split()]
+    assert len(workers) == 2 and all(alive(p) for p in workers)
+    process.send_signal(how)
+    process.wait(10)
+    process.stdout.close()
+    deadline = time.monotonic() + 8
+    while any(alive(p) for p in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(p) for p in workers)
+    if shm:
+        assert {n for n in os.listdir("/dev/shm") if "rustorch" in n} == {n for n in shm if "rustorch" in n}
