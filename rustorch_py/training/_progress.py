@@ -1,6 +1,7 @@
 """The progress bar: tqdm in a terminal or a notebook, nothing elsewhere."""
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -9,6 +10,16 @@ def in_notebook():
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+_LAYOUT = "{desc} {bar:24} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+
+
+def _columns():
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return 0
 
 
 def make_bar(total, description, enabled):
@@ -26,8 +37,12 @@ def make_bar(total, description, enabled):
     from tqdm import tqdm
     if notebook:
         from tqdm.auto import tqdm
-    layout = {} if notebook else {"bar_format": "{desc} {bar:24} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"}
-    return tqdm(total=total, desc=description, dynamic_ncols=True, leave=True, **(layout if total else {}))
+        return tqdm(total=total, desc=description, leave=True)
+    # Some pseudo-terminals say that they have no columns at all; tqdm would draw empty lines there.
+    width = {"dynamic_ncols": True} if _columns() else {"ncols": 100}
+    if total:
+        width["bar_format"] = _LAYOUT
+    return tqdm(total=total, desc=description, leave=True, **width)
 
 
 def format_logs(logs):
