@@ -39,7 +39,7 @@ def make_bar(total, description, enabled):
         from tqdm.auto import tqdm
         return tqdm(total=total, desc=description, leave=True)
     # Some pseudo-terminals say that they have no columns at all; tqdm would draw empty lines there.
-    width = {"dynamic_ncols": True} if _columns() else {"ncols": 100}
+    width = {"dynamic_ncols": True} if _columns() else {"ncols": 100, "nrows": 24}
     if total:
         width["bar_format"] = _LAYOUT
     return tqdm(total=total, desc=description, leave=True, **width)

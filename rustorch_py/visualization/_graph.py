@@ -102,7 +102,7 @@ def _collapse(steps):
                     _replace(steps, gone, units[order[end - 1]], first)
                     dead = set(map(id, gone))
                     steps = [s for s in steps if id(s) not in dead]
-                    frames = [f for f in frames if not any(id(s) in dead for s in f[0])]
+                    frames = [([s for s in members if id(s) not in dead], n) for members, n in frames]
                     for step in first:
                         step.frame = (step.frame, count)
                     frames.append((first, count))
@@ -238,7 +238,7 @@ def _draw(figure, steps, place, frames, title, model):
                                         linewidth=1.4, shrinkA=0, shrinkB=0, zorder=1.5))
 
     left = -_BOX_W / 2 - 0.45 - 0.22 * widest - (0.25 if frames else 0)
-    right = (columns - 1) * _COLUMN + _BOX_W / 2 + 0.35 + (0.25 if frames else 0)
+    right = (columns - 1) * _COLUMN + _BOX_W / 2 + 0.35 + (0.35 if frames else 0)
     bottom, top = -(rows - 1) * _ROW - _BOX_H / 2 - 0.2, _BOX_H / 2 + 0.75
     figure.set_size_inches(right - left, top - bottom)
     axis = figure.add_axes((0, 0, 1, 1))
@@ -250,15 +250,18 @@ def _draw(figure, steps, place, frames, title, model):
         xs, ys = zip(*(centre(step) for step in members))
         ids = set(map(id, members))
         inner_lanes = [lane for (lane, *_), (_, step) in zip(lanes, skips) if id(step) in ids]
-        pad = 0.16
+        # Frames inside this one come later in the list; each makes this one a little wider.
+        around = 0.06 * sum(set(map(id, inner)) <= ids for inner, _ in frames[index + 1:])
+        pad = 0.16 + 3 * around
         room = 0.36 + 0.22 * (max(inner_lanes) + 1) if inner_lanes else pad
         x0, x1 = min(xs) - _BOX_W / 2 - room, max(xs) + _BOX_W / 2 + pad
-        y0, y1 = min(ys) - _BOX_H / 2 - 0.10, max(ys) + _BOX_H / 2 + 0.10
+        y0, y1 = min(ys) - _BOX_H / 2 - 0.08 - around, max(ys) + _BOX_H / 2 + 0.08 + around
         axis.add_patch(FancyBboxPatch((x0, y0), x1 - x0, y1 - y0, boxstyle="round,pad=0,rounding_size=0.12",
                                       facecolor="#f8fafc", edgecolor="#64748b", linestyle=(0, (4, 3)), linewidth=1.1,
                                       zorder=0.5 + 0.01 * index))
-        axis.text(x1 - 0.06, y0 + 0.02, f"× {count}", ha="right", va="bottom", fontsize=12, fontweight="bold",
-                  color="#334155", zorder=4,
+        # On the right border, one above the other where frames are nested.
+        axis.text(x1, y0 + (0.72 if around else 0.28) * (y1 - y0), f"× {count}", ha="center", va="center", fontsize=11,
+                  fontweight="bold", color="#334155", zorder=4,
                   bbox={"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "#64748b", "linewidth": 0.8})
 
     for item in straight:
