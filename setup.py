@@ -49,7 +49,7 @@ if X86:
 OPENMP = [] if MAC else ["-fopenmp"]
 # Exact IEEE results (no -ffast-math); errno and FP traps are not looked at, which lets floor, sqrt
 # and selects become vector instructions. Contraction to FMA is left to the kernels that ask for it.
-KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fcx-limited-range", "-ffp-contract=off",
+KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fwrapv", "-fno-trapping-math", "-fcx-fortran-rules", "-ffp-contract=off",
                 "-fvisibility=hidden", "-g0", "-Wall", "-Wno-unused-function", "-Wno-unknown-pragmas",
                 "-Wno-maybe-uninitialized"]
 MODULE_FLAGS = ["-std=gnu11", "-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unreachable-code",
@@ -66,7 +66,7 @@ LINK = (["-Wl,-rpath,@loader_path/../_libs"] if MAC else ["-Wl,-rpath,$ORIGIN/..
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
-    "wraparound": False,
+    "wraparound": True,
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": True,
@@ -138,6 +138,7 @@ def build_directive(pyx):
 
 
 def extensions():
+    generate()
     exts = []
     for pyx in sorted(PKG.rglob("*.pyx")):
         spec = build_directive(pyx)
@@ -148,20 +149,42 @@ def extensions():
     return exts
 
 
+def run_cython(exts):
+    """Translate each .pyx in a process of its own when it or a file it cimports is newer than its .c."""
+    from Cython.Build.Dependencies import create_dependency_tree
+    tree = create_dependency_tree()
+    flags = [w for key, value in DIRECTIVES.items() for w in ("-X", f"{key}={value}")]
+    stale = []
+    for ext in exts:
+        pyx = ext.sources[0]
+        c_file = Path(pyx).with_suffix(".c")
+        needs = [*tree.all_dependencies(pyx), "setup.py"]
+        if not c_file.exists() or any(os.path.getmtime(f) > c_file.stat().st_mtime for f in needs if os.path.exists(f)):
+            stale.append(pyx)
+        ext.sources = [str(c_file)]
+
+    def translate(pyx):
+        print("cython", pyx, flush=True)
+        c_file = Path(pyx).with_suffix(".c")
+        done = subprocess.run([sys.executable, "-m", "cython", "-3", *flags, "-I", str(PKG / "tensor"), pyx, "-o", str(c_file)],
+                              capture_output=True, text=True)
+        sys.stderr.write(done.stderr)
+        if done.returncode:
+            c_file.unlink(missing_ok=True)
+            raise SystemExit(f"cython failed: {pyx}")
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        list(pool.map(translate, stale))
+
+
 class build_ext(_build_ext):
     def finalize_options(self):
         super().finalize_options()
-        generate()
-        from Cython.Build import cythonize
-        specs = {e.name: e.rt for e in self.extensions}
-        self.extensions = self.distribution.ext_modules = cythonize(
-            self.extensions, compiler_directives=DIRECTIVES, nthreads=0 if JOBS == 1 else JOBS,
-            include_path=[str(PKG / "tensor")])
         for ext in self.extensions:
-            ext.rt = specs[ext.name]
             ext._needs_stub = False
 
     def build_extensions(self):
+        run_cython(self.extensions)
         blas_inc, _ = vendor_openblas()
         cc = self.compiler.compiler_so[:]
         launcher = [shutil.which("ccache")] if shutil.which("ccache") and "ccache" not in " ".join(cc) else []
@@ -185,7 +208,7 @@ class build_ext(_build_ext):
                 job(KERNELS / src, "", KERNEL_FLAGS + V2)
             for src in ext.rt["isa"]:
                 for isa, flags in ISAS.items():
-                    job(KERNELS / src, "_" + isa, KERNEL_FLAGS + flags + [f"-DRT_ISA={isa}", "-DRT_ISA_" + isa.upper()])
+                    job(KERNELS / src, "_" + isa, KERNEL_FLAGS + flags + [f"-DRT_ISA={isa}", "-DRT_BUILD_" + isa.upper()])
             links.append((ext, objects))
         jobs.sort(key=lambda j: -os.path.getsize(j[0][j[0].index("-c") + 1]))
         with ThreadPoolExecutor(JOBS) as pool:

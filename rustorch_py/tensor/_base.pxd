@@ -3,42 +3,11 @@ from cpython.object cimport PyTypeObject
 from ._storage cimport Storage
 from ._node cimport Node
 
-cdef extern from "rustorch/layout.h" nogil:
-    enum: RT_MAX_DIM
-    enum: RT_MAX_ARGS
-    ctypedef struct RtArray:
-        char *data
-        int32_t dtype
-        int32_t ndim
-        int64_t shape[64]
-        int64_t strides[64]
-    ctypedef struct RtIter:
-        int ndim
-        int nargs
-        int64_t numel
-        char *ptr[8]
-        int32_t dtype[8]
-        int64_t shape[64]
-        int64_t step_bytes[64][8]
-    void rt_iter_coalesce(RtIter *it)
-    int rt_is_contiguous(int ndim, const int64_t *shape, const int64_t *strides)
-    void rt_contiguous_strides(int ndim, const int64_t *shape, int64_t *strides)
-    int64_t rt_numel(int ndim, const int64_t *shape)
-
-cdef extern from "rustorch/dtype.h" nogil:
-    enum: RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NDTYPES
-    enum: RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX
-    int rt_itemsize(int dtype)
-    int rt_kind(int dtype)
-    int rt_compute_dtype(int dtype)
-    int rt_real_dtype(int dtype)
-
-cdef extern from "rustorch/backend.h" nogil:
-    enum: RT_CPU, RT_CUDA, RT_METAL, RT_META
-    int RT_DEVICE(int type, int index)
-    int RT_DEVICE_TYPE(int device)
-    int RT_DEVICE_INDEX(int device)
-
+from ._base_c cimport (RtArray, RtIter, RT_MAX_DIM, RT_MAX_ARGS, rt_iter_coalesce, rt_is_contiguous, rt_contiguous_strides, rt_numel,
+    RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NDTYPES,
+    RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX, rt_itemsize, rt_kind, rt_compute_dtype, rt_real_dtype,
+    RT_DEVICE, RT_DEVICE_TYPE, RT_DEVICE_INDEX)
+from ._backend cimport RT_CPU, RT_CUDA, RT_METAL, RT_META
 
 cdef enum:
     INLINE_DIMS = 6           # tensors up to this many dimensions need no extra allocation
@@ -110,3 +79,8 @@ cdef bint wants_edge(Node node, int i) noexcept                      # does inpu
 cdef Node history(TensorBase t)                  # t.fn, made anew when t is a view of a rewritten base
 cdef int bump(TensorBase t) noexcept             # one in-place write
 cdef uint32_t version_of(TensorBase t) noexcept
+cdef int set_edges(Node node, tuple inputs) except -1                # edges only (tests, CopySlices)
+ctypedef Node (*ViewHook)(TensorBase)
+cdef void set_view_hook(ViewHook fn)
+cdef void set_anomaly_hook(object fn)
+cdef void set_pack_hook(object pair)

@@ -1,0 +1,1 @@
+"""rustorch_py: PyTorch's API in a small package."""

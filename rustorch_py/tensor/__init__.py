@@ -1,0 +1,31 @@
+"""Tensors and their operators: the ground floor.
+
+``rustorch_py.tensor`` is both the package of all tensor functions and, called, the constructor:
+``rustorch_py.tensor([1.0, 2.0])``.
+"""
+import sys
+import types
+
+from . import _cpu, _dtype, _face, _tensor  # noqa: F401
+from ._base_modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from ._dtype import (channels_last, channels_last_3d, contiguous_format, device, dtype, layout, memory_format, preserve_format, strided)
+from ._node import Node, RemovableHandle
+from ._tensor import Size, Tensor
+
+_functions, _methods = _face.collect()
+_tensor.install(_methods)
+globals().update(_dtype.NAMED)
+globals().update(_functions)
+if "matmul" in _functions:
+    _tensor.set_entry("matmul", _functions["matmul"])
+del _functions, _methods
+
+
+class _CallableModule(types.ModuleType):
+    """A module that can be called: ``tensor(data)`` makes a tensor."""
+
+    def __call__(self, *args, **kwargs):
+        return self._make_tensor(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,32 @@
+"""Registry of device back ends: the only mutable state here is `table`, written at import."""
+from ..errors import BackendUnavailableError
+
+cdef const RtBackend *table[4]
+table[0] = table[1] = table[2] = table[3] = NULL
+
+HINTS = {1: "cuda: no CUDA back end is loaded; install the extra with pip install 'rustorch_py[cuda]' on a machine with an NVIDIA driver",
+         2: "metal: no Metal back end is loaded; it is built on macOS only",
+         3: "meta: tensors without memory are not supported"}
+
+
+cdef const RtBackend *backend_of(int device) except NULL:
+    cdef const RtBackend *found = table[device & 255]
+    if found is NULL:
+        raise BackendUnavailableError(HINTS.get(device & 255, f"unknown device type {device & 255}"))
+    return found
+
+
+cdef const RtBackend *peek_backend(int device_type) noexcept nogil:
+    return table[device_type]
+
+
+cdef int register_backend(int device_type, const RtBackend *backend) except -1:
+    if not 0 <= device_type < 4:
+        raise ValueError(f"register_backend: device type {device_type} is not one of 0..3")
+    table[device_type] = backend
+    return 0
+
+
+def is_registered(int device_type):
+    """Tell whether a back end has plugged in for this device type (0 cpu, 1 cuda, 2 metal)."""
+    return 0 <= device_type < 4 and table[device_type] is not NULL

@@ -1,0 +1,480 @@
+"""Conversions, copies and what a tensor tells about itself."""
+from ._base cimport *
+from ._node cimport Node
+from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize,
+                    track_view, same_history)
+from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype, element_to_py
+from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, castable, promote
+from ._dtype import (device as device_class, preserve_format, contiguous_format, channels_last, channels_last_3d, strided, promote_types,
+                     can_cast, get_default_dtype, set_default_dtype, get_default_device, set_default_device)
+from ._node import RemovableHandle
+from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+include "_row_ids.pxi"
+
+
+# ---- what it is ----------------------------------------------------------------------------------------
+def size(self, dim=None):
+    """Return the shape, or the size of one dimension."""
+    cdef TensorBase t = as_base("size", "self", self)
+    if dim is None:
+        return self.shape
+    if t.nd == 0:
+        wrap_dim("size", dim, 0)
+        raise DimError("Dimension specified as 0 but tensor has no dimensions")
+    return t.sh[wrap_dim("size", dim, t.nd)]
+
+
+def stride(self, dim=None):
+    """Return the strides in elements, or one of them."""
+    cdef TensorBase t = as_base("stride", "self", self)
+    cdef int i
+    if dim is None:
+        return tuple([t.st[i] for i in range(t.nd)])
+    return t.st[wrap_dim("stride", dim, t.nd)]
+
+
+def dim(self):
+    """Return the number of dimensions."""
+    return as_base("dim", "self", self).nd
+
+
+def numel(input):
+    """Return the number of elements."""
+    return as_base("numel", "input", input).n
+
+
+def element_size(self):
+    """Return the bytes of one element."""
+    return rt_itemsize(as_base("element_size", "self", self).dt)
+
+
+def storage_offset_(self):
+    """Return the index of the first element in the storage."""
+    return storage_offset(as_base("storage_offset", "self", self))
+
+
+def data_ptr(self):
+    """Return the address of the first element."""
+    cdef TensorBase t = as_base("data_ptr", "self", self)
+    return <size_t>t.ptr if t.n else 0
+
+
+cdef bint is_channels_last(TensorBase t, int nd) noexcept:
+    cdef int64_t expect = 1
+    cdef int i, d
+    if t.nd != nd:
+        return False
+    for i in range(nd):
+        d = 1 if i == 0 else (nd - i if i < nd - 1 else 0)
+        if t.sh[d] != 1:
+            if t.st[d] != expect:
+                return False
+            expect *= t.sh[d]
+    return True
+
+
+def is_contiguous(self, *, memory_format=contiguous_format):
+    """Tell whether the elements lie in row-major order, or in that of ``memory_format``."""
+    cdef TensorBase t = as_base("is_contiguous", "self", self)
+    if memory_format is channels_last:
+        return is_channels_last(t, 4)
+    if memory_format is channels_last_3d:
+        return is_channels_last(t, 5)
+    return is_contig(t)
+
+
+def is_floating_point(input):
+    """Tell whether the dtype is a real float."""
+    return rt_kind(as_base("is_floating_point", "input", input).dt) == RT_KIND_FLOAT
+
+
+def is_complex(input):
+    """Tell whether the dtype is complex."""
+    return rt_kind(as_base("is_complex", "input", input).dt) == RT_KIND_COMPLEX
+
+
+def is_signed(self):
+    """Tell whether the dtype has a sign."""
+    return dtype_of(as_base("is_signed", "self", self).dt).is_signed
+
+
+def is_nonzero(input):
+    """Tell whether the only element is not zero."""
+    cdef TensorBase t = as_base("is_nonzero", "input", input)
+    if t.n != 1:
+        raise TensorValueError("Boolean value of Tensor with " + ("no values" if t.n == 0 else "more than one value") + " is ambiguous")
+    return bool(input.item())
+
+
+def is_same_size(input, other):
+    """Tell whether two tensors have one shape."""
+    return bool(same_shape(as_base("is_same_size", "input", input), as_base("is_same_size", "other", other)))
+
+
+def is_set_to(self, tensor):
+    """Tell whether two tensors are the same view of the same memory."""
+    cdef TensorBase a = as_base("is_set_to", "self", self), b = as_base("is_set_to", "tensor", tensor)
+    return a.stor is b.stor and a.ptr == b.ptr and stride(a) == stride(b) and bool(same_shape(a, b))
+
+
+def is_inference(self):
+    """Tell whether the tensor was made under inference_mode."""
+    return bool(as_base("is_inference", "self", self).flags & F_INFERENCE)
+
+
+def is_pinned(self, device=None):
+    """Tell whether the memory is page-locked; without a device back end it never is."""
+    as_base("is_pinned", "self", self)
+    return False
+
+
+def is_shared(self):
+    """Tell whether the memory is shared between processes."""
+    return bool(getattr(self, "_shared", False))
+
+
+def is_conj(input):
+    """Tell whether conjugation is pending: never, it is done at once."""
+    as_base("is_conj", "input", input)
+    return False
+
+
+def get_device(self):
+    """Return the index of the device, -1 for the CPU."""
+    cdef TensorBase t = as_base("get_device", "self", self)
+    return -1 if t.dev == 0 else t.dev >> 8
+
+
+def result_type(tensor1, tensor2):
+    """Return the dtype that arithmetic between the two would have."""
+    return dtype_of(result_dtype(operand("result_type", tensor1, 0), operand("result_type", tensor2, 0), None))
+
+
+def is_tensor(obj):
+    """Tell whether obj is a tensor."""
+    return isinstance(obj, TensorBase)
+
+
+# ---- to ------------------------------------------------------------------------------------------------
+cdef TensorBase with_format(TensorBase t, object fmt):
+    """t in the memory order asked for; itself when it is there already."""
+    cdef TensorBase out
+    cdef int64_t st[64]
+    cdef int i
+    cdef int64_t s = 1
+    if fmt is None or fmt is preserve_format:
+        return t
+    if fmt is contiguous_format:
+        return contiguous(t)
+    if is_channels_last(t, 4 if fmt is channels_last else 5):
+        return t
+    if t.nd != (4 if fmt is channels_last else 5):
+        raise ShapeError(f"required rank {4 if fmt is channels_last else 5} tensor to use {fmt} format")
+    st[1] = 1
+    s = t.sh[1]
+    for i in range(t.nd - 1, 1, -1):
+        st[i] = s
+        s *= t.sh[i]
+    st[0] = s
+    out = empty_strided(t.nd, t.sh, st, t.dt, t.dev)
+    return copy_into(out, t)
+
+
+def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, memory_format=None):
+    """Convert dtype and device: ``to(dtype)``, ``to(device[, dtype])``, ``to(other)`` and keyword forms.
+
+    Returns self when nothing changes, unless ``copy=True``.
+    """
+    cdef TensorBase t = as_base("to", "self", self), r
+    cdef int n = <int>len(args), i = 0
+    if n:
+        first = args[0]
+        if isinstance(first, dtype_class):
+            dtype = first
+            i = 1
+        elif isinstance(first, TensorBase):
+            dtype, device = first.dtype, first.device
+            i = 1
+        elif first is None or isinstance(first, (str, device_class)) or isinstance(first, int):
+            device = first
+            i = 1
+            if n > 1 and (args[1] is None or isinstance(args[1], dtype_class) or args[1] in (float, int)):
+                dtype = args[1]
+                i = 2
+        elif first in (float, int, complex):
+            dtype = first
+            i = 1
+        else:
+            raise TensorTypeError(f"to() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)})")
+        if i < n:
+            non_blocking = args[i]
+        if i + 1 < n:
+            copy = args[i + 1]
+        if i + 2 < n:
+            raise TensorTypeError("to() received an invalid combination of arguments: too many positional arguments")
+    r = t
+    if device is not None:
+        r = to_device(r, device_code("to", device))
+    if dtype is not None:
+        r = cast(r, dtype_code("to", dtype))
+    r = with_format(r, memory_format)
+    if copy and r is t:
+        r = clone(t)
+    return r
+
+
+cdef object dtype_class = dtype
+
+
+def type_(self, dtype=None, non_blocking=False):
+    """Return the type's name, or convert to a dtype (or a name such as "torch.FloatTensor")."""
+    cdef TensorBase t = as_base("type", "self", self)
+    if dtype is None:
+        return f"torch.{torch_name(t.dt) if t.dt < 10 else 'ComplexFloat' if t.dt == RT_C64 else 'ComplexDouble'}Tensor"
+    if isinstance(dtype, str):
+        name = dtype.rsplit(".", 1)[-1]
+        for code in range(12):
+            if name == torch_name(code) + "Tensor":
+                return cast(t, code)
+        raise TensorValueError(f"invalid type: '{dtype}'")
+    return cast(t, dtype_code("type", dtype))
+
+
+def type_as(self, other):
+    """Convert to the dtype and device of ``other``."""
+    cdef TensorBase o = as_base("type_as", "other", other)
+    return to_device(cast(as_base("type_as", "self", self), o.dt), o.dev)
+
+
+def _caster(code, name):
+    def convert(self, memory_format=None):
+        return with_format(cast(as_base(name, "self", self), code), memory_format)
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"Convert to {dtype_of(code).name}."
+    return convert
+
+
+CASTS = {name: _caster(code, name) for name, code in
+         (("float", RT_F32), ("double", RT_F64), ("half", RT_F16), ("bfloat16", RT_BF16), ("int", RT_I32), ("long", RT_I64),
+          ("short", RT_I16), ("char", RT_I8), ("byte", RT_U8), ("bool", RT_BOOL), ("cfloat", RT_C64), ("cdouble", RT_C128))}
+
+
+def cpu(self, memory_format=None):
+    """Copy to the host; a CPU tensor comes back itself."""
+    return with_format(to_device(as_base("cpu", "self", self), 0), memory_format)
+
+
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """Copy to a CUDA device (default: the current one)."""
+    return with_format(to_device(as_base("cuda", "self", self), device_code("cuda", "cuda" if device is None else device)), memory_format)
+
+
+def clone_(input, *, memory_format=None):
+    """Return a copy that keeps the history; ``preserve_format`` keeps the stride order."""
+    cdef TensorBase t = as_base("clone", "input", input), r
+    if memory_format is None or memory_format is preserve_format:
+        return clone(t)
+    r = with_format(t, memory_format)
+    return clone(t) if r is t else r
+
+
+def contiguous_(self, memory_format=contiguous_format):
+    """Return the tensor in row-major order: itself when it already is."""
+    return with_format(as_base("contiguous", "self", self), memory_format)
+
+
+def detach(input):
+    """Return the same memory without history."""
+    cdef TensorBase t = as_base("detach", "input", input)
+    return c_detach(t)
+
+
+def detach_(self):
+    """Cut the tensor off from its history."""
+    cdef TensorBase t = as_base("detach_", "self", self)
+    if t.base is not None and (t.rg or t.base.rg):
+        raise AutogradError("Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
+                            "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be "
+                            "called on these gradients.")
+    t.fn = None
+    t.out_nr = 0
+    t.rg = False
+    t.base = None
+    return t
+
+
+# ---- writing ---------------------------------------------------------------------------------------------
+def copy_(self, src, non_blocking=False):
+    """Copy ``src`` into this tensor, with broadcasting and conversion."""
+    cdef TensorBase t = as_base("copy_", "self", self)
+    return copy_into(t, operand("copy_", src, 0))
+
+
+cdef class FillBackward0(Node):
+    cdef object apply(self, object g):
+        cdef TensorBase t = <TensorBase>g
+        a = full_(t.nd, t.sh, 0, t.dt, t.dev) if wants_edge(self, 0) else None
+        if self.n_edges == 1:
+            return a
+        return (a, g.sum() if wants_edge(self, 1) else None)
+
+
+def fill_(self, value):
+    """Set every element to one number (or 0-dim tensor)."""
+    cdef TensorBase t = as_base("fill_", "self", self), v = None
+    cdef FillBackward0 node = None
+    inplace_begin("fill_", t)
+    if isinstance(value, TensorBase):
+        v = <TensorBase>value
+        if v.nd != 0:
+            raise ShapeError(f"fill_ only supports 0-dimension value tensor but got tensor with {v.nd} dimensions.", op="fill_")
+        copy_raw(t, v)
+    elif is_number(value):
+        fill_value(t, value)
+    else:
+        raise TensorTypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
+    if grad_mode() and (t.rg or (v is not None and v.rg)):
+        node = FillBackward0.__new__(FillBackward0)
+        if v is None:
+            attach1(t, node, t)
+        else:
+            attach2(t, node, t, v)
+    inplace_end(t, node)
+    return t
+
+
+def zero_(self):
+    """Set every element to zero."""
+    return fill_(self, 0)
+
+
+def fill(input, value):
+    """Return a copy of input's shape filled with one value."""
+    return fill_(clone(as_base("fill", "input", input)), value)
+
+
+def zero(input):
+    """Return zeros of input's shape."""
+    return fill(input, 0)
+
+
+def resize_(self, *sizes, memory_format=contiguous_format):
+    """Change the shape, with new memory when the old is too small; elements keep their places."""
+    cdef TensorBase t = as_base("resize_", "self", self)
+    cdef int64_t sh[64]
+    cdef int nd = parse_sizes(sizes, sh)
+    if t.rg and grad_mode():
+        raise AutogradError("cannot resize variables that require grad")
+    c_resize(t, nd, sh)
+    return t
+
+
+cdef int parse_sizes(tuple sizes, int64_t *sh) except -1:
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = tuple(sizes[0])
+    for i, s in enumerate(sizes):
+        sh[i] = s
+    return <int>len(sizes)
+
+
+def resize_as_(self, other):
+    """Resize to the shape of ``other``."""
+    return resize_(self, shape_tuple(as_base("resize_as_", "other", other)))
+
+
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Make this tensor share the memory and shape of ``source`` (a tensor), or own nothing."""
+    cdef TensorBase t = as_base("set_", "self", self), s
+    cdef int64_t sh[1]
+    if source is None:
+        sh[0] = 0
+        s = empty(1, sh, t.dt, t.dev)
+    else:
+        s = as_base("set_", "source", source)
+    if s.dt != t.dt:
+        raise DTypeError(f"Could not set tensor of type {dtype_of(s.dt).name} to a tensor of type {dtype_of(t.dt).name}")
+    if size is not None:
+        s = source.as_strided(size, stride if stride is not None else new_strides(size), storage_offset)
+    t.stor = s.stor
+    t.ptr = s.ptr
+    t.dev = s.dev
+    set_dims(t, s.nd, s.sh, s.st)
+    return t
+
+
+cdef tuple new_strides(object size):
+    out, s = [], 1
+    for n in reversed(tuple(size)):
+        out.append(s)
+        s *= max(n, 1)
+    return tuple(reversed(out))
+
+
+def pin_memory(self, device=None):
+    """Copy to page-locked memory; needs a device back end, without one the tensor itself is as good."""
+    return as_base("pin_memory", "self", self)
+
+
+# ---- hooks -------------------------------------------------------------------------------------------------
+def register_hook(self, hook):
+    """Call ``hook(grad)`` when this tensor's gradient is ready; a returned tensor replaces it.
+
+    Returns a handle whose ``remove()`` takes the hook out.
+    """
+    cdef TensorBase t = as_base("register_hook", "self", self)
+    cdef Node fn
+    if not t.rg:
+        raise AutogradError("cannot register a hook on a tensor that doesn't require gradient")
+    if not callable(hook):
+        raise TensorTypeError(f"register_hook: expected a callable, got {type(hook).__name__}")
+    fn = history(t)
+    if fn is None:
+        if t.meta is None:
+            t.meta = {}
+        return RemovableHandle(t.meta.setdefault("hooks", {}), hook)
+    if fn.extra is None:
+        fn.extra = {}
+    return RemovableHandle(fn.extra.setdefault("tensor_hooks", {}).setdefault(t.out_nr, {}), hook)
+
+
+def register_post_accumulate_grad_hook(self, hook):
+    """Call ``hook(tensor)`` after ``.grad`` of a leaf was updated in backward."""
+    cdef TensorBase t = as_base("register_post_accumulate_grad_hook", "self", self)
+    if not t.rg:
+        raise AutogradError("cannot register a hook on a tensor that doesn't require gradient")
+    if history(t) is not None:
+        raise AutogradError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    if t.meta is None:
+        t.meta = {}
+    return RemovableHandle(t.meta.setdefault("post_hooks", {}), hook)
+
+
+def retain_grad(self):
+    """Keep the gradient of a tensor that is not a leaf in its ``.grad``."""
+    cdef TensorBase t = as_base("retain_grad", "self", self)
+    cdef Node fn
+    if not t.rg:
+        raise AutogradError("can't retain_grad on Tensor that has requires_grad=False")
+    fn = history(t)
+    if fn is None or t.flags & F_RETAIN_GRAD:
+        return
+    t.flags |= F_RETAIN_GRAD
+    import weakref
+    if fn.extra is None:
+        fn.extra = {}
+    fn.extra.setdefault("retain", {})[t.out_nr] = weakref.ref(t)
+
+
+FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex": is_complex, "is_nonzero": is_nonzero, "is_same_size": is_same_size,
+             "result_type": result_type, "is_tensor": is_tensor, "clone": clone_, "detach": detach, "detach_": detach_, "fill": fill, "fill_": fill_, "zero_": zero_,
+             "promote_types": promote_types, "can_cast": can_cast, "get_default_dtype": get_default_dtype,
+             "set_default_dtype": set_default_dtype, "get_default_device": get_default_device, "set_default_device": set_default_device,
+             "is_conj": is_conj, "is_neg": is_conj, "is_inference": is_inference}
+METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": dim, "numel": numel, "nelement": numel, "element_size": element_size,
+           "storage_offset": storage_offset_, "data_ptr": data_ptr, "is_contiguous": is_contiguous, "is_floating_point": is_floating_point,
+           "is_complex": is_complex, "is_signed": is_signed, "is_nonzero": is_nonzero, "is_same_size": is_same_size, "is_set_to": is_set_to,
+           "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
+           "to": to, "type": type_, "type_as": type_as, "cpu": cpu, "cuda": cuda, "clone": clone_, "contiguous": contiguous_, "detach": detach,
+           "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_,
+           "pin_memory": pin_memory, "register_hook": register_hook, "retain_grad": retain_grad,
+           "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook}

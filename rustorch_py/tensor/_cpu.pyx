@@ -1,0 +1,140 @@
+# build: isa=ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c sources=cpu.c,alloc.c,special.c,ew_c64.c,ew_c128.c
+"""The CPU back end: registers itself; instruction set, threads and the host allocator's switches."""
+import os
+
+from libc.stdint cimport int64_t
+from ._backend cimport RtBackend, register_backend
+
+cdef extern from "cpu.h" nogil:
+    ctypedef struct RtPoolStats:
+        int64_t in_use, in_use_peak, cached, allocs, hits, misses, frees
+    void rt_cpu_init()
+    int rt_cpu_best_isa()
+    int rt_cpu_set_isa(int level)
+    int rt_cpu_copy(RtIter *it)
+    void rt_cpu_fill(RtIter *it, const char *value)
+    const RtBackend *rt_cpu_backend()
+    void rt_pool_enable(int on)
+    int rt_pool_enabled()
+    void rt_pool_trim()
+    void rt_pool_stats(RtPoolStats *out)
+    void rt_pool_reset_peak()
+    int rt_num_threads()
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define rt_set_threads(n) omp_set_num_threads(n)
+    #define rt_openmp() 1
+    #else
+    #define rt_set_threads(n) ((void)(n))
+    #define rt_openmp() 0
+    #endif
+    """
+    void rt_set_threads(int n) nogil
+    int rt_openmp() nogil
+
+LEVELS = ("baseline", "avx2", "avx512")
+cdef int level = 0
+
+
+cdef int isa_level() noexcept nogil:
+    return level
+
+
+cdef int copy_plan(RtIter *it) noexcept nogil:
+    return rt_cpu_copy(it)
+
+
+cdef void fill_plan(RtIter *it, const char *value) noexcept nogil:
+    rt_cpu_fill(it, value)
+
+
+def simd_level():
+    """Return the instruction set in force: "baseline", "avx2" or "avx512"."""
+    return LEVELS[level]
+
+
+def best_simd_level():
+    """Return the widest instruction set that this processor and build offer."""
+    return LEVELS[rt_cpu_best_isa()]
+
+
+def set_simd_level(name):
+    """Choose the instruction set by name; a set that the processor lacks is refused.
+
+    Args:
+        name: "baseline", "avx2" or "avx512".
+    Raises:
+        ValueError: unknown or unsupported level.
+    """
+    global level
+    if name not in LEVELS:
+        raise ValueError(f"set_simd_level: expected one of {', '.join(LEVELS)}, got {name!r}")
+    wanted = LEVELS.index(name)
+    if wanted > rt_cpu_best_isa():
+        raise ValueError(f"set_simd_level: this processor has no {name}; its best level is {best_simd_level()}")
+    level = rt_cpu_set_isa(wanted)
+
+
+def set_simd_enabled(enabled):
+    """Use the widest instruction set (True) or the portable baseline (False)."""
+    set_simd_level(best_simd_level() if enabled else "baseline")
+
+
+def get_num_threads():
+    """Return the number of threads that a large CPU operator may use."""
+    return rt_num_threads()
+
+
+def set_num_threads(int n):
+    """Set the number of threads of CPU operators.
+
+    Raises:
+        RuntimeError: n is not positive.
+    """
+    if n <= 0:
+        raise RuntimeError(f"set_num_threads: expected a positive integer, got {n}")
+    rt_set_threads(n)
+
+
+def has_openmp():
+    """Tell whether the package was built with OpenMP."""
+    return bool(rt_openmp())
+
+
+def pool_enable(bint on):
+    rt_pool_enable(on)
+
+
+def pool_enabled():
+    return bool(rt_pool_enabled())
+
+
+def pool_trim():
+    rt_pool_trim()
+
+
+def pool_stats():
+    cdef RtPoolStats s
+    rt_pool_stats(&s)
+    return {"allocated_bytes.current": s.in_use, "allocated_bytes.peak": s.in_use_peak, "cached_bytes": s.cached,
+            "allocations": s.allocs, "cache_hits": s.hits, "cache_misses": s.misses, "frees": s.frees,
+            "pool_enabled": bool(rt_pool_enabled())}
+
+
+def pool_reset_peak():
+    rt_pool_reset_peak()
+
+
+rt_cpu_init()
+level = rt_cpu_best_isa()
+register_backend(0, rt_cpu_backend())
+if os.environ.get("RUSTORCH_SIMD"):
+    set_simd_level(os.environ["RUSTORCH_SIMD"].lower())
+if os.environ.get("RUSTORCH_NUM_THREADS"):
+    try:
+        set_num_threads(int(os.environ["RUSTORCH_NUM_THREADS"]))
+    except (ValueError, RuntimeError):
+        raise ValueError(f"RUSTORCH_NUM_THREADS: expected a positive integer, got {os.environ['RUSTORCH_NUM_THREADS']!r}") from None

@@ -1,0 +1,314 @@
+"""Interned dtype, device, layout and memory_format objects, and promotion between dtypes."""
+cimport cython
+from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
+                       rt_itemsize, rt_kind, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
+from ..errors import DeviceError, TensorTypeError
+
+cdef list NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
+cdef list TORCH_NAMES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "ComplexFloat", "ComplexDouble"]
+cdef list OBJECTS = []
+
+
+@cython.final
+cdef class dtype:
+    """Element type of a tensor. The objects are interned: compare them with ``is`` or ``==``."""
+
+    def __init__(self):
+        raise TypeError("dtype objects cannot be made; use torch.float32 and its siblings")
+
+    def __repr__(self):
+        return "torch." + self.name
+
+    def __reduce__(self):
+        return _dtype_by_name, (self.name,)
+
+    def __hash__(self):
+        return 7919 + self.code
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __copy__(self):
+        return self
+
+    @property
+    def is_floating_point(self):
+        """True for real floats."""
+        return rt_kind(self.code) == RT_KIND_FLOAT
+
+    @property
+    def is_complex(self):
+        return rt_kind(self.code) == RT_KIND_COMPLEX
+
+    @property
+    def is_signed(self):
+        return self.code != RT_BOOL and self.code != RT_U8
+
+    def to_real(self):
+        """Return the dtype of the real part."""
+        return dtype_of(rt_real_dtype(self.code))
+
+    def to_complex(self):
+        """Return the complex dtype whose parts hold this one."""
+        if self.code == RT_F64 or self.code == RT_C128:
+            return dtype_of(RT_C128)
+        return dtype_of(RT_C64)
+
+
+cdef int _i
+cdef dtype _d
+for _i in range(len(NAMES)):
+    _d = dtype.__new__(dtype)
+    _d.code = _i
+    _d.name = NAMES[_i]
+    _d.itemsize = rt_itemsize(_i)
+    OBJECTS.append(_d)
+
+
+cdef dtype dtype_of(int code):
+    return <dtype>OBJECTS[code]
+
+
+def _dtype_by_name(name):
+    return OBJECTS[NAMES.index(name)]
+
+
+cdef str torch_name(int code):
+    return <str>TORCH_NAMES[code]
+
+
+cdef int default_float = RT_F32
+
+
+cdef int default_code() noexcept:
+    return default_float
+
+
+cdef int default_complex() noexcept:
+    return RT_C128 if default_float == RT_F64 else RT_C64
+
+
+cdef int dtype_code(object op, object d) except -1:
+    if isinstance(d, dtype):
+        return (<dtype>d).code
+    if d is float:
+        return RT_F64
+    if d is int:
+        return RT_I64
+    if d is bool:
+        return RT_BOOL
+    if d is complex:
+        return RT_C128
+    raise TensorTypeError(f"{op}(): argument 'dtype' must be torch.dtype, not {type(d).__name__}", op=op)
+
+
+def get_default_dtype():
+    """Return the float dtype of new tensors made from Python floats."""
+    return dtype_of(default_float)
+
+
+def set_default_dtype(d):
+    """Set the float dtype of new tensors made from Python floats (float16, bfloat16, float32, float64)."""
+    global default_float
+    cdef int code = dtype_code("set_default_dtype", d)
+    if rt_kind(code) != RT_KIND_FLOAT:
+        raise TensorTypeError("only floating-point types are supported as the default type")
+    default_float = code
+
+
+# ---- promotion ------------------------------------------------------------------------------------
+cdef int table[12][12]
+
+
+cdef int promote(int a, int b) noexcept:
+    return table[a][b]
+
+
+cdef int _pair(int a, int b):
+    cdef int t
+    if a == b:
+        return a
+    if a > b:
+        t = a
+        a = b
+        b = t
+    if a == RT_BOOL:
+        return b
+    if rt_kind(b) == RT_KIND_INT:
+        if a == RT_U8:
+            return RT_I16 if b == RT_I8 else b
+        return b
+    if rt_kind(b) == RT_KIND_FLOAT:
+        if rt_kind(a) <= RT_KIND_INT:
+            return b
+        if a == RT_F16 and b == RT_BF16:
+            return RT_F32
+        return b
+    # b complex
+    if b == RT_C64 and a == RT_F64:
+        return RT_C128
+    return b
+
+
+cdef int _j
+for _i in range(12):
+    for _j in range(12):
+        table[_i][_j] = _pair(_i, _j)
+
+
+def promote_types(type1, type2):
+    """Return the smallest dtype that holds both, by PyTorch's table."""
+    return dtype_of(table[dtype_code("promote_types", type1)][dtype_code("promote_types", type2)])
+
+
+def can_cast(from_, to):
+    """Tell whether a conversion keeps the category (complex > float > integer > bool)."""
+    return bool(castable(dtype_code("can_cast", from_), dtype_code("can_cast", to)))
+
+
+cdef bint castable(int src, int dst) noexcept:
+    if rt_kind(src) > rt_kind(dst):
+        return False
+    if src != RT_BOOL and dst == RT_BOOL:
+        return False
+    return True
+
+
+# ---- devices -----------------------------------------------------------------------------------------
+cdef dict DEVICES = {}
+cdef tuple TYPES = ("cpu", "cuda", "metal", "meta")
+cdef list default_device_stack = [0]
+
+
+class device:
+    """A place for tensors: ``device("cpu")``, ``device("cuda:1")``, ``device("cuda", 1)``.
+
+    Objects are interned, so ``is`` compares them. "mps" is accepted for "metal".
+
+    Attributes:
+        type: "cpu", "cuda" or "metal".
+        index: number of the device, or None.
+    """
+    __slots__ = ("type", "index", "_code", "_saved")
+
+    def __new__(cls, type=None, index=None):
+        if isinstance(type, device):
+            return type
+        if isinstance(type, int) and not isinstance(type, bool):
+            type, index = "cuda", type
+        if not isinstance(type, str):
+            raise TensorTypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
+        kind, sep, number = type.partition(":")
+        if sep:
+            if index is not None:
+                raise DeviceError(f"type (string) must not include an index because index was passed explicitly: {type}")
+            if not number.isdigit():
+                raise DeviceError(f"Invalid device string: '{type}'")
+            index = int(number)
+        if kind == "mps":
+            kind = "metal"
+        if kind not in TYPES:
+            raise DeviceError(f"Expected one of cpu, cuda, metal device type at start of device string: {kind}")
+        if index is not None and (index < 0 or (kind == "cpu" and index != 0)):
+            raise DeviceError(f"device: index {index} is not valid for device type '{kind}'")
+        found = DEVICES.get((kind, index))
+        if found is None:
+            found = object.__new__(cls)
+            object.__setattr__(found, "type", kind)
+            object.__setattr__(found, "index", index)
+            object.__setattr__(found, "_code", TYPES.index(kind) | ((index or 0) << 8))
+            object.__setattr__(found, "_saved", [])
+            DEVICES[kind, index] = found
+        return found
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"attribute '{name}' of 'torch.device' objects is not writable")
+
+    def __repr__(self):
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __reduce__(self):
+        return (device, (self.type,) if self.index is None else (self.type, self.index))
+
+    def __hash__(self):
+        return hash((self.type, self.index))
+
+    def __eq__(self, other):
+        return self is other
+
+    def __enter__(self):
+        default_device_stack.append(self._code)
+        return self
+
+    def __exit__(self, *exc):
+        default_device_stack.pop()
+
+
+cdef object CPU = device("cpu")
+
+
+cdef int device_code(object op, object d) except -1:
+    if d is None:
+        return <int>default_device_stack[-1]
+    if d is CPU:
+        return 0
+    return <int>device(d)._code
+
+
+cdef object device_of(int code):
+    if code == 0:
+        return CPU
+    return device(TYPES[code & 255], code >> 8)
+
+
+def get_default_device():
+    """Return the device of new tensors."""
+    return device_of(default_device_stack[-1])
+
+
+def set_default_device(d):
+    """Set the device of new tensors; None means the CPU."""
+    default_device_stack[:] = [0 if d is None else device(d)._code]
+
+
+# ---- layout, memory format ------------------------------------------------------------------------------
+class layout:
+    """Memory layout of a tensor; only ``strided`` exists."""
+    __slots__ = ("_name",)
+
+    def __init__(self, name):
+        self._name = name
+
+    def __repr__(self):
+        return "torch." + self._name
+
+    def __reduce__(self):
+        return self._name
+
+
+class memory_format:
+    """Order of dimensions in memory: contiguous_format, channels_last, channels_last_3d, preserve_format."""
+    __slots__ = ("_name",)
+
+    def __init__(self, name):
+        self._name = name
+
+    def __repr__(self):
+        return "torch." + self._name
+
+    def __reduce__(self):
+        return self._name
+
+
+strided = layout("strided")
+contiguous_format = memory_format("contiguous_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+preserve_format = memory_format("preserve_format")
+
+NAMED = {name: OBJECTS[i] for i, name in enumerate(NAMES)}
+NAMED.update(half=OBJECTS[RT_F16], float=OBJECTS[RT_F32], double=OBJECTS[RT_F64], short=OBJECTS[RT_I16], int=OBJECTS[RT_I32],
+             long=OBJECTS[RT_I64], cfloat=OBJECTS[RT_C64], cdouble=OBJECTS[RT_C128])

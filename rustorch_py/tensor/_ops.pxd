@@ -1,0 +1,48 @@
+# Operators that record themselves: rows of the table, copies, and the pair expand/sum.
+from libc.stdint cimport int64_t, uint8_t
+from ._base cimport TensorBase
+from ._node cimport Node
+
+# ---- rows ----
+cdef object unary(int row, object x, object out)
+cdef object unary_k(int row, object x, object out, double k0, double k1)
+cdef object unary_inplace(int row, object x)
+cdef object unary_inplace_k(int row, object x, double k0, double k1)
+cdef object binary(int row, object x, object y, object out)
+cdef object binary_k(int row, object x, object y, object out, double k0)
+cdef object binary_inplace(int row, object x, object y)
+cdef object binary_inplace_k(int row, object x, object y, double k0)
+cdef object ternary(int row, object x, object y, object z, object out, double k0)
+cdef object ternary_inplace(int row, object x, object y, object z, double k0)
+cdef object binary_slot(int row, object x, object y)         # NotImplemented for foreign types
+
+# ---- conversion and copies (all differentiable) ----
+cdef TensorBase cast(TensorBase t, int dt)                   # t itself when it already is dt
+cdef TensorBase contiguous(TensorBase t)
+cdef TensorBase clone(TensorBase t)
+cdef TensorBase to_device(TensorBase t, int dev)
+cdef TensorBase copy_into(TensorBase dst, TensorBase src)    # dst.copy_(src): in-place rules, history, version
+cdef TensorBase operand(object op, object x, int dev)        # tensor, or a number wrapped; TypeError
+cdef TensorBase expand_to(TensorBase t, int nd, const int64_t *sh)
+cdef TensorBase expand_tuple(TensorBase t, tuple shape)
+cdef TensorBase sum_to(TensorBase g, tuple shape)            # sum the broadcast dimensions away
+cdef TensorBase sum_like(TensorBase g, TensorBase t)         # sum_to t's shape, cast to t's dtype (real part if t is real)
+cdef TensorBase reduce_sum(TensorBase t, object dims, bint keepdim)   # dims None or tuple
+cdef TensorBase detach(TensorBase t)
+
+# ---- out= and in-place ----
+# Tensor to write a result of `dt` and shape into: `out` checked and resized, or a new one.
+cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int dt, int dev)
+cdef object deliver(object op, TensorBase result, object out)          # result, or out holding it
+cdef int inplace_begin(object op, TensorBase t) except -1              # leaf, overlap and inference rules
+cdef int inplace_end(TensorBase t, Node node) except -1                # version; node None or already attached to t's old history
+cdef bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept
+cdef int resize_(TensorBase t, int nd, const int64_t *sh) except -1
+cdef TensorBase sum_mask(TensorBase t, const uint8_t *mask, bint keepdim)
+cdef int track_view(TensorBase v, TensorBase t) except -1
+cdef TensorBase same_history(TensorBase copy, TensorBase t)   # copy stands for t in the graph
+cdef int check_inplace_shape(object op, TensorBase t, int nd, const int64_t *sh) except -1
+cdef int check_inplace_dtype(object op, TensorBase t, int dt) except -1
+ctypedef int (*RebaseHook)(TensorBase, Node) except -1
+cdef void set_rebase_hook(RebaseHook fn)
+cdef TensorBase drop_view(TensorBase t, int nd, const int64_t *sh)   # contiguous t seen in another shape of equal size

@@ -1,0 +1,842 @@
+"""Operators that record themselves: rows of the table, copies, and the pair expand/sum.
+
+Note [In-place and history]
+    An in-place operator records a node whose first edge is the tensor's old history and makes the
+    node the tensor's history. If the tensor is a view, the base gets a CopySlices node that runs the
+    node on the viewed region, base.epoch grows, and every view of the base makes its history anew
+    when it is next asked for (see _base.history).
+"""
+cimport cython
+from cpython.float cimport PyFloat_CheckExact
+from cpython.long cimport PyLong_CheckExact
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+from ._base cimport *
+from ._node cimport Node, edge_target, edge_nr
+from ._storage cimport Storage, new_storage
+from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_shapes, check_devices, launch, copy_raw, cast_raw,
+                     contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
+from ._backend cimport RtBackend, backend_of
+from ._dtype cimport default_code, castable, dtype_of, device_of, promote
+from ..errors import AutogradError, DeviceError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+include "_row_ids.pxi"
+
+cdef inline bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept:
+    return ((a is not None and a.rg) or (b is not None and b.rg) or (c is not None and c.rg)) and grad_mode()
+
+
+# ---- gradient of a row ------------------------------------------------------------------------------
+cdef object formula_builder = None        # autograd: (row index, input) -> function(g, x, y, z, o, k0, k1) over tensors
+
+
+def set_formula_builder(fn):
+    """Install the maker of differentiable gradient formulas (called once by autograd)."""
+    global formula_builder
+    formula_builder = fn
+
+
+cdef dict formulas = {}
+cdef list ROW_CLASS_NAMES = []
+
+
+def _camel(name):
+    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
+
+
+for _i in range(RT_NROWS):
+    ROW_CLASS_NAMES.append(_camel(rt_rows[_i].name.decode()))
+
+
+@cython.final
+cdef class RowNode(Node):
+    """Gradient of any row: runs the row's derivative loop. Saved slots: 0 x, 1 y, 2 z or the output."""
+    cdef int row, loop_dt
+    cdef int dt0, dt1, dt2                # dtypes of the inputs
+    cdef object shape0, shape1, shape2    # shapes of the inputs that were broadcast, else None
+    cdef double k0, k1
+
+    def name(self):
+        return ROW_CLASS_NAMES[self.row]
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g
+        cdef object a, b, c
+        if self.n_edges == 1:
+            return self.input_grad(gt, 0, self.dt0, self.shape0)
+        a = self.input_grad(gt, 0, self.dt0, self.shape0) if self.e0 is not None else None
+        b = self.input_grad(gt, 1, self.dt1, self.shape1) if self.e1 is not None else None
+        if self.n_edges == 2:
+            return (a, b)
+        c = self.input_grad(gt, 2, self.dt2, self.shape2) if self.e2 is not None else None
+        return (a, b, c)
+
+    cdef TensorBase input_grad(self, TensorBase g, int i, int dt, object shape):
+        cdef const RtRow *row = &rt_rows[self.row]
+        cdef TensorBase r, x = None, y = None, z = None, o = None
+        cdef int mask = row.saves[i]
+        if not row.differentiable >> i & 1:
+            return None
+        if row.identity >> i & 1:
+            r = g
+        else:
+            if mask & 1:
+                x = saved(self, 0)
+            if mask & 2:
+                y = saved(self, 1)
+            if mask & 4:
+                z = saved(self, 2)
+            if mask & 8:
+                o = saved(self, 2)
+            if grad_mode():
+                key = self.row * 4 + i
+                fn = formulas.get(key)
+                if fn is None:
+                    fn = formulas[key] = formula_builder(self.row, i)
+                r = <TensorBase?>fn(g, x, y, z, o, self.k0, self.k1)
+            else:
+                r = empty_preserve(g, dt if rt_kind(dt) == rt_kind(self.loop_dt) else self.loop_dt)
+                launch4(self.row * 4 + 1 + i, self.loop_dt, r, g, x, y, z, o, self.k0, self.k1)
+        if shape is not None:
+            r = sum_to(r, <tuple>shape)
+        if r.dt != dt:
+            r = cast(r, dt)
+        return r
+
+
+cdef int launch4(int kernel, int loop_dt, TensorBase out, TensorBase g, TensorBase x, TensorBase y, TensorBase z, TensorBase o,
+                 double k0, double k1) except -1:
+    """Launch a gradient kernel with the operands that are there, in order."""
+    cdef list got = [g]
+    if x is not None:
+        got.append(x)
+    if y is not None:
+        got.append(y)
+    if z is not None:
+        got.append(z)
+    if o is not None:
+        got.append(o)
+    cdef int n = <int>len(got)
+    return launch(kernel, loop_dt, out, <TensorBase>got[0], <TensorBase>got[1] if n > 1 else None, <TensorBase>got[2] if n > 2 else None,
+                  <TensorBase>got[3] if n > 3 else None, <TensorBase>got[4] if n > 4 else None, k0, k1)
+
+
+cdef inline object shape_if_broadcast(TensorBase t, TensorBase out):
+    return None if same_shape(t, out) else shape_tuple(t)
+
+
+cdef RowNode record_row(int row, int loop_dt, TensorBase out, TensorBase x, TensorBase y, TensorBase z, double k0, double k1, bint inplace):
+    """Node with edges and what the wanted gradients read; the caller makes it out's history."""
+    cdef RowNode node = RowNode.__new__(RowNode)
+    cdef const RtRow *r = &rt_rows[row]
+    cdef int mask = 0
+    node.row = row
+    node.loop_dt = loop_dt
+    node.k0 = k0
+    node.k1 = k1
+    node.dt0 = x.dt
+    if x.rg:
+        mask |= r.saves[0]
+        node.shape0 = shape_if_broadcast(x, out)
+    if y is not None:
+        node.dt1 = y.dt
+        if y.rg:
+            mask |= r.saves[1]
+            node.shape1 = shape_if_broadcast(y, out)
+    if z is not None:
+        node.dt2 = z.dt
+        if z.rg:
+            mask |= r.saves[2]
+            node.shape2 = shape_if_broadcast(z, out)
+    if mask & 1:
+        save(node, 0, x)
+    if mask & 2:
+        save(node, 1, y)
+    if mask & 4:
+        save(node, 2, z)
+    if y is None:
+        attach1(out, node, x)
+    elif z is None:
+        attach2(out, node, x, y)
+    else:
+        attach(out, node, (x, y, z))
+    if mask & 8:
+        save_output(node, 2, out)
+    return node
+
+
+cdef inline int out_dtype(const RtRow *r, int dt) noexcept:
+    return RT_BOOL if r.out == 1 else rt_real_dtype(dt) if r.out == 2 else dt
+
+
+cdef object refuse_dtype(int row, int dt):
+    name = rt_rows[row].name.decode()
+    raise DTypeError(f'"{name}" not implemented for \'{dtype_of(dt).name}\'', op=name, dtype=dtype_of(dt))
+
+
+cdef inline int row_dtype(int row, int dt) except -1:
+    """dtype in which the row's result is defined, from the promoted dtype of its inputs."""
+    cdef const RtRow *r = &rt_rows[row]
+    if r.promote_float and rt_kind(dt) <= RT_KIND_INT:
+        dt = default_code()
+    if not r.kinds >> rt_kind(dt) & 1:
+        refuse_dtype(row, dt)
+    return dt
+
+
+cdef inline bint zero_divisor_matters(int row) noexcept:
+    return row == ROW_FLOOR_DIVIDE or row == ROW_TRUNC_DIVIDE or row == ROW_REMAINDER or row == ROW_FMOD
+
+
+cdef int check_divisor(int row, int dt, TensorBase y) except -1:
+    """Integer division by zero is an error, not a number."""
+    cdef uint8_t mask[64]
+    cdef int i
+    cdef TensorBase r
+    if rt_kind(dt) == RT_KIND_INT and zero_divisor_matters(row) and y.n:
+        for i in range(y.nd):
+            mask[i] = 1
+        r = reduce_raw(RED_ALL, y, mask, False, RT_BOOL, RT_BOOL, 0)
+        if not (<uint8_t *>r.ptr)[0]:
+            raise TensorValueError("ZeroDivisionError")
+    return 0
+
+
+# ---- out= -------------------------------------------------------------------------------------------
+cdef int resize_(TensorBase t, int nd, const int64_t *sh) except -1:
+    """Give t a contiguous shape, with new memory when the old is too small (as Tensor.resize_)."""
+    cdef int64_t need = 1
+    cdef int i
+    cdef Storage fresh
+    cdef int64_t offset = storage_offset(t) * rt_itemsize(t.dt)
+    for i in range(nd):
+        need *= sh[i]
+    need = need * rt_itemsize(t.dt) + offset
+    if <size_t>need > t.stor.nbytes:
+        fresh = new_storage(<size_t>need, t.dev)
+        if t.stor.nbytes:
+            memcpy(fresh.ptr, t.stor.ptr, t.stor.nbytes)
+        # the storage object stays, so that other tensors on it see the move
+        fresh.ptr, t.stor.ptr = t.stor.ptr, fresh.ptr
+        fresh.got, t.stor.got = t.stor.got, fresh.got
+        fresh.nbytes, t.stor.nbytes = t.stor.nbytes, fresh.nbytes
+        fresh.owner, t.stor.owner = t.stor.owner, fresh.owner
+    set_dims(t, nd, sh, NULL)
+    t.ptr = t.stor.ptr + offset
+    return 0
+
+
+cdef bint shape_is(TensorBase t, int nd, const int64_t *sh) noexcept:
+    cdef int i
+    if t.nd != nd:
+        return False
+    for i in range(nd):
+        if t.sh[i] != sh[i]:
+            return False
+    return True
+
+
+cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int dt, int dev):
+    cdef TensorBase o
+    cdef int i
+    if out is None:
+        return empty(nd, sh, dt, dev)
+    o = as_base(op, "out", out)
+    if o.rg and grad_mode():
+        raise AutogradError(f"{op}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                            f"arguments requires grad.", op=op)
+    if o.dev != dev:
+        raise DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, {device_of(dev)} and "
+                          f"{device_of(o.dev)}! (out= of {op})", op=op)
+    if not castable(dt, o.dt):
+        raise DTypeError(f"result type {dtype_of(dt).name} can't be cast to the desired output type {dtype_of(o.dt).name}", op=op)
+    if not shape_is(o, nd, sh):
+        if o.n != 0:
+            import warnings
+            warnings.warn(f"An output with one or more elements was resized since it had shape {list(shape_tuple(o))}, which does not "
+                          f"match the required output shape {[sh[i] for i in range(nd)]}. This behavior is deprecated, and in a "
+                          f"future PyTorch release outputs will not be resized unless they have zero elements. You can "
+                          f"explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+                          UserWarning, stacklevel=3)
+        resize_(o, nd, sh)
+    if may_overlap_self(o):
+        raise_overlap()
+    return o
+
+
+cdef object raise_overlap():
+    raise ShapeError("unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+                     "Please clone() the tensor before performing the operation.")
+
+
+cdef object refuse_out_grad(object op):
+    raise AutogradError(f"{op}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                        f"arguments requires grad.", op=op)
+
+
+cdef object deliver(object op, TensorBase result, object out):
+    cdef TensorBase o
+    if out is None:
+        return result
+    if result.rg and grad_mode():
+        refuse_out_grad(op)
+    o = alloc_out(op, out, result.nd, result.sh, result.dt, result.dev)
+    copy_raw(o, result)
+    bump(o)
+    return o
+
+
+# ---- in-place ------------------------------------------------------------------------------------------
+cdef int inplace_begin(object op, TensorBase t) except -1:
+    if may_overlap_self(t):
+        raise_overlap()
+    if t.flags & F_INFERENCE and not inference_mode_on():
+        if grad_mode() and t.rg:
+            raise AutogradError("Inplace update to inference tensor outside InferenceMode is not allowed.")
+    if grad_mode():
+        if t.rg and t.base is None and t.fn is None:
+            raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.", op=op)
+        if t.base is not None and t.base.rg and t.base.fn is None:
+            raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation.", op=op)
+    return 0
+
+
+cdef RebaseHook rebase_base = NULL          # filled by _view
+
+
+cdef void set_rebase_hook(RebaseHook fn):
+    global rebase_base
+    rebase_base = fn
+
+
+cdef int inplace_end(TensorBase t, Node node) except -1:
+    """The write is done. With a node (its edges made from t's old history): it becomes t's history."""
+    bump(t)
+    if node is not None:
+        t.epoch += 1
+        if t.base is not None:
+            rebase_base(t, node)
+    return 0
+
+
+cdef int check_inplace_shape(object op, TensorBase t, int nd, const int64_t *sh) except -1:
+    cdef int i
+    if not shape_is(t, nd, sh):
+        raise ShapeError(f"output with shape {list(shape_tuple(t))} doesn't match the broadcast shape {[sh[i] for i in range(nd)]}", op=op)
+    return 0
+
+
+cdef int check_inplace_dtype(object op, TensorBase t, int dt) except -1:
+    if not castable(dt, t.dt):
+        raise DTypeError(f"result type {TORCH(dt)} can't be cast to the desired output type {TORCH(t.dt)}", op=op)
+    return 0
+
+
+cdef str TORCH(int dt):
+    names = ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "ComplexFloat", "ComplexDouble")
+    return names[dt]
+
+
+# ---- rows: one input ---------------------------------------------------------------------------------------
+cdef object unary(int row, object x, object out):
+    return unary_k(row, x, out, 0, 0)
+
+
+cdef object unary_k(int row, object x, object out, double k0, double k1):
+    cdef TensorBase a, r
+    cdef int dt, odt
+    if not isinstance(x, TensorBase):
+        as_base(rt_rows[row].name.decode(), "input", x)
+    a = <TensorBase>x
+    dt = row_dtype(row, a.dt)
+    odt = out_dtype(&rt_rows[row], dt)
+    if out is None:
+        r = empty(a.nd, a.sh, odt, a.dev) if a.flags & F_CONTIG else empty_preserve(a, odt)
+    else:
+        if a.rg and grad_mode():
+            refuse_out_grad(rt_rows[row].name.decode())
+        r = alloc_out(rt_rows[row].name.decode(), out, a.nd, a.sh, odt, a.dev)
+    launch(row * 4, rt_compute_dtype(dt), r, a, None, None, None, None, k0, k1)
+    if out is not None:
+        bump(r)
+    elif a.rg and rt_rows[row].differentiable and grad_mode() and rt_kind(odt) >= RT_KIND_FLOAT:
+        record_row(row, rt_compute_dtype(dt), r, a, None, None, k0, k1, False)
+    return r
+
+
+cdef object unary_inplace(int row, object x):
+    return unary_inplace_k(row, x, 0, 0)
+
+
+cdef object unary_inplace_k(int row, object x, double k0, double k1):
+    cdef object op = rt_rows[row].name.decode() + "_"
+    cdef TensorBase a = as_base(op, "input", x), old
+    cdef int dt = row_dtype(row, a.dt)
+    cdef bint rec
+    inplace_begin(op, a)
+    check_inplace_dtype(op, a, out_dtype(&rt_rows[row], dt))
+    rec = a.rg and rt_rows[row].differentiable and grad_mode()
+    cdef Node node = None
+    if rec and rt_rows[row].saves[0] & 1:
+        old = clone_raw(a)                     # the gradient reads the input: keep its value
+        old.rg = True
+        old.fn = history(a)
+        old.out_nr = a.out_nr
+        launch(row * 4, rt_compute_dtype(dt), a, old, None, None, None, None, k0, k1)
+        bump(a)
+        node = record_row(row, rt_compute_dtype(dt), a, old, None, None, k0, k1, True)
+        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
+        inplace_end(a, node)
+        return a
+    launch(row * 4, rt_compute_dtype(dt), a, a, None, None, None, None, k0, k1)
+    if rec:
+        bump(a)
+        node = record_row(row, rt_compute_dtype(dt), a, a, None, None, k0, k1, True)
+        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
+    inplace_end(a, node)
+    return a
+
+
+# ---- rows: two inputs -----------------------------------------------------------------------------------------
+cdef TensorBase operand(object op, object x, int dev):
+    if isinstance(x, TensorBase):
+        return <TensorBase>x
+    if is_number(x):
+        return wrap_number(x, 0)
+    raise TensorTypeError(f"{op}(): argument 'other' must be Tensor, not {type(x).__name__}", op=op)
+
+
+cdef object binary(int row, object x, object y, object out):
+    return binary_k(row, x, y, out, 0)
+
+
+cdef inline bint fast_pair(TensorBase a, TensorBase b) noexcept:
+    return a.dt == b.dt and a.flags & b.flags & F_CONTIG and a.dev == b.dev and same_shape(a, b)
+
+
+cdef object binary_k(int row, object x, object y, object out, double k0):
+    cdef TensorBase a, b, r
+    cdef int dt, odt, ldt, nd, dev
+    cdef int64_t sh[64]
+    if isinstance(x, TensorBase) and isinstance(y, TensorBase):
+        a = <TensorBase>x
+        b = <TensorBase>y
+        if out is None and fast_pair(a, b):
+            dt = row_dtype(row, a.dt)
+            odt = out_dtype(&rt_rows[row], dt)
+            ldt = rt_compute_dtype(dt)
+            if zero_divisor_matters(row):
+                check_divisor(row, dt, b)
+            r = empty(a.nd, a.sh, odt, a.dev)
+            launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
+            if (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable:
+                record_row(row, ldt, r, a, b, None, k0, 0, False)
+            return r
+    op = rt_rows[row].name.decode()
+    if isinstance(x, TensorBase):
+        a = <TensorBase>x
+        b = operand(op, y, a.dev)
+    elif isinstance(y, TensorBase):
+        b = <TensorBase>y
+        a = operand(op, x, b.dev)
+    else:
+        a = as_base(op, "input", x)
+        b = operand(op, y, a.dev)
+    check_devices(op, a, b)
+    dev = b.dev if a.nd == 0 and a.dev == 0 else a.dev
+    dt = row_dtype(row, result_dtype(a, b, None))
+    odt = out_dtype(&rt_rows[row], dt)
+    ldt = rt_compute_dtype(dt)
+    nd = broadcast_shapes(op, a, b, None, sh)
+    check_divisor(row, dt, b)
+    if out is not None:
+        if recording(a, b, None):
+            refuse_out_grad(op)
+        r = alloc_out(op, out, nd, sh, odt, dev)
+    elif a.nd == nd and not a.flags & F_CONTIG and shape_is(a, nd, sh):
+        r = empty_preserve(a, odt)
+    elif b.nd == nd and not b.flags & F_CONTIG and shape_is(b, nd, sh) and not shape_is(a, nd, sh):
+        r = empty_preserve(b, odt)
+    else:
+        r = empty(nd, sh, odt, dev)
+    launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
+    if out is not None:
+        bump(r)
+    elif (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable and rt_kind(odt) >= RT_KIND_FLOAT:
+        record_row(row, ldt, r, a, b, None, k0, 0, False)
+    return r
+
+
+cdef object binary_slot(int row, object x, object y):
+    if isinstance(y, TensorBase) and isinstance(x, TensorBase):
+        return binary_k(row, x, y, None, 0)
+    if isinstance(x, TensorBase):
+        if not (PyFloat_CheckExact(y) or PyLong_CheckExact(y) or is_number(y)):
+            return NotImplemented
+    elif not is_number(x):
+        return NotImplemented
+    return binary_k(row, x, y, None, 0)
+
+
+cdef object binary_inplace(int row, object x, object y):
+    return binary_inplace_k(row, x, y, 0)
+
+
+cdef object binary_inplace_k(int row, object x, object y, double k0):
+    cdef object op = rt_rows[row].name.decode() + "_"
+    cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), src, old
+    cdef int dt, nd
+    cdef int64_t sh[64]
+    cdef bint rec
+    cdef Node node = None
+    check_devices(op, a, b)
+    inplace_begin(op, a)
+    dt = row_dtype(row, result_dtype(a, b, None))
+    check_inplace_dtype(op, a, out_dtype(&rt_rows[row], dt))
+    nd = broadcast_shapes(op, a, b, None, sh)
+    check_inplace_shape(op, a, nd, sh)
+    check_divisor(row, dt, b)
+    rec = (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable and rt_kind(a.dt) >= RT_KIND_FLOAT
+    if b.stor is a.stor and b is not a and (b.ptr != a.ptr or not same_shape(a, b)):
+        b = same_history(clone_raw(b), b)      # reads what it writes at another place
+    src = a
+    if rec and ((a.rg and rt_rows[row].saves[0] & 1) or (b.rg and rt_rows[row].saves[1] & 1)):
+        src = same_history(clone_raw(a), a)    # the gradient reads the old value
+        if b is a:
+            b = src
+    launch(row * 4, rt_compute_dtype(dt), a, src, b, None, None, None, k0, 0)
+    if rec:
+        bump(a)
+        node = record_row(row, rt_compute_dtype(dt), a, src, b, None, k0, 0, True)
+        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
+    inplace_end(a, node)
+    return a
+
+
+cdef TensorBase same_history(TensorBase copy, TensorBase t):
+    """A value copy that stands for t in the graph."""
+    cdef Node fn = history(t)
+    if t.rg and fn is None:
+        return t if copy is t else stand_in(copy, t)
+    copy.rg = t.rg
+    copy.fn = fn
+    copy.out_nr = t.out_nr
+    return copy
+
+
+@cython.final
+cdef class AliasBackward0(Node):
+    cdef object apply(self, object g):
+        return g
+
+
+cdef TensorBase stand_in(TensorBase copy, TensorBase leaf):
+    cdef AliasBackward0 node = AliasBackward0.__new__(AliasBackward0)
+    attach1(copy, node, leaf)
+    return copy
+
+
+# ---- rows: three inputs -------------------------------------------------------------------------------------------
+cdef object ternary(int row, object x, object y, object z, object out, double k0):
+    cdef object op = rt_rows[row].name.decode()
+    cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), r
+    cdef int dt, odt, nd, dev
+    cdef int64_t sh[64]
+    check_devices(op, a, b)
+    check_devices(op, b, c)
+    dev = a.dev or b.dev or c.dev
+    dt = row_dtype(row, result_dtype(b, c, None) if rt_rows[row].types[0] == c'b' else result_dtype(a, b, c))
+    odt = out_dtype(&rt_rows[row], dt)
+    nd = broadcast_shapes(op, a, b, c, sh)
+    if out is not None:
+        if recording(a, b, c):
+            refuse_out_grad(op)
+        r = alloc_out(op, out, nd, sh, odt, dev)
+    else:
+        r = empty(nd, sh, odt, dev)
+    launch(row * 4, rt_compute_dtype(dt), r, a, b, c, None, None, k0, 0)
+    if out is not None:
+        bump(r)
+    elif recording(a, b, c) and rt_rows[row].differentiable and rt_kind(odt) >= RT_KIND_FLOAT:
+        record_row(row, rt_compute_dtype(dt), r, a, b, c, k0, 0, False)
+    return r
+
+
+cdef object ternary_inplace(int row, object x, object y, object z, double k0):
+    cdef object op = rt_rows[row].name.decode() + "_"
+    cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), c = operand(op, z, 0), src
+    cdef int dt, nd
+    cdef int64_t sh[64]
+    cdef bint rec
+    cdef Node node = None
+    inplace_begin(op, a)
+    dt = row_dtype(row, result_dtype(a, b, c))
+    check_inplace_dtype(op, a, dt)
+    nd = broadcast_shapes(op, a, b, c, sh)
+    check_inplace_shape(op, a, nd, sh)
+    if b.stor is a.stor:
+        b = same_history(clone_raw(b), b)
+    if c.stor is a.stor:
+        c = same_history(clone_raw(c), c)
+    rec = recording(a, b, c) and rt_rows[row].differentiable and rt_kind(a.dt) >= RT_KIND_FLOAT
+    src = a
+    if rec and ((rt_rows[row].saves[0] | rt_rows[row].saves[1] | rt_rows[row].saves[2]) & 1):
+        src = same_history(clone_raw(a), a)
+    launch(row * 4, rt_compute_dtype(dt), a, src, b, c, None, None, k0, 0)
+    if rec:
+        bump(a)
+        node = record_row(row, rt_compute_dtype(dt), a, src, b, c, k0, 0, True)
+        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
+    inplace_end(a, node)
+    return a
+
+
+# ---- conversion and copies --------------------------------------------------------------------------------------
+@cython.final
+cdef class ToCopyBackward0(Node):
+    """Gradient of a dtype or device conversion: convert back."""
+    cdef int dt, dev
+
+    cdef object apply(self, object g):
+        return to_device(cast(<TensorBase>g, self.dt), self.dev)
+
+
+cdef TensorBase track_copy(TensorBase out, TensorBase t):
+    cdef ToCopyBackward0 node
+    if t.rg and grad_mode() and rt_kind(out.dt) >= RT_KIND_FLOAT:
+        node = ToCopyBackward0.__new__(ToCopyBackward0)
+        node.dt = t.dt
+        node.dev = t.dev
+        attach1(out, node, t)
+    return out
+
+
+cdef TensorBase cast(TensorBase t, int dt):
+    if t.dt == dt:
+        return t
+    return track_copy(cast_raw(t, dt), t)
+
+
+cdef TensorBase to_device(TensorBase t, int dev):
+    cdef TensorBase out
+    if t.dev == dev:
+        return t
+    out = empty_strided(t.nd, t.sh, t.st, t.dt, dev) if t.flags & F_CONTIG else empty(t.nd, t.sh, t.dt, dev)
+    copy_raw(out, t)
+    return track_copy(out, t)
+
+
+@cython.final
+cdef class CloneBackward0(Node):
+    cdef object apply(self, object g):
+        return g
+
+
+cdef inline TensorBase track_clone(TensorBase out, TensorBase t):
+    cdef CloneBackward0 node
+    if t.rg and grad_mode():
+        node = CloneBackward0.__new__(CloneBackward0)
+        attach1(out, node, t)
+    return out
+
+
+cdef TensorBase clone(TensorBase t):
+    return track_clone(clone_raw(t), t)
+
+
+cdef TensorBase contiguous(TensorBase t):
+    if t.flags & F_CONTIG:
+        return t
+    return track_clone(contiguous_raw(t), t)
+
+
+cdef TensorBase detach(TensorBase t):
+    return alias(t)
+
+
+@cython.final
+cdef class CopyBackwards(Node):
+    """dst.copy_(src): nothing flows to dst's old value, the gradient to src."""
+    cdef tuple shape
+    cdef int dt, dev
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g
+        a = None
+        if wants_edge(self, 0):
+            a = full_zero(gt)
+        b = cast(to_device(sum_to(gt, self.shape), self.dev), self.dt) if wants_edge(self, 1) else None
+        return (a, b)
+
+
+cdef TensorBase full_zero(TensorBase like):
+    from_shape = empty(like.nd, like.sh, like.dt, like.dev)
+    zero_fill(from_shape)
+    return from_shape
+
+
+cdef int zero_fill(TensorBase t) except -1:
+    return fill_value(t, 0)
+
+
+cdef TensorBase copy_into(TensorBase dst, TensorBase src):
+    cdef CopyBackwards node = None
+    cdef int nd
+    cdef int64_t sh[64]
+    inplace_begin("copy_", dst)
+    if not same_shape(dst, src):
+        nd = broadcast_shapes("copy_", dst, src, None, sh)
+        check_inplace_shape("copy_", dst, nd, sh)
+    copy_raw(dst, src)
+    if recording(dst, src, None) and rt_kind(dst.dt) >= RT_KIND_FLOAT:
+        node = CopyBackwards.__new__(CopyBackwards)
+        node.shape = shape_tuple(src)
+        node.dt = src.dt
+        node.dev = src.dev
+        attach2(dst, node, dst, src)
+    inplace_end(dst, node)
+    return dst
+
+
+# ---- expand and sum: each other's gradient ----------------------------------------------------------------------------
+@cython.final
+cdef class ExpandBackward0(Node):
+    cdef tuple shape
+
+    cdef object apply(self, object g):
+        return sum_to(<TensorBase>g, self.shape)
+
+
+cdef TensorBase expand_to(TensorBase t, int nd, const int64_t *sh):
+    cdef ExpandBackward0 node
+    cdef TensorBase v
+    cdef int i, shift = nd - t.nd
+    for i in range(t.nd):
+        if t.sh[i] != sh[i + shift] and t.sh[i] != 1:
+            raise ShapeError(f"The expanded size of the tensor ({sh[i + shift]}) must match the existing size ({t.sh[i]}) at "
+                             f"non-singleton dimension {i + shift}.  Target sizes: {[sh[j] for j in range(nd)]}.  Tensor sizes: "
+                             f"{list(shape_tuple(t))}", op="expand")
+    v = expand_raw(t, nd, sh)
+    if t.rg and grad_mode():
+        node = ExpandBackward0.__new__(ExpandBackward0)
+        node.shape = shape_tuple(t)
+        attach1(v, node, t)
+    track_view(v, t)
+    return v
+
+
+cdef TensorBase expand_tuple(TensorBase t, tuple shape):
+    cdef int64_t sh[64]
+    cdef int i, nd = <int>len(shape)
+    for i in range(nd):
+        sh[i] = shape[i]
+    return expand_to(t, nd, sh)
+
+
+cdef int track_view(TensorBase v, TensorBase t) except -1:
+    """Remember what v views, so that in-place writes reach the base's history."""
+    v.base = t.base if t.base is not None else t
+    v.base_epoch = v.base.epoch
+    return 0
+
+
+cdef TensorBase sum_to(TensorBase g, tuple shape):
+    cdef uint8_t mask[64]
+    cdef int i, nd = <int>len(shape), lead = g.nd - nd
+    cdef bint any_ = lead > 0
+    cdef TensorBase r
+    for i in range(g.nd):
+        mask[i] = i < lead or (shape[i - lead] == 1 and g.sh[i] != 1)
+        any_ |= mask[i]
+    if not any_:
+        return g
+    r = sum_mask(g, mask, True)
+    if lead:
+        r = reshape_drop(r, lead)
+    return r
+
+
+@cython.final
+cdef class DropLeadBackward(Node):
+    """View without leading size-1 dimensions; the gradient puts them back."""
+    cdef tuple shape
+
+    cdef object apply(self, object g):
+        cdef TensorBase t = contiguous(<TensorBase>g)
+        cdef int64_t sh[64]
+        cdef int i
+        for i in range(len(self.shape)):
+            sh[i] = self.shape[i]
+        return drop_view(t, <int>len(self.shape), sh)
+
+
+cdef TensorBase drop_view(TensorBase t, int nd, const int64_t *sh):
+    cdef DropLeadBackward node
+    cdef TensorBase v = view_raw(t, nd, sh, NULL, 0)
+    if t.rg and grad_mode():
+        node = DropLeadBackward.__new__(DropLeadBackward)
+        node.shape = shape_tuple(t)
+        attach1(v, node, t)
+    return v
+
+
+cdef TensorBase reshape_drop(TensorBase t, int lead):
+    return drop_view(t, t.nd - lead, t.sh + lead)
+
+
+cdef TensorBase sum_like(TensorBase g, TensorBase t):
+    cdef TensorBase r = g if same_shape(g, t) else sum_to(g, shape_tuple(t))
+    return cast(r, t.dt)
+
+
+@cython.final
+cdef class SumBackward0(Node):
+    """Gradient of a sum: the incoming gradient, expanded over the summed dimensions."""
+    cdef tuple shape
+    cdef list dims
+    cdef bint keepdim
+
+    cdef object apply(self, object g):
+        cdef TensorBase t = <TensorBase>g
+        cdef int64_t sh[64]
+        cdef int64_t st[64]
+        cdef int i, j = 0, nd = <int>len(self.shape)
+        if t.rg and grad_mode():
+            if not self.keepdim:
+                for i in range(nd):
+                    if self.dims[i]:
+                        sh[i] = 1
+                    else:
+                        sh[i] = t.sh[j]
+                        j += 1
+                t = drop_view(contiguous(t), nd, sh)
+            return expand_tuple(t, self.shape)
+        for i in range(nd):
+            sh[i] = self.shape[i]
+            if self.dims[i]:
+                st[i] = 0
+                j += self.keepdim
+            else:
+                st[i] = t.st[j]
+                j += 1
+        return view_raw(t, nd, sh, st, 0)
+
+
+cdef TensorBase sum_mask(TensorBase t, const uint8_t *mask, bint keepdim):
+    """Sum in t's own dtype (integers and bool in int64), recorded."""
+    cdef SumBackward0 node
+    cdef int dt = RT_I64 if rt_kind(t.dt) <= RT_KIND_INT else t.dt
+    cdef TensorBase r = reduce_raw(RED_SUM, t, mask, keepdim, rt_compute_dtype(dt), dt, 0)
+    cdef int i
+    if t.rg and grad_mode():
+        node = SumBackward0.__new__(SumBackward0)
+        node.shape = shape_tuple(t)
+        node.dims = [mask[i] for i in range(t.nd)]
+        node.keepdim = keepdim
+        attach1(r, node, t)
+    return r
+
+
+cdef TensorBase reduce_sum(TensorBase t, object dims, bint keepdim):
+    cdef uint8_t mask[64]
+    dims_mask("sum", dims, t.nd, mask, True)
+    return sum_mask(t, mask, keepdim)

@@ -1,0 +1,484 @@
+"""Elementwise operators whose public form has number parameters or several rows behind it."""
+from ._base cimport *
+from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
+                    ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
+from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, launch
+from ._dtype cimport dtype_of, dtype_code, default_code, promote
+from ..errors import DTypeError, TensorTypeError, TensorValueError
+include "_row_ids.pxi"
+
+
+# ---- add, sub, div with their options -----------------------------------------------------------------
+cdef object check_alpha(object op, object x, object y, object alpha):
+    """PyTorch's rule: a fractional alpha needs a float result."""
+    cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0)
+    cdef int dt = result_dtype(a, b, None)
+    if isinstance(alpha, float) and rt_kind(dt) <= RT_KIND_INT:
+        raise DTypeError("For integral input tensors, argument alpha must not be a floating point number.", op=op)
+    if isinstance(alpha, complex) and rt_kind(dt) != RT_KIND_COMPLEX:
+        raise DTypeError("For non-complex input tensors, argument alpha must not be a complex number.", op=op)
+    if isinstance(alpha, bool) and dt != RT_BOOL:
+        raise DTypeError("Boolean alpha only supported for Boolean results.", op=op)
+
+
+cdef object scaled(object op, object other, object alpha):
+    """alpha * other, for alphas that the row's double parameter cannot hold."""
+    if not isinstance(other, TensorBase):
+        return other * alpha
+    return binary(ROW_MUL, other, alpha, None)
+
+
+def add(input, other, *, alpha=1, out=None):
+    """Compute ``input + alpha * other`` with broadcasting and type promotion."""
+    if alpha == 1:
+        return binary(ROW_ADD, input, other, out)
+    check_alpha("add", input, other, alpha)
+    if isinstance(alpha, complex) or isinstance(alpha, TensorBase) or is_bool_result(input, other):
+        return binary(ROW_ADD, input, scaled("add", other, alpha), out)
+    return binary_k(ROW_ADD_SCALED, input, other, out, alpha)
+
+
+def add_(self, other, *, alpha=1):
+    """Add ``alpha * other`` in place."""
+    if alpha == 1:
+        return binary_inplace(ROW_ADD, self, other)
+    check_alpha("add_", self, other, alpha)
+    if isinstance(alpha, complex) or is_bool_result(self, other):
+        return binary_inplace(ROW_ADD, self, scaled("add_", other, alpha))
+    return binary_inplace_k(ROW_ADD_SCALED, self, other, alpha)
+
+
+cdef bint is_bool_result(object x, object y):
+    return result_dtype(operand("add", x, 0), operand("add", y, 0), None) == RT_BOOL
+
+
+cdef int refuse_bool_sub(object x, object y) except -1:
+    cdef bint bx = isinstance(x, TensorBase) and (<TensorBase>x).dt == RT_BOOL or isinstance(x, bool)
+    cdef bint by = isinstance(y, TensorBase) and (<TensorBase>y).dt == RT_BOOL or isinstance(y, bool)
+    if bx and by:
+        raise DTypeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+                         "operator instead.", op="sub")
+    if bx or by:
+        raise DTypeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
+                         "the `~` or `logical_not()` operator instead.", op="sub")
+    return 0
+
+
+def sub(input, other, *, alpha=1, out=None):
+    """Compute ``input - alpha * other``."""
+    refuse_bool_sub(input, other)
+    if alpha == 1:
+        return binary(ROW_SUB, input, other, out)
+    check_alpha("sub", input, other, alpha)
+    if isinstance(alpha, complex):
+        return binary(ROW_SUB, input, scaled("sub", other, alpha), out)
+    return binary_k(ROW_ADD_SCALED, input, other, out, -alpha)
+
+
+def sub_(self, other, *, alpha=1):
+    """Subtract ``alpha * other`` in place."""
+    refuse_bool_sub(self, other)
+    if alpha == 1:
+        return binary_inplace(ROW_SUB, self, other)
+    check_alpha("sub_", self, other, alpha)
+    if isinstance(alpha, complex):
+        return binary_inplace(ROW_SUB, self, scaled("sub_", other, alpha))
+    return binary_inplace_k(ROW_ADD_SCALED, self, other, -alpha)
+
+
+def rsub(input, other, *, alpha=1):
+    """Compute ``other - alpha * input``."""
+    if isinstance(other, TensorBase):
+        return sub(other, input, alpha=alpha)
+    refuse_bool_sub(input, other)
+    return binary(ROW_SUB, other, input if alpha == 1 else binary(ROW_MUL, input, alpha, None), None)
+
+
+cdef int rounding_row(object op, object mode) except -1:
+    if mode == "trunc":
+        return ROW_TRUNC_DIVIDE
+    if mode == "floor":
+        return ROW_FLOOR_DIVIDE
+    raise TensorValueError(f"{op} expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{mode}'")
+
+
+def div(input, other, *, rounding_mode=None, out=None):
+    """Divide: true division, or rounded towards zero ("trunc") or minus infinity ("floor")."""
+    if rounding_mode is None:
+        return binary(ROW_DIV, input, other, out)
+    return binary(rounding_row("div", rounding_mode), input, other, out)
+
+
+def div_(self, other, *, rounding_mode=None):
+    """Divide in place."""
+    if rounding_mode is None:
+        return binary_inplace(ROW_DIV, self, other)
+    return binary_inplace(rounding_row("div_", rounding_mode), self, other)
+
+
+# ---- pow -------------------------------------------------------------------------------------------------
+cdef int check_int_pow(object x, object y) except -1:
+    cdef TensorBase a = operand("pow", x, 0)
+    if isinstance(y, int) and not isinstance(y, bool) and y < 0 and rt_kind(a.dt) <= RT_KIND_INT and isinstance(x, TensorBase):
+        raise TensorValueError("Integers to negative integer powers are not allowed.")
+    return 0
+
+
+def pow(input, exponent, *, out=None):
+    """Raise ``input`` to ``exponent`` elementwise; either may be a number."""
+    cdef TensorBase t
+    if isinstance(exponent, (int, float)) and isinstance(input, TensorBase) and out is None:
+        t = <TensorBase>input
+        check_int_pow(input, exponent)
+        if rt_kind(t.dt) >= RT_KIND_FLOAT:
+            if exponent == 2:
+                return unary(ROW_SQUARE, t, None)
+            if exponent == 1:
+                return clone(t)
+            if exponent == 0.5:
+                return unary(ROW_SQRT, t, None)
+            if exponent == -1:
+                return unary(ROW_RECIPROCAL, t, None)
+            if exponent == -0.5:
+                return unary(ROW_RSQRT, t, None)
+    check_int_pow(input, exponent)
+    return binary(ROW_POW, input, exponent, out)
+
+
+def pow_(self, exponent):
+    """Raise to ``exponent`` in place."""
+    check_int_pow(self, exponent)
+    return binary_inplace(ROW_POW, self, exponent)
+
+
+def float_power(input, exponent, *, out=None):
+    """Raise to a power in double (or complex double) precision."""
+    cdef TensorBase a = operand("float_power", input, 0), b = operand("float_power", exponent, 0)
+    cdef int dt = RT_C128 if rt_kind(a.dt) == RT_KIND_COMPLEX or rt_kind(b.dt) == RT_KIND_COMPLEX else RT_F64
+    return pow(cast(a, dt) if isinstance(input, TensorBase) else input, cast(b, dt) if isinstance(exponent, TensorBase) else exponent, out=out) \
+        if isinstance(input, TensorBase) or not isinstance(exponent, TensorBase) else binary(ROW_POW, input, cast(b, dt), out)
+
+
+def shift_slot(x, y, bint left):
+    """``<<`` and ``>>``; NotImplemented for foreign types."""
+    return binary_slot(ROW_BITWISE_LEFT_SHIFT if left else ROW_BITWISE_RIGHT_SHIFT, x, y)
+
+
+# ---- where, clamp, lerp, addcmul ----------------------------------------------------------------------------
+def where(condition, input, other, *, out=None):
+    """Take ``input`` where ``condition`` holds, else ``other``."""
+    cdef TensorBase c = as_base("where", "condition", condition)
+    if c.dt != RT_BOOL and c.dt != RT_U8:
+        raise DTypeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype_of(c.dt)}", op="where")
+    return ternary(ROW_WHERE, c if c.dt == RT_BOOL else cast(c, RT_BOOL), input, other, out, 0)
+
+
+def clamp(input, min=None, max=None, *, out=None):
+    """Limit values to [min, max]; bounds are numbers or tensors, one may be None."""
+    cdef TensorBase x = as_base("clamp", "input", input)
+    if min is None and max is None:
+        raise TensorValueError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if x.dt == RT_BOOL or rt_kind(x.dt) == RT_KIND_COMPLEX:
+        raise DTypeError(f"clamp is not supported for {'complex types' if x.dt != RT_BOOL else 'bool tensors'}", op="clamp")
+    if max is None:
+        return binary(ROW_CLAMP_LO, x, min, out)
+    if min is None:
+        return binary(ROW_CLAMP_HI, x, max, out)
+    return ternary(ROW_CLAMP_PAIR, x, min, max, out, 0)
+
+
+def clamp_(self, min=None, max=None):
+    """Limit values in place."""
+    if min is None and max is None:
+        raise TensorValueError("torch.clamp_: At least one of 'min' or 'max' must not be None")
+    if max is None:
+        return binary_inplace(ROW_CLAMP_LO, self, min)
+    if min is None:
+        return binary_inplace(ROW_CLAMP_HI, self, max)
+    return ternary_inplace(ROW_CLAMP_PAIR, self, min, max, 0)
+
+
+def clamp_min(input, min, *, out=None):
+    """Limit values from below."""
+    return clamp(input, min, None, out=out)
+
+
+def clamp_min_(self, min):
+    """Limit values from below, in place."""
+    return clamp_(self, min, None)
+
+
+def clamp_max(input, max, *, out=None):
+    """Limit values from above."""
+    return clamp(input, None, max, out=out)
+
+
+def clamp_max_(self, max):
+    """Limit values from above, in place."""
+    return clamp_(self, None, max)
+
+
+def lerp(input, end, weight, *, out=None):
+    """Interpolate: ``input + weight * (end - input)``."""
+    return ternary(ROW_LERP, input, end, weight, out, 0)
+
+
+def lerp_(self, end, weight):
+    """Interpolate in place."""
+    return ternary_inplace(ROW_LERP, self, end, weight, 0)
+
+
+def addcmul(input, tensor1, tensor2, *, value=1, out=None):
+    """Compute ``input + value * tensor1 * tensor2``."""
+    if isinstance(value, complex):
+        return ternary(ROW_ADDCMUL, input, binary(ROW_MUL, tensor1, value, None), tensor2, out, 1)
+    return ternary(ROW_ADDCMUL, input, tensor1, tensor2, out, value)
+
+
+def addcmul_(self, tensor1, tensor2, *, value=1):
+    """Add ``value * tensor1 * tensor2`` in place."""
+    return ternary_inplace(ROW_ADDCMUL, self, tensor1, tensor2, value)
+
+
+def addcdiv(input, tensor1, tensor2, *, value=1, out=None):
+    """Compute ``input + value * tensor1 / tensor2``."""
+    cdef TensorBase a = as_base("addcdiv", "input", input), b = as_base("addcdiv", "tensor1", tensor1), c = as_base("addcdiv", "tensor2", tensor2)
+    if rt_kind(b.dt) <= RT_KIND_INT and rt_kind(c.dt) <= RT_KIND_INT:
+        raise DTypeError("Integer division with addcdiv is no longer supported, and in a future release addcdiv will perform a true "
+                         "division of tensor1 and tensor2.", op="addcdiv")
+    if isinstance(value, complex):
+        return ternary(ROW_ADDCDIV, a, binary(ROW_MUL, b, value, None), c, out, 1)
+    return ternary(ROW_ADDCDIV, a, b, c, out, value)
+
+
+def addcdiv_(self, tensor1, tensor2, *, value=1):
+    """Add ``value * tensor1 / tensor2`` in place."""
+    return ternary_inplace(ROW_ADDCDIV, self, tensor1, tensor2, value)
+
+
+# ---- one-input operators with parameters ------------------------------------------------------------------------
+def round(input, *, decimals=0, out=None):
+    """Round to the nearest, ties to even; ``decimals`` as in NumPy."""
+    cdef TensorBase x = as_base("round", "input", input)
+    if decimals == 0:
+        return unary(ROW_ROUND_EVEN, x, out)
+    scale = 10.0 ** abs(decimals)
+    if decimals > 0:
+        r = binary(ROW_DIV, unary(ROW_ROUND_EVEN, binary(ROW_MUL, x, scale, None), None), scale, None)
+    else:
+        r = binary(ROW_MUL, unary(ROW_ROUND_EVEN, binary(ROW_DIV, x, scale, None), None), scale, None)
+    return deliver("round", r, out)
+
+
+def round_(self, *, decimals=0):
+    """Round in place."""
+    if decimals == 0:
+        return unary_inplace(ROW_ROUND_EVEN, self)
+    return self.copy_(round(self, decimals=decimals))
+
+
+def logit(input, eps=None, *, out=None):
+    """Compute ``log(x / (1 - x))``; with eps, x is first limited to [eps, 1 - eps]."""
+    return unary(ROW_LOGIT, input, out) if eps is None else unary_k(ROW_LOGIT_EPS, input, out, eps, 0)
+
+
+def logit_(self, eps=None):
+    """Logit in place."""
+    return unary_inplace(ROW_LOGIT, self) if eps is None else unary_inplace_k(ROW_LOGIT_EPS, self, eps, 0)
+
+
+def polygamma(n, input, *, out=None):
+    """Compute the n-th derivative of digamma; ``n >= 0``."""
+    if isinstance(n, TensorBase):            # called as a method: x.polygamma(n)
+        n, input = input, n
+    if n < 0:
+        raise TensorValueError("polygamma(n, x) does not support negative n.")
+    return unary_k(ROW_POLYGAMMA_N, input, out, n, 0)
+
+
+def polygamma_(self, n):
+    """Polygamma in place."""
+    return unary_inplace_k(ROW_POLYGAMMA_N, self, n, 0)
+
+
+def positive(input):
+    """Return the input; bool is refused."""
+    if as_base("positive", "input", input).dt == RT_BOOL:
+        raise DTypeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+def ldexp(input, other, *, out=None):
+    """Compute ``input * 2 ** other``."""
+    return deliver("ldexp", binary(ROW_MUL, input, binary(ROW_POW, 2.0, other, None), None), out)
+
+
+def ldexp_(self, other):
+    """Multiply by ``2 ** other`` in place."""
+    return binary_inplace(ROW_MUL, self, binary(ROW_POW, 2.0, other, None))
+
+
+def mvlgamma(input, p, *, out=None):
+    """Compute the multivariate log-gamma function of dimension p."""
+    from_pi = 0.25 * p * (p - 1) * 1.1447298858494002
+    total = unary(ROW_LGAMMA, input, None)
+    for j in range(1, p):
+        total = binary(ROW_ADD, total, unary(ROW_LGAMMA, binary(ROW_SUB, input, j / 2, None), None), None)
+    return deliver("mvlgamma", binary(ROW_ADD, total, from_pi, None), out)
+
+
+def mvlgamma_(self, p):
+    """Multivariate log-gamma in place."""
+    return self.copy_(mvlgamma(self, p))
+
+
+# ---- activations -------------------------------------------------------------------------------------------------
+def gelu(input, approximate="none"):
+    """Gaussian error linear unit; ``approximate`` is "none" (erf) or "tanh" (Hendrycks & Gimpel, 2016)."""
+    if approximate == "none":
+        return unary(ROW_GELU_ERF, input, None)
+    if approximate == "tanh":
+        return unary(ROW_GELU_TANH, input, None)
+    raise TensorValueError(f"approximate argument must be either none or tanh, got {approximate!r}")
+
+
+def softplus(input, beta=1.0, threshold=20.0):
+    """Compute ``log(1 + exp(beta * x)) / beta``; linear where ``beta * x > threshold``."""
+    return unary_k(ROW_SOFTPLUS_, input, None, beta, threshold)
+
+
+def elu(input, alpha=1.0, scale=1.0):
+    """Exponential linear unit."""
+    return unary_k(ROW_ELU_, input, None, alpha, 0) if scale == 1 else unary_k(ROW_ELU_FULL, input, None, alpha, scale)
+
+
+def elu_(input, alpha=1.0):
+    """Exponential linear unit in place."""
+    return unary_inplace_k(ROW_ELU_, input, alpha, 0)
+
+
+def celu(input, alpha=1.0):
+    """Continuously differentiable exponential linear unit."""
+    if alpha == 0:
+        raise TensorValueError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return unary_k(ROW_CELU_, input, None, alpha, 0)
+
+
+def celu_(input, alpha=1.0):
+    """CELU in place."""
+    return unary_inplace_k(ROW_CELU_, input, alpha, 0)
+
+
+def leaky_relu(input, negative_slope=0.01):
+    """ReLU with a slope for negative inputs."""
+    return unary_k(ROW_LEAKY_RELU_, input, None, negative_slope, 0)
+
+
+def leaky_relu_(input, negative_slope=0.01):
+    """Leaky ReLU in place."""
+    return unary_inplace_k(ROW_LEAKY_RELU_, input, negative_slope, 0)
+
+
+def hardtanh(input, min_val=-1.0, max_val=1.0):
+    """Limit to [min_val, max_val]."""
+    return unary_k(ROW_HARDTANH_, input, None, min_val, max_val)
+
+
+def hardtanh_(input, min_val=-1.0, max_val=1.0):
+    """Limit in place."""
+    return unary_inplace_k(ROW_HARDTANH_, input, min_val, max_val)
+
+
+def hardshrink(input, lambd=0.5):
+    """Zero where ``|x| <= lambd``."""
+    return unary_k(ROW_HARDSHRINK_, input, None, lambd, 0)
+
+
+def softshrink(input, lambd=0.5):
+    """Shrink towards zero by ``lambd``."""
+    if lambd < 0:
+        raise TensorValueError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
+    return unary_k(ROW_SOFTSHRINK_, input, None, lambd, 0)
+
+
+def threshold(input, threshold, value):
+    """Replace values not above ``threshold`` by ``value``."""
+    return unary_k(ROW_THRESHOLD_, input, None, threshold, value)
+
+
+def threshold_(input, threshold, value):
+    """Threshold in place."""
+    return unary_inplace_k(ROW_THRESHOLD_, input, threshold, value)
+
+
+def prelu(input, weight):
+    """ReLU with a learned slope per channel (dimension 1), or one for all."""
+    cdef TensorBase x = as_base("prelu", "input", input), w = as_base("prelu", "weight", weight)
+    if w.n != 1:
+        if x.nd < 2 or x.sh[1] != w.n:
+            raise TensorValueError(f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {w.n} and channel "
+                                   f"size = {x.sh[1] if x.nd > 1 else 1}.")
+        w = weight.reshape((1, w.n) + (1,) * (x.nd - 2))
+    elif w.nd:
+        w = weight.reshape(())
+    return binary(ROW_PRELU_, x, w, None)
+
+
+# ---- pointwise losses; nn.functional reduces them -------------------------------------------------------------------
+def mse_pointwise(input, target):
+    """Squared differences."""
+    return binary(ROW_MSE_POINT, input, target, None)
+
+
+def l1_pointwise(input, target):
+    """Absolute differences."""
+    return unary(ROW_ABS, binary(ROW_SUB, input, target, None), None) if is_complex_pair(input, target) else binary(ROW_L1_POINT, input, target, None)
+
+
+cdef bint is_complex_pair(object x, object y):
+    return rt_kind(result_dtype(as_base("l1_loss", "input", x), as_base("l1_loss", "target", y), None)) == RT_KIND_COMPLEX
+
+
+def smooth_l1_pointwise(input, target, beta=1.0):
+    """Quadratic below ``beta``, linear above."""
+    return l1_pointwise(input, target) if beta == 0 else binary_k(ROW_SMOOTH_L1_POINT, input, target, None, beta)
+
+
+def huber_pointwise(input, target, delta=1.0):
+    """Huber's loss, elementwise."""
+    return binary_k(ROW_HUBER_POINT, input, target, None, delta)
+
+
+def bce_pointwise(input, target):
+    """Binary cross entropy of probabilities; logarithms are limited to -100 from below."""
+    return binary(ROW_BCE_POINT, input, target, None)
+
+
+def bce_with_logits_pointwise(input, target):
+    """Binary cross entropy of logits."""
+    return binary(ROW_BCE_LOGITS_POINT, input, target, None)
+
+
+FUNCTIONS = {"add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, "divide": div, "true_divide": div, "pow": pow,
+             "float_power": float_power, "clamp": clamp, "clip": clamp, "clamp_": clamp_, "clip_": clamp_, "clamp_min": clamp_min, "clamp_max": clamp_max,
+             "clamp_min_": clamp_min_, "clamp_max_": clamp_max_,
+             "lerp": lerp, "addcmul": addcmul, "addcdiv": addcdiv, "round": round, "round_": round_, "logit": logit, "logit_": logit_,
+             "polygamma": polygamma, "positive": positive, "ldexp": ldexp, "mvlgamma": mvlgamma, "gelu": gelu, "softplus": softplus, "elu": elu,
+             "elu_": elu_, "celu": celu, "celu_": celu_, "leaky_relu": leaky_relu, "leaky_relu_": leaky_relu_, "hardtanh": hardtanh,
+             "hardtanh_": hardtanh_, "hardshrink": hardshrink, "softshrink": softshrink, "threshold": threshold, "threshold_": threshold_,
+             "prelu": prelu, "where": where, "mse_pointwise": mse_pointwise, "l1_pointwise": l1_pointwise,
+             "smooth_l1_pointwise": smooth_l1_pointwise, "huber_pointwise": huber_pointwise, "bce_pointwise": bce_pointwise,
+             "bce_with_logits_pointwise": bce_with_logits_pointwise}
+
+
+def _where_method(self, condition, other):
+    """Keep self where ``condition`` holds, else take ``other``."""
+    return where(condition, self, other)
+
+
+METHODS = {name: FUNCTIONS[name] for name in
+           ("add", "sub", "subtract", "div", "divide", "true_divide", "pow", "float_power", "clamp", "clip", "clamp_", "clip_", "clamp_min",
+            "clamp_max", "clamp_min_", "clamp_max_", "lerp", "addcmul", "addcdiv", "round", "round_", "logit", "logit_", "polygamma", "positive", "ldexp", "mvlgamma",
+            "hardshrink", "prelu")}
+METHODS.update(add_=add_, sub_=sub_, subtract_=sub_, div_=div_, divide_=div_, true_divide_=div_, pow_=pow_, lerp_=lerp_, addcmul_=addcmul_,
+               addcdiv_=addcdiv_, polygamma_=polygamma_, ldexp_=ldexp_, mvlgamma_=mvlgamma_, where=_where_method)

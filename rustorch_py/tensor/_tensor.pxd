@@ -1,0 +1,3 @@
+from ._base cimport TensorBase
+cdef class Tensor(TensorBase):
+    pass

@@ -1,0 +1,589 @@
+"""Top of the room: class Tensor, its slots and properties. Methods are installed by `install`."""
+cimport cython
+from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_NE, Py_LT, Py_LE, Py_GT, Py_GE
+from libc.stdint cimport int64_t
+from ._base cimport *
+from ._node cimport Node
+from ._ops cimport binary_slot, binary_inplace, unary, cast, detach
+from ._plan cimport element_to_py, is_number
+from ._dtype cimport dtype_of, device_of, dtype_code
+from ._view cimport transpose_last, t_reverse
+from ._dtype import strided, device as _device_class
+from . import _pointwise
+from ..errors import AutogradError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+include "_row_ids.pxi"
+
+cdef extern from *:
+    """
+    static int rt_type_set(PyTypeObject *type, PyObject *name, PyObject *value) {
+        int r = PyDict_SetItem(type->tp_dict, name, value);
+        PyType_Modified(type);
+        return r;
+    }
+    """
+    int rt_type_set(PyTypeObject *type, object name, object value) except -1
+
+# Functions of modules above this one, handed down at import: getitem, setitem, backward, repr ...
+cdef object getitem_fn = None
+cdef object setitem_fn = None
+cdef object backward_fn = None
+cdef object repr_fn = None
+
+
+class Size(tuple):
+    """Shape of a tensor: a tuple of ints with ``numel()``."""
+    __slots__ = ()
+
+    def numel(self):
+        """Return the product of the sizes."""
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __repr__(self):
+        return "torch.Size([" + ", ".join(str(s) for s in self) + "])"
+
+    __str__ = __repr__
+
+    def __getitem__(self, key):
+        got = tuple.__getitem__(self, key)
+        return Size(got) if isinstance(key, slice) else got
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other):
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, n):
+        return Size(tuple.__mul__(self, n))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self):
+        return Size, (tuple(self),)
+
+
+cdef class Tensor(TensorBase):
+    """An n-dimensional array of one dtype on one device, with an optional history for gradients.
+
+    Made by :func:`tensor`, :func:`zeros` and their siblings, or ``Tensor(sizes...)`` /
+    ``Tensor(sequence)`` as PyTorch's legacy constructor (float32).
+    """
+
+    def __init__(self, *args, device=None, requires_grad=False):
+        if self.stor is None:
+            legacy_fill(self, args, device)
+            if requires_grad:
+                self.rg = True
+
+    # ---- arithmetic ----
+    def __add__(self, other):
+        return binary_slot(ROW_ADD, self, other)
+    def __radd__(self, other):
+        return binary_slot(ROW_ADD, other, self)
+    def __sub__(self, other):
+        return binary_slot(ROW_SUB, self, other)
+    def __rsub__(self, other):
+        return binary_slot(ROW_SUB, other, self)
+    def __mul__(self, other):
+        return binary_slot(ROW_MUL, self, other)
+    def __rmul__(self, other):
+        return binary_slot(ROW_MUL, other, self)
+    def __truediv__(self, other):
+        return binary_slot(ROW_DIV, self, other)
+    def __rtruediv__(self, other):
+        return binary_slot(ROW_DIV, other, self)
+    def __floordiv__(self, other):
+        return binary_slot(ROW_FLOOR_DIVIDE, self, other)
+    def __rfloordiv__(self, other):
+        return binary_slot(ROW_FLOOR_DIVIDE, other, self)
+    def __mod__(self, other):
+        return binary_slot(ROW_REMAINDER, self, other)
+    def __rmod__(self, other):
+        return binary_slot(ROW_REMAINDER, other, self)
+    def __divmod__(self, other):
+        return binary_slot(ROW_FLOOR_DIVIDE, self, other), binary_slot(ROW_REMAINDER, self, other)
+    def __pow__(self, other, mod):
+        if not (isinstance(other, TensorBase) or is_number(other)):
+            return NotImplemented
+        return _pointwise.pow(self, other)
+    def __rpow__(self, other, mod):
+        if not is_number(other):
+            return NotImplemented
+        return _pointwise.pow(other, self)
+    def __matmul__(self, other):
+        if not isinstance(other, TensorBase):
+            return NotImplemented
+        return matmul_fn(self, other)
+    def __neg__(self):
+        return unary(ROW_NEG, self, None)
+    def __pos__(self):
+        return self
+    def __abs__(self):
+        return unary(ROW_ABS, self, None)
+    def __invert__(self):
+        return unary(ROW_BITWISE_NOT, self, None)
+    def __and__(self, other):
+        return binary_slot(ROW_BITWISE_AND, self, other)
+    def __rand__(self, other):
+        return binary_slot(ROW_BITWISE_AND, other, self)
+    def __or__(self, other):
+        return binary_slot(ROW_BITWISE_OR, self, other)
+    def __ror__(self, other):
+        return binary_slot(ROW_BITWISE_OR, other, self)
+    def __xor__(self, other):
+        return binary_slot(ROW_BITWISE_XOR, self, other)
+    def __rxor__(self, other):
+        return binary_slot(ROW_BITWISE_XOR, other, self)
+    def __lshift__(self, other):
+        return _pointwise.shift_slot(self, other, True)
+    def __rlshift__(self, other):
+        return _pointwise.shift_slot(other, self, True)
+    def __rshift__(self, other):
+        return _pointwise.shift_slot(self, other, False)
+    def __rrshift__(self, other):
+        return _pointwise.shift_slot(other, self, False)
+    def __iadd__(self, other):
+        return binary_inplace(ROW_ADD, self, other)
+    def __isub__(self, other):
+        return binary_inplace(ROW_SUB, self, other)
+    def __imul__(self, other):
+        return binary_inplace(ROW_MUL, self, other)
+    def __itruediv__(self, other):
+        return binary_inplace(ROW_DIV, self, other)
+    def __ifloordiv__(self, other):
+        return binary_inplace(ROW_FLOOR_DIVIDE, self, other)
+    def __imod__(self, other):
+        return binary_inplace(ROW_REMAINDER, self, other)
+    def __ipow__(self, other):
+        return _pointwise.pow_(self, other)
+    def __iand__(self, other):
+        return binary_inplace(ROW_BITWISE_AND, self, other)
+    def __ior__(self, other):
+        return binary_inplace(ROW_BITWISE_OR, self, other)
+    def __ixor__(self, other):
+        return binary_inplace(ROW_BITWISE_XOR, self, other)
+    def __ilshift__(self, other):
+        return binary_inplace(ROW_BITWISE_LEFT_SHIFT, self, other)
+    def __irshift__(self, other):
+        return binary_inplace(ROW_BITWISE_RIGHT_SHIFT, self, other)
+
+    def __richcmp__(self, other, int op):
+        cdef int row
+        if op == Py_EQ:
+            row = ROW_EQ
+        elif op == Py_NE:
+            row = ROW_NE
+        elif op == Py_LT:
+            row = ROW_LT
+        elif op == Py_LE:
+            row = ROW_LE
+        elif op == Py_GT:
+            row = ROW_GT
+        else:
+            row = ROW_GE
+        return binary_slot(row, self, other)
+
+    def __hash__(self):
+        return <Py_ssize_t>(<void *>self) >> 4
+
+    # ---- numbers ----
+    def __bool__(self):
+        if self.n != 1:
+            if self.n == 0:
+                raise TensorError_bool_empty()
+            raise TensorValueError("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(one_element(self))
+
+    def __float__(self):
+        return float(one_element(self))
+
+    def __int__(self):
+        return int(one_element(self))
+
+    def __index__(self):
+        if rt_kind(self.dt) > RT_KIND_INT or self.n != 1:
+            raise TensorTypeError("only integer tensors of a single element can be converted to an index")
+        return int(one_element(self))
+
+    def __complex__(self):
+        return complex(one_element(self))
+
+    def __contains__(self, element):
+        if isinstance(element, TensorBase) or is_number(element):
+            return bool((self == element).any())
+        raise TensorTypeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+
+    # ---- sequence ----
+    def __len__(self):
+        if self.nd == 0:
+            raise TensorTypeError("len() of a 0-d tensor")
+        return self.sh[0]
+
+    def __iter__(self):
+        if self.nd == 0:
+            raise TensorTypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __getitem__(self, key):
+        return getitem_fn(self, key)
+
+    def __setitem__(self, key, value):
+        setitem_fn(self, key, value)
+
+    def __repr__(self):
+        return repr_fn(self)
+
+    def __format__(self, spec):
+        if self.nd == 0 and type(self) is Tensor:
+            return one_element(self).__format__(spec)
+        return object.__format__(self, spec)
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        export_buffer(self, buffer, flags)
+
+    def __releasebuffer__(self, Py_buffer *buffer):
+        release_buffer(buffer)
+
+    # ---- properties ----
+    @property
+    def shape(self):
+        """Sizes of the dimensions."""
+        return Size(shape_tuple(self))
+
+    @property
+    def dtype(self):
+        return dtype_of(self.dt)
+
+    @property
+    def device(self):
+        return device_of(self.dev)
+
+    @property
+    def layout(self):
+        return strided
+
+    @property
+    def ndim(self):
+        return self.nd
+
+    @property
+    def itemsize(self):
+        return rt_itemsize(self.dt)
+
+    @property
+    def nbytes(self):
+        return self.n * rt_itemsize(self.dt)
+
+    @property
+    def requires_grad(self):
+        """Whether gradients are computed for this tensor."""
+        return bool(self.rg)
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        set_requires_grad(self, value)
+
+    @property
+    def grad(self):
+        """The accumulated gradient, or None."""
+        return self.grad_
+
+    @grad.setter
+    def grad(self, value):
+        cdef TensorBase g
+        if value is None:
+            self.grad_ = None
+            return
+        if not isinstance(value, TensorBase):
+            raise TensorTypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        g = <TensorBase>value
+        if g is self:
+            raise AutogradError("can't assign Variable as its own grad")
+        if g.dt != self.dt:
+            raise AutogradError(f"attempting to assign a gradient with dtype '{dtype_of(g.dt)}' to a tensor with grad_dtype "
+                                f"'{dtype_of(self.dt)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype).")
+        if not same_shape(g, self):
+            raise AutogradError(f"assigned grad has data of a different size: expected {list(shape_tuple(self))}, got {list(shape_tuple(g))}")
+        if g.dev != self.dev:
+            raise AutogradError(f"assigned grad has data located on a different device: expected {device_of(self.dev)}, got {device_of(g.dev)}")
+        self.grad_ = g
+
+    @grad.deleter
+    def grad(self):
+        self.grad_ = None
+
+    @property
+    def grad_fn(self):
+        """The node that made this tensor, or None."""
+        return history(self)
+
+    @property
+    def is_leaf(self):
+        return history(self) is None
+
+    @property
+    def output_nr(self):
+        return self.out_nr
+
+    @property
+    def retains_grad(self):
+        return bool(self.flags & F_RETAIN_GRAD)
+
+    @property
+    def _version(self):
+        return self.stor.version
+
+    @property
+    def _base(self):
+        return self.base
+
+    @property
+    def data(self):
+        """The same memory without history; writes through it are not seen by autograd."""
+        cdef TensorBase v = alias(self)
+        v.flags |= F_DATA_ALIAS
+        return v
+
+    @data.setter
+    def data(self, value):
+        cdef TensorBase t = as_base("data", "value", value)
+        if rt_kind(t.dt) != rt_kind(self.dt) and self.rg:
+            raise DTypeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        self.dt = t.dt
+        self.dev = t.dev
+        self.stor = t.stor
+        self.ptr = t.ptr
+        set_dims(self, t.nd, t.sh, t.st)
+
+    @property
+    def T(self):
+        """All dimensions reversed."""
+        return t_reverse(self)
+
+    @property
+    def mT(self):
+        """Last two dimensions swapped."""
+        return transpose_last(self, "mT")
+
+    @property
+    def H(self):
+        """Conjugate transpose of a matrix."""
+        if self.nd > 2 or self.nd == 1:
+            raise ShapeError(f"tensor.H is only supported on matrices (2-D tensors). Got {self.nd}-D tensor.")
+        out = t_reverse(self)
+        return out.conj() if rt_kind(self.dt) == RT_KIND_COMPLEX else out
+
+    @property
+    def mH(self):
+        """Conjugate transpose of the last two dimensions."""
+        out = transpose_last(self, "mH")
+        return out.conj() if rt_kind(self.dt) == RT_KIND_COMPLEX else out
+
+    @property
+    def is_cpu(self):
+        return self.dev & 255 == 0
+
+    @property
+    def is_cuda(self):
+        return self.dev & 255 == 1
+
+    @property
+    def is_mps(self):
+        return self.dev & 255 == 2
+
+    @property
+    def is_metal(self):
+        return self.dev & 255 == 2
+
+    @property
+    def is_meta(self):
+        return self.dev & 255 == 3
+
+    @property
+    def is_sparse(self):
+        return False
+
+    @property
+    def is_quantized(self):
+        return False
+
+    @property
+    def is_nested(self):
+        return False
+
+    @property
+    def is_mkldnn(self):
+        return False
+
+    @property
+    def names(self):
+        return (None,) * self.nd
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+        """Compute the gradients of this tensor for the leaves of its graph and add them to ``.grad``.
+
+        Args:
+            gradient: gradient of the outcome with respect to this tensor; needed unless it has one element.
+            retain_graph: keep saved tensors for another backward (default: ``create_graph``).
+            create_graph: record the gradients' own graph, for higher derivatives.
+            inputs: accumulate into these tensors only.
+        """
+        return backward_fn(self, gradient, retain_graph, create_graph, inputs)
+
+    @classmethod
+    def _make_subclass(cls, data, require_grad=False):
+        """Return an instance of ``cls`` that shares data's memory, without history."""
+        cdef TensorBase src = as_base("_make_subclass", "data", data)
+        cdef TensorBase out = <TensorBase?>cls.__new__(cls)
+        out.dt = src.dt
+        out.dev = src.dev
+        out.stor = src.stor
+        out.ptr = src.ptr
+        set_dims(out, src.nd, src.sh, src.st)
+        out.rg = require_grad
+        return out
+
+    def as_subclass(self, cls):
+        """Return a view of this tensor as an instance of ``cls``."""
+        out = Tensor._make_subclass(cls, self, False)
+        (<TensorBase>out).rg = self.rg
+        (<TensorBase>out).fn = history(self)
+        (<TensorBase>out).out_nr = self.out_nr
+        return out
+
+
+cdef object TensorError_bool_empty():
+    return TensorValueError("Boolean value of Tensor with no values is ambiguous")
+
+
+cdef object one_element(TensorBase t):
+    if t.n != 1:
+        raise TensorValueError(f"a Tensor with {t.n} elements cannot be converted to Scalar")
+    if t.dev & 255:
+        return t.cpu().item()
+    return element_to_py(t.ptr, t.dt)
+
+
+cdef int set_requires_grad(TensorBase t, bint value) except -1:
+    if value and rt_kind(t.dt) < RT_KIND_FLOAT:
+        raise AutogradError("only Tensors of floating point and complex dtype can require gradients")
+    if not value and history(t) is not None:
+        raise AutogradError("you can only change requires_grad flags of leaf variables. If you want to use a computed variable in "
+                            "a subgraph that doesn't require differentiation use var_no_grad = var.detach().")
+    if value and t.flags & F_INFERENCE and not inference_mode_on():
+        raise AutogradError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+    t.rg = value
+    return 0
+
+
+def requires_grad_(self, requires_grad=True):
+    """Set whether gradients are computed for this tensor, in place."""
+    set_requires_grad(as_base("requires_grad_", "self", self), requires_grad)
+    return self
+
+
+def item(self):
+    """Return the only element as a Python number."""
+    cdef TensorBase t = as_base("item", "self", self)
+    return one_element(t)
+
+
+# ---- buffer protocol: NumPy and others read CPU tensors without a copy ----------------------------------
+cdef extern from *:
+    """
+    static const char *rt_buffer_format(int dt) {
+        static const char *f[] = {"?", "B", "b", "h", "i", "q", "e", NULL, "f", "d", "Zf", "Zd"};
+        return f[dt];
+    }
+    """
+    const char *rt_buffer_format(int dt)
+
+from libc.stdlib cimport malloc, free
+
+
+cdef int export_buffer(TensorBase t, Py_buffer *buffer, int flags) except -1:
+    cdef int i
+    cdef Py_ssize_t *dims
+    if t.dev & 255:
+        raise BufferError(f"cannot export a {device_of(t.dev)} tensor; copy it to the host first with .cpu()")
+    if t.rg:
+        raise BufferError("Can't export a Tensor that requires grad. Use tensor.detach().")
+    if rt_buffer_format(t.dt) is NULL:
+        raise BufferError("the buffer protocol has no bfloat16; convert with .float() first")
+    dims = <Py_ssize_t *>malloc((2 * t.nd + 1) * sizeof(Py_ssize_t))
+    if dims is NULL:
+        raise MemoryError()
+    for i in range(t.nd):
+        dims[i] = t.sh[i]
+        dims[t.nd + i] = t.st[i] * rt_itemsize(t.dt)
+    buffer.buf = t.ptr
+    buffer.obj = t
+    buffer.len = t.n * rt_itemsize(t.dt)
+    buffer.itemsize = rt_itemsize(t.dt)
+    buffer.readonly = 0
+    buffer.ndim = t.nd
+    buffer.format = <char *>rt_buffer_format(t.dt)
+    buffer.shape = dims
+    buffer.strides = dims + t.nd
+    buffer.suboffsets = NULL
+    buffer.internal = dims
+    if not flags & 0x0010 and not t.flags & F_CONTIG:      # PyBUF_STRIDES
+        free(dims)
+        raise BufferError("the tensor is not contiguous")
+    return 0
+
+
+cdef void release_buffer(Py_buffer *buffer) noexcept:
+    free(buffer.internal)
+
+
+# ---- what the floors above hand down --------------------------------------------------------------------
+cdef object matmul_fn = None
+cdef object legacy_fn = None
+
+
+cdef int legacy_fill(TensorBase t, tuple args, object device) except -1:
+    cdef TensorBase src
+    if legacy_fn is None:
+        raise TensorTypeError("Tensor(): not ready")
+    src = <TensorBase?>legacy_fn(args, device)
+    t.dt = src.dt
+    t.dev = src.dev
+    t.stor = src.stor
+    t.ptr = src.ptr
+    set_dims(t, src.nd, src.sh, src.st)
+    return 0
+
+
+def set_entry(name, fn):
+    """Give a slot its function: getitem, setitem, backward, repr, matmul, legacy."""
+    global getitem_fn, setitem_fn, backward_fn, repr_fn, matmul_fn, legacy_fn
+    if name == "getitem":
+        getitem_fn = fn
+    elif name == "setitem":
+        setitem_fn = fn
+    elif name == "backward":
+        backward_fn = fn
+    elif name == "repr":
+        repr_fn = fn
+    elif name == "matmul":
+        matmul_fn = fn
+    elif name == "legacy":
+        legacy_fn = fn
+    else:
+        raise ValueError(f"set_entry: no slot {name!r}")
+
+
+def install(methods):
+    """Make functions methods of Tensor: the very same compiled function, first argument the tensor."""
+    for name, fn in methods.items():
+        rt_type_set(<PyTypeObject *>Tensor, name, fn)
+
+
+set_tensor_type(<PyTypeObject *>Tensor)
+rt_type_set(<PyTypeObject *>Tensor, "__module__", "rustorch_py")
+METHODS = {"requires_grad_": requires_grad_, "item": item}
+install(METHODS)

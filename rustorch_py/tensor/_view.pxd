@@ -1,0 +1,14 @@
+from libc.stdint cimport int64_t
+from ._base cimport TensorBase
+# differentiable views; all share memory
+cdef TensorBase as_strided_view(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset)   # offset from t's first element
+cdef TensorBase select_view(TensorBase t, int dim, int64_t index)
+cdef TensorBase slice_view(TensorBase t, int dim, int64_t start, int64_t length, int64_t step)
+cdef TensorBase unsqueeze_view(TensorBase t, int dim)
+cdef TensorBase permute_view(TensorBase t, const int *order)
+cdef TensorBase transpose_view(TensorBase t, int a, int b)
+cdef TensorBase transpose_last(TensorBase t, object op)
+cdef TensorBase t_reverse(TensorBase t)
+cdef TensorBase reshape_view(TensorBase t, int nd, const int64_t *sh)        # view or copy, as torch.reshape
+cdef TensorBase try_view(TensorBase t, int nd, const int64_t *sh)            # None when the strides forbid it
+cdef int parse_shape(object op, tuple args, int64_t *sh) except -1           # (2, 3) or ((2, 3),) -> ndim

@@ -1,0 +1,1178 @@
+"""Views: new shape and strides over the same memory, each with its gradient.
+
+The gradient of a permutation or reshape is a view again; that of select and slice writes into
+zeros through the same view; every other geometry goes through as_strided.
+"""
+cimport cython
+from ._base cimport *
+from ._node cimport Node, edge_target, edge_nr
+from ._ops cimport (track_view, expand_to, contiguous, clone, sum_to, set_rebase_hook, copy_into, inplace_begin, cast)
+from ._plan cimport copy_raw, clone_raw, fill_value, full_
+from ._dtype cimport dtype_code
+from . import _rows
+from ..errors import AutogradError, DimError, ShapeError, TensorTypeError, TensorValueError
+
+
+cdef TensorBase zeros_of(int nd, const int64_t *sh, int dt, int dev):
+    return full_(nd, sh, 0, dt, dev)
+
+
+cdef int to_c(tuple shape, int64_t *sh) except -1:
+    cdef int i
+    for i in range(len(shape)):
+        sh[i] = shape[i]
+    return <int>len(shape)
+
+
+cdef int parse_shape(object op, tuple args, int64_t *sh) except -1:
+    cdef object seq = args
+    cdef int i
+    if len(args) == 1 and not isinstance(args[0], int) and (isinstance(args[0], (tuple, list)) or
+                                                            (not hasattr(args[0], "__index__") and hasattr(args[0], "__iter__"))):
+        seq = args[0]
+    if len(seq) > 64:
+        raise ShapeError(f"{op}: at most 64 dimensions, got {len(seq)}")
+    i = 0
+    for item in seq:
+        try:
+            sh[i] = item.__index__()
+        except AttributeError:
+            raise TensorTypeError(f"{op}(): argument 'size' must be tuple of ints, but found element of type {type(item).__name__} "
+                                  f"at pos {i}", op=op) from None
+        i += 1
+    return i
+
+
+# ---- one index, a range of indices ----------------------------------------------------------------------
+@cython.final
+cdef class SelectBackward0(Node):
+    cdef tuple shape
+    cdef int dim
+    cdef int64_t index
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g, z, v
+        cdef int64_t sh[64]
+        cdef int nd = to_c(self.shape, sh)
+        z = zeros_of(nd, sh, gt.dt, gt.dev)
+        v = select_view(z, self.dim, self.index)
+        if gt.rg and grad_mode():
+            copy_into(v, gt)
+        else:
+            copy_raw(v, gt)
+        return z
+
+
+cdef TensorBase select_view(TensorBase t, int dim, int64_t index):
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i, j = 0
+    cdef TensorBase v
+    cdef SelectBackward0 node
+    for i in range(t.nd):
+        if i != dim:
+            sh[j] = t.sh[i]
+            st[j] = t.st[i]
+            j += 1
+    v = view_raw(t, t.nd - 1, sh, st, index * t.st[dim])
+    track_view(v, t)
+    if t.rg and grad_mode():
+        node = SelectBackward0.__new__(SelectBackward0)
+        node.shape = shape_tuple(t)
+        node.dim = dim
+        node.index = index
+        attach1(v, node, t)
+    return v
+
+
+@cython.final
+cdef class SliceBackward0(Node):
+    cdef tuple shape
+    cdef int dim
+    cdef int64_t start, length, step
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g, z, v
+        cdef int64_t sh[64]
+        cdef int nd = to_c(self.shape, sh)
+        z = zeros_of(nd, sh, gt.dt, gt.dev)
+        v = slice_view(z, self.dim, self.start, self.length, self.step)
+        if gt.rg and grad_mode():
+            copy_into(v, gt)
+        else:
+            copy_raw(v, gt)
+        return z
+
+
+cdef TensorBase slice_view(TensorBase t, int dim, int64_t start, int64_t length, int64_t step):
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i
+    cdef TensorBase v
+    cdef SliceBackward0 node
+    for i in range(t.nd):
+        sh[i] = t.sh[i]
+        st[i] = t.st[i]
+    sh[dim] = length
+    st[dim] = t.st[dim] * step
+    v = view_raw(t, t.nd, sh, st, start * t.st[dim] if length else 0)
+    track_view(v, t)
+    if t.rg and grad_mode():
+        node = SliceBackward0.__new__(SliceBackward0)
+        node.shape = shape_tuple(t)
+        node.dim = dim
+        node.start = start
+        node.length = length
+        node.step = step
+        attach1(v, node, t)
+    return v
+
+
+# ---- reshape family -----------------------------------------------------------------------------------
+@cython.final
+cdef class ReshapeBackward(Node):
+    """Gradient of view, reshape, squeeze, unsqueeze, flatten: the input's shape again."""
+    cdef str label
+    cdef tuple shape
+
+    def name(self):
+        return self.label
+
+    cdef object apply(self, object g):
+        cdef int64_t sh[64]
+        cdef int nd = to_c(self.shape, sh)
+        return reshape_view(<TensorBase>g, nd, sh)
+
+
+cdef TensorBase record_reshape(TensorBase v, TensorBase t, str label):
+    cdef ReshapeBackward node
+    track_view(v, t)
+    if t.rg and grad_mode():
+        node = ReshapeBackward.__new__(ReshapeBackward)
+        node.label = label
+        node.shape = shape_tuple(t)
+        attach1(v, node, t)
+    return v
+
+
+cdef bint view_strides(TensorBase t, int nd, const int64_t *sh, int64_t *st) noexcept:
+    """Strides that let t be seen in shape sh, or False. Walks both shapes from the inside, block by block."""
+    cdef int64_t base, run = 1, got = 1
+    cdef int v = nd - 1, d
+    if t.n == 0:
+        rt_contiguous_strides(nd, sh, st)
+        return True
+    if t.nd == 0:
+        for d in range(nd):
+            st[d] = 1
+        return True
+    base = t.st[t.nd - 1]
+    for d in range(t.nd - 1, -1, -1):
+        run *= t.sh[d]
+        # the end of a block of dimensions that lie one after the other in memory
+        if d == 0 or (t.sh[d - 1] != 1 and t.st[d - 1] != run * base):
+            while v >= 0 and (got < run or sh[v] == 1):
+                st[v] = got * base
+                got *= sh[v]
+                v -= 1
+            if got != run:
+                return False
+            if d > 0:
+                base = t.st[d - 1]
+                run = 1
+                got = 1
+    return v == -1
+
+
+cdef int infer_shape(object op, TensorBase t, int nd, int64_t *sh) except -1:
+    """Fill in a -1."""
+    cdef int i, hole = -1
+    cdef int64_t n = 1
+    for i in range(nd):
+        if sh[i] == -1:
+            if hole >= 0:
+                raise ShapeError("only one dimension can be inferred", op=op)
+            hole = i
+        elif sh[i] < 0:
+            raise ShapeError(f"invalid shape dimension {sh[i]}", op=op)
+        else:
+            n *= sh[i]
+    if hole >= 0:
+        if n == 0:
+            raise ShapeError(f"cannot reshape tensor of 0 elements into shape {[sh[i] for i in range(nd)]} because the unspecified "
+                             f"dimension size -1 can be any value and is ambiguous", op=op)
+        if t.n % n:
+            raise ShapeError(f"shape '{[sh[i] for i in range(nd)]}' is invalid for input of size {t.n}", op=op)
+        sh[hole] = t.n // n
+    elif n != t.n:
+        raise ShapeError(f"shape '{[sh[i] for i in range(nd)]}' is invalid for input of size {t.n}", op=op)
+    return 0
+
+
+cdef TensorBase try_view(TensorBase t, int nd, const int64_t *sh):
+    cdef int64_t st[64]
+    if t.flags & F_CONTIG:
+        return record_reshape(view_raw(t, nd, sh, NULL, 0), t, "ViewBackward0")
+    if not view_strides(t, nd, sh, st):
+        return None
+    return record_reshape(view_raw(t, nd, sh, st, 0), t, "ViewBackward0")
+
+
+cdef TensorBase reshape_view(TensorBase t, int nd, const int64_t *sh):
+    cdef TensorBase v = try_view(t, nd, sh)
+    if v is None:
+        v = try_view(contiguous(t), nd, sh)
+    return v
+
+
+def view(self, *size, dtype=None):
+    """View the same memory in another shape, or, given a dtype, as that dtype.
+
+    Raises:
+        RuntimeError: the strides forbid it; use reshape.
+    """
+    cdef TensorBase t = as_base("view", "self", self), v
+    cdef int64_t sh[64]
+    cdef int nd
+    if dtype is None and len(size) == 1 and hasattr(size[0], "is_floating_point") and hasattr(size[0], "itemsize") and not isinstance(size[0], TensorBase):
+        dtype = size[0]
+    if dtype is not None:
+        return view_dtype(t, dtype)
+    nd = parse_shape("view", size, sh)
+    infer_shape("view", t, nd, sh)
+    v = try_view(t, nd, sh)
+    if v is None:
+        raise ShapeError("view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+                         "contiguous subspaces). Use .reshape(...) instead.", op="view")
+    return v
+
+
+cdef TensorBase view_dtype(TensorBase t, object dtype):
+    cdef int dt = dtype_code("view", dtype), old = rt_itemsize(t.dt), new = rt_itemsize(dt), i
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef TensorBase v
+    for i in range(t.nd):
+        sh[i] = t.sh[i]
+        st[i] = t.st[i]
+    if new != old:
+        if t.nd == 0:
+            raise ShapeError(f"self.dim() cannot be 0 to view a tensor of element size {old} as one of element size {new}")
+        if t.st[t.nd - 1] != 1:
+            raise ShapeError("self.stride(-1) must be 1 to view a tensor as a dtype of another element size")
+        if new < old:
+            for i in range(t.nd):
+                st[i] = st[i] * (old // new)
+            sh[t.nd - 1] = sh[t.nd - 1] * (old // new)
+            st[t.nd - 1] = 1
+        else:
+            if sh[t.nd - 1] * old % new or storage_offset(t) * old % new:
+                raise ShapeError(f"self.size(-1) and self.storage_offset() must be divisible by {new // old} to view as that dtype")
+            for i in range(t.nd - 1):
+                if st[i] * old % new:
+                    raise ShapeError(f"self.stride({i}) must be divisible by {new // old} to view as that dtype")
+                st[i] = st[i] * old // new
+            sh[t.nd - 1] = sh[t.nd - 1] * old // new
+    v = alias(t)
+    v.dt = dt
+    set_dims(v, t.nd, sh, st)
+    return v
+
+
+def reshape(input, *shape):
+    """Return the elements in another shape: a view where possible, else a copy. One size may be -1."""
+    cdef TensorBase t = as_base("reshape", "input", input)
+    cdef int64_t sh[64]
+    cdef int nd = parse_shape("reshape", shape, sh)
+    infer_shape("reshape", t, nd, sh)
+    return reshape_view(t, nd, sh)
+
+
+def _reshape_fn(input, shape):
+    """Return the elements in another shape: a view where possible, else a copy. One size may be -1."""
+    return reshape(input, shape)
+
+
+def view_as(self, other):
+    """View in the shape of ``other``."""
+    return view(self, shape_tuple(as_base("view_as", "other", other)))
+
+
+def reshape_as(self, other):
+    """Reshape to the shape of ``other``."""
+    return reshape(self, shape_tuple(as_base("reshape_as", "other", other)))
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """Merge the dimensions start_dim..end_dim into one."""
+    cdef TensorBase t = as_base("flatten", "input", input)
+    cdef int a = wrap_dim("flatten", start_dim, t.nd), b = wrap_dim("flatten", end_dim, t.nd), i, j = 0
+    cdef int64_t sh[64]
+    if a > b:
+        raise ShapeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if t.nd == 0:
+        sh[0] = 1
+        return reshape_view(t, 1, sh)
+    if a == b:
+        return t
+    for i in range(t.nd):
+        if i > a and i <= b:
+            sh[j - 1] = sh[j - 1] * t.sh[i]
+        else:
+            sh[j] = t.sh[i]
+            j += 1
+    return reshape_view(t, j, sh)
+
+
+def ravel(input):
+    """Return a contiguous one-dimensional tensor of all elements."""
+    cdef TensorBase t = as_base("ravel", "input", input)
+    cdef int64_t sh[1]
+    sh[0] = t.n
+    return contiguous(reshape_view(t, 1, sh))
+
+
+def unflatten(input, dim, sizes):
+    """Split one dimension into several; one size may be -1."""
+    cdef TensorBase t = as_base("unflatten", "input", input)
+    cdef int d = wrap_dim("unflatten", dim, t.nd)
+    cdef tuple shape = shape_tuple(t)
+    sizes = tuple(sizes)
+    if not sizes:
+        raise ShapeError("unflatten: sizes must be non-empty")
+    known = 1
+    for s in sizes:
+        if s != -1:
+            known *= s
+    if (-1 not in sizes and known != shape[d]) or (-1 in sizes and (known == 0 or shape[d] % known)):
+        raise ShapeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({shape[d]}) in the input tensor")
+    return view(t, shape[:d] + tuple(shape[d] // known if s == -1 else s for s in sizes) + shape[d + 1:])
+
+
+def squeeze(input, dim=None):
+    """Drop dimensions of size 1: all, one, or those of a tuple."""
+    cdef TensorBase t = as_base("squeeze", "input", input)
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i, j = 0
+    cdef set drop
+    if dim is None:
+        drop = {i for i in range(t.nd)}
+    elif isinstance(dim, (tuple, list)):
+        drop = {wrap_dim("squeeze", d, t.nd) for d in dim}
+    else:
+        drop = {wrap_dim("squeeze", dim, t.nd)}
+    for i in range(t.nd):
+        if t.sh[i] == 1 and i in drop:
+            continue
+        sh[j] = t.sh[i]
+        st[j] = t.st[i]
+        j += 1
+    return record_reshape(view_raw(t, j, sh, st, 0), t, "SqueezeBackward0" if dim is None else "SqueezeBackward1")
+
+
+cdef TensorBase unsqueeze_view(TensorBase t, int dim):
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i
+    for i in range(dim):
+        sh[i] = t.sh[i]
+        st[i] = t.st[i]
+    sh[dim] = 1
+    st[dim] = t.sh[dim] * t.st[dim] if dim < t.nd else 1
+    for i in range(dim, t.nd):
+        sh[i + 1] = t.sh[i]
+        st[i + 1] = t.st[i]
+    return record_reshape(view_raw(t, t.nd + 1, sh, st, 0), t, "UnsqueezeBackward0")
+
+
+def unsqueeze(input, dim):
+    """Insert a dimension of size 1 at ``dim``."""
+    cdef TensorBase t = as_base("unsqueeze", "input", input)
+    return unsqueeze_view(t, wrap_dim("unsqueeze", dim, t.nd + 1))
+
+
+# in-place forms change only the geometry of the tensor itself
+cdef TensorBase take_geometry(TensorBase t, TensorBase v):
+    t.ptr = v.ptr
+    set_dims(t, v.nd, v.sh, v.st)
+    if v.fn is not None:
+        t.fn = v.fn
+        t.out_nr = v.out_nr
+    return t
+
+
+def squeeze_(self, dim=None):
+    """Drop dimensions of size 1 of the tensor itself."""
+    return take_geometry(as_base("squeeze_", "self", self), squeeze(self, dim))
+
+
+def unsqueeze_(self, dim):
+    """Insert a dimension of size 1 in the tensor itself."""
+    return take_geometry(as_base("unsqueeze_", "self", self), unsqueeze(self, dim))
+
+
+# ---- permutations ------------------------------------------------------------------------------------------
+@cython.final
+cdef class PermuteBackward0(Node):
+    cdef str label
+    cdef list inverse
+
+    def name(self):
+        return self.label
+
+    cdef object apply(self, object g):
+        cdef int order[64]
+        cdef int i
+        for i in range(len(self.inverse)):
+            order[i] = self.inverse[i]
+        return permute_named(<TensorBase>g, order, self.label)
+
+
+cdef TensorBase permute_named(TensorBase t, const int *order, str label):
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i
+    cdef TensorBase v
+    cdef PermuteBackward0 node
+    for i in range(t.nd):
+        sh[i] = t.sh[order[i]]
+        st[i] = t.st[order[i]]
+    v = view_raw(t, t.nd, sh, st, 0)
+    track_view(v, t)
+    if t.rg and grad_mode():
+        node = PermuteBackward0.__new__(PermuteBackward0)
+        node.label = label
+        node.inverse = [0] * t.nd
+        for i in range(t.nd):
+            node.inverse[order[i]] = i
+        attach1(v, node, t)
+    return v
+
+
+cdef TensorBase permute_view(TensorBase t, const int *order):
+    return permute_named(t, order, "PermuteBackward0")
+
+
+cdef TensorBase transpose_view(TensorBase t, int a, int b):
+    cdef int order[64]
+    cdef int i
+    for i in range(t.nd):
+        order[i] = i
+    if t.nd:
+        order[a] = b
+        order[b] = a
+    return permute_named(t, order, "TransposeBackward0")
+
+
+cdef TensorBase transpose_last(TensorBase t, object op):
+    if t.nd < 2:
+        raise ShapeError(f"tensor.{op} is only supported on matrices or batches of matrices. Got {t.nd}-D tensor.", op=op)
+    return transpose_view(t, t.nd - 2, t.nd - 1)
+
+
+cdef TensorBase t_reverse(TensorBase t):
+    cdef int order[64]
+    cdef int i
+    for i in range(t.nd):
+        order[i] = t.nd - 1 - i
+    return permute_named(t, order, "PermuteBackward0")
+
+
+def permute(input, *dims):
+    """Reorder the dimensions."""
+    cdef TensorBase t = as_base("permute", "input", input)
+    cdef int64_t want[64]
+    cdef int order[64]
+    cdef int nd = parse_shape("permute", dims, want), i, d
+    cdef set seen = set()
+    if nd != t.nd:
+        raise ShapeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering "
+                         f"of dimensions i.e. input.dim() = {t.nd} is not equal to len(dims) = {nd}", op="permute")
+    for i in range(nd):
+        d = wrap_dim("permute", want[i], nd)
+        if d in seen:
+            raise ShapeError("permute(): duplicate dims are not allowed.", op="permute")
+        seen.add(d)
+        order[i] = d
+    return permute_view(t, order)
+
+
+def _permute_fn(input, dims):
+    """Reorder the dimensions."""
+    return permute(input, dims)
+
+
+def transpose(input, dim0, dim1):
+    """Swap two dimensions."""
+    cdef TensorBase t = as_base("transpose", "input", input)
+    return transpose_view(t, wrap_dim("transpose", dim0, t.nd), wrap_dim("transpose", dim1, t.nd))
+
+
+def transpose_(self, dim0, dim1):
+    """Swap two dimensions of the tensor itself."""
+    return take_geometry(as_base("transpose_", "self", self), transpose(self, dim0, dim1))
+
+
+def t(input):
+    """Transpose a matrix; tensors of fewer dimensions come back as they are."""
+    cdef TensorBase x = as_base("t", "input", input)
+    if x.nd > 2:
+        raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.nd}D", op="t")
+    if x.nd < 2:
+        return alias_view(x)
+    return transpose_view(x, 0, 1)
+
+
+def t_(self):
+    """Transpose the matrix itself."""
+    return take_geometry(as_base("t_", "self", self), t(self))
+
+
+cdef TensorBase alias_view(TensorBase x):
+    return record_reshape(alias(x), x, "AliasBackward0")
+
+
+def adjoint(input):
+    """Conjugate transpose of the last two dimensions."""
+    cdef TensorBase x = as_base("adjoint", "input", input)
+    cdef object v = transpose_last(x, "adjoint")
+    return v.conj() if rt_kind(x.dt) == RT_KIND_COMPLEX else v
+
+
+def movedim(input, source, destination):
+    """Move dimensions to other positions; the rest keep their order."""
+    cdef TensorBase x = as_base("movedim", "input", input)
+    cdef int order[64]
+    cdef int i
+    src = [source] if isinstance(source, int) else list(source)
+    dst = [destination] if isinstance(destination, int) else list(destination)
+    if len(src) != len(dst):
+        raise ShapeError(f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number of dims as "
+                         f"destination ({dst} dims)")
+    src = [wrap_dim("movedim", d, x.nd) for d in src]
+    dst = [wrap_dim("movedim", d, x.nd) for d in dst]
+    if len(set(src)) != len(src) or len(set(dst)) != len(dst):
+        raise ShapeError("movedim: repeated dim in `source` or `destination`")
+    rest = [d for d in range(x.nd) if d not in src]
+    place = dict(zip(dst, src))
+    for i in range(x.nd):
+        order[i] = place[i] if i in place else rest.pop(0)
+    return permute_view(x, order)
+
+
+# ---- expand, as_strided, diagonal, unfold -----------------------------------------------------------------------
+def expand(input, *size, implicit=False):
+    """Repeat size-1 dimensions without copying; -1 keeps a size."""
+    cdef TensorBase t = as_base("expand", "input", input)
+    cdef int64_t sh[64]
+    cdef int nd = parse_shape("expand", size, sh), i, shift = nd - t.nd
+    if nd < t.nd:
+        raise ShapeError(f"expand({list(shape_tuple(t))}, size={[sh[i] for i in range(nd)]}): the number of sizes provided ({nd}) must be "
+                         f"greater or equal to the number of dimensions in the tensor ({t.nd})", op="expand")
+    for i in range(nd):
+        if sh[i] == -1:
+            if i < shift:
+                raise ShapeError(f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}", op="expand")
+            sh[i] = t.sh[i - shift]
+    return expand_to(t, nd, sh)
+
+
+def expand_as(input, other):
+    """Expand to the shape of ``other``."""
+    return expand(input, shape_tuple(as_base("expand_as", "other", other)))
+
+
+def broadcast_to(input, size):
+    """Expand to ``size``."""
+    return expand(input, size)
+
+
+def broadcast_tensors(*tensors):
+    """Expand tensors to their common shape."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    shape = broadcast_shapes_fn(*[shape_tuple(as_base("broadcast_tensors", "tensors", x)) for x in tensors])
+    return tuple(expand(x, shape) for x in tensors)
+
+
+def broadcast_shapes_fn(*shapes):
+    """Return the shape that tensors of these shapes broadcast to."""
+    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    out = [1] * max((len(s) for s in shapes), default=0)
+    for s in shapes:
+        for i in range(-1, -1 - len(s), -1):
+            if s[i] < 0:
+                raise ShapeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
+            if s[i] == 1 or s[i] == out[i]:
+                continue
+            if out[i] != 1:
+                raise ShapeError("Shape mismatch: objects cannot be broadcast to a single shape")
+            out[i] = s[i]
+    return tuple(out)
+
+
+@cython.final
+cdef class AsStridedBackward0(Node):
+    """Gradient of an arbitrary strided view: adds each element's gradient where it came from.
+
+    The gradient lives in a flat buffer as long as the input's memory span; overlapping elements add
+    up, which is done slab by slab so that no two writes of one copy meet.
+    """
+    cdef tuple in_shape, in_strides, shape, strides
+    cdef int64_t offset                   # of the view's first element from the input's first
+
+    cdef object apply(self, object g):
+        return _as_strided_grad(g, self.in_shape, self.in_strides, self.shape, self.strides, self.offset)
+
+
+cdef int64_t span(tuple shape, tuple strides):
+    cdef int64_t n = 1
+    for s, d in zip(shape, strides):
+        if s == 0:
+            return 0
+        n += (s - 1) * d
+    return n
+
+
+def _as_strided_grad(g, tuple in_shape, tuple in_strides, tuple shape, tuple strides, offset):
+    """Scatter-add g into the flat span of the input, then read it back in the input's geometry."""
+    cdef TensorBase gt = <TensorBase?>g, flat, out
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int64_t n = max(span(in_shape, in_strides), offset + span(shape, strides)), low = min(0, offset)
+    cdef int nd, i
+    sh[0] = n - low
+    flat = zeros_of(1, sh, gt.dt, gt.dev)
+    # split off the dimensions that make elements meet: strides already covered by smaller ones
+    order = sorted(range(len(shape)), key=lambda d: strides[d])
+    reach = 1
+    loops = []
+    keep = []
+    for d in order:
+        if shape[d] == 1:
+            continue
+        if strides[d] < reach:
+            loops.append(d)
+        else:
+            keep.append(d)
+            reach = strides[d] * (shape[d] - 1) + reach
+    indices = [()]
+    for d in loops:
+        indices = [ix + ((d, i),) for ix in indices for i in range(shape[d])]
+    for ix in indices:
+        view_offset = offset - low
+        part = gt
+        fixed = dict(ix)
+        for d in range(len(shape) - 1, -1, -1):
+            if d in fixed:
+                part = select_view(part, d, fixed[d])
+                view_offset += fixed[d] * strides[d]
+        nd = 0
+        for d in range(len(shape)):
+            if d not in fixed:
+                sh[nd] = shape[d]
+                st[nd] = strides[d]
+                nd += 1
+        target = as_strided_view(flat, nd, sh, st, view_offset)
+        target.add_(part)
+    nd = to_c(in_shape, sh)
+    to_c(in_strides, st)
+    out = as_strided_view(flat, nd, sh, st, -low)
+    # elements that the input itself reaches more than once share their gradient evenly
+    if any(s == 0 and n > 1 for s, n in zip(in_strides, in_shape)):
+        count = 1
+        for s, m in zip(in_strides, in_shape):
+            if s == 0:
+                count *= m
+        return out / count
+    return out
+
+
+cdef TensorBase as_strided_view(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset):
+    cdef TensorBase v = view_raw(t, nd, sh, st, offset)
+    cdef AsStridedBackward0 node
+    track_view(v, t)
+    if t.rg and grad_mode():
+        node = AsStridedBackward0.__new__(AsStridedBackward0)
+        node.in_shape = shape_tuple(t)
+        node.in_strides = tuple([t.st[i] for i in range(t.nd)])
+        node.shape = shape_tuple(v)
+        node.strides = tuple([v.st[i] for i in range(nd)])
+        node.offset = offset
+        attach1(v, node, t)
+    return v
+
+
+def as_strided(input, size, stride, storage_offset_=None):
+    """View the storage with any sizes, strides and offset (in elements of the storage)."""
+    cdef TensorBase t = as_base("as_strided", "input", input)
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int nd = parse_shape("as_strided", (size,), sh), i
+    cdef int64_t first = storage_offset(t) if storage_offset_ is None else storage_offset_, last
+    if parse_shape("as_strided", (stride,), st) != nd:
+        raise ShapeError(f"mismatch in length of strides and shape: {len(stride)} and {nd}")
+    last = first
+    for i in range(nd):
+        if st[i] < 0:
+            raise ShapeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+        if sh[i] == 0:
+            last = -1
+            break
+        last += (sh[i] - 1) * st[i]
+    if first < 0 or (last + 1) * rt_itemsize(t.dt) > <int64_t>t.stor.nbytes:
+        raise ShapeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {first}, and itemsize {rt_itemsize(t.dt)} "
+                         f"requiring a storage size of {(last + 1) * rt_itemsize(t.dt)} are out of bounds for storage of size {t.stor.nbytes}")
+    return as_strided_view(t, nd, sh, st, first - storage_offset(t))
+
+
+def _as_strided_method(self, size, stride, storage_offset=None):
+    """View the storage with any sizes, strides and offset (in elements of the storage)."""
+    return as_strided(self, size, stride, storage_offset)
+
+
+def diagonal(input, offset=0, dim1=0, dim2=1):
+    """View the diagonal of two dimensions as the last dimension."""
+    cdef TensorBase t = as_base("diagonal", "input", input)
+    cdef int a = wrap_dim("diagonal", dim1, t.nd), b = wrap_dim("diagonal", dim2, t.nd), i, j = 0
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int64_t n, first = 0
+    if a == b:
+        raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}", op="diagonal")
+    n = min(t.sh[a], t.sh[b] - offset) if offset >= 0 else min(t.sh[a] + offset, t.sh[b])
+    if n < 0:
+        n = 0
+    if n:
+        first = offset * t.st[b] if offset >= 0 else -offset * t.st[a]
+    for i in range(t.nd):
+        if i != a and i != b:
+            sh[j] = t.sh[i]
+            st[j] = t.st[i]
+            j += 1
+    sh[j] = n
+    st[j] = t.st[a] + t.st[b]
+    return as_strided_view(t, j + 1, sh, st, first)
+
+
+def unfold(self, dimension, size, step):
+    """View all windows of ``size`` along a dimension, ``step`` apart, as a new last dimension."""
+    cdef TensorBase t = as_base("unfold", "self", self)
+    cdef int d = wrap_dim("unfold", dimension, t.nd), i
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int64_t length = t.sh[d] if t.nd else 1
+    if size < 0 or size > length:
+        raise ShapeError(f"maximum size for tensor at dimension {d} is {length} but size is {size}", op="unfold")
+    if step <= 0:
+        raise ShapeError(f"step is {step} but must be > 0", op="unfold")
+    for i in range(t.nd):
+        sh[i] = t.sh[i]
+        st[i] = t.st[i]
+    if t.nd == 0:
+        sh[0] = size
+        st[0] = 1
+        return as_strided_view(t, 1, sh, st, 0)
+    sh[t.nd] = size
+    st[t.nd] = t.st[d]
+    sh[d] = (length - size) // step + 1
+    st[d] = t.st[d] * step
+    return as_strided_view(t, t.nd + 1, sh, st, 0)
+
+
+# ---- pieces ----------------------------------------------------------------------------------------------------
+def select(input, dim, index):
+    """View one index of a dimension, which goes away."""
+    cdef TensorBase t = as_base("select", "input", input)
+    cdef int d
+    cdef int64_t i = index
+    if t.nd == 0:
+        raise DimError("select() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim("select", dim, t.nd)
+    if i < -t.sh[d] or i >= t.sh[d]:
+        raise DimError(f"select(): index {i} out of range for tensor of size {list(shape_tuple(t))} at dimension {d}", op="select")
+    return select_view(t, d, i + t.sh[d] if i < 0 else i)
+
+
+def narrow(input, dim, start, length):
+    """View ``length`` indices of a dimension from ``start`` on."""
+    cdef TensorBase t = as_base("narrow", "input", input)
+    cdef int d
+    cdef int64_t s = start, n = length
+    if t.nd == 0:
+        raise DimError("narrow() cannot be applied to a 0-dim tensor.")
+    d = wrap_dim("narrow", dim, t.nd)
+    if n < 0:
+        raise ShapeError("narrow(): length must be non-negative.")
+    if s < -t.sh[d] or s > t.sh[d]:
+        raise DimError(f"start out of range (expected to be in range of [{-t.sh[d]}, {t.sh[d]}], but got {s})")
+    if s < 0:
+        s += t.sh[d]
+    if s + n > t.sh[d]:
+        raise ShapeError(f"start ({s}) + length ({n}) exceeds dimension size ({t.sh[d]}).", op="narrow")
+    return slice_view(t, d, s, n, 1)
+
+
+def split(tensor, split_size_or_sections, dim=0):
+    """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
+    cdef TensorBase t = as_base("split", "tensor", tensor)
+    cdef int d = wrap_dim("split", dim, t.nd)
+    cdef int64_t at = 0, n, size
+    cdef list out = []
+    if t.nd == 0:
+        raise ShapeError("split expects at least a 1-dimensional tensor")
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size < 0:
+            raise ShapeError(f"split expects split_size be non-negative, but got split_size={size}")
+        if size == 0:
+            if t.sh[d]:
+                raise ShapeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {t.sh[d]}")
+            return (slice_view(t, d, 0, 0, 1),)
+        while at < t.sh[d] or (at == 0 and not out):
+            n = min(size, t.sh[d] - at)
+            out.append(slice_view(t, d, at, n, 1))
+            at += size
+        return tuple(out)
+    sizes = list(split_size_or_sections)
+    if sum(sizes) != t.sh[d] or any(s < 0 for s in sizes):
+        raise ShapeError(f"split_with_sizes expects split_sizes to sum exactly to {t.sh[d]} (input tensor's size at dimension {d}), but got "
+                         f"split_sizes={sizes}")
+    for n in sizes:
+        out.append(slice_view(t, d, at, n, 1))
+        at += n
+    return tuple(out)
+
+
+def split_with_sizes(input, split_sizes, dim=0):
+    """View the pieces of a dimension, of the listed sizes."""
+    return split(input, list(split_sizes), dim)
+
+
+def chunk(input, chunks, dim=0):
+    """View a dimension in ``chunks`` pieces of equal size, the last perhaps smaller."""
+    cdef TensorBase t = as_base("chunk", "input", input)
+    cdef int d = wrap_dim("chunk", dim, t.nd)
+    if chunks <= 0:
+        raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    if t.nd == 0:
+        raise ShapeError("chunk expects at least a 1-dimensional tensor")
+    size = (t.sh[d] + chunks - 1) // chunks
+    if size == 0:
+        return tuple(slice_view(t, d, 0, 0, 1) for _ in range(chunks))
+    return split(t, size, d)
+
+
+def tensor_split(input, indices_or_sections, dim=0):
+    """Split at indices, or into a number of nearly equal pieces."""
+    cdef TensorBase t = as_base("tensor_split", "input", input)
+    cdef int d
+    if t.nd == 0:
+        raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    d = wrap_dim("tensor_split", dim, t.nd)
+    if isinstance(indices_or_sections, TensorBase):
+        indices_or_sections = indices_or_sections.tolist()
+    n = t.sh[d]
+    if isinstance(indices_or_sections, int):
+        k = indices_or_sections
+        if k <= 0:
+            raise ShapeError(f"number of sections must be larger than 0, got {k}")
+        sizes = [n // k + (i < n % k) for i in range(k)]
+        bounds = [0]
+        for s in sizes:
+            bounds.append(bounds[-1] + s)
+    else:
+        bounds = [0] + [min(max(i + n if i < 0 else i, 0), n) for i in indices_or_sections] + [n]
+    return tuple(slice_view(t, d, a, max(b - a, 0), 1) for a, b in zip(bounds[:-1], bounds[1:]))
+
+
+def hsplit(input, indices_or_sections):
+    """Split along dimension 1 (0 for vectors)."""
+    cdef TensorBase t = as_base("hsplit", "input", input)
+    return checked_split("hsplit", t, indices_or_sections, 0 if t.nd == 1 else 1, 1)
+
+
+def vsplit(input, indices_or_sections):
+    """Split along dimension 0."""
+    return checked_split("vsplit", as_base("vsplit", "input", input), indices_or_sections, 0, 2)
+
+
+def dsplit(input, indices_or_sections):
+    """Split along dimension 2."""
+    return checked_split("dsplit", as_base("dsplit", "input", input), indices_or_sections, 2, 3)
+
+
+cdef object checked_split(str op, TensorBase t, object where_, int d, int least):
+    if t.nd < least:
+        raise ShapeError(f"torch.{op} requires a tensor with at least {least} dimension, but got a tensor with {t.nd} dimensions!")
+    if isinstance(where_, int) and (where_ <= 0 or t.sh[d] % where_):
+        raise ShapeError(f"torch.{op} attempted to split along dimension {d}, but the size of the dimension {t.sh[d]} is not divisible by "
+                         f"the split_size {where_}!")
+    return tensor_split(t, where_, d)
+
+
+@cython.final
+cdef class UnbindBackward0(Node):
+    cdef tuple shape
+    cdef int dim, dt, dev
+
+    cdef object apply(self, object g):
+        cdef TensorBase z, part, v
+        cdef int64_t sh[64]
+        cdef int nd = to_c(self.shape, sh), i
+        z = zeros_of(nd, sh, self.dt, self.dev)
+        for i in range(self.n_outputs):
+            part = g[i] if self.n_outputs > 1 else g
+            if part is not None:
+                v = select_view(z, self.dim, i)
+                if part.rg and grad_mode():
+                    copy_into(v, part)
+                else:
+                    copy_raw(v, part)
+        return z
+
+
+def unbind(input, dim=0):
+    """Return views of all indices of a dimension, which goes away."""
+    cdef TensorBase t = as_base("unbind", "input", input)
+    cdef int d = wrap_dim("unbind", dim, t.nd), i
+    cdef list out
+    cdef bint old
+    cdef UnbindBackward0 node
+    if t.nd == 0:
+        raise DimError("Dimension specified as 0 but tensor has no dimensions")
+    if not (t.rg and grad_mode()):
+        return tuple([select_view(t, d, i) for i in range(t.sh[d])])
+    set_grad_mode(False)
+    try:
+        out = [select_view(t, d, i) for i in range(t.sh[d])]
+    finally:
+        set_grad_mode(True)
+    node = UnbindBackward0.__new__(UnbindBackward0)
+    node.shape = shape_tuple(t)
+    node.dim = d
+    node.dt = t.dt
+    node.dev = t.dev
+    if out:
+        attach_outputs(out, node, (t,))
+    return tuple(out)
+
+
+# ---- complex <-> real ----------------------------------------------------------------------------------------------
+@cython.final
+cdef class ComplexViewBackward(Node):
+    """view_as_real and view_as_complex are each other's gradient; real and imag pad with zeros."""
+    cdef int what                         # 0 view_as_real, 1 view_as_complex, 2 real, 3 imag
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g
+        if self.what == 0:
+            return view_as_complex(contiguous(gt))
+        if self.what == 1:
+            return view_as_real(gt)
+        zero = gt * 0
+        pair = (gt, zero) if self.what == 2 else (zero, gt)
+        return _complex_of(pair[0], pair[1])
+
+
+def _complex_of(re, im):
+    """Build a complex tensor whose parts are differentiable."""
+    cdef TensorBase a = <TensorBase?>re
+    cdef int64_t sh[64]
+    cdef int i
+    cdef TensorBase buf
+    for i in range(a.nd):
+        sh[i] = a.sh[i]
+    sh[a.nd] = 2
+    buf = empty(a.nd + 1, sh, a.dt, a.dev)
+    copy_into(select_view(buf, a.nd, 0), a)
+    copy_into(select_view(buf, a.nd, 1), <TensorBase?>im)
+    return view_as_complex(buf)
+
+
+cdef TensorBase record_complex(TensorBase v, TensorBase t, int what):
+    cdef ComplexViewBackward node
+    track_view(v, t)
+    if t.rg and grad_mode():
+        node = ComplexViewBackward.__new__(ComplexViewBackward)
+        node.what = what
+        attach1(v, node, t)
+    return v
+
+
+def view_as_real(input):
+    """View a complex tensor as pairs (..., 2) of real and imaginary parts."""
+    cdef TensorBase t = as_base("view_as_real", "input", input), v
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i
+    if rt_kind(t.dt) != RT_KIND_COMPLEX:
+        raise ShapeError("view_as_real is only supported for complex tensors")
+    for i in range(t.nd):
+        sh[i] = t.sh[i]
+        st[i] = t.st[i] * 2
+    sh[t.nd] = 2
+    st[t.nd] = 1
+    v = alias(t)
+    v.dt = rt_real_dtype(t.dt)
+    set_dims(v, t.nd + 1, sh, st)
+    return record_complex(v, t, 0)
+
+
+def view_as_complex(input):
+    """View pairs (..., 2) as complex numbers."""
+    cdef TensorBase t = as_base("view_as_complex", "input", input), v
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i
+    if t.dt != RT_F32 and t.dt != RT_F64:
+        raise ShapeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of another scalar type")
+    if t.nd == 0 or t.sh[t.nd - 1] != 2:
+        raise ShapeError("Tensor must have a last dimension of size 2")
+    if t.st[t.nd - 1] != 1:
+        raise ShapeError("Tensor must have a last dimension with stride 1")
+    for i in range(t.nd - 1):
+        if t.st[i] % 2 and t.sh[i] > 1:
+            raise ShapeError(f"Tensor must have a stride divisible by 2 for all but last dimension")
+        sh[i] = t.sh[i]
+        st[i] = t.st[i] // 2
+    v = alias(t)
+    v.dt = RT_C64 if t.dt == RT_F32 else RT_C128
+    set_dims(v, t.nd - 1, sh, st)
+    return record_complex(v, t, 1)
+
+
+cdef TensorBase part_view(TensorBase t, int which):
+    cdef int64_t st[64]
+    cdef int i
+    cdef TensorBase v = alias(t)
+    for i in range(t.nd):
+        st[i] = t.st[i] * 2
+    v.dt = rt_real_dtype(t.dt)
+    v.ptr = t.ptr + which * rt_itemsize(v.dt)
+    set_dims(v, t.nd, t.sh, st)
+    return record_complex(v, t, 2 + which)
+
+
+def real(input):
+    """View the real part; a real tensor comes back itself."""
+    cdef TensorBase t = as_base("real", "input", input)
+    return part_view(t, 0) if rt_kind(t.dt) == RT_KIND_COMPLEX else t
+
+
+def imag(input):
+    """View the imaginary part of a complex tensor."""
+    cdef TensorBase t = as_base("imag", "input", input)
+    if rt_kind(t.dt) != RT_KIND_COMPLEX:
+        raise ShapeError("imag is not implemented for tensors with non-complex dtypes.")
+    return part_view(t, 1)
+
+
+def conj(input):
+    """Return the conjugate; a real tensor comes back itself."""
+    cdef TensorBase t = as_base("conj", "input", input)
+    return _rows.conj_physical(t) if rt_kind(t.dt) == RT_KIND_COMPLEX else t
+
+
+def resolve_conj(input):
+    """Return the input: conjugation here is never lazy."""
+    return as_base("resolve_conj", "input", input)
+
+
+# ---- history of views after in-place writes (Note [In-place and history] in _ops.pyx) -------------------------------
+@cython.final
+cdef class CopySlices(Node):
+    """Runs `inner` on the gradient of the written region; elsewhere the gradient passes."""
+    cdef Node inner
+    cdef tuple base_shape, base_strides, shape, strides
+    cdef int64_t offset
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g, whole, region, first
+        cdef int64_t sh[64]
+        cdef int64_t st[64]
+        cdef int nd, i
+        # a private copy in the base's own geometry
+        nd = to_c(self.base_shape, sh)
+        to_c(self.base_strides, st)
+        whole = empty_strided(nd, sh, st, gt.dt, gt.dev)
+        copy_into(whole, gt)
+        nd = to_c(self.shape, sh)
+        to_c(self.strides, st)
+        region = as_strided_view(whole, nd, sh, st, self.offset)
+        inner_grads = self.inner.apply(clone(region))
+        if self.inner.n_edges == 1:
+            inner_grads = (inner_grads,)
+        first = inner_grads[0]
+        if first is None:
+            first = zeros_of(nd, sh, gt.dt, gt.dev)
+        copy_into(region, first)
+        if self.n_edges == 1:
+            return whole
+        return (whole,) + tuple(inner_grads[1:])
+
+    cdef int release(self) except -1:
+        self.inner.release()
+        return Node.release(self)
+
+
+cdef int rebase(TensorBase view, Node node) except -1:
+    """`node` was recorded as view's history: move it to the base."""
+    cdef TensorBase base = view.base
+    cdef CopySlices cs = CopySlices.__new__(CopySlices)
+    cdef int i
+    cs.inner = node
+    cs.base_shape = shape_tuple(base)
+    cs.base_strides = tuple([base.st[i] for i in range(base.nd)])
+    cs.shape = shape_tuple(view)
+    cs.strides = tuple([view.st[i] for i in range(view.nd)])
+    cs.offset = (view.ptr - base.ptr) // rt_itemsize(base.dt)
+    attach1(base, cs, base)
+    cs.n_edges = node.n_edges
+    if node.n_edges > 1:
+        cs.e1 = edge_target(node, 1)
+        cs.i1 = edge_nr(node, 1)
+    if node.n_edges > 2:
+        cs.e2 = edge_target(node, 2)
+        cs.i2 = edge_nr(node, 2)
+    cs.more = node.more
+    base.epoch += 1
+    view.fn = None                       # made anew from the base when asked for
+    view.out_nr = 0
+    view.rg = True
+    return 0
+
+
+cdef Node remake(TensorBase view):
+    """History of a view whose base was rewritten: a strided read of the base."""
+    cdef TensorBase base = view.base
+    cdef AsStridedBackward0 node
+    cdef int i
+    view.base_epoch = base.epoch
+    if not base.rg:
+        return view.fn
+    node = AsStridedBackward0.__new__(AsStridedBackward0)
+    node.in_shape = shape_tuple(base)
+    node.in_strides = tuple([base.st[i] for i in range(base.nd)])
+    node.shape = shape_tuple(view)
+    node.strides = tuple([view.st[i] for i in range(view.nd)])
+    node.offset = (view.ptr - base.ptr) // rt_itemsize(base.dt)
+    attach1(view, node, base)
+    return node
+
+
+set_view_hook(remake)
+set_rebase_hook(rebase)
+
+FUNCTIONS = {"reshape": _reshape_fn, "flatten": flatten, "ravel": ravel, "unflatten": unflatten, "squeeze": squeeze, "unsqueeze": unsqueeze,
+             "permute": _permute_fn, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "t": t, "adjoint": adjoint,
+             "movedim": movedim, "moveaxis": movedim, "broadcast_to": broadcast_to, "broadcast_tensors": broadcast_tensors,
+             "broadcast_shapes": broadcast_shapes_fn, "as_strided": _as_strided_method, "diagonal": diagonal, "select": select, "narrow": narrow,
+             "split": split, "split_with_sizes": split_with_sizes, "chunk": chunk, "tensor_split": tensor_split, "hsplit": hsplit, "vsplit": vsplit, "dsplit": dsplit,
+             "unbind": unbind, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "real": real, "imag": imag, "conj": conj,
+             "resolve_conj": resolve_conj, "resolve_neg": resolve_conj}
+METHODS = {**{k: v for k, v in FUNCTIONS.items() if k not in ("broadcast_tensors", "broadcast_shapes", "view_as_real", "view_as_complex", "real", "imag")},
+           "reshape": reshape, "permute": permute, "view": view, "view_as": view_as, "reshape_as": reshape_as, "expand": expand,
+           "expand_as": expand_as, "unfold": unfold, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_,
+           "swapaxes_": transpose_, "swapdims_": transpose_, "t_": t_}

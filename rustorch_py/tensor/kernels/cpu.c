@@ -1,0 +1,391 @@
+/* The CPU back end: drivers that walk an N-d plan and call the loops of the instruction set in force. */
+#include <stdlib.h>
+#include <string.h>
+#include "cpu.h"
+#include "_gen/rt_rows.h"
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define RT_X86 1
+#define EACH_ISA(X) X(base) X(avx2) X(avx512)
+#else
+#define EACH_ISA(X) X(base)
+#endif
+
+#define DECLARE(isa)                                                                                        \
+    extern const RtLoop rt_loops_u8_##isa[], rt_loops_i8_##isa[], rt_loops_i16_##isa[], rt_loops_i32_##isa[], \
+        rt_loops_i64_##isa[], rt_loops_b8_##isa[], rt_loops_f32_##isa[], rt_loops_f64_##isa[];              \
+    extern const RtReduceFns rt_reduce_u8_##isa[], rt_reduce_i8_##isa[], rt_reduce_i16_##isa[], rt_reduce_i32_##isa[], \
+        rt_reduce_i64_##isa[], rt_reduce_b8_##isa[], rt_reduce_f32_##isa[], rt_reduce_f64_##isa[], rt_reduce_c64_##isa[], rt_reduce_c128_##isa[]; \
+    extern const RtCast rt_cast_##isa[RT_NDTYPES][RT_NDTYPES];
+EACH_ISA(DECLARE)
+extern const RtLoop rt_loops_c64_base[], rt_loops_c128_base[];
+
+#define LOOPS(isa) {rt_loops_b8_##isa, rt_loops_u8_##isa, rt_loops_i8_##isa, rt_loops_i16_##isa, rt_loops_i32_##isa, rt_loops_i64_##isa, \
+                    NULL, NULL, rt_loops_f32_##isa, rt_loops_f64_##isa, rt_loops_c64_base, rt_loops_c128_base},
+static const RtLoop *const loop_tables[][RT_NDTYPES] = {EACH_ISA(LOOPS)};
+#define REDUCES(isa) {rt_reduce_b8_##isa, rt_reduce_u8_##isa, rt_reduce_i8_##isa, rt_reduce_i16_##isa, rt_reduce_i32_##isa, rt_reduce_i64_##isa, \
+                      NULL, NULL, rt_reduce_f32_##isa, rt_reduce_f64_##isa, rt_reduce_c64_##isa, rt_reduce_c128_##isa},
+static const RtReduceFns *const reduce_tables[][RT_NDTYPES] = {EACH_ISA(REDUCES)};
+#define CASTS(isa) rt_cast_##isa,
+static const RtCast (*const cast_tables[])[RT_NDTYPES] = {EACH_ISA(CASTS)};
+
+static int isa_level = 0;
+
+int rt_cpu_best_isa(void) {
+#ifdef RT_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) return RT_ISA_AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return RT_ISA_AVX2;
+#endif
+    return RT_ISA_BASE;
+}
+int rt_cpu_set_isa(int level) {
+    int best = rt_cpu_best_isa();
+    isa_level = level < 0 ? 0 : level > best ? best : level;
+    return isa_level;
+}
+void rt_cpu_init(void) { isa_level = rt_cpu_best_isa(); }
+
+/* elements below which a thread is not worth waking, by the row's cost class */
+static const int64_t grain_of_cost[5] = {65536, 65536, 32768, 16384, 8192};
+
+typedef struct { RtLoop fn; const double *k; int nargs, convert; int32_t want[RT_MAX_ARGS]; } Task;
+
+/* one run along dimension 0 */
+static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
+    if (RT_LIKELY(!t->convert)) { t->fn(ptr, it->step_bytes[0], n, t->k); return; }
+    /* operands whose dtype is not the loop's are converted by blocks on the stack */
+    char buffer[RT_MAX_ARGS][RT_BLOCK / 2 * 16] __attribute__((aligned(64)));
+    const RtCast (*cast)[RT_NDTYPES] = cast_tables[isa_level];
+    char *p[RT_MAX_ARGS], *cur[RT_MAX_ARGS];
+    int64_t step[RT_MAX_ARGS];
+    memcpy(cur, ptr, sizeof(char *) * t->nargs);
+    while (n > 0) {
+        int64_t m = n < RT_BLOCK / 2 ? n : RT_BLOCK / 2;
+        for (int a = 0; a < t->nargs; a++) {
+            p[a] = cur[a];
+            step[a] = it->step_bytes[0][a];
+            if (it->dtype[a] != t->want[a]) {
+                int64_t s = step[a];
+                p[a] = buffer[a];
+                if (a) {
+                    if (s == 0) { cast[it->dtype[a]][t->want[a]](p[a], 16, cur[a], 16, 1); step[a] = 0; continue; }
+                    cast[it->dtype[a]][t->want[a]](p[a], rt_itemsize(t->want[a]), cur[a], s, m);
+                }
+                step[a] = rt_itemsize(t->want[a]);
+            }
+        }
+        t->fn(p, step, m, t->k);
+        if (it->dtype[0] != t->want[0]) cast[t->want[0]][it->dtype[0]](cur[0], it->step_bytes[0][0], p[0], step[0], m);
+        for (int a = 0; a < t->nargs; a++) cur[a] += m * it->step_bytes[0][a];
+        n -= m;
+    }
+}
+
+/* elements [begin, end) of the plan in its own order */
+static void run_range(const Task *t, const RtIter *it, int64_t begin, int64_t end) {
+    int64_t idx[RT_MAX_DIM];
+    char *ptr[RT_MAX_ARGS];
+    int64_t rest = begin;
+    memcpy(ptr, it->ptr, sizeof(char *) * it->nargs);
+    for (int d = 0; d < it->ndim; d++) {
+        idx[d] = rest % it->shape[d];
+        rest /= it->shape[d];
+        for (int a = 0; a < it->nargs; a++) ptr[a] += idx[d] * it->step_bytes[d][a];
+    }
+    while (begin < end) {
+        int64_t n = it->shape[0] - idx[0];
+        if (n > end - begin) n = end - begin;
+        run_line(t, it, ptr, n);
+        begin += n;
+        if (begin >= end) break;
+        for (int a = 0; a < it->nargs; a++) ptr[a] -= idx[0] * it->step_bytes[0][a];
+        idx[0] = 0;
+        rt_iter_next(it, 1, idx, ptr);
+    }
+}
+
+static void run_all(const Task *t, const RtIter *it, int64_t grain) {
+    if (it->numel == 0) return;
+    if (it->ndim == 1 && it->numel < 2 * grain) {
+        char *ptr[RT_MAX_ARGS];
+        memcpy(ptr, it->ptr, sizeof(char *) * it->nargs);
+        run_line(t, it, ptr, it->numel);
+        return;
+    }
+    int threads = it->numel >= 2 * grain ? rt_num_threads() : 1;
+    if (threads > it->numel / grain) threads = (int)(it->numel / grain);
+    if (threads <= 1) { run_range(t, it, 0, it->numel); return; }
+    int64_t each = ((it->numel + threads - 1) / threads + 63) / 64 * 64;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+    for (int i = 0; i < threads; i++) {
+        int64_t b = i * each, e = b + each < it->numel ? b + each : it->numel;
+        if (b < e) run_range(t, it, b, e);
+    }
+}
+
+int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k) {
+    (void)device;
+    const RtLoop *table = loop_tables[isa_level][loop_dtype];
+    Task t;
+    if (!table || !(t.fn = table[kernel])) return RT_ERR_UNSUPPORTED;
+    const RtRow *row = &rt_rows[kernel >> 2];
+    int which = kernel & 3;
+    t.k = k;
+    t.nargs = it->nargs;
+    t.convert = 0;
+    t.want[0] = which ? loop_dtype : row->out == 1 ? RT_BOOL : row->out == 2 ? rt_real_dtype(loop_dtype) : loop_dtype;
+    for (int a = 1; a < it->nargs; a++) t.want[a] = (!which && row->types[a - 1] == 'b') ? RT_BOOL : loop_dtype;
+    if (which) {                                       /* a gradient's operands are (g, then those of x y z o it reads) */
+        int a = 2, saves = row->saves[which - 1];
+        for (int i = 0; i < 3; i++) if (saves >> i & 1) { if (row->types[i] == 'b') t.want[a] = RT_BOOL; a++; }
+    }
+    for (int a = 0; a < it->nargs; a++) t.convert |= it->dtype[a] != t.want[a];
+    run_all(&t, it, grain_of_cost[row->cost]);
+    return RT_OK;
+}
+
+/* ---- copy with conversion, fill ------------------------------------------------------------------- */
+static void copy_loop_1(char **p, const int64_t *s, int64_t n, const double *k) {
+    (void)k;
+    if (s[0] == 1 && s[1] == 1) memcpy(p[0], p[1], (size_t)n);
+    else for (int64_t i = 0; i < n; i++) p[0][i * s[0]] = p[1][i * s[1]];
+}
+#define COPY(name, T)                                                                                     \
+    static void name(char **p, const int64_t *s, int64_t n, const double *k) {                            \
+        (void)k;                                                                                          \
+        if (s[0] == sizeof(T) && s[1] == sizeof(T)) { memcpy(p[0], p[1], (size_t)n * sizeof(T)); return; } \
+        if (s[0] == sizeof(T) && s[1] == 0) { T v = *(T *)p[1]; T *d = (T *)p[0]; for (int64_t i = 0; i < n; i++) d[i] = v; return; } \
+        for (int64_t i = 0; i < n; i++) *(T *)(p[0] + i * s[0]) = *(T *)(p[1] + i * s[1]); }
+typedef struct { uint64_t a, b; } u128;
+COPY(copy_loop_2, uint16_t) COPY(copy_loop_4, uint32_t) COPY(copy_loop_8, uint64_t) COPY(copy_loop_16, u128)
+
+static void cast_line(char **p, const int64_t *s, int64_t n, const double *k) {
+    RtCast fn;
+    memcpy(&fn, k, sizeof fn);
+    fn(p[0], s[0], p[1], s[1], n);
+}
+
+int rt_cpu_copy(RtIter *it) {
+    Task t;
+    double slot = 0;
+    t.nargs = it->nargs;
+    t.convert = 0;
+    t.k = &slot;
+    if (it->dtype[0] == it->dtype[1]) {
+        switch (rt_itemsize(it->dtype[0])) {
+        case 1: t.fn = copy_loop_1; break;
+        case 2: t.fn = copy_loop_2; break;
+        case 4: t.fn = copy_loop_4; break;
+        case 8: t.fn = copy_loop_8; break;
+        default: t.fn = copy_loop_16;
+        }
+    } else {
+        RtCast fn = cast_tables[isa_level][it->dtype[1]][it->dtype[0]];
+        memcpy(&slot, &fn, sizeof fn);
+        t.fn = cast_line;
+    }
+    run_all(&t, it, 65536);
+    return RT_OK;
+}
+
+void rt_cpu_fill(RtIter *it, const char *value) {
+    it->nargs = 2;
+    it->ptr[1] = (char *)value;
+    it->dtype[1] = it->dtype[0];
+    for (int d = 0; d < it->ndim; d++) it->step_bytes[d][1] = 0;
+    rt_cpu_copy(it);
+}
+
+/* ---- reductions -------------------------------------------------------------------------------------- */
+#define COLS 512                                        /* columns accumulated side by side */
+typedef struct { int n; int64_t size[RT_MAX_DIM], in[RT_MAX_DIM], out[RT_MAX_DIM]; } Dims;
+
+static void dims_add(Dims *d, int64_t size, int64_t in, int64_t out) {
+    if (size == 1) return;
+    int i = d->n++;
+    while (i > 0 && llabs(d->in[i - 1]) > llabs(in)) {   /* smallest step first */
+        d->size[i] = d->size[i - 1]; d->in[i] = d->in[i - 1]; d->out[i] = d->out[i - 1];
+        i--;
+    }
+    d->size[i] = size; d->in[i] = in; d->out[i] = out;
+}
+static void dims_merge(Dims *d) {
+    int m = 0;
+    for (int i = 1; i < d->n; i++) {
+        if (d->in[i] == d->in[m] * d->size[m] && d->out[i] == d->out[m] * d->size[m]) d->size[m] *= d->size[i];
+        else { m++; d->size[m] = d->size[i]; d->in[m] = d->in[i]; d->out[m] = d->out[i]; }
+    }
+    if (d->n) d->n = m + 1;
+}
+static int64_t dims_count(const Dims *d, int from) {
+    int64_t n = 1;
+    for (int i = from; i < d->n; i++) n *= d->size[i];
+    return n;
+}
+static void dims_at(const Dims *d, int from, int64_t flat, int64_t *in, int64_t *out) {
+    for (int i = from; i < d->n; i++) {
+        int64_t j = flat % d->size[i];
+        flat /= d->size[i];
+        *in += j * d->in[i];
+        *out += j * d->out[i];
+    }
+}
+
+typedef struct {
+    const RtReduceFns *f;
+    int acc_dtype, in_dtype, out_dtype, acc_size, in_size;
+    double k0;
+    Dims keep, red;
+    const char *in;
+    char *out;
+} Red;
+
+static void red_run1d(const Red *r, char *acc, const char *x, int64_t step, int64_t n) {
+    if (r->in_dtype == r->acc_dtype) { r->f->run1d(acc, x, step, n, r->k0); return; }
+    char buffer[4096 * 8] __attribute__((aligned(64)));
+    RtCast cast = cast_tables[isa_level][r->in_dtype][r->acc_dtype];
+    int64_t block = (int64_t)sizeof(buffer) / r->acc_size;
+    while (n > 0) {
+        int64_t m = n < block ? n : block;
+        cast(buffer, r->acc_size, x, step, m);
+        r->f->run1d(acc, buffer, r->acc_size, m, r->k0);
+        x += m * step; n -= m;
+    }
+}
+static void red_cols(const Red *r, char *acc, const char *x, int64_t step, int64_t n) {
+    if (r->in_dtype == r->acc_dtype) { r->f->cols(acc, x, step, n, r->k0); return; }
+    char buffer[COLS * 16] __attribute__((aligned(64)));
+    cast_tables[isa_level][r->in_dtype][r->acc_dtype](buffer, r->acc_size, x, step, n);
+    r->f->cols(acc, buffer, r->acc_size, n, r->k0);
+}
+static void red_store(const Red *r, char *out, int64_t out_step, const char *acc, int64_t n) {
+    cast_tables[isa_level][r->acc_dtype][r->out_dtype](out, out_step, acc, r->acc_size, n);
+}
+
+/* outputs [b, e): each reduces its rows along red dimension 0 */
+static void red_inner(const Red *r, int64_t b, int64_t e) {
+    int64_t rows = dims_count(&r->red, 1), n = r->red.n ? r->red.size[0] : 1, step = r->red.n ? r->red.in[0] : 0;
+    char acc[16] __attribute__((aligned(16))), part[64][16] __attribute__((aligned(16)));
+    for (int64_t i = b; i < e; i++) {
+        int64_t in0 = 0, out0 = 0, unused = 0;
+        dims_at(&r->keep, 0, i, &in0, &out0);
+        if (rows == 1) {
+            r->f->init(acc, 1);
+            red_run1d(r, acc, r->in + in0, step, n);
+        } else {                                        /* rows merge pairwise too */
+            for (int64_t j = 0; j < rows; j++) {
+                int64_t in1 = in0;
+                dims_at(&r->red, 1, j, &in1, &unused);
+                r->f->init(acc, 1);
+                red_run1d(r, acc, r->in + in1, step, n);
+                int level = 0;
+                for (int64_t c = j; c & 1; c >>= 1, level++) { r->f->comb(part[level], acc, 1); memcpy(acc, part[level], 16); }
+                memcpy(part[level], acc, 16);
+            }
+            r->f->init(acc, 1);
+            int level = 0;
+            for (int64_t c = rows; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], 1);
+        }
+        red_store(r, r->out + out0, 16, acc, 1);
+    }
+}
+
+/* column tiles [b, e) of kept dimension 0 x the other kept dimensions */
+static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
+    char acc[COLS * 16] __attribute__((aligned(64))), top[COLS * 16] __attribute__((aligned(64)));
+    int64_t rows = dims_count(&r->red, 0), width = r->keep.size[0];
+    for (int64_t t = b; t < e; t++) {
+        int64_t in0 = 0, out0 = 0, c0 = (t % tiles) * COLS, n = width - c0 < COLS ? width - c0 : COLS;
+        dims_at(&r->keep, 1, t / tiles, &in0, &out0);
+        in0 += c0 * r->keep.in[0];
+        out0 += c0 * r->keep.out[0];
+        r->f->init(acc, n);
+        r->f->init(top, n);
+        int64_t idx[RT_MAX_DIM] = {0}, in1 = in0;
+        for (int64_t j = 0; j < rows; j++) {
+            red_cols(r, acc, r->in + in1, r->keep.in[0], n);
+            if ((j & 127) == 127) { r->f->comb(top, acc, n); r->f->init(acc, n); }   /* two levels: error grows with sqrt(rows) */
+            for (int d = 0; d < r->red.n; d++) {
+                in1 += r->red.in[d];
+                if (++idx[d] < r->red.size[d]) break;
+                in1 -= r->red.in[d] * r->red.size[d];
+                idx[d] = 0;
+            }
+        }
+        r->f->comb(top, acc, n);
+        red_store(r, r->out + out0, r->keep.out[0], top, n);
+    }
+}
+
+#define RED_GRAIN 32768
+#define RED_CHUNK 65536      /* a long reduction is cut in chunks of this many elements, whatever the thread count */
+
+int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k) {
+    (void)device;
+    Red r;
+    const RtReduceFns *table = reduce_tables[isa_level][acc_dtype];
+    if (!table || !table[row].run1d) return RT_ERR_UNSUPPORTED;
+    r.f = &table[row];
+    r.acc_dtype = acc_dtype; r.in_dtype = in->dtype; r.out_dtype = out->dtype;
+    r.acc_size = rt_itemsize(acc_dtype); r.in_size = rt_itemsize(in->dtype);
+    r.k0 = k ? k[0] : 0;
+    r.keep.n = r.red.n = 0;
+    r.in = in->data; r.out = out->data;
+    int64_t isz = r.in_size, osz = rt_itemsize(out->dtype), nout = 1, nred = 1;
+    for (int d = 0; d < in->ndim; d++) {
+        if (reduced[d]) { nred *= in->shape[d]; dims_add(&r.red, in->shape[d], in->strides[d] * isz, 0); }
+        else { nout *= in->shape[d]; dims_add(&r.keep, in->shape[d], in->strides[d] * isz, out->strides[d] * osz); }
+    }
+    if (nout == 0) return RT_OK;
+    if (nred == 0) {
+        char acc[16];
+        r.f->init(acc, 1);
+        for (int64_t i = 0; i < nout; i++) { int64_t a = 0, o = 0; dims_at(&r.keep, 0, i, &a, &o); red_store(&r, r.out + o, 16, acc, 1); }
+        return RT_OK;
+    }
+    dims_merge(&r.keep);
+    dims_merge(&r.red);
+    int64_t total = nout * nred;
+    int threads = total >= 2 * RED_GRAIN ? rt_num_threads() : 1;
+    int outer = r.keep.n && r.red.n && llabs(r.keep.in[0]) < llabs(r.red.in[0]) && r.keep.size[0] >= 4;
+    if (outer) {
+        int64_t tiles = (r.keep.size[0] + COLS - 1) / COLS, work = tiles * dims_count(&r.keep, 1);
+        if (threads > work) threads = (int)work;
+        if (threads <= 1) { red_outer(&r, tiles, 0, work); return RT_OK; }
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+        for (int t = 0; t < threads; t++) red_outer(&r, tiles, work * t / threads, work * (t + 1) / threads);
+        return RT_OK;
+    }
+    if (nout == 1 && r.red.n == 1 && nred >= 2 * RED_CHUNK) {
+        int64_t chunks = (nred + RED_CHUNK - 1) / RED_CHUNK;
+        char *part = malloc((size_t)chunks * 16);
+        if (!part) return RT_ERR_MEMORY;
+        RT_OMP(omp parallel for num_threads(threads) schedule(static))
+        for (int64_t c = 0; c < chunks; c++) {
+            int64_t b = c * RED_CHUNK, n = nred - b < RED_CHUNK ? nred - b : RED_CHUNK;
+            r.f->init(part + c * 16, 1);
+            red_run1d(&r, part + c * 16, r.in + b * r.red.in[0], r.red.in[0], n);
+        }
+        for (int64_t w = 1; w < chunks; w *= 2)
+            for (int64_t c = 0; c + w < chunks; c += 2 * w) r.f->comb(part + c * 16, part + (c + w) * 16, 1);
+        red_store(&r, r.out, 16, part, 1);
+        free(part);
+        return RT_OK;
+    }
+    if (threads > nout) threads = (int)nout;
+    if (threads <= 1) { red_inner(&r, 0, nout); return RT_OK; }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+    for (int t = 0; t < threads; t++) red_inner(&r, nout * t / threads, nout * (t + 1) / threads);
+    return RT_OK;
+}
+
+/* ---- the door ------------------------------------------------------------------------------------------ */
+static void *cpu_alloc(int device, size_t nbytes, size_t *got) { (void)device; return rt_alloc(nbytes, got); }
+static void cpu_free(int device, void *p, size_t got) { (void)device; rt_free(p, got); }
+static int cpu_memcpy(int dd, void *dst, int sd, const void *src, size_t n) { (void)dd; (void)sd; memmove(dst, src, n); return RT_OK; }
+static int cpu_sync(int device) { (void)device; return RT_OK; }
+static const char *cpu_error(void) { return "no error"; }
+static const RtBackend cpu_backend = {"cpu", cpu_alloc, cpu_free, cpu_memcpy, rt_cpu_elementwise, rt_cpu_reduce, NULL, cpu_sync, cpu_error, {NULL}};
+const RtBackend *rt_cpu_backend(void) { return &cpu_backend; }

@@ -1,0 +1,40 @@
+/* What the CPU back end is made of: loop tables an instruction set, the drivers over them. */
+#ifndef RT_CPU_H
+#define RT_CPU_H
+#include "rustorch/backend.h"
+#ifdef _OPENMP
+#include <omp.h>
+static inline int rt_num_threads(void) { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
+#else
+static inline int rt_num_threads(void) { return 1; }
+#endif
+
+typedef void (*RtCast)(char *dst, int64_t dst_step, const char *src, int64_t src_step, int64_t n);
+
+typedef struct {
+    void (*init)(char *acc, int64_t n);                                                    /* acc[0..n) */
+    void (*run1d)(char *acc, const char *x, int64_t step_bytes, int64_t n, double k0);     /* acc = comb(acc, reduce x) */
+    void (*cols)(char *acc, const char *x, int64_t step_bytes, int64_t n, double k0);      /* acc[i] = step(acc[i], x[i]) */
+    void (*comb)(char *acc, const char *other, int64_t n);                                 /* acc[i] = comb(acc[i], other[i]) */
+} RtReduceFns;
+
+/* allocator (alloc.c): 64-byte aligned blocks from size-class free lists */
+void  *rt_alloc(size_t nbytes, size_t *got);
+void   rt_free(void *ptr, size_t got);
+void   rt_pool_enable(int on);
+int    rt_pool_enabled(void);
+void   rt_pool_trim(void);
+typedef struct { int64_t in_use, in_use_peak, cached, allocs, hits, misses, frees; } RtPoolStats;
+void   rt_pool_stats(RtPoolStats *out);
+void   rt_pool_reset_peak(void);
+
+/* cpu.c */
+void rt_cpu_init(void);
+int  rt_cpu_best_isa(void);                    /* what this processor can do */
+int  rt_cpu_set_isa(int level);                /* returns the level now in force */
+int  rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k);
+int  rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k);
+int  rt_cpu_copy(RtIter *it);                  /* operand 1 -> operand 0, any dtypes */
+void rt_cpu_fill(RtIter *it, const char *value); /* operand 0 <- one element of its own dtype */
+const RtBackend *rt_cpu_backend(void);
+#endif

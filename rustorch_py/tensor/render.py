@@ -1,0 +1,326 @@
+"""Prints the operator table: row text -> C loops, scalar C for reductions, Python functions.
+
+Standard library only; setup.py runs :func:`build_files` before compiling. Device back ends print
+the same rows in their own dialect through :class:`Printer`.
+"""
+import ast
+
+try:
+    from . import optable
+except ImportError:                       # loaded by path from setup.py
+    import optable
+
+# name -> number of arguments. Each exists for every dtype that a row uses it with: in C as
+# rt_<name>_<tag> (include/rustorch/math.h), in other dialects under their spelling.
+SCALAR_FUNCTIONS = {
+    **dict.fromkeys("""abs abs_c sign sgn conj angle mul_i floor ceil trunc round sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan
+        asin acos atan sinh cosh tanh asinh acosh atanh sigmoid softplus1 erf erfc erfinv erfcx lgamma digamma i0 i0e i1 i1e
+        ndtri log_ndtr isinf isfinite signbit bitnot lowest highest inf lt_half real_ge0""".split(), 1),
+    **dict.fromkeys("""floordiv truncdiv remainder fmod pow hypot maximum minimum fmax fmin fmax_left fmin_left land lor lxor
+        bitand bitor bitxor shl shr copysign nextafter gcd lcm atan2 logaddexp logaddexp2 xlogy xlog1py zeta polygamma""".split(), 2),
+    "clamp": 3,
+}
+OPERANDS = ("g", "x", "y", "z", "o")
+VARIABLES = {*OPERANDS, "k0", "k1", "a", "b"}
+_OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+_COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+
+KIND_TAGS = {"f": ("f32", "f64"), "i": ("u8", "i8", "i16", "i32", "i64"), "b": ("b8",), "c": ("c64", "c128")}
+
+
+class TableError(ValueError):
+    """A row whose text is outside the table's language; names the row."""
+
+
+class Printer(ast.NodeVisitor):
+    """Expression text to C. A dialect overrides ``call``, ``literal`` and ``select``."""
+
+    def __init__(self, row_name, lets=()):
+        self.row_name = row_name
+        self.known = VARIABLES | set(lets)
+
+    def render(self, text):
+        try:
+            tree = ast.parse(text, mode="eval").body
+        except SyntaxError as error:
+            raise TableError(f"optable row {self.row_name!r}: {text!r}: {error.msg}") from None
+        return self.visit(tree)
+
+    def generic_visit(self, node):
+        raise TableError(f"optable row {self.row_name!r}: {type(node).__name__} is not in the table's language")
+
+    def visit_BinOp(self, node):
+        if type(node.op) not in _OPERATORS:
+            self.generic_visit(node.op)
+        return f"({self.visit(node.left)} {_OPERATORS[type(node.op)]} {self.visit(node.right)})"
+
+    def visit_UnaryOp(self, node):
+        if not isinstance(node.op, ast.USub):
+            self.generic_visit(node.op)
+        return f"(-{self.visit(node.operand)})"
+
+    def visit_Compare(self, node):
+        if len(node.ops) != 1 or type(node.ops[0]) not in _COMPARE:
+            self.generic_visit(node)
+        return f"({self.visit(node.left)} {_COMPARE[type(node.ops[0])]} {self.visit(node.comparators[0])})"
+
+    def visit_Name(self, node):
+        if node.id not in self.known:
+            raise TableError(f"optable row {self.row_name!r}: unknown name {node.id!r}")
+        return node.id
+
+    def visit_Constant(self, node):
+        if type(node.value) not in (int, float):
+            self.generic_visit(node)
+        return self.literal(node.value)
+
+    def visit_Call(self, node):
+        if not isinstance(node.func, ast.Name) or node.keywords:
+            self.generic_visit(node)
+        name, args = node.func.id, [self.visit(a) for a in node.args]
+        if name == "where" and len(args) == 3:
+            return self.select(*args)
+        if SCALAR_FUNCTIONS.get(name) != len(args):
+            raise TableError(f"optable row {self.row_name!r}: {name}() with {len(args)} arguments is not in the closed list")
+        return self.call(name, args)
+
+    # the C dialect: T is the element type, F(name) the function for T
+    def literal(self, value):
+        return f"((T){value!r})"
+
+    def select(self, cond, yes, no):
+        return f"({cond} ? {yes} : {no})"
+
+    def call(self, name, args):
+        return f"F({name})({', '.join(args)})"
+
+
+def names_in(text):
+    """Variables that a text reads."""
+    return {n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name)}
+
+
+def used_lets(row, text):
+    """let bindings that `text` needs, in order."""
+    need = names_in(text)
+    picked = []
+    for name, value in reversed(list(row.let.items())):
+        if name in need:
+            picked.append((name, value))
+            need |= names_in(value)
+    return picked[::-1]
+
+
+def reads(row, text):
+    """All variables behind a text, lets expanded."""
+    found = names_in(text)
+    for name, value in used_lets(row, text):
+        found |= names_in(value)
+    return found
+
+
+def kernel_text(row, which, kind):
+    """(expression, operand names) of kernel `which` (0 forward, i the gradient of input i-1) or None."""
+    if which == 0:
+        text = {"i": row.ints, "b": row.bools, "c": row.cplx}.get(kind) or row.expr
+        return text, ["x", "y", "z"][: row.arity]
+    if kind not in "fc" or which > len(row.grad):
+        return None
+    text = row.cgrad[which - 1] if kind == "c" and row.cgrad else row.grad[which - 1]
+    if text is None:
+        return None
+    seen = reads(row, text)
+    return text, [n for n in OPERANDS if n in seen]
+
+
+def saved_operands(row):
+    """For each input: the operands its gradient reads besides g, over all kinds (a string such as "xo")."""
+    masks = []
+    for i in range(row.arity):
+        seen = set()
+        for kind in row.kinds:
+            found = kernel_text(row, i + 1, kind) if kind in "fc" else None
+            if found:
+                seen |= set(found[1])
+        masks.append("".join(n for n in OPERANDS[1:] if n in seen))
+    return masks
+
+
+def _loop(row, which, kind):
+    """One C loop: contiguous, one-scalar-operand and strided branches."""
+    found = kernel_text(row, which, kind)
+    if found is None:
+        return None
+    text, operands = found
+    # the gradient kernels take the union over kinds, so that callers pass one operand list
+    if which:
+        operands = ["g"] + [c for c in saved_operands(row)[which - 1]]
+    printer = Printer(row.name, row.let)
+    body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
+    value = printer.render(text)
+    types = {}
+    for i, name in enumerate(("x", "y", "z")[: row.arity]):
+        types[name] = {".": "T", "b": "rt_bool", "r": "R"}[row.types[i]]
+    out_type = {"same": "T", "bool": "rt_bool", "real": "R"}[row.out] if which == 0 else "T"
+    used = reads(row, text)
+    ks = "".join(f"const T k{i} = (T)k_[{i}]; " for i in (0, 1) if f"k{i}" in used)
+    typ = {n: types.get(n, "T") for n in operands}
+    name = f"{row.name}_{'fwd' if which == 0 else f'd{which - 1}'}"
+    lines = [f"static void K({name})(char **p_, const int64_t *s_, int64_t n_, const double *k_) {{", f"    {ks}(void)k_;"]
+    m = len(operands)
+
+    def contiguous(scalar):
+        """Operand `scalar` does not move, the others are dense."""
+        cond = [f"s_[0] == sizeof({out_type})"]
+        pre, load = "", ""
+        for i, op in enumerate(operands):
+            t = typ[op]
+            if op == scalar:
+                cond.append(f"s_[{i + 1}] == 0")
+                pre += f"const {t} {op} = *(const {t} *)p_[{i + 1}]; (void){op}; "
+            else:
+                cond.append(f"s_[{i + 1}] == sizeof({t})")
+                pre += f"const {t} *{op}_ = (const {t} *)p_[{i + 1}]; "
+                load += f"const {t} {op} = {op}_[i_]; (void){op}; "
+        lines.append(f"    if ({' && '.join(cond)}) {{")
+        lines.append(f"        {out_type} *o_out = ({out_type} *)p_[0]; {pre}")
+        lines.append("        RT_IVDEP")
+        lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = ({out_type})({value}); }}")
+        lines.append("        return;\n    }")
+
+    contiguous(None)
+    if m >= 2:
+        if which:
+            contiguous("g")
+        elif m == 2:
+            contiguous("x")
+            contiguous("y")
+        elif row.types[0] == "b":
+            contiguous("y")
+            contiguous("z")
+    load = "".join(f"const {typ[op]} {op} = *(const {typ[op]} *)(p_[{i + 1}] + j_ * s_[{i + 1}]); (void){op}; " for i, op in enumerate(operands))
+    lines.append(f"    for (int64_t j_ = 0; j_ < n_; j_++) {{ {load}{body}*({out_type} *)(p_[0] + j_ * s_[0]) = ({out_type})({value}); }}")
+    lines.append("}")
+    return name, "\n".join(lines)
+
+
+def loops_file(kind):
+    """All loops of a kind, to be included with T, TAG, F and K defined, and their table."""
+    parts, entries = ["/* printed from optable.py; do not edit */"], []
+    for row in optable.ROWS:
+        if kind not in row.kinds:
+            continue
+        for which in range(row.arity + 1):
+            made = _loop(row, which, kind)
+            if made:
+                name, text = made
+                parts.append(text)
+                entries.append(f"    [{row.index * 4 + which}] = K({name}),")
+    parts.append("const RtLoop RT_NAME(RT_CAT(rt_loops, TAG))[RT_NKERNELS] = {")
+    parts += entries + ["};", ""]
+    return "\n".join(parts)
+
+
+def reductions_file(kind):
+    """Scalar pieces of each reduction as static inline functions, and the list that expands the drivers."""
+    parts, names = ["/* printed from optable.py; do not edit */"], []
+    for red in optable.REDUCTIONS:
+        if kind not in red.kinds:
+            continue
+        pr = Printer(red.name)
+        # init may name the accumulator's type through lowest(a): the argument is only a type witness
+        parts.append(f"RT_INLINE T K({red.name}_init)(void) {{ const T a = (T)0; (void)a; return {pr.render(red.init)}; }}")
+        parts.append(f"RT_INLINE T K({red.name}_step)(T a, T x, T k0) {{ (void)k0; return {pr.render(red.step)}; }}")
+        parts.append(f"RT_INLINE T K({red.name}_comb)(T a, T b) {{ return {pr.render(red.combine)}; }}")
+        names.append((red.name, red.index))
+    for name, _ in names:
+        parts.append(f"RT_REDUCE_LOOPS({name})")
+    parts.append("const RtReduceFns RT_NAME(RT_CAT(rt_reduce, TAG))[RT_NREDUCTIONS] = {")
+    parts += [f"    [{index}] = RT_REDUCE_ENTRY({name})," for name, index in names] + ["};", ""]
+    return "\n".join(parts)
+
+
+def header_file():
+    """Ids and properties of rows and reductions."""
+    lines = ["/* printed from optable.py; do not edit */", "#ifndef RUSTORCH_ROWS_H", "#define RUSTORCH_ROWS_H"]
+    lines += ["enum {"] + [f"    ROW_{r.name.upper()} = {r.index}," for r in optable.ROWS] + [f"    RT_NROWS = {len(optable.ROWS)},"]
+    lines += [f"    RT_NKERNELS = {4 * len(optable.ROWS)}", "};", "enum {"]
+    lines += [f"    RED_{r.name.upper()} = {r.index}," for r in optable.REDUCTIONS] + [f"    RT_NREDUCTIONS = {len(optable.REDUCTIONS)}", "};"]
+    lines += ["typedef struct { const char *name; uint8_t arity, out, promote_float, cost, kinds; char types[4];",
+              "                 uint8_t differentiable, identity; uint8_t saves[3]; } RtRow;",
+              "/* out: 0 same 1 bool 2 real; kinds: bit b=1 i=2 f=4 c=8; saves[i]: what the gradient of input i",
+              "   reads: x=1 y=2 z=4 o=8; differentiable: bit i; identity: bit i, the gradient is g itself */",
+              "static const RtRow rt_rows[RT_NROWS] = {"]
+    bits = {"x": 1, "y": 2, "z": 4, "o": 8}
+    for r in optable.ROWS:
+        saves = [sum(bits[c] for c in s) for s in saved_operands(r)] + [0, 0, 0]
+        diff = sum(1 << i for i, g in enumerate(r.grad) if g is not None)
+        kinds = sum({"b": 1, "i": 2, "f": 4, "c": 8}[k] for k in r.kinds)
+        same = sum(1 << i for i, g in enumerate(r.grad) if g == "g")
+        out = {"same": 0, "bool": 1, "real": 2}[r.out]
+        lines.append(f'    {{"{r.name}", {r.arity}, {out}, {int(r.promote == "float")}, {r.cost}, {kinds}, "{r.types}", {diff}, {same}, '
+                     f'{{{saves[0]}, {saves[1]}, {saves[2]}}}}},')
+    lines += ["};", "typedef struct { const char *name; uint8_t kinds, own; } RtReduction;",
+              "static const RtReduction rt_reductions[RT_NREDUCTIONS] = {"]
+    for r in optable.REDUCTIONS:
+        kinds = sum({"b": 1, "i": 2, "f": 4, "c": 8}[k] for k in r.kinds)
+        lines.append(f'    {{"{r.name}", {kinds}, {int(r.own)}}},')
+    return "\n".join(lines + ["};", "#endif", ""])
+
+
+def rows_pxi():
+    """cdef extern enum of ids for Cython."""
+    out = ["# printed from optable.py; do not edit", 'cdef extern from "_gen/rt_rows.h" nogil:', "    enum:"]
+    out += [f"        ROW_{r.name.upper()}" for r in optable.ROWS] + ["        RT_NROWS", "        RT_NKERNELS"]
+    out += ["    enum:"] + [f"        RED_{r.name.upper()}" for r in optable.REDUCTIONS] + ["        RT_NREDUCTIONS"]
+    out += ["    ctypedef struct RtRow:", "        const char *name", "        unsigned char arity, out, promote_float, cost, kinds",
+            "        char types[4]", "        unsigned char differentiable, identity", "        unsigned char saves[3]",
+            "    const RtRow rt_rows[RT_NROWS]",
+            "    ctypedef struct RtReduction:", "        const char *name", "        unsigned char kinds, own",
+            "    const RtReduction rt_reductions[RT_NREDUCTIONS]", ""]
+    return "\n".join(out)
+
+
+def rows_module():
+    """Public functions of the rows: torch-level, method, in-place."""
+    out = ["# printed from optable.py; do not edit", '"""Elementwise operators of the table."""',
+           "from ._ops cimport unary, unary_inplace, binary, binary_inplace", 'include "_row_ids.pxi"', ""]
+    functions, methods = {}, {}
+    for r in optable.ROWS:
+        if not r.public:
+            continue
+        rid = f"ROW_{r.name.upper()}"
+        doc = r.doc or f"Compute ``{r.expr}`` elementwise."
+        doc = doc.replace("\\", "\\\\")
+        args = "input" if r.arity == 1 else "input, other"
+        pass_args = "input" if r.arity == 1 else "input, other"
+        fn = "unary" if r.arity == 1 else "binary"
+        if r.has_out:
+            out.append(f'def {r.name}({args}, *, out=None):\n    """{doc}"""\n    return {fn}({rid}, {pass_args}, out)\n')
+        else:
+            out.append(f'def {r.name}({args}):\n    """{doc}"""\n    return {fn}({rid}, {pass_args}, None)\n')
+        names = [r.name, *r.aliases]
+        for n in names:
+            functions[n] = r.name
+            if r.method:
+                methods[n] = r.name
+        if r.inplace:
+            selfargs = args.replace("input", "self")
+            out.append(f'def {r.name}_({selfargs}):\n    """{doc} In place."""\n    return {fn}_inplace({rid}, {selfargs})\n')
+            for n in names:
+                if r.nn or r.arity == 1:
+                    functions[n + "_"] = r.name + "_"
+                if r.method:
+                    methods[n + "_"] = r.name + "_"
+    out.append("FUNCTIONS = {" + ", ".join(f'"{k}": {v}' for k, v in functions.items()) + "}")
+    out.append("METHODS = {" + ", ".join(f'"{k}": {v}' for k, v in methods.items()) + "}")
+    return "\n".join(out) + "\n"
+
+
+def build_files():
+    """file name -> text, everything that the build prints from the table."""
+    files = {"rt_rows.h": header_file(), "_row_ids.pxi": rows_pxi(), "_rows.pyx": rows_module()}
+    for kind in "ifbc":
+        files[f"loops_{kind}.h"] = loops_file(kind)
+        files[f"reductions_{kind}.h"] = reductions_file(kind)
+    return files
