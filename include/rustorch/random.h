@@ -57,8 +57,8 @@ int rt_random_int_full64(RtRandom *g, const RtArray *out);   /* all of int64 */
 int rt_random_int(RtRandom *g, const RtArray *out);          /* 0 ... largest (2^digits of a float) */
 
 /* One draw for each element of `p` (a real float); both arrays have one shape. */
-int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p);
-int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate);  /* -2: a rate < 0 */
+int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p);  /* -2: not in [0, 1] */
+int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate);      /* -2: a rate < 0 */
 
 /* A permutation of 0..n-1 into a 1-d array. */
 int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n);

@@ -641,8 +641,10 @@ static int each(RtRandom *g, const RtArray *out, const RtArray *in, int poisson)
     do {
         for (int64_t i = 0; i < it.shape[0]; i++) {
             double x = load(in->dtype, ptr[1] + i * it.step_bytes[0][1]), y;
-            if (!poisson) y = bernoulli_one(g, in->dtype, x);
-            else if (!(x >= 0.0)) return -2;
+            if (!poisson) {
+                if (!(x >= 0.0 && x <= 1.0)) return -2;
+                y = bernoulli_one(g, in->dtype, x);
+            } else if (!(x >= 0.0)) return -2;
             else y = poisson_one(g, x);
             if (store_f64(out->dtype, ptr[0] + i * it.step_bytes[0][0], 0, &y, 1)) return -1;
         }
@@ -779,14 +781,14 @@ int rt_random_dropout(RtRandom *g, int dtype, void *y, const void *x, uint8_t *k
 
 /* ---- randomised leaky ReLU ---- */
 
-#define RRELU(T, GET, PUT)                                                     \
-    for (int64_t i = 0; i < n; i++) {                                          \
-        double v = (double)GET(((const T *)x)[i]);                             \
-        T slope = PUT(1.0f);                                                   \
-        if (v <= 0) slope = PUT(rt_random_uniform_f64(g) * (upper - lower) + lower); \
-        ((T *)noise)[i] = slope;                                               \
-        ((T *)y)[i] = v <= 0 ? PUT(GET(((const T *)x)[i]) * GET(slope)) : ((const T *)x)[i]; \
-    }                                                                          \
+/* R: the type of the product; a 16-bit slope is rounded only when it is kept. */
+#define RRELU(T, R, GET, PUT)                                                          \
+    for (int64_t i = 0; i < n; i++) {                                                  \
+        R v = (R)GET(((const T *)x)[i]), slope = 1;                                    \
+        if (v <= 0) slope = (R)(rt_random_uniform_f64(g) * (upper - lower) + lower);   \
+        ((T *)noise)[i] = PUT(slope);                                                  \
+        ((T *)y)[i] = v <= 0 ? PUT(v * slope) : ((const T *)x)[i];                     \
+    }                                                                                  \
     return 0;
 
 #define F16_PUT(v) rt_f32_to_f16((float)(v))
@@ -796,10 +798,10 @@ int rt_random_rrelu(RtRandom *g, int dtype, void *y, void *noise, const void *x,
                     double lower, double upper) {
     if (dtype != RT_F64) lower = (float)lower, upper = (float)upper;
     switch (dtype) {
-    case RT_F32:  { RRELU(float, (float), (float)) }
-    case RT_F64:  { RRELU(double, (double), (double)) }
-    case RT_F16:  { RRELU(rt_f16, rt_f16_to_f32, F16_PUT) }
-    case RT_BF16: { RRELU(rt_bf16, rt_bf16_to_f32, BF16_PUT) }
+    case RT_F32:  { RRELU(float, float, (float), (float)) }
+    case RT_F64:  { RRELU(double, double, (double), (double)) }
+    case RT_F16:  { RRELU(rt_f16, float, rt_f16_to_f32, F16_PUT) }
+    case RT_BF16: { RRELU(rt_bf16, float, rt_bf16_to_f32, BF16_PUT) }
     default: return -1;
     }
 }

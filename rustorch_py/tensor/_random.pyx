@@ -1,0 +1,950 @@
+# build: sources=random.c
+"""Random numbers on the CPU: Generator, factories, in-place fills.
+
+Every draw is PyTorch's for the same seed; Note [Same numbers as PyTorch] in random.h says how.
+
+Threads: a Generator has no lock of its own. A fill runs under the GIL from first to last draw, so
+threads that share a generator see whole fills in some order, as in PyTorch.
+"""
+cimport cython
+from libc.math cimport INFINITY
+from libc.stdint cimport INT64_MAX, INT64_MIN
+from ._node cimport Node
+from ._base cimport (
+    RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_CPU,
+    RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
+    empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
+from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
+from ._ops cimport inplace_begin, inplace_end
+from ._create cimport finish, like, make
+from ._plan cimport broadcast_shapes, copy_raw, expand_raw, full_
+from ._dtype import device as device_class
+
+from ..errors import (
+    AutogradError, BackendUnavailableError, DeviceError, DTypeError, ShapeError, TensorError, TensorTypeError,
+    TensorValueError, UnsupportedOpError)
+
+cdef extern from "rustorch/half.h" nogil:
+    ctypedef struct rt_f16:
+        pass
+    ctypedef struct rt_bf16:
+        pass
+    float rt_f16_to_f32(rt_f16 h)
+    rt_f16 rt_f32_to_f16(float f)
+    float rt_bf16_to_f32(rt_bf16 h)
+    rt_bf16 rt_f32_to_bf16(float f)
+
+
+# ---- generators ------------------------------------------------------------------------------------
+
+cdef uint64_t seed_of(object seed) except? 0:
+    """A Python int as the 64 bits of a seed; negative ones wrap, as in PyTorch."""
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise TensorTypeError(f"manual_seed expected a long, but got {type(seed).__name__}", op="manual_seed")
+    try:
+        seed = seed.__index__()
+        return <uint64_t>seed if seed >= 0 else <uint64_t><int64_t>seed
+    except OverflowError:
+        raise TensorValueError(f"manual_seed: seed {seed} must lie in [-2**63, 2**64)", op="manual_seed") from None
+
+
+cdef object fresh_seed():
+    from os import urandom
+    return int.from_bytes(urandom(8), "little")
+
+
+cdef class Generator:
+    """A stream of random numbers with a seed and a state.
+
+    Args:
+        device: where the numbers are made; only ``"cpu"`` has generators so far.
+
+    Raises:
+        DeviceError: the device has no generator.
+
+    Example:
+        >>> g = Generator().manual_seed(0)
+        >>> rand(2, generator=g)
+        tensor([0.4963, 0.7682])
+    """
+
+    def __cinit__(self, device="cpu"):
+        device = device_class(device)
+        if device.type != "cpu":
+            raise BackendUnavailableError(
+                f"Generator: no random numbers are made on device '{device}'; use Generator('cpu') and move the tensors",
+                op="Generator", device=device)
+        rt_random_seed(&self.g, RT_RANDOM_DEFAULT_SEED)
+
+    @property
+    def device(self):
+        """The device of the stream."""
+        return device_of(0)
+
+    def manual_seed(self, seed):
+        """Start the stream of a seed anew and return self.
+
+        Args:
+            seed: an int in [-2**63, 2**64); negative ones count from the top.
+        """
+        rt_random_seed(&self.g, seed_of(seed))
+        return self
+
+    def seed(self):
+        """Start from a seed that the system's entropy source gives, and return the seed."""
+        cdef object seed = fresh_seed()
+        rt_random_seed(&self.g, <uint64_t>seed)
+        return seed
+
+    def initial_seed(self):
+        """Return the seed the stream was last started from."""
+        return self.g.seed
+
+    def get_state(self):
+        """Return the state as a uint8 tensor of 5056 elements, byte for byte PyTorch's."""
+        cdef int64_t n = RT_RANDOM_STATE_NBYTES
+        cdef TensorBase t = new_empty(1, &n, RT_U8, 0)
+        rt_random_get_state(&self.g, <uint8_t *>t.ptr)
+        return t
+
+    def set_state(self, new_state):
+        """Go on from a state that ``get_state`` (or PyTorch's) returned."""
+        cdef TensorBase t
+        cdef uint8_t state[5056]
+        cdef int64_t i
+        if not isinstance(new_state, TensorBase):
+            raise TensorTypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}", op="set_state")
+        t = <TensorBase>new_state
+        if t.dt != RT_U8 or t.dev != 0:
+            raise TensorTypeError(f"RNG state must be a torch.ByteTensor, got {dtype_of(t.dt)} on {device_of(t.dev)}", op="set_state")
+        if t.n != RT_RANDOM_STATE_NBYTES or t.nd != 1:
+            raise TensorError(f"set_state: expected {RT_RANDOM_STATE_NBYTES} bytes, got shape {shape_tuple(t)}", op="set_state")
+        for i in range(t.n):
+            state[i] = (<uint8_t *>t.ptr)[i * t.st[0]]
+        if rt_random_set_state(&self.g, state):
+            raise TensorError("set_state: Invalid mt19937 state: the bytes are not a state of this generator", op="set_state")
+
+    def clone_state(self):
+        """Return a new generator that goes on from the same state."""
+        cdef Generator other = Generator()
+        other.g = self.g
+        return other
+
+    def get_offset(self):
+        raise DeviceError("get_offset: CPU Generator does not use offset", op="get_offset")
+
+    def set_offset(self, offset):
+        raise DeviceError("set_offset: CPU Generator does not use offset", op="set_offset")
+
+    def __copy__(self):
+        return self.clone_state()
+
+    def __deepcopy__(self, memo):
+        return self.clone_state()
+
+    def __reduce__(self):
+        return Generator, (self.device,), (self.initial_seed(), None, self.get_state())
+
+    def __setstate__(self, state):
+        self.manual_seed(state[0])
+        self.set_state(state[2])
+
+
+default_generator = Generator()
+default_generator.seed()
+cdef Generator default_stream = default_generator
+
+
+cdef RtRandom *stream(object op, object generator) except NULL:
+    if generator is None:
+        return &default_stream.g
+    if isinstance(generator, Generator):
+        return &(<Generator>generator).g
+    raise TensorTypeError(f"{op}(): argument 'generator' must be torch.Generator, not {type(generator).__name__}", op=op)
+
+
+def manual_seed(seed):
+    """Seed the default generator and return it.
+
+    Args:
+        seed: anything ``int()`` takes; the value in [-2**63, 2**64).
+    """
+    return default_generator.manual_seed(int(seed))
+
+
+def seed():
+    """Seed the default generator from the system's entropy and return the seed."""
+    return default_generator.seed()
+
+
+def initial_seed():
+    """Return the seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state():
+    """Return the state of the default generator (uint8, 5056 elements)."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state):
+    """Set the state of the default generator."""
+    default_generator.set_state(new_state)
+
+
+# ---- in-place fills: the frame -------------------------------------------------------------------------
+
+cdef int refuse(object op, TensorBase t) except -1:
+    raise UnsupportedOpError(f"\"{op}\" not implemented for '{torch_name(t.dt)}'", op=op, dtype=dtype_of(t.dt))
+
+
+@cython.final
+cdef class ZeroBackward(Node):
+    """Of numbers that do not depend on the inputs' values: zeros of the inputs' shapes."""
+    cdef list likes           # an entry per edge: (shape, dtype code)
+    cdef str label
+
+    def name(self):
+        return self.label
+
+    cdef object apply(self, object g):
+        cdef list grads = [zeros_of(shape, code) for shape, code in self.likes]
+        return grads[0] if len(grads) == 1 else grads
+
+
+cdef TensorBase zeros_of(tuple shape, int dt):
+    cdef int64_t sh[64]
+    cdef int i
+    for i in range(<int>len(shape)):
+        sh[i] = shape[i]
+    return full_(<int>len(shape), sh, 0, dt, 0)
+
+
+cdef Node forget(str label, TensorBase out, tuple inputs):
+    """Record gradient zero from `out` to the inputs; None when no input wants one."""
+    cdef ZeroBackward node
+    if not grad_mode() or not any([x is not None and (<TensorBase>x).rg for x in inputs]):
+        return None
+    node = ZeroBackward.__new__(ZeroBackward)
+    node.label = label
+    node.likes = [((), RT_F32) if x is None else (shape_tuple(<TensorBase>x), (<TensorBase>x).dt) for x in inputs]
+    attach(out, node, inputs)
+    return node
+
+
+cdef bint drawn_here(TensorBase t) except -1:
+    """True on the CPU, False for tensors without memory (meta, no elements); other devices are refused."""
+    if RT_DEVICE_TYPE(t.dev) == RT_META or t.n == 0:
+        return False
+    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
+        raise UnsupportedOpError(f"random numbers are made on the CPU only so far; draw there and move to {device_of(t.dev)}")
+    return True
+
+
+cdef object done(str label, TensorBase t):
+    """End an in-place fill: the old history gets gradient zero, the version grows."""
+    inplace_end(t, forget(label, t, (t,)))
+    return t
+
+
+@cython.final
+cdef class no_grad_here:
+    def __enter__(self):
+        self.before = grad_mode()
+        set_grad_mode(False)
+
+    def __exit__(self, *error):
+        set_grad_mode(self.before)
+
+
+cdef dict only(str op, dict named, tuple allowed):
+    """Keyword arguments that Cython cannot spell (``from``); others are refused."""
+    for key in named:
+        if key not in allowed:
+            raise TensorTypeError(f"{op}() got an unexpected keyword argument '{key}'", op=op)
+    return named
+
+
+cdef tuple two(str op, str first, double a, str second, double b, tuple args, dict named):
+    """Two numbers that come by position or by name."""
+    only(op, named, (first, second))
+    if len(args) > 2 or (args and first in named) or (len(args) == 2 and second in named):
+        raise TensorTypeError(f"{op}() takes ({first}={a}, {second}={b}), each once", op=op)
+    return (number(op, first, args[0] if args else named.get(first, a)),
+            number(op, second, args[1] if len(args) == 2 else named.get(second, b)))
+
+
+cdef double number(str op, str arg, object x) except? -1.0:
+    try:
+        return <double>x
+    except TypeError:
+        raise TensorTypeError(f"{op}(): argument '{arg}' must be float, not {type(x).__name__}", op=op) from None
+
+
+cdef int64_t integer(str op, str arg, object x) except? -1:
+    if isinstance(x, float) or not hasattr(x, "__index__"):
+        raise TensorTypeError(f"{op}(): argument '{arg}' must be int, not {type(x).__name__}", op=op)
+    try:
+        return <int64_t>x.__index__()
+    except OverflowError:
+        raise TensorError(f"{op}(): argument '{arg}' = {x} does not fit in 64 bits", op=op) from None
+
+
+cdef int out_of_bounds(str op, str what, object value, int dt) except -1:
+    raise TensorValueError(f"{op}: {what} = {value} is out of bounds for {dtype_of(dt)}", op=op)
+
+
+# ---- in-place fills ----------------------------------------------------------------------------------------
+
+def uniform_(input, *args, generator=None, **named):
+    """Fill with uniform numbers: ``uniform_(from=0, to=1)``, the upper end excluded.
+
+    Args:
+        input: float or complex tensor (each part of a complex number is drawn).
+        from, to: the interval.
+        generator: stream to draw from; the default one if None.
+
+    Raises:
+        TensorError: to < from, or an end that the dtype cannot hold.
+    """
+    cdef TensorBase t = as_base("uniform_", "input", input)
+    cdef RtArray a
+    cdef double low, high, top
+    cdef RtRandom *g = stream("uniform_", generator)
+    low, high = two("uniform_", "from", 0.0, "to", 1.0, args, named)
+    if rt_kind(t.dt) < RT_KIND_FLOAT:
+        refuse("check_uniform_bounds", t)
+    top = largest(rt_real_dtype(t.dt))
+    if not -top <= low <= top:
+        out_of_bounds("uniform_", "from", low, t.dt)
+    if not -top <= high <= top:
+        out_of_bounds("uniform_", "to", high, t.dt)
+    if low > high:
+        raise TensorValueError(f"uniform_ expects to return a [from, to) range, but found from={low} > to={high}", op="uniform_")
+    if high - low > top:
+        raise TensorValueError(f"uniform_: to - from = {high - low} is more than {dtype_of(t.dt)} can hold", op="uniform_")
+    inplace_begin("uniform_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_uniform(g, &a, low, high)
+    return done("UniformBackward0", t)
+
+
+def normal_(input, mean=0, std=1, *, generator=None):
+    """Fill with normal numbers of the given mean and standard deviation.
+
+    A complex number gets half of the variance in each part.
+    """
+    cdef TensorBase t = as_base("normal_", "input", input)
+    cdef RtArray a
+    cdef double m = number("normal_", "mean", mean), s = number("normal_", "std", std)
+    cdef RtRandom *g = stream("normal_", generator)
+    if not s >= 0:
+        raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal_")
+    if rt_kind(t.dt) < RT_KIND_FLOAT:
+        refuse("normal_kernel_cpu", t)
+    inplace_begin("normal_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_normal(g, &a, m, s)
+    return done("NormalBackward0", t)
+
+
+def log_normal_(input, mean=1, std=2, *, generator=None):
+    """Fill with exp(x), x normal with this mean and standard deviation."""
+    cdef TensorBase t = as_base("log_normal_", "input", input)
+    cdef RtArray a
+    cdef double m = number("log_normal_", "mean", mean), s = number("log_normal_", "std", std)
+    cdef RtRandom *g = stream("log_normal_", generator)
+    if not s > 0:
+        raise TensorValueError(f"log_normal_ expects std > 0.0, but found std={std}", op="log_normal_")
+    if rt_kind(t.dt) != RT_KIND_FLOAT:
+        refuse("log_normal_cpu", t)
+    inplace_begin("log_normal_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_log_normal(g, &a, m, s)
+    return done("LogNormalBackward0", t)
+
+
+def cauchy_(input, median=0, sigma=1, *, generator=None):
+    """Fill from the Cauchy distribution."""
+    cdef TensorBase t = as_base("cauchy_", "input", input)
+    cdef RtArray a
+    cdef double m = number("cauchy_", "median", median), s = number("cauchy_", "sigma", sigma)
+    cdef RtRandom *g = stream("cauchy_", generator)
+    if not s > 0:
+        raise TensorValueError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma}", op="cauchy_")
+    if rt_kind(t.dt) != RT_KIND_FLOAT:
+        raise DTypeError("cauchy_: a continuous distribution needs a floating point dtype, got "
+                         f"{dtype_of(t.dt)}", op="cauchy_")
+    inplace_begin("cauchy_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_cauchy(g, &a, m, s)
+    return done("CauchyBackward0", t)
+
+
+def exponential_(input, lambd=1, *, generator=None):
+    """Fill from the exponential distribution of rate `lambd`."""
+    cdef TensorBase t = as_base("exponential_", "input", input)
+    cdef RtArray a
+    cdef double rate = number("exponential_", "lambd", lambd)
+    cdef RtRandom *g = stream("exponential_", generator)
+    if not rate > 0:
+        raise TensorValueError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}", op="exponential_")
+    if rt_kind(t.dt) != RT_KIND_FLOAT:
+        raise DTypeError("exponential_: a continuous distribution needs a floating point dtype, got "
+                         f"{dtype_of(t.dt)}", op="exponential_")
+    inplace_begin("exponential_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_exponential(g, &a, rate)
+    return done("ExponentialBackward0", t)
+
+
+def geometric_(input, p, *, generator=None):
+    """Fill with the number of trials up to the first success of probability `p`."""
+    cdef TensorBase t = as_base("geometric_", "input", input)
+    cdef RtArray a
+    cdef double chance = number("geometric_", "p", p)
+    cdef RtRandom *g = stream("geometric_", generator)
+    if not 0 < chance < 1:
+        raise TensorValueError(f"geometric_ expects p to be in (0, 1), but got p={p}", op="geometric_")
+    if t.dt == RT_BOOL or rt_kind(t.dt) == RT_KIND_COMPLEX:
+        refuse("geometric_cpu", t)
+    inplace_begin("geometric_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_geometric(g, &a, chance)
+    return done("GeometricBackward0", t)
+
+
+def bernoulli_(input, p=0.5, *, generator=None):
+    """Fill with 1 with probability `p`, else 0.
+
+    Args:
+        p: a number, or a float tensor that broadcasts to the shape of `input`.
+    """
+    cdef TensorBase t = as_base("bernoulli_", "input", input)
+    cdef RtArray a
+    cdef double chance
+    cdef RtRandom *g = stream("bernoulli_", generator)
+    if rt_kind(t.dt) == RT_KIND_COMPLEX:
+        refuse("bernoulli_scalar_cpu_", t)
+    if isinstance(p, TensorBase):
+        inplace_begin("bernoulli_", t)
+        if drawn_here(t):
+            bernoulli_each(g, t, <TensorBase>p)
+        inplace_end(t, forget("BernoulliBackward0", t, (t, p)))
+        return t
+    chance = number("bernoulli_", "p", p)
+    if not 0 <= chance <= 1:
+        raise TensorValueError(f"bernoulli_ expects p to be in [0, 1], but got p={p}", op="bernoulli_")
+    inplace_begin("bernoulli_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_bernoulli(g, &a, chance)
+    return done("BernoulliBackward0", t)
+
+
+cdef int bernoulli_each(RtRandom *g, TensorBase t, TensorBase p) except -1:
+    cdef RtArray a, b
+    if rt_kind(p.dt) != RT_KIND_FLOAT:
+        refuse("bernoulli_tensor_cpu_p_", p)
+    if t.n == 0:
+        return 0
+    p = expand_raw(p, t.nd, t.sh)
+    fill_array(t, &a)
+    fill_array(p, &b)
+    if rt_random_bernoulli_each(g, &a, &b):
+        raise TensorValueError("bernoulli: every probability must lie in [0, 1]", op="bernoulli")
+    return 0
+
+
+def random_(input, *args, generator=None, **named):
+    """Fill with whole numbers: ``random_()``, ``random_(to)``, ``random_(from, to)``.
+
+    The upper end is excluded; ``to=None`` means all the dtype holds. Without arguments a float
+    dtype gets 0 ... 2**digits, so that every number is exact.
+    """
+    cdef TensorBase t = as_base("random_", "input", input)
+    cdef RtArray a
+    cdef RtRandom *g = stream("random_", generator)
+    only("random_", named, ("from", "to"))
+    if len(args) > 2 or (args and "from" in named) or (len(args) == 2 and "to" in named):
+        raise TensorTypeError("random_() takes (), (to) or (from, to)", op="random_")
+    if len(args) == 2:
+        return random_range("random_", t, args[0], args[1], g)
+    if args:
+        return random_range("random_", t, args[0], named["to"], g) if "to" in named else random_range("random_", t, 0, args[0], g)
+    if named:
+        if "to" not in named:
+            raise TensorTypeError("random_() takes (), (to) or (from, to)", op="random_")
+        return random_range("random_", t, named.get("from", 0), named["to"], g)
+    if rt_kind(t.dt) == RT_KIND_COMPLEX:
+        refuse("random_kernel_cpu", t)
+    inplace_begin("random_", t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_int(g, &a)
+    return done("RandomBackward0", t)
+
+
+cdef object random_range(str op, TensorBase t, object from_, object to_, RtRandom *g):
+    cdef RtArray a
+    cdef int64_t low = integer(op, "from", from_), high, last
+    cdef uint64_t width
+    cdef bint whole = False
+    if rt_kind(t.dt) == RT_KIND_COMPLEX:
+        raise DTypeError(f"{op}: handles only integral, floating-point and boolean types, got {dtype_of(t.dt)}", op=op)
+    if to_ is not None:
+        high = integer(op, "to", to_)
+        if low >= high:
+            raise TensorValueError(f"{op} expects 'from' to be less than 'to', but got from={low} >= to={high}", op=op)
+        if rt_kind(t.dt) == RT_KIND_FLOAT:
+            low = next_from(low, t.dt)
+            high = next_to(high, t.dt)
+            if low >= high:
+                raise TensorValueError(f"{op}: no number of {dtype_of(t.dt)} lies in [{from_}, {to_})", op=op)
+        last = high - 1
+        width = <uint64_t>high - <uint64_t>low
+    elif low != INT64_MIN:
+        if rt_kind(t.dt) == RT_KIND_FLOAT:
+            last = <int64_t>1 << digits(t.dt)
+            low = next_from(low, t.dt)
+            if low >= last:
+                raise TensorValueError(f"{op}: from={low} must be less than {last}, the last whole number exact in {dtype_of(t.dt)}", op=op)
+        else:
+            last = int_max(t.dt)
+        width = <uint64_t>last - <uint64_t>low + 1
+    else:
+        whole = True
+        if t.dt != RT_I64 and t.dt != RT_F64 and t.dt != RT_F32 and t.dt != RT_BF16:
+            refuse("random_full_64_bits_range_kernel_cpu", t)
+    if not whole:
+        check_range(op, low, last, t.dt)
+    inplace_begin(op, t)
+    if drawn_here(t):
+        fill_array(t, &a)
+        if whole:
+            rt_random_int_full64(g, &a)
+        else:
+            rt_random_int_range(g, &a, width, low)
+    return done("RandomBackward0", t)
+
+
+cdef int check_range(str op, int64_t low, int64_t last, int dt) except -1:
+    cdef double top
+    cdef int64_t exact
+    if rt_kind(dt) == RT_KIND_FLOAT:
+        top = largest(dt)
+        if not -top <= <double>low <= top:
+            out_of_bounds(op, "from", low, dt)
+        if not -top <= <double>last <= top:
+            out_of_bounds(op, "to - 1", last, dt)
+        exact = <int64_t>1 << digits(dt)
+        if low < -exact or low > exact or last < -exact or last > exact:
+            from warnings import warn
+            warn(f"{op}: numbers beyond 2**{digits(dt)} are not all exact in {dtype_of(dt)}, so [{low}, {last}] "
+                 "is not drawn evenly", UserWarning, stacklevel=3)
+        return 0
+    if low < int_min(dt) or low > int_max(dt):
+        out_of_bounds(op, "from", low, dt)
+    if last < int_min(dt) or last > int_max(dt):
+        out_of_bounds(op, "to - 1", last, dt)
+    return 0
+
+
+cdef int digits(int dt) noexcept:
+    """Bits of a float's significand, the hidden one included."""
+    return 53 if dt == RT_F64 else 24 if dt == RT_F32 else 11 if dt == RT_F16 else 8
+
+
+cdef double largest(int dt) noexcept:
+    if dt == RT_F64:
+        return 1.7976931348623157e308
+    return 3.4028234663852886e38 if dt == RT_F32 else 65504.0 if dt == RT_F16 else 3.3895313892515355e38
+
+
+cdef int64_t int_max(int dt) noexcept:
+    return (1 if dt == RT_BOOL else 255 if dt == RT_U8 else 127 if dt == RT_I8 else 32767 if dt == RT_I16 else
+            2147483647 if dt == RT_I32 else INT64_MAX)
+
+
+cdef int64_t int_min(int dt) noexcept:
+    return 0 if dt == RT_BOOL or dt == RT_U8 else -int_max(dt) - 1
+
+
+cdef int64_t through(int64_t v, int dt) noexcept:
+    """v as a number of the float dtype, back as an int64."""
+    cdef double d
+    if dt == RT_F64:
+        d = <double>v
+    elif dt == RT_F32:
+        d = <double><float>v
+    elif dt == RT_F16:
+        d = rt_f16_to_f32(rt_f32_to_f16(<float>v))
+    else:
+        d = rt_bf16_to_f32(rt_f32_to_bf16(<float>v))
+    if not -9223372036854775808.0 <= d < 9223372036854775808.0:
+        return INT64_MIN                # an integer conversion out of range, as x86 does it
+    return <int64_t>d
+
+
+cdef int64_t step_near(int64_t v, int dt) noexcept:
+    """Distance of neighbouring numbers of the dtype just below |v|."""
+    cdef uint64_t u = <uint64_t>(v if v >= 0 else -v)
+    cdef int n = 0
+    while u > 1:
+        u >>= 1
+        n += 1
+    n -= digits(dt) - 1
+    return <int64_t>1 << n if n > 0 else 0
+
+
+# Rounding a drawn whole number to the dtype must not leave [from, to): the ends move inwards to
+# numbers that the dtype holds.
+cdef int64_t next_from(int64_t low, int dt) noexcept:
+    cdef int64_t up = through(low + 1, dt)
+    return up + step_near(low + 1, dt) if up < low else low
+
+
+cdef int64_t next_to(int64_t high, int dt) noexcept:
+    cdef int64_t down = through(high - 1, dt)
+    return down - step_near(high - 1, dt) if down >= high else high
+
+
+# ---- factories ---------------------------------------------------------------------------------------------
+
+cdef TensorBase room(str op, tuple size, object kw_size, object out, object dtype, object layout, object device, object pin_memory):
+    """The tensor a factory fills: `out` resized, or a new one."""
+    if not size and kw_size is None:
+        raise TensorTypeError(f"{op}() needs a size: ints, or one sequence of ints", op=op)
+    if out is not None and dtype is not None and as_base(op, "out", out).dt != dtype_code(op, dtype):
+        raise DTypeError(f"{op}: dtype {dtype} does not match dtype of out parameter ({dtype_of((<TensorBase>out).dt)})", op=op)
+    return make(op, size, kw_size, out, dtype, layout, device, pin_memory)
+
+
+def rand(*size_, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Return uniform numbers in [0, 1).
+
+    Args:
+        *size: ints, or one sequence of ints.
+        generator: stream to draw from; the default one if None.
+        out: tensor to write into; it is resized.
+        dtype: float or complex; default: the default float dtype.
+
+    Example:
+        >>> _ = manual_seed(0)
+        >>> rand(3)
+        tensor([0.4963, 0.7682, 0.0885])
+    """
+    cdef TensorBase t
+    stream("rand", generator)
+    t = room("rand", size_, size, out, dtype, layout, device, pin_memory)
+    uniform_(t, generator=generator)
+    return finish("rand", t, requires_grad)
+
+
+def randn(*size_, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Return normal numbers of mean 0 and variance 1. Arguments as of :func:`rand`."""
+    cdef TensorBase t
+    stream("randn", generator)
+    t = room("randn", size_, size, out, dtype, layout, device, pin_memory)
+    normal_(t, generator=generator)
+    return finish("randn", t, requires_grad)
+
+
+def randint(*args, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, **named):
+    """Return whole numbers in [low, high): ``randint(high, size)`` or ``randint(low, high, size)``.
+
+    Args:
+        low, high: ints; low is 0 if not given.
+        size: sequence of ints.
+        dtype: int64 if None.
+    """
+    cdef list values = list(args)
+    cdef TensorBase t
+    only("randint", named, ("low", "high", "size"))
+    names = [name for name in ("low", "high", "size") if name not in named]
+    if len(values) == len(names) - 1 and names[:1] == ["low"]:       # (high, size): low is 0
+        names.pop(0)
+        named["low"] = 0
+    if len(values) != len(names):
+        raise TensorTypeError("randint() takes (high, size) or (low, high, size); got "
+                              f"{tuple([type(a).__name__ for a in args])} and {sorted(named)}", op="randint")
+    named.update(zip(names, values))
+    low, high, size = named["low"], named["high"], named["size"]
+    if not isinstance(size, (tuple, list)):
+        raise TensorTypeError(f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}", op="randint")
+    integer("randint", "low", low)
+    integer("randint", "high", high)
+    if dtype is None and out is None:
+        dtype = dtype_of(RT_I64)
+    t = room("randint", (size,), None, out, dtype, layout, device, pin_memory)
+    finish("randint", t, requires_grad)                                 # refuses before anything is drawn
+    with no_grad_here():
+        return random_range("randint", t, low, high, stream("randint", generator))
+
+
+def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+    """Return 0 ... n-1 in random order.
+
+    Args:
+        n: how many.
+        dtype: int64 if None; it must hold n - 1 (a float: n exactly).
+    """
+    cdef TensorBase t
+    cdef RtArray a
+    cdef int64_t count = integer("randperm", "n", n)
+    cdef int dt
+    cdef RtRandom *g = stream("randperm", generator)
+    if dtype is None and out is None:
+        dtype = dtype_of(RT_I64)
+    dt = as_base("randperm", "out", out).dt if out is not None else dtype_code("randperm", dtype)
+    if dt == RT_BOOL or rt_kind(dt) == RT_KIND_COMPLEX:
+        raise UnsupportedOpError(f"\"randperm\" not implemented for '{torch_name(dt)}'", op="randperm")
+    if rt_kind(dt) == RT_KIND_FLOAT and count > (<int64_t>1 << digits(dt)) + 1:
+        raise TensorValueError(f"randperm: n cannot be greater than {(<int64_t>1 << digits(dt)) + 1} for {dtype_of(dt)}, got {count}",
+                               op="randperm")
+    if rt_kind(dt) < RT_KIND_FLOAT and count > 0 and count > int_max(dt):
+        out_of_bounds("randperm", "n", count, dt)
+    t = room("randperm", (count,), None, out, dtype, layout, device, pin_memory)
+    finish("randperm", t, requires_grad)
+    if drawn_here(t):
+        fill_array(t, &a)
+        rt_random_permutation(g, &a, count)
+    if out is not None:
+        bump(t)
+    return t
+
+
+def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+    """Return uniform numbers in [0, 1) in the shape, dtype and layout of `input`."""
+    cdef TensorBase t
+    stream("rand_like", generator)
+    t = like("rand_like", input, dtype, layout, device, memory_format)
+    uniform_(t, generator=generator)
+    return finish("rand_like", t, requires_grad)
+
+
+def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
+    """Return standard normal numbers in the shape, dtype and layout of `input`."""
+    cdef TensorBase t
+    stream("randn_like", generator)
+    t = like("randn_like", input, dtype, layout, device, memory_format)
+    normal_(t, generator=generator)
+    return finish("randn_like", t, requires_grad)
+
+
+def randint_like(input, *args, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+                 memory_format=None, **named):
+    """Return whole numbers like `input`: ``randint_like(input, high)`` or ``randint_like(input, low, high)``."""
+    cdef TensorBase t
+    only("randint_like", named, ("low", "high"))
+    if len(args) + len(named) > 2 or (len(args) == 2 and named):
+        raise TensorTypeError("randint_like() takes (input, high) or (input, low, high)", op="randint_like")
+    if "high" in named:
+        low, high = args[0] if args else named.get("low", 0), named["high"]
+    elif args:
+        low, high = (args[0], args[1]) if len(args) == 2 else (named.get("low", 0), args[0])
+    else:
+        raise TensorTypeError("randint_like() takes (input, high) or (input, low, high)", op="randint_like")
+    if isinstance(high, TensorBase):
+        high = high.item()
+    t = like("randint_like", input, dtype, layout, device, memory_format)
+    finish("randint_like", t, requires_grad)
+    with no_grad_here():
+        return random_range("randint_like", t, low, high, stream("randint_like", generator))
+
+
+def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
+           pin_memory=False):
+    """Return normal numbers; mean and standard deviation are tensors (one draw an element) or numbers.
+
+    Args:
+        mean, std: tensor or number; shapes broadcast.
+        size: sequence of ints, only and always when both are numbers.
+    """
+    cdef TensorBase deviation
+    cdef int64_t sh[64]
+    cdef int n
+    stream("normal", generator)
+    is_mean, is_std = isinstance(mean, TensorBase), isinstance(std, TensorBase)
+    if not is_mean and not is_std:
+        if size is None:
+            raise TensorTypeError(f"normal(): argument 'mean' (position 1) must be Tensor, not {type(mean).__name__}, when no size is given",
+                                  op="normal")
+        if not number("normal", "std", std) >= 0:
+            raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal")
+        number("normal", "mean", mean)
+        result = room("normal", (size,), None, out, dtype, layout, device, pin_memory)
+        normal_(result, mean, std, generator=generator)
+        return finish("normal", result, requires_grad)
+    if size is not None or dtype is not None or layout is not None or device is not None or requires_grad or pin_memory:
+        raise TensorTypeError("normal(): size, dtype, layout, device, requires_grad and pin_memory go with numbers for mean and std",
+                              op="normal")
+    if is_std:
+        deviation = <TensorBase>std
+        if rt_kind(deviation.dt) == RT_KIND_COMPLEX:
+            raise DTypeError("normal expects standard deviation to be non-complex", op="normal")
+        if deviation.n and not bool((std >= 0).all()):
+            raise TensorValueError("normal expects all elements of std >= 0.0", op="normal")
+    elif not number("normal", "std", std) >= 0:
+        raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal")
+    first = mean if is_mean else std
+    n = broadcast_shapes("normal", <TensorBase>first, <TensorBase>std if is_std else None, None, sh)
+    shape = tuple([sh[i] for i in range(n)])
+    with no_grad_here():
+        result = make("normal", (shape,), None, out, None if out is not None else first.dtype, None, first.device, False)
+        normal_(result, 0, 1 if is_std else std, generator=generator)
+        if is_std:
+            result.mul_(std)
+        result.add_(mean)
+    forget("NormalBackward3", result, (mean if is_mean else None, std if is_std else None))
+    return result
+
+
+def bernoulli(input, p=None, *, generator=None, out=None):
+    """Return 1 with the probability that the element of `input` gives, else 0.
+
+    Args:
+        input: float tensor of probabilities; with `p` given only its shape and dtype count.
+        p: one probability, or a tensor of them.
+        out: tensor to write into (any real dtype); it is resized.
+    """
+    cdef TensorBase t = as_base("bernoulli", "input", input), result
+    cdef RtRandom *g = stream("bernoulli", generator)
+    result = make("bernoulli", (shape_tuple(t),), None, out, None if out is not None else dtype_of(t.dt), None,
+                  None if out is not None else device_of(t.dev), False)
+    if p is not None:
+        return bernoulli_(result, p, generator=generator)
+    if rt_kind(result.dt) == RT_KIND_COMPLEX:
+        refuse("bernoulli_tensor_cpu_self_", result)
+    if drawn_here(result):
+        bernoulli_each(g, result, t)
+    if out is not None:
+        bump(result)
+    forget("BernoulliBackward0", result, (input,))
+    return result
+
+
+def poisson(input, generator=None, *, out=None):
+    """Return Poisson numbers whose rates are the elements of `input`."""
+    cdef TensorBase t = as_base("poisson", "input", input), result
+    cdef RtArray a, b
+    cdef int status = 0
+    cdef RtRandom *g = stream("poisson", generator)
+    if rt_kind(t.dt) != RT_KIND_FLOAT:
+        refuse("poisson_cpu", t)
+    result = make("poisson", (shape_tuple(t),), None, out, None if out is not None else dtype_of(t.dt), None,
+                  None if out is not None else device_of(t.dev), False)
+    if result.dt != t.dt:
+        raise DTypeError(f"poisson: out must be {dtype_of(t.dt)}, got {dtype_of(result.dt)}", op="poisson")
+    if drawn_here(result):
+        fill_array(result, &a)
+        fill_array(t, &b)
+        status = rt_random_poisson(g, &a, &b)
+    if status:
+        raise TensorValueError("poisson: invalid Poisson rate, expected rate to be non-negative", op="poisson")
+    if out is not None:
+        bump(result)
+    forget("PoissonBackward0", result, (input,))
+    return result
+
+
+def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
+    """Draw indices of `input`'s last dimension with probability proportional to its elements.
+
+    Args:
+        input: float tensor of weights, (categories,) or (rows, categories); rows need not sum to 1.
+        num_samples: draws from each row.
+        replacement: whether a category may come twice.
+
+    Returns:
+        int64 tensor (num_samples,) or (rows, num_samples).
+    """
+    cdef TensorBase t = as_base("multinomial", "input", input), result
+    cdef RtArray a, b
+    cdef int64_t count = integer("multinomial", "num_samples", num_samples), categories
+    cdef RtRandom *g = stream("multinomial", generator)
+    cdef int status
+    if t.nd < 1 or t.nd > 2:
+        raise ShapeError(f"multinomial: prob_dist must be 1 or 2 dim, got shape {shape_tuple(t)}", op="multinomial")
+    if rt_kind(t.dt) != RT_KIND_FLOAT:
+        raise DTypeError(f"multinomial only supports floating-point dtypes for input, got: {dtype_of(t.dt)}", op="multinomial")
+    if out is not None and as_base("multinomial", "out", out).dt != RT_I64:
+        raise DTypeError(f"multinomial expects Long tensor out, got: {out.dtype}", op="multinomial")
+    categories = t.sh[t.nd - 1]
+    if count <= 0:
+        raise TensorValueError(f"multinomial: cannot sample n_sample <= 0 samples, got {count}", op="multinomial")
+    if not replacement and count > categories:
+        raise TensorValueError(f"multinomial: cannot sample {count} of {categories} categories without replacement", op="multinomial")
+    if categories > 1 << 24:
+        raise TensorValueError(f"multinomial: number of categories cannot exceed 2^24, got {categories}", op="multinomial")
+    shape = shape_tuple(t)[:t.nd - 1] + (count,)
+    result = make("multinomial", (shape,), None, out, None if out is not None else dtype_of(RT_I64), None,
+                  None if out is not None else device_of(t.dev), False)
+    if result.n == 0:
+        return result
+    if replacement and count > 1:
+        target = result if result.flags & F_CONTIG else new_empty(result.nd, result.sh, RT_I64, 0)
+        fill_array(<TensorBase>target, &a)
+        fill_array(t, &b)
+        status = rt_random_multinomial(g, &a, &b)
+        if status:
+            bad_weights(status)
+        if target is not result:
+            copy_raw(result, <TensorBase>target)
+    else:
+        # Without replacement: the `count` smallest of q / weight, q exponential, are such a draw
+        # (P. Efraimidis & P. Spirakis, Weighted random sampling with a reservoir, 2006).
+        with no_grad_here():
+            if not ((input >= 0) & (input < INFINITY)).all():
+                bad_weights(-2)
+            if (input.sum(-1) == 0).any():
+                bad_weights(-4)
+            q = exponential_(empty_preserve(t, t.dt), 1, generator=generator)
+            q = input / q
+            if count == 1:
+                picked = q.argmax(-1, True)
+            else:
+                picked = q.topk(count)[1]
+        copy_raw(result, <TensorBase>picked)
+    if out is not None:
+        bump(result)
+    return result
+
+
+cdef int bad_weights(int status) except -1:
+    why = {-2: "an entry is negative, infinite or NaN", -3: "an entry is infinite or NaN", -4: "sum of probabilities <= 0",
+           -5: "no memory for the running sums"}[status]
+    raise TensorValueError(f"multinomial: invalid multinomial distribution ({why})", op="multinomial")
+
+
+# ---- for _dropout: random.c is linked into this module only ----------------------------------------------------
+
+cdef int draw_dropout(int dt, void *y, const void *x, uint8_t *keep, int64_t n, double p) noexcept:
+    return rt_random_dropout(&default_stream.g, dt, y, x, keep, n, p)
+
+
+cdef int apply_mask(int dt, void *y, const void *x, const uint8_t *keep, int64_t n, double p) noexcept:
+    return rt_dropout_backward(dt, y, x, keep, n, p)
+
+
+cdef int draw_rrelu(RtRandom *g, int dt, void *y, void *slope, const void *x, int64_t n, double low, double high) noexcept:
+    return rt_random_rrelu(g, dt, y, slope, x, n, low, high)
+
+
+FUNCTIONS = {
+    "Generator": Generator, "default_generator": default_generator, "manual_seed": manual_seed, "seed": seed,
+    "initial_seed": initial_seed, "get_rng_state": get_rng_state, "set_rng_state": set_rng_state,
+    "rand": rand, "rand_like": rand_like, "randn": randn, "randn_like": randn_like, "randint": randint,
+    "randint_like": randint_like, "randperm": randperm, "normal": normal, "bernoulli": bernoulli,
+    "multinomial": multinomial, "poisson": poisson,
+}
+METHODS = {
+    "uniform_": uniform_, "normal_": normal_, "log_normal_": log_normal_, "cauchy_": cauchy_, "exponential_": exponential_,
+    "geometric_": geometric_, "bernoulli_": bernoulli_, "random_": random_, "bernoulli": bernoulli, "multinomial": multinomial,
+}
