@@ -215,6 +215,28 @@ CASES = [
     case("CTCLoss", kwargs={"reduction": "sum"},
          inputs=(np.log(p(9, 2, 5)), i(4, 5) + 1, np.array([9, 9]), np.array([3, 2]))),
     case("LinearCrossEntropyLoss", (6, 5), inputs=(X, i(5, 4))),
+    case("AdaptiveLogSoftmaxWithLoss", (8, 20, [4, 10]), {"div_value": 2.0}, (f(6, 8), np.array([0, 3, 5, 9, 12, 19]))),
+    # recurrent layers
+    *[case(n, (6, 5), k, (f(7, 3, 6),)) for n in ("RNN", "LSTM", "GRU") for k in (
+        {}, {"num_layers": 2, "bidirectional": True}, {"bias": False}, {"num_layers": 3, "dropout": 0.4})],
+    *[case(n, (6, 5), {"batch_first": True}, (f(3, 7, 6), f(1, 3, 5))) for n in ("RNN", "GRU")],
+    case("RNN", (6, 5), {"nonlinearity": "relu"}, (f(7, 6),)),
+    case("LSTM", (6, 5), {"proj_size": 3, "num_layers": 2}, (f(7, 3, 6),)),
+    case("LSTM", (6, 5), inputs=(f(7, 6),)),
+    *[case(n, (6, 5), inputs=(f(3, 6),)) for n in ("RNNCell", "LSTMCell", "GRUCell")],
+    *[case(n, (6, 5), {"bias": False}, (f(6), f(5))) for n in ("RNNCell", "GRUCell")],
+    # attention
+    case("MultiheadAttention", (8, 2), inputs=(f(5, 3, 8), f(7, 3, 8), f(7, 3, 8))),
+    case("MultiheadAttention", (8, 2), {"kdim": 4, "vdim": 6, "bias": False}, (f(5, 3, 8), f(7, 3, 4), f(7, 3, 6))),
+    case("MultiheadAttention", (8, 4), {"add_bias_kv": True, "add_zero_attn": True, "batch_first": True},
+         (f(3, 5, 8), f(3, 7, 8), f(3, 7, 8))),
+    case("MultiheadAttention", (8, 2), {"dropout": 0.3}, (f(5, 3, 8), f(7, 3, 8), f(7, 3, 8)), {"need_weights": False}),
+    case("MultiheadAttention", (8, 2), inputs=(f(5, 8), f(7, 8), f(7, 8)), call={"average_attn_weights": False}),
+    *[case("TransformerEncoderLayer", (8, 2, 16), k, (f(5, 3, 8),)) for k in (
+        {}, {"norm_first": True, "activation": "gelu"}, {"batch_first": True, "dropout": 0.0, "bias": False})],
+    case("TransformerDecoderLayer", (8, 2, 16), inputs=(f(5, 3, 8), f(7, 3, 8))),
+    case("TransformerDecoderLayer", (8, 2, 16), {"norm_first": True}, (f(5, 3, 8), f(7, 3, 8))),
+    case("Transformer", (8, 2, 2, 2, 16), inputs=(f(5, 3, 8), f(7, 3, 8))),
 ]
 
 
