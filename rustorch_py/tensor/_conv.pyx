@@ -1,0 +1,392 @@
+# build: isa=conv.inc.c
+"""Convolutions and transposed convolutions in one, two and three dimensions.
+
+Note [Three products]
+With y = F(x, w) the forward convolution, <F(x, w), g> is linear in x, w and g alike. Its three
+partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolution) and W(g, x)
+(gradient of w) are each other's gradients, so one Node class with a mode serves all orders.
+"""
+from libc.stdint cimport int64_t
+from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
+                     RT_F32, RT_KIND_COMPLEX, rt_kind)
+from ._cpu cimport isa_level
+from ._neural cimport (num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, no_memory,
+                       sizes_text, dtype_text)
+from ._plan cimport contiguous_raw
+from ..errors import DTypeError, ShapeError
+
+cdef extern from "conv.h" nogil:
+    """
+    static inline const RtConvTable *rt_conv_pick(int level) {
+    #if defined(__x86_64__)
+        if (level == 2) return &rt_conv_table_avx512;
+        if (level == 1) return &rt_conv_table_avx2;
+    #endif
+        (void)level;
+        return &rt_conv_table_base;
+    }
+    """
+    ctypedef struct RtConvGeom:
+        int64_t batch, groups, cin, cout
+        int64_t in_ "in"[3]
+        int64_t out[3]
+        int64_t kernel[3]
+        int64_t stride[3]
+        int64_t pad[3]
+        int64_t dilation[3]
+    ctypedef struct RtConvTable:
+        int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int) noexcept nogil
+        int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int) noexcept nogil
+        int (*dinput_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int) noexcept nogil
+        int (*dinput_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int) noexcept nogil
+        int (*dweight_f32)(const RtConvGeom *, const float *, const float *, float *, int) noexcept nogil
+        int (*dweight_f64)(const RtConvGeom *, const double *, const double *, double *, int) noexcept nogil
+        void (*dbias_f32)(const float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
+        void (*dbias_f64)(const double *, double *, int64_t, int64_t, int64_t, int) noexcept nogil
+    const RtConvTable *rt_conv_pick(int level) noexcept nogil
+
+cdef enum:
+    FORWARD = 0       # y = F(x, w); slots x, w
+    DINPUT = 1        # gx = I(g, w); slots g, w
+    DWEIGHT = 2       # gw = W(g, x); slots g, x
+
+
+# ---- the three products ------------------------------------------------------------------------------
+cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd):
+    """One of the three products, recorded. nd: spatial dimensions of the tensors."""
+    cdef const RtConvTable *table = rt_conv_pick(isa_level())
+    cdef int64_t sh[5]
+    cdef int i, rc, threads = num_threads()
+    cdef TensorBase ac = contiguous_raw(a), bc = contiguous_raw(b), kc = None, out
+    cdef ConvolutionBackward0 node
+    cdef void *k = NULL
+    if bias is not None:
+        kc = contiguous_raw(bias)
+        k = kc.ptr
+    if mode == DWEIGHT:
+        sh[0] = geom.groups * geom.cout
+        sh[1] = geom.cin
+    else:
+        sh[0] = geom.batch
+        sh[1] = geom.groups * (geom.cout if mode == FORWARD else geom.cin)
+    for i in range(nd):
+        sh[2 + i] = geom.out[3 - nd + i] if mode == FORWARD else geom.in_[3 - nd + i] if mode == DINPUT else geom.kernel[3 - nd + i]
+    out = empty(nd + 2, sh, a.dt, a.dev)
+    with nogil:
+        if a.dt == RT_F32:
+            if mode == FORWARD:
+                rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>out.ptr, threads)
+            elif mode == DINPUT:
+                rc = table.dinput_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>out.ptr, threads)
+            else:
+                rc = table.dweight_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>out.ptr, threads)
+        else:
+            if mode == FORWARD:
+                rc = table.forward_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>out.ptr, threads)
+            elif mode == DINPUT:
+                rc = table.dinput_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>out.ptr, threads)
+            else:
+                rc = table.dweight_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>out.ptr, threads)
+    if rc:
+        no_memory("conv")
+    if recording(a, b, bias):
+        node = ConvolutionBackward0.__new__(ConvolutionBackward0)
+        node.mode = mode
+        node.nd = nd
+        node.geom = geom[0]
+        save(node, 0, a)
+        save(node, 1, b)
+        if bias is None:
+            attach2(out, node, a, b)
+        else:
+            attach(out, node, (a, b, bias))
+    return out
+
+
+cdef object bias_gradient(TensorBase g):
+    """Sum over everything but the channels."""
+    cdef const RtConvTable *table = rt_conv_pick(isa_level())
+    cdef TensorBase gc, out
+    cdef int64_t plane = 1
+    cdef int i, threads = num_threads()
+    if grad_mode() and g.rg:
+        return (<object>g).sum([0] + list(range(2, g.nd)))
+    gc = contiguous_raw(g)
+    out = empty(1, &g.sh[1], g.dt, g.dev)
+    for i in range(2, g.nd):
+        plane *= g.sh[i]
+    with nogil:
+        if g.dt == RT_F32:
+            table.dbias_f32(<float *>gc.ptr, <float *>out.ptr, gc.sh[0], gc.sh[1], plane, threads)
+        else:
+            table.dbias_f64(<double *>gc.ptr, <double *>out.ptr, gc.sh[0], gc.sh[1], plane, threads)
+    return out
+
+
+cdef class ConvolutionBackward0(Node):
+    cdef RtConvGeom geom
+    cdef int mode, nd
+
+    cdef object apply(self, object g_):
+        cdef TensorBase g = <TensorBase?>g_
+        cdef TensorBase a = saved(self, 0), b = saved(self, 1)
+        cdef object da = None, db = None, dbias = None
+        if self.mode == FORWARD:
+            if wants_edge(self, 0):
+                da = product(DINPUT, g, b, None, &self.geom, self.nd)
+            if wants_edge(self, 1):
+                db = product(DWEIGHT, g, a, None, &self.geom, self.nd)
+        elif self.mode == DINPUT:
+            if wants_edge(self, 0):
+                da = product(FORWARD, g, b, None, &self.geom, self.nd)
+            if wants_edge(self, 1):
+                db = product(DWEIGHT, a, g, None, &self.geom, self.nd)
+        else:
+            if wants_edge(self, 0):
+                da = product(FORWARD, b, g, None, &self.geom, self.nd)
+            if wants_edge(self, 1):
+                db = product(DINPUT, a, g, None, &self.geom, self.nd)
+        if self.n_edges == 2:
+            return da, db
+        if wants_edge(self, 2):
+            dbias = bias_gradient(g)
+        return da, db, dbias
+
+
+# ---- reading arguments -------------------------------------------------------------------------------
+cdef object check(object op, TensorBase x, TensorBase w, TensorBase b, int n, int64_t groups, bint transposed):
+    """Dimensions, dtypes and channels that must agree."""
+    cdef int64_t channels, outputs
+    if w.nd != n + 2:
+        raise ShapeError(f"{op}: expected weight to be {n + 2}-dimensional, but got weight of size {sizes_text(w)}", op=op)
+    if x.nd != n + 2:
+        raise ShapeError(f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {op}, but got input of size: "
+                         f"{sizes_text(x)}", op=op)
+    if x.dt != w.dt:
+        raise DTypeError(f"{op}: Input type ({dtype_text(x)}) and weight type ({dtype_text(w)}) should be the same", op=op)
+    if x.dev != w.dev:
+        raise DTypeError(f"{op}: input and weight are on different devices", op=op)
+    if groups <= 0:
+        raise ShapeError(f"{op}: non-positive groups is not supported, got {groups}", op=op)
+    channels = w.sh[0] if transposed else w.sh[1] * groups
+    outputs = w.sh[1] * groups if transposed else w.sh[0]
+    if w.sh[0] < groups:
+        raise ShapeError(f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of "
+                         f"size {sizes_text(w)} instead", op=op)
+    if w.sh[0] % groups:
+        raise ShapeError(f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight "
+                         f"of size {sizes_text(w)} instead", op=op)
+    if x.sh[1] != channels:
+        raise ShapeError(f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size {sizes_text(w)}, "
+                         f"expected input{sizes_text(x)} to have {channels} channels, but got {x.sh[1]} channels instead", op=op)
+    if b is not None:
+        if b.dt != x.dt:
+            raise DTypeError(f"{op}: Input type ({dtype_text(x)}) and bias type ({dtype_text(b)}) should be the same", op=op)
+        if b.nd != 1 or b.sh[0] != outputs:
+            raise ShapeError(f"Given weight of size {sizes_text(w)}, expected bias to be 1-dimensional with {outputs} "
+                             f"elements, but got bias of size {sizes_text(b)} instead", op=op)
+    return None
+
+
+cdef int read_geometry(object op, int n, object stride, object padding, object dilation, TensorBase w, RtConvGeom *c,
+                       int64_t *back) except -1:
+    """stride, padding, dilation, kernel of the last n of three dimensions; `back`: padding behind."""
+    cdef int i, f = 3 - n
+    cdef int64_t total
+    for i in range(3):
+        c.in_[i] = c.out[i] = c.kernel[i] = c.stride[i] = c.dilation[i] = 1
+        c.pad[i] = back[i] = 0
+    read_sizes(op, "stride", stride, n, &c.stride[f])
+    read_sizes(op, "dilation", dilation, n, &c.dilation[f])
+    for i in range(f, 3):
+        c.kernel[i] = w.sh[2 + i - f]
+        if c.stride[i] <= 0:
+            raise ShapeError(f"{op}: non-positive stride is not supported, got {stride}", op=op)
+        if c.dilation[i] <= 0:
+            raise ShapeError(f"{op}: dilation should be greater than zero, got {dilation}", op=op)
+    if isinstance(padding, str):
+        if padding == "same":
+            for i in range(f, 3):
+                if c.stride[i] != 1:
+                    raise ShapeError(f"{op}: padding='same' is not supported for strided convolutions", op=op)
+                total = c.dilation[i] * (c.kernel[i] - 1)
+                c.pad[i] = total // 2
+                back[i] = total - c.pad[i]
+        elif padding != "valid":
+            raise ShapeError(f"{op}: Invalid padding string: '{padding}'; expected 'valid' or 'same'", op=op)
+    else:
+        read_sizes(op, "padding", padding, n, &c.pad[f])
+        for i in range(f, 3):
+            back[i] = c.pad[i]
+            if c.pad[i] < 0:
+                raise ShapeError(f"{op}: negative padding is not supported, got {padding}", op=op)
+    return 0
+
+
+cdef object conv(object op, int n, object input, object weight, object bias, object stride, object padding,
+                 object dilation, int64_t groups):
+    cdef TensorBase x = as_base(op, "input", input), w = as_base(op, "weight", weight), b = None
+    cdef RtConvGeom c
+    cdef int64_t back[3]
+    cdef int64_t span
+    cdef int i, f = 3 - n
+    cdef object out
+    if bias is not None:
+        b = as_base(op, "bias", bias)
+    if x.nd == n + 1:
+        return conv(op, n, input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+    check(op, x, w, b, n, groups, False)
+    if is_half(x):
+        out = conv(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, dilation, groups)
+        return like_dtype(out, x.dt)
+    if rt_kind(x.dt) == RT_KIND_COMPLEX:
+        return complex_conv(op, n, False, input, weight, bias, stride, padding, 0, groups, dilation)
+    need_float(op, x)
+    read_geometry(op, n, stride, padding, dilation, w, &c, back)
+    c.batch = x.sh[0]
+    c.groups = groups
+    c.cin = w.sh[1]
+    c.cout = w.sh[0] // groups
+    for i in range(f, 3):
+        c.in_[i] = x.sh[2 + i - f]
+        span = c.in_[i] + c.pad[i] + back[i] - c.dilation[i] * (c.kernel[i] - 1) - 1
+        if span < 0:
+            raise ShapeError(
+                f"{op}: Calculated padded input size per channel: ({' x '.join(str(x.sh[2 + k] + c.pad[f + k] + back[f + k]) for k in range(n))}). "
+                f"Kernel size: ({' x '.join(str(c.dilation[f + k] * (c.kernel[f + k] - 1) + 1) for k in range(n))}). "
+                f"Kernel size can't be greater than actual input size", op=op)
+        c.out[i] = span // c.stride[i] + 1
+    return product(FORWARD, x, w, b, &c, n)
+
+
+cdef object conv_transpose(object op, int n, object input, object weight, object bias, object stride, object padding,
+                           object output_padding, int64_t groups, object dilation):
+    cdef TensorBase x = as_base(op, "input", input), w = as_base(op, "weight", weight), b = None
+    cdef RtConvGeom c
+    cdef int64_t back[3]
+    cdef int64_t extra[3]
+    cdef int i, f = 3 - n
+    cdef object out
+    if bias is not None:
+        b = as_base(op, "bias", bias)
+    if x.nd == n + 1:
+        return conv_transpose(op, n, input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
+    check(op, x, w, b, n, groups, True)
+    if is_half(x):
+        out = conv_transpose(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, output_padding,
+                             groups, dilation)
+        return like_dtype(out, x.dt)
+    if rt_kind(x.dt) == RT_KIND_COMPLEX:
+        return complex_conv(op, n, True, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    need_float(op, x)
+    read_geometry(op, n, stride, padding, dilation, w, &c, back)
+    read_sizes(op, "output_padding", output_padding, n, &extra[f])
+    c.batch = x.sh[0]
+    c.groups = groups
+    c.cin = w.sh[1]
+    c.cout = w.sh[0] // groups
+    for i in range(f, 3):
+        c.out[i] = x.sh[2 + i - f]
+        if extra[i] < 0 or (extra[i] >= c.stride[i] and extra[i] >= c.dilation[i]):
+            raise ShapeError(f"{op}: output padding must be smaller than either stride or dilation, but got "
+                             f"output_padding={output_padding}, stride={stride}, dilation={dilation}", op=op)
+        c.in_[i] = (c.out[i] - 1) * c.stride[i] - 2 * c.pad[i] + c.dilation[i] * (c.kernel[i] - 1) + extra[i] + 1
+        if c.in_[i] <= 0:
+            raise ShapeError(f"{op}: Given input size per channel: {list(shape_tuple(x))[2:]}. Calculated output size per "
+                             f"channel is too small in dimension {i - f}: {c.in_[i]}", op=op)
+    return product(DINPUT, x, w, b, &c, n)
+
+
+cdef object complex_conv(object op, int n, bint transposed, object x, object w, object bias, object stride, object padding,
+                         object output_padding, int64_t groups, object dilation):
+    """(a + ib) * (c + id) from real convolutions."""
+    cdef list parts = []
+    cdef object p, q, out
+    for p, q in ((x.real, w.real), (x.imag, w.imag), (x.real, w.imag), (x.imag, w.real)):
+        if transposed:
+            parts.append(conv_transpose(op, n, p, q, None, stride, padding, output_padding, groups, dilation))
+        else:
+            parts.append(conv(op, n, p, q, None, stride, padding, dilation, groups))
+    out = parts[0] - parts[1] + (parts[2] + parts[3]) * 1j
+    return out if bias is None else out + bias.reshape([-1] + [1] * n)
+
+
+# ---- public ------------------------------------------------------------------------------------------
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolve signals.
+
+    Args:
+        input: (N, C, L) or (C, L).
+        weight: (O, C / groups, K).
+        bias: (O,) or None.
+        stride, dilation: step of the kernel, and between its taps.
+        padding: zeros at both ends, "valid" (none) or "same" (output as long as the input; stride 1).
+        groups: channels are split into this many independent convolutions.
+    Returns:
+        (N, O, floor((L + 2*padding - dilation*(K - 1) - 1) / stride) + 1).
+    Raises:
+        ShapeError: sizes that do not fit.
+    """
+    return conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolve images: input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW). See conv1d."""
+    return conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Convolve volumes: input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW). See conv1d."""
+    return conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Apply the transposed convolution of signals (the gradient of conv1d with respect to its input).
+
+    Args:
+        input: (N, C, L) or (C, L).
+        weight: (C, O / groups, K).
+        bias: (O,) or None.
+        output_padding: further size of the output on one side.
+    Returns:
+        (N, O, (L - 1)*stride - 2*padding + dilation*(K - 1) + output_padding + 1).
+    """
+    return conv_transpose("conv_transpose1d", 1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Apply the transposed convolution of images: weight (C, O / groups, KH, KW). See conv_transpose1d."""
+    return conv_transpose("conv_transpose2d", 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Apply the transposed convolution of volumes: weight (C, O / groups, KD, KH, KW). See conv_transpose1d."""
+    return conv_transpose("conv_transpose3d", 3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """Apply a convolution, transposed or not, of as many dimensions as ``weight`` has behind its first two."""
+    cdef TensorBase w = as_base("convolution", "weight", weight)
+    if w.nd < 3 or w.nd > 5:
+        raise ShapeError(f"convolution: expected a weight of 3 to 5 dimensions, but got weight of size {sizes_text(w)}",
+                         op="convolution")
+    if transposed:
+        return conv_transpose("convolution", w.nd - 2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return conv("convolution", w.nd - 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv_tbc(input, weight, bias, pad=0):
+    """Convolve (time, batch, channel) signals: weight (K, C, O), bias (O,)."""
+    cdef TensorBase x = as_base("conv_tbc", "input", input)
+    if x.nd != 3:
+        raise ShapeError(f"conv_tbc: expected a 3D input (time, batch, channel), but got input of size {sizes_text(x)}",
+                         op="conv_tbc")
+    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, 1, pad).permute(2, 0, 1)
+
+
+FUNCTIONS = {
+    "conv1d": conv1d, "conv2d": conv2d, "conv3d": conv3d, "conv_transpose1d": conv_transpose1d,
+    "conv_transpose2d": conv_transpose2d, "conv_transpose3d": conv_transpose3d, "convolution": convolution,
+    "conv_tbc": conv_tbc,
+}
+METHODS = {}

@@ -1,0 +1,18 @@
+# Argument reading and checks that the modules of the neural floor share.
+from libc.stdint cimport int64_t
+from ._base cimport TensorBase
+
+cdef int num_threads() noexcept nogil
+# int or sequence of ints -> n numbers; one number is repeated
+cdef int read_sizes(object op, object arg, object value, int n, int64_t *out) except -1
+cdef bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept
+# computed in float32 and rounded once: float16, bfloat16
+cdef inline bint is_half(TensorBase t) noexcept:
+    return t.dt == 6 or t.dt == 7
+cdef object float32_of(object t)                   # recorded conversion
+cdef object like_dtype(object t, int dt)           # recorded conversion back
+cdef object bad_dtype(object op, TensorBase t)     # raises: no kernel for t's dtype
+cdef int need_float(object op, TensorBase t) except -1     # float32 or float64, else raises
+cdef int no_memory(object op) except -1
+cdef object sizes_text(TensorBase t)               # "[2, 3]"
+cdef object dtype_text(TensorBase t)               # "float32"

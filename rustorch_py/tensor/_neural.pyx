@@ -1,0 +1,69 @@
+"""What the modules of the neural floor share: reading sizes, dtype checks, 16-bit floats by way of float32."""
+from ._base cimport TensorBase, RT_F32, RT_F64, grad_mode, shape_tuple
+from ._dtype cimport dtype_of, torch_name
+from ..errors import OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+
+cdef int num_threads() noexcept nogil:
+    return rt_num_threads()
+
+
+cdef int read_sizes(object op, object arg, object value, int n, int64_t *out) except -1:
+    cdef int i
+    cdef object item
+    if hasattr(value, "__index__"):
+        for i in range(n):
+            out[i] = value
+        return 0
+    try:
+        value = tuple(value)
+    except TypeError:
+        raise TensorTypeError(f"{op}(): argument '{arg}' must be int or tuple of ints, not {type(value).__name__}",
+                              op=op) from None
+    if len(value) != n and len(value) != 1:
+        raise ShapeError(f"{op}: expected {arg} to be a single integer value or a list of {n} values to match the "
+                         f"dimensions, but got {arg}={list(value)}", op=op)
+    for i in range(n):
+        item = value[0] if len(value) == 1 else value[i]
+        if not hasattr(item, "__index__"):
+            raise TensorTypeError(f"{op}(): argument '{arg}' must be tuple of ints, but found element of type "
+                                  f"{type(item).__name__} at pos {i}", op=op)
+        out[i] = item
+    return 0
+
+
+cdef bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept:
+    return grad_mode() and ((a is not None and a.rg) or (b is not None and b.rg) or (c is not None and c.rg))
+
+
+cdef object float32_of(object t):
+    return None if t is None else t.to(dtype_of(RT_F32))
+
+
+cdef object like_dtype(object t, int dt):
+    return t.to(dtype_of(dt))
+
+
+cdef object bad_dtype(object op, TensorBase t):
+    raise UnsupportedOpError(f"\"{op}\" not implemented for '{torch_name(t.dt)}'", op=op)
+
+
+cdef int need_float(object op, TensorBase t) except -1:
+    if t.dt != RT_F32 and t.dt != RT_F64:
+        bad_dtype(op, t)
+    return 0
+
+
+cdef int no_memory(object op) except -1:
+    raise OutOfMemoryError(f"{op}: no memory for the work buffers", op=op)
+
+
+cdef object sizes_text(TensorBase t):
+    return str(list(shape_tuple(t)))
+
+
+cdef object dtype_text(TensorBase t):
+    return dtype_of(t.dt).name

@@ -1,0 +1,508 @@
+# build: isa=norm.inc.c
+"""Batch, instance, layer, group and RMS normalisation; gradients fused, double gradients composed."""
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t
+from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
+                     bump, RT_F32, RT_F64)
+from ._cpu cimport isa_level
+from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._plan cimport contiguous_raw, cast_raw
+from ..errors import DTypeError, ShapeError
+
+cdef extern from "norm.h" nogil:
+    """
+    static inline const RtNormTable *rt_norm_pick(int level) {
+    #if defined(__x86_64__)
+        if (level == 2) return &rt_norm_table_avx512;
+        if (level == 1) return &rt_norm_table_avx2;
+    #endif
+        (void)level;
+        return &rt_norm_table_base;
+    }
+    /* one call for both element types; pointers are to elements of the type `f32` says */
+    static inline void rt_channel_stats(int level, int f32, const void *x, int64_t N, int64_t C, int64_t S, void *mean, void *var, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->channel_stats_f32(x, N, C, S, mean, var, threads); else t->channel_stats_f64(x, N, C, S, mean, var, threads);
+    }
+    static inline void rt_channel_apply(int level, int f32, const void *x, int64_t N, int64_t C, int64_t S, const void *mean,
+                                        const void *rstd, const void *w, const void *b, void *y, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->channel_apply_f32(x, N, C, S, mean, rstd, w, b, y, threads);
+        else t->channel_apply_f64(x, N, C, S, mean, rstd, w, b, y, threads);
+    }
+    static inline void rt_channel_d0(int level, int f32, const void *x, const void *g, int64_t N, int64_t C, int64_t S, const void *mean,
+                                     const void *rstd, const void *w, int stats, void *gx, void *gw, void *gb, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->channel_d0_f32(x, g, N, C, S, mean, rstd, w, stats, gx, gw, gb, threads);
+        else t->channel_d0_f64(x, g, N, C, S, mean, rstd, w, stats, gx, gw, gb, threads);
+    }
+    static inline void rt_row(int level, int f32, const void *x, int64_t R, int64_t n, const void *w, const void *b, double eps, int rms,
+                              void *y, void *mean, void *rstd, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->row_f32(x, R, n, w, b, eps, rms, y, mean, rstd, threads);
+        else t->row_f64(x, R, n, w, b, eps, rms, y, mean, rstd, threads);
+    }
+    static inline void rt_row_d0(int level, int f32, const void *x, const void *g, int64_t R, int64_t n, const void *w, const void *mean,
+                                 const void *rstd, int rms, void *gx, void *gw, void *gb, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->row_d0_f32(x, g, R, n, w, mean, rstd, rms, gx, gw, gb, threads);
+        else t->row_d0_f64(x, g, R, n, w, mean, rstd, rms, gx, gw, gb, threads);
+    }
+    static inline void rt_group(int level, int f32, const void *x, int64_t N, int64_t G, int64_t C, int64_t S, const void *w,
+                                const void *b, double eps, void *y, void *mean, void *rstd, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->group_f32(x, N, G, C, S, w, b, eps, y, mean, rstd, threads);
+        else t->group_f64(x, N, G, C, S, w, b, eps, y, mean, rstd, threads);
+    }
+    static inline void rt_group_d0(int level, int f32, const void *x, const void *g, int64_t N, int64_t G, int64_t C, int64_t S,
+                                   const void *w, const void *mean, const void *rstd, void *gx, void *gw, void *gb, int threads) {
+        const RtNormTable *t = rt_norm_pick(level);
+        if (f32) t->group_d0_f32(x, g, N, G, C, S, w, mean, rstd, gx, gw, gb, threads);
+        else t->group_d0_f64(x, g, N, G, C, S, w, mean, rstd, gx, gw, gb, threads);
+    }
+    """
+    void rt_channel_stats(int, int, const void *, int64_t, int64_t, int64_t, void *, void *, int) noexcept nogil
+    void rt_channel_apply(int, int, const void *, int64_t, int64_t, int64_t, const void *, const void *, const void *, const void *, void *, int) noexcept nogil
+    void rt_channel_d0(int, int, const void *, const void *, int64_t, int64_t, int64_t, const void *, const void *, const void *, int, void *, void *, void *, int) noexcept nogil
+    void rt_row(int, int, const void *, int64_t, int64_t, const void *, const void *, double, int, void *, void *, void *, int) noexcept nogil
+    void rt_row_d0(int, int, const void *, const void *, int64_t, int64_t, const void *, const void *, const void *, int, void *, void *, void *, int) noexcept nogil
+    void rt_group(int, int, const void *, int64_t, int64_t, int64_t, int64_t, const void *, const void *, double, void *, void *, void *, int) noexcept nogil
+    void rt_group_d0(int, int, const void *, const void *, int64_t, int64_t, int64_t, int64_t, const void *, const void *, const void *, void *, void *, void *, int) noexcept nogil
+
+cdef enum Kind:
+    CHANNEL_TRAIN     # batch_norm with the batch's own statistics
+    CHANNEL_EVAL      # batch_norm with given statistics
+    ROW               # layer_norm
+    ROW_RMS           # rms_norm
+    GROUP             # group_norm
+
+
+cdef void *ptr_of(TensorBase t) noexcept:
+    return NULL if t is None else t.ptr
+
+
+cdef TensorBase optional(object op, object arg, object value):
+    return None if value is None else contiguous_raw(as_base(op, arg, value))
+
+
+cdef int check_vector(object op, object arg, TensorBase t, TensorBase x, int64_t n) except -1:
+    if t is None:
+        return 0
+    if t.n != n or t.nd != 1:
+        raise ShapeError(f"{op}: Expected {arg} to be a vector of size equal to the number of channels in input, but got {arg} of "
+                         f"shape {sizes_text(t)} and input of shape {sizes_text(x)}", op=op)
+    if t.dt != x.dt:
+        raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(x)} as the input, but got {dtype_text(t)}", op=op)
+    return 0
+
+
+cdef class NormBackward0(Node):
+    """Gradient of all of them. Slots: x, w, mean, rstd."""
+    cdef Kind kind
+    cdef int64_t n, c, s, groups    # channel: N, C, S; row: R, n in (n, c); group: N, C of a group, S, G
+    cdef int tail                   # row kinds: number of normalised dimensions
+    cdef double eps
+    cdef object label
+
+    def name(self):
+        """Return the operator's name."""
+        return self.label
+
+    cdef object apply(self, object g_):
+        cdef TensorBase g = <TensorBase?>g_, x = saved(self, 0), w = saved(self, 1), mean = saved(self, 2), rstd = saved(self, 3)
+        cdef TensorBase xc, wc, gx = None, gw = None, gb = None
+        cdef bint f32
+        cdef int level = isa_level(), threads = num_threads(), i
+        cdef int64_t sh[1]
+        if grad_mode():
+            return self.composed(g_, x, w, mean, rstd)
+        xc = contiguous_raw(x)
+        g = contiguous_raw(g)
+        wc = None if w is None else contiguous_raw(w)
+        f32 = x.dt == RT_F32
+        if wants_edge(self, 0):
+            gx = empty_like_shape(x, x.dt)
+        sh[0] = self.c if self.kind <= CHANNEL_EVAL else self.c * self.groups
+        if wants_edge(self, 1) or wants_edge(self, 2):
+            if self.kind == ROW or self.kind == ROW_RMS:
+                gw = empty(self.tail, x.sh + x.nd - self.tail, x.dt, x.dev) if wants_edge(self, 1) else None
+                gb = empty(self.tail, x.sh + x.nd - self.tail, x.dt, x.dev) if wants_edge(self, 2) else None
+            else:
+                gw = empty(1, sh, x.dt, x.dev) if wants_edge(self, 1) else None
+                gb = empty(1, sh, x.dt, x.dev) if wants_edge(self, 2) else None
+        cdef void *wp = ptr_of(wc)
+        cdef void *mp = ptr_of(mean)
+        cdef void *rp = ptr_of(rstd)
+        cdef void *gxp = ptr_of(gx)
+        cdef void *gwp = ptr_of(gw)
+        cdef void *gbp = ptr_of(gb)
+        with nogil:
+            if self.kind <= CHANNEL_EVAL:
+                rt_channel_d0(level, f32, xc.ptr, g.ptr, self.n, self.c, self.s, mp, rp, wp, self.kind == CHANNEL_TRAIN, gxp, gwp, gbp, threads)
+            elif self.kind == GROUP:
+                rt_group_d0(level, f32, xc.ptr, g.ptr, self.n, self.groups, self.c, self.s, wp, mp, rp, gxp, gwp, gbp, threads)
+            else:
+                rt_row_d0(level, f32, xc.ptr, g.ptr, self.n, self.c, wp, mp, rp, self.kind == ROW_RMS, gxp, gwp, gbp, threads)
+        if self.n_edges == 2:
+            return gx, gw
+        return gx, gw, gb
+
+    cdef object composed(self, object g, object x, object w, object mean, object rstd):
+        """The same from operators that record, for gradients of gradients."""
+        cdef object dims, shape = None, xhat, r, gy, gx = None, gw = None, gb = None, others, v = x, h = g, m
+        cdef int nd = (<TensorBase>x).nd
+        if self.kind <= CHANNEL_EVAL:
+            dims = [0] + list(range(2, nd))
+            shape = [1, self.c] + [1] * (nd - 2)
+            others = dims
+        elif self.kind == GROUP:
+            v = x.reshape(self.n, self.groups, self.c, self.s)
+            h = g.reshape(self.n, self.groups, self.c, self.s)
+            dims = [2, 3]
+            shape = [1, self.groups, self.c, 1]
+            others = [0, 3]
+        else:
+            dims = list(range(nd - self.tail, nd))
+            others = list(range(nd - self.tail))
+        if self.kind == CHANNEL_EVAL:
+            r = rstd.reshape(shape)
+            xhat = (v - mean.reshape(shape)) * r
+        else:
+            m = v if self.kind == ROW_RMS else v - v.mean(dims, True)
+            r = ((m * m).mean(dims, True) + self.eps).rsqrt()
+            xhat = m * r
+        if wants_edge(self, 0):
+            gy = h
+            if w is not None:
+                gy = h * (w if shape is None else w.reshape(shape))
+            if self.kind == CHANNEL_EVAL:
+                gx = gy * r
+            elif self.kind == ROW_RMS:
+                gx = (gy - xhat * (gy * xhat).mean(dims, True)) * r
+            else:
+                gx = (gy - gy.mean(dims, True) - xhat * (gy * xhat).mean(dims, True)) * r
+            if self.kind == GROUP:
+                gx = gx.reshape(shape_tuple(<TensorBase>x))
+        if wants_edge(self, 1):
+            gw = h * xhat
+            gw = gw.sum(others) if others else gw
+            if self.kind == GROUP:
+                gw = gw.reshape(-1)
+        if self.n_edges == 2:
+            return gx, gw
+        if wants_edge(self, 2):
+            gb = h.sum(others) if others else h
+            if self.kind == GROUP:
+                gb = gb.reshape(-1)
+        return gx, gw, gb
+
+
+cdef NormBackward0 record(Kind kind, object label, TensorBase out, TensorBase x, TensorBase w, TensorBase b, TensorBase mean,
+                          TensorBase rstd, double eps):
+    cdef NormBackward0 node = NormBackward0.__new__(NormBackward0)
+    node.kind = kind
+    node.label = label
+    node.eps = eps
+    save(node, 0, x)
+    save(node, 1, w)
+    save(node, 2, mean)
+    save(node, 3, rstd)
+    attach(out, node, (x, w) if kind == ROW_RMS else (x, w, b))
+    return node
+
+
+# ---- batch and instance norm ----------------------------------------------------------------------------
+cdef double get(TensorBase t, int64_t i) noexcept:
+    return (<float *>t.ptr)[i * t.st[0]] if t.dt == RT_F32 else (<double *>t.ptr)[i * t.st[0]]
+
+
+cdef void put(TensorBase t, int64_t i, double v) noexcept:
+    if t.dt == RT_F32:
+        (<float *>t.ptr)[i * t.st[0]] = <float>v
+    else:
+        (<double *>t.ptr)[i * t.st[0]] = v
+
+
+cdef int update_running(object op, object running, TensorBase stat, double momentum, double factor) except -1:
+    """running = (1 - momentum) * running + momentum * factor * stat, in place."""
+    cdef TensorBase r = as_base(op, "running", running), wide
+    cdef int64_t i
+    if r.n != stat.n or r.nd != 1:
+        raise ShapeError(f"{op}: running statistics should contain {stat.n} elements not {r.n}", op=op)
+    if r.dt != RT_F32 and r.dt != RT_F64:
+        wide = cast_raw(r, RT_F32)
+        for i in range(wide.n):
+            put(wide, i, (1 - momentum) * get(wide, i) + momentum * factor * get(stat, i))
+        running.data.copy_(wide)
+    else:
+        for i in range(r.n):
+            put(r, i, (1 - momentum) * get(r, i) + momentum * factor * get(stat, i))
+    bump(r)
+    return 0
+
+
+cdef tuple batch(object op, object input, object weight, object bias, object running_mean, object running_var, bint training,
+                 double momentum, double eps):
+    """(y, mean, rstd) in the statistics' dtype."""
+    cdef TensorBase x = as_base(op, "input", input), xc, w, b, mean, var, out, rstd
+    cdef int64_t N, C, S = 1, i, count
+    cdef int d, level = isa_level(), threads = num_threads()
+    cdef bint f32
+    cdef NormBackward0 node
+    cdef object y
+    if x.nd < 2:
+        raise ShapeError(f"{op}: expected at least 2D input, but got input of size {sizes_text(x)}", op=op)
+    if is_half(x):
+        y, m, r = batch(op, float32_of(input), float32_of(weight), float32_of(bias), running_mean, running_var, training, momentum, eps)
+        return like_dtype(y, x.dt), m, r
+    need_float(op, x)
+    N = x.sh[0]
+    C = x.sh[1]
+    for d in range(2, x.nd):
+        S *= x.sh[d]
+    count = N * S
+    xc = contiguous_raw(x)
+    w = optional(op, "weight", weight)
+    b = optional(op, "bias", bias)
+    check_vector(op, "weight", w, x, C)
+    check_vector(op, "bias", b, x, C)
+    if not training and (running_mean is None or running_var is None):
+        raise ShapeError(f"{op}: running_mean and running_var must be defined in evaluation mode", op=op)
+    f32 = x.dt == RT_F32
+    out = empty_like_shape(x, x.dt)
+    rstd = empty(1, &x.sh[1], x.dt, x.dev)
+    if training:
+        mean = empty(1, &x.sh[1], x.dt, x.dev)
+        var = empty(1, &x.sh[1], x.dt, x.dev)
+        with nogil:
+            rt_channel_stats(level, f32, xc.ptr, N, C, S, mean.ptr, var.ptr, threads)
+        if running_mean is not None:
+            update_running(op, running_mean, mean, momentum, 1.0)
+        if running_var is not None:
+            update_running(op, running_var, var, momentum, <double>count / <double>(count - 1) if count > 1 else float("nan"))
+    else:
+        mean = (<TensorBase>cast_raw(as_base(op, "running_mean", running_mean), x.dt))
+        var = contiguous_raw(cast_raw(as_base(op, "running_var", running_var), x.dt))
+        if mean is running_mean or mean.stor is (<TensorBase>running_mean).stor:
+            mean = (<object>running_mean).detach().clone()      # training may rewrite it before backward
+        mean = contiguous_raw(mean)
+        check_vector(op, "running_mean", mean, x, C)
+        check_vector(op, "running_var", var, x, C)
+    for i in range(C):
+        put(rstd, i, 1.0 / sqrt(get(var, i) + eps))
+    cdef void *wp = ptr_of(w)
+    cdef void *bp = ptr_of(b)
+    if out.n:
+        with nogil:
+            rt_channel_apply(level, f32, xc.ptr, N, C, S, mean.ptr, rstd.ptr, wp, bp, out.ptr, threads)
+    if recording(x, <TensorBase>weight, <TensorBase>bias):
+        node = record(CHANNEL_TRAIN if training else CHANNEL_EVAL, "NativeBatchNormBackward0", out, x, <TensorBase>weight,
+                      <TensorBase>bias, mean, rstd, eps)
+        node.n = N
+        node.c = C
+        node.s = S
+    return out, mean, rstd
+
+
+def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled=True):
+    """Normalise each channel of (N, C, ...) over the batch and space, then scale and shift.
+
+    Args:
+        weight, bias: (C,) or None.
+        running_mean, running_var: (C,) or None; updated in place when training (the variance unbiased), used otherwise.
+        momentum: weight of the new statistics.
+        cudnn_enabled: taken for PyTorch's signature; no effect on the CPU.
+    """
+    return batch("batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
+
+
+def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+    """Apply batch_norm; return (output, mean, 1 / standard deviation), the last two empty in evaluation mode."""
+    y, mean, rstd = batch("native_batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)
+    if not training:
+        return y, mean[:0], rstd[:0]
+    return y, mean, rstd
+
+
+def instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled=True):
+    """Normalise each channel of each sample of (N, C, ...) over space, then scale and shift.
+
+    Args:
+        use_input_stats: False takes the running statistics instead.
+        running_mean, running_var: (C,) or None; updated with the mean over the batch.
+    """
+    cdef TensorBase x = as_base("instance_norm", "input", input)
+    cdef int64_t count = 1, N, C
+    cdef int d
+    if not use_input_stats:
+        return batch("instance_norm", input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
+    if x.nd < 3:
+        raise ShapeError(f"instance_norm: expected at least 3D input (N, C, ...), but got input of size {sizes_text(x)}",
+                         op="instance_norm")
+    N = x.sh[0]
+    C = x.sh[1]
+    y, mean, rstd = group("instance_norm", input, C, weight, bias, eps)
+    if running_mean is not None or running_var is not None:
+        for d in range(2, x.nd):
+            count *= x.sh[d]
+        if running_mean is not None:
+            update_running("instance_norm", running_mean, <TensorBase>mean.reshape(N, C).mean(0), momentum, 1.0)
+        if running_var is not None:
+            var = rstd.reshape(N, C).pow(-2).sub(eps).mean(0)
+            update_running("instance_norm", running_var, <TensorBase>var, momentum, <double>count / <double>(count - 1) if count > 1 else float("nan"))
+    return y
+
+
+# ---- layer and RMS norm ---------------------------------------------------------------------------------
+cdef tuple rows(object op, bint rms, object input, object normalized_shape, object weight, object bias, double eps):
+    cdef TensorBase x = as_base(op, "input", input), xc, w, b, out, mean = None, rstd
+    cdef int64_t n = 1, R = 1
+    cdef int64_t sh[64]
+    cdef int i, tail, level = isa_level(), threads = num_threads()
+    cdef NormBackward0 node
+    normalized_shape = (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
+    tail = <int>len(normalized_shape)
+    if tail < 1:
+        raise ShapeError(f"{op}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
+                         f"but got normalized_shape = {list(normalized_shape)}", op=op)
+    if x.nd < tail or shape_tuple(x)[x.nd - tail:] != normalized_shape:
+        raise ShapeError(f"{op}: Given normalized_shape={list(normalized_shape)}, expected input with shape "
+                         f"[*, {', '.join(map(str, normalized_shape))}], but got input of size{sizes_text(x)}", op=op)
+    for arg, value in (("weight", weight), ("bias", bias)):
+        if value is not None and shape_tuple(as_base(op, arg, value)) != normalized_shape:
+            raise ShapeError(f"{op}: Expected {arg} to be of same shape as normalized_shape, but got {arg} of shape "
+                             f"{sizes_text(value)} and normalized_shape = {list(normalized_shape)}", op=op)
+    if is_half(x):
+        y, m, r = rows(op, rms, float32_of(input), normalized_shape, float32_of(weight), float32_of(bias), eps)
+        return like_dtype(y, x.dt), m, r
+    need_float(op, x)
+    xc = contiguous_raw(x)
+    w = optional(op, "weight", weight)
+    b = optional(op, "bias", bias)
+    for arg, value in (("weight", w), ("bias", b)):
+        if value is not None and (<TensorBase>value).dt != x.dt:
+            raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(x)} as the input, but got {dtype_text(value)}", op=op)
+    for i in range(tail):
+        n *= x.sh[x.nd - tail + i]
+    for i in range(x.nd):
+        sh[i] = x.sh[i] if i < x.nd - tail else 1
+        if i < x.nd - tail:
+            R *= x.sh[i]
+    out = empty_like_shape(x, x.dt)
+    rstd = empty(x.nd, sh, x.dt, x.dev)
+    if not rms:
+        mean = empty(x.nd, sh, x.dt, x.dev)
+    cdef void *wp = ptr_of(w)
+    cdef void *bp = ptr_of(b)
+    cdef void *mp = ptr_of(mean)
+    cdef bint f32 = x.dt == RT_F32
+    with nogil:
+        rt_row(level, f32, xc.ptr, R, n, wp, bp, eps, rms, out.ptr, mp, rstd.ptr, threads)
+    if recording(x, <TensorBase>weight, <TensorBase>bias):
+        node = record(ROW_RMS if rms else ROW, "RmsNormBackward0" if rms else "NativeLayerNormBackward0", out, x,
+                      <TensorBase>weight, <TensorBase>bias, mean, rstd, eps)
+        node.n = R
+        node.c = n
+        node.s = 1
+        node.groups = 1
+        node.tail = tail
+    return out, mean, rstd
+
+
+def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True):
+    """Normalise over the last dimensions, then scale and shift.
+
+    Args:
+        normalized_shape: sizes of the dimensions to normalise over (the input's last ones).
+        weight, bias: of that shape, or None.
+        cudnn_enable: taken for PyTorch's signature; no effect on the CPU.
+    Source: Ba, Kiros, Hinton, "Layer Normalization" (2016).
+    """
+    return rows("layer_norm", False, input, normalized_shape, weight, bias, eps)[0]
+
+
+def native_layer_norm(input, normalized_shape, weight, bias, eps):
+    """Apply layer_norm; return (output, mean, 1 / standard deviation)."""
+    return rows("native_layer_norm", False, input, normalized_shape, weight, bias, eps)
+
+
+def rms_norm(input, normalized_shape, weight=None, eps=None):
+    """Divide by the root of the mean square over the last dimensions, then scale.
+
+    Args:
+        eps: added to the mean square; None means the dtype's machine epsilon.
+    Source: Zhang, Sennrich, "Root Mean Square Layer Normalization" (2019).
+    """
+    cdef TensorBase x = as_base("rms_norm", "input", input)
+    if eps is None:
+        eps = 2.220446049250313e-16 if x.dt == RT_F64 else 1.1920928955078125e-07
+    return rows("rms_norm", True, input, normalized_shape, weight, None, eps)[0]
+
+
+# ---- group norm -----------------------------------------------------------------------------------------
+cdef tuple group(object op, object input, int64_t num_groups, object weight, object bias, double eps):
+    cdef TensorBase x = as_base(op, "input", input), xc, w, b, out, mean, rstd
+    cdef int64_t N, C, S = 1
+    cdef int64_t sh[2]
+    cdef int i, level = isa_level(), threads = num_threads()
+    cdef NormBackward0 node
+    if x.nd < 2:
+        raise ShapeError(f"{op}: Expected at least 2 dimensions for input tensor but received {x.nd}", op=op)
+    C = x.sh[1]
+    N = x.sh[0]
+    if num_groups <= 0 or C % num_groups:
+        raise ShapeError(f"{op}: Expected number of channels in input to be divisible by num_groups, but got input of shape "
+                         f"{sizes_text(x)} and num_groups={num_groups}", op=op)
+    if is_half(x):
+        y, m, r = group(op, float32_of(input), num_groups, float32_of(weight), float32_of(bias), eps)
+        return like_dtype(y, x.dt), m, r
+    need_float(op, x)
+    for i in range(2, x.nd):
+        S *= x.sh[i]
+    xc = contiguous_raw(x)
+    w = optional(op, "weight", weight)
+    b = optional(op, "bias", bias)
+    check_vector(op, "weight", w, x, C)
+    check_vector(op, "bias", b, x, C)
+    out = empty_like_shape(x, x.dt)
+    sh[0] = N
+    sh[1] = num_groups
+    mean = empty(2, sh, x.dt, x.dev)
+    rstd = empty(2, sh, x.dt, x.dev)
+    cdef void *wp = ptr_of(w)
+    cdef void *bp = ptr_of(b)
+    cdef bint f32 = x.dt == RT_F32
+    if out.n:
+        with nogil:
+            rt_group(level, f32, xc.ptr, N, num_groups, C // num_groups, S, wp, bp, eps, out.ptr, mean.ptr, rstd.ptr, threads)
+    if recording(x, <TensorBase>weight, <TensorBase>bias):
+        node = record(GROUP, "NativeGroupNormBackward0", out, x, <TensorBase>weight, <TensorBase>bias, mean, rstd, eps)
+        node.n = N
+        node.c = C // num_groups
+        node.s = S
+        node.groups = num_groups
+    return out, mean, rstd
+
+
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True):
+    """Normalise each group of channels of each sample of (N, C, ...), then scale and shift each channel.
+
+    Args:
+        num_groups: must divide C.
+        weight, bias: (C,) or None.
+    Source: Wu, He, "Group Normalization" (2018).
+    """
+    return group("group_norm", input, num_groups, weight, bias, eps)[0]
+
+
+def native_group_norm(input, weight, bias, N, C, HxW, group_, eps):
+    """Apply group_norm; return (output, mean, 1 / standard deviation). N, C, HxW repeat the input's sizes."""
+    return group("native_group_norm", input, group_, weight, bias, eps)
+
+
+FUNCTIONS = {
+    "batch_norm": batch_norm, "native_batch_norm": native_batch_norm, "instance_norm": instance_norm,
+    "layer_norm": layer_norm, "native_layer_norm": native_layer_norm, "rms_norm": rms_norm, "group_norm": group_norm,
+    "native_group_norm": native_group_norm,
+}
+METHODS = {}

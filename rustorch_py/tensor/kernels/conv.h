@@ -1,0 +1,35 @@
+/* Convolution kernels. Legend of the array letters: n image, g group, c input channel of the
+ * group, o output channel of the group, k = (channel, tap), q = position in the padded plane,
+ * t = position in the output grid. Everything is written for three spatial dimensions; 1-d and
+ * 2-d convolutions have leading sizes of 1. */
+#ifndef RUSTORCH_CONV_H
+#define RUSTORCH_CONV_H
+#include "rustorch/loops.h"
+
+/* Geometry of y[n,o] = sum w[o,c,tap] x[n,c, t*stride + tap*dilation - pad]. `pad` is the
+ * padding in front; the padding behind follows from the output size. */
+typedef struct {
+    int64_t batch, groups, cin, cout;      /* cin, cout: channels of one group */
+    int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+} RtConvGeom;
+
+/* Arrays are contiguous: x (batch, groups*cin, in), w (groups*cout, cin, kernel), y (batch,
+ * groups*cout, out). b may be NULL. Return 0, or 1 when there is no memory. */
+typedef struct {
+    int (*forward_f32)(const RtConvGeom *, const float *x, const float *w, const float *b, float *y, int threads);
+    int (*forward_f64)(const RtConvGeom *, const double *x, const double *w, const double *b, double *y, int threads);
+    /* gradient with respect to x; with `b` (groups*cin) added it is the transposed convolution */
+    int (*dinput_f32)(const RtConvGeom *, const float *g, const float *w, const float *b, float *gx, int threads);
+    int (*dinput_f64)(const RtConvGeom *, const double *g, const double *w, const double *b, double *gx, int threads);
+    int (*dweight_f32)(const RtConvGeom *, const float *g, const float *x, float *gw, int threads);
+    int (*dweight_f64)(const RtConvGeom *, const double *g, const double *x, double *gw, int threads);
+    /* sum of (batch, channels, plane) over batch and plane */
+    void (*dbias_f32)(const float *g, float *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
+    void (*dbias_f64)(const double *g, double *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
+} RtConvTable;
+
+extern const RtConvTable rt_conv_table_base;
+#if defined(__x86_64__)
+extern const RtConvTable rt_conv_table_avx2, rt_conv_table_avx512;
+#endif
+#endif

@@ -1,0 +1,638 @@
+/* Typed body of conv.inc.c: T element, V vector, VF(load) etc., LANES, SUF(name). */
+
+#if RT_VEC == 64 || defined(__aarch64__)      /* 32 vector registers */
+#define MR 8
+#define NV 3
+#define DR 4                                  /* dweight tile: DR channels x DK windows */
+#define DK 6
+#else
+#define MR 6
+#define NV 2
+#define DR 3
+#define DK 4
+#endif
+#define NR (NV * LANES)
+
+/* One product: rows `m` of one group over `taps` windows of each of `cin` planes. */
+typedef struct {
+    int64_t m, cin, taps, batch, groups;
+    int64_t in[3], grid[3];               /* plane of the source; grid of results */
+    int64_t step[3];                      /* source position = grid position * step + tap offset */
+    const int64_t *tap;                   /* taps x 3 offsets */
+    /* derived */
+    int64_t front[3], plane[3];           /* padding in front; sizes of one residue plane */
+    int64_t residues, qn;                 /* residue planes per channel; length of the q range */
+    int64_t chunk;                        /* packed mode: images per task; 0: virtual */
+    int in_place;                         /* windows are planes of the source itself (1x1) */
+} SUF(Job);
+
+RT_INLINE void SUF(micro)(int mr, int nv, int64_t kn, const T *restrict a, const T *restrict b,
+                          const int64_t *restrict off, const T *init, T *restrict out_mq) {
+    V acc[MR][NV];
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < nv; j++) acc[i][j] = VF(set)(init[i]);
+    for (int64_t k = 0; k < kn; k++, a += MR) {
+        const T *bk = b + off[k];
+        V x[NV];
+#pragma GCC unroll 3
+        for (int j = 0; j < nv; j++) x[j] = VF(load)(bk + j * LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++) {
+            V w = VF(set)(a[i]);
+#pragma GCC unroll 3
+            for (int j = 0; j < nv; j++) acc[i][j] = VF(fma)(w, x[j], acc[i][j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < mr; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < nv; j++) VF(store)(out_mq + i * NR + j * LANES, acc[i][j]);
+}
+
+#define MICRO(mr, nv)                                                                              \
+    static __attribute__((noinline)) void SUF(micro_##mr##_##nv)(int64_t kn, const T *a, const T *b, \
+                              const int64_t *off, const T *init, T *out) {                         \
+        SUF(micro)(mr, nv, kn, a, b, off, init, out);                                              \
+    }
+#define MICROS(nv) MICRO(1, nv) MICRO(2, nv) MICRO(3, nv) MICRO(4, nv) MICRO(5, nv) MICRO(6, nv)
+MICROS(1)
+MICROS(2)
+#if NV > 2
+MICROS(3)
+MICRO(7, 1) MICRO(7, 2) MICRO(7, 3) MICRO(8, 1) MICRO(8, 2) MICRO(8, 3)
+#endif
+
+typedef void (*SUF(Micro))(int64_t, const T *, const T *, const int64_t *, const T *, T *);
+#define ROW(nv) SUF(micro_1_##nv), SUF(micro_2_##nv), SUF(micro_3_##nv), SUF(micro_4_##nv), \
+                SUF(micro_5_##nv), SUF(micro_6_##nv)
+static const SUF(Micro) SUF(micros)[NV][MR] = {
+#if NV > 2
+    {ROW(1), SUF(micro_7_1), SUF(micro_8_1)},
+    {ROW(2), SUF(micro_7_2), SUF(micro_8_2)},
+    {ROW(3), SUF(micro_7_3), SUF(micro_8_3)},
+#else
+    {ROW(1)}, {ROW(2)},
+#endif
+};
+#undef MICRO
+#undef MICROS
+#undef ROW
+
+static T *SUF(buffer)(int64_t n) {
+    void *p = NULL;
+    if (posix_memalign(&p, 64, (size_t)(n > 0 ? n : 1) * sizeof(T))) return NULL;
+    return p;
+}
+
+static int64_t SUF(floor_div)(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
+
+/* Fill the derived fields. */
+static void SUF(plan)(SUF(Job) *j) {
+    int64_t reals = 1;
+    j->residues = 1;
+    for (int d = 0; d < 3; d++) {
+        int64_t lo = 0, hi = 0;
+        for (int64_t t = 0; t < j->taps; t++) {
+            int64_t v = j->tap[3 * t + d];
+            if (t == 0 || v < lo) lo = v;
+            if (t == 0 || v > hi) hi = v;
+        }
+        j->front[d] = -lo;                          /* may be negative: rows of the source are left out */
+        j->plane[d] = (hi - lo) / j->step[d] + j->grid[d];
+        j->residues *= j->step[d];
+        reals *= j->grid[d];
+    }
+    if (j->taps == 0) for (int d = 0; d < 3; d++) j->plane[d] = j->grid[d];
+    int64_t p1 = j->plane[1], p2 = j->plane[2];
+    j->qn = reals ? ((j->grid[0] - 1) * p1 + j->grid[1] - 1) * p2 + j->grid[2] : 0;
+    j->in_place = j->taps == 1 && j->residues == 1;
+    for (int d = 0; d < 3; d++) j->in_place &= j->front[d] == 0 && j->grid[d] == j->in[d];
+    j->chunk = 0;
+    int64_t rounded = (j->qn + NR - 1) / NR * NR;
+    /* Storing an element costs about as much as `store` multiply-adds. */
+    const int64_t store = 4;
+    if (j->in_place ? reals < NR : rounded * j->m > reals * (j->m + store)) {
+        /* enough images for some hundred columns */
+        j->in_place = 0;
+        j->chunk = reals ? (4 * NR + reals - 1) / reals : 1;
+        if (j->chunk > j->batch) j->chunk = j->batch > 0 ? j->batch : 1;
+    }
+}
+
+/* Row length of the stored matrix: whole tiles and room for a vector too many. */
+static int64_t SUF(row_length)(const SUF(Job) *j, int64_t images) {
+    int64_t n = images * j->grid[0] * j->grid[1] * j->grid[2];
+    return (n + NR - 1) / NR * NR + LANES;
+}
+
+/* Elements a task's buffer needs for its windows (and, in packed mode, the planes of a channel). */
+static int64_t SUF(window_size)(const SUF(Job) *j) {
+    if (j->in_place) return 0;
+    int64_t plane = j->residues * j->plane[0] * j->plane[1] * j->plane[2];
+    return j->chunk ? j->cin * j->taps * SUF(row_length)(j, j->chunk) + plane + NR : j->cin * plane + NR;
+}
+
+/* Where tap t's window begins in the residue planes of a channel. */
+RT_INLINE int64_t SUF(window)(const SUF(Job) *j, int64_t t) {
+    int64_t res = 0, pos = 0;
+    for (int d = 0; d < 3; d++) {
+        int64_t v = j->tap[3 * t + d] + j->front[d];
+        res = res * j->step[d] + v % j->step[d];
+        pos = pos * j->plane[d] + v / j->step[d];
+    }
+    return res * j->plane[0] * j->plane[1] * j->plane[2] + pos;
+}
+
+/* off[k] for every (c, tap). `ld`: row length of the stored matrix in packed mode. */
+static void SUF(offsets)(const SUF(Job) *j, int64_t ld, int64_t *off) {
+    int64_t plane = j->plane[0] * j->plane[1] * j->plane[2] * j->residues, k = 0;
+    for (int64_t c = 0; c < j->cin; c++)
+        for (int64_t t = 0; t < j->taps; t++, k++)
+            off[k] = j->chunk ? k * ld : c * plane + (j->in_place ? 0 : SUF(window)(j, t));
+}
+
+/* dst[i] = src[first + i*step] for positions inside [0, n), else 0. */
+RT_INLINE void SUF(gather_row)(T *restrict dst, const T *restrict src, int64_t len, int64_t first, int64_t step, int64_t n) {
+    int64_t i = 0, lo = first >= 0 ? 0 : (-first + step - 1) / step;
+    int64_t hi = n > first ? (n - first + step - 1) / step : 0;
+    if (lo > len) lo = len;
+    if (hi > len) hi = len;
+    if (hi < lo) hi = lo;
+    for (; i < lo; i++) dst[i] = 0;
+    if (step == 1) memcpy(dst + i, src + first + i, (size_t)(hi - i) * sizeof(T));
+    else for (; i < hi; i++) dst[i] = src[first + i * step];
+    for (i = hi; i < len; i++) dst[i] = 0;
+}
+
+/* Padded residue planes of channels [c0, c1) of one image. */
+static void SUF(pack_planes)(const SUF(Job) *j, const T *x_cs, T *xp, int64_t c0, int64_t c1) {
+    const int64_t *p = j->plane, *in = j->in, *st = j->step;
+    for (int64_t c = c0; c < c1; c++) {
+        const T *src = x_cs + c * in[0] * in[1] * in[2];
+        T *dst = xp + c * j->residues * p[0] * p[1] * p[2];
+        for (int64_t r0 = 0; r0 < st[0]; r0++)
+        for (int64_t r1 = 0; r1 < st[1]; r1++)
+        for (int64_t r2 = 0; r2 < st[2]; r2++)
+            for (int64_t a = 0; a < p[0]; a++) {
+                int64_t z = a * st[0] + r0 - j->front[0];
+                for (int64_t b = 0; b < p[1]; b++, dst += p[2]) {
+                    int64_t y = b * st[1] + r1 - j->front[1];
+                    if (z < 0 || z >= in[0] || y < 0 || y >= in[1]) memset(dst, 0, (size_t)p[2] * sizeof(T));
+                    else SUF(gather_row)(dst, src + (z * in[1] + y) * in[2], p[2], r2 - j->front[2], st[2], in[2]);
+                }
+            }
+    }
+}
+
+/* The stored matrix of `images` images; rows k, columns (image, t). Windows are copied a vector at
+ * a time from the padded planes of one channel (`xp`): what is copied too much is overwritten by
+ * the next row or lies in the LANES columns of slack of each row of the matrix. */
+static void SUF(pack_columns)(const SUF(Job) *j, const T *x_ncs, int64_t image_step, int64_t images, int64_t ld,
+                              T *restrict col_kq, T *restrict xp) {
+    const int64_t *g = j->grid, *p = j->plane;
+    int64_t per_image = g[0] * g[1] * g[2], used = images * per_image;
+    for (int64_t n = 0; n < images; n++)
+        for (int64_t c = 0; c < j->cin; c++) {
+            SUF(pack_planes)(j, x_ncs + n * image_step + c * j->in[0] * j->in[1] * j->in[2], xp, 0, 1);
+            for (int64_t t = 0; t < j->taps; t++) {
+                T *dst = col_kq + (c * j->taps + t) * ld + n * per_image;
+                const T *src = xp + SUF(window)(j, t);
+                for (int64_t a = 0; a < g[0]; a++)
+                    for (int64_t b = 0; b < g[1]; b++, dst += g[2]) {
+                        const T *row = src + (a * p[1] + b) * p[2];
+                        for (int64_t i = 0; i < g[2]; i += LANES) VF(store)(dst + i, VF(load)(row + i));
+                    }
+            }
+        }
+    int64_t columns = (used + NR - 1) / NR * NR;
+    if (columns > used)
+        for (int64_t k = 0; k < j->cin * j->taps; k++)
+            memset(col_kq + k * ld + used, 0, (size_t)(columns - used) * sizeof(T));
+}
+
+/* Where results go: element (t) of row m of image n lies at m*row + n*image + first + t.step. */
+typedef struct {
+    T *y;
+    int64_t image, row, first, step[3];
+} SUF(Dest);
+
+/* Columns [q0, q1) (a multiple of NR wide except at the end) of the product, for images
+ * [n0, n0+images) of a group. */
+static void SUF(product)(const SUF(Job) *j, const T *b, const int64_t *off, const T *a_packed, const T *bias,
+                         const SUF(Dest) *dest, int64_t n0, int64_t q0, int64_t q1, T *tail, int64_t *tail_off) {
+    int64_t kn = j->cin * j->taps;
+    const int64_t *g = j->grid, *p = j->chunk ? j->grid : j->plane;
+    int64_t per_image = g[0] * g[1] * g[2];
+    T tile[MR * NR] __attribute__((aligned(64)));
+    T init[MR];
+    RtRun runs[NR];
+    for (int64_t q = q0; q < q1; q += NR) {
+        int64_t width = q1 - q < NR ? q1 - q : NR;
+        int nv = (int)((width + LANES - 1) / LANES), nruns = 0;
+        for (int64_t i = 0; i < width;) {
+            int64_t n = n0, r = q + i;
+            if (j->chunk) { n += r / per_image; r %= per_image; }
+            int64_t tw = r % p[2], th = r / p[2] % p[1], td = r / p[2] / p[1], len = p[2] - tw;
+            if (len > width - i) len = width - i;
+            if (th < g[1] && tw < g[2]) {
+                RtRun *run = runs + nruns++;
+                run->at = i;
+                run->len = len < g[2] - tw ? len : g[2] - tw;
+                run->dst = n * dest->image + dest->first + td * dest->step[0] + th * dest->step[1] + tw * dest->step[2];
+            }
+            i += len;
+        }
+        const T *bq = b + q;
+        const int64_t *offq = off;
+        if (j->in_place && q + nv * LANES > j->qn) {       /* the source has no room behind it */
+            for (int64_t k = 0; k < kn; k++) {
+                for (int64_t i = 0; i < NR; i++) tail[k * NR + i] = i < width ? bq[off[k] + i] : 0;
+                tail_off[k] = k * NR;
+            }
+            bq = tail; offq = tail_off;
+        }
+        for (int64_t m = 0; m < j->m; m += MR) {
+            int mr = (int)(j->m - m < MR ? j->m - m : MR);
+            for (int i = 0; i < mr; i++) init[i] = bias ? bias[m + i] : 0;
+            SUF(micros)[nv - 1][mr - 1](kn, a_packed + m * kn, bq, offq, init, tile);
+            for (int i = 0; i < mr; i++) {
+                T *row = dest->y + (m + i) * dest->row;
+                const T *s = tile + i * NR;
+                if (dest->step[2] == 1)
+                    for (int r = 0; r < nruns; r++) memcpy(row + runs[r].dst, s + runs[r].at, (size_t)runs[r].len * sizeof(T));
+                else
+                    for (int r = 0; r < nruns; r++)
+                        for (int64_t i2 = 0; i2 < runs[r].len; i2++) row[runs[r].dst + i2 * dest->step[2]] = s[runs[r].at + i2];
+            }
+        }
+    }
+}
+
+/* All groups and images of a product. a_packed: groups x (m rounded up to MR) x kn. */
+static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, SUF(Dest) dest, int threads) {
+    int64_t kn = j->cin * j->taps, mpad = (j->m + MR - 1) / MR * MR;
+    int64_t plane_in = j->in[0] * j->in[1] * j->in[2], image_in = j->groups * j->cin * plane_in;
+    int64_t per_image = j->grid[0] * j->grid[1] * j->grid[2];
+    if (per_image == 0 || j->batch == 0 || j->m == 0) return 0;
+    if (j->chunk > (j->batch + threads - 1) / threads) j->chunk = (j->batch + threads - 1) / threads;
+    int64_t images = j->chunk ? j->chunk : 1;
+    int64_t steps = (j->batch + images - 1) / images, tasks = steps * j->groups;
+    int64_t ld = j->chunk ? SUF(row_length)(j, images) : 0;
+    int64_t size = SUF(window_size)(j), tail_size = j->in_place ? kn * NR : 0;
+    double work = (double)j->batch * j->groups * j->m * kn * per_image;
+    if (work < 1e5) threads = 1;
+    int failed = 0;
+    int64_t *off = malloc((size_t)(2 * kn + 1) * sizeof(int64_t));
+    if (!off) return 1;
+    SUF(offsets)(j, ld, off);
+    T *g_y = dest.y;
+    if (tasks >= threads || j->chunk) {
+        if (threads > tasks) threads = (int)tasks;
+        RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+            T *buf = SUF(buffer)(size + tail_size);
+            int64_t *tail_off = tail_size ? malloc((size_t)(kn + 1) * sizeof(int64_t)) : NULL;
+            if (!buf || (tail_size && !tail_off)) {
+                RT_OMP(omp atomic write)
+                failed = 1;
+            } else if (size) memset(buf + size - NR, 0, NR * sizeof(T));
+            RT_OMP(omp barrier)
+            if (!failed) {
+                RT_OMP(omp for schedule(static))
+                for (int64_t task = 0; task < tasks; task++) {
+                    int64_t g = task % j->groups, n = task / j->groups * images;
+                    int64_t count = j->batch - n < images ? j->batch - n : images;
+                    const T *src = x + n * image_in + g * j->cin * plane_in, *b = buf;
+                    int64_t qn = j->qn;
+                    if (j->chunk) {
+                        SUF(pack_columns)(j, src, image_in, count, ld, buf, buf + kn * ld);
+                        qn = count * per_image;
+                    } else if (j->in_place) b = src;
+                    else SUF(pack_planes)(j, src, buf, 0, j->cin);
+                    SUF(Dest) d = dest;
+                    d.y = g_y + g * j->m * dest.row;
+                    SUF(product)(j, b, off, a_packed + g * mpad * kn, bias ? bias + g * j->m : NULL, &d, n, 0, qn,
+                                 buf ? buf + size : NULL, tail_off);
+                }
+            }
+            free(buf); free(tail_off);
+        }
+    } else {                                     /* fewer images than threads: share each one */
+        T *buf = SUF(buffer)(size);
+        if (!buf) { free(off); return 1; }
+        if (size) memset(buf + size - NR, 0, NR * sizeof(T));
+        int64_t tiles = (j->qn + NR - 1) / NR;
+        for (int64_t task = 0; task < tasks && !failed; task++) {
+            int64_t g = task % j->groups, n = task / j->groups;
+            const T *src = x + n * image_in + g * j->cin * plane_in;
+            const T *b = j->in_place ? src : buf;
+            SUF(Dest) d = dest;
+            d.y = g_y + g * j->m * dest.row;
+            RT_OMP(omp parallel num_threads(threads)) {
+                T *tail = tail_size ? SUF(buffer)(tail_size) : NULL;
+                int64_t *tail_off = tail_size ? malloc((size_t)(kn + 1) * sizeof(int64_t)) : NULL;
+                if (tail_size && (!tail || !tail_off)) {
+                    RT_OMP(omp atomic write)
+                    failed = 1;
+                }
+                if (!j->in_place) {
+                    RT_OMP(omp for schedule(static))
+                    for (int64_t c = 0; c < j->cin; c++) SUF(pack_planes)(j, src, buf, c, c + 1);
+                }
+                RT_OMP(omp barrier)
+                if (!failed) {
+                    int64_t each = (tiles + threads - 1) / threads;
+                    RT_OMP(omp for schedule(static))
+                    for (int64_t i = 0; i < threads; i++) {
+                        int64_t q0 = i * each * NR, q1 = q0 + each * NR;
+                        if (q1 > j->qn) q1 = j->qn;
+                        if (q0 < q1)
+                            SUF(product)(j, b, off, a_packed + g * mpad * kn, bias ? bias + g * j->m : NULL, &d, n,
+                                         q0, q1, tail, tail_off);
+                    }
+                }
+                free(tail); free(tail_off);
+            }
+        }
+        free(buf);
+    }
+    free(off);
+    return failed;
+}
+
+static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
+    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
+                  .batch = c->batch, .groups = c->groups};
+    int64_t kn = j.cin * j.taps, mpad = (j.m + MR - 1) / MR * MR, t = 0;
+    int64_t *tap = malloc((size_t)(3 * j.taps + 1) * sizeof(int64_t));
+    T *a = SUF(buffer)(j.groups * mpad * kn);
+    if (!tap || !a) { free(tap); free(a); return 1; }
+    for (int64_t i = 0; i < c->kernel[0]; i++)
+        for (int64_t k = 0; k < c->kernel[1]; k++)
+            for (int64_t l = 0; l < c->kernel[2]; l++, t++) {
+                tap[3 * t] = i * c->dilation[0] - c->pad[0];
+                tap[3 * t + 1] = k * c->dilation[1] - c->pad[1];
+                tap[3 * t + 2] = l * c->dilation[2] - c->pad[2];
+            }
+    for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
+    j.tap = tap;
+    for (int64_t g = 0; g < j.groups; g++)
+        for (int64_t m = 0; m < mpad; m += MR)
+            for (int i = 0; i < MR; i++) {
+                T *dst = a + g * mpad * kn + m * kn + i;
+                const T *src = w + (g * j.m + m + i) * kn;
+                if (m + i < j.m) for (int64_t k = 0; k < kn; k++) dst[k * MR] = src[k];
+                else for (int64_t k = 0; k < kn; k++) dst[k * MR] = 0;
+            }
+    SUF(plan)(&j);
+    int64_t p2 = c->out[2], p1 = p2 * c->out[1], plane = p1 * c->out[0];
+    SUF(Dest) d = {y, j.groups * j.m * plane, plane, 0, {p1, p2, 1}};
+    int rc = SUF(run)(&j, x, a, b, d, threads);
+    free(tap); free(a);
+    return rc;
+}
+
+static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T *b, T *gx, int threads) {
+    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], p2 = c->in[2], p1 = p2 * c->in[1], plane = p1 * c->in[0];
+    int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;
+    int64_t mpad = (c->cin + MR - 1) / MR * MR;
+    T *a = SUF(buffer)(c->groups * mpad * c->cout * all);
+    int rc = 0;
+    if (!tap || !a) { free(tap); free(a); return 1; }
+    /* Input position h = step*t + first gets taps with (h + pad - tap*dilation) divisible by the
+     * stride: one product for each residue of h + pad. */
+    int64_t r[3];
+    for (r[0] = 0; r[0] < c->stride[0]; r[0]++)
+    for (r[1] = 0; r[1] < c->stride[1]; r[1]++)
+    for (r[2] = 0; r[2] < c->stride[2]; r[2]++) {
+        SUF(Job) j = {.m = c->cin, .cin = c->cout, .taps = 0, .batch = c->batch, .groups = c->groups,
+                      .step = {1, 1, 1}, .tap = tap};
+        int64_t first[3], shift[3];
+        for (int d = 0; d < 3; d++) {
+            /* smallest h >= 0 with h + pad = r mod stride; its output position before taps */
+            int64_t s = c->stride[d], h = ((r[d] - c->pad[d]) % s + s) % s;
+            first[d] = h;
+            shift[d] = SUF(floor_div)(h + c->pad[d], s);
+            j.in[d] = c->out[d];
+            j.grid[d] = c->in[d] > h ? (c->in[d] - h + s - 1) / s : 0;
+        }
+        for (int64_t i = 0; i < c->kernel[0]; i++)
+            for (int64_t k = 0; k < c->kernel[1]; k++)
+                for (int64_t l = 0; l < c->kernel[2]; l++) {
+                    int64_t at[3] = {i * c->dilation[0], k * c->dilation[1], l * c->dilation[2]}, ok = 1;
+                    for (int d = 0; d < 3; d++) ok &= (at[d] - r[d]) % c->stride[d] == 0;
+                    if (!ok) continue;
+                    for (int d = 0; d < 3; d++)
+                        tap[3 * j.taps + d] = shift[d] - SUF(floor_div)(at[d] - r[d], c->stride[d]);
+                    which[j.taps++] = (i * c->kernel[1] + k) * c->kernel[2] + l;
+                }
+        int64_t kn = j.cin * j.taps;
+        for (int64_t g = 0; g < c->groups; g++)
+            for (int64_t m = 0; m < mpad; m += MR)
+                for (int64_t o = 0; o < c->cout; o++)
+                    for (int64_t t = 0; t < j.taps; t++) {
+                        T *dst = a + g * mpad * kn + m * kn + (o * j.taps + t) * MR;
+                        const T *src = w + ((g * c->cout + o) * c->cin + m) * all + which[t];
+                        for (int i = 0; i < MR; i++) dst[i] = m + i < c->cin ? src[i * all] : 0;
+                    }
+        SUF(plan)(&j);
+        SUF(Dest) d = {gx, c->groups * c->cin * plane, plane, first[0] * p1 + first[1] * p2 + first[2],
+                       {p1 * c->stride[0], p2 * c->stride[1], c->stride[2]}};
+        rc |= SUF(run)(&j, g_nos, a, b, d, threads);
+    }
+    free(tap); free(a);
+    return rc;
+}
+
+/* acc[i][j] += sum_q g[i][q] * x[off[j] + q] over whole vectors. */
+RT_INLINE void SUF(dots)(int dr, int dk, int64_t qn, const T *restrict g_oq, int64_t gld, const T *restrict x,
+                         const int64_t *off, T *restrict gw, int64_t wld) {
+    V acc[DR][DK];
+    const T *xs[DK];
+#pragma GCC unroll 6
+    for (int k = 0; k < dk; k++) xs[k] = x + off[k];
+#pragma GCC unroll 4
+    for (int i = 0; i < dr; i++)
+#pragma GCC unroll 6
+        for (int k = 0; k < dk; k++) acc[i][k] = (V){0};
+    for (int64_t q = 0; q < qn; q += LANES) {
+        V g[DR];
+#pragma GCC unroll 4
+        for (int i = 0; i < dr; i++) g[i] = VF(load)(g_oq + i * gld + q);
+#pragma GCC unroll 6
+        for (int k = 0; k < dk; k++) {
+            V v = VF(load)(xs[k] + q);
+#pragma GCC unroll 4
+            for (int i = 0; i < dr; i++) acc[i][k] = VF(fma)(g[i], v, acc[i][k]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < dr; i++)
+#pragma GCC unroll 6
+        for (int k = 0; k < dk; k++) gw[i * wld + k] += VF(sum)(acc[i][k]);
+}
+
+#define DOTS(dr, dk)                                                                              \
+    static __attribute__((noinline)) void SUF(dots_##dr##_##dk)(int64_t qn, const T *g, int64_t gld, const T *x, \
+                                                   const int64_t *off, T *gw, int64_t wld) {      \
+        SUF(dots)(dr, dk, qn, g, gld, x, off, gw, wld);                                           \
+    }
+#define ALL(dr) DOTS(dr, 1) DOTS(dr, 2) DOTS(dr, 3) DOTS(dr, 4)
+ALL(1) ALL(2) ALL(3)
+#if DR > 3
+ALL(4)
+DOTS(1, 5) DOTS(2, 5) DOTS(3, 5) DOTS(4, 5) DOTS(1, 6) DOTS(2, 6) DOTS(3, 6) DOTS(4, 6)
+#endif
+typedef void (*SUF(Dots))(int64_t, const T *, int64_t, const T *, const int64_t *, T *, int64_t);
+#define ROW(dr) SUF(dots_##dr##_1), SUF(dots_##dr##_2), SUF(dots_##dr##_3), SUF(dots_##dr##_4)
+static const SUF(Dots) SUF(dots_of)[DR][DK] = {
+#if DR > 3
+    {ROW(1), SUF(dots_1_5), SUF(dots_1_6)}, {ROW(2), SUF(dots_2_5), SUF(dots_2_6)},
+    {ROW(3), SUF(dots_3_5), SUF(dots_3_6)}, {ROW(4), SUF(dots_4_5), SUF(dots_4_6)},
+#else
+    {ROW(1)}, {ROW(2)}, {ROW(3)},
+#endif
+};
+#undef DOTS
+#undef ALL
+#undef ROW
+
+/* gw[o0..o1) += gradient from one stretch of columns, whose g is stored as g_oq (zeros where the
+ * windows hold dropped columns). */
+static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, const int64_t *off, int64_t kn, T *gw,
+                            int64_t o0, int64_t o1) {
+    const int64_t stretch = 4096 / (int64_t)sizeof(T);       /* DR rows of g and a window stay in the first cache */
+    for (int64_t q = 0; q < qn; q += stretch) {
+        int64_t len = qn - q < stretch ? qn - q : stretch;
+        for (int64_t o = o0; o < o1; o += DR) {
+            int dr = (int)(o1 - o < DR ? o1 - o : DR);
+            for (int64_t k = 0; k < kn; k += DK) {
+                int dk = (int)(kn - k < DK ? kn - k : DK);
+                SUF(dots_of)[dr - 1][dk - 1](len, g_oq + o * gld + q, gld, x + q, off + k, gw + o * kn + k, kn);
+            }
+        }
+    }
+}
+
+static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, int threads) {
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], kn = c->cin * taps, t = 0;
+    int64_t wsize = c->groups * c->cout * kn;
+    memset(gw, 0, (size_t)wsize * sizeof(T));
+    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = taps, .batch = c->batch, .groups = c->groups};
+    int64_t per_image = c->out[0] * c->out[1] * c->out[2];
+    if (!wsize || !per_image || !c->batch) return 0;
+    int64_t *tap = malloc((size_t)(3 * taps + kn) * sizeof(int64_t)), *off = tap + 3 * taps;
+    if (!tap) return 1;
+    for (int64_t i = 0; i < c->kernel[0]; i++)
+        for (int64_t k = 0; k < c->kernel[1]; k++)
+            for (int64_t l = 0; l < c->kernel[2]; l++, t++) {
+                tap[3 * t] = i * c->dilation[0] - c->pad[0];
+                tap[3 * t + 1] = k * c->dilation[1] - c->pad[1];
+                tap[3 * t + 2] = l * c->dilation[2] - c->pad[2];
+            }
+    for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
+    j.tap = tap;
+    SUF(plan)(&j);
+    if (j.in_place) {                     /* g has no room behind it either: store both */
+        j.in_place = 0;
+        if (per_image % LANES == 0) j.in_place = 1;
+        else if (per_image < 16 * NR) j.chunk = 1;
+    }
+    if (j.chunk) {                        /* long stretches: one horizontal sum per stretch and weight */
+        j.chunk = (16 * NR + per_image - 1) / per_image;
+        if (j.chunk > c->batch) j.chunk = c->batch;
+        int64_t cap = (1 << 20) / (kn * per_image) + 1;      /* columns stay near 4 MB */
+        if (j.chunk > cap) j.chunk = cap;
+        if (threads > 1 && c->groups < threads && c->batch / j.chunk < threads) j.chunk = (c->batch + threads - 1) / threads;
+    }
+    int64_t images = j.chunk ? j.chunk : 1, steps = (c->batch + images - 1) / images;
+    int64_t ld = j.chunk ? SUF(row_length)(&j, images) : 0;
+    int64_t qn = j.chunk ? ld - LANES : (j.qn + LANES - 1) / LANES * LANES;
+    int64_t size = SUF(window_size)(&j), gsize = j.in_place ? 0 : c->cout * qn;
+    int64_t plane_in = c->in[0] * c->in[1] * c->in[2], image_in = c->groups * c->cin * plane_in;
+    SUF(offsets)(&j, ld, off);
+    double work = (double)c->batch * wsize * per_image;
+    if (work < 1e5) threads = 1;
+    /* Split images over `parts` when groups alone do not feed the threads; each part adds into its
+     * own array, and the arrays are added in order: the result depends on the number of threads only. */
+    int64_t parts = c->groups >= threads ? 1 : (steps < threads ? steps : threads);
+    T *sums = parts > 1 ? calloc((size_t)((parts - 1) * wsize), sizeof(T)) : NULL;
+    int failed = parts > 1 && !sums;
+    int64_t tasks = parts * c->groups;
+    if (threads > tasks) threads = (int)tasks;
+    if (!failed)
+    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+        T *buf = SUF(buffer)(size + gsize), *gbuf = buf + size;
+        if (!buf) {
+            RT_OMP(omp atomic write)
+            failed = 1;
+        } else if (size) memset(buf + size - NR, 0, NR * sizeof(T));
+        RT_OMP(omp barrier)
+        if (!failed) {
+            RT_OMP(omp for schedule(static))
+            for (int64_t task = 0; task < tasks; task++) {
+                int64_t part = task / c->groups, g = task % c->groups;
+                T *out = (part ? sums + (part - 1) * wsize : gw) + g * c->cout * kn;
+                int64_t s0 = steps * part / parts, s1 = steps * (part + 1) / parts;
+                for (int64_t s = s0; s < s1; s++) {
+                    int64_t n = s * images, count = c->batch - n < images ? c->batch - n : images;
+                    const T *src = x + n * image_in + g * c->cin * plane_in, *b = buf;
+                    const T *gs = g_nos + (n * c->groups + g) * c->cout * per_image, *gq = gbuf;
+                    int64_t gld = qn, len = qn;
+                    if (j.chunk) {
+                        SUF(pack_columns)(&j, src, image_in, count, ld, buf, buf + kn * ld);
+                        for (int64_t o = 0; o < c->cout; o++) {
+                            T *row = gbuf + o * qn;
+                            for (int64_t i = 0; i < count; i++)
+                                memcpy(row + i * per_image, gs + (i * c->groups * c->cout + o) * per_image,
+                                       (size_t)per_image * sizeof(T));
+                            memset(row + count * per_image, 0, (size_t)(qn - count * per_image) * sizeof(T));
+                        }
+                    } else if (j.in_place) { b = src; gq = gs; gld = per_image; len = per_image; }
+                    else {
+                        SUF(pack_planes)(&j, src, buf, 0, c->cin);
+                        memset(gbuf, 0, (size_t)gsize * sizeof(T));
+                        for (int64_t o = 0; o < c->cout; o++)
+                            for (int64_t z = 0; z < c->out[0]; z++)
+                                for (int64_t y = 0; y < c->out[1]; y++, gs += c->out[2])
+                                    memcpy(gbuf + o * qn + (z * j.plane[1] + y) * j.plane[2], gs,
+                                           (size_t)c->out[2] * sizeof(T));
+                    }
+                    SUF(dots_block)(gq, gld, len, b, off, kn, out, 0, c->cout);
+                }
+            }
+            for (int64_t part = 1; part < parts; part++) {
+                RT_OMP(omp for schedule(static))
+                for (int64_t i = 0; i < wsize; i++) gw[i] += sums[(part - 1) * wsize + i];
+            }
+        }
+        free(buf);
+    }
+    free(sums); free(tap);
+    return failed;
+}
+
+static void SUF(dbias)(const T *g, T *gb, int64_t batch, int64_t channels, int64_t plane, int threads) {
+    if ((double)batch * channels * plane < 65536) threads = 1;
+    RT_OMP(omp parallel for num_threads(threads) if (threads > 1))
+    for (int64_t c = 0; c < channels; c++) {
+        double total = 0;
+        for (int64_t n = 0; n < batch; n++) {
+            const T *p = g + (n * channels + c) * plane;
+            V acc = {0};
+            int64_t i = 0;
+            for (; i + LANES <= plane; i += LANES) acc += VF(load)(p + i);
+            double s = VF(sum)(acc);
+            for (; i < plane; i++) s += p[i];
+            total += s;
+        }
+        gb[c] = (T)total;
+    }
+}
+
+#undef MR
+#undef NV
+#undef NR
+#undef DR
+#undef DK

@@ -1,0 +1,228 @@
+/* Typed body of norm.inc.c: T element, SUF(name). */
+
+RT_INLINE double SUF(sum)(const T *x, int64_t n) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i += STRETCH) {
+        int64_t m = n - i < STRETCH ? n - i : STRETCH;
+        T s = 0;
+        RT_OMP(omp simd reduction(+:s))
+        for (int64_t k = 0; k < m; k++) s += x[i + k];
+        total += s;
+    }
+    return total;
+}
+
+/* sum of (x - mean)^2 */
+RT_INLINE double SUF(sum_sq)(const T *x, int64_t n, T mean) {
+    double total = 0;
+    for (int64_t i = 0; i < n; i += STRETCH) {
+        int64_t m = n - i < STRETCH ? n - i : STRETCH;
+        T s = 0;
+        RT_OMP(omp simd reduction(+:s))
+        for (int64_t k = 0; k < m; k++) { T d = x[i + k] - mean; s += d * d; }
+        total += s;
+    }
+    return total;
+}
+
+/* sums of g and of g * (x - mean) */
+RT_INLINE void SUF(sum_pair)(const T *g, const T *x, int64_t n, T mean, double *sum_g, double *sum_gx) {
+    for (int64_t i = 0; i < n; i += STRETCH) {
+        int64_t m = n - i < STRETCH ? n - i : STRETCH;
+        T s = 0, t = 0;
+        RT_OMP(omp simd reduction(+:s,t))
+        for (int64_t k = 0; k < m; k++) { s += g[i + k]; t += g[i + k] * (x[i + k] - mean); }
+        *sum_g += s;
+        *sum_gx += t;
+    }
+}
+
+static void SUF(channel_stats)(const T *x, int64_t N, int64_t C, int64_t S, T *mean, T *var, int threads) {
+    double count = (double)N * S;
+    threads = few(count * C, threads, C);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t c = 0; c < C; c++) {
+        double s = 0, v = 0;
+        if (S == 1) {                                 /* a column: stretches run over images */
+            for (int64_t n = 0; n < N; n++) s += x[n * C + c];
+            double m = s / count;
+            for (int64_t n = 0; n < N; n++) { double d = x[n * C + c] - m; v += d * d; }
+            mean[c] = (T)m;
+            var[c] = (T)(v / count);
+            continue;
+        }
+        for (int64_t n = 0; n < N; n++) s += SUF(sum)(x + (n * C + c) * S, S);
+        T m = (T)(s / count);
+        for (int64_t n = 0; n < N; n++) v += SUF(sum_sq)(x + (n * C + c) * S, S, m);
+        mean[c] = m;
+        var[c] = (T)(v / count);
+    }
+}
+
+static void SUF(channel_apply)(const T *x, int64_t N, int64_t C, int64_t S, const T *mean, const T *rstd, const T *w,
+                               const T *b, T *y, int threads) {
+    threads = few((double)N * C * S, threads, N * C);
+    if (S == 1) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t n = 0; n < N; n++)
+            for (int64_t c = 0; c < C; c++)
+                y[n * C + c] = (x[n * C + c] - mean[c]) * (w ? rstd[c] * w[c] : rstd[c]) + (b ? b[c] : 0);
+        return;
+    }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t nc = 0; nc < N * C; nc++) {
+        int64_t c = nc % C;
+        T a = w ? rstd[c] * w[c] : rstd[c], m = mean[c], k = b ? b[c] : 0;
+        const T *xs = x + nc * S;
+        T *ys = y + nc * S;
+        for (int64_t s = 0; s < S; s++) ys[s] = (xs[s] - m) * a + k;
+    }
+}
+
+static void SUF(channel_d0)(const T *x, const T *g, int64_t N, int64_t C, int64_t S, const T *mean, const T *rstd,
+                            const T *w, int stats, T *gx, T *gw, T *gb, int threads) {
+    double count = (double)N * S;
+    threads = few(count * C, threads, C);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t c = 0; c < C; c++) {
+        double sg = 0, sgx = 0;
+        T m = mean[c], r = rstd[c];
+        if (S == 1)
+            for (int64_t n = 0; n < N; n++) { sg += g[n * C + c]; sgx += (double)g[n * C + c] * (x[n * C + c] - m); }
+        else
+            for (int64_t n = 0; n < N; n++) SUF(sum_pair)(g + (n * C + c) * S, x + (n * C + c) * S, S, m, &sg, &sgx);
+        if (gw) gw[c] = (T)(sgx * r);
+        if (gb) gb[c] = (T)sg;
+        if (!gx) continue;
+        T a = w ? r * w[c] : r;
+        T g_mean = (T)(sg / count), k = (T)(sgx * r * r / count);
+        for (int64_t n = 0; n < N; n++) {
+            const T *xs = x + (n * C + c) * S, *gs = g + (n * C + c) * S;
+            T *out = gx + (n * C + c) * S;
+            if (stats) for (int64_t s = 0; s < S; s++) out[s] = (gs[s] - g_mean - (xs[s] - m) * k) * a;
+            else for (int64_t s = 0; s < S; s++) out[s] = gs[s] * a;
+        }
+    }
+}
+
+static void SUF(row)(const T *x, int64_t R, int64_t n, const T *w, const T *b, double eps, int rms, T *y, T *mean,
+                     T *rstd, int threads) {
+    threads = few((double)R * n, threads, R);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t r = 0; r < R; r++) {
+        const T *xs = x + r * n;
+        T *ys = y + r * n;
+        T m = rms ? 0 : (T)(SUF(sum)(xs, n) / (double)n);
+        T k = (T)(1.0 / sqrt(SUF(sum_sq)(xs, n, m) / (double)n + eps));
+        if (mean) mean[r] = m;
+        rstd[r] = k;
+        if (w && b) for (int64_t i = 0; i < n; i++) ys[i] = (xs[i] - m) * k * w[i] + b[i];
+        else if (w) for (int64_t i = 0; i < n; i++) ys[i] = (xs[i] - m) * k * w[i];
+        else if (b) for (int64_t i = 0; i < n; i++) ys[i] = (xs[i] - m) * k + b[i];
+        else for (int64_t i = 0; i < n; i++) ys[i] = (xs[i] - m) * k;
+    }
+}
+
+static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w, const T *mean, const T *rstd, int rms,
+                        T *gx, T *gw, T *gb, int threads) {
+    if (gx) {
+        int nt = few((double)R * n, threads, R);
+        RT_OMP(omp parallel for num_threads(nt) schedule(static) if (nt > 1))
+        for (int64_t r = 0; r < R; r++) {
+            const T *xs = x + r * n, *gs = g + r * n;
+            T *out = gx + r * n, m = rms ? 0 : mean[r], k = rstd[r];
+            double sg = 0, sgx = 0;
+            for (int64_t i = 0; i < n; i += STRETCH) {
+                int64_t len = n - i < STRETCH ? n - i : STRETCH;
+                T s = 0, t = 0;
+                if (w) {
+                    RT_OMP(omp simd reduction(+:s,t))
+                    for (int64_t j = i; j < i + len; j++) { T v = gs[j] * w[j]; s += v; t += v * (xs[j] - m); }
+                } else {
+                    RT_OMP(omp simd reduction(+:s,t))
+                    for (int64_t j = i; j < i + len; j++) { s += gs[j]; t += gs[j] * (xs[j] - m); }
+                }
+                sg += s;
+                sgx += t;
+            }
+            T a = rms ? 0 : (T)(sg / (double)n), q = (T)(sgx * k * k / (double)n);
+            if (w) for (int64_t i = 0; i < n; i++) out[i] = (gs[i] * w[i] - a - (xs[i] - m) * q) * k;
+            else for (int64_t i = 0; i < n; i++) out[i] = (gs[i] - a - (xs[i] - m) * q) * k;
+        }
+    }
+    if (gw || gb) {                                   /* columns are shared out, rows added in order */
+        const int64_t block = 256;
+        int64_t blocks = (n + block - 1) / block;
+        int nt = few((double)R * n, threads, blocks);
+        RT_OMP(omp parallel for num_threads(nt) schedule(static) if (nt > 1))
+        for (int64_t k = 0; k < blocks; k++) {
+            int64_t i0 = k * block, len = n - i0 < block ? n - i0 : block;
+            double sw[256] = {0}, sb[256] = {0};
+            for (int64_t r = 0; r < R; r++) {
+                const T *xs = x + r * n + i0, *gs = g + r * n + i0;
+                T m = rms ? 0 : mean[r], q = rstd[r];
+                for (int64_t i = 0; i < len; i++) { sw[i] += (double)(gs[i] * ((xs[i] - m) * q)); sb[i] += (double)gs[i]; }
+            }
+            if (gw) for (int64_t i = 0; i < len; i++) gw[i0 + i] = (T)sw[i];
+            if (gb) for (int64_t i = 0; i < len; i++) gb[i0 + i] = (T)sb[i];
+        }
+    }
+}
+
+static void SUF(group)(const T *x, int64_t N, int64_t G, int64_t C, int64_t S, const T *w, const T *b, double eps, T *y,
+                       T *mean, T *rstd, int threads) {
+    int64_t n = C * S;
+    threads = few((double)N * G * n, threads, N * G);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t r = 0; r < N * G; r++) {
+        const T *xs = x + r * n;
+        T m = (T)(SUF(sum)(xs, n) / (double)n);
+        T k = (T)(1.0 / sqrt(SUF(sum_sq)(xs, n, m) / (double)n + eps));
+        mean[r] = m;
+        rstd[r] = k;
+        for (int64_t c = 0; c < C; c++) {
+            int64_t gc = r % G * C + c;
+            T a = w ? k * w[gc] : k, d = b ? b[gc] : 0;
+            const T *xc = xs + c * S;
+            T *yc = y + r * n + c * S;
+            for (int64_t s = 0; s < S; s++) yc[s] = (xc[s] - m) * a + d;
+        }
+    }
+}
+
+static void SUF(group_d0)(const T *x, const T *g, int64_t N, int64_t G, int64_t C, int64_t S, const T *w, const T *mean,
+                          const T *rstd, T *gx, T *gw, T *gb, int threads) {
+    int64_t n = C * S;
+    /* groups are shared out: a thread owns its groups' channels over all images */
+    threads = few((double)N * G * n, threads, gw || gb ? G : N * G);
+    int64_t outer = gw || gb ? G : N * G;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < outer; task++) {
+        int64_t group = task % G, n0 = gw || gb ? 0 : task / G, n1 = gw || gb ? N : n0 + 1;
+        if (gw) for (int64_t c = 0; c < C; c++) gw[group * C + c] = 0;
+        if (gb) for (int64_t c = 0; c < C; c++) gb[group * C + c] = 0;
+        for (int64_t img = n0; img < n1; img++) {
+            int64_t r = img * G + group;
+            const T *xs = x + r * n, *gs = g + r * n;
+            T m = mean[r], k = rstd[r];
+            double sg = 0, sgx = 0;
+            for (int64_t c = 0; c < C; c++) {
+                double s = 0, t = 0;
+                int64_t gc = group * C + c;
+                SUF(sum_pair)(gs + c * S, xs + c * S, S, m, &s, &t);
+                if (gw) gw[gc] += (T)(t * k);
+                if (gb) gb[gc] += (T)s;
+                sg += w ? s * w[gc] : s;
+                sgx += w ? t * w[gc] : t;
+            }
+            if (!gx) continue;
+            T a = (T)(sg / (double)n), q = (T)(sgx * k * k / (double)n);
+            for (int64_t c = 0; c < C; c++) {
+                T wc = w ? w[group * C + c] : 1;
+                const T *xc = xs + c * S, *gc = gs + c * S;
+                T *out = gx + r * n + c * S;
+                for (int64_t s = 0; s < S; s++) out[s] = (gc[s] * wc - a - (xc[s] - m) * q) * k;
+            }
+        }
+    }
+}

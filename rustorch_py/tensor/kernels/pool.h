@@ -1,0 +1,40 @@
+/* Pooling kernels over planes (batch and channels flattened) of up to three spatial dimensions;
+ * missing ones are leading sizes of 1. Letters: p plane, s position in the input plane, t in the
+ * output grid. */
+#ifndef RUSTORCH_POOL_H
+#define RUSTORCH_POOL_H
+#include "rustorch/loops.h"
+
+/* Windows are products of ranges: output position t of dimension d reads lo[d][t] <= i < hi[d][t]
+ * in steps of dilation[d]. Borrowed tables. */
+typedef struct {
+    int64_t planes, in[3], out[3], dilation[3];
+    int64_t stride[3];                 /* 0 when windows are not evenly spaced (adaptive) */
+    int64_t kernel[3], pad[3];         /* of evenly spaced windows */
+    const int64_t *lo[3], *hi[3];
+    const int64_t *size[3];            /* averages: divisor of t is the product of these ... */
+    double divisor;                    /* ... unless this is not 0 */
+} RtPool;
+
+/* max: idx is the position in the input plane that holds the maximum (first one; the last NaN). */
+typedef struct {
+    void (*max_f32)(const RtPool *, const float *x, float *y, int64_t *idx, int threads);
+    void (*max_f64)(const RtPool *, const double *x, double *y, int64_t *idx, int threads);
+    void (*max_i64)(const RtPool *, const int64_t *x, int64_t *y, int64_t *idx, int threads);
+    void (*avg_f32)(const RtPool *, const float *x, float *y, int threads);
+    void (*avg_f64)(const RtPool *, const double *x, double *y, int threads);
+    void (*avg_d0_f32)(const RtPool *, const float *g, float *gx, int threads);
+    void (*avg_d0_f64)(const RtPool *, const double *g, double *gx, int threads);
+    /* gx[p, idx[p,t]] += g[p,t]; gx is zeroed first. add = 0: the last one wins (max_unpool).
+     * Returns 0, or 1 + the first flat index position that is out of range. */
+    int64_t (*scatter_f32)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const float *g, float *gx, int add, int threads);
+    int64_t (*scatter_f64)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const double *g, double *gx, int add, int threads);
+    void (*gather_f32)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const float *x, float *y, int threads);
+    void (*gather_f64)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const double *x, double *y, int threads);
+} RtPoolTable;
+
+extern const RtPoolTable rt_pool_table_base;
+#if defined(__x86_64__)
+extern const RtPoolTable rt_pool_table_avx2, rt_pool_table_avx512;
+#endif
+#endif

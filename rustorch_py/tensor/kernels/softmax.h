@@ -1,0 +1,27 @@
+/* Softmax family over (outer, n, inner): letters o, i (class), s. */
+#ifndef RUSTORCH_SOFTMAX_H
+#define RUSTORCH_SOFTMAX_H
+#include "rustorch/loops.h"
+
+/* Class-index losses over x_ois. target (outer, inner); w of n elements or NULL. `logs`: x holds log-probabilities
+ * already (nll_loss), else lse (outer, inner) is written by forward and read by the gradient.
+ * loss (outer, inner) is the weighted loss, 0 where ignored; *total the sum of the weights used.
+ * smooth: label smoothing. Returns 0, or 1 + position of a target outside [0, n). */
+#define RT_SOFTMAX_FIELDS(T, t)                                                                                   \
+    void (*softmax_##t)(const T *x, int64_t outer, int64_t n, int64_t inner, int logs, T *y, int threads);        \
+    void (*softmax_d0_##t)(const T *g, const T *y, int64_t outer, int64_t n, int64_t inner, int logs, T *gx, int threads); \
+    void (*logsumexp_##t)(const T *x, int64_t outer, int64_t n, int64_t inner, T *y, int threads);                \
+    int64_t (*class_loss_##t)(const T *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const T *w, \
+                              int64_t ignore, double smooth, int logs, T *lse, T *loss, double *total, int threads); \
+    /* g: gradient of each loss, g_step 0 or 1 */                                                                 \
+    void (*class_loss_d0_##t)(const T *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const T *w, \
+                              int64_t ignore, double smooth, int logs, const T *lse, const T *g, int64_t g_step,  \
+                              double scale, T *gx, int threads);
+
+typedef struct { RT_SOFTMAX_FIELDS(float, f32) RT_SOFTMAX_FIELDS(double, f64) } RtSoftmaxTable;
+
+extern const RtSoftmaxTable rt_softmax_table_base;
+#if defined(__x86_64__)
+extern const RtSoftmaxTable rt_softmax_table_avx2, rt_softmax_table_avx512;
+#endif
+#endif

@@ -1,0 +1,28 @@
+/* softmax, log_softmax, logsumexp and the losses over class indices. */
+#include <stdlib.h>
+#include "rustorch/math.h"
+#include "softmax.h"
+
+#define BLOCK 64      /* columns handled together when the classes are not the last dimension */
+
+static int few(double work, int threads, int64_t tasks) {
+    if (work < 8192 || threads < 2) return 1;
+    return threads > tasks ? (int)(tasks > 0 ? tasks : 1) : threads;
+}
+
+#define T float
+#define SUF(x) x##_f32
+#define HUGE_T INFINITY
+#include "softmax_t.h"
+#undef T
+#undef SUF
+#undef HUGE_T
+#define T double
+#define SUF(x) x##_f64
+#define HUGE_T ((double)INFINITY)
+#include "softmax_t.h"
+#undef T
+#undef SUF
+
+#define TABLE(t) softmax_##t, softmax_d0_##t, logsumexp_##t, class_loss_##t, class_loss_d0_##t
+const RtSoftmaxTable RT_NAME(rt_softmax_table) = {TABLE(f32), TABLE(f64)};

@@ -1,0 +1,204 @@
+/* Typed body of softmax.inc.c: T element, SUF(name), HUGE_T its infinity. */
+
+/* Maximum of a row; NaN if there is one. */
+RT_INLINE T SUF(row_max)(const T *x, int64_t n) {
+    T m = -HUGE_T;
+    int nan = 0;
+    RT_OMP(omp simd reduction(max:m) reduction(|:nan))
+    for (int64_t i = 0; i < n; i++) { m = m > x[i] ? m : x[i]; nan |= x[i] != x[i]; }
+    return nan ? (T)NAN : m;
+}
+
+/* The shift that keeps exp in range: the maximum, or 0 for an infinite one in logsumexp. */
+RT_INLINE T SUF(row_lse)(const T *x, int64_t n) {
+    T m = SUF(row_max)(x, n), s = 0;
+    if (n == 0 || m == HUGE_T || m == -HUGE_T) return m;
+    RT_OMP(omp simd reduction(+:s))
+    for (int64_t i = 0; i < n; i++) s += SUF(rt_exp)(x[i] - m);
+    return m + (T)log((double)s);
+}
+
+static void SUF(softmax)(const T *x, int64_t outer, int64_t n, int64_t inner, int logs, T *y, int threads) {
+    if (inner == 1) {
+        threads = few((double)outer * n, threads, outer);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t o = 0; o < outer; o++) {
+            const T *xs = x + o * n;
+            T *ys = y + o * n, m = SUF(row_max)(xs, n), s = 0;
+            if (logs) {
+                RT_OMP(omp simd reduction(+:s))
+                for (int64_t i = 0; i < n; i++) s += SUF(rt_exp)(xs[i] - m);
+                T l = (T)log((double)s);
+                for (int64_t i = 0; i < n; i++) ys[i] = xs[i] - m - l;
+            } else {
+                RT_OMP(omp simd reduction(+:s))
+                for (int64_t i = 0; i < n; i++) { T e = SUF(rt_exp)(xs[i] - m); ys[i] = e; s += e; }
+                T r = 1 / s;
+                for (int64_t i = 0; i < n; i++) ys[i] *= r;
+            }
+        }
+        return;
+    }
+    int64_t blocks = (inner + BLOCK - 1) / BLOCK;
+    threads = few((double)outer * n * inner, threads, outer * blocks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < outer * blocks; task++) {
+        int64_t s0 = task % blocks * BLOCK, len = inner - s0 < BLOCK ? inner - s0 : BLOCK;
+        const T *xs = x + task / blocks * n * inner + s0;
+        T *ys = y + task / blocks * n * inner + s0, m[BLOCK], sum[BLOCK];
+        for (int64_t s = 0; s < len; s++) { m[s] = -HUGE_T; sum[s] = 0; }
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t s = 0; s < len; s++) { T v = xs[i * inner + s]; m[s] = (v > m[s]) | (v != v) ? v : m[s]; }
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t s = 0; s < len; s++) {
+                T e = SUF(rt_exp)(xs[i * inner + s] - m[s]);
+                sum[s] += e;
+                if (!logs) ys[i * inner + s] = e;
+            }
+        for (int64_t s = 0; s < len; s++) sum[s] = logs ? SUF(rt_log)(sum[s]) : 1 / sum[s];
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t s = 0; s < len; s++) {
+                if (logs) ys[i * inner + s] = xs[i * inner + s] - m[s] - sum[s];
+                else ys[i * inner + s] *= sum[s];
+            }
+    }
+}
+
+static void SUF(softmax_d0)(const T *g, const T *y, int64_t outer, int64_t n, int64_t inner, int logs, T *gx, int threads) {
+    int64_t blocks = (inner + BLOCK - 1) / BLOCK;
+    threads = few((double)outer * n * inner, threads, outer * blocks);
+    if (inner == 1) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t o = 0; o < outer; o++) {
+            const T *gs = g + o * n, *ys = y + o * n;
+            T *out = gx + o * n, s = 0;
+            if (logs) {
+                RT_OMP(omp simd reduction(+:s))
+                for (int64_t i = 0; i < n; i++) s += gs[i];
+                RT_OMP(omp simd)
+                for (int64_t i = 0; i < n; i++) out[i] = gs[i] - SUF(rt_exp)(ys[i]) * s;
+            } else {
+                RT_OMP(omp simd reduction(+:s))
+                for (int64_t i = 0; i < n; i++) s += gs[i] * ys[i];
+                for (int64_t i = 0; i < n; i++) out[i] = (gs[i] - s) * ys[i];
+            }
+        }
+        return;
+    }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < outer * blocks; task++) {
+        int64_t s0 = task % blocks * BLOCK, len = inner - s0 < BLOCK ? inner - s0 : BLOCK;
+        int64_t at = task / blocks * n * inner + s0;
+        const T *gs = g + at, *ys = y + at;
+        T *out = gx + at, sum[BLOCK] = {0};
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t s = 0; s < len; s++) sum[s] += logs ? gs[i * inner + s] : gs[i * inner + s] * ys[i * inner + s];
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t s = 0; s < len; s++) {
+                int64_t k = i * inner + s;
+                out[k] = logs ? gs[k] - SUF(rt_exp)(ys[k]) * sum[s] : (gs[k] - sum[s]) * ys[k];
+            }
+    }
+}
+
+/* logsumexp of `len` neighbouring columns. */
+RT_INLINE void SUF(columns_lse)(const T *xs, int64_t n, int64_t inner, int64_t len, T *out) {
+    T m[BLOCK], sum[BLOCK];
+    for (int64_t s = 0; s < len; s++) { m[s] = -HUGE_T; sum[s] = 0; }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t s = 0; s < len; s++) { T v = xs[i * inner + s]; m[s] = (v > m[s]) | (v != v) ? v : m[s]; }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t s = 0; s < len; s++) sum[s] += SUF(rt_exp)(xs[i * inner + s] - m[s]);
+    for (int64_t s = 0; s < len; s++)
+        out[s] = m[s] == HUGE_T || m[s] == -HUGE_T ? m[s] : m[s] + SUF(rt_log)(sum[s]);
+}
+
+static void SUF(logsumexp)(const T *x, int64_t outer, int64_t n, int64_t inner, T *y, int threads) {
+    int64_t blocks = (inner + BLOCK - 1) / BLOCK;
+    threads = few((double)outer * n * inner, threads, outer * blocks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < outer * blocks; task++) {
+        int64_t s0 = task % blocks * BLOCK, len = inner - s0 < BLOCK ? inner - s0 : BLOCK;
+        const T *xs = x + task / blocks * n * inner + s0;
+        T *ys = y + task / blocks * inner + s0;
+        if (inner == 1) ys[0] = SUF(row_lse)(xs, n);
+        else SUF(columns_lse)(xs, n, inner, len, ys);
+    }
+}
+
+static int64_t SUF(class_loss)(const T *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const T *w,
+                               int64_t ignore, double smooth, int logs, T *lse, T *loss, double *total, int threads) {
+    int64_t bad = 0;
+    double sum = 0, w_sum = 0;
+    if (!logs) SUF(logsumexp)(x, outer, n, inner, lse, threads);
+    if (smooth > 0) {
+        if (w) for (int64_t i = 0; i < n; i++) w_sum += w[i];
+        else w_sum = (double)n;
+    }
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t s = 0; s < inner; s++) {
+            int64_t at = o * inner + s, t = target[at];
+            loss[at] = 0;
+            if (t == ignore) continue;
+            if ((uint64_t)t >= (uint64_t)n) { bad = bad ? bad : at + 1; continue; }
+            T l = logs ? 0 : lse[at], wt = w ? w[t] : 1;
+            const T *xs = x + o * n * inner + s;
+            T v = (l - xs[t * inner]) * wt;
+            if (smooth > 0) {
+                double all = 0;
+                for (int64_t i = 0; i < n; i++) all += (double)xs[i * inner] * (w ? w[i] : 1);
+                v = (T)((1 - smooth) * v + smooth / (double)n * (l * w_sum - all));
+            }
+            loss[at] = v;
+            sum += wt;
+        }
+    *total = sum;
+    return bad;
+}
+
+static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const T *w,
+                               int64_t ignore, double smooth, int logs, const T *lse, const T *g, int64_t g_step,
+                               double scale, T *gx, int threads) {
+    double w_sum = 0;
+    if (smooth > 0) {
+        if (w) for (int64_t i = 0; i < n; i++) w_sum += w[i];
+        else w_sum = (double)n;
+    }
+    if (logs) memset(gx, 0, (size_t)(outer * n * inner) * sizeof(T));
+    int64_t blocks = (inner + BLOCK - 1) / BLOCK;
+    threads = few((double)outer * n * inner, threads, outer * blocks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < outer * blocks; task++) {
+        int64_t o = task / blocks, s0 = task % blocks * BLOCK, len = inner - s0 < BLOCK ? inner - s0 : BLOCK;
+        const T *xs = x + o * n * inner + s0;
+        T *out = gx + o * n * inner + s0, a[BLOCK], l[BLOCK];
+        /* gx[i] = a * p[i] - (1 - smooth) * wt * [i = t] - smooth / n * w[i], all times g */
+        for (int64_t s = 0; s < len; s++) {
+            int64_t t = target[o * inner + s0 + s];
+            T wt = t == ignore ? 0 : w ? w[t] : 1, gs = (T)(g[(o * inner + s0 + s) * g_step] * scale);
+            a[s] = t == ignore ? 0 : (T)(((1 - smooth) * wt + (smooth > 0 ? smooth / (double)n * w_sum : 0)) * gs);
+            l[s] = logs ? 0 : lse[o * inner + s0 + s];
+        }
+        if (!logs) {
+            if (inner == 1) {
+                T a0 = a[0], l0 = l[0];
+                if (a0 == 0) memset(out, 0, (size_t)n * sizeof(T));
+                else {
+                    RT_OMP(omp simd)
+                    for (int64_t i = 0; i < n; i++) out[i] = a0 * SUF(rt_exp)(xs[i] - l0);
+                }
+            } else
+                for (int64_t i = 0; i < n; i++)
+                    for (int64_t s = 0; s < len; s++)
+                        out[i * inner + s] = a[s] == 0 ? 0 : a[s] * SUF(rt_exp)(xs[i * inner + s] - l[s]);
+        }
+        for (int64_t s = 0; s < len; s++) {
+            int64_t t = target[o * inner + s0 + s];
+            if (t == ignore) continue;
+            T gs = (T)(g[(o * inner + s0 + s) * g_step] * scale);
+            out[t * inner + s] -= (T)((1 - smooth) * (w ? w[t] : 1)) * gs;
+            if (smooth > 0)
+                for (int64_t i = 0; i < n; i++) out[i * inner + s] -= (T)(smooth / (double)n * (w ? w[i] : 1)) * gs;
+        }
+    }
+}

@@ -1,0 +1,62 @@
+/* Vectors of the widest register of the instruction set a kernel file is compiled for, in GNU
+ * vector notation. RT_VEC bytes wide; fused multiply-add where the set has it. */
+#ifndef RUSTORCH_VEC_H
+#define RUSTORCH_VEC_H
+#include <string.h>
+#include "rustorch/loops.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define RT_VEC 64
+#elif defined(__AVX2__)
+#define RT_VEC 32
+#else
+#define RT_VEC 16
+#endif
+
+typedef float  rt_vf __attribute__((vector_size(RT_VEC)));
+typedef double rt_vd __attribute__((vector_size(RT_VEC)));
+#define RT_LANES_F32 (RT_VEC / 4)
+#define RT_LANES_F64 (RT_VEC / 8)
+
+RT_INLINE rt_vf rt_vf_load(const float *p) { rt_vf v; memcpy(&v, p, sizeof v); return v; }
+RT_INLINE rt_vd rt_vd_load(const double *p) { rt_vd v; memcpy(&v, p, sizeof v); return v; }
+RT_INLINE void rt_vf_store(float *p, rt_vf v) { memcpy(p, &v, sizeof v); }
+RT_INLINE void rt_vd_store(double *p, rt_vd v) { memcpy(p, &v, sizeof v); }
+RT_INLINE rt_vf rt_vf_set(float x) { return x - (rt_vf){0}; }
+RT_INLINE rt_vd rt_vd_set(double x) { return x - (rt_vd){0}; }
+
+#if defined(__AVX512F__)
+RT_INLINE rt_vf rt_vf_fma(rt_vf a, rt_vf b, rt_vf c) { return (rt_vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return (rt_vd)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c); }
+#elif defined(__AVX2__) && defined(__FMA__)
+RT_INLINE rt_vf rt_vf_fma(rt_vf a, rt_vf b, rt_vf c) { return (rt_vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return (rt_vd)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c); }
+#elif defined(__aarch64__)
+RT_INLINE rt_vf rt_vf_fma(rt_vf a, rt_vf b, rt_vf c) { return (rt_vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return (rt_vd)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+#else
+RT_INLINE rt_vf rt_vf_fma(rt_vf a, rt_vf b, rt_vf c) { return a * b + c; }
+RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return a * b + c; }
+#endif
+
+/* Lanes added pairwise: the error grows with log2 of the lanes. */
+RT_INLINE float rt_vf_sum(rt_vf v) {
+    float t[RT_LANES_F32];
+    memcpy(t, &v, sizeof v);
+    for (int h = RT_LANES_F32 / 2; h; h /= 2)
+        for (int i = 0; i < h; i++) t[i] += t[i + h];
+    return t[0];
+}
+RT_INLINE double rt_vd_sum(rt_vd v) {
+    double t[RT_LANES_F64];
+    memcpy(t, &v, sizeof v);
+    for (int h = RT_LANES_F64 / 2; h; h /= 2)
+        for (int i = 0; i < h; i++) t[i] += t[i + h];
+    return t[0];
+}
+#endif
