@@ -26,13 +26,14 @@ typedef struct {
     int in_place;                         /* windows are planes of the source itself (1x1) */
 } SUF(Job);
 
+/* out = init (or out itself, when init is NULL) + a x windows */
 RT_INLINE void SUF(micro)(int mr, int nv, int64_t kn, const T *restrict a, const T *restrict b,
                           const int64_t *restrict off, const T *init, T *restrict out_mq) {
     V acc[MR][NV];
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 3
-        for (int j = 0; j < nv; j++) acc[i][j] = VF(set)(init[i]);
+        for (int j = 0; j < nv; j++) acc[i][j] = init ? VF(set)(init[i]) : VF(load)(out_mq + i * NR + j * LANES);
     for (int64_t k = 0; k < kn; k++, a += MR) {
         const T *bk = b + off[k];
         V x[NV];
@@ -110,9 +111,9 @@ static void SUF(plan)(SUF(Job) *j) {
     j->in_place = j->taps == 1 && j->residues == 1;
     for (int d = 0; d < 3; d++) j->in_place &= j->front[d] == 0 && j->grid[d] == j->in[d];
     j->chunk = 0;
-    int64_t rounded = (j->qn + NR - 1) / NR * NR;
+    int64_t rounded = (j->qn + LANES - 1) / LANES * LANES;
     /* Storing an element costs about as much as `store` multiply-adds. */
-    const int64_t store = 4;
+    const int64_t store = 10;
     if (j->in_place ? reals < NR : rounded * j->m > reals * (j->m + store)) {
         /* enough images for some hundred columns */
         j->in_place = 0;
@@ -206,10 +207,8 @@ static void SUF(pack_columns)(const SUF(Job) *j, const T *x_ncs, int64_t image_s
                     }
             }
         }
-    int64_t columns = (used + NR - 1) / NR * NR;
-    if (columns > used)
-        for (int64_t k = 0; k < j->cin * j->taps; k++)
-            memset(col_kq + k * ld + used, 0, (size_t)(columns - used) * sizeof(T));
+    for (int64_t k = 0; k < j->cin * j->taps; k++)      /* dweight multiplies these by zeros: no NaN may lie there */
+        memset(col_kq + k * ld + used, 0, (size_t)(ld - used) * sizeof(T));
 }
 
 /* Where results go: element (t) of row m of image n lies at m*row + n*image + first + t.step. */
@@ -218,53 +217,76 @@ typedef struct {
     int64_t image, row, first, step[3];
 } SUF(Dest);
 
-/* Columns [q0, q1) (a multiple of NR wide except at the end) of the product, for images
- * [n0, n0+images) of a group. */
-static void SUF(product)(const SUF(Job) *j, const T *b, const int64_t *off, const T *a_packed, const T *bias,
-                         const SUF(Dest) *dest, int64_t n0, int64_t q0, int64_t q1, T *tail, int64_t *tail_off) {
-    int64_t kn = j->cin * j->taps;
+/* The tiles' runs: which of the NR columns at q are results, and where they go. */
+static int SUF(find_runs)(const SUF(Job) *j, const SUF(Dest) *dest, int64_t n0, int64_t q, int64_t width, RtRun *runs) {
     const int64_t *g = j->grid, *p = j->chunk ? j->grid : j->plane;
     int64_t per_image = g[0] * g[1] * g[2];
-    T tile[MR * NR] __attribute__((aligned(64)));
+    int count = 0;
+    for (int64_t i = 0; i < width;) {
+        int64_t n = n0, r = q + i;
+        if (j->chunk) { n += r / per_image; r %= per_image; }
+        int64_t tw = r % p[2], th = r / p[2] % p[1], td = r / p[2] / p[1], len = p[2] - tw;
+        if (len > width - i) len = width - i;
+        if (th < g[1] && tw < g[2]) {
+            RtRun *run = runs + count++;
+            run->at = i;
+            run->len = len < g[2] - tw ? len : g[2] - tw;
+            run->dst = n * dest->image + dest->first + td * dest->step[0] + th * dest->step[1] + tw * dest->step[2];
+        }
+        i += len;
+    }
+    return count;
+}
+
+static void SUF(write_tile)(const T *tile, int mr, const RtRun *runs, int nruns, const SUF(Dest) *dest, int64_t m) {
+    for (int i = 0; i < mr; i++) {
+        T *row = dest->y + (m + i) * dest->row;
+        const T *s = tile + i * NR;
+        if (dest->step[2] == 1)
+            for (int r = 0; r < nruns; r++) memcpy(row + runs[r].dst, s + runs[r].at, (size_t)runs[r].len * sizeof(T));
+        else
+            for (int r = 0; r < nruns; r++)
+                for (int64_t k = 0; k < runs[r].len; k++) row[runs[r].dst + k * dest->step[2]] = s[runs[r].at + k];
+    }
+}
+
+#define GROUP 8          /* tiles whose partial sums are kept while k is walked in blocks */
+#define KBLOCK 768       /* k of a block: weights of a block stay in the second cache over a group */
+
+/* Columns [q0, q1) of the product, for images from n0 on of one group. `tail`: room for kn x NR
+ * (in_place only), `sums`: GROUP x (m rounded up to MR) x NR when kn > KBLOCK, else one tile. */
+static void SUF(product)(const SUF(Job) *j, const T *b, const int64_t *off, const T *a_packed, const T *bias,
+                         const SUF(Dest) *dest, int64_t n0, int64_t q0, int64_t q1, T *tail, int64_t *tail_off, T *sums) {
+    int64_t kn = j->cin * j->taps, mpad = (j->m + MR - 1) / MR * MR;
+    int blocked = kn > KBLOCK;
+    int64_t group = blocked ? GROUP * NR : NR;
     T init[MR];
     RtRun runs[NR];
-    for (int64_t q = q0; q < q1; q += NR) {
-        int64_t width = q1 - q < NR ? q1 - q : NR;
-        int nv = (int)((width + LANES - 1) / LANES), nruns = 0;
-        for (int64_t i = 0; i < width;) {
-            int64_t n = n0, r = q + i;
-            if (j->chunk) { n += r / per_image; r %= per_image; }
-            int64_t tw = r % p[2], th = r / p[2] % p[1], td = r / p[2] / p[1], len = p[2] - tw;
-            if (len > width - i) len = width - i;
-            if (th < g[1] && tw < g[2]) {
-                RtRun *run = runs + nruns++;
-                run->at = i;
-                run->len = len < g[2] - tw ? len : g[2] - tw;
-                run->dst = n * dest->image + dest->first + td * dest->step[0] + th * dest->step[1] + tw * dest->step[2];
-            }
-            i += len;
-        }
-        const T *bq = b + q;
-        const int64_t *offq = off;
-        if (j->in_place && q + nv * LANES > j->qn) {       /* the source has no room behind it */
-            for (int64_t k = 0; k < kn; k++) {
-                for (int64_t i = 0; i < NR; i++) tail[k * NR + i] = i < width ? bq[off[k] + i] : 0;
-                tail_off[k] = k * NR;
-            }
-            bq = tail; offq = tail_off;
-        }
-        for (int64_t m = 0; m < j->m; m += MR) {
-            int mr = (int)(j->m - m < MR ? j->m - m : MR);
-            for (int i = 0; i < mr; i++) init[i] = bias ? bias[m + i] : 0;
-            SUF(micros)[nv - 1][mr - 1](kn, a_packed + m * kn, bq, offq, init, tile);
-            for (int i = 0; i < mr; i++) {
-                T *row = dest->y + (m + i) * dest->row;
-                const T *s = tile + i * NR;
-                if (dest->step[2] == 1)
-                    for (int r = 0; r < nruns; r++) memcpy(row + runs[r].dst, s + runs[r].at, (size_t)runs[r].len * sizeof(T));
-                else
-                    for (int r = 0; r < nruns; r++)
-                        for (int64_t i2 = 0; i2 < runs[r].len; i2++) row[runs[r].dst + i2 * dest->step[2]] = s[runs[r].at + i2];
+    for (int64_t qg = q0; qg < q1; qg += group) {
+        int64_t qend = q1 - qg < group ? q1 : qg + group;
+        for (int64_t k0 = 0; k0 == 0 || k0 < kn; k0 += KBLOCK) {
+            int64_t kb = kn - k0 < KBLOCK ? kn - k0 : KBLOCK;
+            int last = k0 + kb >= kn;
+            for (int64_t q = qg; q < qend; q += NR) {
+                int64_t width = q1 - q < NR ? q1 - q : NR;
+                int nv = (int)((width + LANES - 1) / LANES);
+                int nruns = last ? SUF(find_runs)(j, dest, n0, q, width, runs) : 0;
+                const T *bq = b + q;
+                const int64_t *offq = off + k0;
+                if (j->in_place && q + nv * LANES > j->qn) {       /* the source has no room behind it */
+                    for (int64_t k = 0; k < kb; k++) {
+                        for (int64_t i = 0; i < NR; i++) tail[k * NR + i] = i < width ? bq[offq[k] + i] : 0;
+                        tail_off[k] = k * NR;
+                    }
+                    bq = tail; offq = tail_off;
+                }
+                for (int64_t m = 0; m < j->m; m += MR) {
+                    int mr = (int)(j->m - m < MR ? j->m - m : MR);
+                    T *tile = blocked ? sums + ((q - qg) / NR * mpad + m) * NR : sums;
+                    if (k0 == 0) for (int i = 0; i < mr; i++) init[i] = bias ? bias[m + i] : 0;
+                    SUF(micros)[nv - 1][mr - 1](kb, a_packed + m * kn + k0 * MR, bq, offq, k0 ? NULL : init, tile);
+                    if (last) SUF(write_tile)(tile, mr, runs, nruns, dest, m);
+                }
             }
         }
     }
@@ -280,7 +302,8 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
     int64_t images = j->chunk ? j->chunk : 1;
     int64_t steps = (j->batch + images - 1) / images, tasks = steps * j->groups;
     int64_t ld = j->chunk ? SUF(row_length)(j, images) : 0;
-    int64_t size = SUF(window_size)(j), tail_size = j->in_place ? kn * NR : 0;
+    int64_t sums_size = kn > KBLOCK ? GROUP * mpad * NR : MR * NR;
+    int64_t size = SUF(window_size)(j), tail_size = j->in_place ? (kn < KBLOCK ? kn : KBLOCK) * NR : 0;
     double work = (double)j->batch * j->groups * j->m * kn * per_image;
     if (work < 1e5) threads = 1;
     int failed = 0;
@@ -291,7 +314,7 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
     if (tasks >= threads || j->chunk) {
         if (threads > tasks) threads = (int)tasks;
         RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-            T *buf = SUF(buffer)(size + tail_size);
+            T *sums = SUF(buffer)(sums_size + size + tail_size), *buf = sums ? sums + sums_size : NULL;
             int64_t *tail_off = tail_size ? malloc((size_t)(kn + 1) * sizeof(int64_t)) : NULL;
             if (!buf || (tail_size && !tail_off)) {
                 RT_OMP(omp atomic write)
@@ -313,10 +336,10 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
                     SUF(Dest) d = dest;
                     d.y = g_y + g * j->m * dest.row;
                     SUF(product)(j, b, off, a_packed + g * mpad * kn, bias ? bias + g * j->m : NULL, &d, n, 0, qn,
-                                 buf ? buf + size : NULL, tail_off);
+                                 buf + size, tail_off, sums);
                 }
             }
-            free(buf); free(tail_off);
+            free(sums); free(tail_off);
         }
     } else {                                     /* fewer images than threads: share each one */
         T *buf = SUF(buffer)(size);
@@ -330,9 +353,9 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
             SUF(Dest) d = dest;
             d.y = g_y + g * j->m * dest.row;
             RT_OMP(omp parallel num_threads(threads)) {
-                T *tail = tail_size ? SUF(buffer)(tail_size) : NULL;
+                T *sums = SUF(buffer)(sums_size + tail_size), *tail = sums ? sums + sums_size : NULL;
                 int64_t *tail_off = tail_size ? malloc((size_t)(kn + 1) * sizeof(int64_t)) : NULL;
-                if (tail_size && (!tail || !tail_off)) {
+                if (!sums || (tail_size && !tail_off)) {
                     RT_OMP(omp atomic write)
                     failed = 1;
                 }
@@ -349,10 +372,10 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
                         if (q1 > j->qn) q1 = j->qn;
                         if (q0 < q1)
                             SUF(product)(j, b, off, a_packed + g * mpad * kn, bias ? bias + g * j->m : NULL, &d, n,
-                                         q0, q1, tail, tail_off);
+                                         q0, q1, tail, tail_off, sums);
                     }
                 }
-                free(tail); free(tail_off);
+                free(sums); free(tail_off);
             }
         }
         free(buf);
@@ -631,6 +654,8 @@ static void SUF(dbias)(const T *g, T *gb, int64_t batch, int64_t channels, int64
     }
 }
 
+#undef GROUP
+#undef KBLOCK
 #undef MR
 #undef NV
 #undef NR

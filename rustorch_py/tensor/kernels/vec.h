@@ -45,18 +45,21 @@ RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return a * b + c; }
 #endif
 
 /* Lanes added pairwise: the error grows with log2 of the lanes. */
+#if defined(__AVX512F__)
+RT_INLINE float rt_vf_sum(rt_vf v) { return _mm512_reduce_add_ps((__m512)v); }
+RT_INLINE double rt_vd_sum(rt_vd v) { return _mm512_reduce_add_pd((__m512d)v); }
+#elif defined(__AVX2__)
 RT_INLINE float rt_vf_sum(rt_vf v) {
-    float t[RT_LANES_F32];
-    memcpy(t, &v, sizeof v);
-    for (int h = RT_LANES_F32 / 2; h; h /= 2)
-        for (int i = 0; i < h; i++) t[i] += t[i + h];
-    return t[0];
+    __m128 h = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    h = _mm_add_ps(h, _mm_movehl_ps(h, h));
+    return _mm_cvtss_f32(_mm_add_ss(h, _mm_movehdup_ps(h)));
 }
 RT_INLINE double rt_vd_sum(rt_vd v) {
-    double t[RT_LANES_F64];
-    memcpy(t, &v, sizeof v);
-    for (int h = RT_LANES_F64 / 2; h; h /= 2)
-        for (int i = 0; i < h; i++) t[i] += t[i + h];
-    return t[0];
+    __m128d h = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(h, _mm_unpackhi_pd(h, h)));
 }
+#else
+RT_INLINE float rt_vf_sum(rt_vf v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+RT_INLINE double rt_vd_sum(rt_vd v) { return v[0] + v[1]; }
+#endif
 #endif
