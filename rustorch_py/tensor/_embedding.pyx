@@ -7,7 +7,7 @@ from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, sizes_text
 from ._plan cimport contiguous_raw, cast_raw
-from ..errors import DTypeError, DimError, ShapeError, TensorValueError
+from ..errors import DTypeError, DimError, ShapeError, TensorValueError, UnsupportedOpError
 
 cdef extern from "embedding.h" nogil:
     """
@@ -173,5 +173,132 @@ def embedding_dense_backward(grad_output, indices, num_weights, padding_idx, sca
                     frequency_scale(idx, num_weights) if scale_grad_by_freq else None)
 
 
-FUNCTIONS = {"embedding": embedding, "embedding_dense_backward": embedding_dense_backward}
+# ---- bags -----------------------------------------------------------------------------------------------------
+def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sparse=False, per_sample_weights=None,
+                  include_last_offset=False, padding_idx=-1):
+    """Reduce bags of rows of a table, without keeping the rows when no gradient is wanted.
+
+    Args:
+        weight: (rows, width).
+        indices: (n,), int64 or int32: the bags one after the other.
+        offsets: (bags,), where each bag begins; with ``include_last_offset`` one more, the end of the last.
+        mode: 0 sum, 1 mean, 2 max.
+        per_sample_weights: (n,) factor of each row (sum only), or None.
+        padding_idx: index whose rows count for nothing; -1 for none.
+    Returns:
+        (bags (bags, width); bag of each index; size of each bag; for max the winning index of each element).
+    """
+    cdef const RtEmbeddingTable *table = rt_embedding_pick(isa_level())
+    cdef TensorBase w = as_base("embedding_bag", "weight", weight), idx, off, scale = None, wc, kc, out, bag_of, count, at = None
+    cdef int64_t n, bags, i, b, rows, skip
+    cdef int64_t sh[2]
+    cdef int threads = num_threads(), how
+    cdef void *k = NULL
+    cdef int64_t *atp = NULL
+    cdef object op = "embedding_bag", got, factor
+    if sparse:
+        raise TensorValueError("embedding_bag: sparse gradients are not available; use sparse=False", op=op)
+    if is_half(w):
+        got = embedding_bag(float32_of(weight), indices, offsets, scale_grad_by_freq, mode, False, float32_of(per_sample_weights),
+                            include_last_offset, padding_idx)
+        return (like_dtype(got[0], w.dt), *got[1:])
+    need_float(op, w)
+    if w.nd != 2:
+        raise ShapeError(f"embedding_bag: 'weight' must be 2-D, but got weight of size {sizes_text(w)}", op=op)
+    if mode not in (0, 1, 2):
+        raise TensorValueError(f"embedding_bag: mode must be 0 (sum), 1 (mean) or 2 (max), got {mode}", op=op)
+    how = mode
+    skip = padding_idx + w.sh[0] if padding_idx is not None and padding_idx < -1 else -1 if padding_idx is None else padding_idx
+    idx = read_indices(op, "indices", indices)
+    off = read_indices(op, "offsets", offsets)
+    if idx.nd != 1 or off.nd != 1:
+        raise ShapeError(f"embedding_bag: indices and offsets must be 1-D, but got sizes {sizes_text(idx)} and {sizes_text(off)}", op=op)
+    n = idx.n
+    rows = w.sh[0]
+    bags = off.n
+    if include_last_offset:
+        if bags == 0:
+            raise ShapeError("embedding_bag: include_last_offset needs at least one offset", op=op)
+        bags -= 1
+    if bags and (<int64_t *>off.ptr)[0] != 0:
+        raise ShapeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+                         f"position 0. However, got {(<int64_t *>off.ptr)[0]}", op=op)
+    bag_of = empty(1, &n, RT_I64, w.dev)
+    for b in range(bags):
+        i = (<int64_t *>off.ptr)[b]
+        if i > n or (b and i < (<int64_t *>off.ptr)[b - 1]):
+            raise ShapeError(f"embedding_bag: offsets must not fall and not pass the {n} indices, got {i} at position {b}", op=op)
+    if include_last_offset and (<int64_t *>off.ptr)[bags] != n:
+        raise ShapeError(f"embedding_bag: the last offset must be the number of indices ({n}), got {(<int64_t *>off.ptr)[bags]}", op=op)
+    for b in range(bags):
+        for i in range((<int64_t *>off.ptr)[b], (<int64_t *>off.ptr)[b + 1] if b + 1 < bags else n):
+            (<int64_t *>bag_of.ptr)[i] = b
+    for i in range(n):
+        if (<int64_t *>idx.ptr)[i] < 0 or (<int64_t *>idx.ptr)[i] >= rows:
+            raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "
+                           f"{rows} rows", op=op)
+    if per_sample_weights is not None:
+        scale = as_base(op, "per_sample_weights", per_sample_weights)
+        if how != 0:
+            raise UnsupportedOpError("embedding_bag: per_sample_weights only supported with mode 0 (sum)", op=op)
+        if scale.nd != 1 or scale.n != n:
+            raise ShapeError(f"embedding_bag: expected per_sample_weights to have the same shape as indices ({n},), got "
+                             f"{sizes_text(scale)}", op=op)
+        if scale.dt != w.dt:
+            raise DTypeError("embedding_bag: expected weight and per_sample_weights to have the same dtype", op=op)
+    sh[0] = bags
+    sh[1] = w.sh[1]
+    out = empty(2, sh, w.dt, w.dev)
+    count = empty(1, sh, RT_I64, w.dev)
+    if how == 2:
+        at = empty(2, sh, RT_I64, w.dev)
+        atp = <int64_t *>at.ptr
+    wc = contiguous_raw(w)
+    if scale is not None:
+        kc = contiguous_raw(scale)
+        k = kc.ptr
+    with nogil:
+        if w.dt == RT_F32:
+            table.bag_f32(<float *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <float *>k,
+                          <float *>out.ptr, <int64_t *>count.ptr, atp, threads)
+        else:
+            table.bag_f64(<double *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <double *>k,
+                          <double *>out.ptr, <int64_t *>count.ptr, atp, threads)
+    got = out
+    if recording(w, scale, None):
+        got = recorded_bag(w, idx, bag_of, bags, how, skip, per_sample_weights, count, at,
+                           frequency_scale(idx, rows) if scale_grad_by_freq else None)
+    if how == 2:                                  # positions -> indices
+        for i in range(at.n):
+            if atp[i] >= 0:
+                atp[i] = (<int64_t *>idx.ptr)[atp[i]]
+    return got, bag_of, count, count if at is None else at
+
+
+cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_t bags, int how, int64_t skip, object weights,
+                         TensorBase count, TensorBase at, TensorBase freq):
+    """embedding_bag from operators that record themselves."""
+    cdef TensorBase flat
+    cdef int64_t i, j, p, width = w.sh[1]
+    cdef object rows, out
+    if how == 2:
+        flat = empty(2, at.sh, RT_I64, w.dev)
+        for i in range(at.sh[0]):
+            for j in range(width):
+                p = (<int64_t *>at.ptr)[i * width + j]
+                (<int64_t *>flat.ptr)[i * width + j] = (<int64_t *>idx.ptr)[p] * width + j if p >= 0 else 0
+        out = pick("embedding_bag", <TensorBase?>(<object>w).reshape(-1, 1), flat, shape_tuple(flat), -1, None).squeeze(-1)
+        return out * (<object>at).ge(0)
+    rows = pick("embedding_bag", w, idx, shape_tuple(idx), skip, freq)
+    if weights is not None:
+        rows = rows * weights.unsqueeze(1)
+    if skip >= 0:
+        rows = rows * (<object>idx).ne(skip).unsqueeze(1)
+    out = add_rows("embedding_bag", rows, bag_of, bags, -1, None)
+    if how == 1:
+        out = out / (<object>count).clamp(min=1).unsqueeze(1)
+    return out
+
+
+FUNCTIONS = {"embedding": embedding, "embedding_bag": embedding_bag, "embedding_dense_backward": embedding_dense_backward}
 METHODS = {}
