@@ -4,7 +4,21 @@ Add an op module's name to MODULES; later entries win where names repeat.
 """
 from importlib import import_module
 
-MODULES = ["_rows", "_pointwise", "_reduce", "_view", "_create", "_convert", "_random", "_dropout"]
+MODULES = [
+    "_rows",
+    "_pointwise",
+    "_reduce",
+    "_view",
+    "_create",
+    "_convert",
+    "_random",
+    "_dropout",
+    "_conv",
+    "_pool",
+    "_norm",
+    "_softmax",
+    "_embedding",
+]
 
 
 def collect():
