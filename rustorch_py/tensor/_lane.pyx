@@ -1,0 +1,199 @@
+# build: sources=order.c
+"""Work along one dimension: geometry, gathering by position, order."""
+from libc.stdint cimport int64_t, uint8_t
+from ._base cimport (TensorBase, empty, empty_like_shape, is_contig, grad_mode, attach1, save, saved, shape_tuple,
+                     RT_F16, RT_BF16, RT_F32, RT_I64, RT_CPU, RT_DEVICE_TYPE, RT_KIND_COMPLEX, rt_itemsize, rt_kind)
+from ._node cimport Node
+from ._plan cimport cast_raw, contiguous_raw
+from ._ops cimport deliver
+
+from ..errors import DimError, OutOfMemoryError, TensorTypeError, UnsupportedOpError
+
+cdef extern from "lane.h" nogil:
+    int rt_sort_lanes(int dtype, const void *x, RtLane s, int descending, int64_t *idx, int threads)
+    int rt_topk_lanes(int dtype, const void *x, RtLane s, int64_t k, int largest, int in_order, int64_t *idx, int threads)
+    int rt_select_lanes(int dtype, const void *x, RtLane s, int64_t k, int how, int64_t *idx, int threads)
+    int rt_mode_lanes(int dtype, const void *x, RtLane s, int64_t *idx, int threads)
+    void rt_take_lanes(int itemsize, const void *x, RtLane s, const int64_t *idx, int64_t k, void *out, int threads)
+    void rt_put_lanes(int dtype, const void *g, int64_t k, const int64_t *idx, RtLane s, void *out, int threads)
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+
+cdef RtLane lane_of(TensorBase t, int dim) noexcept:
+    cdef RtLane s
+    cdef int i
+    s.outer = s.inner = s.L = 1
+    if t.nd > 0:
+        for i in range(dim):
+            s.outer *= t.sh[i]
+        s.L = t.sh[dim]
+        for i in range(dim + 1, t.nd):
+            s.inner *= t.sh[i]
+    return s
+
+
+cdef TensorBase empty_resized(TensorBase t, int dim, int64_t size, int dt):
+    cdef int64_t sh[64]
+    cdef int i, nd = 0
+    for i in range(t.nd):
+        if i == dim:
+            if size < 0:
+                continue
+            sh[nd] = size
+        else:
+            sh[nd] = t.sh[i]
+        nd += 1
+    return empty(nd, sh, dt, t.dev)
+
+
+cdef TensorBase computable(TensorBase t):
+    return cast_raw(t, RT_F32) if t.dt == RT_F16 or t.dt == RT_BF16 else t
+
+
+cdef TensorBase dense(TensorBase t):
+    return t if is_contig(t) else contiguous_raw(t)
+
+
+cdef int need_cpu(object op, TensorBase t) except -1:
+    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
+        raise UnsupportedOpError(f"{op}: has no kernel for this device yet; move the input to 'cpu'", op=op)
+    return 0
+
+
+cdef int need_nonempty_dim(object op, TensorBase t, int dim) except -1:
+    if t.nd > 0 and t.sh[dim] == 0:
+        raise DimError(f"{op}(): Expected reduction dim {dim} to have non-zero size.", op=op)
+    return 0
+
+
+cdef object out_of_memory(object op):
+    return OutOfMemoryError(f"{op}: no room for the scratch arrays of a sort", op=op)
+
+
+# ---- gathering by position ----
+cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label):
+    cdef TensorBase source = dense(x), out = empty_like_shape(idx, x.dt)
+    cdef RtLane s = lane_of(x, dim)
+    cdef int64_t lanes = s.outer * s.inner, k
+    cdef TakeBackward node
+    if out.n > 0:
+        k = idx.n // lanes
+        with nogil:
+            rt_take_lanes(rt_itemsize(x.dt), source.ptr, s, <const int64_t *>idx.ptr, k, out.ptr, rt_num_threads())
+    if x.rg and grad_mode():
+        node = TakeBackward.__new__(TakeBackward)
+        node.dim = dim
+        node.label = label
+        node.shape = shape_tuple(x)
+        save(node, 0, idx)
+        attach1(out, node, x)
+    return out
+
+
+cdef class TakeBackward(Node):
+    cdef int dim
+    cdef str label                        # name of the operator that took
+    cdef tuple shape
+
+    def name(self):
+        return self.label
+
+    cdef object apply(self, object g):
+        return put_lane(<TensorBase>g, saved(self, 0), self.dim, self.shape)
+
+
+cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape):
+    cdef int64_t sh[64]
+    cdef int i, nd = len(shape)
+    for i in range(nd):
+        sh[i] = shape[i]
+    cdef TensorBase source = dense(g), out = empty(nd, sh, g.dt, g.dev)
+    cdef RtLane s = lane_of(out, dim)
+    cdef int64_t lanes = s.outer * s.inner
+    cdef PutBackward node
+    if out.n > 0:
+        with nogil:
+            rt_put_lanes(g.dt, source.ptr, g.n // lanes, <const int64_t *>idx.ptr, s, out.ptr, rt_num_threads())
+    if g.rg and grad_mode():
+        node = PutBackward.__new__(PutBackward)
+        node.dim = dim
+        save(node, 0, idx)
+        attach1(out, node, g)
+    return out
+
+
+cdef class PutBackward(Node):
+    cdef int dim
+
+    cdef object apply(self, object g):
+        return take_lane(<TensorBase>g, saved(self, 0), self.dim, "GatherBackward0")
+
+
+# ---- order ----
+cdef TensorBase order_sort(TensorBase x, int dim, bint descending):
+    cdef TensorBase source = dense(x), idx = empty_like_shape(x, RT_I64)
+    cdef RtLane s = lane_of(x, dim)
+    cdef int status = 0
+    if idx.n > 0:
+        with nogil:
+            status = rt_sort_lanes(x.dt, source.ptr, s, descending, <int64_t *>idx.ptr, rt_num_threads())
+        if status:
+            raise out_of_memory("sort")
+    return idx
+
+
+cdef TensorBase order_topk(TensorBase x, int dim, int64_t k, bint largest, bint in_order):
+    cdef TensorBase source = dense(x), idx = empty_resized(x, dim, k, RT_I64)
+    cdef RtLane s = lane_of(x, dim)
+    cdef int status = 0
+    if idx.n > 0:
+        with nogil:
+            status = rt_topk_lanes(x.dt, source.ptr, s, k, largest, in_order, <int64_t *>idx.ptr, rt_num_threads())
+        if status:
+            raise out_of_memory("topk")
+    return idx
+
+
+cdef TensorBase order_select(TensorBase x, int dim, int64_t k, int how, bint keepdim):
+    cdef TensorBase source = dense(x), idx = empty_resized(x, dim, 1 if keepdim else -1, RT_I64)
+    cdef RtLane s = lane_of(x, dim)
+    cdef int status = 0
+    if idx.n > 0:
+        with nogil:
+            status = rt_select_lanes(x.dt, source.ptr, s, k, how, <int64_t *>idx.ptr, rt_num_threads())
+        if status:
+            raise out_of_memory("kthvalue")
+    return idx
+
+
+cdef TensorBase order_mode(TensorBase x, int dim, bint keepdim):
+    cdef TensorBase source = dense(x), idx = empty_resized(x, dim, 1 if keepdim else -1, RT_I64)
+    cdef RtLane s = lane_of(x, dim)
+    cdef int status = 0
+    if idx.n > 0:
+        with nogil:
+            status = rt_mode_lanes(x.dt, source.ptr, s, <int64_t *>idx.ptr, rt_num_threads())
+        if status:
+            raise out_of_memory("mode")
+    return idx
+
+
+# ---- small services ----
+cdef object into_pair(object op, object kind, object out, TensorBase first, TensorBase second):
+    if out is None:
+        return kind((first, second))
+    if not isinstance(out, (tuple, list)) or len(out) != 2:
+        raise TensorTypeError(f"{op}: out must be a pair of tensors, got {type(out).__name__}", op=op)
+    return kind((deliver(op, first, out[0]), deliver(op, second, out[1])))
+
+
+cdef int refuse_complex(object op, TensorBase t) except -1:
+    if rt_kind(t.dt) == RT_KIND_COMPLEX:
+        raise UnsupportedOpError(f"{op}(): does not support complex input", op=op)
+    return 0
+
+
+cdef TensorBase flat(TensorBase t):
+    return t if t.nd == 1 else <TensorBase>(<object>t).reshape(-1)

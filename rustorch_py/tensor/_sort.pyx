@@ -1,0 +1,288 @@
+# build: sources=search.c
+"""Sorting, searching and sets."""
+from libc.stdint cimport int64_t, int32_t, uint8_t
+from libc.stdlib cimport malloc, free
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64,
+                     rt_kind, RT_KIND_FLOAT)
+from ._dtype cimport dtype_of, promote
+from ._plan cimport cast_raw
+from ._ops cimport deliver, detach
+from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, need_cpu, into_pair, refuse_complex, flat)
+
+from ..errors import OutOfMemoryError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
+from ._return_types import named_result
+
+cdef extern from "lane.h" nogil:
+    int64_t rt_run_starts(int dtype, const void *x, int64_t n, int64_t width, const int64_t *order, uint8_t *start)
+    int rt_sort_items(int dtype, const void *x, int64_t n, int64_t width, int64_t *order)
+    void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
+                        const void *v, int64_t m, int right, int64_t *out, int threads)
+    void rt_is_member(int dtype, const void *x, int64_t n, const void *sorted, int64_t m, int invert, uint8_t *out, int threads)
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+_sort = named_result("sort", "values", "indices")
+_topk = named_result("topk", "values", "indices")
+
+
+# ---- sorting ----
+def sort(input, dim=-1, descending=False, *, stable=None, out=None):
+    """Sort along ``dim``: a pair ``(values, indices)``.
+
+    Always stable; NaN is the largest value. The gradient goes back to each value's place.
+    """
+    cdef TensorBase t = as_base("sort", "input", input), idx
+    cdef int d = wrap_dim("sort", dim, t.nd)
+    refuse_complex("sort", t)
+    need_cpu("sort", t)
+    idx = order_sort(t, d, descending)
+    return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0"), idx)
+
+
+def argsort(input, dim=-1, descending=False, stable=False):
+    """Find the indices that sort along ``dim``."""
+    cdef TensorBase t = as_base("argsort", "input", input)
+    cdef int d = wrap_dim("argsort", dim, t.nd)
+    refuse_complex("argsort", t)
+    need_cpu("argsort", t)
+    return order_sort(t, d, descending)
+
+
+def msort(input, *, out=None):
+    """Sort along the first dimension; values only."""
+    cdef TensorBase t = as_base("msort", "input", input)
+    refuse_complex("msort", t)
+    need_cpu("msort", t)
+    return deliver("msort", take_lane(t, order_sort(t, 0, False), 0, "SortBackward0"), out)
+
+
+def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
+    """Find the k largest (or smallest) elements along ``dim``: a pair ``(values, indices)``.
+
+    Args:
+        k: how many; at most the size of ``dim``.
+        largest: False: the smallest.
+        sorted: False: in order of position instead of value.
+    """
+    cdef TensorBase t = as_base("topk", "input", input), idx
+    cdef int d = wrap_dim("topk", dim, t.nd)
+    cdef int64_t count = k, size = t.sh[d] if t.nd > 0 else 1
+    refuse_complex("topk", t)
+    if t.dt == RT_BOOL:
+        raise UnsupportedOpError("topk does not support bool dtypes on CPU", op="topk")
+    if count < 0 or count > size:
+        raise TensorError(f"topk(): selected index k out of range: k is {count}, the size of dimension {d} is {size}", op="topk")
+    need_cpu("topk", t)
+    idx = order_topk(t, d, count, largest, sorted)
+    return into_pair("topk", _topk, out, take_lane(t, idx, d, "TopkBackward0"), idx)
+
+
+# ---- sets ----
+cdef object distinct(object op, object input, bint in_order, bint inverse, bint counts, object dim):
+    """Distinct items: of the flattened tensor, or slices along `dim`. in_order: sort first."""
+    cdef TensorBase t = as_base(op, "input", input), items, order = None, where_, inverse_t = None, counts_t = None
+    cdef int64_t n, width, i, runs, run, at
+    cdef int64_t *place = NULL
+    cdef int64_t *first
+    cdef int64_t *inv = NULL
+    cdef int64_t *num = NULL
+    cdef uint8_t *start
+    cdef int d = 0, status
+    refuse_complex(op, t)
+    need_cpu(op, t)
+    if dim is None:
+        items = dense(flat(t))
+        n, width = t.n, 1
+    else:
+        d = wrap_dim(op, dim, t.nd)
+        items = dense(<TensorBase>input.movedim(d, 0)) if t.nd > 0 else dense(flat(t))
+        n = t.sh[d] if t.nd > 0 else 1
+        if t.n == 0 and n > 0:
+            raise TensorError(f"{op}: There are 0 sized dimensions, and they aren't selected, so unique cannot be applied", op=op)
+        width = items.n // n if n > 0 else 0
+    if in_order:
+        if width == 1:
+            order = order_sort(<TensorBase>(<object>items).reshape(-1), 0, False)
+        else:
+            order = empty(1, &n, RT_I64, t.dev)
+            place = <int64_t *>order.ptr
+            with nogil:
+                status = rt_sort_items(items.dt, items.ptr, n, width, place)
+            if status:
+                raise OutOfMemoryError(f"{op}: no room for the scratch arrays of a sort", op=op)
+        place = <int64_t *>order.ptr
+    start = <uint8_t *>malloc(n + 1)
+    if start == NULL:
+        raise OutOfMemoryError(f"{op}: no room for {n} marks", op=op)
+    try:
+        with nogil:
+            runs = rt_run_starts(items.dt, items.ptr, n, width, place, start)
+        where_ = empty(1, &runs, RT_I64, t.dev)
+        first = <int64_t *>where_.ptr
+        if inverse:
+            inverse_t = empty(1, &n, RT_I64, t.dev) if dim is not None else empty_like_shape(t, RT_I64)
+            inv = <int64_t *>inverse_t.ptr
+        if counts:
+            counts_t = empty(1, &runs, RT_I64, t.dev)
+            num = <int64_t *>counts_t.ptr
+        run = -1
+        for i in range(n):
+            at = place[i] if place != NULL else i
+            if start[i]:
+                run += 1
+                first[run] = at
+                if num != NULL:
+                    num[run] = 0
+            if inv != NULL:
+                inv[at] = run
+            if num != NULL:
+                num[run] += 1
+    finally:
+        free(start)
+    if dim is None:
+        values = <object>take_lane(flat(t), where_, 0, "UniqueBackward0")
+    else:
+        values = input.index_select(d, where_) if t.nd > 0 else input
+    if not (inverse or counts):
+        return values
+    return (values,) + ((inverse_t,) if inverse else ()) + ((counts_t,) if counts else ())
+
+
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """Find the distinct elements, or slices along ``dim``, in ascending order.
+
+    Args:
+        sorted: kept for compatibility; the result is always sorted.
+        return_inverse: also give each element's place in the result.
+        return_counts: also give how often each occurs.
+    Returns:
+        The distinct values, or a tuple of them with what was asked for.
+    """
+    return distinct("unique", input, True, return_inverse, return_counts, dim)
+
+
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """Keep the first of each run of equal elements (or slices along ``dim``)."""
+    return distinct("unique_consecutive", input, False, return_inverse, return_counts, dim)
+
+
+# ---- searching ----
+cdef TensorBase number_like(TensorBase t, object value):
+    """A Python number as a 0-dim tensor that promotes with t as a number does."""
+    cdef int dt = t.dt if rt_kind(t.dt) >= RT_KIND_FLOAT else RT_F64 if isinstance(value, float) else RT_I64
+    return <TensorBase>(<object>t).new_full((), value, dtype=dtype_of(dt))
+
+
+cdef object search(object op, TensorBase seq, object values, object out_int32, bint right, object side, object sorter, object out):
+    cdef TensorBase v, order = None, result
+    cdef int64_t rows = 1, L, m
+    cdef int dt, i
+    if side is not None:
+        if side not in ("left", "right"):
+            raise TensorError(f"{op}(): side can only be 'left' or 'right' but got {side}", op=op)
+        if right and side == "left":
+            raise TensorError(f"{op}(): side and right can't be set to opposites, got side of left while right was True", op=op)
+        right = side == "right"
+    if isinstance(values, TensorBase):
+        v = <TensorBase>values
+    elif isinstance(values, (int, float)):
+        if seq.nd != 1:
+            raise ShapeError(f"{op}(): a number needs a 1-d sequence, got {seq.nd} dimensions", op=op)
+        v = number_like(seq, values)
+    else:
+        raise TensorTypeError(f"{op}(): input must be a tensor or a number, got {type(values).__name__}", op=op)
+    refuse_complex(op, seq)
+    refuse_complex(op, v)
+    need_cpu(op, seq)
+    if seq.nd == 0:
+        raise ShapeError(f"{op}(): boundaries tensor should have positive dimension, got a 0-d tensor", op=op)
+    if seq.nd > 1:
+        if v.nd != seq.nd:
+            raise ShapeError(f"{op}(): the first N-1 dimensions of the sequence {shape_tuple(seq)} and the input {shape_tuple(v)} must match", op=op)
+        for i in range(seq.nd - 1):
+            if seq.sh[i] != v.sh[i]:
+                raise ShapeError(f"{op}(): the first N-1 dimensions of the sequence {shape_tuple(seq)} and the input {shape_tuple(v)} must match", op=op)
+            rows *= seq.sh[i]
+    L = seq.sh[seq.nd - 1]
+    if sorter is not None:
+        order = as_base(op, "sorter", sorter)
+        if not same_shape(order, seq):
+            raise ShapeError(f"{op}(): boundary and sorter must have the same size, but got {shape_tuple(seq)} and {shape_tuple(order)}", op=op)
+        if order.dt != RT_I64:
+            raise TensorError(f"{op}(): sorter must be a tensor of long dtype", op=op)
+        if order.n and bool((sorter < 0).any() or (sorter >= L).any()):
+            raise TensorError(f"{op}(): sorter index out of range", op=op)
+        order = dense(order)
+    dt = promote(seq.dt, v.dt)
+    if v.dt != dt:
+        v = cast_raw(v, dt)
+    if seq.dt != dt:
+        seq = cast_raw(seq, dt)
+    seq, v = dense(seq), dense(v)
+    m = v.n // rows if rows > 0 else 0
+    result = empty_like_shape(v, RT_I64)
+    if result.n > 0:
+        with nogil:
+            rt_search_rows(dt, seq.ptr, <int64_t *>order.ptr if order is not None else NULL, rows, L, v.ptr, m, right,
+                           <int64_t *>result.ptr, rt_num_threads())
+    if out_int32:
+        result = cast_raw(result, RT_I32)
+    return deliver(op, result, out)
+
+
+def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None, out=None):
+    """Find where values would be inserted to keep the innermost dimension sorted.
+
+    Args:
+        sorted_sequence: (..., L), ascending; or 1-d, used for all values.
+        input: values (..., m), or a number.
+        right: give the last place instead of the first; ``side="right"`` is the same.
+        sorter: indices that sort ``sorted_sequence``, when it is not sorted.
+    """
+    return search("searchsorted", as_base("searchsorted", "sorted_sequence", sorted_sequence), input, out_int32, right, side, sorter, out)
+
+
+def bucketize(input, boundaries, *, out_int32=False, right=False, out=None):
+    """Find each value's bucket between ascending 1-d ``boundaries``."""
+    cdef TensorBase b = as_base("bucketize", "boundaries", boundaries)
+    if b.nd != 1:
+        raise ShapeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({b.nd})", op="bucketize")
+    return search("bucketize", b, input, out_int32, right, None, None, out)
+
+
+def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None):
+    """Tell which elements are among ``test_elements``; either may be a number."""
+    cdef TensorBase x, s, result
+    cdef int dt
+    cdef bint negate = invert
+    if isinstance(elements, TensorBase):
+        x = <TensorBase>elements
+        s = <TensorBase>test_elements if isinstance(test_elements, TensorBase) else number_like(x, test_elements)
+    elif isinstance(test_elements, TensorBase):
+        s = <TensorBase>test_elements
+        x = number_like(s, elements)
+    else:
+        raise TensorTypeError("isin(): at least one of elements and test_elements must be a tensor", op="isin")
+    refuse_complex("isin", x)
+    refuse_complex("isin", s)
+    need_cpu("isin", x)
+    dt = promote(x.dt, s.dt)
+    if x.dt != dt:
+        x = cast_raw(x, dt)
+    if s.dt != dt:
+        s = cast_raw(s, dt)
+    s = flat(detach(s))
+    s = dense(take_lane(s, order_sort(s, 0, False), 0, "SortBackward0"))
+    x = dense(x)
+    result = empty_like_shape(x, RT_BOOL)
+    if x.n > 0:
+        with nogil:
+            rt_is_member(dt, x.ptr, x.n, s.ptr, s.n, negate, <uint8_t *>result.ptr, rt_num_threads())
+    return deliver("isin", result, out)
+
+
+FUNCTIONS = {"sort": sort, "argsort": argsort, "msort": msort, "topk": topk, "unique": unique,
+             "unique_consecutive": unique_consecutive, "searchsorted": searchsorted, "bucketize": bucketize, "isin": isin}
+METHODS = {"sort": sort, "argsort": argsort, "msort": msort, "topk": topk, "unique": unique,
+           "unique_consecutive": unique_consecutive}

@@ -1,0 +1,504 @@
+# build: isa=stats.inc.c sources=search.c
+"""Means, variances, histograms."""
+from libc.stdint cimport int64_t, uint64_t
+from libc.math cimport isfinite, sqrt
+from libc.string cimport memset
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode, is_contig, same_shape,
+                     shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_real_dtype,
+                     RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
+from ._node cimport Node
+from ._dtype cimport dtype_code, torch_name
+from ._plan cimport cast_raw
+from ._ops cimport deliver, detach
+from ._lane cimport RtLane, computable, dense, need_cpu, flat
+from ._cpu cimport isa_level
+
+from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
+from ._return_types import named_result
+
+cdef extern from "lane.h" nogil:
+    ctypedef void (*RtMoments)(const void *x, RtLane s, double divisor, int take_sqrt, void *var, void *mean, int threads) noexcept nogil
+    ctypedef struct RtStatsTable:
+        RtMoments moments[12]
+    const RtStatsTable *rt_pick_stats(int level)
+    void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts)
+    void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out)
+    void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
+                        const void *v, int64_t m, int right, int64_t *out, int threads)
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+
+# ---- which dimensions, and where their elements lie ----
+cdef struct Dims:
+    uint64_t mask              # bit d: dimension d is reduced
+    int64_t count              # elements in a reduced lane
+
+
+cdef Dims dims_of(object op, TensorBase t, object dim) except *:
+    """Read dim=: None or an empty sequence is every dimension."""
+    cdef Dims r
+    cdef int d, i
+    r.mask = 0
+    if dim is None:
+        r.mask = ~<uint64_t>0
+    elif isinstance(dim, (tuple, list)):
+        for item in dim:
+            d = wrap_dim(op, item, t.nd)
+            if r.mask >> d & 1:
+                raise TensorError(f"{op}: dim {d} appears multiple times in the list of dims", op=op)
+            r.mask |= <uint64_t>1 << d
+        if not dim:
+            r.mask = ~<uint64_t>0
+    else:
+        r.mask = <uint64_t>1 << wrap_dim(op, dim, t.nd)
+    r.count = 1
+    for i in range(t.nd):
+        if r.mask >> i & 1:
+            r.count *= t.sh[i]
+    return r
+
+
+cdef TensorBase lanes_of(TensorBase t, uint64_t mask, RtLane *s):
+    """A dense tensor over t's values whose reduced dimensions are neighbours, and its geometry."""
+    cdef int i, first = -1, last = -1
+    cdef bint split = False
+    for i in range(t.nd):
+        if t.sh[i] != 1 and mask >> i & 1:
+            if first < 0:
+                first = i
+            elif last != i - 1:
+                split = True
+            last = i
+        elif t.sh[i] == 1 and first >= 0 and last == i - 1:
+            last = i
+    s.outer = s.inner = s.L = 1
+    if split:
+        kept = [i for i in range(t.nd) if not mask >> i & 1]
+        gone = [i for i in range(t.nd) if mask >> i & 1]
+        for i in range(t.nd):
+            if mask >> i & 1:
+                s.L *= t.sh[i]
+            else:
+                s.outer *= t.sh[i]
+        return dense(<TensorBase>(<object>t).detach().permute(kept + gone))
+    if first >= 0:
+        for i in range(t.nd):
+            if i < first:
+                s.outer *= t.sh[i]
+            elif i <= last:
+                s.L *= t.sh[i]
+            else:
+                s.inner *= t.sh[i]
+    else:
+        s.outer = t.n
+    return dense(t)
+
+
+cdef TensorBase empty_reduced(TensorBase t, uint64_t mask, bint keepdim, int dt):
+    cdef int64_t sh[64]
+    cdef int i, nd = 0
+    for i in range(t.nd):
+        if not mask >> i & 1:
+            sh[nd] = t.sh[i]
+            nd += 1
+        elif keepdim:
+            sh[nd] = 1
+            nd += 1
+    return empty(nd, sh, dt, t.dev)
+
+
+cdef class _Moments:
+    """Results of one pass; a pair that Cython functions can return without a tuple of objects."""
+    cdef TensorBase var
+    cdef TensorBase mean
+
+
+cdef _Moments moments(object op, TensorBase t, uint64_t mask, bint keepdim, double divisor, bint take_sqrt, bint want_var, bint want_mean):
+    need_cpu(op, t)
+    cdef _Moments r = _Moments.__new__(_Moments)
+    cdef RtLane s
+    cdef TensorBase x = lanes_of(computable(t), mask, &s), parts
+    cdef int real = rt_real_dtype(x.dt)
+    cdef bint cplx = rt_kind(x.dt) == RT_KIND_COMPLEX
+    cdef RtMoments kernel = rt_pick_stats(isa_level()).moments[real]
+    cdef void *var_ptr = NULL
+    cdef void *mean_ptr = NULL
+    cdef int64_t i, n
+    if want_mean:
+        r.mean = empty_reduced(t, mask, keepdim, x.dt)
+        mean_ptr = r.mean.ptr
+    if want_var:
+        r.var = empty_reduced(t, mask, keepdim, real)
+        var_ptr = r.var.ptr
+    if cplx:                                   # real and imaginary parts are neighbouring lanes
+        s.inner *= 2
+        if want_var:
+            n = 2 * r.var.n
+            parts = empty(1, &n, real, t.dev)
+            var_ptr = parts.ptr
+    if (r.var if want_var else r.mean).n > 0:
+        with nogil:
+            kernel(x.ptr, s, divisor, take_sqrt and not cplx, var_ptr, mean_ptr, rt_num_threads())
+    if cplx and want_var:
+        for i in range(r.var.n):
+            if real == RT_F32:
+                (<float *>r.var.ptr)[i] = (<float *>parts.ptr)[2 * i] + (<float *>parts.ptr)[2 * i + 1]
+                if take_sqrt:
+                    (<float *>r.var.ptr)[i] = <float>sqrt((<float *>r.var.ptr)[i])
+            else:
+                (<double *>r.var.ptr)[i] = (<double *>parts.ptr)[2 * i] + (<double *>parts.ptr)[2 * i + 1]
+                if take_sqrt:
+                    (<double *>r.var.ptr)[i] = sqrt((<double *>r.var.ptr)[i])
+    if want_var and r.var.dt != rt_real_dtype(t.dt):
+        r.var = cast_raw(r.var, t.dt)
+    if want_mean and r.mean.dt != t.dt:
+        r.mean = cast_raw(r.mean, t.dt)
+    return r
+
+
+cdef object spread(object g, tuple shape, uint64_t mask, bint keepdim):
+    """A reduced gradient, viewed with the reduced dimensions as ones."""
+    cdef int i
+    if keepdim or (<TensorBase>g).nd == len(shape) or (<TensorBase>g).nd == 0:
+        return g
+    return g.reshape(tuple([1 if mask >> i & 1 else shape[i] for i in range(len(shape))]))
+
+
+# ---- mean ----
+cdef TensorBase mean_of(TensorBase t, Dims r, bint keepdim):
+    cdef TensorBase out = moments("mean", t, r.mask, keepdim, 1, False, False, True).mean
+    return mean_recorded(out, t, r, keepdim)
+
+
+cdef TensorBase mean_recorded(TensorBase out, TensorBase t, Dims r, bint keepdim):
+    cdef MeanBackward0 node
+    if t.rg and grad_mode():
+        node = MeanBackward0.__new__(MeanBackward0)
+        node.dims, node.keepdim = r, keepdim
+        node.shape = shape_tuple(t)
+        attach1(out, node, t)
+    return out
+
+
+cdef class MeanBackward0(Node):
+    cdef Dims dims
+    cdef bint keepdim
+    cdef tuple shape
+
+    def name(self):
+        return "MeanBackward0" if self.dims.mask == ~<uint64_t>0 else "MeanBackward1"
+
+    cdef object apply(self, object g):
+        g = spread(g, self.shape, self.dims.mask, self.keepdim)
+        return (g / self.dims.count if self.dims.count else g).expand(self.shape)
+
+
+def mean(input, dim=None, keepdim=False, *, dtype=None, out=None):
+    """Compute the mean over all elements or over ``dim``.
+
+    Args:
+        dim: int or tuple; None: all.
+        dtype: dtype to compute in; integers need one.
+    """
+    cdef TensorBase t = as_base("mean", "input", input), result
+    cdef Dims r
+    if dtype is not None and dtype_code("mean", dtype) != t.dt:
+        t = <TensorBase>input.to(dtype)
+    if rt_kind(t.dt) < RT_KIND_FLOAT:
+        raise DTypeError("mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+                         f"Got: {torch_name(t.dt)}", op="mean")
+    r = dims_of("mean", t, dim)
+    result = mean_of(t, r, keepdim)
+    return deliver("mean", result, out)
+
+
+# ---- variance ----
+cdef TensorBase var_recorded(TensorBase out, TensorBase t, Dims r, bint keepdim, double divisor, bint take_sqrt):
+    cdef VarBackward0 node
+    if t.rg and grad_mode():
+        node = VarBackward0.__new__(VarBackward0)
+        node.dims, node.keepdim, node.divisor, node.take_sqrt = r, keepdim, divisor, take_sqrt
+        save(node, 0, t)
+        attach1(out, node, t)
+        if take_sqrt:
+            save_output(node, 1, out)
+    return out
+
+
+cdef class VarBackward0(Node):
+    cdef Dims dims
+    cdef bint keepdim, take_sqrt
+    cdef double divisor
+
+    def name(self):
+        return "StdBackward0" if self.take_sqrt else "VarBackward0"
+
+    cdef object apply(self, object g):
+        cdef TensorBase t = saved(self, 0)
+        cdef double factor = 2.0 / self.divisor          # inf without degrees of freedom, as PyTorch
+        if self.take_sqrt:
+            result = <object>saved(self, 1)
+            g = (g / (result * 2)).masked_fill(result.detach() == 0, 0)
+        g = spread(g, shape_tuple(t), self.dims.mask, self.keepdim)
+        return (g * factor) * (<object>t - <object>mean_of(t, self.dims, True))
+
+
+cdef object variance(object op, object input, object dim, object unbiased, bint keepdim, object correction, object out,
+                     bint take_sqrt, bint with_mean):
+    cdef TensorBase t = as_base(op, "input", input)
+    cdef Dims r
+    cdef _Moments m
+    cdef double divisor, c = 1
+    cdef TensorBase var, mean
+    if isinstance(dim, bool):                            # var(x, False): the old signature
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        c = 1 if unbiased else 0
+    elif correction is not None:
+        c = correction
+    if rt_kind(t.dt) < RT_KIND_FLOAT:
+        raise DTypeError("std and var only support floating point and complex dtypes", op=op)
+    r = dims_of(op, t, dim)
+    divisor = r.count - c if r.count > c else 0
+    m = moments(op, t, r.mask, keepdim, divisor, take_sqrt, True, with_mean)
+    var = var_recorded(m.var, t, r, keepdim, divisor, take_sqrt)
+    if not with_mean:
+        return deliver(op, var, out)
+    mean = mean_recorded(m.mean, t, r, keepdim)
+    if out is not None:
+        return deliver(op, var, out[0]), deliver(op, mean, out[1])
+    return var, mean
+
+
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None):
+    """Compute the variance over all elements or over ``dim``.
+
+    Args:
+        dim: int or tuple; None: all.
+        unbiased: True: divide by n - 1; the older form of ``correction``.
+        correction: the divisor is n - correction; 1 when neither is given.
+    """
+    return variance("var", input, dim, unbiased, keepdim, correction, out, False, False)
+
+
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None):
+    """Compute the standard deviation; arguments as in ``var``."""
+    return variance("std", input, dim, unbiased, keepdim, correction, out, True, False)
+
+
+def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None):
+    """Compute variance and mean at once; arguments as in ``var``."""
+    return variance("var_mean", input, dim, unbiased, keepdim, correction, out, False, True)
+
+
+def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None, out=None):
+    """Compute standard deviation and mean at once; arguments as in ``var``."""
+    return variance("std_mean", input, dim, unbiased, keepdim, correction, out, True, True)
+
+
+# ---- counts ----
+cdef object checked_range(object op, double low, double high, double margin):
+    """Finite, ascending bounds; equal ones are moved apart by `margin` each."""
+    if not (isfinite(low) and isfinite(high)):
+        raise TensorError(f"{op}: range of [{low}, {high}] is not finite", op=op)
+    if low > high:
+        raise TensorError(f"{op}: max must be larger than min, got min {low} and max {high}", op=op)
+    return (low - margin, high + margin) if low == high else (low, high)
+
+
+def histc(input, bins=100, min=0, max=0, *, out=None):
+    """Count elements in ``bins`` equal bins of [min, max] (equal bounds: the data's range)."""
+    cdef TensorBase t = as_base("histc", "input", input), x, counts
+    cdef int64_t n = bins
+    cdef double low = min, high = max
+    need_cpu("histc", t)
+    if rt_kind(t.dt) != RT_KIND_FLOAT:
+        raise UnsupportedOpError(f'"histogram_cpu" not implemented for \'{torch_name(t.dt)}\'', op="histc")
+    if n <= 0:
+        raise TensorError(f"histc(): bins must be > 0, got {n}", op="histc")
+    x = flat(detach(dense(computable(t))))
+    if low == high and x.n > 0:
+        low, high = float((<object>x).min()), float((<object>x).max())
+    low, high = checked_range("histc", low, high, 1)
+    counts = empty(1, &n, x.dt, t.dev)
+    memset(counts.ptr, 0, counts.n * (4 if x.dt == RT_F32 else 8))
+    with nogil:
+        rt_hist_uniform(x.dt, x.ptr, x.n, low, high, n, counts.ptr)
+    return deliver("histc", cast_raw(counts, t.dt) if counts.dt != t.dt else counts, out)
+
+
+def bincount(input, weights=None, minlength=0):
+    """Count how often each non-negative integer occurs, or sum ``weights`` by it.
+
+    Returns:
+        int64 counts, or sums in the dtype of ``weights`` (float64 for integers), of length
+        ``max(input) + 1`` or ``minlength`` if that is larger.
+    """
+    cdef TensorBase t = as_base("bincount", "input", input), w = None, out
+    cdef int64_t n = minlength, i, top = -1
+    cdef int dt = RT_I64
+    need_cpu("bincount", t)
+    if n < 0:
+        raise TensorError(f"bincount: minlength should be >= 0, got {n}", op="bincount")
+    if t.nd != 1 or rt_kind(t.dt) > RT_KIND_INT:
+        raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
+    t = dense(cast_raw(t, RT_I64) if t.dt != RT_I64 else t)
+    for i in range(t.n):
+        if (<int64_t *>t.ptr)[i] < 0:
+            raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
+        if (<int64_t *>t.ptr)[i] > top:
+            top = (<int64_t *>t.ptr)[i]
+    if top + 1 > n:
+        n = top + 1
+    if weights is not None:
+        w = as_base("bincount", "weights", weights)
+        if w.nd != 1 or w.n != t.n:
+            raise ShapeError(f"bincount: weights should be 1-d and have the same length as input, got {shape_tuple(w)} for {t.n}", op="bincount")
+        dt = RT_F32 if w.dt == RT_F32 else RT_F64
+        w = dense(cast_raw(w, dt) if w.dt != dt else w)
+    out = empty(1, &n, dt, t.dev)
+    memset(out.ptr, 0, n * (4 if dt == RT_F32 else 8))
+    with nogil:
+        rt_bincount(<const int64_t *>t.ptr, t.n, dt, w.ptr if w is not None else NULL, out.ptr)
+    return out
+
+
+_histogram = named_result("histogram", "hist", "bin_edges")
+_histogramdd = named_result("histogramdd", "hist", "bin_edges")
+
+
+cdef TensorBase uniform_edges(double low, double high, int64_t bins, TensorBase like):
+    """bins + 1 edges; the second half is counted from the end, so that both ends are exact."""
+    cdef int64_t n = bins + 1, i
+    cdef TensorBase out = empty(1, &n, like.dt, like.dev)
+    cdef float step32 = <float>(high - low) / <float>bins
+    cdef double step = (high - low) / bins
+    for i in range(n):
+        if like.dt == RT_F32:
+            (<float *>out.ptr)[i] = <float>low + step32 * i if i < n // 2 else <float>high - step32 * (bins - i)
+        else:
+            (<double *>out.ptr)[i] = low + step * i if i < n // 2 else high - step * (bins - i)
+    return out
+
+
+cdef double item_of(TensorBase t, int64_t i) noexcept:
+    return (<float *>t.ptr)[i] if t.dt == RT_F32 else (<double *>t.ptr)[i]
+
+
+cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, object weight, bint density):
+    """Counts of the rows of t (n, d) in a grid, and the list of edges."""
+    cdef int64_t n = t.sh[0], d = t.sh[1], j, i, cell, at, m
+    cdef TensorBase column, edge, place, cells, ok, counts, w = None
+    cdef int64_t *to
+    cdef double v
+    if t.dt != RT_F32 and t.dt != RT_F64:
+        raise UnsupportedOpError(f'"{op}" not implemented for \'{torch_name(t.dt)}\'', op=op)
+    need_cpu(op, t)
+    if weight is not None:
+        w = as_base(op, "weight", weight)
+        if w.dt != t.dt:
+            raise DTypeError(f"{op}: if weight is given, input and weight must have the same dtype", op=op)
+        w = dense(flat(<TensorBase>(<object>w).detach()))
+        if w.n != n:
+            raise ShapeError(f"{op}: expected one weight a row: {n}, got {w.n}", op=op)
+    if bounds is not None and len(bounds) != 2 * d:
+        raise TensorError(f"{op}: range should have {2 * d} elements, but got {len(bounds)}", op=op)
+    edges, sizes = [], []
+    cells = empty(1, &n, RT_I64, t.dev)
+    to = <int64_t *>cells.ptr
+    memset(to, 0, n * sizeof(int64_t))
+    for j in range(d):
+        column = dense(<TensorBase>(<object>t).detach().select(1, j))
+        spec = bins[j]
+        if isinstance(spec, TensorBase):
+            edge = dense(<TensorBase>spec.detach())
+            if edge.nd != 1 or edge.n < 1 or edge.dt != t.dt:
+                raise TensorError(f"{op}: bins must be 1-d tensors of the input's dtype with at least one element", op=op)
+        else:
+            if spec <= 0:
+                raise TensorError(f"{op}: bins must be > 0, got {spec}", op=op)
+            if bounds is not None:
+                low, high = bounds[2 * j], bounds[2 * j + 1]
+            elif n == 0:
+                low, high = 0.0, 1.0
+            else:
+                low, high = float((<object>column).min()), float((<object>column).max())
+            low, high = checked_range(op, low, high, 0.5)
+            edge = uniform_edges(low, high, spec, t)
+        edges.append(edge)
+        m = edge.n - 1
+        sizes.append(m)
+        place = empty(1, &n, RT_I64, t.dev)
+        with nogil:
+            rt_search_rows(t.dt, edge.ptr, NULL, 1, edge.n, column.ptr, n, 1, <int64_t *>place.ptr, rt_num_threads())
+        for i in range(n):
+            at = (<int64_t *>place.ptr)[i] - 1
+            v = item_of(column, i)
+            if v == item_of(edge, m):
+                at = m - 1                       # the last bin is closed
+            if to[i] >= 0:
+                to[i] = to[i] * m + at if 0 <= at < m and v == v else -1
+    total = 1
+    for size in sizes:
+        total *= size
+    m = total
+    counts = empty(1, &m, t.dt, t.dev)
+    memset(counts.ptr, 0, m * (4 if t.dt == RT_F32 else 8))
+    for i in range(n):
+        cell = to[i]
+        if cell < 0:
+            continue
+        if t.dt == RT_F32:
+            (<float *>counts.ptr)[cell] += (<float *>w.ptr)[i] if w is not None else 1
+        else:
+            (<double *>counts.ptr)[cell] += (<double *>w.ptr)[i] if w is not None else 1
+    hist = (<object>counts).reshape(tuple(sizes))
+    if density:
+        hist = hist / hist.sum()
+        for j, e in enumerate(edges):
+            widths = (e[1:] - e[:-1]).reshape((-1,) + (1,) * (int(d) - 1 - j))
+            hist = hist / widths
+    return hist, edges
+
+
+def histogram(input, bins=100, *, range=None, weight=None, density=False, out=None):
+    """Count the elements of bins: a pair ``(hist, bin_edges)``.
+
+    Args:
+        bins: how many equal bins, or a 1-d tensor of ascending edges.
+        range: (low, high) of equal bins; None: the data's.
+        weight: a weight an element.
+        density: scale so that the integral over the bins is 1.
+    """
+    cdef TensorBase t = as_base("histogram", "input", input)
+    hist, edges = histogram_nd("histogram", <TensorBase>input.detach().reshape(-1, 1), (bins,), range, weight, density)
+    if out is not None:
+        return _histogram((deliver("histogram", hist, out[0]), deliver("histogram", edges[0], out[1])))
+    return _histogram((hist, edges[0]))
+
+
+def histogramdd(input, bins, *, range=None, weight=None, density=False):
+    """Count the rows of ``input`` (..., d) in a d-dimensional grid: a pair ``(hist, bin_edges)``.
+
+    Args:
+        bins: one number for all dimensions, a number a dimension, or a tensor of edges a dimension.
+        range: low and high of each dimension, in one flat sequence.
+        weight, density: as in ``histogram``.
+    """
+    cdef TensorBase t = as_base("histogramdd", "input", input)
+    if t.nd < 2:
+        raise ShapeError(f"histogramdd: input must be at least 2-d (..., d), got {shape_tuple(t)}", op="histogramdd")
+    cdef int64_t d = t.sh[t.nd - 1]
+    if isinstance(bins, int):
+        bins = (bins,) * d
+    if len(bins) != d:
+        raise TensorError(f"histogramdd: expected bins for {d} dimensions, got {len(bins)}", op="histogramdd")
+    hist, edges = histogram_nd("histogramdd", <TensorBase>input.detach().reshape(-1, d), bins, range, weight, density)
+    return _histogramdd((hist, tuple(edges)))
+
+
+FUNCTIONS = {"mean": mean, "var": var, "std": std, "var_mean": var_mean, "std_mean": std_mean, "histc": histc,
+             "bincount": bincount, "histogram": histogram, "histogramdd": histogramdd}
+METHODS = {"mean": mean, "var": var, "std": std, "histc": histc, "bincount": bincount, "histogram": histogram}

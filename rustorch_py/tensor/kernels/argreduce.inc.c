@@ -1,0 +1,81 @@
+/* argmax/argmin with the value: first occurrence wins, the first NaN wins over everything. */
+#include "lane_loop.h"
+
+#define ACC 16                             /* independent accumulators of a contiguous lane */
+
+/* better(v, m): v replaces m. For floats a NaN v replaces a number and nothing replaces a NaN. */
+#define BODY(tag, T, ISNAN)                                                                         \
+    RT_INLINE int64_t lane_##tag(const T *restrict x, int64_t n, int want_min) {                    \
+        int64_t k = 0;                                                                              \
+        T best = x[0];                                                                              \
+        if (n >= 4 * ACC) {                                                                         \
+            T acc[ACC]; uint8_t bad = 0;                                                            \
+            for (int j = 0; j < ACC; j++) acc[j] = x[j];                                            \
+            for (int64_t b = 0; b + ACC <= n; b += ACC) {                                           \
+                if (want_min) for (int j = 0; j < ACC; j++) acc[j] = x[b + j] < acc[j] ? x[b + j] : acc[j]; \
+                else for (int j = 0; j < ACC; j++) acc[j] = x[b + j] > acc[j] ? x[b + j] : acc[j];  \
+            }                                                                                       \
+            for (int64_t b = n - n % ACC; b < n; b++) {                                             \
+                if (want_min) acc[0] = x[b] < acc[0] ? x[b] : acc[0];                               \
+                else acc[0] = x[b] > acc[0] ? x[b] : acc[0];                                        \
+            }                                                                                       \
+            for (int64_t b = 0; b < n; b++) bad |= (uint8_t)(ISNAN(x[b]));                          \
+            if (bad) { while (!(ISNAN(x[k]))) k++; return k; }                                      \
+            best = acc[0];                                                                          \
+            for (int j = 1; j < ACC; j++) if (want_min ? acc[j] < best : acc[j] > best) best = acc[j]; \
+            while (k + ACC <= n) {                                                                  \
+                int hit = 0;                                                                        \
+                for (int j = 0; j < ACC; j++) hit |= x[k + j] == best;                              \
+                if (hit) break;                                                                     \
+                k += ACC;                                                                           \
+            }                                                                                       \
+            while (x[k] != best) k++;                                                               \
+            return k;                                                                               \
+        }                                                                                           \
+        for (int64_t j = 0; j < n; j++) {                                                           \
+            T v = x[j];                                                                             \
+            if (ISNAN(v)) return j;                                                                 \
+            if (want_min ? v < best : v > best) { best = v; k = j; }                                \
+        }                                                                                           \
+        return k;                                                                                   \
+    }                                                                                               \
+    static void arg_##tag(const void *xv, RtLane s, int want_min, void *valv, int64_t *idx_oi, int threads) { \
+        const T *x_oli = xv; T *val_oi = valv;                                                      \
+        RT_LANE_FOR(s, threads, {                                                                   \
+            if (s.inner == 1) {                                                                     \
+                int64_t k = lane_##tag(x_oli + o * s.L, s.L, want_min);                             \
+                if (idx_oi) idx_oi[o] = k;                                                          \
+                if (val_oi) val_oi[o] = x_oli[o * s.L + k];                                         \
+            } else {                                                                                \
+                T best[RT_LANE_BLOCK]; int64_t at[RT_LANE_BLOCK];                                   \
+                const T *x = x_oli + o * s.L * s.inner + i0;                                        \
+                int64_t w = i1 - i0;                                                                \
+                for (int64_t i = 0; i < w; i++) { best[i] = x[i]; at[i] = 0; }                      \
+                for (int64_t l = 1; l < s.L; l++) {                                                 \
+                    x += s.inner;                                                                   \
+                    for (int64_t i = 0; i < w; i++) {                                               \
+                        T v = x[i]; T m = best[i];                                                  \
+                        int take = (want_min ? v < m : v > m) | ((ISNAN(v)) & !(ISNAN(m)));         \
+                        best[i] = take ? v : m;                                                     \
+                        at[i] = take ? l : at[i];                                                   \
+                    }                                                                               \
+                }                                                                                   \
+                if (idx_oi) for (int64_t i = 0; i < w; i++) idx_oi[o * s.inner + i0 + i] = at[i];   \
+                if (val_oi) for (int64_t i = 0; i < w; i++) val_oi[o * s.inner + i0 + i] = best[i]; \
+            }                                                                                       \
+        });                                                                                         \
+    }
+
+#define NEVER(v) 0
+#define NAN_OF(v) ((v) != (v))
+BODY(u8, uint8_t, NEVER)
+BODY(i8, int8_t, NEVER)
+BODY(i16, int16_t, NEVER)
+BODY(i32, int32_t, NEVER)
+BODY(i64, int64_t, NEVER)
+BODY(f32, float, NAN_OF)
+BODY(f64, double, NAN_OF)
+
+const RtArgTable RT_NAME(rt_arg_table) = {.arg = {
+    [RT_BOOL] = arg_u8, [RT_U8] = arg_u8, [RT_I8] = arg_i8, [RT_I16] = arg_i16, [RT_I32] = arg_i32,
+    [RT_I64] = arg_i64, [RT_F32] = arg_f32, [RT_F64] = arg_f64}};

@@ -1,0 +1,268 @@
+/* Sorting and selection. Values become unsigned keys (lane_key.h; descending order inverts them), so
+ * one stable radix sort serves every dtype. Keys of at most 32 bits travel packed with the 32-bit
+ * position: comparing the packed word compares (key, position), and no two are equal. */
+#include <stdlib.h>
+#include "lane_loop.h"
+#include "lane_key.h"
+#include "rustorch/backend.h"
+
+/* keys of a lane; flip: all bits of the key's width set for descending order */
+static void load_keys(int dtype, const void *x, int64_t step, int64_t n, uint64_t flip, uint64_t *key) {
+    switch (dtype) {
+#define CASE(code, tag, T) \
+    case code: { const T *p = x; for (int64_t l = 0; l < n; l++) key[l] = key_##tag(p + l * step) ^ flip; break; }
+    REAL_DTYPES(CASE)
+#undef CASE
+    }
+}
+
+/* ---- one sort for packed words and for (key, position) pairs ---- */
+typedef struct { uint64_t key; int64_t at; } Pair;
+#define PACKED_LESS(a, b) ((a) < (b))
+#define PAIR_LESS(a, b) ((a).key < (b).key)
+#define PACKED_DIGIT(e, byte) (((e) >> (32 + 8 * (byte))) & 255)
+#define PAIR_DIGIT(e, byte) (((e).key >> (8 * (byte))) & 255)
+
+#define SORT(name, E, LESS, DIGIT)                                                                     \
+    static void insertion_##name(E *a, int64_t n) {                                                    \
+        for (int64_t i = 1; i < n; i++) {                                                              \
+            E v = a[i]; int64_t j = i;                                                                 \
+            while (j > 0 && LESS(v, a[j - 1])) { a[j] = a[j - 1]; j--; }                               \
+            a[j] = v;                                                                                  \
+        }                                                                                              \
+    }                                                                                                  \
+    /* Sorts a, with t as scratch; returns the array that holds the result. */                         \
+    static E *sort_##name(E *a, E *t, int64_t n, int key_bytes) {                                      \
+        if (n <= 24) { insertion_##name(a, n); return a; }                                             \
+        if (n <= 320) {                                                                                \
+            enum { RUN = 16 };                                                                         \
+            for (int64_t b = 0; b < n; b += RUN) insertion_##name(a + b, n - b < RUN ? n - b : RUN);   \
+            for (int64_t run = RUN; run < n; run *= 2) {                                               \
+                for (int64_t b = 0; b < n; b += 2 * run) {                                             \
+                    int64_t i = b; int64_t mid = b + run < n ? b + run : n; int64_t j = mid;           \
+                    int64_t end = b + 2 * run < n ? b + 2 * run : n;                                   \
+                    for (int64_t o = b; o < end; o++)                                                  \
+                        t[o] = j >= end || (i < mid && !LESS(a[j], a[i])) ? a[i++] : a[j++];           \
+                }                                                                                      \
+                E *swap = a; a = t; t = swap;                                                          \
+            }                                                                                          \
+            return a;                                                                                  \
+        }                                                                                              \
+        int64_t count[8][256];                                                                         \
+        memset(count, 0, sizeof(count[0]) * (size_t)key_bytes);                                        \
+        for (int64_t i = 0; i < n; i++)                                                                \
+            for (int b = 0; b < key_bytes; b++) count[b][DIGIT(a[i], b)]++;                            \
+        for (int b = 0; b < key_bytes; b++) {                                                          \
+            int64_t *c = count[b]; int64_t sum = 0;                                                    \
+            if (c[DIGIT(a[0], b)] == n) continue;         /* all alike: nothing to move */             \
+            for (int d = 0; d < 256; d++) { int64_t k = c[d]; c[d] = sum; sum += k; }                  \
+            for (int64_t i = 0; i < n; i++) t[c[DIGIT(a[i], b)]++] = a[i];                             \
+            E *swap = a; a = t; t = swap;                                                              \
+        }                                                                                              \
+        return a;                                                                                      \
+    }                                                                                                  \
+    /* The element of rank k (stable), found digit by digit from the top; c is overwritten.            \
+     * *among: its rank among those with an equal key. */                                              \
+    static E select_##name(E *c, int64_t n, int64_t k, int key_bytes, int64_t *among) {                \
+        for (int b = key_bytes - 1; b >= 0 && n > 1; b--) {                                            \
+            int64_t count[256] = {0}; int64_t m = 0; int d = 0;                                        \
+            for (int64_t i = 0; i < n; i++) count[DIGIT(c[i], b)]++;                                   \
+            while (k >= count[d]) k -= count[d++];                                                     \
+            if (count[d] == n) continue;                                                               \
+            for (int64_t i = 0; i < n; i++) if ((int)DIGIT(c[i], b) == d) c[m++] = c[i];               \
+            n = m;                                                                                     \
+        }                                                                                              \
+        *among = k;                                                                                    \
+        return c[k];                                                                                   \
+    }
+SORT(packed, uint64_t, PACKED_LESS, PACKED_DIGIT)
+SORT(pair, Pair, PAIR_LESS, PAIR_DIGIT)
+
+/* Scratch of one thread: keys, and two arrays of whatever the lane is sorted as. */
+typedef struct { uint64_t *key; Pair *a, *b; int packed; } Scratch;
+static int scratch_new(Scratch *w, int dtype, int64_t n) {
+    w->packed = rt_itemsize(dtype) <= 4 && n < ((int64_t)1 << 32);
+    size_t each = w->packed ? sizeof(uint64_t) : sizeof(Pair);
+    w->key = malloc((size_t)n * sizeof(uint64_t) + 1);
+    w->a = malloc((size_t)n * each + 1);
+    w->b = malloc((size_t)n * each + 1);
+    return w->key && w->a && w->b;
+}
+static void scratch_free(Scratch *w) { free(w->key); free(w->a); free(w->b); }
+
+static uint64_t flip_mask(int dtype, int descending) {
+    int bits = 8 * rt_itemsize(dtype);
+    return !descending ? 0 : bits == 64 ? ~(uint64_t)0 : ((uint64_t)1 << bits) - 1;
+}
+static void pack(const Scratch *w, int64_t n, void *to) {
+    uint64_t *p = to; Pair *q = to;
+    if (w->packed) for (int64_t l = 0; l < n; l++) p[l] = w->key[l] << 32 | (uint64_t)l;
+    else for (int64_t l = 0; l < n; l++) { q[l].key = w->key[l]; q[l].at = l; }
+}
+#define POSITION(w, from, l) ((w)->packed ? (int64_t)(((uint64_t *)(from))[l] & 0xffffffffu) : ((Pair *)(from))[l].at)
+
+/* Sorted positions of the lane whose keys are in w->key: returns the array to read with POSITION. */
+static void *order_lane(Scratch *w, int dtype, int64_t n) {
+    int bytes = rt_itemsize(dtype);
+    pack(w, n, w->a);
+    return w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, n, bytes)
+                     : (void *)sort_pair(w->a, w->b, n, bytes);
+}
+
+/* Runs `body` for every lane (o, i) with thread-local scratch w and x = its first element. */
+#define EACH_LANE(...)                                                                             \
+    int64_t lanes = s.outer * s.inner; int failed = 0; int size = rt_itemsize(dtype);             \
+    int par = threads > 1 && lanes > 1 && lanes * s.L > 4096; (void)par;                           \
+    RT_OMP(omp parallel num_threads(threads) if (par))                                             \
+    {                                                                                              \
+        Scratch scratch; Scratch *w = &scratch;                                                    \
+        if (!scratch_new(w, dtype, s.L)) failed = 1;                                               \
+        else {                                                                                     \
+            RT_OMP(omp for schedule(static))                                                       \
+            for (int64_t lane = 0; lane < lanes; lane++) {                                         \
+                int64_t o = lane / s.inner; int64_t i = lane % s.inner;                            \
+                const char *x = (const char *)x_oli + (o * s.L * s.inner + i) * size;              \
+                __VA_ARGS__                                                                        \
+            }                                                                                      \
+        }                                                                                          \
+        scratch_free(w);                                                                           \
+    }                                                                                              \
+    return failed ? RT_ERR_MEMORY : RT_OK
+
+int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, int threads) {
+    uint64_t flip = flip_mask(dtype, descending);
+    EACH_LANE({
+        load_keys(dtype, x, s.inner, s.L, flip, w->key);
+        void *r = order_lane(w, dtype, s.L);
+        int64_t *out = idx_oli + o * s.L * s.inner + i;
+        for (int64_t l = 0; l < s.L; l++) out[l * s.inner] = POSITION(w, r, l);
+    });
+}
+
+int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads) {
+    uint64_t flip = flip_mask(dtype, largest);
+    if (k == 0) return RT_OK;
+    EACH_LANE({
+        load_keys(dtype, x, s.inner, s.L, flip, w->key);
+        int64_t *out = idx_oki + o * k * s.inner + i;
+        if (k * 4 > s.L) {
+            void *r = order_lane(w, dtype, s.L);
+            for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, r, l);
+        } else {
+            /* The k-th of a first piece bounds the k-th of all, so only a few keys get past it. */
+            int64_t among; int64_t m = 0; int64_t kept = 0; uint64_t last; void *r;
+            int64_t piece = k * 8 > 512 ? k * 8 : 512;
+            if (piece > s.L) piece = s.L;
+            pack(w, piece, w->b);
+            last = w->packed ? select_packed((uint64_t *)w->b, piece, k - 1, size, &among) >> 32
+                             : select_pair(w->b, piece, k - 1, size, &among).key;
+            if (w->packed) {
+                uint64_t *a = (uint64_t *)w->a;
+                for (int64_t l = 0; l < s.L; l++) if (w->key[l] <= last) a[m++] = w->key[l] << 32 | (uint64_t)l;
+                memcpy(w->b, a, (size_t)m * sizeof(uint64_t));
+                last = select_packed((uint64_t *)w->b, m, k - 1, size, &among) >> 32;
+                /* every smaller key, and the first among+1 of the equal ones, in order of position */
+                for (int64_t l = 0; l < m; l++)
+                    if (a[l] >> 32 < last || (a[l] >> 32 == last && among-- >= 0)) a[kept++] = a[l];
+            } else {
+                Pair *a = w->a;
+                for (int64_t l = 0; l < s.L; l++) if (w->key[l] <= last) { a[m].key = w->key[l]; a[m++].at = l; }
+                memcpy(w->b, a, (size_t)m * sizeof(Pair));
+                last = select_pair(w->b, m, k - 1, size, &among).key;
+                for (int64_t l = 0; l < m; l++)
+                    if (a[l].key < last || (a[l].key == last && among-- >= 0)) a[kept++] = a[l];
+            }
+            r = w->a;
+            if (sorted) r = w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, k, size)
+                                      : (void *)sort_pair(w->a, w->b, k, size);
+            for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, r, l);
+        }
+    });
+}
+
+int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, int64_t *idx_oi, int threads) {
+    uint64_t nan = nan_key(dtype);
+    EACH_LANE({
+        int64_t rank = k; int64_t first_nan = -1; int64_t nans = 0; int64_t among; int64_t at;
+        load_keys(dtype, x, s.inner, s.L, 0, w->key);
+        if (how != RT_SELECT_KTH) {
+            if (nan) for (int64_t l = s.L - 1; l >= 0; l--) if (w->key[l] == nan) { nans++; first_nan = l; }
+            rank = how == RT_SELECT_MEDIAN || nans == s.L ? (s.L - 1) / 2 : (s.L - nans - 1) / 2;
+        }
+        if (first_nan >= 0 && (how == RT_SELECT_MEDIAN || nans == s.L)) at = first_nan;
+        else {
+            pack(w, s.L, w->a);
+            at = w->packed ? (int64_t)(select_packed((uint64_t *)w->a, s.L, rank, size, &among) & 0xffffffffu)
+                           : select_pair(w->a, s.L, rank, size, &among).at;
+        }
+        idx_oi[lane] = at;
+    });
+}
+
+int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int threads) {
+    EACH_LANE({
+        load_keys(dtype, x, s.inner, s.L, 0, w->key);
+        void *r = order_lane(w, dtype, s.L);
+        int64_t best = 0; int64_t at = 0; int64_t run = 0;
+        for (int64_t l = 0; l < s.L; l++) {
+            int64_t p = POSITION(w, r, l);
+            int same = l > 0 && w->key[p] == w->key[POSITION(w, r, l - 1)] && !is_nan_key(dtype, w->key[p]);
+            run = same ? run + 1 : 1;
+            int ends = l + 1 == s.L || w->key[p] != w->key[POSITION(w, r, l + 1)] || is_nan_key(dtype, w->key[p]);
+            if (ends && run > best) { best = run; at = p; }     /* the last occurrence, as PyTorch */
+        }
+        idx_oi[lane] = at;
+    });
+}
+
+/* ---- moving along a lane ---- */
+typedef struct { uint64_t w[2]; } Wide;
+
+void rt_take_lanes(int itemsize, const void *x_oli, RtLane s, const int64_t *idx_oki, int64_t k, void *out_oki, int threads) {
+    int64_t rows = s.outer * k;
+    (void)threads;
+#define CASE(T)                                                                                         \
+    case sizeof(T): {                                                                                   \
+        const T *x = x_oli; T *out = out_oki;                                                           \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && rows * s.inner > RT_LANE_GRAIN)) \
+        for (int64_t r = 0; r < rows; r++) {                                                            \
+            const T *lane = x + r / k * s.L * s.inner;                                                  \
+            for (int64_t i = 0; i < s.inner; i++)                                                       \
+                out[r * s.inner + i] = lane[idx_oki[r * s.inner + i] * s.inner + i];                    \
+        }                                                                                               \
+        break;                                                                                          \
+    }
+    switch (itemsize) { CASE(uint8_t) CASE(uint16_t) CASE(uint32_t) CASE(uint64_t) CASE(Wide) }
+#undef CASE
+}
+
+RT_INLINE rt_f16 add_f16(rt_f16 a, rt_f16 b) { return rt_f32_to_f16(rt_f16_to_f32(a) + rt_f16_to_f32(b)); }
+RT_INLINE rt_bf16 add_bf16(rt_bf16 a, rt_bf16 b) { return rt_f32_to_bf16(rt_bf16_to_f32(a) + rt_bf16_to_f32(b)); }
+#define ADD(a, b) ((a) + (b))
+#define ADD_BOOL(a, b) ((rt_bool)((a) | (b)))
+#define ADD_WRAP(a, b) ((int64_t)((uint64_t)(a) + (uint64_t)(b)))
+
+void rt_put_lanes(int dtype, const void *g_oki, int64_t k, const int64_t *idx_oki, RtLane s, void *out_oli, int threads) {
+    memset(out_oli, 0, (size_t)(s.outer * s.L * s.inner * rt_itemsize(dtype)));
+    (void)threads;
+#define CASE(code, T, PLUS)                                                                             \
+    case code: {                                                                                        \
+        const T *g = g_oki; T *out = out_oli;                                                           \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && s.outer * k * s.inner > RT_LANE_GRAIN)) \
+        for (int64_t o = 0; o < s.outer; o++) {                                                         \
+            T *lane = out + o * s.L * s.inner;                                                          \
+            for (int64_t j = o * k; j < (o + 1) * k; j++)                                               \
+                for (int64_t i = 0; i < s.inner; i++) {                                                 \
+                    T *to = lane + idx_oki[j * s.inner + i] * s.inner + i;                              \
+                    *to = PLUS(*to, g[j * s.inner + i]);                                                \
+                }                                                                                       \
+        }                                                                                               \
+        break;                                                                                          \
+    }
+    switch (dtype) {
+        CASE(RT_BOOL, rt_bool, ADD_BOOL) CASE(RT_U8, uint8_t, ADD) CASE(RT_I8, int8_t, ADD) CASE(RT_I16, int16_t, ADD)
+        CASE(RT_I32, int32_t, ADD_WRAP) CASE(RT_I64, int64_t, ADD_WRAP) CASE(RT_F16, rt_f16, add_f16) CASE(RT_BF16, rt_bf16, add_bf16)
+        CASE(RT_F32, float, ADD) CASE(RT_F64, double, ADD) CASE(RT_C64, rt_c64, ADD) CASE(RT_C128, rt_c128, ADD)
+    }
+#undef CASE
+}

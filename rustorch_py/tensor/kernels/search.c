@@ -1,0 +1,126 @@
+/* Runs, order and membership of items; binary search; counts. */
+#include <stdlib.h>
+#include "lane_key.h"
+#include "rustorch/backend.h"
+
+/* ---- items of several elements ---- */
+int64_t rt_run_starts(int dtype, const void *x_nw, int64_t n, int64_t width, const int64_t *order_n, uint8_t *start_n) {
+    int64_t runs = n > 0;
+    if (n > 0) start_n[0] = 1;
+    for (int64_t i = 1; i < n; i++) {
+        int64_t a = (order_n ? order_n[i - 1] : i - 1) * width, b = (order_n ? order_n[i] : i) * width;
+        uint8_t differ = 0;
+        for (int64_t j = 0; j < width && !differ; j++) {
+            uint64_t k = key_at(dtype, x_nw, a + j);
+            differ = k != key_at(dtype, x_nw, b + j) || is_nan_key(dtype, k);
+        }
+        start_n[i] = differ;
+        runs += differ;
+    }
+    return runs;
+}
+
+static int item_less(int dtype, const void *x, int64_t width, int64_t a, int64_t b) {
+    for (int64_t j = 0; j < width; j++) {
+        uint64_t p = key_at(dtype, x, a * width + j), q = key_at(dtype, x, b * width + j);
+        if (p != q) return p < q;
+    }
+    return 0;
+}
+
+int rt_sort_items(int dtype, const void *x_nw, int64_t n, int64_t width, int64_t *order_n) {
+    int64_t *a = order_n, *t = malloc((size_t)n * sizeof(int64_t) + 1), *scratch = t;
+    if (!t) return RT_ERR_MEMORY;
+    for (int64_t i = 0; i < n; i++) a[i] = i;
+    for (int64_t run = 1; run < n; run *= 2) {
+        for (int64_t b = 0; b < n; b += 2 * run) {
+            int64_t mid = b + run < n ? b + run : n, end = b + 2 * run < n ? b + 2 * run : n, i = b, j = mid;
+            for (int64_t o = b; o < end; o++)
+                t[o] = j >= end || (i < mid && !item_less(dtype, x_nw, width, a[j], a[i])) ? a[i++] : a[j++];
+        }
+        int64_t *swap = a; a = t; t = swap;
+    }
+    if (a != order_n) memcpy(order_n, a, (size_t)n * sizeof(int64_t));
+    free(scratch);
+    return RT_OK;
+}
+
+/* ---- searching ---- */
+#define LOAD_PLAIN(p) (p)
+#define SEARCH(tag, T, V, LOAD)                                                                          \
+    static int64_t search_##tag(const T *seq, const int64_t *sorter, int64_t n, T value, int right) {    \
+        int64_t lo = 0, hi = n;                                                                          \
+        V v = LOAD(value);                                                                               \
+        while (lo < hi) {                                                                                \
+            int64_t mid = lo + (hi - lo) / 2;                                                            \
+            V m = LOAD(seq[sorter ? sorter[mid] : mid]);                                                 \
+            if (right ? !(m > v) : !(m >= v)) lo = mid + 1;      /* a NaN value goes to the end */       \
+            else hi = mid;                                                                               \
+        }                                                                                                \
+        return lo;                                                                                       \
+    }
+SEARCH(b8, rt_bool, rt_bool, LOAD_PLAIN)
+SEARCH(u8, uint8_t, uint8_t, LOAD_PLAIN)
+SEARCH(i8, int8_t, int8_t, LOAD_PLAIN)
+SEARCH(i16, int16_t, int16_t, LOAD_PLAIN)
+SEARCH(i32, int32_t, int32_t, LOAD_PLAIN)
+SEARCH(i64, int64_t, int64_t, LOAD_PLAIN)
+SEARCH(f16, rt_f16, float, rt_f16_to_f32)
+SEARCH(bf16, rt_bf16, float, rt_bf16_to_f32)
+SEARCH(f32, float, float, LOAD_PLAIN)
+SEARCH(f64, double, double, LOAD_PLAIN)
+
+void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
+                    const void *v, int64_t m, int right, int64_t *out, int threads) {
+    int64_t n = rows * m;
+    (void)threads;
+    switch (dtype) {
+#define CASE(code, tag, T)                                                                              \
+    case code: {                                                                                        \
+        const T *seq_rl = seq; const T *v_rm = v;                                                       \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && n > 4096))     \
+        for (int64_t i = 0; i < n; i++) {                                                               \
+            int64_t row = i / m;                                                                        \
+            out[i] = search_##tag(seq_rl + row * L, sorter ? sorter + row * L : NULL, L, v_rm[i], right); \
+        }                                                                                               \
+        break;                                                                                          \
+    }
+    REAL_DTYPES(CASE)
+#undef CASE
+    }
+}
+
+void rt_is_member(int dtype, const void *x, int64_t n, const void *sorted, int64_t m, int invert, uint8_t *out, int threads) {
+    (void)threads;
+    RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && n > 4096))
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t key = key_at(dtype, x, i);
+        int64_t lo = 0, hi = m;
+        while (lo < hi) {
+            int64_t mid = lo + (hi - lo) / 2;
+            if (key_at(dtype, sorted, mid) < key) lo = mid + 1; else hi = mid;
+        }
+        int found = lo < m && key_at(dtype, sorted, lo) == key && !is_nan_key(dtype, key);
+        out[i] = (uint8_t)(found != !!invert);
+    }
+}
+
+/* ---- counts ---- */
+#define HIST(T)                                                                        \
+    do {                                                                               \
+        const T *p = x; T *c = counts; T a = (T)lo, b = (T)hi;                         \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            if (!(p[i] >= a && p[i] <= b)) continue;                                   \
+            int64_t bin = (int64_t)((p[i] - a) * (T)bins / (b - a));                   \
+            c[bin < bins ? bin : bins - 1] += 1;                                       \
+        }                                                                              \
+    } while (0)
+void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts) {
+    if (dtype == RT_F32) HIST(float); else HIST(double);
+}
+
+void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out) {
+    if (!w) { int64_t *o = out; for (int64_t i = 0; i < n; i++) o[x[i]]++; }
+    else if (dtype == RT_F32) { float *o = out; for (int64_t i = 0; i < n; i++) o[x[i]] += ((const float *)w)[i]; }
+    else { double *o = out; for (int64_t i = 0; i < n; i++) o[x[i]] += ((const double *)w)[i]; }
+}
