@@ -1,0 +1,204 @@
+# build: sources=fft.c
+"""Fourier transforms along one dimension: the three kinds every function of torch.fft is made of.
+
+Gradient of a transform: the transform with the opposite sign (conjugate transpose), unnormalised,
+times the same scale; what was padded or cut goes back by `resize_lane`.
+"""
+from libc.stdint cimport int64_t
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, grad_mode, view_raw, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64,
+                     RT_C128, rt_kind, rt_itemsize, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX)
+from ._node cimport Node
+from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
+from ._ops cimport cast
+from ._dtype cimport default_code, torch_name
+from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
+
+from ..errors import OutOfMemoryError, TensorError, UnsupportedOpError
+
+cdef extern from "fft.h" nogil:
+    ctypedef struct RtFftPlan:
+        pass
+    RtFftPlan *rt_fft_plan(int64_t n)
+    void rt_fft_free(RtFftPlan *p)
+    enum: RT_FFT_HALF_IN
+    int rt_fft_lanes(const RtFftPlan *p, int x_dtype, const void *x, RtLane s, int flags, int sign, double scale,
+                     int out_dtype, int64_t out_L, void *out, int threads)
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+
+cdef class Plan:
+    """Twiddle tables of one length."""
+    cdef RtFftPlan *p
+
+    def __dealloc__(self):
+        rt_fft_free(self.p)
+
+
+cdef dict plans = {}                       # the lengths used last
+cdef int MAX_PLANS = 32
+
+
+cdef Plan plan_of(int64_t n):
+    cdef Plan plan = plans.pop(n, None)
+    if plan is None:
+        plan = Plan.__new__(Plan)
+        plan.p = rt_fft_plan(n)
+        if plan.p == NULL:
+            raise OutOfMemoryError(f"fft: no room for the tables of length {n}", op="fft")
+        if len(plans) >= MAX_PLANS:
+            plans.pop(next(iter(plans)), None)
+    plans[n] = plan
+    return plan
+
+
+cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, double scale, int out_dt, int64_t out_L):
+    cdef TensorBase source = dense(x), out = empty_resized(x, dim, out_L, out_dt)
+    cdef Plan plan = plan_of(n)
+    cdef RtLane s = lane_of(x, dim)
+    cdef int status = 0, x_dt = x.dt
+    need_cpu("fft", x)
+    if out.n > 0:
+        with nogil:
+            status = rt_fft_lanes(plan.p, x_dt, source.ptr, s, flags, sign, scale, out_dt, out_L, out.ptr, rt_num_threads())
+        if status:
+            raise OutOfMemoryError("fft: no room for the work arrays", op="fft")
+    return out
+
+
+cdef inline int complex_of(int dt) noexcept:
+    return RT_C128 if dt == RT_F64 or dt == RT_C128 else RT_C64
+
+
+# ---- padding and cutting ----
+def resize_lane(input, int dim, int64_t n):
+    """Cut or zero-pad along ``dim`` to n elements; its own transpose."""
+    cdef TensorBase t = <TensorBase>input, out
+    cdef int64_t sh[64]
+    cdef int i
+    cdef ResizeLaneBackward node
+    if t.sh[dim] == n:
+        return input
+    out = empty_resized(t, dim, n, t.dt)
+    if t.sh[dim] < n:
+        fill_value(out, 0)
+    for i in range(t.nd):
+        sh[i] = t.sh[i]
+    if sh[dim] > n:
+        sh[dim] = n
+    copy_raw(view_raw(out, t.nd, sh, out.st, 0), view_raw(t, t.nd, sh, t.st, 0))
+    if t.rg and grad_mode():
+        node = ResizeLaneBackward.__new__(ResizeLaneBackward)
+        node.dim, node.n = dim, t.sh[dim]
+        attach1(out, node, t)
+    return out
+
+
+cdef class ResizeLaneBackward(Node):
+    cdef int dim
+    cdef int64_t n
+
+    def name(self):
+        return "ConstantPadNdBackward0"
+
+    cdef object apply(self, object g):
+        return resize_lane(g, self.dim, self.n)
+
+
+# ---- the three kinds ----
+def c2c(input, int dim, int64_t n, int sign, double scale):
+    """Transform complex to complex along ``dim``, cut or zero-padded to n terms."""
+    cdef TensorBase t = <TensorBase>input, out
+    cdef C2cBackward node
+    out = run(t, dim, n, 0, sign, scale, complex_of(t.dt), n)
+    if t.rg and grad_mode():
+        node = C2cBackward.__new__(C2cBackward)
+        node.dim, node.n, node.length, node.sign, node.scale = dim, n, t.sh[dim], sign, scale
+        attach1(out, node, t)
+    return out
+
+
+cdef class C2cBackward(Node):
+    cdef int dim, sign
+    cdef int64_t n, length
+    cdef double scale
+
+    def name(self):
+        return "FftC2CBackward0"
+
+    cdef object apply(self, object g):
+        return resize_lane(c2c(g, self.dim, self.n, -self.sign, self.scale), self.dim, self.length)
+
+
+def r2c(input, int dim, int64_t n, int sign, double scale, bint half):
+    """Transform real to complex; half: only the first n/2 + 1 terms, which determine the others."""
+    cdef TensorBase t = <TensorBase>input, out
+    cdef R2cBackward node
+    out = run(t, dim, n, 0, sign, scale, complex_of(t.dt), n // 2 + 1 if half else n)
+    if t.rg and grad_mode():
+        node = R2cBackward.__new__(R2cBackward)
+        node.dim, node.n, node.length, node.sign, node.scale = dim, n, t.sh[dim], sign, scale
+        attach1(out, node, t)
+    return out
+
+
+cdef class R2cBackward(Node):
+    cdef int dim, sign
+    cdef int64_t n, length
+    cdef double scale
+
+    def name(self):
+        return "FftR2CBackward0"
+
+    cdef object apply(self, object g):
+        return resize_lane(c2c(g, self.dim, self.n, -self.sign, self.scale).real, self.dim, self.length)
+
+
+def c2r(input, int dim, int64_t n, int sign, double scale):
+    """Transform a half spectrum (Hermitian, of n terms) to n real numbers."""
+    cdef TensorBase t = <TensorBase>input, out
+    cdef C2rBackward node
+    out = run(t, dim, n, RT_FFT_HALF_IN, sign, scale, rt_real_dtype(t.dt), n)
+    if t.rg and grad_mode():
+        node = C2rBackward.__new__(C2rBackward)
+        node.dim, node.n, node.length, node.sign, node.scale = dim, n, t.sh[dim], sign, scale
+        attach1(out, node, t)
+    return out
+
+
+cdef class C2rBackward(Node):
+    cdef int dim, sign
+    cdef int64_t n, length
+    cdef double scale
+
+    def name(self):
+        return "FftC2RBackward0"
+
+    cdef object apply(self, object g):
+        # A term and its mirror image both come from one element, except the first and the middle one.
+        cdef int64_t half = self.n // 2 + 1, i
+        cdef TensorBase twice = empty(1, &half, (<TensorBase>g).dt, (<TensorBase>g).dev)
+        fill_value(twice, 2)
+        r = r2c(g, self.dim, self.n, -self.sign, self.scale, True)
+        w = <object>twice
+        w[0] = 1
+        if self.n % 2 == 0:
+            w[half - 1] = 1
+        w = w.reshape((half,) + (1,) * ((<TensorBase>g).nd - 1 - self.dim))
+        return resize_lane(r * w, self.dim, self.length)
+
+
+def promote_input(op, input, bint to_complex):
+    """The input as a float or complex tensor that transforms are made for."""
+    cdef TensorBase t = as_base(op, "input", input)
+    cdef int dt = t.dt if rt_kind(t.dt) >= RT_KIND_FLOAT else default_code()
+    if dt == RT_F16 or dt == RT_BF16:
+        raise UnsupportedOpError(f"{op}: Unsupported dtype {torch_name(dt)}; use float32 or float64", op=op)
+    if to_complex:
+        dt = complex_of(dt)
+    return cast(t, dt)
+
+
+FUNCTIONS = {}
+METHODS = {}
