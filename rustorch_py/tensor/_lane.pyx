@@ -1,7 +1,7 @@
 # build: sources=order.c
 """Work along one dimension: geometry, gathering by position, order."""
 from libc.stdint cimport int64_t, uint8_t
-from ._base cimport (TensorBase, empty, empty_like_shape, is_contig, grad_mode, attach1, save, saved, shape_tuple,
+from ._base cimport (TensorBase, empty, empty_like_shape, grad_mode, attach1, save, saved, shape_tuple,
                      RT_F16, RT_BF16, RT_F32, RT_I64, RT_CPU, RT_DEVICE_TYPE, RT_KIND_COMPLEX, rt_itemsize, rt_kind)
 from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw
@@ -49,11 +49,13 @@ cdef TensorBase empty_resized(TensorBase t, int dim, int64_t size, int dt):
 
 
 cdef TensorBase computable(TensorBase t):
-    return cast_raw(t, RT_F32) if t.dt == RT_F16 or t.dt == RT_BF16 else t
+    if t.dt == RT_F16 or t.dt == RT_BF16:
+        return cast_raw(t, RT_F32)
+    return t
 
 
 cdef TensorBase dense(TensorBase t):
-    return t if is_contig(t) else contiguous_raw(t)
+    return contiguous_raw(t)
 
 
 cdef int need_cpu(object op, TensorBase t) except -1:

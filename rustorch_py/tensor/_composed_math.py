@@ -1,0 +1,430 @@
+"""Arithmetic, comparison and statistics made of other operators."""
+from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError
+from ._create import arange, complex_
+from ._dtype import get_default_dtype, promote_types
+from ._join import cat
+from ._pointwise import where
+from ._return_types import named_result
+from ._view import broadcast_tensors
+
+INF = float("inf")
+
+
+def _deliver(result, out):
+    if out is None:
+        return result
+    if tuple(out.shape) != tuple(result.shape):
+        out.resize_(result.shape)
+    return out.copy_(result)
+
+
+def _floats(x):
+    """x, integers and bool as the default float dtype."""
+    return x if x.dtype.is_floating_point or x.dtype.is_complex else x.to(get_default_dtype())
+
+
+# ---- comparison ----
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Tell where ``|input - other| <= atol + rtol * |other|``; infinities are close to themselves."""
+    if input.dtype != other.dtype:
+        raise TensorError(f"isclose(): {input.dtype} did not match {other.dtype}", op="isclose")
+    if rtol < 0 or atol < 0:
+        raise TensorError(f"isclose(): rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}", op="isclose")
+    close = input == other
+    if equal_nan and (input.dtype.is_floating_point or input.dtype.is_complex):
+        close = close | (input.isnan() & other.isnan())
+    if rtol == 0 and atol == 0:
+        return close
+    a, b = _floats(input), _floats(other)
+    if str(input.dtype).endswith("bool"):
+        a, b = input.to(get_default_dtype()), other.to(get_default_dtype())
+    gap = (a - b).abs()
+    return close | (gap.isfinite() & (gap <= atol + (rtol * b).abs()))
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Tell whether all elements are close (see ``isclose``)."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def equal(input, other):
+    """Tell whether two tensors have the same shape and elements."""
+    if input.device != other.device:
+        raise TensorError(f"equal: tensors on different devices, {input.device} and {other.device}", op="equal")
+    return tuple(input.shape) == tuple(other.shape) and bool((input == other).all())
+
+
+def isreal(input):
+    """Tell which elements have no imaginary part."""
+    return input.imag == 0 if input.is_complex() else (input == input) | True
+
+
+# ---- elementwise ----
+def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
+    """Replace NaN and infinities by numbers (infinities by the dtype's extremes unless given)."""
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        return _deliver(input.clone(), out)
+    if input.is_complex():
+        return _deliver(complex_(nan_to_num(input.real, nan, posinf, neginf), nan_to_num(input.imag, nan, posinf, neginf)), out)
+    top = _largest(input.dtype)
+    result = where(input.isnan(), input.new_full((), 0.0 if nan is None else nan), input)
+    result = where(input == INF, input.new_full((), top if posinf is None else posinf), result)
+    return _deliver(where(input == -INF, input.new_full((), -top if neginf is None else neginf), result), out)
+
+
+def _largest(dtype):
+    name = str(dtype).rpartition(".")[2]
+    return {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
+            "float64": 1.7976931348623157e308}[name]
+
+
+def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):
+    """Replace NaN and infinities in place."""
+    return self.copy_(nan_to_num(self.clone() if self.requires_grad else self, nan, posinf, neginf))
+
+
+def frexp(input, *, out=None):
+    """Split into mantissa in [0.5, 1) and exponent of two: ``input == mantissa * 2 ** exponent``."""
+    if not input.dtype.is_floating_point:
+        raise TensorError("torch.frexp() only supports floating-point dtypes", op="frexp")
+    x = input.detach().double()
+    size = x.abs()
+    finite = size.isfinite() & (size != 0)
+    safe = where(finite, size, x.new_ones(()))
+    e = safe.log2().floor() + 1
+    m = safe * (0.5 * (-(e - 1)).clamp(-1000, 1000).exp2()) * (-(e - 1) - (-(e - 1)).clamp(-1000, 1000)).exp2()
+    e = where(m >= 1, e + 1, where(m < 0.5, e - 1, e)).int()
+    e = where(finite, e, e.new_zeros(()))
+    scale = (-e.double()).clamp(-1000, 1000)
+    mantissa = input * scale.exp2().to(input.dtype) if str(input.dtype).endswith("float64") else \
+        (input.double() * scale.exp2() * (-e.double() - scale).exp2()).to(input.dtype)
+    mantissa = where(finite, mantissa, input)
+    result = named_result("frexp", "mantissa", "exponent")
+    if out is not None:
+        return result((_deliver(mantissa, out[0]), _deliver(e, out[1])))
+    return result((mantissa, e))
+
+
+def dist(input, other, p=2):
+    """Compute the p-norm of the difference."""
+    return _norm_of((input - other).reshape(-1), p, 0, False)
+
+
+def _norm_of(x, p, dim, keepdim):
+    """p-norm along a dimension; its gradient is 0 where the norm is."""
+    if p == 0:
+        return (x != 0).sum(dim, keepdim=keepdim).to(x.real.dtype if x.is_complex() else x.dtype)
+    size = x.abs()
+    if p == INF:
+        return size.amax(dim, keepdim)
+    if p == -INF:
+        return size.amin(dim, keepdim)
+    if p == 1:
+        return size.sum(dim, keepdim=keepdim)
+    zero = size.detach() == 0
+    terms = size * size if p == 2 else size.masked_fill(zero, 1).pow(p).masked_fill(zero, 0 if p > 0 else INF)
+    total = terms.sum(dim, keepdim=keepdim)
+    none = total.detach() == 0
+    total = total.masked_fill(none, 1)
+    return (total.sqrt() if p == 2 else total.pow(1.0 / p)).masked_fill(none, 0)
+
+
+def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
+    """Compute all p-norm distances between the rows of x1 (..., P, M) and of x2 (..., R, M): (..., P, R)."""
+    for name, x in (("X1", x1), ("X2", x2)):
+        if x.dim() < 2:
+            raise ShapeError(f"cdist only supports at least 2D tensors, {name} got: {x.dim()}D", op="cdist")
+        if not x.dtype.is_floating_point:
+            raise DTypeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}", op="cdist")
+    if x1.shape[-1] != x2.shape[-1]:
+        raise ShapeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}", op="cdist")
+    if p < 0:
+        raise TensorError("cdist only supports non-negative p values", op="cdist")
+    if compute_mode not in ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist"):
+        raise TensorError(f"{compute_mode} is not a valid value for compute_mode", op="cdist")
+    if x1.shape[-1] == 0:
+        lead = (x1[..., :, None, 0:0] - x2[..., None, :, 0:0]).shape[:-1]
+        return x1.new_zeros(lead)
+    return _norm_of(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1, False)
+
+
+def pdist(input, p=2.0):
+    """Compute the p-norm distances between all pairs of rows of a matrix, in order: a vector."""
+    if input.dim() != 2:
+        raise ShapeError(f"pdist only supports 2D tensors, got: {input.dim()}D", op="pdist")
+    if p < 0:
+        raise TensorError("pdist only supports non-negative p values", op="pdist")
+    n = input.shape[0]
+    if n < 2:
+        return input.new_empty(0)
+    i = arange(n, device=input.device)
+    pair = (i.unsqueeze(1) < i.unsqueeze(0)).nonzero()
+    return _norm_of(input.index_select(0, pair[:, 0]) - input.index_select(0, pair[:, 1]), p, -1, False)
+
+
+def cosine_similarity(x1, x2, dim=1, eps=1e-08):
+    """Compute the cosine of the angle between vectors along ``dim``; norms are at least ``eps``."""
+    dtype = promote_types(x1.dtype, x2.dtype)
+    if not dtype.is_floating_point:
+        raise DTypeError(f"expected common dtype to be floating point, yet common dtype is {dtype}", op="cosine_similarity")
+    x1, x2 = x1.to(dtype), x2.to(dtype)
+    n1 = _norm_of(x1, 2, dim, True).clamp(min=eps)
+    n2 = _norm_of(x2, 2, dim, True).clamp(min=eps)
+    return ((x1 / n1) * (x2 / n2)).sum(dim)
+
+
+def pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False):
+    """Compute the p-norm of ``x1 - x2 + eps`` along the last dimension."""
+    return _norm_of(x1 - x2 + eps, p, -1, keepdim)
+
+
+def cross(input, other, dim=None, *, out=None):
+    """Compute the cross product of 3-vectors along ``dim`` (default: the first dimension of size 3)."""
+    if dim is None:
+        sizes = [i for i, n in enumerate(input.shape) if n == 3]
+        if not sizes:
+            raise ShapeError("no dimension of size 3 in input", op="cross")
+        dim = sizes[0]
+    if input.dim() != other.dim():
+        raise ShapeError(f"linalg.cross: inputs must have the same number of dimensions, got {input.dim()} and {other.dim()}", op="cross")
+    if input.shape[dim] != 3 or other.shape[dim] != 3:
+        raise ShapeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}", op="cross")
+    return _deliver(input.roll(-1, dim) * other.roll(1, dim) - input.roll(1, dim) * other.roll(-1, dim)
+                    if tuple(input.shape) == tuple(other.shape) else _cross_broadcast(input, other, dim), out)
+
+
+def _cross_broadcast(a, b, dim):
+    a, b = broadcast_tensors(a, b)
+    return a.roll(-1, dim) * b.roll(1, dim) - a.roll(1, dim) * b.roll(-1, dim)
+
+
+def renorm(input, p, dim, maxnorm, *, out=None):
+    """Scale the slices along ``dim`` whose p-norm exceeds ``maxnorm`` down to it."""
+    if p <= 0:
+        raise TensorError("renorm: non-positive norm not supported", op="renorm")
+    if maxnorm < 0:
+        raise TensorError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}", op="renorm")
+    n = input.dim()
+    if n < 2:
+        raise ShapeError(f"renorm: input needs at least 2 dimensions, got {n} dimensions", op="renorm")
+    if not -n <= dim < n:
+        raise DimError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})", op="renorm")
+    slices = input.movedim(dim, 0)
+    norm = _norm_of(slices.reshape(slices.shape[0], -1), p, 1, False)
+    scale = where(norm > maxnorm, maxnorm / (norm + 1e-7), norm.new_ones(()))
+    return _deliver(input * scale.reshape((-1,) + (1,) * (n - 1 - dim % n)), out)
+
+
+def renorm_(self, p, dim, maxnorm):
+    """Scale slices along ``dim`` down to the p-norm ``maxnorm``, in place."""
+    return self.copy_(renorm(self.clone() if self.requires_grad else self, p, dim, maxnorm))
+
+
+# ---- statistics ----
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
+    """Compute the mean of the elements that are not NaN."""
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        raise TensorError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}", op="nanmean")
+    count = (~input.isnan()).sum(dim, keepdim=keepdim) if dim is not None else (~input.isnan()).sum(keepdim=keepdim)
+    total = input.nansum(dim, keepdim, dtype=dtype)
+    return _deliver(total / count, out)
+
+
+def cov(input, *, correction=1, fweights=None, aweights=None):
+    """Compute the covariance matrix of variables (rows) over observations (columns).
+
+    Args:
+        correction: subtracted from the number of observations.
+        fweights: how often each observation occurs (integers).
+        aweights: weight of each observation.
+    """
+    if input.dim() > 2:
+        raise ShapeError(f"cov(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions", op="cov")
+    if str(input.dtype).endswith("bool"):
+        raise DTypeError("cov(): bool dtype is not supported for input", op="cov")
+    x = input if input.dim() == 2 else input.reshape(1, -1)
+    n = x.shape[1]
+    weights = None
+    if fweights is not None:
+        if fweights.dtype.is_floating_point or fweights.dtype.is_complex:
+            raise DTypeError(f"cov(): expected fweights to have integral dtype but got fweights with {fweights.dtype} dtype", op="cov")
+        if fweights.numel() != n:
+            raise ShapeError(f"cov(): expected fweights to have the same numel as there are observations in the input but got {fweights.numel()} != {n}", op="cov")
+        if fweights.numel() and bool((fweights < 0).any()):
+            raise TensorError("cov(): fweights cannot be negative", op="cov")
+        weights = fweights
+    if aweights is not None:
+        if not aweights.dtype.is_floating_point:
+            raise DTypeError(f"cov(): expected aweights to have floating point dtype but got aweights with {aweights.dtype} dtype", op="cov")
+        if aweights.numel() != n:
+            raise ShapeError(f"cov(): expected aweights to have the same numel as there are observations in the input but got {aweights.numel()} != {n}", op="cov")
+        if aweights.numel() and bool((aweights < 0).any()):
+            raise TensorError("cov(): aweights cannot be negative", op="cov")
+        weights = aweights if weights is None else weights * aweights
+    total = n if weights is None else weights.sum()
+    if n and weights is not None and bool(total == 0):
+        raise TensorError("cov(): weights sum to zero, can't be normalized", op="cov")
+    x = _floats(x)
+    average = (x if weights is None else x * weights).sum(1) / total
+    if weights is not None and aweights is not None and correction != 0:
+        norm = total - correction * (weights * aweights).sum() / total
+    else:
+        norm = total - correction
+    norm = norm.clamp(min=0) if weights is not None else max(norm, 0)
+    x = x - average.unsqueeze(1)
+    other = x if weights is None else x * weights
+    other = other.t().conj() if other.is_complex() else other.t()
+    out = x.matmul(other)
+    out = out / norm if weights is not None or norm else out * float("inf") * 0 + float("nan") if not n else out / norm if norm else out * INF
+    return out.squeeze() if input.dim() < 2 or x.shape[0] == 1 else out
+
+
+def corrcoef(input):
+    """Compute the matrix of correlation coefficients of variables (rows)."""
+    if input.dim() > 2:
+        raise ShapeError(f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.dim()} dimensions", op="corrcoef")
+    c = cov(input)
+    if c.dim() == 0:
+        return c / c
+    d = c.diagonal()
+    scale = (d.real if d.is_complex() else d).sqrt()
+    c = c / scale.unsqueeze(1) / scale.unsqueeze(0)
+    if c.is_complex():
+        return complex_(c.real.clamp(-1, 1), c.imag.clamp(-1, 1))
+    return c.clamp(-1, 1)
+
+
+# ---- differences and integrals ----
+def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
+    """Compute the n-th difference along ``dim``, with ``prepend`` and ``append`` joined first."""
+    if input.dim() == 0:
+        raise ShapeError("diff expects input to be at least one-dimensional", op="diff")
+    if n < 0:
+        raise TensorError(f"order must be non-negative but got {n}", op="diff")
+    if prepend is not None or append is not None:
+        input = cat([t for t in (prepend, input, append) if t is not None], dim)
+    size = input.shape[dim]
+    if n == 0:
+        return _deliver(input.clone(), out)
+    if n >= size:
+        return _deliver(input.narrow(dim, 0, 0).clone(), out)
+    logical = str(input.dtype).endswith("bool")
+    for _ in range(n):
+        size = input.shape[dim] - 1
+        a, b = input.narrow(dim, 1, size), input.narrow(dim, 0, size)
+        input = a.logical_xor(b) if logical else a - b
+    return _deliver(input, out)
+
+
+def _heights(y, dim):
+    n = y.shape[dim]
+    return y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)
+
+
+def _widths(op, y, x, dim):
+    """Gaps between sample points, shaped to multiply y's neighbours along dim."""
+    if x.dim() == 1 and x.shape[0] != y.shape[dim]:
+        raise ShapeError(f"{op}(): There must be one `x` value for each sample point", op=op)
+    d = diff(x, dim=-1 if x.dim() == 1 else dim - y.dim() if dim >= 0 else dim)
+    if x.dim() == 1:
+        d = d.reshape((-1,) + (1,) * (y.dim() - 1 - dim % y.dim()))
+    return d
+
+
+def trapezoid(y, x=None, *, dx=None, dim=-1):
+    """Integrate samples along ``dim`` by the trapezoid rule.
+
+    Args:
+        y: samples.
+        x: where they were taken; 1-d, or as many dimensions as y.
+        dx: their distance, when there is no x (default 1).
+    """
+    if x is not None and dx is not None:
+        raise TensorTypeError("trapezoid(): x and dx exclude each other", op="trapezoid")
+    if y.dim() == 0:
+        raise DimError("trapezoid: y needs at least one dimension", op="trapezoid")
+    if y.shape[dim] == 0:
+        return _floats(y).sum(dim) * 0
+    if x is None:
+        return _heights(y, dim).sum(dim) * ((1 if dx is None else dx) / 2.0)
+    return (_widths("trapezoid", y, x, dim) * _heights(y, dim)).sum(dim) / 2.0
+
+
+def cumulative_trapezoid(y, x=None, *, dx=None, dim=-1):
+    """Integrate as ``trapezoid``, giving every partial integral."""
+    if x is not None and dx is not None:
+        raise TensorTypeError("cumulative_trapezoid(): x and dx exclude each other", op="cumulative_trapezoid")
+    if x is None:
+        return _heights(y, dim).cumsum(dim) * ((1 if dx is None else dx) / 2.0)
+    return (_widths("cumulative_trapezoid", y, x, dim) * _heights(y, dim)).cumsum(dim) / 2.0
+
+
+def gradient(input, *, spacing=None, dim=None, edge_order=1):
+    """Estimate the gradient of sampled values: central differences inside, one-sided at the edges.
+
+    Args:
+        spacing: distance of samples: a number, one a dimension, or tensors of coordinates.
+        dim: dimensions (default all).
+        edge_order: 1 or 2: order of the estimate at the edges.
+    Returns:
+        A list with one tensor a dimension.
+    """
+    n = input.dim()
+    if edge_order not in (1, 2):
+        raise TensorError("torch.gradient only supports edge_order=1 and edge_order=2.", op="gradient")
+    dims = list(range(n)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    dims = [d % n if -n <= d < n else _bad_dim(d, n) for d in dims]
+    if len(set(dims)) != len(dims):
+        raise TensorError("dim appears multiple times in the list of dims", op="gradient")
+    if spacing is None:
+        spacings = [1.0] * len(dims)
+    elif isinstance(spacing, (tuple, list)):
+        spacings = list(spacing)
+    elif isinstance(spacing, (int, float, complex)):
+        spacings = [spacing] * len(dims)
+    else:
+        spacings = [spacing]
+    if len(spacings) != len(dims):
+        raise TensorError(f"torch.gradient expected spacing to be unspecified, a scalar or a list of length {len(dims)}, but got a list of length {len(spacings)}", op="gradient")
+    out = []
+    for d, h in zip(dims, spacings):
+        size = input.shape[d]
+        if size < edge_order + 1:
+            raise TensorError("torch.gradient expected each dimension size to be at least edge_order+1", op="gradient")
+        x = input if input.dtype.is_floating_point or input.dtype.is_complex else _floats(input)
+        at = lambda start, length: x.narrow(d, start, length)
+        if isinstance(h, (int, float, complex)):
+            middle = (at(2, size - 2) - at(0, size - 2)) / (2.0 * h)
+            if edge_order == 1:
+                first, last = (at(1, 1) - at(0, 1)) / h, (at(size - 1, 1) - at(size - 2, 1)) / h
+            else:
+                first = (-1.5 * at(0, 1) + 2 * at(1, 1) - 0.5 * at(2, 1)) / h
+                last = (1.5 * at(size - 1, 1) - 2 * at(size - 2, 1) + 0.5 * at(size - 3, 1)) / h
+        else:
+            if h.dim() != 1 or h.shape[0] != size:
+                raise ShapeError(f"torch.gradient expected each coordinate tensor to be 1-d with {size} elements", op="gradient")
+            step = diff(h)
+            shape = (-1,) + (1,) * (n - 1 - d)
+            a, b = step[:-1].reshape(shape), step[1:].reshape(shape)
+            middle = (at(0, size - 2) * (-b / (a * (a + b))) + at(1, size - 2) * ((b - a) / (a * b)) + at(2, size - 2) * (a / (b * (a + b))))
+            if edge_order == 1:
+                first, last = (at(1, 1) - at(0, 1)) / step[0], (at(size - 1, 1) - at(size - 2, 1)) / step[-1]
+            else:
+                a, b = step[0], step[1]
+                first = at(0, 1) * (-(2.0 * a + b) / (a * (a + b))) + at(1, 1) * ((a + b) / (a * b)) + at(2, 1) * (-a / (b * (a + b)))
+                a, b = step[-2], step[-1]
+                last = at(size - 3, 1) * (b / (a * (a + b))) + at(size - 2, 1) * (-(b + a) / (a * b)) + at(size - 1, 1) * ((2.0 * b + a) / (b * (a + b)))
+        out.append(cat([first, middle, last], d))
+    return out
+
+
+def _bad_dim(d, n):
+    raise DimError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})", op="gradient")
+
+
+FUNCTIONS = {f.__name__: f for f in (
+    isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, dist, cdist, pdist, cosine_similarity, pairwise_distance, cross, renorm,
+    nanmean, cov, corrcoef, diff, trapezoid, cumulative_trapezoid, gradient)}
+FUNCTIONS["trapz"] = trapezoid
+METHODS = {f.__name__: f for f in (isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, dist, cross, renorm, renorm_, nanmean,
+                                   cov, corrcoef, diff)}

@@ -1,0 +1,140 @@
+"""Shape operators made of other operators: grids, combinations, blocks."""
+from ..errors import ShapeError, TensorError
+from ._create import arange, zeros
+from ._dtype import promote_types
+from ._join import cat, stack
+
+
+def _tensors(tensors):
+    """Varargs or one sequence."""
+    return list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+
+
+def meshgrid(*tensors, indexing=None):
+    """Expand 1-d tensors to the grids of their coordinates.
+
+    Args:
+        indexing: "ij" (the default): the i-th tensor runs along dimension i; "xy": the first two are swapped.
+    """
+    tensors = _tensors(tensors)
+    if not tensors:
+        raise TensorError("meshgrid expects a non-empty TensorList", op="meshgrid")
+    for t in tensors:
+        if t.dim() > 1:
+            raise ShapeError(f"meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t.shape)}", op="meshgrid")
+        if t.dtype != tensors[0].dtype:
+            raise TensorError("meshgrid expects all tensors to have the same dtype", op="meshgrid")
+    if indexing not in (None, "ij", "xy"):
+        raise TensorError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}', op="meshgrid")
+    swap = indexing == "xy" and len(tensors) >= 2
+    if swap:
+        tensors[:2] = tensors[1::-1]
+    n = len(tensors)
+    shape = tuple(t.numel() for t in tensors)
+    grids = [t.reshape((1,) * i + (-1,) + (1,) * (n - 1 - i)).expand(shape) for i, t in enumerate(tensors)]
+    if swap:
+        grids = [g.transpose(0, 1) for g in grids]
+        grids[:2] = grids[1::-1]
+    return tuple(grids)
+
+
+def cartesian_prod(*tensors):
+    """Combine 1-d tensors as ``itertools.product`` does: one row a combination."""
+    for t in tensors:
+        if t.dim() != 1:
+            raise ShapeError(f"cartesian_prod: Expect a 1D vector, but got shape {list(t.shape)}", op="cartesian_prod")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
+
+
+def combinations(input, r=2, with_replacement=False):
+    """Choose r elements of a 1-d tensor in every way, in order: one row a choice."""
+    if input.dim() != 1:
+        raise ShapeError(f"combinations: Expect a 1D vector, but got shape {list(input.shape)}", op="combinations")
+    if r < 0:
+        raise TensorError(f"combinations: Expect a non-negative number, but got {r}", op="combinations")
+    if r == 0:
+        return input.new_empty(0)
+    n = input.numel()
+    grids = [g.reshape(-1) for g in meshgrid(*[arange(n, device=input.device)] * r, indexing="ij")]
+    keep = grids[0] == grids[0]
+    for a, b in zip(grids, grids[1:]):
+        keep = keep & (a <= b if with_replacement else a < b)
+    rows = stack(grids, 1).index_select(0, keep.nonzero().reshape(-1))
+    return input.index_select(0, rows.reshape(-1)).reshape(rows.shape)
+
+
+def block_diag(*tensors):
+    """Place matrices along the diagonal of a matrix of zeros."""
+    if not tensors:
+        return zeros(1, 0)
+    dtype = tensors[0].dtype
+    blocks = []
+    for i, t in enumerate(tensors):
+        if t.dim() > 2:
+            raise ShapeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input {i} has {t.dim()} dimensions", op="block_diag")
+        dtype = promote_types(dtype, t.dtype)
+        blocks.append(t.reshape(1, -1) if t.dim() < 2 else t)
+    width = sum(b.shape[1] for b in blocks)
+    rows, left = [], 0
+    for b in blocks:
+        h, w = b.shape
+        rows.append(cat([b.new_zeros(h, left, dtype=dtype), b.to(dtype), b.new_zeros(h, width - left - w, dtype=dtype)], 1))
+        left += w
+    return cat(rows, 0)
+
+
+def trace(input):
+    """Sum the diagonal of a matrix."""
+    if input.dim() != 2:
+        raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}", op="trace")
+    return input.diagonal().sum()
+
+
+def vander(x, N=None, increasing=False):
+    """Make the Vandermonde matrix of a 1-d tensor: powers along the columns, highest first."""
+    if x.dim() != 1:
+        raise ShapeError("x must be a one-dimensional tensor.", op="vander")
+    n = x.shape[0] if N is None else N
+    if n < 0:
+        raise TensorError("N must be non-negative.", op="vander")
+    one = x.new_ones(x.shape[0], 1) if x.dtype.is_floating_point or x.dtype.is_complex else x.new_ones(x.shape[0], 1).long()
+    if n == 0:
+        return one[:, :0]
+    powers = cat([one, x.to(one.dtype).unsqueeze(1).expand(-1, n - 1)], 1).cumprod(1)
+    return powers if increasing else powers.flip(1)
+
+
+def unravel_index(indices, shape):
+    """Turn flat indices into a tuple of indices, one tensor a dimension of ``shape``."""
+    if isinstance(shape, int):
+        shape = (shape,)
+    out = []
+    for size in reversed(tuple(shape)):
+        size = int(size)
+        out.append(indices % size)
+        indices = indices.div(size, rounding_mode="floor")
+    return tuple(out[::-1])
+
+
+def as_strided_scatter(input, src, size, stride, storage_offset=None):
+    """Copy the input with ``src`` written on the elements that ``as_strided`` would view."""
+    out = input.clone()
+    out.as_strided(size, stride, storage_offset).copy_(src)
+    return out
+
+
+def sum_to_size(self, *size):
+    """Sum dimensions so that the result has ``size``, to which self's shape must broadcast back."""
+    size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+    lead = self.dim() - len(size)
+    if lead < 0 or any(a != b and b != 1 for a, b in zip(self.shape[lead:], size)):
+        raise ShapeError(f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}.", op="sum_to_size")
+    dims = [i for i in range(self.dim()) if i < lead or (size[i - lead] == 1 and self.shape[i] != 1)]
+    out = self.sum(dims, keepdim=True) if dims else self
+    return out.reshape(size)
+
+
+FUNCTIONS = {f.__name__: f for f in (meshgrid, cartesian_prod, combinations, block_diag, trace, vander, unravel_index, as_strided_scatter)}
+METHODS = {f.__name__: f for f in (trace, as_strided_scatter, sum_to_size)}
