@@ -18,6 +18,10 @@ MODULES = [
     "_norm",
     "_softmax",
     "_embedding",
+    "_argreduce",
+    "_scan",
+    "_sort",
+    "_stats",
 ]
 
 
