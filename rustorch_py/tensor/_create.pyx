@@ -8,7 +8,7 @@ from ._view cimport parse_shape
 from ._view import _complex_of, broadcast_tensors
 from . import _rows
 from ._dtype import strided, contiguous_format, preserve_format, channels_last, channels_last_3d
-from ..errors import DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import BackendUnavailableError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
 
@@ -26,6 +26,8 @@ cdef int size_of(object op, tuple size, object kw_size, int64_t *sh) except -1:
 cdef int check_layout(object op, object layout, object pin_memory) except -1:
     if layout is not None and layout is not strided:
         raise TensorValueError(f"{op}: only the strided layout exists, got {layout}")
+    if pin_memory:
+        raise BackendUnavailableError(f"{op}: pin_memory=True needs a device back end with pinned memory; none is available", op=op)
     return 0
 
 

@@ -16,7 +16,7 @@ from ._base cimport (
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
 from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
 from ._ops cimport inplace_begin, inplace_end
-from ._create cimport finish, like, make
+from ._create cimport check_layout, finish, like, make
 from ._plan cimport broadcast_shapes, copy_raw, expand_raw, full_
 from ._dtype import device as device_class
 
@@ -724,6 +724,7 @@ def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, re
     """Return uniform numbers in [0, 1) in the shape, dtype and layout of `input`."""
     cdef TensorBase t
     stream("rand_like", generator)
+    check_layout("rand_like", layout, pin_memory)
     t = like("rand_like", input, dtype, layout, device, memory_format)
     uniform_(t, generator=generator)
     return finish("rand_like", t, requires_grad)
@@ -733,6 +734,7 @@ def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, r
     """Return standard normal numbers in the shape, dtype and layout of `input`."""
     cdef TensorBase t
     stream("randn_like", generator)
+    check_layout("randn_like", layout, pin_memory)
     t = like("randn_like", input, dtype, layout, device, memory_format)
     normal_(t, generator=generator)
     return finish("randn_like", t, requires_grad)
@@ -753,6 +755,7 @@ def randint_like(input, *args, generator=None, dtype=None, layout=None, device=N
         raise TensorTypeError("randint_like() takes (input, high) or (input, low, high)", op="randint_like")
     if isinstance(high, TensorBase):
         high = high.item()
+    check_layout("randint_like", layout, pin_memory)
     t = like("randint_like", input, dtype, layout, device, memory_format)
     finish("randint_like", t, requires_grad)
     with no_grad_here():

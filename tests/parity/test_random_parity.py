@@ -5,20 +5,12 @@ import pytest
 
 pytorch = pytest.importorskip("torch", reason="parity needs PyTorch")
 
+import random_cases as rc
 import rustorch_py as torch
-
-from ..tensor import random_cases as rc
 
 
 def same(ours, theirs, exact=False):
-    assert str(ours.dtype).split(".")[-1] == str(theirs.dtype).split(".")[-1]
-    assert tuple(ours.shape) == tuple(theirs.shape)
-    theirs = torch.from_torch(theirs)
-    if exact or not (ours.is_floating_point() or ours.is_complex()):
-        assert torch.equal(ours, theirs)
-    else:
-        tolerance = rc.TOLERANCE[str(ours.dtype).split(".")[-1]]
-        assert torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance, equal_nan=True)
+    rc.same(rc.record(ours), rc.record(theirs), exact)
 
 
 def same_state():
@@ -27,10 +19,7 @@ def same_state():
 
 @pytest.mark.parametrize("expression", rc.CASES)
 def test_cases(expression):
-    ours = rc.evaluate(expression, torch)
-    theirs = rc.evaluate(expression, pytorch)
-    assert rc.record(ours)["dtype"] == rc.record(theirs)["dtype"]
-    same(ours, theirs)
+    same(rc.evaluate(expression, torch), rc.evaluate(expression, pytorch))
     same_state()
 
 
@@ -68,7 +57,7 @@ def test_randperm(n):
 def test_states_are_exchanged():
     pytorch.manual_seed(5)
     pytorch.randn(3, dtype=pytorch.float64)
-    torch.set_rng_state(torch.from_torch(pytorch.get_rng_state()))
+    torch.set_rng_state(torch.tensor(pytorch.get_rng_state().tolist(), dtype=torch.uint8))
     same(torch.randn(6, dtype=torch.float64), pytorch.randn(6, dtype=pytorch.float64))
     torch.rand(1000)
     pytorch.set_rng_state(pytorch.tensor(torch.get_rng_state().tolist(), dtype=pytorch.uint8))
@@ -106,7 +95,7 @@ def test_init(call):
         w = t.empty(6, 9)
         eval("init." + call, {"init": t.nn.init, "w": w})
         results.append(w)
-    assert torch.allclose(results[0], torch.from_torch(results[1]), rtol=1e-5, atol=1e-5)
+    assert results[0].flatten().tolist() == pytest.approx(results[1].flatten().tolist(), rel=1e-5, abs=1e-5)
     same_state()
 
 
