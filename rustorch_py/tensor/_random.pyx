@@ -594,7 +594,7 @@ cdef int64_t through(int64_t v, int dt) noexcept:
 
 cdef int64_t step_near(int64_t v, int dt) noexcept:
     """Distance of neighbouring numbers of the dtype just below |v|."""
-    cdef uint64_t u = <uint64_t>(v if v >= 0 else -v)
+    cdef uint64_t u = <uint64_t>v if v >= 0 else 0 - <uint64_t>v
     cdef int n = 0
     while u > 1:
         u >>= 1
@@ -606,7 +606,10 @@ cdef int64_t step_near(int64_t v, int dt) noexcept:
 # Rounding a drawn whole number to the dtype must not leave [from, to): the ends move inwards to
 # numbers that the dtype holds.
 cdef int64_t next_from(int64_t low, int dt) noexcept:
-    cdef int64_t up = through(low + 1, dt)
+    cdef int64_t up
+    if low == INT64_MAX:
+        return low
+    up = through(low + 1, dt)
     return up + step_near(low + 1, dt) if up < low else low
 
 
