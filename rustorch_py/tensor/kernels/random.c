@@ -600,9 +600,29 @@ static double load(int dtype, const char *p) {
     }
 }
 
-static double bernoulli_one(RtRandom *g, int dtype, double p) {
-    if (dtype == RT_F64) return rt_random_uniform_f64(g) < p;
-    return (float)(rt_random_u32(g) & 0xffffffu) * TWO_M24 < (float)p;
+static void gather(int dtype, const char *p, int64_t step, double *v, int64_t n) {
+    switch (dtype) {
+    case RT_F32: for (int64_t i = 0; i < n; i++, p += step) v[i] = *(const float *)p; break;
+    case RT_F64: for (int64_t i = 0; i < n; i++, p += step) v[i] = *(const double *)p; break;
+    default:     for (int64_t i = 0; i < n; i++, p += step) v[i] = load(dtype, p); break;
+    }
+}
+
+/* A float64 probability is compared with a float64 uniform, every other one with a float32 one;
+ * both widen exactly. */
+static int each_bernoulli(RtRandom *g, int dtype, double *v, int64_t n) {
+    double u[BLOCK];
+    int good = 1;
+    for (int64_t i = 0; i < n; i++) good &= v[i] >= 0.0 && v[i] <= 1.0;
+    if (!good) return -2;
+    if (dtype == RT_F64) units_f64(g, u, n);
+    else {
+        float x[BLOCK];
+        units_f32(g, x, n);
+        for (int64_t i = 0; i < n; i++) u[i] = x[i];
+    }
+    for (int64_t i = 0; i < n; i++) v[i] = u[i] < v[i];
+    return 0;
 }
 
 /* Small rates: multiply uniforms until below exp(-rate). Rates of 10 and more: transformed
@@ -631,29 +651,37 @@ static double poisson_one(RtRandom *g, double rate) {
     }
 }
 
-static int each(RtRandom *g, const RtArray *out, const RtArray *in, int poisson) {
+static int each_poisson(RtRandom *g, int dtype, double *v, int64_t n) {
+    (void)dtype;
+    for (int64_t i = 0; i < n; i++) {
+        if (!(v[i] >= 0.0)) return -2;
+        v[i] = poisson_one(g, v[i]);
+    }
+    return 0;
+}
+
+static int each(RtRandom *g, const RtArray *out, const RtArray *in, int (*draw)(RtRandom *, int, double *, int64_t)) {
     if (rt_kind(in->dtype) != RT_KIND_FLOAT || rt_kind(out->dtype) == RT_KIND_COMPLEX) return -1;
     RtIter it;
     plan(&it, out, in);
     if (it.numel == 0) return 0;
-    int64_t idx[RT_MAX_DIM] = {0};
+    int64_t idx[RT_MAX_DIM] = {0}, n = it.shape[0], to = it.step_bytes[0][0], from = it.step_bytes[0][1];
     char *ptr[RT_MAX_ARGS] = {it.ptr[0], it.ptr[1]};
     do {
-        for (int64_t i = 0; i < it.shape[0]; i++) {
-            double x = load(in->dtype, ptr[1] + i * it.step_bytes[0][1]), y;
-            if (!poisson) {
-                if (!(x >= 0.0 && x <= 1.0)) return -2;
-                y = bernoulli_one(g, in->dtype, x);
-            } else if (!(x >= 0.0)) return -2;
-            else y = poisson_one(g, x);
-            if (store_f64(out->dtype, ptr[0] + i * it.step_bytes[0][0], 0, &y, 1)) return -1;
+        for (int64_t i = 0; i < n; i += BLOCK) {
+            double v[BLOCK];
+            int64_t m = n - i < BLOCK ? n - i : BLOCK;
+            gather(in->dtype, ptr[1] + i * from, from, v, m);
+            int rc = draw(g, in->dtype, v, m);
+            if (rc) return rc;
+            if (store_f64(out->dtype, ptr[0] + i * to, to, v, m)) return -1;
         }
     } while (rt_iter_next(&it, 1, idx, ptr));
     return 0;
 }
 
-int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p) { return each(g, out, p, 0); }
-int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) { return each(g, out, rate, 1); }
+int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p) { return each(g, out, p, each_bernoulli); }
+int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) { return each(g, out, rate, each_poisson); }
 
 /* ---- permutation: Fisher-Yates from the front ---- */
 
