@@ -1,1 +1,74 @@
-"""rustorch_py: PyTorch's API in a small package."""
+"""rustorch_py: PyTorch's API in a package of a few megabytes.
+
+``import rustorch_py as torch`` and go on. Subpackages load when first used.
+"""
+from ._version import __version__
+from . import errors
+from .errors import (BackendUnavailableError, DeviceError, OutOfMemoryError, RustorchError, ShapeError, TensorError)
+from . import tensor
+from .tensor import (Size, Tensor, _face_names, device, dtype, layout, memory_format, no_grad, enable_grad, set_grad_enabled, inference_mode,
+                     is_grad_enabled, is_inference_mode_enabled, strided, contiguous_format, channels_last, channels_last_3d, preserve_format)
+from . import autograd
+from .tensor._cpu import get_num_threads, set_num_threads, set_simd_enabled
+
+inf = float("inf")
+nan = float("nan")
+pi = 3.141592653589793
+e = 2.718281828459045
+newaxis = None
+
+_SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
+               "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "func",
+               "masked", "amp", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version")
+
+
+def __getattr__(name):
+    from importlib import import_module
+    from importlib.util import find_spec
+    if name in _SUBMODULES and find_spec("." + name, __name__) is not None:
+        module = import_module("." + name, __name__)
+        globals()[name] = module
+        return module
+    if name in _LAZY_NAMES:
+        value = getattr(import_module("." + _LAZY_NAMES[name], __name__), name)
+        globals()[name] = value
+        return value
+    if name in _ERRORS:
+        return getattr(errors, name)
+    raise AttributeError(f"module 'rustorch_py' has no attribute {name!r}")
+
+
+_ERRORS = tuple(n for n in dir(errors) if n.endswith("Error"))
+_LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "create_variable": "_seed", "tensor_add": "_seed",
+               "tensor_matmul": "_seed", "backward": "_seed", "set_debug_mode": "_seed", "get_debug_mode": "_seed", "finfo": "_info", "iinfo": "_info",
+               "compile": "_seed", "Node": "autograd"}
+
+
+def __dir__():
+    return [*globals(), *_SUBMODULES, *_LAZY_NAMES]
+
+
+def get_include():
+    """Return the directory of the C headers (``rustorch/dtype.h`` and its siblings)."""
+    import os
+    here = os.path.dirname(os.path.abspath(__file__))
+    for path in (os.path.join(here, "include"), os.path.join(os.path.dirname(here), "include")):
+        if os.path.isdir(os.path.join(path, "rustorch")):
+            return path
+    raise FileNotFoundError("rustorch_py: the headers are not installed beside the package")
+
+
+def is_storage(obj):
+    """Tell whether obj is a storage."""
+    return type(obj).__name__ in ("UntypedStorage", "TypedStorage")
+
+
+def typename(obj):
+    """Return the name of an object's type, as PyTorch spells it for tensors."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    return f"{type(obj).__module__}.{type(obj).__qualname__}" if type(obj).__module__ != "builtins" else type(obj).__name__
+
+
+# last: from here on float, int, any, sum ... are the tensor names, not the builtins
+globals().update(_face_names())

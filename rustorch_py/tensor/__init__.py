@@ -18,7 +18,20 @@ globals().update(_dtype.NAMED)
 globals().update(_functions)
 if "matmul" in _functions:
     _tensor.set_entry("matmul", _functions["matmul"])
-del _functions, _methods
+del _methods
+
+
+def _face_names():
+    """Torch-level names: dtypes and functions, without the kernels that only nn.functional shows."""
+    return {**_dtype.NAMED, **{k: v for k, v in _functions.items() if k not in _face.NN_ONLY}}
+
+
+def _function(name):
+    """Return a torch-level function by name."""
+    try:
+        return _functions[name]
+    except KeyError:
+        raise AttributeError(f"there is no tensor function {name!r}") from None
 
 
 class _CallableModule(types.ModuleType):

@@ -1,5 +1,5 @@
 """Switches of recording: no_grad, enable_grad, set_grad_enabled, inference_mode."""
-from ._base cimport grad_mode, set_grad_mode, inference_mode_on, set_inference_mode_
+from ._base cimport grad_mode, set_grad_mode, inference_mode_on, set_inference_mode_, set_anomaly_hook, set_pack_hook
 
 
 def is_grad_enabled():
@@ -137,3 +137,13 @@ class inference_mode:
     def __call__(self, fn):
         mode = self.mode
         return wrap(lambda: inference_mode(mode), fn)
+
+
+def set_node_hook(fn):
+    """Call ``fn(node)`` for each node recorded from now on; None stops it (anomaly detection)."""
+    set_anomaly_hook(fn)
+
+
+def set_saved_tensor_hooks(pair):
+    """Pass every tensor saved for backward through ``pair = (pack, unpack)``; None stops it."""
+    set_pack_hook(pair)

@@ -1,6 +1,6 @@
 """Collects what the op modules offer: torch-level functions and methods of Tensor.
 
-Add an op module's name to MODULES; later entries win where names repeat.
+Add an op module's name to MODULES, one a line; later entries win where names repeat.
 """
 from importlib import import_module
 
@@ -24,6 +24,10 @@ MODULES = [
     "_stats",
 ]
 
+# Kernels of nn.functional: offered by this package, but no torch-level names
+NN_ONLY = {"mse_pointwise", "l1_pointwise", "smooth_l1_pointwise", "huber_pointwise", "bce_pointwise", "bce_with_logits_pointwise", "gelu",
+           "softplus", "elu", "elu_", "leaky_relu", "leaky_relu_", "hardtanh", "hardtanh_"}
+
 
 def collect():
     """Import the op modules; return (functions, methods)."""
@@ -32,4 +36,5 @@ def collect():
         module = import_module("." + name, __package__)
         functions.update(getattr(module, "FUNCTIONS", {}))
         methods.update(getattr(module, "METHODS", {}))
+        NN_ONLY.update(getattr(module, "NN_ONLY", ()))
     return functions, methods

@@ -42,6 +42,12 @@ cdef class Node:
             self.extra = {}
         return self.extra.setdefault("metadata", {})
 
+    def _remember_trace(self, trace):
+        """Keep the forward call's stack for anomaly reports."""
+        if self.extra is None:
+            self.extra = {}
+        self.extra["trace"] = trace
+
     def register_hook(self, fn):
         """Call ``fn(grad_inputs, grad_outputs)`` after this node ran in backward; may return new grad_inputs."""
         return _add_hook(self, "post", fn)

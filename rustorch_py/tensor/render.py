@@ -312,6 +312,8 @@ def rows_module():
                     functions[n + "_"] = r.name + "_"
                 if r.method:
                     methods[n + "_"] = r.name + "_"
+    nn_names = [n + s for r in optable.ROWS if r.nn for n in (r.name, *r.aliases) for s in (("", "_") if r.inplace else ("",))]
+    out.append(f"NN_ONLY = {tuple(nn_names)!r}            # nn.functional's, not torch-level names")
     out.append("FUNCTIONS = {" + ", ".join(f'"{k}": {v}' for k, v in functions.items()) + "}")
     out.append("METHODS = {" + ", ".join(f'"{k}": {v}' for k, v in methods.items()) + "}")
     return "\n".join(out) + "\n"

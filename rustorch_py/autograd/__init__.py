@@ -1,0 +1,30 @@
+"""Define-by-run gradients: backward, grad, custom functions, modes and checks."""
+from ..tensor import _tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..tensor._node import Node
+from . import formula as _formula  # noqa: F401  (installs the derivative builder)
+from ._engine import backward, grad, tensor_backward as _tensor_backward
+from ._function import Function, FunctionCtx, once_differentiable
+from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
+from .variable import Variable
+
+_tensor.set_entry("backward", _tensor_backward)
+
+_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph"}
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        from importlib import import_module
+        module = import_module("." + _LAZY[name], __name__)
+        value = module if name in ("functional", "graph") else getattr(module, name)
+        globals()[name] = value
+        return value
+    if name == "function":
+        from . import _function
+        return _function
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["Function", "FunctionCtx", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck",
+           "gradgradcheck", "graph", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "no_grad", "once_differentiable",
+           "set_detect_anomaly", "set_grad_enabled"]

@@ -1,0 +1,487 @@
+"""The backward engine.
+
+Nodes are run in decreasing order of their sequence number. A node's consumers were all recorded
+after it, so their numbers are larger: when a node is taken, everything that flows into it has
+arrived, without counting dependencies first. The order is kept in a binary heap; gradients on
+their way wait in a dictionary. Nothing recurses, so depth is bounded by memory only.
+"""
+cimport cython
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_DECREF
+from libc.stdint cimport uint64_t, int32_t
+from libc.stdlib cimport malloc, realloc, free
+from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX, RT_KIND_FLOAT,
+                             F_CONTIG, F_RETAIN_GRAD)
+from ..tensor._node cimport Node, edge_target, edge_nr
+from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
+from ..tensor._plan cimport full_, clone_raw, contiguous_raw
+from ..tensor._dtype cimport dtype_of
+from ..errors import AutogradError, ShapeError, TensorTypeError
+
+cdef extern from *:
+    """
+    static inline Py_ssize_t rt_refcnt(PyObject *o) { return Py_REFCNT(o); }
+    """
+    Py_ssize_t rt_refcnt(object o)
+
+include "../tensor/_row_ids.pxi"
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Heap:
+    """Nodes by sequence number, largest first. Holds its own references."""
+    cdef uint64_t *seq
+    cdef PyObject **node
+    cdef Py_ssize_t n, room
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.n):
+            Py_DECREF(<object>self.node[i])
+        free(self.seq)
+        free(self.node)
+
+    cdef int push(self, Node x) except -1:
+        cdef Py_ssize_t i, up
+        cdef uint64_t *s
+        cdef PyObject **p
+        if self.n == self.room:
+            self.room = 64 if self.room == 0 else 2 * self.room
+            s = <uint64_t *>realloc(self.seq, self.room * sizeof(uint64_t))
+            if s is NULL:
+                raise MemoryError()
+            self.seq = s
+            p = <PyObject **>realloc(self.node, self.room * sizeof(PyObject *))
+            if p is NULL:
+                raise MemoryError()
+            self.node = p
+        Py_INCREF(x)
+        i = self.n
+        self.n += 1
+        while i > 0:
+            up = (i - 1) // 2
+            if self.seq[up] >= x.seq:
+                break
+            self.seq[i] = self.seq[up]
+            self.node[i] = self.node[up]
+            i = up
+        self.seq[i] = x.seq
+        self.node[i] = <PyObject *>x
+        return 0
+
+    cdef Node pop(self):
+        cdef Node top = <Node>self.node[0]
+        cdef Py_ssize_t i = 0, child
+        cdef uint64_t s
+        cdef PyObject *p
+        Py_DECREF(top)
+        self.n -= 1
+        if self.n:
+            s = self.seq[self.n]
+            p = self.node[self.n]
+            while True:
+                child = 2 * i + 1
+                if child >= self.n:
+                    break
+                if child + 1 < self.n and self.seq[child + 1] > self.seq[child]:
+                    child += 1
+                if self.seq[child] <= s:
+                    break
+                self.seq[i] = self.seq[child]
+                self.node[i] = self.node[child]
+                i = child
+            self.seq[i] = s
+            self.node[i] = p
+        return top
+
+
+cdef bint anomaly = False
+cdef bint check_nan = True
+
+
+def set_anomaly(bint on, bint nan):
+    """Switch the check of every gradient for NaN (called by autograd.anomaly)."""
+    global anomaly, check_nan
+    anomaly = on
+    check_nan = nan
+
+
+cdef inline TensorBase add_up(TensorBase a, TensorBase b):
+    return <TensorBase>binary(ROW_ADD, a, b, None)
+
+
+cdef int deliver_to(object target, int nr, TensorBase g, dict waiting, dict leaves, Heap heap, set needed) except -1:
+    """Add a gradient to what waits for a node or a leaf."""
+    cdef Node node
+    cdef object old
+    if isinstance(target, Node):
+        node = <Node>target
+        if needed is not None and node not in needed:
+            return 0
+        old = waiting.get(node)
+        if node.n_outputs == 1:
+            if old is None:
+                waiting[node] = g
+                heap.push(node)
+            else:
+                waiting[node] = add_up(<TensorBase>old, g)
+        else:
+            if old is None:
+                old = waiting[node] = [None] * node.n_outputs
+                heap.push(node)
+            old[nr] = g if old[nr] is None else add_up(<TensorBase>old[nr], g)
+    else:
+        if needed is not None and target not in needed:
+            return 0
+        old = leaves.get(id(target))
+        if old is None:
+            leaves[id(target)] = [target, g]
+        else:
+            old[1] = add_up(<TensorBase>old[1], g)
+    return 0
+
+
+cdef object call_hooks(dict hooks, object g):
+    for fn in list(hooks.values()):
+        got = fn(g)
+        if got is not None:
+            if not isinstance(got, TensorBase):
+                raise TensorTypeError(f"hook: expected a Tensor or None, got {type(got).__name__}")
+            g = got
+    return g
+
+
+cdef object before(Node node, object g):
+    """Tensor hooks, retained gradients and node pre-hooks."""
+    cdef dict extra = node.extra
+    cdef TensorBase kept
+    for nr, hooks in extra.get("tensor_hooks", {}).items():
+        if node.n_outputs == 1:
+            g = call_hooks(hooks, g)
+        elif g[nr] is not None:
+            g[nr] = call_hooks(hooks, g[nr])
+    for nr, ref in extra.get("retain", {}).items():
+        t = ref()
+        got = g if node.n_outputs == 1 else g[nr]
+        if t is not None and got is not None:
+            kept = <TensorBase>t
+            kept.grad_ = (clone(<TensorBase>got) if grad_mode() else clone_raw(<TensorBase>got)) if kept.grad_ is None else add_up(<TensorBase>kept.grad_, <TensorBase>got)
+    for fn in list(extra.get("pre", {}).values()):
+        got = fn((g,) if node.n_outputs == 1 else tuple(g))
+        if got is not None:
+            g = (got[0] if isinstance(got, (tuple, list)) else got) if node.n_outputs == 1 else list(got)
+    return g
+
+
+cdef object after(Node node, object grads, object g):
+    """Node post-hooks."""
+    for fn in list(node.extra.get("post", {}).values()):
+        got = fn((grads,) if node.n_edges == 1 else tuple(grads), (g,) if node.n_outputs == 1 else tuple(g))
+        if got is not None:
+            grads = got[0] if node.n_edges == 1 and isinstance(got, (tuple, list)) else got
+    return grads
+
+
+cdef int check_anomaly(Node node, object grads) except -1:
+    cdef object items = (grads,) if node.n_edges == 1 else grads
+    for i, r in enumerate(items):
+        if r is not None and check_nan and bool((r != r).any()):
+            trace = (node.extra or {}).get("trace")
+            if trace:
+                import sys
+                sys.stderr.write(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{''.join(trace)}\n")
+            where_ = f" Forward call:\n{''.join(trace[-2:])}" if trace else ""
+            raise AutogradError(f"Function '{node.name()}' returned nan values in its {i}th output.{where_}", op=node.name(),
+                                forward_trace=trace)
+    return 0
+
+
+cdef TensorBase fit(TensorBase leaf, TensorBase g):
+    """The gradient in the leaf's shape, dtype and device."""
+    if not same_shape(leaf, g):
+        try:
+            g = sum_like(g, leaf)
+        except ShapeError:
+            pass
+        if not same_shape(leaf, g):
+            raise AutogradError(f"gradient: got shape {list(shape_tuple(g))}, but expected a shape compatible with {list(shape_tuple(leaf))}")
+    if g.dt != leaf.dt:
+        g = cast(g, leaf.dt)
+    if g.dev != leaf.dev:
+        g = to_device(g, leaf.dev)
+    return g
+
+
+cdef int accumulate(TensorBase leaf, object holder) except -1:
+    """Add to leaf.grad. A gradient that nobody else holds becomes .grad itself; else it is copied."""
+    cdef TensorBase g = <TensorBase>holder[1]
+    cdef dict hooks
+    holder[1] = None
+    if leaf.meta is not None:
+        hooks = leaf.meta.get("hooks")
+        if hooks:
+            g = <TensorBase>call_hooks(hooks, g)
+    g = fit(leaf, g)
+    if leaf.grad_ is None:
+        if grad_mode():
+            leaf.grad_ = g if rt_refcnt(g) == 1 and g.flags & F_CONTIG else clone(g)
+        elif g.flags & F_CONTIG and rt_refcnt(g) == 1 and rt_refcnt(g.stor) == 1:
+            g.base = None
+            leaf.grad_ = g
+        elif leaf.flags & F_CONTIG:
+            leaf.grad_ = clone_raw(contiguous_raw(g)) if g.flags & F_CONTIG else contiguous_raw(g)
+        else:
+            leaf.grad_ = clone_raw(g)
+    elif grad_mode():
+        leaf.grad_ = add_up(<TensorBase>leaf.grad_, g)
+    else:
+        binary_inplace(ROW_ADD, leaf.grad_, g)
+    if leaf.meta is not None:
+        hooks = leaf.meta.get("post_hooks")
+        if hooks:
+            for fn in list(hooks.values()):
+                fn(leaf)
+    return 0
+
+
+cdef set find_needed(list roots, list inputs):
+    """Nodes and leaves on a way from the roots to the inputs."""
+    cdef set wanted = set(), needed = set(), seen = set()
+    cdef dict parents = {}
+    cdef list stack = []
+    cdef Node node
+    cdef int i
+    for t in inputs:
+        fn = history(<TensorBase>t)
+        wanted.add(fn if fn is not None else t)
+    for t in roots:
+        fn = history(<TensorBase>t)
+        stack.append(fn if fn is not None else t)
+    while stack:
+        x = stack.pop()
+        if x in seen:
+            continue
+        seen.add(x)
+        if isinstance(x, Node):
+            node = <Node>x
+            for i in range(node.n_edges):
+                target = edge_target(node, i)
+                if target is not None:
+                    parents.setdefault(target, []).append(node)
+                    stack.append(target)
+    stack = [x for x in wanted if x in seen]
+    while stack:
+        x = stack.pop()
+        if x in needed:
+            continue
+        needed.add(x)
+        stack.extend(parents.get(x, ()))
+    return needed
+
+
+cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list inputs, bint into_grad):
+    """Backward from `roots`. Without inputs: accumulate into leaves. With inputs: return or accumulate those only."""
+    cdef dict waiting = {}, leaves = {}, captured = {}
+    cdef Heap heap = Heap.__new__(Heap)
+    cdef set needed = None
+    cdef Node node
+    cdef TensorBase t
+    cdef object g, out, target
+    cdef int i
+    cdef bint old_mode = grad_mode()
+    cdef dict want_nodes = {}
+    if inputs is not None:
+        needed = find_needed(roots, inputs)
+        for t in inputs:
+            fn = history(t)
+            if fn is not None:
+                want_nodes.setdefault(fn, set()).add(t.out_nr)
+    set_grad_mode(create_graph)
+    try:
+        for i in range(len(roots)):
+            t = <TensorBase>roots[i]
+            fn = history(t)
+            deliver_to(fn if fn is not None else t, t.out_nr if fn is not None else 0, <TensorBase>grads[i], waiting, leaves, heap, needed)
+        fn = None
+        while heap.n:
+            node = heap.pop()
+            g = waiting.pop(node)
+            if node.extra is not None:
+                g = before(node, g)
+            if inputs is not None and node in want_nodes:
+                for nr in want_nodes[node]:
+                    captured[node, nr] = g if node.n_outputs == 1 else g[nr]
+                if not any_needed(node, needed):
+                    continue
+            out = node.apply(g)
+            if node.extra is not None:
+                out = after(node, out, g)
+            if anomaly:
+                check_anomaly(node, out)
+            if not keep_graph:
+                node.release()
+            g = None
+            if node.n_edges == 1:
+                if out is not None and node.e0 is not None:
+                    target = node.e0
+                    i = node.i0
+                    node = None
+                    deliver_to(target, i, <TensorBase?>out, waiting, leaves, heap, needed)
+            else:
+                for i in range(node.n_edges):
+                    if out[i] is not None:
+                        target = edge_target(node, i)
+                        if target is not None:
+                            deliver_to(target, edge_nr(node, i), <TensorBase?>out[i], waiting, leaves, heap, needed)
+            out = target = None
+        if inputs is None:
+            for holder in leaves.values():
+                accumulate(<TensorBase>holder[0], holder)
+            return None
+        result = []
+        for t in inputs:
+            fn = history(t)
+            if fn is None:
+                holder = leaves.get(id(t))
+                g = None
+                if holder is not None:
+                    if into_grad:
+                        accumulate(t, holder)
+                        continue
+                    g = holder[1]
+                    if t.meta is not None and t.meta.get("hooks"):
+                        g = call_hooks(t.meta["hooks"], g)
+                    g = fit(t, <TensorBase>g)
+            else:
+                g = captured.get((fn, t.out_nr))
+                if g is not None and into_grad:
+                    t.grad_ = g if t.grad_ is None else add_up(<TensorBase>t.grad_, <TensorBase>g)
+            result.append(g)
+        return result
+    finally:
+        set_grad_mode(old_mode)
+
+
+cdef bint any_needed(Node node, set needed):
+    cdef int i
+    for i in range(node.n_edges):
+        target = edge_target(node, i)
+        if target is not None and target in needed:
+            return True
+    return False
+
+
+cdef list first_grads(object op, list tensors, object grads, bint create_graph):
+    """One starting gradient a root: ones for a scalar, else the given tensor, checked."""
+    cdef list out = []
+    cdef TensorBase t, g
+    if grads is None:
+        grads = [None] * len(tensors)
+    elif isinstance(grads, TensorBase):
+        grads = [grads]
+    else:
+        grads = list(grads)
+    if len(grads) != len(tensors):
+        raise AutogradError(f"{op}: got {len(tensors)} tensors and {len(grads)} gradients")
+    for i in range(len(tensors)):
+        if not isinstance(tensors[i], TensorBase):
+            raise TensorTypeError(f"{op}: element {i} of tensors must be Tensor, not {type(tensors[i]).__name__}")
+        t = <TensorBase>tensors[i]
+        if not t.rg:
+            raise AutogradError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+        if grads[i] is None:
+            if t.n != 1:
+                raise AutogradError("grad can be implicitly created only for scalar outputs")
+            if rt_kind(t.dt) == RT_KIND_COMPLEX:
+                raise AutogradError(f"grad can be implicitly created only for real scalar outputs but got {dtype_of(t.dt)}")
+            g = full_(t.nd, t.sh, 1, t.dt, t.dev)
+        else:
+            if not isinstance(grads[i], TensorBase):
+                raise TensorTypeError(f"gradients can be either Tensors or None, but got {type(grads[i]).__name__}")
+            g = <TensorBase>grads[i]
+            if not same_shape(g, t):
+                raise AutogradError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
+            if (rt_kind(g.dt) == RT_KIND_COMPLEX) != (rt_kind(t.dt) == RT_KIND_COMPLEX):
+                raise AutogradError(f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
+                                    f"grad_output[{i}] has a dtype of {dtype_of(g.dt)} and output[{i}] has a dtype of {dtype_of(t.dt)}.")
+            g = cast(g, t.dt)
+        out.append(g)
+    return out
+
+
+def tensor_backward(tensor, gradient, retain_graph, create_graph, inputs):
+    """Run Tensor.backward."""
+    backward(tensor, gradient, retain_graph, create_graph, None, inputs)
+
+
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
+    """Compute the gradients of ``tensors`` for the leaves of their graphs and add them to ``.grad``.
+
+    Args:
+        tensors: tensor or sequence of tensors.
+        grad_tensors: gradients of the outcome with respect to each; needed where one has several elements.
+        retain_graph: keep saved tensors (default: create_graph).
+        create_graph: record the gradients' own graph.
+        inputs: tensors to accumulate into; default all leaves.
+    Raises:
+        RuntimeError: a tensor without history, a missing gradient, or a graph already freed.
+    """
+    cdef list roots = [tensors] if isinstance(tensors, TensorBase) else list(tensors)
+    if grad_variables is not None:
+        if grad_tensors is not None:
+            raise AutogradError("'grad_tensors' and 'grad_variables' (deprecated) arguments both passed to backward(). Please only use 'grad_tensors'.")
+        grad_tensors = grad_variables
+    if inputs is not None:
+        inputs = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
+        if not inputs:
+            raise AutogradError("'inputs' argument to backward() cannot be empty.")
+    run(roots, first_grads("backward", roots, grad_tensors, create_graph), create_graph if retain_graph is None else retain_graph,
+        create_graph, inputs, True)
+
+
+def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True, allow_unused=None,
+         is_grads_batched=False, materialize_grads=False):
+    """Return the gradients of ``outputs`` with respect to ``inputs``, as a tuple; ``.grad`` is left alone.
+
+    Raises:
+        RuntimeError: an input was not used (unless allow_unused).
+    """
+    cdef list outs = [outputs] if isinstance(outputs, TensorBase) else list(outputs)
+    cdef list ins = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
+    cdef TensorBase t
+    if not only_inputs:
+        import warnings
+        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2)
+    if materialize_grads and allow_unused is False:
+        raise TensorTypeError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    if is_grads_batched:
+        return _batched(outs, ins, grad_outputs, create_graph, allow_unused, materialize_grads)
+    for i, x in enumerate(ins):
+        if not isinstance(x, TensorBase):
+            raise TensorTypeError(f"grad: element {i} of inputs must be Tensor, not {type(x).__name__}")
+        if not (<TensorBase>x).rg:
+            raise AutogradError("One of the differentiated Tensors does not require grad")
+    got = run(outs, first_grads("grad", outs, grad_outputs, create_graph), create_graph if retain_graph is None else retain_graph,
+              create_graph, ins, False)
+    for i in range(len(got)):
+        if got[i] is None:
+            if not allow_unused:
+                raise AutogradError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+                                    "this is the desired behavior.")
+            if materialize_grads:
+                t = ins[i]
+                got[i] = full_(t.nd, t.sh, 0, t.dt, t.dev)
+    return tuple(got)
+
+
+def _batched(outs, ins, grad_outputs, create_graph, allow_unused, materialize):
+    """grad() for each index of a leading batch dimension of grad_outputs, stacked."""
+    grads = [grad_outputs] if isinstance(grad_outputs, TensorBase) else list(grad_outputs)
+    rows = []
+    for i in range(len(grads[0])):
+        rows.append(grad(outs, ins, [g[i] for g in grads], True, create_graph, True, allow_unused, False, materialize))
+    from ..tensor import stack
+    return tuple(None if col[0] is None else stack(list(col)) for col in zip(*rows))

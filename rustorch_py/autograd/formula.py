@@ -1,0 +1,53 @@
+"""A row's derivative over tensors: the text of the operator table, evaluated with recorded operators.
+
+Used when the gradient must itself be differentiable (create_graph); the plain backward runs the
+compiled loop of the same text.
+"""
+from ..tensor import _create, _ops, _pointwise, _rows, _view, optable
+
+
+def _where(cond, yes, no):
+    return _pointwise.where(cond, yes, no)
+
+
+_NAMES = {
+    **_rows.FUNCTIONS,
+    "where": _where, "pow": _pointwise.pow, "conj": _view.conj, "round": _pointwise.round,
+    "abs_c": lambda x: _rows.abs(x), "mul_i": lambda x: x * 1j,
+    "floordiv": _rows.floor_divide, "truncdiv": lambda x, y: _pointwise.div(x, y, rounding_mode="trunc"),
+    "softplus1": lambda x: -_rows.logsigmoid(-x), "inf": lambda x: float("inf"),
+    "land": _rows.logical_and, "lor": _rows.logical_or, "lxor": _rows.logical_xor,
+    "real_ge0": lambda x: _view.real(x) >= 0, "lt_half": lambda x: _rows.abs(x) < 0.5,
+    "fmax_left": lambda x, y: _rows.logical_or(x >= y, _rows.isnan(y)), "fmin_left": lambda x, y: _rows.logical_or(x <= y, _rows.isnan(y)),
+    "clamp": lambda x, lo, hi: _pointwise.clamp(x, lo, hi),
+    "polygamma": lambda n, x: _pointwise.polygamma(int(n), x),
+    "copysign": lambda x, y: _rows.copysign(x if hasattr(x, "shape") else _create.full_like(y, x), y),
+    "sgn": lambda x: _rows.sgn(x), "sign": lambda x: _rows.sgn(x),
+}
+
+
+def _compile(row, text):
+    """Text with its lets in front, as a function of the row's vocabulary."""
+    body = text
+    lines = [f"    {name} = {value}" for name, value in row.let.items()]
+    source = "def derivative(g, x, y, z, o, k0, k1):\n" + "\n".join(lines + [f"    return {body}"])
+    scope = dict(_NAMES)
+    exec(compile(source, f"<optable {row.name}>", "exec"), scope)
+    return scope["derivative"]
+
+
+def build(index, i):
+    """Return the derivative of row ``index`` for input ``i`` as a function over tensors."""
+    row = optable.ROWS[index]
+    real = _compile(row, row.grad[i])
+    if not row.cgrad:
+        return real
+    cplx = _compile(row, row.cgrad[i])
+
+    def derivative(g, x, y, z, o, k0, k1):
+        is_complex = any(t is not None and t.dtype.is_complex for t in (x, y, z))
+        return (cplx if is_complex else real)(g, x, y, z, o, k0, k1)
+    return derivative
+
+
+_ops.set_formula_builder(build)

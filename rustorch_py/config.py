@@ -1,0 +1,59 @@
+"""Settings of the running process."""
+from . import tensor as _t
+from .tensor import _cpu
+
+_state = {"fast_math": False}
+
+
+def set_default_device(device):
+    """Set the device of new tensors; a device that is not available is refused.
+
+    Raises:
+        DeviceError: no back end for it.
+    """
+    from .tensor._backend import HINTS, is_registered
+    from .errors import BackendUnavailableError
+    chosen = _t.device(device)
+    if not is_registered(chosen._code & 255):
+        raise BackendUnavailableError(HINTS[chosen._code & 255], op="set_default_device")
+    _t.set_default_device(chosen)
+
+
+def get_default_device():
+    """Return the device of new tensors."""
+    return _t.get_default_device()
+
+
+def set_default_dtype(dtype):
+    """Set the float dtype of new tensors made from Python floats."""
+    _t.set_default_dtype(dtype)
+
+
+def get_default_dtype():
+    """Return the float dtype of new tensors."""
+    return _t.get_default_dtype()
+
+
+def set_thread_pool_size(n):
+    """Set the number of threads of CPU operators."""
+    _cpu.set_num_threads(n)
+
+
+def get_thread_pool_size():
+    """Return the number of threads of CPU operators."""
+    return _cpu.get_num_threads()
+
+
+def simd_level():
+    """Return the instruction set in force: "baseline", "avx2" or "avx512"."""
+    return _cpu.simd_level()
+
+
+def set_simd_level(name):
+    """Choose the instruction set of the kernels."""
+    _cpu.set_simd_level(name)
+
+
+def set_simd_enabled(enabled):
+    """Use the widest instruction set, or the portable baseline."""
+    _cpu.set_simd_enabled(enabled)

@@ -1,0 +1,42 @@
+"""CUDA: unavailable until its back end is built; every use says so."""
+from ..errors import BackendUnavailableError
+from ..tensor._backend import HINTS, is_registered
+
+
+def is_available():
+    """Tell whether a CUDA back end is loaded and finds a device."""
+    return is_registered(1)
+
+
+def device_count():
+    """Return the number of CUDA devices."""
+    return 0
+
+
+def is_initialized():
+    """Tell whether CUDA was used in this process."""
+    return is_registered(1)
+
+
+def manual_seed(seed):
+    """Seed the generators of the CUDA devices; without devices there is nothing to seed."""
+    int(seed)
+
+
+def manual_seed_all(seed):
+    """Seed the generators of all CUDA devices."""
+    int(seed)
+
+
+def empty_cache():
+    """Give cached device memory back; without devices there is none."""
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+
+    def unavailable(*args, **kwargs):
+        raise BackendUnavailableError(f"cuda.{name}: {HINTS[1]}", op=f"cuda.{name}")
+    unavailable.__name__ = name
+    return unavailable
