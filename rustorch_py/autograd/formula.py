@@ -3,7 +3,7 @@
 Used when the gradient must itself be differentiable (create_graph); the plain backward runs the
 compiled loop of the same text.
 """
-from ..tensor import _create, _ops, _pointwise, _rows, _view, optable
+from ..tensor import _create, _ops, _pointwise, _rows, _view
 
 
 def _where(cond, yes, no):
@@ -38,6 +38,7 @@ def _compile(row, text):
 
 def build(index, i):
     """Return the derivative of row ``index`` for input ``i`` as a function over tensors."""
+    from ..tensor import optable        # only double backward reads the table at run time
     row = optable.ROWS[index]
     real = _compile(row, row.grad[i])
     if not row.cgrad:

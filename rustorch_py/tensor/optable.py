@@ -50,8 +50,7 @@ class Row:
 
 
 def _reads(text, name):
-    import re
-    return re.search(rf"\b{name}\b", text) is not None
+    return name in "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
 
 
 def row(name, expr, **fields):
