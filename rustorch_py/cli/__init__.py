@@ -5,6 +5,7 @@ usable (one line on stderr says which); 130 stopped by Ctrl-C or SIGTERM.
 """
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -97,12 +98,14 @@ def main(argv=None):
             from ._train import run
         else:
             from ._info import run
-        return run(arguments)
+        code = run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader of our output went away (`rustorch info | head`); nothing is wrong with the run.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (DataError, DeviceError, MissingDependencyError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            # The reader of our output went away (`rustorch info | head`); nothing is wrong with the run.
-            sys.stderr.close()
-            return 0
         print(f"rustorch: error: {_one_line(error)}", file=sys.stderr)
         return 2
     except ArithmeticError as error:

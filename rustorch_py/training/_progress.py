@@ -12,7 +12,9 @@ def in_notebook():
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-_LAYOUT = "{desc} {bar:24} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+# Both fit 80 columns with loss and accuracy of training and validation.
+_RUNNING = "{desc} {bar:10} {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+_DONE = "{desc} {bar:10} {n_fmt}/{total_fmt} {elapsed}{postfix}"
 
 
 def _columns():
@@ -41,20 +43,37 @@ def make_bar(total, description, enabled):
     # Some pseudo-terminals say that they have no columns at all; tqdm would draw empty lines there.
     width = {"dynamic_ncols": True} if _columns() else {"ncols": 100, "nrows": 24}
     if total:
-        width["bar_format"] = _LAYOUT
+        width["bar_format"] = _RUNNING
     return tqdm(total=total, desc=description, leave=True, **width)
 
 
+def finish_bar(bar, logs):
+    """Show an epoch's final numbers and leave the line."""
+    if bar.total and not in_notebook():
+        bar.bar_format = _DONE
+    bar.set_postfix_str(short_logs(logs), refresh=True)
+    bar.close()
+
+
+def short_logs(logs):
+    """Return loss and metrics as text for the bar: 'loss 0.31 acc 90.94% val 0.27 acc 95.00%'."""
+    train = [(name, value) for name, value in logs.items() if not name.startswith("val_")]
+    held_out = [(name[4:], value) for name, value in logs.items() if name.startswith("val_")]
+    parts = [f"{_SHORT.get(name, name)} {_text(name, value, 3)}" for name, value in train
+             if name not in ("epoch", "seconds", "lr")]
+    parts += [f"{'val' if name == 'loss' else _SHORT.get(name, name)} {_text(name, value, 3)}" for name, value in held_out]
+    return " ".join(parts)
+
+
+_SHORT = {"accuracy": "acc"}
+
+
+def _text(name, value, digits):
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.{digits}g}"
+
+
 def format_logs(logs):
-    """Return metrics as short text for the end of a line."""
-    parts = []
-    for name, value in logs.items():
-        if name in ("epoch", "seconds"):
-            continue
-        if not isinstance(value, float):
-            parts.append(f"{name} {value}")
-        elif name.endswith("accuracy"):
-            parts.append(f"{name} {value:.2%}")
-        else:
-            parts.append(f"{name} {value:.4g}")
-    return "  ".join(parts)
+    """Return metrics as text for a line of their own."""
+    return "  ".join(f"{name} {_text(name, value, 4)}" for name, value in logs.items() if name not in ("epoch", "seconds"))

@@ -15,7 +15,7 @@ from ..utils import load as _load, save as _save
 from . import metrics as _metrics
 from ._checkpoint import FORMAT, rng_state, set_rng_state
 from ._history import History
-from ._progress import format_logs, make_bar
+from ._progress import finish_bar, make_bar, short_logs
 
 # Schedulers made to be stepped after every optimizer step; all others are stepped once an epoch.
 _PER_STEP_SCHEDULERS = ("OneCycleLR", "CyclicLR")
@@ -254,13 +254,13 @@ class Trainer:
             rate = float(self.optimizer.param_groups[0]["lr"])
             if val_loader is not None:
                 if bar is not None:
-                    bar.set_postfix_str(format_logs(logs) + "  validating", refresh=True)
+                    bar.set_postfix_str(short_logs(logs) + " validating", refresh=True)
                 logs.update(self._validate(val_loader, everyone))
             self._step_schedulers(logs)
             logs["lr"] = rate
             logs["seconds"] = round(time.perf_counter() - started, 4)
             if bar is not None:
-                bar.set_postfix_str(format_logs(logs), refresh=True)
+                finish_bar(bar, logs)
             return logs
         finally:
             if bar is not None:
@@ -316,7 +316,7 @@ class Trainer:
                 self._optimizer_step(1.0 / samples if weigh else None)
                 held = samples = 0
             if bar is not None:
-                bar.set_postfix_str(format_logs(self._numbers()), refresh=False)
+                bar.set_postfix_str(short_logs(self._numbers()), refresh=False)
                 bar.update()
             if everyone:
                 self._tell(everyone, "on_batch_end", self._numbers())

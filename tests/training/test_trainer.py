@@ -288,7 +288,7 @@ def test_bar_shows_in_a_terminal():
     finally:
         os.close(parent)
         os.close(child)
-    assert "epoch 1/2" in text and "1/1" in text and "accuracy" in text
+    assert "epoch 1/2" in text and "1/1" in text and "acc 100.00%" in text
 
 
 def test_own_signal_handler_of_a_program_stays():
