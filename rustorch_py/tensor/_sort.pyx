@@ -9,7 +9,7 @@ from ._plan cimport cast_raw
 from ._ops cimport deliver, detach
 from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, need_cpu, into_pair, refuse_complex, flat)
 
-from ..errors import OutOfMemoryError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
+from ..errors import DimError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
 
 cdef extern from "lane.h" nogil:
@@ -96,8 +96,10 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
         n, width = t.n, 1
     else:
         d = wrap_dim(op, dim, t.nd)
-        items = dense(<TensorBase>input.movedim(d, 0)) if t.nd > 0 else dense(flat(t))
-        n = t.sh[d] if t.nd > 0 else 1
+        if t.nd == 0:
+            raise DimError(f"Dimension specified as {dim} but tensor has no dimensions", op=op)
+        items = dense(<TensorBase>input.movedim(d, 0))
+        n = t.sh[d]
         if t.n == 0 and n > 0:
             raise TensorError(f"{op}: There are 0 sized dimensions, and they aren't selected, so unique cannot be applied", op=op)
         width = items.n // n if n > 0 else 0
@@ -143,7 +145,7 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
     if dim is None:
         values = <object>take_lane(flat(t), where_, 0, "UniqueBackward0")
     else:
-        values = input.index_select(d, where_) if t.nd > 0 else input
+        values = input.index_select(d, where_)
     if not (inverse or counts):
         return values
     return (values,) + ((inverse_t,) if inverse else ()) + ((counts_t,) if counts else ())

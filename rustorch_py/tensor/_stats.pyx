@@ -342,7 +342,9 @@ def bincount(input, weights=None, minlength=0):
     need_cpu("bincount", t)
     if n < 0:
         raise TensorError(f"bincount: minlength should be >= 0, got {n}", op="bincount")
-    if t.nd != 1 or rt_kind(t.dt) > RT_KIND_INT:
+    if rt_kind(t.dt) != RT_KIND_INT:
+        raise UnsupportedOpError(f'"bincount_cpu" not implemented for \'{torch_name(t.dt)}\'', op="bincount")
+    if t.nd != 1:
         raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
     t = dense(cast_raw(t, RT_I64) if t.dt != RT_I64 else t)
     for i in range(t.n):
