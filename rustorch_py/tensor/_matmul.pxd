@@ -1,0 +1,12 @@
+from ._base cimport TensorBase
+
+cdef enum:
+    OP_N = 0                  # the operand as it is
+    OP_T = 1                  # last two dimensions swapped
+    OP_C = 2                  # conjugated (complex only)
+
+# Matrix products for other modules of the ground floor: op(a) @ op(b), recorded.
+# a and b have the same leading (batch) dimensions; shapes are checked by the caller.
+cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb)
+# fold(x) @ op(w) (+ bias): all of x's dimensions but the last are rows; recorded
+cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias)

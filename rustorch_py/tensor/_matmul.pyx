@@ -1,0 +1,983 @@
+# build: isa=gemm.inc.c sources=gemm.c blas
+"""Matrix products: mm, bmm, matmul, linear, dot, addmm and their kin, with gradients.
+
+Two recorded operators carry the family. ``gemm`` is op(a) @ op(b) on matrices or equal batches of
+them; ``fold_mm`` is a (folded) stack of rows times one matrix, plus a bias row. Both take
+transposition and conjugation as flags, so gradients are again the same operators with other flags:
+no transposed copy and no view object is made.
+"""
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+from ._base cimport (TensorBase, RtArray, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
+                     wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
+from ._node cimport Node
+from ._backend cimport backend_of, RtBackend
+from ._cpu cimport isa_level
+from ._dtype cimport device_of, torch_name
+from ._plan cimport contiguous_raw, expand_raw, copy_raw
+from ._ops cimport alloc_out, deliver, sum_to, reduce_sum, copy_into, binary, unary
+from . import _view
+from ..errors import AutogradError, DeviceError, DTypeError, OutOfMemoryError, ShapeError, UnsupportedOpError
+include "_row_ids.pxi"
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+cdef extern from "gemm.h" nogil:
+    ctypedef struct RtGemm:
+        int dtype, threads, conj_a, conj_b
+        int64_t batch, m, n, k
+        const char *a
+        const char *b
+        const char *bias
+        char *c
+        int64_t a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n
+        double alpha[2]
+        double beta[2]
+        int64_t ialpha, ibeta
+    ctypedef struct RtGemmTable:
+        pass
+    const RtGemmTable *rt_gemm_pick(int level)
+    int rt_gemm(const RtGemmTable *t, const RtGemm *g)
+    void rt_blas_init()
+    void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s, int conj_x, char *out)
+    int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
+
+rt_blas_init()
+
+
+cdef struct Num:              # a Python number, ready for every dtype
+    double re, im
+    int64_t i
+
+cdef Num ONE
+ONE.re, ONE.im, ONE.i = 1, 0, 1
+cdef Num ZERO
+ZERO.re, ZERO.im, ZERO.i = 0, 0, 0
+
+
+cdef int number(object op, object arg, object x, int dt, Num *out) except -1:
+    if rt_kind(dt) <= RT_KIND_INT:
+        if isinstance(x, (float, complex)):
+            raise DTypeError(f"For integral input tensors, argument {arg} must not be a floating point number.", op=op)
+        out.i = int(x)
+        out.re = out.i
+        out.im = 0
+    elif rt_kind(dt) == RT_KIND_COMPLEX:
+        x = complex(x)
+        out.re, out.im, out.i = x.real, x.imag, 0
+    else:
+        if isinstance(x, complex):
+            raise DTypeError(f"{op}(): argument '{arg}' is complex, but the tensors are real", op=op)
+        out.re, out.im, out.i = float(x), 0, 0
+    return 0
+
+
+cdef inline Num conj(Num x) noexcept:
+    x.im = -x.im
+    return x
+
+
+cdef inline bint is_one(Num x) noexcept:
+    return x.re == 1 and x.im == 0
+
+
+cdef inline bint is_zero(Num x) noexcept:
+    return x.re == 0 and x.im == 0
+
+
+cdef object as_number(Num x, int dt):
+    if rt_kind(dt) <= RT_KIND_INT:
+        return x.i
+    return complex(x.re, x.im) if x.im != 0 else x.re
+
+
+# ---- running ---------------------------------------------------------------------------------------
+cdef object raise_status(object op, int status, int dev):
+    if status == 1:
+        raise OutOfMemoryError(f"{op}: no memory for a packed operand", op=op)
+    if status == 2:
+        raise UnsupportedOpError(f"{op}: this device or size has no matrix product", op=op)
+    raise DeviceError(f"{op}: {backend_of(dev).last_error().decode()}", op=op)
+
+
+cdef object raise_bool(object op):
+    raise UnsupportedOpError(f"\"{op}\" not implemented for 'Bool'", op=op)
+
+
+cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) except -1:
+    """Launch; pointers and strides of g are filled. `out`, `a`, `b` name the device only."""
+    cdef int status
+    cdef const RtBackend *backend
+    cdef RtArray x, y, z
+    g.dtype = out.dt
+    if out.dt == RT_BOOL:
+        raise_bool("addmm_impl_cpu_")
+    if out.dev & 255 == 0:
+        g.threads = 1
+        if g.m * g.n * g.k * g.batch > 32768:
+            with nogil:
+                g.threads = rt_num_threads()
+                status = rt_gemm(rt_gemm_pick(isa_level()), g)
+        else:
+            status = rt_gemm(rt_gemm_pick(isa_level()), g)
+    else:
+        backend = backend_of(out.dev)
+        if backend.gemm is NULL or g.conj_a or g.conj_b or g.alpha[1] != 0 or g.beta[1] != 0:
+            raise UnsupportedOpError(f"{op}: the device has no such matrix product", op=op)
+        if g.bias is not NULL:
+            raise UnsupportedOpError(f"{op}: the device has no fused bias", op=op)
+        as_array(&x, g.a, out.dt, g.batch, g.m, g.k, g.a_z, g.a_m, g.a_k)
+        as_array(&y, g.b, out.dt, g.batch, g.k, g.n, g.b_z, g.b_k, g.b_n)
+        as_array(&z, g.c, out.dt, g.batch, g.m, g.n, g.c_z, g.c_m, g.c_n)
+        status = backend.gemm(out.dev, &z, &x, &y, g.alpha[0], g.beta[0])
+    if status:
+        raise_status(op, status, out.dev)
+    return 0
+
+
+cdef void as_array(RtArray *x, const char *p, int dt, int64_t z, int64_t r, int64_t c, int64_t s_z, int64_t s_r, int64_t s_c) noexcept:
+    x.data = <char *>p
+    x.dtype = dt
+    x.ndim = 3
+    x.shape[0], x.shape[1], x.shape[2] = z, r, c
+    x.strides[0], x.strides[1], x.strides[2] = s_z, s_r, s_c
+
+
+cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
+    """One stride that steps through all leading dimensions of t, if there is one."""
+    cdef int i
+    cdef int64_t expect = -1
+    stride[0] = 0
+    for i in range(t.nd - 3, -1, -1):
+        if t.sh[i] == 1:
+            continue
+        if expect < 0:
+            stride[0] = t.st[i]
+            expect = t.st[i] * t.sh[i]
+        elif t.st[i] != expect:
+            return 0
+        else:
+            expect *= t.sh[i]
+    return 1
+
+
+cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase bias) except -1:
+    """out = alpha * op(a) @ op(b) + beta * out (+ bias). Last two dimensions are the matrices."""
+    cdef RtGemm g
+    cdef int nd = out.nd, i
+    cdef bint cplx = rt_kind(out.dt) == RT_KIND_COMPLEX
+    if out.n == 0:
+        return 0
+    if not batch_stride(a, &g.a_z):
+        a = contiguous_raw(a)
+        batch_stride(a, &g.a_z)
+    if not batch_stride(b, &g.b_z):
+        b = contiguous_raw(b)
+        batch_stride(b, &g.b_z)
+    batch_stride(out, &g.c_z)
+    g.batch = 1
+    for i in range(nd - 2):
+        g.batch *= out.sh[i]
+    g.m, g.n = out.sh[nd - 2], out.sh[nd - 1]
+    g.c_m, g.c_n = out.st[nd - 2], out.st[nd - 1]
+    i = a.nd
+    if opa & OP_T:
+        g.k, g.a_m, g.a_k = a.sh[i - 2], a.st[i - 1], a.st[i - 2]
+    else:
+        g.k, g.a_m, g.a_k = a.sh[i - 1], a.st[i - 2], a.st[i - 1]
+    i = b.nd
+    if opb & OP_T:
+        g.b_k, g.b_n = b.st[i - 1], b.st[i - 2]
+    else:
+        g.b_k, g.b_n = b.st[i - 2], b.st[i - 1]
+    g.conj_a = cplx and opa & OP_C
+    g.conj_b = cplx and opb & OP_C
+    g.a, g.b, g.c = a.ptr, b.ptr, out.ptr
+    g.bias = NULL if bias is None else bias.ptr
+    g.alpha[0], g.alpha[1], g.ialpha = alpha.re, alpha.im, alpha.i
+    g.beta[0], g.beta[1], g.ibeta = beta.re, beta.im, beta.i
+    run(op, &g, out, a, b)
+    return 0
+
+
+cdef int fold_rows(TensorBase x, int64_t *m, int64_t *step) noexcept:
+    """All dimensions of x but the last as m rows with one step; 0 when they have none."""
+    cdef int i
+    cdef int64_t expect
+    m[0] = 1
+    step[0] = x.sh[x.nd - 1]
+    if x.nd == 1:
+        return 1
+    if x.flags & F_CONTIG:
+        for i in range(x.nd - 1):
+            m[0] *= x.sh[i]
+        return 1
+    expect = -1
+    for i in range(x.nd - 2, -1, -1):
+        m[0] *= x.sh[i]
+        if x.sh[i] == 1:
+            continue
+        if expect < 0:
+            step[0] = x.st[i]
+            expect = x.st[i] * x.sh[i]
+        elif x.st[i] != expect:
+            return 0
+        else:
+            expect *= x.sh[i]
+    return 1
+
+
+# ---- gemm: matrices and equal batches ------------------------------------------------------------------
+cdef TensorBase gemm_scaled(TensorBase a, int opa, TensorBase b, int opb, Num alpha):
+    cdef int64_t sh[64]
+    cdef int nd = a.nd
+    cdef TensorBase out
+    cdef GemmBackward node
+    memcpy(sh, a.sh, (nd - 2) * sizeof(int64_t))
+    sh[nd - 2] = a.sh[nd - 1] if opa & OP_T else a.sh[nd - 2]
+    sh[nd - 1] = b.sh[nd - 2] if opb & OP_T else b.sh[nd - 1]
+    out = empty(nd, sh, a.dt, a.dev)
+    multiply("matmul", out, a, opa, b, opb, alpha, ZERO, None)
+    if grad_mode() and (a.rg or b.rg):
+        node = GemmBackward.__new__(GemmBackward)
+        node.opa, node.opb, node.alpha = opa, opb, alpha
+        if b.rg:
+            save(node, 0, a)
+        if a.rg:
+            save(node, 1, b)
+        node.batched = nd > 2
+        attach2(out, node, a, b)
+    return out
+
+
+cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb):
+    return gemm_scaled(a, opa, b, opb, ONE)
+
+
+cdef class GemmBackward(Node):
+    """y = alpha op(a) op(b). With x' = op applied twice = x and H = OP_T | OP_C:
+    grad a = op_a(g op_b(b)^H), where an op that transposes turns the product round."""
+    cdef int opa, opb
+    cdef Num alpha
+    cdef bint batched
+
+    cdef object apply(self, object g_):
+        cdef TensorBase g = <TensorBase>g_, a, b
+        cdef object ga = None, gb = None
+        cdef int other
+        if wants_edge(self, 0):
+            b = saved(self, 1)
+            other = self.opb ^ OP_T ^ OP_C ^ self.opa
+            if self.opa & OP_T:
+                ga = gemm_scaled(b, other, g, self.opa, fit(self.alpha, self.opa))
+            else:
+                ga = gemm_scaled(g, self.opa, b, other, fit(self.alpha, self.opa))
+        if wants_edge(self, 1):
+            a = saved(self, 0)
+            other = self.opa ^ OP_T ^ OP_C ^ self.opb
+            if self.opb & OP_T:
+                gb = gemm_scaled(g, self.opb, a, other, fit(self.alpha, self.opb))
+            else:
+                gb = gemm_scaled(a, other, g, self.opb, fit(self.alpha, self.opb))
+        return ga, gb
+
+    def name(self):
+        return "BmmBackward0" if self.batched else "MmBackward0"
+
+
+cdef inline Num fit(Num alpha, int op) noexcept:
+    """The factor of a gradient: conj(alpha), conjugated again where op conjugates the result."""
+    return alpha if op & OP_C else conj(alpha)
+
+
+# ---- fold_mm: rows times one matrix, plus a bias row ------------------------------------------------------
+cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias):
+    cdef int64_t sh[64]
+    cdef int64_t m, step
+    cdef int nd = x.nd
+    cdef TensorBase out
+    cdef RtGemm g
+    cdef FoldBackward node
+    memcpy(sh, x.sh, (nd - 1) * sizeof(int64_t))
+    sh[nd - 1] = w.sh[0] if opw & OP_T else w.sh[1]
+    out = empty(nd, sh, x.dt, x.dev)
+    rows(out, x, w, opw, bias)
+    if grad_mode() and (x.rg or w.rg or (bias is not None and bias.rg)):
+        node = FoldBackward.__new__(FoldBackward)
+        node.opw = opw
+        if w.rg:
+            save(node, 0, x)
+        if x.rg:
+            save(node, 1, w)
+        if bias is None:
+            attach2(out, node, x, w)
+        else:
+            attach(out, node, (x, w, bias))
+    return out
+
+
+cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bias) except -1:
+    """out = fold(x) @ op(w) + bias; out is contiguous."""
+    cdef RtGemm g
+    cdef int64_t step
+    cdef bint apart
+    if out.n == 0:
+        return 0
+    if not fold_rows(x, &g.m, &step):
+        x = contiguous_raw(x)
+        fold_rows(x, &g.m, &step)
+    g.batch = 1
+    g.k = x.sh[x.nd - 1]
+    g.n = out.sh[out.nd - 1]
+    g.a, g.a_z, g.a_m, g.a_k = x.ptr, 0, step, x.st[x.nd - 1]
+    g.b, g.b_z = w.ptr, 0
+    if opw & OP_T:
+        g.b_k, g.b_n = w.st[1], w.st[0]
+    else:
+        g.b_k, g.b_n = w.st[0], w.st[1]
+    g.c, g.c_z, g.c_m, g.c_n = out.ptr, 0, g.n, 1
+    g.conj_a = 0
+    g.conj_b = opw & OP_C and rt_kind(out.dt) == RT_KIND_COMPLEX
+    g.alpha[0], g.alpha[1], g.ialpha = 1, 0, 1
+    g.beta[0], g.beta[1], g.ibeta = 0, 0, 0
+    g.bias = NULL
+    if bias is not None:
+        if out.dev & 255 == 0:
+            bias = contiguous_raw(bias)
+            g.bias = bias.ptr
+        else:
+            copy_raw(out, bias)
+            g.beta[0], g.ibeta = 1, 1
+    run("linear", &g, out, x, w)
+    return 0
+
+
+cdef class FoldBackward(Node):
+    """y = fold(x) op(w) + bias: grad x = g op(w)^H; grad w = op(fold(x)^H fold(g)); grad bias = sum of g's rows."""
+    cdef int opw
+
+    cdef object apply(self, object g_):
+        cdef TensorBase g = <TensorBase>g_, x, w
+        cdef object gx = None, gw = None, gb = None
+        cdef int turned = self.opw ^ OP_T ^ OP_C
+        if grad_mode() and (g.rg or (self.s0 is not None and (<TensorBase>self.s0).rg) or (self.s1 is not None and (<TensorBase>self.s1).rg)):
+            return self.apply_recorded(g)
+        g = contiguous_raw(g)
+        if wants_edge(self, 0):
+            w = saved(self, 1)
+            gx = fold_mm(g, w, turned, None)
+        if wants_edge(self, 1):
+            x = saved(self, 0)
+            gw = self.weight_grad(x, g)
+        if self.n_edges == 2:
+            return gx, gw
+        if wants_edge(self, 2):
+            gb = column_sum(g)
+        return gx, gw, gb
+
+    cdef TensorBase weight_grad(self, TensorBase x, TensorBase g):
+        """Unrecorded. OP_T: fold(g)^T conj(fold(x)); else fold(x)^H fold(g)."""
+        cdef RtGemm r
+        cdef int64_t sh[2]
+        cdef int64_t x_step, g_step, k = x.sh[x.nd - 1], n = g.sh[g.nd - 1]
+        cdef bint cplx = rt_kind(g.dt) == RT_KIND_COMPLEX, turn = (self.opw & OP_T) != 0
+        cdef TensorBase out
+        if not fold_rows(x, &r.k, &x_step):
+            x = contiguous_raw(x)
+            fold_rows(x, &r.k, &x_step)
+        g_step = n
+        sh[0], sh[1] = (n, k) if turn else (k, n)
+        out = empty(2, sh, g.dt, g.dev)
+        if out.n == 0:
+            return out
+        r.batch = 1
+        r.m, r.n = sh[0], sh[1]
+        r.a_z = r.b_z = r.c_z = 0
+        r.c, r.c_m, r.c_n = out.ptr, sh[1], 1
+        r.bias = NULL
+        r.alpha[0], r.alpha[1], r.ialpha = 1, 0, 1
+        r.beta[0], r.beta[1], r.ibeta = 0, 0, 0
+        # op conjugates what it gives back, hence the exclusive-or with its flag
+        if turn:
+            r.a, r.a_m, r.a_k, r.conj_a = g.ptr, 1, g_step, cplx and (self.opw & OP_C) != 0
+            r.b, r.b_k, r.b_n, r.conj_b = x.ptr, x_step, x.st[x.nd - 1], cplx and not self.opw & OP_C
+        else:
+            r.a, r.a_m, r.a_k, r.conj_a = x.ptr, x.st[x.nd - 1], x_step, cplx and not self.opw & OP_C
+            r.b, r.b_k, r.b_n, r.conj_b = g.ptr, g_step, 1, cplx and (self.opw & OP_C) != 0
+        run("linear", &r, out, x, g)
+        return out
+
+    cdef object apply_recorded(self, TensorBase g):
+        cdef object gx = None, gw = None, gb = None
+        cdef TensorBase x, x2, g2
+        cdef int turned = self.opw ^ OP_T ^ OP_C
+        if wants_edge(self, 0):
+            gx = fold_mm(g, saved(self, 1), turned, None)
+        if wants_edge(self, 1) or self.n_edges == 3:
+            g2 = as_matrix(g)
+        if wants_edge(self, 1):
+            x2 = as_matrix(saved(self, 0))
+            if self.opw & OP_T:
+                gw = gemm(g2, self.opw, x2, OP_C ^ (self.opw & OP_C))
+            else:
+                gw = gemm(x2, OP_T | (OP_C ^ (self.opw & OP_C)), g2, self.opw)
+        if self.n_edges == 2:
+            return gx, gw
+        if wants_edge(self, 2):
+            gb = reduce_sum(g2, (0,), False)
+        return gx, gw, gb
+
+    def name(self):
+        return "AddmmBackward0" if self.n_edges == 3 else "MmBackward0"
+
+
+cdef TensorBase as_matrix(TensorBase x):
+    if x.nd == 2:
+        return x
+    return <TensorBase>_view.reshape(x, (x.n // x.sh[x.nd - 1] if x.sh[x.nd - 1] else rows_of(x), x.sh[x.nd - 1]))
+
+
+cdef int64_t rows_of(TensorBase x) noexcept:
+    cdef int64_t m = 1
+    cdef int i
+    for i in range(x.nd - 1):
+        m *= x.sh[i]
+    return m
+
+
+cdef TensorBase column_sum(TensorBase g):
+    """Sum over all dimensions but the last; g is contiguous."""
+    cdef TensorBase out
+    cdef int64_t n = g.sh[g.nd - 1]
+    if g.nd == 1:
+        return g
+    if g.dev & 255 == 0 and (g.dt == RT_F32 or g.dt == RT_F64):
+        out = empty(1, &n, g.dt, g.dev)
+        rt_colsum(rt_gemm_pick(isa_level()), g.dt, rows_of(g), n, g.ptr, out.ptr)
+        return out
+    return reduce_sum(g, tuple(range(g.nd - 1)), False)
+
+
+# ---- checks ----------------------------------------------------------------------------------------------
+cdef object raise_product(object op, int64_t m, int64_t k, int64_t k2, int64_t n):
+    raise ShapeError(f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {k2}x{n})", op=op)
+
+
+cdef object raise_dtypes(object op, TensorBase a, TensorBase b):
+    raise DTypeError(f"expected m1 and m2 to have the same dtype, but got: {torch_name(a.dt).lower()} != {torch_name(b.dt).lower()} "
+                     f"(in {op})", op=op)
+
+
+cdef object raise_devices(object op, TensorBase a, TensorBase b):
+    raise DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, {device_of(a.dev)} and "
+                      f"{device_of(b.dev)}! (in {op})", op=op)
+
+
+cdef inline int agree(object op, TensorBase a, TensorBase b) except -1:
+    if a.dt != b.dt:
+        raise_dtypes(op, a, b)
+    if a.dev != b.dev:
+        raise_devices(op, a, b)
+    return 0
+
+
+# ---- public: products of matrices ------------------------------------------------------------------------
+def mm(input, mat2, *, out=None):
+    """Multiply two matrices.
+
+    Args:
+        input: (m, k) tensor.
+        mat2: (k, n) tensor of the same dtype.
+        out: tensor to write to.
+    Returns:
+        (m, n) tensor.
+    Raises:
+        ShapeError: an argument is no matrix, or inner sizes differ.
+    """
+    cdef TensorBase a = as_base("mm", "input", input), b = as_base("mm", "mat2", mat2)
+    if a.nd != 2:
+        raise ShapeError("self must be a matrix", op="mm")
+    if b.nd != 2:
+        raise ShapeError("mat2 must be a matrix", op="mm")
+    if a.sh[1] != b.sh[0]:
+        raise_product("mm", a.sh[0], a.sh[1], b.sh[0], b.sh[1])
+    agree("mm", a, b)
+    if out is not None:
+        return write_product("mm", a, b, out)
+    return gemm(a, OP_N, b, OP_N)
+
+
+cdef object write_product(object op, TensorBase a, TensorBase b, object out):
+    """out= form: straight into the tensor when it shares no memory with the operands."""
+    cdef int64_t sh[64]
+    cdef TensorBase o
+    cdef int nd = a.nd
+    memcpy(sh, a.sh, nd * sizeof(int64_t))
+    sh[nd - 1] = b.sh[nd - 1]
+    if grad_mode() and (a.rg or b.rg):
+        raise AutogradError(f"{op}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                         f"arguments requires grad.", op=op)
+    o = alloc_out(op, out, nd, sh, a.dt, a.dev)
+    if o.stor is a.stor or o.stor is b.stor or o.dt != a.dt:
+        copy_raw(o, gemm(a, OP_N, b, OP_N))
+    else:
+        if not o.flags & F_CONTIG and nd > 3:
+            copy_raw(o, gemm(a, OP_N, b, OP_N))
+        else:
+            multiply(op, o, a, OP_N, b, OP_N, ONE, ZERO, None)
+    return out
+
+
+def bmm(input, mat2, *, out=None):
+    """Multiply two batches of matrices.
+
+    Args:
+        input: (b, m, k) tensor.
+        mat2: (b, k, n) tensor of the same dtype.
+        out: tensor to write to.
+    Returns:
+        (b, m, n) tensor.
+    """
+    cdef TensorBase a = as_base("bmm", "input", input), b = as_base("bmm", "mat2", mat2)
+    if a.nd != 3:
+        raise ShapeError("batch1 must be a 3D tensor", op="bmm")
+    if b.nd != 3:
+        raise ShapeError("batch2 must be a 3D tensor", op="bmm")
+    check_batches("bmm", a, b)
+    agree("bmm", a, b)
+    if out is not None:
+        return write_product("bmm", a, b, out)
+    return gemm(a, OP_N, b, OP_N)
+
+
+cdef int check_batches(object op, TensorBase a, TensorBase b) except -1:
+    if a.sh[0] != b.sh[0] or a.sh[2] != b.sh[1]:
+        raise ShapeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.sh[0]}, {a.sh[2]}] but got: "
+                         f"[{b.sh[0]}, {b.sh[1]}].", op=op)
+    return 0
+
+
+def mv(input, vec, *, out=None):
+    """Multiply a matrix (n, m) by a vector (m); returns (n)."""
+    cdef TensorBase a = as_base("mv", "input", input), v = as_base("mv", "vec", vec)
+    if a.nd != 2 or v.nd != 1:
+        raise ShapeError(f"vector + matrix @ vector expected, got 1, {a.nd}, {v.nd}", op="mv")
+    if a.sh[1] != v.sh[0]:
+        raise ShapeError(f"size mismatch, got input ({a.sh[0]}), mat ({a.sh[0]}x{a.sh[1]}), vec ({v.sh[0]})", op="mv")
+    agree("mv", a, v)
+    return deliver("mv", fold_mm(v, a, OP_T, None), out)
+
+
+def dot(input, tensor, *, out=None):
+    """Multiply two vectors of one length and sum; returns a 0-dim tensor."""
+    return deliver("dot", dot_("dot", as_base("dot", "input", input), as_base("dot", "tensor", tensor), False), out)
+
+
+def vdot(input, other, *, out=None):
+    """Multiply the conjugate of ``input`` by ``other`` and sum; both are vectors of one length."""
+    return deliver("vdot", dot_("vdot", as_base("vdot", "input", input), as_base("vdot", "other", other), True), out)
+
+
+cdef TensorBase dot_(object op, TensorBase a, TensorBase b, bint conj_a):
+    cdef TensorBase out
+    cdef DotBackward node
+    if a.nd != 1 or b.nd != 1:
+        raise ShapeError(f"1D tensors expected, but got {a.nd}D and {b.nd}D tensors", op=op)
+    if a.dt != b.dt:
+        raise DTypeError(f"dot : expected both vectors to have same dtype, but found {torch_name(a.dt)} and {torch_name(b.dt)}", op=op)
+    if a.sh[0] != b.sh[0]:
+        raise ShapeError(f"inconsistent tensor size, expected tensor [{a.sh[0]}] and src [{b.sh[0]}] to have the same number of "
+                         f"elements, but got {a.sh[0]} and {b.sh[0]} elements respectively", op=op)
+    if a.dt == RT_BOOL:
+        raise_bool("dot")
+    agree(op, a, b)
+    if rt_kind(a.dt) != RT_KIND_COMPLEX:
+        conj_a = False
+    if a.dev & 255 == 0:
+        out = empty(0, NULL, a.dt, a.dev)
+        rt_dot(rt_gemm_pick(isa_level()), a.dt, a.n, a.ptr, a.st[0], b.ptr, b.st[0], conj_a, out.ptr)
+    else:
+        return reduce_sum(<TensorBase>binary(ROW_MUL, unary(ROW_CONJ_PHYSICAL, a, None) if conj_a else a, b, None), None, False)
+    if grad_mode() and (a.rg or b.rg):
+        node = DotBackward.__new__(DotBackward)
+        node.conj_a = conj_a
+        if b.rg:
+            save(node, 0, a)
+        if a.rg:
+            save(node, 1, b)
+        attach2(out, node, a, b)
+    return out
+
+
+cdef class DotBackward(Node):
+    """y = sum(c(a) b), c conjugates for vdot: grad a = c(g conj(b)), grad b = g conj(c(a))."""
+    cdef bint conj_a
+
+    cdef object apply(self, object g):
+        cdef object ga = None, gb = None
+        cdef bint cplx = rt_kind((<TensorBase>g).dt) == RT_KIND_COMPLEX
+        if wants_edge(self, 0):
+            other = saved(self, 1)
+            if self.conj_a:
+                ga = binary(ROW_MUL, unary(ROW_CONJ_PHYSICAL, g, None), other, None)
+            else:
+                ga = binary(ROW_MUL, g, unary(ROW_CONJ_PHYSICAL, other, None) if cplx else other, None)
+        if wants_edge(self, 1):
+            other = saved(self, 0)
+            gb = binary(ROW_MUL, g, unary(ROW_CONJ_PHYSICAL, other, None) if cplx and not self.conj_a else other, None)
+        return ga, gb
+
+    def name(self):
+        return "VdotBackward0" if self.conj_a else "DotBackward0"
+
+
+def outer(input, vec2, *, out=None):
+    """Multiply every element of one vector by every element of another.
+
+    Args:
+        input: (n) tensor.
+        vec2: (m) tensor.
+        out: tensor to write to.
+    Returns:
+        (n, m) tensor.
+    """
+    cdef TensorBase a = as_base("outer", "input", input), b = as_base("outer", "vec2", vec2)
+    if a.nd != 1:
+        raise ShapeError(f"outer: Expected 1-D argument self, but got {a.nd}-D", op="outer")
+    if b.nd != 1:
+        raise ShapeError(f"outer: Expected 1-D argument vec2, but got {b.nd}-D", op="outer")
+    result = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
+    return deliver("outer", <TensorBase>result, out)
+
+
+def inner(input, other, *, out=None):
+    """Sum products over the last dimension of both tensors.
+
+    Args:
+        input: (..., k) tensor, or a 0-dim one.
+        other: (..., k) tensor, or a 0-dim one.
+        out: tensor to write to.
+    Returns:
+        tensor of shape ``input.shape[:-1] + other.shape[:-1]``.
+    """
+    cdef TensorBase a = as_base("inner", "input", input), b = as_base("inner", "other", other), r
+    if a.nd == 0 or b.nd == 0:
+        return deliver("inner", <TensorBase>binary(ROW_MUL, a, b, None), out)
+    if a.sh[a.nd - 1] != b.sh[b.nd - 1]:
+        raise ShapeError(f"inner() the last dimension must match on both input tensors but got shapes {list(shape_tuple(a))} and "
+                         f"{list(shape_tuple(b))}", op="inner")
+    agree("inner", a, b)
+    if a.nd == 1 and b.nd == 1:
+        return deliver("inner", dot_("inner", a, b, False), out)
+    r = fold_mm(a, as_matrix(b), OP_T, None)
+    return deliver("inner", <TensorBase>_view.reshape(r, shape_tuple(a)[:-1] + shape_tuple(b)[:-1]), out)
+
+
+# ---- matmul ---------------------------------------------------------------------------------------------------
+cdef TensorBase matmul_(TensorBase a, TensorBase b):
+    cdef int64_t sh[64]
+    cdef int64_t ka, kb
+    cdef int i, nd
+    cdef object lead
+    if a.nd == 0 or b.nd == 0:
+        raise ShapeError(f"both arguments to matmul need to be at least 1D, but they are {a.nd}D and {b.nd}D", op="matmul")
+    if a.nd == 2 and b.nd == 2:
+        if a.sh[1] != b.sh[0]:
+            raise_product("matmul", a.sh[0], a.sh[1], b.sh[0], b.sh[1])
+        agree("matmul", a, b)
+        return gemm(a, OP_N, b, OP_N)
+    if a.nd == 1 and b.nd == 1:
+        return dot_("matmul", a, b, False)
+    agree("matmul", a, b)
+    ka = a.sh[a.nd - 1]
+    kb = b.sh[0] if b.nd == 1 else b.sh[b.nd - 2]
+    if ka != kb:
+        if a.nd == 2 and b.nd == 1:
+            raise ShapeError(f"size mismatch, got input ({a.sh[0]}), mat ({a.sh[0]}x{a.sh[1]}), vec ({b.sh[0]})", op="matmul")
+        if b.nd <= 2:
+            raise_product("matmul", rows_of(a), ka, kb, b.sh[1] if b.nd == 2 else 1)
+        raise ShapeError(f"Expected size for first two dimensions of batch2 tensor to be: [{b.n // (kb * b.sh[b.nd - 1]) if kb * b.sh[b.nd - 1] else 0}, {ka}] "
+                         f"but got: [{b.n // (kb * b.sh[b.nd - 1]) if kb * b.sh[b.nd - 1] else 0}, {kb}].", op="matmul")
+    if b.nd == 2:
+        return fold_mm(a, b, OP_N, None)
+    if a.nd == 2 and b.nd == 1:
+        return fold_mm(b, a, OP_T, None)
+    if b.nd == 1:
+        return <TensorBase>_view.squeeze(fold_mm(a, <TensorBase>_view.unsqueeze(b, 1), OP_N, None), -1)
+    if a.nd == 1:
+        return <TensorBase>_view.squeeze(matmul_(<TensorBase>_view.unsqueeze(a, 0), b), -2)
+    if a.nd == b.nd:
+        for i in range(a.nd - 2):
+            if a.sh[i] != b.sh[i]:
+                break
+        else:
+            return gemm(a, OP_N, b, OP_N)
+    # broadcast the batch dimensions
+    nd = a.nd if a.nd > b.nd else b.nd
+    for i in range(nd - 2):
+        ka = a.sh[i - nd + a.nd] if i - nd + a.nd >= 0 else 1
+        kb = b.sh[i - nd + b.nd] if i - nd + b.nd >= 0 else 1
+        if ka != kb and ka != 1 and kb != 1:
+            raise ShapeError(f"The size of tensor a ({ka}) must match the size of tensor b ({kb}) at non-singleton dimension {i}", op="matmul")
+        sh[i] = kb if ka == 1 else ka
+    lead = tuple([sh[i] for i in range(nd - 2)])
+    return gemm(<TensorBase>_view.expand(a, lead + (a.sh[a.nd - 2], a.sh[a.nd - 1])), OP_N,
+                <TensorBase>_view.expand(b, lead + (b.sh[b.nd - 2], b.sh[b.nd - 1])), OP_N)
+
+
+def matmul(input, other, *, out=None):
+    """Multiply matrices, vectors or broadcast batches of matrices, as ``@`` does.
+
+    Args:
+        input: (..., m, k) or (k) tensor.
+        other: (..., k, n) or (k) tensor of the same dtype.
+        out: tensor to write to.
+    Shape:
+        Batch dimensions broadcast; a vector's missing dimension is dropped from the result.
+    Raises:
+        ShapeError: inner sizes or batch sizes do not fit.
+        DTypeError: dtypes differ.
+    """
+    cdef TensorBase r = matmul_(as_base("matmul", "input", input), as_base("matmul", "other", other))
+    return r if out is None else deliver("matmul", r, out)
+
+
+def __matmul__(self, other):
+    if not isinstance(other, TensorBase):
+        return NotImplemented
+    return matmul_(<TensorBase?>self, <TensorBase>other)
+
+
+# ---- linear ----------------------------------------------------------------------------------------------------
+def linear(input, weight, bias=None):
+    """Compute ``input @ weight.T + bias``.
+
+    Args:
+        input: (..., in) tensor.
+        weight: (out, in) or (in) tensor.
+        bias: (out) tensor or None.
+    Returns:
+        (..., out) tensor.
+    Raises:
+        ShapeError: sizes do not fit.
+    """
+    cdef TensorBase x = as_base("linear", "input", input), w = as_base("linear", "weight", weight), b = None
+    if bias is not None:
+        b = as_base("linear", "bias", bias)
+    if w.nd == 1:
+        r = matmul_(x, w)
+        return r if b is None else binary(ROW_ADD, r, b, None)
+    if w.nd != 2:
+        raise ShapeError(f"linear(): weight must be a (out, in) matrix, got {list(shape_tuple(w))}", op="linear")
+    if x.nd == 0:
+        raise ShapeError("both arguments to linear need to be at least 1D, but they are 0D and 2D", op="linear")
+    if x.sh[x.nd - 1] != w.sh[1]:
+        raise_product("linear", rows_of(x), x.sh[x.nd - 1], w.sh[1], w.sh[0])
+    agree("linear", x, w)
+    if b is None:
+        return fold_mm(x, w, OP_T, None)
+    if b.nd != 1 or b.sh[0] != w.sh[0]:
+        return binary(ROW_ADD, fold_mm(x, w, OP_T, None), b, None)
+    if b.dt != w.dt:
+        raise DTypeError(f"linear(): bias is {torch_name(b.dt).lower()}, but weight is {torch_name(w.dt).lower()}", op="linear")
+    if b.dev != w.dev:
+        raise_devices("linear", w, b)
+    return fold_mm(x, w, OP_T, b)
+
+
+# ---- products added to a tensor -----------------------------------------------------------------------------------
+cdef TensorBase add_product(object op, TensorBase input, TensorBase a, TensorBase b, object beta, object alpha, object out):
+    """beta * input + alpha * a @ b on matrices or batches; input broadcasts."""
+    cdef int64_t sh[64]
+    cdef int nd = a.nd, i, shift
+    cdef Num be, al
+    cdef TensorBase o, wide
+    cdef AddProductBackward node
+    memcpy(sh, a.sh, nd * sizeof(int64_t))
+    sh[nd - 1] = b.sh[nd - 1]
+    agree(op, a, b)
+    if input.dt != a.dt:
+        raise DTypeError(f"self and mat2 must have the same dtype, but got {torch_name(input.dt)} and {torch_name(b.dt)}", op=op)
+    if input.dev != a.dev:
+        raise_devices(op, input, a)
+    shift = nd - input.nd
+    for i in range(input.nd):
+        if shift < 0 or (input.sh[i] != 1 and input.sh[i] != sh[i + shift]):
+            raise ShapeError(f"The expanded size of the tensor ({sh[i + shift] if i + shift >= 0 else 1}) must match the existing size "
+                             f"({input.sh[i]}) at non-singleton dimension {i}.  Target sizes: {[sh[j] for j in range(nd)]}.  "
+                             f"Tensor sizes: {list(shape_tuple(input))}", op=op)
+    number(op, "beta", beta, a.dt, &be)
+    number(op, "alpha", alpha, a.dt, &al)
+    o = empty(nd, sh, a.dt, a.dev)
+    if not is_zero(be):
+        copy_raw(o, expand_raw(input, nd, sh))
+    multiply(op, o, a, OP_N, b, OP_N, al, be, None)
+    if out is None and grad_mode() and (input.rg or a.rg or b.rg):
+        node = AddProductBackward.__new__(AddProductBackward)
+        node.alpha, node.beta = al, be
+        node.shape = shape_tuple(input)
+        node.batched = nd == 3
+        if b.rg:
+            save(node, 0, a)
+        if a.rg:
+            save(node, 1, b)
+        attach(o, node, (input, a, b))
+    return o
+
+
+cdef class AddProductBackward(Node):
+    """y = beta x + alpha a b: grad x = conj(beta) g, grad a = conj(alpha) g b^H, grad b = conj(alpha) a^H g."""
+    cdef Num alpha, beta
+    cdef tuple shape
+    cdef bint batched
+
+    cdef object apply(self, object g_):
+        cdef TensorBase g = <TensorBase>g_
+        cdef object gx = None, ga = None, gb = None
+        if wants_edge(self, 0):
+            gx = sum_to(g, self.shape)
+            if not is_one(self.beta):
+                gx = binary(ROW_MUL, gx, as_number(conj(self.beta), g.dt), None)
+        if wants_edge(self, 1):
+            ga = gemm_scaled(g, OP_N, saved(self, 1), OP_T | OP_C, conj(self.alpha))
+        if wants_edge(self, 2):
+            gb = gemm_scaled(saved(self, 0), OP_T | OP_C, g, OP_N, conj(self.alpha))
+        return gx, ga, gb
+
+    def name(self):
+        return "BaddbmmBackward0" if self.batched else "AddmmBackward0"
+
+
+def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
+    """Compute ``beta * input + alpha * (mat1 @ mat2)``; with beta 0, input is not read.
+
+    Args:
+        input: tensor that broadcasts to (m, n).
+        mat1: (m, k) tensor.
+        mat2: (k, n) tensor.
+        beta, alpha: numbers; integers for integer tensors.
+        out: tensor to write to.
+    """
+    cdef TensorBase x = as_base("addmm", "input", input), a = as_base("addmm", "mat1", mat1), b = as_base("addmm", "mat2", mat2)
+    if a.nd != 2:
+        raise ShapeError(f"mat1 must be a matrix, got {a.nd}-D tensor", op="addmm")
+    if b.nd != 2:
+        raise ShapeError(f"mat2 must be a matrix, got {b.nd}-D tensor", op="addmm")
+    if a.sh[1] != b.sh[0]:
+        raise_product("addmm", a.sh[0], a.sh[1], b.sh[0], b.sh[1])
+    return deliver("addmm", add_product("addmm", x, a, b, beta, alpha, out), out)
+
+
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
+    """Compute ``beta * input + alpha * (batch1 @ batch2)`` on batches of matrices.
+
+    Args:
+        input: tensor that broadcasts to (b, m, n).
+        batch1: (b, m, k) tensor.
+        batch2: (b, k, n) tensor.
+        beta, alpha: numbers; integers for integer tensors.
+        out: tensor to write to.
+    """
+    cdef TensorBase x = as_base("baddbmm", "input", input), a = as_base("baddbmm", "batch1", batch1), b = as_base("baddbmm", "batch2", batch2)
+    if a.nd != 3 or b.nd != 3:
+        raise ShapeError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="baddbmm")
+    check_batches("baddbmm", a, b)
+    return deliver("baddbmm", add_product("baddbmm", x, a, b, beta, alpha, out), out)
+
+
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
+    """Compute ``beta * input + alpha * sum over the batch of (batch1 @ batch2)``.
+
+    Args:
+        input: tensor that broadcasts to (m, n).
+        batch1: (b, m, k) tensor.
+        batch2: (b, k, n) tensor.
+        beta, alpha: numbers; integers for integer tensors.
+        out: tensor to write to.
+    """
+    cdef TensorBase x = as_base("addbmm", "input", input), a = as_base("addbmm", "batch1", batch1), b = as_base("addbmm", "batch2", batch2)
+    if a.nd != 3 or b.nd != 3:
+        raise ShapeError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="addbmm")
+    check_batches("addbmm", a, b)
+    # the sum over b and k is one product: (m, b*k) @ (b*k, n)
+    left = _view.reshape(_view.transpose(a, 0, 1), (a.sh[1], a.sh[0] * a.sh[2]))
+    right = _view.reshape(b, (b.sh[0] * b.sh[1], b.sh[2]))
+    return deliver("addbmm", add_product("addbmm", x, <TensorBase>left, <TensorBase>right, beta, alpha, out), out)
+
+
+def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
+    """Compute ``beta * input + alpha * (mat @ vec)``.
+
+    Args:
+        input: tensor that broadcasts to (n).
+        mat: (n, m) tensor.
+        vec: (m) tensor.
+        beta, alpha: numbers; integers for integer tensors.
+        out: tensor to write to.
+    """
+    cdef TensorBase x = as_base("addmv", "input", input), a = as_base("addmv", "mat", mat), v = as_base("addmv", "vec", vec)
+    if a.nd != 2 or v.nd != 1 or x.nd > 1:
+        raise ShapeError(f"vector + matrix @ vector expected, got {x.nd}, {a.nd}, {v.nd}", op="addmv")
+    if a.sh[1] != v.sh[0] or (x.n != 1 and x.n != a.sh[0]):
+        raise ShapeError(f"size mismatch, got input ({x.n}), mat ({a.sh[0]}x{a.sh[1]}), vec ({v.sh[0]})", op="addmv")
+    column = x if x.nd == 0 else _view.unsqueeze(x, 1)
+    r = add_product("addmv", <TensorBase>column, a, <TensorBase>_view.unsqueeze(v, 1), beta, alpha, out)
+    return deliver("addmv", <TensorBase>_view.squeeze(r, 1), out)
+
+
+def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
+    """Compute ``beta * input + alpha * outer(vec1, vec2)``.
+
+    Args:
+        input: tensor that broadcasts to (n, m).
+        vec1: (n) tensor.
+        vec2: (m) tensor.
+        beta, alpha: numbers; integers for integer tensors.
+        out: tensor to write to.
+    """
+    cdef TensorBase x = as_base("addr", "input", input), a = as_base("addr", "vec1", vec1), b = as_base("addr", "vec2", vec2)
+    if a.nd != 1:
+        raise ShapeError(f"addr: Expected 1-D argument vec1, but got {a.nd}-D", op="addr")
+    if b.nd != 1:
+        raise ShapeError(f"addr: Expected 1-D argument vec2, but got {b.nd}-D", op="addr")
+    product = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
+    if alpha != 1:
+        product = binary(ROW_MUL, product, alpha, None)
+    if beta == 0:
+        x = None
+    result = product if x is None else binary(ROW_ADD, binary(ROW_MUL, x, beta, None) if beta != 1 else x, product, None)
+    return deliver("addr", <TensorBase>result, out)
+
+
+# ---- in place ---------------------------------------------------------------------------------------------------------
+def addmm_(self, mat1, mat2, *, beta=1, alpha=1):
+    """Compute ``addmm`` in place."""
+    return copy_into(as_base("addmm_", "self", self), <TensorBase>addmm(self, mat1, mat2, beta=beta, alpha=alpha))
+
+
+def baddbmm_(self, batch1, batch2, *, beta=1, alpha=1):
+    """Compute ``baddbmm`` in place."""
+    return copy_into(as_base("baddbmm_", "self", self), <TensorBase>baddbmm(self, batch1, batch2, beta=beta, alpha=alpha))
+
+
+def addbmm_(self, batch1, batch2, *, beta=1, alpha=1):
+    """Compute ``addbmm`` in place."""
+    return copy_into(as_base("addbmm_", "self", self), <TensorBase>addbmm(self, batch1, batch2, beta=beta, alpha=alpha))
+
+
+def addmv_(self, mat, vec, *, beta=1, alpha=1):
+    """Compute ``addmv`` in place."""
+    return copy_into(as_base("addmv_", "self", self), <TensorBase>addmv(self, mat, vec, beta=beta, alpha=alpha))
+
+
+def addr_(self, vec1, vec2, *, beta=1, alpha=1):
+    """Compute ``addr`` in place."""
+    return copy_into(as_base("addr_", "self", self), <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha))
+
+
+FUNCTIONS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
+             "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
+METHODS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
+           "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr,
+           "addmm_": addmm_, "baddbmm_": baddbmm_, "addbmm_": addbmm_, "addmv_": addmv_, "addr_": addr_}

@@ -1,0 +1,323 @@
+/* Matrix products: which loop or BLAS routine, which layout flags, how the work is split.
+ *
+ * Note [One thread pool]
+ * OpenBLAS comes with a pool of POSIX threads. Two pools that alternate spin against each other, so
+ * BLAS is told to use one thread a call and products are split here, over the OpenMP team that all
+ * other kernels use: over the batch when it is long, else over rows or columns of the result. */
+#include <stdlib.h>
+#include <string.h>
+#include <limits.h>
+#include "rustorch/half.h"
+#include "gemm.h"
+#include "cblas.h"
+
+void scipy_openblas_set_num_threads(int);
+
+void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
+
+enum { TINY = 4096 };                      /* m*n*k below which calling BLAS costs more than the loop */
+#define GRAIN_MACS (1LL << 21)             /* multiply-adds a thread should have */
+
+/* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
+typedef struct { const char *p; int64_t ld; int trans; char *own; } Operand;
+
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+#define PACK(name, T)                                                                                      \
+    static void name(int64_t rows, int64_t cols, const T *x, int64_t x_r, int64_t x_c, T *out) {           \
+        for (int64_t i = 0; i < rows; i++)                                                                 \
+            for (int64_t j = 0; j < cols; j++) *out++ = x[i * x_r + j * x_c];                              \
+    }
+PACK(pack_4, uint32_t)
+PACK(pack_8, uint64_t)
+PACK(pack_16, rt_c128)
+
+static int operand(int dtype, const char *p, int64_t rows, int64_t cols, int64_t s_r, int64_t s_c, Operand *o) {
+    o->p = p; o->own = NULL;
+    if ((s_c == 1 || cols == 1) && (rows == 1 || s_r >= max64(1, cols))) {
+        o->trans = 0; o->ld = rows == 1 ? max64(1, cols) : s_r;
+    } else if ((s_r == 1 || rows == 1) && (cols == 1 || s_c >= max64(1, rows))) {
+        o->trans = 1; o->ld = cols == 1 ? max64(1, rows) : s_c;
+    } else {
+        int size = rt_itemsize(dtype);
+        if (!(o->own = malloc((size_t)(rows * cols) * size))) return RT_ERR_MEMORY;
+        if (size == 4) pack_4(rows, cols, (const uint32_t *)p, s_r, s_c, (uint32_t *)o->own);
+        else if (size == 8) pack_8(rows, cols, (const uint64_t *)p, s_r, s_c, (uint64_t *)o->own);
+        else pack_16(rows, cols, (const rt_c128 *)p, s_r, s_c, (rt_c128 *)o->own);
+        o->p = o->own; o->trans = 0; o->ld = max64(1, cols);
+    }
+    return RT_OK;
+}
+
+static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and bias are left */
+#define SCALE(T, BETA)                                                                             \
+    for (int64_t i = 0; i < g->m; i++) for (int64_t j = 0; j < g->n; j++) {                         \
+        T *o = (T *)c + i * g->c_m + j * g->c_n, v = 0;                                             \
+        T beta = BETA;                                                                              \
+        if (beta != 0) v = beta * *o;                                                               \
+        if (g->bias) v += ((const T *)g->bias)[j];                                                  \
+        *o = v;                                                                                     \
+    }
+    switch (g->dtype) {
+    case RT_F32: SCALE(float, (float)g->beta[0]) break;
+    case RT_F64: SCALE(double, g->beta[0]) break;
+    case RT_C64: SCALE(rt_c64, (float)g->beta[0] + (float)g->beta[1] * _Complex_I) break;
+    default: SCALE(rt_c128, g->beta[0] + g->beta[1] * _Complex_I)
+    }
+#undef SCALE
+}
+
+/* One product whose result has unit column step. */
+static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
+    int64_t m = g->m, n = g->n, k = g->k, macs = m * n * k;
+    int dtype = g->dtype;
+    if (dtype == RT_F32 || dtype == RT_F64) {
+        int tiny = macs <= TINY;
+        int rows_b = g->b_n == 1 || n == 1, rows_ab = (g->a_k == 1 || k == 1) && (g->b_k == 1 || k == 1);
+        int nt = rows_ab && !(g->b_n == 1 && n > 1) && (tiny || (macs <= t->nt_most && m >= 6));
+        int nn = !nt && rows_b && (tiny || (macs >= t->nn_least && macs <= t->nn_most && m % 8 == 0));
+        if (n == 1 && rows_ab && tiny) { nt = 1; nn = 0; }
+        if (dtype == RT_F32) {
+            const float *fa = (const float *)a, *fb = (const float *)b, *bias = (const float *)g->bias;
+            if (nt) { t->nt_f32(m, n, k, fa, g->a_m, fb, g->b_n, (float *)c, g->c_m, (float)g->alpha[0], (float)g->beta[0], bias); return RT_OK; }
+            if (nn) { t->nn_f32(m, n, k, fa, g->a_m, g->a_k, fb, g->b_k, (float *)c, g->c_m, (float)g->alpha[0], (float)g->beta[0], bias); return RT_OK; }
+        } else {
+            const double *fa = (const double *)a, *fb = (const double *)b, *bias = (const double *)g->bias;
+            if (nt) { t->nt_f64(m, n, k, fa, g->a_m, fb, g->b_n, (double *)c, g->c_m, g->alpha[0], g->beta[0], bias); return RT_OK; }
+            if (nn) { t->nn_f64(m, n, k, fa, g->a_m, g->a_k, fb, g->b_k, (double *)c, g->c_m, g->alpha[0], g->beta[0], bias); return RT_OK; }
+        }
+    }
+    if (k == 0) {
+        RtGemm rows = *g;
+        scale_rows(&rows, c);
+        return RT_OK;
+    }
+    if (m > INT_MAX || n > INT_MAX || k > INT_MAX) return RT_ERR_UNSUPPORTED;
+    Operand x, y;
+    if (operand(dtype, a, m, k, g->a_m, g->a_k, &x)) return RT_ERR_MEMORY;
+    if (operand(dtype, b, k, n, g->b_k, g->b_n, &y)) { free(x.own); return RT_ERR_MEMORY; }
+    int64_t ldc = m == 1 ? max64(1, n) : g->c_m;
+    double beta[2] = {g->beta[0], g->beta[1]};
+    if (g->bias) {
+        size_t row = (size_t)n * rt_itemsize(dtype);
+        for (int64_t i = 0; i < m; i++) memcpy(c + i * g->c_m * rt_itemsize(dtype), g->bias, row);
+        beta[0] = 1; beta[1] = 0;
+    }
+    int real = dtype == RT_F32 || dtype == RT_F64;
+    if (x.ld > INT_MAX || y.ld > INT_MAX || ldc > INT_MAX) { free(x.own); free(y.own); return RT_ERR_UNSUPPORTED; }
+    if (real && n == 1 && y.own == NULL && g->b_k > 0 && g->b_k <= INT_MAX && g->c_m <= INT_MAX) {
+        int rows = (int)(x.trans ? k : m), cols = (int)(x.trans ? m : k);
+        int inc = (int)(k == 1 ? 1 : g->b_k), inc_c = (int)(m == 1 ? 1 : g->c_m);
+        if (beta[0] == 0) for (int64_t i = 0; i < m; i++) memset(c + i * inc_c * rt_itemsize(dtype), 0, rt_itemsize(dtype));
+        if (dtype == RT_F32)
+            scipy_cblas_sgemv(CblasRowMajor, x.trans ? CblasTrans : CblasNoTrans, rows, cols, (float)g->alpha[0], (const float *)x.p, (int)x.ld,
+                              (const float *)b, inc, (float)beta[0], (float *)c, inc_c);
+        else
+            scipy_cblas_dgemv(CblasRowMajor, x.trans ? CblasTrans : CblasNoTrans, rows, cols, g->alpha[0], (const double *)x.p, (int)x.ld,
+                              (const double *)b, inc, beta[0], (double *)c, inc_c);
+    } else if (real && m == 1 && x.own == NULL && g->a_k > 0 && g->a_k <= INT_MAX) {
+        int rows = (int)(y.trans ? n : k), cols = (int)(y.trans ? k : n);
+        int inc = (int)(k == 1 ? 1 : g->a_k);
+        if (beta[0] == 0) memset(c, 0, (size_t)n * rt_itemsize(dtype));
+        if (dtype == RT_F32)
+            scipy_cblas_sgemv(CblasRowMajor, y.trans ? CblasNoTrans : CblasTrans, rows, cols, (float)g->alpha[0], (const float *)y.p, (int)y.ld,
+                              (const float *)a, inc, (float)beta[0], (float *)c, 1);
+        else
+            scipy_cblas_dgemv(CblasRowMajor, y.trans ? CblasNoTrans : CblasTrans, rows, cols, g->alpha[0], (const double *)y.p, (int)y.ld,
+                              (const double *)a, inc, beta[0], (double *)c, 1);
+    } else {
+        enum CBLAS_TRANSPOSE ta = x.trans ? CblasTrans : CblasNoTrans, tb = y.trans ? CblasTrans : CblasNoTrans;
+        if (g->conj_a) ta = x.trans ? CblasConjTrans : CblasConjNoTrans;
+        if (g->conj_b) tb = y.trans ? CblasConjTrans : CblasConjNoTrans;
+        int lda = (int)x.ld, ldb = (int)y.ld, mm = (int)m, nn = (int)n, kk = (int)k;
+        switch (dtype) {
+        case RT_F32:
+            scipy_cblas_sgemm(CblasRowMajor, ta, tb, mm, nn, kk, (float)g->alpha[0], (const float *)x.p, lda, (const float *)y.p, ldb,
+                              (float)beta[0], (float *)c, (int)ldc);
+            break;
+        case RT_F64:
+            scipy_cblas_dgemm(CblasRowMajor, ta, tb, mm, nn, kk, g->alpha[0], (const double *)x.p, lda, (const double *)y.p, ldb,
+                              beta[0], (double *)c, (int)ldc);
+            break;
+        case RT_C64: {
+            float al[2] = {(float)g->alpha[0], (float)g->alpha[1]}, be[2] = {(float)beta[0], (float)beta[1]};
+            scipy_cblas_cgemm(CblasRowMajor, ta, tb, mm, nn, kk, al, x.p, lda, y.p, ldb, be, c, (int)ldc);
+            break;
+        }
+        default:
+            scipy_cblas_zgemm(CblasRowMajor, ta, tb, mm, nn, kk, g->alpha, x.p, lda, y.p, ldb, beta, c, (int)ldc);
+        }
+    }
+    free(x.own);
+    free(y.own);
+    return RT_OK;
+}
+
+/* One product of a BLAS dtype, any strides of the result. */
+static int product(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
+    if (g->c_n == 1 || g->n == 1) {
+        if (g->m == 1 || g->c_m >= max64(1, g->n)) return product_rows(t, g, a, b, c);
+    }
+    if ((g->c_m == 1 || g->m == 1) && !g->bias && (g->n == 1 || g->c_n >= max64(1, g->m))) {
+        RtGemm turned = *g;                            /* c' = b' a' */
+        turned.m = g->n; turned.n = g->m;
+        turned.a_m = g->b_n; turned.a_k = g->b_k; turned.b_k = g->a_k; turned.b_n = g->a_m;
+        turned.c_m = g->c_n; turned.c_n = g->c_m;
+        turned.conj_a = g->conj_b; turned.conj_b = g->conj_a;
+        return product_rows(t, &turned, b, a, c);
+    }
+    int size = rt_itemsize(g->dtype);
+    char *tmp = malloc((size_t)(g->m * g->n) * size);
+    if (!tmp) return RT_ERR_MEMORY;
+    RtGemm rows = *g;
+    rows.c_m = g->n; rows.c_n = 1;
+    int read = g->beta[0] != 0 || g->beta[1] != 0;
+#define COPY(T)                                                                                             \
+    for (int64_t i = 0; i < g->m; i++) for (int64_t j = 0; j < g->n; j++)                                   \
+        if (back) ((T *)c)[i * g->c_m + j * g->c_n] = ((T *)tmp)[i * g->n + j];                             \
+        else ((T *)tmp)[i * g->n + j] = ((T *)c)[i * g->c_m + j * g->c_n];
+    int status = RT_OK;
+    for (int back = !read; back < 2; back++) {
+        if (back) status = product_rows(t, &rows, a, b, tmp);
+        if (size == 4) { COPY(uint32_t) } else if (size == 8) { COPY(uint64_t) } else { COPY(rt_c128) }
+    }
+#undef COPY
+    free(tmp);
+    return status;
+}
+
+/* 16-bit floats: widen, multiply in float32, round once. */
+static int product_16(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
+    int64_t m = g->m, n = g->n, k = g->k, sizes = m * k + k * n + m * n + n;
+    float room[2048], *buf = sizes <= 2048 ? room : malloc((size_t)sizes * sizeof(float));
+    if (!buf) return RT_ERR_MEMORY;
+    float *x = buf, *y = x + m * k, *o = y + k * n, *bias = o + m * n;
+    RtGemm wide = *g;
+    wide.dtype = RT_F32;
+    t->widen(g->dtype, m, k, a, g->a_m, g->a_k, x);
+    wide.a_m = k; wide.a_k = 1;
+    if (g->b_k == 1 && g->b_n != 1) {                  /* keep the layout: the copy then runs along memory */
+        t->widen(g->dtype, n, k, b, g->b_n, 1, y);
+        wide.b_k = 1; wide.b_n = k;
+    } else {
+        t->widen(g->dtype, k, n, b, g->b_k, g->b_n, y);
+        wide.b_k = n; wide.b_n = 1;
+    }
+    if (g->bias) t->widen(g->dtype, 1, n, g->bias, n, 1, bias);
+    wide.bias = g->bias ? (const char *)bias : NULL;
+    wide.c_m = n; wide.c_n = 1;
+    if (g->beta[0] != 0) t->widen(g->dtype, m, n, c, g->c_m, g->c_n, o);
+    int status = product_rows(t, &wide, (const char *)x, (const char *)y, (char *)o);
+    if (!status)
+        for (int64_t i = 0; i < m; i++) t->narrow(g->dtype, n, o + i * n, c + i * g->c_m * 2, g->c_n);
+    if (buf != room) free(buf);
+    return status;
+}
+
+static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
+    int size = rt_itemsize(g->dtype);
+    const char *a = g->a + z * g->a_z * size, *b = g->b + z * g->b_z * size;
+    char *c = g->c + z * g->c_z * size;
+    switch (g->dtype) {
+    case RT_F32: case RT_F64: case RT_C64: case RT_C128: return product(t, g, a, b, c);
+    case RT_F16: case RT_BF16: return product_16(t, g, a, b, c);
+    default: t->integer(g, z); return RT_OK;
+    }
+}
+
+int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
+    if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
+    int64_t macs = g->m * g->n * max64(g->k, 1);
+    int threads = g->threads;
+    if (threads > 1) threads = (int)min64(threads, macs * g->batch / GRAIN_MACS);
+    if (threads <= 1) {
+        for (int64_t z = 0; z < g->batch; z++) {
+            int status = one(t, g, z);
+            if (status) return status;
+        }
+        return RT_OK;
+    }
+    int failed = RT_OK;
+    if (g->batch >= threads) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static))
+        for (int64_t z = 0; z < g->batch; z++) {
+            int status = one(t, g, z);
+            if (status) { RT_OMP(omp atomic write) failed = status; }
+        }
+        return failed;
+    }
+    /* split the longer side of the result; pieces are multiples of 32 so that tiles stay whole */
+    int by_rows = g->m >= g->n, size = rt_itemsize(g->dtype);
+    int64_t side = by_rows ? g->m : g->n, piece = (side + threads - 1) / threads;
+    piece = (piece + 31) / 32 * 32;
+    int64_t pieces = (side + piece - 1) / piece;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(2))
+    for (int64_t z = 0; z < g->batch; z++)
+        for (int64_t s = 0; s < pieces; s++) {
+            RtGemm part = *g;
+            int64_t from = s * piece, len = min64(piece, side - from);
+            if (by_rows) {
+                part.m = len; part.a += from * g->a_m * size; part.c += from * g->c_m * size;
+            } else {
+                part.n = len; part.b += from * g->b_n * size; part.c += from * g->c_n * size;
+                if (part.bias) part.bias += from * size;
+            }
+            int status = one(t, &part, z);
+            if (status) { RT_OMP(omp atomic write) failed = status; }
+        }
+    return failed;
+}
+
+void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s,
+            int conj_x, char *out) {
+#define DOT(T, S, X)                                                                               \
+    {                                                                                              \
+        const T *p = (const T *)x, *q = (const T *)y;                                              \
+        S s = 0;                                                                                   \
+        for (int64_t i = 0; i < n; i++) s += (S)(X) * (S)q[i * y_s];                               \
+        *(T *)out = (T)s;                                                                          \
+    }
+    switch (dtype) {
+    case RT_F32:
+        if (x_s == 1 && y_s == 1) *(float *)out = t->dot_f32(n, (const float *)x, (const float *)y);
+        else DOT(float, double, p[i * x_s])
+        break;
+    case RT_F64:
+        if (x_s == 1 && y_s == 1) *(double *)out = t->dot_f64(n, (const double *)x, (const double *)y);
+        else DOT(double, double, p[i * x_s])
+        break;
+    case RT_C64:
+        if (conj_x) DOT(rt_c64, rt_c128, __builtin_conjf(p[i * x_s]))
+        else DOT(rt_c64, rt_c128, p[i * x_s])
+        break;
+    case RT_C128:
+        if (conj_x) DOT(rt_c128, rt_c128, __builtin_conj(p[i * x_s]))
+        else DOT(rt_c128, rt_c128, p[i * x_s])
+        break;
+    case RT_F16: case RT_BF16: {
+        float s = 0, p[256], q[256];
+        for (int64_t i = 0; i < n; i += 256) {
+            int64_t len = min64(256, n - i);
+            t->widen(dtype, 1, len, x + i * x_s * 2, 0, x_s, p);
+            t->widen(dtype, 1, len, y + i * y_s * 2, 0, y_s, q);
+            s += t->dot_f32(len, p, q);
+        }
+        t->narrow(dtype, 1, &s, out, 1);
+        break;
+    }
+    case RT_U8: DOT(uint8_t, uint32_t, p[i * x_s]) break;
+    case RT_I8: DOT(int8_t, uint32_t, p[i * x_s]) break;
+    case RT_I16: DOT(int16_t, uint32_t, p[i * x_s]) break;
+    case RT_I32: DOT(int32_t, uint32_t, p[i * x_s]) break;
+    default: DOT(int64_t, uint64_t, p[i * x_s])
+    }
+#undef DOT
+}
+
+int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out) {
+    if (dtype == RT_F32) t->colsum_f32(m, n, (const float *)x, n, (float *)out, 0);
+    else if (dtype == RT_F64) t->colsum_f64(m, n, (const double *)x, n, (double *)out, 0);
+    else return RT_ERR_UNSUPPORTED;
+    return RT_OK;
+}

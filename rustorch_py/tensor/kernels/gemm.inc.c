@@ -1,0 +1,120 @@
+/* Small matrix products, integer products, column sums; once per instruction set. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("fp-contract=fast")              /* a product's sum may be fused: fewer roundings */
+#elif defined(__clang__)
+#pragma clang fp contract(fast)
+#endif
+#include <string.h>
+#include "rustorch/half.h"
+#include "gemm.h"
+
+#if defined(__AVX512F__)
+#define RT_VBYTES 64
+#define RT_MR 8
+#elif defined(__AVX2__)
+#define RT_VBYTES 32
+#define RT_MR 6
+#else
+#define RT_VBYTES 16
+#define RT_MR 4
+#endif
+
+typedef float  rt_vf32 __attribute__((vector_size(RT_VBYTES), may_alias));
+typedef double rt_vf64 __attribute__((vector_size(RT_VBYTES), may_alias));
+typedef int32_t f32_mask __attribute__((vector_size(RT_VBYTES)));
+typedef int64_t f64_mask __attribute__((vector_size(RT_VBYTES)));
+
+#define T float
+#define V rt_vf32
+#define L (RT_VBYTES / 4)
+#define F(x) f32_##x
+#include "gemm_tile.h"
+#undef T
+#undef V
+#undef L
+#undef F
+#define T double
+#define V rt_vf64
+#define L (RT_VBYTES / 8)
+#define F(x) f64_##x
+#include "gemm_tile.h"
+#undef T
+#undef V
+#undef L
+#undef F
+
+/* Integers in unsigned arithmetic of their own width: exact modulo 2^bits. */
+#define RT_INTEGER(name, S, U)                                                                          \
+    static void name(const RtGemm *g, int64_t z) {                                                      \
+        const S *a = (const S *)g->a + z * g->a_z, *b = (const S *)g->b + z * g->b_z;                   \
+        S *c = (S *)g->c + z * g->c_z;                                                                  \
+        U alpha = (U)g->ialpha, beta = (U)g->ibeta;                                                     \
+        const S *bias = (const S *)g->bias;                                                             \
+        enum { NB = 256 };                                                                              \
+        for (int64_t j0 = 0; j0 < g->n; j0 += NB) {                                                     \
+            int64_t nb = g->n - j0 < NB ? g->n - j0 : NB;                                               \
+            for (int64_t i = 0; i < g->m; i++) {                                                        \
+                U sum[NB];                                                                              \
+                for (int64_t j = 0; j < nb; j++) sum[j] = 0;                                            \
+                for (int64_t p = 0; p < g->k; p++) {                                                    \
+                    U x = (U)a[i * g->a_m + p * g->a_k];                                                \
+                    const S *y = b + p * g->b_k + j0 * g->b_n;                                          \
+                    if (g->b_n == 1) for (int64_t j = 0; j < nb; j++) sum[j] += (U)(x * (U)y[j]);       \
+                    else for (int64_t j = 0; j < nb; j++) sum[j] += (U)(x * (U)y[j * g->b_n]);          \
+                }                                                                                       \
+                S *o = c + i * g->c_m + j0 * g->c_n;                                                    \
+                for (int64_t j = 0; j < nb; j++) {                                                      \
+                    U v = (U)(alpha * sum[j]);                                                          \
+                    if (beta) v += (U)(beta * (U)o[j * g->c_n]);                                        \
+                    if (bias) v += (U)bias[j0 + j];                                                     \
+                    o[j * g->c_n] = (S)v;                                                               \
+                }                                                                                       \
+            }                                                                                           \
+        }                                                                                               \
+    }
+RT_INTEGER(int_8, uint8_t, uint32_t)
+RT_INTEGER(int_16, int16_t, uint32_t)
+RT_INTEGER(int_32, int32_t, uint32_t)
+RT_INTEGER(int_64, int64_t, uint64_t)
+
+static void integer(const RtGemm *g, int64_t z) {
+    switch (rt_itemsize(g->dtype)) {                  /* signed and unsigned bytes agree modulo 256 */
+    case 1: int_8(g, z); break;
+    case 2: int_16(g, z); break;
+    case 4: int_32(g, z); break;
+    default: int_64(g, z);
+    }
+}
+
+static void widen(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out) {
+    if (dtype == RT_BF16) {
+        const rt_bf16 *p = (const rt_bf16 *)x;
+        for (int64_t i = 0; i < rows; i++, out += cols) {
+            if (x_c == 1) for (int64_t j = 0; j < cols; j++) out[j] = rt_bf16_to_f32(p[i * x_r + j]);
+            else for (int64_t j = 0; j < cols; j++) out[j] = rt_bf16_to_f32(p[i * x_r + j * x_c]);
+        }
+    } else {
+        const rt_f16 *p = (const rt_f16 *)x;
+        for (int64_t i = 0; i < rows; i++, out += cols)
+            for (int64_t j = 0; j < cols; j++) out[j] = rt_f16_to_f32(p[i * x_r + j * x_c]);
+    }
+}
+
+static void narrow(int dtype, int64_t n, const float *x, char *out, int64_t step) {
+    if (dtype == RT_BF16) {
+        rt_bf16 *p = (rt_bf16 *)out;
+        for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_bf16(x[i]);
+    } else {
+        rt_f16 *p = (rt_f16 *)out;
+        for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_f16(x[i]);
+    }
+}
+
+const RtGemmTable RT_NAME(rt_gemm_table) = {
+    f32_nn, f64_nn, f32_nt, f64_nt, integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow,
+#if defined(__AVX512F__)
+    1 << 24, 1 << 18, 1 << 22,
+#else
+    1 << 12, 1, 0,
+#endif
+};

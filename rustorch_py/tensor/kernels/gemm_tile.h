@@ -1,0 +1,245 @@
+/* Loops of gemm.inc.c for one element type. Defined before inclusion: T (element), V (vector of
+ * one register), L (its lanes), F(name), F(mask) (integer vector of L lanes). Tiles are MR rows x 2 registers of columns (nn) and
+ * 4 x 4 dot products (nt), so that a tile's sums stay in registers. */
+
+RT_INLINE V F(load)(const T *p) { V v; memcpy(&v, p, sizeof v); return v; }
+RT_INLINE void F(store)(T *p, V v) { memcpy(p, &v, sizeof v); }
+RT_INLINE T F(hsum)(V v) {
+    T s[L]; memcpy(s, &v, sizeof v);
+    for (int w = L / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w];
+    return s[0];
+}
+
+RT_INLINE void F(put)(T *c, V acc, T alpha, T beta, const T *bias) {
+    V v = alpha * acc;
+    if (beta != 0) v += beta * F(load)(c);
+    if (bias) v += F(load)(bias);
+    F(store)(c, v);
+}
+RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
+    T v = alpha * acc;
+    if (beta != 0) v += beta * *c;
+    if (bias) v += *bias;
+    *c = v;
+}
+
+/* R rows x C registers */
+#define RT_NN_TILE(name, R, C)                                                                          \
+    static __attribute__((noinline)) void F(name)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, \
+                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {                      \
+        V acc[R][C];                                                                              \
+        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = (V){0};               \
+        for (int64_t p = 0; p < k; p++) {                                                         \
+            V y[C];                                                                               \
+            for (int j = 0; j < C; j++) y[j] = F(load)(b + p * ldb + j * L);                      \
+            for (int r = 0; r < R; r++) {                                                         \
+                T x = a[r * a_m + p * a_k];                                                       \
+                for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                \
+            }                                                                                     \
+        }                                                                                         \
+        for (int r = 0; r < R; r++)                                                               \
+            for (int j = 0; j < C; j++)                                                           \
+                F(put)(c + r * ldc + j * L, acc[r][j], alpha, beta, bias ? bias + j * L : NULL);  \
+    }
+RT_NN_TILE(nn_rx2, RT_MR, 2)
+RT_NN_TILE(nn_1x2, 1, 2)
+RT_NN_TILE(nn_rx1, RT_MR, 1)
+RT_NN_TILE(nn_1x1, 1, 1)
+
+/* Columns fewer than a register (n < L): b rows are read L wide, c goes through a row buffer. Row p
+ * may be read that wide while the L elements stay inside b, so only the last rows are copied. */
+static void F(nn_ragged)(int64_t m, int n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+                         T *c, int64_t ldc, T alpha, T beta, const T *bias) {
+    T pad_kn[L * L], row[RT_MR * L], bias_n[L] = {0};
+    int64_t tail = ldb > 0 ? (L - n + ldb - 1) / ldb : k;
+    if (tail > k) tail = k;
+    if (tail > L) {                                   /* rows overlap (expanded b): plain loops */
+        for (int64_t i = 0; i < m; i++)
+            for (int j = 0; j < n; j++) {
+                T s = 0;
+                for (int64_t p = 0; p < k; p++) s += a[i * a_m + p * a_k] * b[p * ldb + j];
+                F(put1)(c + i * ldc + j, s, alpha, beta, bias ? bias + j : NULL);
+            }
+        return;
+    }
+    int64_t k1 = k - tail;
+    memset(pad_kn, 0, sizeof(T) * L * tail);
+    for (int64_t p = 0; p < tail; p++) memcpy(pad_kn + p * L, b + (k1 + p) * ldb, sizeof(T) * n);
+    if (bias) memcpy(bias_n, bias, sizeof(T) * n);
+    if (beta != 0) memset(row, 0, sizeof row);
+    for (int64_t i = 0; i < m; i += RT_MR) {
+        int rows = m - i < RT_MR ? (int)(m - i) : RT_MR;
+        const T *x = a + i * a_m;
+        if (beta != 0)
+            for (int r = 0; r < rows; r++) memcpy(row + r * L, c + (i + r) * ldc, sizeof(T) * n);
+        if (rows == RT_MR) {
+            if (k1) F(nn_rx1)(k1, x, a_m, a_k, b, ldb, row, L, alpha, beta, bias ? bias_n : NULL);
+            if (tail || !k1) F(nn_rx1)(tail, x + k1 * a_k, a_m, a_k, pad_kn, L, row, L, alpha, k1 ? (T)1 : beta, bias && !k1 ? bias_n : NULL);
+        } else
+            for (int r = 0; r < rows; r++, x += a_m) {
+                if (k1) F(nn_1x1)(k1, x, a_m, a_k, b, ldb, row + r * L, L, alpha, beta, bias ? bias_n : NULL);
+                if (tail || !k1) F(nn_1x1)(tail, x + k1 * a_k, a_m, a_k, pad_kn, L, row + r * L, L, alpha, k1 ? (T)1 : beta, bias && !k1 ? bias_n : NULL);
+            }
+        for (int r = 0; r < rows; r++) memcpy(c + (i + r) * ldc, row + r * L, sizeof(T) * n);
+    }
+}
+
+static void F(nn_block)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {
+    int64_t j = 0;
+    for (; j + 2 * L <= n; j += 2 * L) {
+        int64_t i = 0;
+        for (; i + RT_MR <= m; i += RT_MR)
+            F(nn_rx2)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+        for (; i < m; i++)
+            F(nn_1x2)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    }
+    for (; j + L <= n; j += L) {
+        int64_t i = 0;
+        for (; i + RT_MR <= m; i += RT_MR)
+            F(nn_rx1)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+        for (; i < m; i++)
+            F(nn_1x1)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    }
+    if (j < n)
+        F(nn_ragged)(m, (int)(n - j), k, a, a_m, a_k, b + j, ldb, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+}
+
+static void F(nn)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+                  T *c, int64_t ldc, T alpha, T beta, const T *bias) {
+    enum { KC = 512 };                                /* rows of b that stay in the second cache */
+    for (int64_t p = 0; p < k || p == 0; p += KC)
+        F(nn_block)(m, n, k - p < KC ? k - p : KC, a + p * a_k, a_m, a_k, b + p * ldb, ldb, c, ldc, alpha,
+                    p ? (T)1 : beta, p ? NULL : bias);
+}
+
+/* R x C dot products along k */
+#define RT_NT_TILE(R, C)                                                                          \
+    static __attribute__((noinline)) void F(nt_##R##x##C)(int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb, \
+                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {                      \
+        V acc[R][C];                                                                              \
+        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = (V){0};               \
+        int64_t p = 0;                                                                            \
+        for (; p + L <= k; p += L) {                                                              \
+            V y[C];                                                                               \
+            for (int j = 0; j < C; j++) y[j] = F(load)(b + j * ldb + p);                          \
+            for (int r = 0; r < R; r++) {                                                         \
+                V x = F(load)(a + r * lda + p);                                                   \
+                for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                \
+            }                                                                                     \
+        }                                                                                         \
+        T s[R][C];                                                                                \
+        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] = F(hsum)(acc[r][j]);     \
+        for (; p < k; p++)                                                                        \
+            for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] += a[r * lda + p] * b[j * ldb + p]; \
+        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++)                                   \
+            F(put1)(c + r * ldc + j, s[r][j], alpha, beta, bias ? bias + j : NULL);               \
+    }
+RT_NT_TILE(4, 4)
+RT_NT_TILE(4, 1)
+RT_NT_TILE(1, 4)
+RT_NT_TILE(1, 1)
+
+/* L x L transposition: log2(L) perfect shuffles of the rows. */
+RT_INLINE void F(turn)(const T *x, int64_t ld, T *out, int64_t ldo) {
+#if defined(__clang__)
+    for (int i = 0; i < L; i++) for (int j = 0; j < L; j++) out[j * ldo + i] = x[i * ld + j];
+#else
+    V r[L], q[L];
+    F(mask) lo, hi;
+    for (int i = 0; i < L / 2; i++) {
+        lo[2 * i] = i; lo[2 * i + 1] = L + i;
+        hi[2 * i] = L / 2 + i; hi[2 * i + 1] = L + L / 2 + i;
+    }
+    for (int i = 0; i < L; i++) r[i] = F(load)(x + i * ld);
+    for (int w = 1; w < L; w *= 2) {
+        for (int i = 0; i < L / 2; i++) {
+            q[2 * i] = __builtin_shuffle(r[i], r[i + L / 2], lo);
+            q[2 * i + 1] = __builtin_shuffle(r[i], r[i + L / 2], hi);
+        }
+        for (int i = 0; i < L; i++) r[i] = q[i];
+    }
+    for (int i = 0; i < L; i++) F(store)(out + i * ldo, r[i]);
+#endif
+}
+
+/* n rows of b, k long, become k rows of `width` columns, zeros behind the n-th */
+static void F(pack_t)(int64_t n, int64_t k, const T *b, int64_t ldb, T *out, int64_t width) {
+    for (int64_t j = 0; j < width; j += L) {
+        int64_t p = 0;
+        if (j + L <= n)
+            for (; p + L <= k; p += L) F(turn)(b + j * ldb + p, ldb, out + p * width + j, width);
+        for (; p < k; p++)
+            for (int64_t x = j; x < j + L; x++) out[p * width + x] = x < n ? b[x * ldb + p] : 0;
+    }
+}
+
+static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
+                  T *c, int64_t ldc, T alpha, T beta, const T *bias) {
+    if (m >= 6 || (k < 2 * L && m > 1)) {             /* turn a panel of b round, then rows */
+        enum { KC = 256, W = 2 * L };
+        T panel[KC * W];
+        for (int64_t p = 0; p < k || p == 0; p += KC) {
+            int64_t kb = k - p < KC ? k - p : KC;
+            T beta_now = p ? (T)1 : beta;
+            const T *bias_now = p ? NULL : bias;
+            for (int64_t j = 0; j < n; j += W) {
+                int64_t nb = n - j < W ? n - j : W;
+                int64_t width = nb > L ? W : L;
+                F(pack_t)(nb, kb, b + j * ldb + p, ldb, panel, width);
+                F(nn_block)(m, nb, kb, a + p, lda, 1, panel, width, c + j, ldc, alpha, beta_now, bias_now ? bias_now + j : NULL);
+            }
+        }
+        return;
+    }
+    int64_t i = 0, j;
+    for (; i + 4 <= m; i += 4) {
+        for (j = 0; j + 4 <= n; j += 4) F(nt_4x4)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+        for (; j < n; j++) F(nt_4x1)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    }
+    for (; i < m; i++) {
+        for (j = 0; j + 4 <= n; j += 4) F(nt_1x4)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+        for (; j < n; j++) F(nt_1x1)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    }
+}
+
+/* Sums in pairs of 64-row blocks, so that the error grows with the depth of the tree, not with m. */
+static void F(colsum_tree)(int64_t m, int64_t n, const T *x, int64_t ld, T *out, int accumulate) {
+    if (m > 64) {
+        int64_t half = (m / 2 + 63) / 64 * 64;
+        T sum[256];
+        F(colsum_tree)(half, n, x, ld, out, accumulate);
+        F(colsum_tree)(m - half, n, x + half * ld, ld, sum, 0);
+        for (int64_t j = 0; j < n; j++) out[j] += sum[j];
+        return;
+    }
+    if (!accumulate) for (int64_t j = 0; j < n; j++) out[j] = 0;
+    int64_t i = 0;
+    for (; i + 4 <= m; i += 4) {
+        const T *r0 = x + i * ld, *r1 = r0 + ld, *r2 = r1 + ld, *r3 = r2 + ld;
+        for (int64_t j = 0; j < n; j++) out[j] += (r0[j] + r1[j]) + (r2[j] + r3[j]);
+    }
+    for (; i < m; i++) for (int64_t j = 0; j < n; j++) out[j] += x[i * ld + j];
+}
+
+static void F(colsum)(int64_t m, int64_t n, const T *x, int64_t ld, T *out, int accumulate) {
+    for (int64_t j = 0; j < n; j += 256)
+        F(colsum_tree)(m, n - j < 256 ? n - j : 256, x + j, ld, out + j, accumulate);
+}
+
+static T F(dot)(int64_t n, const T *x, const T *y) {
+    V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    int64_t i = 0;
+    for (; i + 4 * L <= n; i += 4 * L) {
+        s0 += F(load)(x + i) * F(load)(y + i);
+        s1 += F(load)(x + i + L) * F(load)(y + i + L);
+        s2 += F(load)(x + i + 2 * L) * F(load)(y + i + 2 * L);
+        s3 += F(load)(x + i + 3 * L) * F(load)(y + i + 3 * L);
+    }
+    for (; i + L <= n; i += L) s0 += F(load)(x + i) * F(load)(y + i);
+    T s = F(hsum)((s0 + s1) + (s2 + s3));
+    for (; i < n; i++) s += x[i] * y[i];
+    return s;
+}
+#undef RT_NN_TILE
+#undef RT_NT_TILE
