@@ -1,0 +1,959 @@
+"""Linear algebra under PyTorch's names: checks, batches and composition over ``_linalg``.
+
+``LINALG`` holds what the module ``rustorch_py.linalg`` offers; FUNCTIONS and METHODS the older names at
+the top level.
+"""
+from . import _einsum, _linalg, _linalg_grad, _matmul, _view
+from ._base_modes import is_grad_enabled, no_grad
+from ._create import arange
+from ._join import cat, stack
+from ._linalg import attach_formula, check_info, check_matrix, check_same, identity
+from ._return_types import named_result
+from ..errors import DimError, DTypeError, LinAlgError, ShapeError, TensorValueError
+
+INF = float("inf")
+_H = _linalg_grad.H
+
+
+def _deliver(result, out):
+    """Copy into ``out`` when it was given (a tensor, or a tuple for several results)."""
+    if out is None:
+        return result
+    if isinstance(result, tuple):
+        for one, o in zip(result, out):
+            _deliver(one, o)
+        return type(result)(out)
+    if is_grad_enabled() and (result.requires_grad or out.requires_grad):
+        raise ShapeError("functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    out.copy_(result)
+    return out
+
+
+def _batch(*shapes):
+    """Broadcast batch shapes."""
+    result = []
+    for dims in zip(*[(1,) * (max(map(len, shapes)) - len(s)) + tuple(s) for s in shapes]):
+        size = max(dims) if 0 not in dims else 0
+        if any(d not in (1, size) for d in dims):
+            raise ShapeError(f"linalg: batch shapes {', '.join(str(list(s)) for s in shapes)} do not broadcast")
+        result.append(size)
+    return tuple(result)
+
+
+def _broadcast(a, b):
+    """Expand the batch dimensions of two stacks of matrices to one shape."""
+    if a.shape[:-2] == b.shape[:-2]:
+        return a, b
+    lead = _batch(a.shape[:-2], b.shape[:-2])
+    return a.expand(lead + tuple(a.shape[-2:])), b.expand(lead + tuple(b.shape[-2:]))
+
+
+def _eps(dtype):
+    return 1.1920928955078125e-07 if str(dtype).rpartition(".")[2] in ("float32", "complex64") else 2.220446049250313e-16
+
+
+# ---- solvers and inverses ------------------------------------------------------------------------------------
+def _is_vector(a, b):
+    """PyTorch's rule: b is a (batch of) vector(s) when it is 1-d or has exactly A's shape without the last dimension."""
+    return b.ndim == 1 or (a.ndim - 1 == b.ndim and b.shape == a.shape[:-1])
+
+
+def _solve(A, B, left, op):
+    A = check_matrix(op, A, True)
+    check_same(op, A, B)
+    vector = _is_vector(A, B)
+    if vector:
+        B = B.unsqueeze(-1)
+        if not left:
+            raise ShapeError(f"{op}: Vector broadcasting of the left hand side is not supported for left=False. In this case {op} is "
+                             f"equivalent to B / A.squeeze(-1)", op=op)
+    n = A.shape[-1]
+    if B.shape[-2 if left else -1] != n:
+        raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+                         f"({A.shape[-2]}x{n} and {B.shape[-2]}x{B.shape[-1]})", op=op)
+    if not left:
+        A, B = A.mT, B.mT
+    A, B = _broadcast(A, B)
+    x, lu, pivots, info = _linalg.solve_raw(A, B, op)
+    if not left:
+        x = x.mT
+    return x.squeeze(-1) if vector else x, lu, pivots, info
+
+
+def solve(A, B, *, left=True, out=None):
+    """Solve ``A X = B`` (or ``X A = B`` with left=False) for square A.
+
+    Args:
+        A: (..., n, n) tensor.
+        B: (..., n, k) tensor, or a vector (n), or (..., n) with A's batch.
+        left: side of A.
+        out: tensor to write to.
+    Raises:
+        LinAlgError: a matrix is singular.
+    """
+    x, _, _, info = _solve(A, B, left, "torch.linalg.solve")
+    check_info("torch.linalg.solve", info)
+    return _deliver(x, out)
+
+
+def solve_ex(A, B, *, left=True, check_errors=False, out=None):
+    """Solve like ``solve`` without raising; returns (result, info), info > 0 where A is singular."""
+    x, _, _, info = _solve(A, B, left, "torch.linalg.solve_ex")
+    if check_errors:
+        check_info("torch.linalg.solve_ex", info)
+    return _deliver(named_result("linalg_solve_ex", "result", "info")((x, info)), out)
+
+
+def inv(A, *, out=None):
+    """Invert square matrices.
+
+    Raises:
+        LinAlgError: a matrix is singular.
+    """
+    x, info = _linalg.inv_raw(A, "linalg.inv")
+    check_info("linalg.inv", info, "inverse")
+    return _deliver(x, out)
+
+
+def inverse(input, *, out=None):
+    """Invert square matrices; see ``linalg.inv``."""
+    return inv(input, out=out)
+
+
+def inv_ex(A, *, check_errors=False, out=None):
+    """Invert without raising; returns (inverse, info)."""
+    x, info = _linalg.inv_raw(A, "linalg.inv_ex")
+    if check_errors:
+        check_info("linalg.inv_ex", info, "inverse")
+    return _deliver(named_result("linalg_inv_ex", "inverse", "info")((x, info)), out)
+
+
+def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
+    """Solve ``A X = B`` (or ``X A = B``) for triangular A; the other triangle is not read.
+
+    Args:
+        A: (..., n, n) tensor.
+        B: (..., n, k) tensor.
+        upper: A is upper triangular.
+        left: side of A.
+        unitriangular: take A's diagonal as ones.
+        out: tensor to write to.
+    """
+    op = "linalg.solve_triangular"
+    A, B = check_matrix(op, A, True), check_matrix(op, B, False, "B")
+    check_same(op, A, B)
+    if A.shape[-1] != B.shape[-2 if left else -1]:
+        raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+                         f"({A.shape[-2]}x{A.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})", op=op)
+    if left:
+        x = _linalg.solve_triangular_raw(*_broadcast(A, B), upper, unitriangular)
+    else:
+        x = _linalg.solve_triangular_raw(*_broadcast(A.mT, B.mT), not upper, unitriangular).mT
+    return _deliver(x, out)
+
+
+def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False, *, out=None):
+    """Solve ``A X = input`` for triangular A; returns (solution, cloned_coefficient)."""
+    a, b = _broadcast(check_matrix("triangular_solve", A, True), check_matrix("triangular_solve", input, False, "b"))
+    clone = a.clone()
+    if transpose:
+        a, upper = a.mT, not upper
+    x = solve_triangular(a, b, upper=upper, unitriangular=unitriangular)
+    return _deliver(named_result("triangular_solve", "solution", "cloned_coefficient")((x, clone)), out)
+
+
+def tensorsolve(A, B, dims=None, *, out=None):
+    """Solve ``tensordot(A, X, X.ndim) = B`` for X; ``dims`` of A are moved to its end first."""
+    if dims is not None:
+        rest = [d for d in range(A.ndim) if d not in [x % A.ndim for x in dims]]
+        A = A.permute(rest + [x % A.ndim for x in dims])
+    shape = A.shape[B.ndim:]
+    n = 1
+    for s in shape:
+        n *= s
+    if n != B.numel():
+        raise LinAlgError(f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), "
+                          f"but got {n} != {B.numel()}", op="linalg.tensorsolve")
+    x = solve(A.reshape(n, n), B.reshape(n))
+    return _deliver(x.reshape(tuple(shape)), out)
+
+
+def tensorinv(A, ind=2, *, out=None):
+    """Invert A as a map from its last dimensions to its first ``ind``."""
+    if ind <= 0:
+        raise ShapeError("Expected a strictly positive integer for 'ind'", op="linalg.tensorinv")
+    left, right = tuple(A.shape[:ind]), tuple(A.shape[ind:])
+    m = n = 1
+    for s in left:
+        m *= s
+    for s in right:
+        n *= s
+    if m != n:
+        raise LinAlgError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {n} != {m}",
+                          op="linalg.tensorinv")
+    x, info = _linalg.inv_raw(A.reshape(m, n), "linalg.tensorinv")
+    if info.item() != 0:
+        raise LinAlgError("Failed to invert the input tensor, because it is singular.", op="linalg.tensorinv")
+    return _deliver(x.reshape(right + left), out)
+
+
+# ---- determinants -----------------------------------------------------------------------------------------------
+def det(A, *, out=None):
+    """Compute the determinant of square matrices."""
+    a = check_matrix("linalg.det", A, True)
+    with no_grad():
+        lu, pivots, _ = _linalg.lu_factor_raw(a)
+        d = lu.diagonal(0, -2, -1).prod(-1) * _linalg.pivot_sign(pivots, lu)
+    attach_formula("LinalgDetBackward0", "det", (a,), (d,), (a, d))
+    return _deliver(d, out)
+
+
+def _slogdet(A, op):
+    a = check_matrix(op, A, True)
+    with no_grad():
+        lu, pivots, _ = _linalg.lu_factor_raw(a)
+        d = lu.diagonal(0, -2, -1)
+        sign, size = d.sgn().prod(-1) * _linalg.pivot_sign(pivots, lu), d.abs().log().sum(-1)
+    attach_formula("LinalgSlogdetBackward0", "slogdet", (a,), (sign, size), (a, sign))
+    return sign, size
+
+
+def linalg_slogdet(A, *, out=None):
+    """Compute sign and log(abs) of the determinant; returns (sign, logabsdet)."""
+    return _deliver(named_result("linalg_slogdet", "sign", "logabsdet")(_slogdet(A, "linalg.slogdet")), out)
+
+
+def slogdet(input, *, out=None):
+    """Compute sign and log(abs) of the determinant; returns (sign, logabsdet)."""
+    return _deliver(named_result("slogdet", "sign", "logabsdet")(_slogdet(input, "slogdet")), out)
+
+
+def logdet(input):
+    """Compute the logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
+    sign, size = _slogdet(input, "logdet")
+    if input.is_complex():
+        return size + sign.log()
+    return size.masked_fill(sign == -1, float("nan"))
+
+
+# ---- LU -----------------------------------------------------------------------------------------------------------
+def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
+    """Factor ``A = P L U``; returns (LU, pivots, info): L (unit diagonal, not stored) and U in one matrix."""
+    lu, pivots, info = _linalg.lu_factor_raw(A, pivot)
+    if check_errors:
+        check_info("linalg.lu_factor_ex", info, "inverse")
+    return _deliver(named_result("linalg_lu_factor_ex", "LU", "pivots", "info")((lu, pivots, info)), out)
+
+
+def lu_factor(A, *, pivot=True, out=None):
+    """Factor ``A = P L U``; returns (LU, pivots)."""
+    lu, pivots, _ = _linalg.lu_factor_raw(A, pivot, "linalg.lu_factor")
+    return _deliver(named_result("linalg_lu_factor", "LU", "pivots")((lu, pivots)), out)
+
+
+def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=None):
+    """Take a factorization apart; returns (P, L, U), empty tensors for what was not asked for."""
+    m, n = LU_data.shape[-2:]
+    k = min(m, n)
+    none = LU_data.new_empty((0,))
+    p = low = up = none
+    if unpack_pivots:
+        p = _linalg.permutation(LU_pivots, m, LU_data)
+    if unpack_data:
+        low = LU_data[..., :, :k].tril(-1) + identity(max(m, k), LU_data)[:m, :k]
+        up = LU_data[..., :k, :].triu()
+    return _deliver(named_result("lu_unpack", "P", "L", "U")((p, low, up)), out)
+
+
+def lu(A, *, pivot=True, out=None):
+    """Decompose ``A = P L U``; returns (P, L, U)."""
+    factor, pivots, _ = _linalg.lu_factor_raw(A, pivot, "linalg.lu")
+    return _deliver(named_result("linalg_lu", "P", "L", "U")(tuple(lu_unpack(factor, pivots))), out)
+
+
+def _legacy_lu(A, pivot=True, get_infos=False, out=None):
+    """Factor ``A = P L U``; returns (LU, pivots), and info when asked for."""
+    result = _linalg.lu_factor_raw(A, pivot, "lu")
+    return _deliver(result if get_infos else result[:2], out)
+
+
+def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
+    """Solve ``A X = B``, ``A^H X = B`` (adjoint) or the same from the right, from ``lu_factor``'s result."""
+    op = "linalg.lu_solve"
+    LU, B = check_matrix(op, LU, True, "LU"), check_matrix(op, B, False, "B")
+    check_same(op, LU, B)
+    if LU.shape[-1] != B.shape[-2 if left else -1]:
+        raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
+                         f"({LU.shape[-2]}x{LU.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})", op=op)
+    if not left:                                       # X A = B is A^T X^T = B^T
+        x = linalg_lu_solve(LU, pivots, _H(B), adjoint=not adjoint)
+        return _deliver(_H(x), out)
+    lu_, b = _broadcast(LU, B)
+    piv = pivots.expand(tuple(lu_.shape[:-1]))
+    if is_grad_enabled() and (lu_.requires_grad or b.requires_grad):
+        p, low, up = lu_unpack(lu_, piv)
+        if adjoint:
+            x = _linalg.solve_triangular_raw(_H(up), b, False, False)
+            x = p @ _linalg.solve_triangular_raw(_H(low), x, True, True)
+        else:
+            x = _linalg.solve_triangular_raw(low, p.mT @ b, False, True)
+            x = _linalg.solve_triangular_raw(up, x, True, False)
+    else:
+        x = _linalg.lu_solve_raw(lu_, piv, b, "C" if adjoint else "N")
+    return _deliver(x, out)
+
+
+def lu_solve(input, LU_data, LU_pivots, *, out=None):
+    """Solve ``A X = input`` from ``lu_factor``'s result."""
+    return linalg_lu_solve(LU_data, LU_pivots, input, out=out)
+
+
+def ldl_factor_ex(A, *, hermitian=False, check_errors=False, out=None):
+    """Factor a symmetric (or Hermitian) matrix as L D L^T; returns (LD, pivots, info)."""
+    ld, pivots, info = _linalg.ldl_factor_raw(A, hermitian)
+    if check_errors:
+        check_info("linalg.ldl_factor_ex", info, "inverse")
+    return _deliver(named_result("linalg_ldl_factor_ex", "LD", "pivots", "info")((ld, pivots, info)), out)
+
+
+def ldl_factor(A, *, hermitian=False, out=None):
+    """Factor a symmetric (or Hermitian) matrix as L D L^T; returns (LD, pivots)."""
+    ld, pivots, info = _linalg.ldl_factor_raw(A, hermitian, "linalg.ldl_factor")
+    check_info("torch.linalg.ldl_factor", info, "inverse")
+    return _deliver(named_result("linalg_ldl_factor", "LD", "pivots")((ld, pivots)), out)
+
+
+def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
+    """Solve from ``ldl_factor``'s result."""
+    op = "linalg.ldl_solve"
+    LD, B = check_matrix(op, LD, True, "LD"), check_matrix(op, B, False, "B")
+    check_same(op, LD, B)
+    if LD.shape[-1] != B.shape[-2]:
+        raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation AX = B ({LD.shape[-2]}x{LD.shape[-1]} and "
+                         f"{B.shape[-2]}x{B.shape[-1]})", op=op)
+    ld, b = _broadcast(LD, B)
+    return _deliver(_linalg.ldl_solve_raw(ld, pivots.expand(tuple(ld.shape[:-1])), b, hermitian), out)
+
+
+# ---- Cholesky ------------------------------------------------------------------------------------------------------
+def cholesky_ex(A, *, upper=False, check_errors=False, out=None):
+    """Factor positive-definite matrices without raising; returns (L, info)."""
+    f, info = _linalg.cholesky_raw(A, upper)
+    if check_errors:
+        check_info("linalg.cholesky_ex", info, "definite")
+    return _deliver(named_result("linalg_cholesky_ex", "L", "info")((f, info)), out)
+
+
+def linalg_cholesky(A, *, upper=False, out=None):
+    """Factor Hermitian positive-definite ``A = L L^H`` (or ``U^H U``).
+
+    Raises:
+        LinAlgError: a matrix is not positive-definite.
+    """
+    f, info = _linalg.cholesky_raw(A, upper, "linalg.cholesky")
+    check_info("linalg.cholesky", info, "definite")
+    return _deliver(f, out)
+
+
+def cholesky(input, upper=False, *, out=None):
+    """Factor Hermitian positive-definite matrices; see ``linalg.cholesky``."""
+    f, info = _linalg.cholesky_raw(input, upper, "cholesky")
+    check_info("cholesky", info, "definite")
+    return _deliver(f, out)
+
+
+def cholesky_solve(B, L, upper=False, *, out=None):
+    """Solve ``A X = B`` from A's Cholesky factor."""
+    op = "cholesky_solve"
+    b, low = _broadcast(check_matrix(op, B, False, "B"), check_matrix(op, L, True, "L"))
+    check_same(op, b, low)
+    if upper:
+        low = _H(low)
+    x = _linalg.solve_triangular_raw(low, b, False, False)
+    return _deliver(_linalg.solve_triangular_raw(_H(low), x, True, False), out)
+
+
+def cholesky_inverse(L, upper=False, *, out=None):
+    """Invert A from its Cholesky factor."""
+    L = check_matrix("cholesky_inverse", L, True, "L")
+    e = identity(L.shape[-1], L).expand(tuple(L.shape))
+    return _deliver(cholesky_solve(e, L, upper), out)
+
+
+# ---- QR ------------------------------------------------------------------------------------------------------------
+def linalg_qr(A, mode="reduced", *, out=None):
+    """Decompose ``A = Q R``; mode "reduced", "complete" or "r" (R only). Returns (Q, R)."""
+    return _deliver(named_result("linalg_qr", "Q", "R")(_linalg.qr_raw(A, mode)), out)
+
+
+def qr(input, some=True, *, out=None):
+    """Decompose ``A = Q R``; returns (Q, R)."""
+    return _deliver(named_result("qr", "Q", "R")(_linalg.qr_raw(input, "reduced" if some else "complete", "qr")), out)
+
+
+def _reflectors(a, tau, columns):
+    """H_1 H_2 ... H_k applied to the first ``columns`` columns of the identity, out of recorded operators."""
+    m, k = a.shape[-2], tau.shape[-1]
+    q = identity(m, a)[:, :columns].expand(tuple(a.shape[:-2]) + (m, columns))
+    low = a.tril(-1) + identity(max(m, a.shape[-1]), a)[:m, :a.shape[-1]]
+    for i in range(k - 1, -1, -1):
+        v = low[..., :, i:i + 1]
+        q = q - tau[..., i:i + 1].unsqueeze(-1) * (v @ (_H(v) @ q))
+    return q
+
+
+def householder_product(A, tau, *, out=None):
+    """Multiply Householder reflectors: the first columns of ``H_1 H_2 ... H_k``.
+
+    Args:
+        A: (..., m, n) tensor, reflectors below the diagonal, as ``geqrf`` gives them.
+        tau: (..., k) tensor, k <= n <= m.
+        out: tensor to write to.
+    """
+    op = "linalg.householder_product"
+    A = check_matrix(op, A)
+    if A.shape[-2] < A.shape[-1]:
+        raise ShapeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]", op=op)
+    if tau.shape[-1] > A.shape[-1]:
+        raise ShapeError("torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]", op=op)
+    check_same(op, A, tau)
+    if is_grad_enabled() and (A.requires_grad or tau.requires_grad):
+        return _deliver(_reflectors(A, tau, A.shape[-1]), out)
+    return _deliver(_linalg.orgqr_raw(A, tau), out)
+
+
+def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
+    """Multiply ``other`` by the full Q of reflectors: ``Q other``, ``other Q``, with ``Q^H`` when transpose."""
+    a, other = check_matrix("ormqr", input, False, "input"), check_matrix("ormqr", other, False, "other")
+    check_same("ormqr", a, other)
+    m = a.shape[-2]
+    if other.shape[-2 if left else -1] != m:
+        raise ShapeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2]", op="ormqr")
+    if is_grad_enabled() and (a.requires_grad or tau.requires_grad or other.requires_grad):
+        q = _reflectors(a, tau, m)
+        q = _H(q) if transpose else q
+        return _deliver(q @ other if left else other @ q, out)
+    a = a[..., :, :tau.shape[-1]]
+    return _deliver(_linalg.ormqr_raw(a, tau, other, left, transpose), out)
+
+
+# ---- SVD and what stands on it ------------------------------------------------------------------------------------------
+def _driver(driver):
+    if driver is not None:
+        raise ShapeError(f"linalg.svd: keyword argument `driver=` is only supported on CUDA inputs, got {driver!r}", op="linalg.svd")
+
+
+def linalg_svd(A, full_matrices=True, *, driver=None, out=None):
+    """Decompose ``A = U diag(S) Vh``; returns (U, S, Vh), S descending."""
+    _driver(driver)
+    return _deliver(named_result("linalg_svd", "U", "S", "Vh")(_linalg.svd_raw(A, full_matrices)), out)
+
+
+def svdvals(A, *, driver=None, out=None):
+    """Compute the singular values, descending."""
+    _driver(driver)
+    return _deliver(_linalg.svd_raw(A, False, False, "linalg.svdvals")[1], out)
+
+
+def svd(input, some=True, compute_uv=True, *, out=None):
+    """Decompose ``A = U diag(S) V^H``; returns (U, S, V), with compute_uv=False U and V are zeros."""
+    if compute_uv:
+        u, s, vh = _linalg.svd_raw(input, not some, True, "svd")
+        v = _H(vh)
+    else:
+        s = _linalg.svd_raw(input, False, False, "svd")[1]
+        m, n = input.shape[-2:]
+        lead = tuple(input.shape[:-2])
+        u, v = input.new_zeros(lead + (m, m)), input.new_zeros(lead + (n, n))
+    return _deliver(named_result("svd", "U", "S", "V")((u, s, v)), out)
+
+
+def _tolerance(A, atol, rtol):
+    """Default: eps * max(m, n) relative, unless atol alone was given."""
+    if rtol is None:
+        default = _eps(A.dtype) * max(A.shape[-2:])
+        if atol is None:
+            rtol = default
+        elif hasattr(atol, "ndim"):
+            rtol = (atol <= 0).to(A.real.dtype) * default
+        else:
+            rtol = default if atol <= 0 else 0.0
+    return (0.0 if atol is None else atol), rtol
+
+
+def _threshold(s, atol, rtol):
+    """max(atol, rtol * largest singular value), shaped to compare with (..., k) values."""
+    top = s.amax(-1, True) if s.shape[-1] else s.new_zeros(tuple(s.shape[:-1]) + (1,))
+    rel = (rtol.unsqueeze(-1) if hasattr(rtol, "ndim") else rtol) * top
+    if hasattr(atol, "ndim"):
+        return rel.maximum(atol.unsqueeze(-1).to(rel.dtype))
+    return rel.clamp(min=atol)
+
+
+def _spectrum(A, hermitian):
+    """Singular values, descending; of Hermitian matrices by their eigenvalues."""
+    if hermitian:
+        w = _linalg.eigh_raw(A, "L", False)[0]
+        return w.abs()
+    return _linalg.svd_raw(A, False, False)[1]
+
+
+def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
+    """Count singular values above ``max(atol, rtol * largest)``.
+
+    Args:
+        A: (..., m, n) tensor.
+        tol: older spelling of an absolute tolerance.
+        hermitian: A is Hermitian; eigenvalues are used.
+        atol, rtol: tolerances, numbers or tensors; default ``rtol = eps * max(m, n)`` when atol is not given.
+        out: tensor to write to.
+    """
+    A = check_matrix("linalg.matrix_rank", A, hermitian)
+    if tol is not None:
+        atol, rtol = tol, 0.0
+    if A.numel() == 0:
+        return _deliver(arange(1).new_zeros(tuple(A.shape[:-2])), out)
+    atol, rtol = _tolerance(A, atol, rtol)
+    with no_grad():
+        s = _spectrum(A.detach(), hermitian)
+        return _deliver((s > _threshold(s, atol, rtol)).sum(-1), out)
+
+
+def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
+    """Compute the Moore-Penrose pseudoinverse.
+
+    Args:
+        A: (..., m, n) tensor.
+        rcond: older spelling of rtol.
+        hermitian: A is Hermitian; eigenvalues are used.
+        atol, rtol: singular values not above ``max(atol, rtol * largest)`` count as zero.
+        out: tensor to write to.
+    """
+    A = check_matrix("linalg.pinv", A, hermitian)
+    if rcond is not None:
+        rtol = rcond
+    if A.numel() == 0:
+        return _deliver(A.new_zeros(tuple(A.shape[:-2]) + (A.shape[-1], A.shape[-2])), out)
+    atol, rtol = _tolerance(A, atol, rtol)
+    with no_grad():
+        a = A.detach()
+        if hermitian:
+            w, v = _linalg.eigh_raw(a)
+            size = w.abs()
+            good = size > _threshold(size, atol, rtol)
+            inverse_ = (1 / w).masked_fill(good.logical_not(), 0)
+            p = (v * inverse_.unsqueeze(-2).to(v.dtype)) @ _H(v)
+        else:
+            u, s, vh = _linalg.svd_raw(a, False)
+            good = s > _threshold(s, atol, rtol)
+            inverse_ = (1 / s).masked_fill(good.logical_not(), 0)
+            p = _H(vh) @ (inverse_.unsqueeze(-1).to(u.dtype) * _H(u))
+    attach_formula("LinalgPinvBackward0", "pinv", (A,), (p,), (A, p))
+    return _deliver(p, out)
+
+
+def pinverse(input, rcond=1e-15):
+    """Compute the pseudoinverse; see ``linalg.pinv``."""
+    return linalg_pinv(input, rtol=rcond)
+
+
+def cond(A, p=None, *, out=None):
+    """Compute the condition number in a norm: None or 2 (singular values), -2, "fro", "nuc", inf, -inf, 1, -1."""
+    A = check_matrix("linalg.cond", A, p not in (None, 2, -2))
+    if p in (None, 2, -2):
+        s = svdvals(A)
+        r = s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
+        return _deliver(r, out)
+    x, info = _linalg.inv_raw(A)
+    r = matrix_norm(A, p) * matrix_norm(x, p)
+    if bool((info != 0).any()):
+        r = r.masked_fill(info != 0, INF)
+    return _deliver(r, out)
+
+
+def lstsq(A, B, rcond=None, *, driver=None):
+    """Solve least squares ``min |A X - B|``; returns (solution, residuals, rank, singular_values).
+
+    Args:
+        A: (..., m, n) tensor.
+        B: (..., m, k) or (..., m) tensor.
+        rcond: relative cut of small singular values; default eps * max(m, n).
+        driver: "gelsy" (default), "gels", "gelsd" or "gelss".
+    """
+    op = "torch.linalg.lstsq"
+    A = check_matrix(op, A)
+    if B.ndim < 1:
+        raise ShapeError(f"{op}: other must have at least 1 dimension.", op=op)
+    check_same(op, A, B)
+    driver = "gelsy" if driver is None else driver
+    if driver not in _linalg.DRIVERS:
+        raise ShapeError(f"{op}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)", op=op)
+    vector = A.ndim - 1 == B.ndim and A.shape[:-1] == B.shape
+    b = B.unsqueeze(-1) if vector else B
+    if b.shape[-2] != A.shape[-2]:
+        raise ShapeError(f"{op}: input.size(-2) should match other.size(-2)", op=op)
+    a, b = _broadcast(A, b)
+    m, n = a.shape[-2:]
+    cut = _eps(a.dtype) * max(m, n) if rcond is None else float(rcond)
+    with no_grad():
+        x, rank, s = _linalg.lstsq_raw(a.detach(), b.detach(), cut, driver)
+        rest = x[..., n:, :]
+        x = x[..., :n, :].clone()
+        none = x.real.new_empty((0,))
+        full = rank is None or bool((rank == n).all())
+        residuals = (rest.abs() ** 2).sum(-2) if m > n and full and driver != "gelsy" else none
+    if is_grad_enabled() and (a.requires_grad or b.requires_grad):
+        solution = linalg_pinv(a) @ b
+        if residuals is not none:
+            residuals = ((a @ solution - b).abs() ** 2).sum(-2)
+        x = _keep_value(solution, x)
+    if rank is None:
+        rank = arange(1).new_empty((0,))
+    if s is None:
+        s = none
+    x = x.squeeze(-1) if vector else x
+    if vector and residuals is not none:
+        residuals = residuals.squeeze(-1)
+    return named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")((x, residuals, rank, s))
+
+
+def _keep_value(tracked, value):
+    """tracked's history with the more exact value."""
+    with no_grad():
+        tracked.detach().copy_(value)
+    return tracked
+
+
+# ---- eigenvalues -----------------------------------------------------------------------------------------------------------
+def eigh(A, UPLO="L", *, out=None):
+    """Decompose Hermitian matrices; returns (eigenvalues, eigenvectors), values ascending."""
+    return _deliver(named_result("linalg_eigh", "eigenvalues", "eigenvectors")(_linalg.eigh_raw(A, UPLO)), out)
+
+
+def eigvalsh(A, UPLO="L", *, out=None):
+    """Compute the eigenvalues of Hermitian matrices, ascending."""
+    return _deliver(_linalg.eigh_raw(A, UPLO, False, "linalg.eigvalsh")[0], out)
+
+
+def eig(A, *, out=None):
+    """Decompose square matrices; returns complex (eigenvalues, eigenvectors)."""
+    return _deliver(named_result("linalg_eig", "eigenvalues", "eigenvectors")(_linalg.eig_raw(A)), out)
+
+
+def eigvals(A, *, out=None):
+    """Compute the complex eigenvalues of square matrices."""
+    return _deliver(_linalg.eig_raw(A, False, "linalg.eigvals")[0], out)
+
+
+# ---- norms -------------------------------------------------------------------------------------------------------------------
+def _norm_input(op, x, dtype):
+    if dtype is not None:
+        x = x.to(dtype)
+    if not (x.is_floating_point() or x.is_complex()):
+        raise DTypeError(f"{op}: Expected a floating point or complex tensor as input. Got {x.dtype}", op=op)
+    return x
+
+
+def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
+    """Compute the p-norm of all elements or over dimensions.
+
+    Args:
+        x: tensor.
+        ord: any number, inf or -inf; 0 counts non-zero elements.
+        dim: dimension or tuple of them; None: all.
+        keepdim: keep them as size 1.
+        dtype: compute in this dtype.
+        out: tensor to write to.
+    """
+    x = _norm_input("linalg.vector_norm", x, dtype)
+    ord = float(ord)
+    if dim is None:
+        dims = tuple(range(x.ndim))
+    else:
+        dims = (dim,) if isinstance(dim, int) else tuple(dim) or tuple(range(x.ndim))
+        dims = tuple(_view_dim(d, x.ndim) for d in dims)
+        if x.ndim == 0:
+            dims = ()
+    if x.numel() == 0 and (ord < 0 or ord == INF) and any(x.shape[d] == 0 for d in dims):
+        raise ShapeError(f"linalg.vector_norm cannot compute the {ord} norm on an empty dimension because the operation does not have an "
+                         f"identity", op="linalg.vector_norm")
+    if x.ndim == 0:
+        wide = x.reshape(1)
+        y = vector_norm(wide, ord, 0)
+        return _deliver(y, out)
+    y = _linalg.norm_raw(x, ord, dims, keepdim)
+    attach_formula("LinalgVectorNormBackward0", "vector_norm", (x,), (y,), (x, y), (ord, dims, keepdim))
+    return _deliver(y, out)
+
+
+def _view_dim(d, nd):
+    span = max(nd, 1)
+    if not -span <= d < span:
+        raise DimError(f"Dimension out of range (expected to be in range of [{-span}, {span - 1}], but got {d})")
+    return d % span
+
+
+def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):
+    """Compute a norm of matrices: "fro", "nuc", inf, -inf, 1, -1, 2 or -2."""
+    op = "linalg.matrix_norm"
+    A = _norm_input(op, A, dtype)
+    if A.ndim < 2:
+        raise ShapeError(f"{op}: The input tensor A must have at least 2 dimensions.", op=op)
+    if len(dim) != 2:
+        raise ShapeError(f"{op}: dim must be a 2-tuple. Got {list(dim)}", op=op)
+    rows, cols = _view_dim(dim[0], A.ndim), _view_dim(dim[1], A.ndim)
+    if rows == cols:
+        raise ShapeError(f"{op}: dims must be different. Got ({dim[0]}, {dim[1]})", op=op)
+    if ord == "fro":
+        return vector_norm(A, 2, (rows, cols), keepdim, out=out)
+    if ord in ("nuc", 2, -2):
+        s = svdvals(A.movedim((rows, cols), (-2, -1)))
+        r = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+        if keepdim:
+            for d in sorted((rows, cols)):
+                r = r.unsqueeze(d)
+        return _deliver(r, out)
+    if ord not in (1, -1, INF, -INF):
+        raise ShapeError(f"{op}: Order {ord} not supported.", op=op)
+    first, second = (rows, cols) if abs(ord) == 1 else (cols, rows)
+    sums = vector_norm(A, 1, first, True)
+    r = sums.amax(second, True) if ord > 0 else sums.amin(second, True)
+    if not keepdim:
+        for d in sorted((rows, cols), reverse=True):
+            r = r.squeeze(d)
+    return _deliver(r, out)
+
+
+def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
+    """Compute a vector or matrix norm: a matrix norm when ``ord`` is given for a matrix or ``dim`` has two entries."""
+    if dim is not None and not isinstance(dim, int):
+        dim = tuple(dim)
+    if ord is not None:
+        if dim is not None and not isinstance(dim, int) and len(dim) not in (1, 2):
+            raise ShapeError(f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dim)}", op="linalg.norm")
+        if dim is None and A.ndim not in (1, 2):
+            raise ShapeError(f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A.ndim}D.", op="linalg.norm")
+        if (dim is None and A.ndim == 2) or (dim is not None and not isinstance(dim, int) and len(dim) == 2):
+            return matrix_norm(A, ord, dim or (0, 1), keepdim, dtype=dtype, out=out)
+        if isinstance(ord, str):
+            raise ShapeError(f"linalg.norm: Order {ord} not supported for vectors", op="linalg.norm")
+    return vector_norm(A, 2 if ord is None else ord, dim, keepdim, dtype=dtype, out=out)
+
+
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
+    """Compute a vector norm of all elements or over ``dim``; "nuc" is the nuclear norm of matrices."""
+    if p == "nuc":
+        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)
+    if p == "fro" or p is None:
+        p = 2
+    elif isinstance(p, str):
+        raise ShapeError(f"only valid string values are 'fro' and 'nuc', found {p}", op="norm")
+    return vector_norm(input, p, dim, keepdim, dtype=dtype, out=out)
+
+
+def dist(input, other, p=2):
+    """Compute the p-norm of ``input - other``."""
+    return vector_norm(input - other, p)
+
+
+def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
+    """Compute p-norm distances between each pair of rows.
+
+    Args:
+        x1: (..., r, m) tensor.
+        x2: (..., k, m) tensor.
+        p: order of the norm, 0 to inf.
+        compute_mode: for p = 2: "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist", or by size (default).
+    Returns:
+        (..., r, k) tensor.
+    """
+    if x1.ndim < 2 or x2.ndim < 2:
+        raise ShapeError(f"cdist only supports at least 2D tensors, got {x1.ndim}D and {x2.ndim}D", op="cdist")
+    if x1.shape[-1] != x2.shape[-1]:
+        raise ShapeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}", op="cdist")
+    if p < 0:
+        raise ShapeError("cdist only supports non-negative p values", op="cdist")
+    modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
+    if compute_mode not in modes:
+        raise TensorValueError(f"{compute_mode} is not a valid value for compute_mode")
+    large = x1.shape[-2] > 25 or x2.shape[-2] > 25
+    if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
+        with no_grad():
+            a, b = x1.detach(), x2.detach()
+            d = (a * a).sum(-1, True) + (b * b).sum(-1).unsqueeze(-2) - 2 * (a @ b.mT)
+            d = d.clamp(min=0).sqrt()
+        lead = tuple(d.shape[:-2])
+        a, b = x1.expand(lead + tuple(x1.shape[-2:])), x2.expand(lead + tuple(x2.shape[-2:]))
+        attach_formula("CdistBackward0", "cdist", (a, b), (d,), (a, b, d))
+        return d
+    return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+def _cdist_grad(grads, saved, needs):
+    g, (a, b, d) = grads[0], saved
+    if g is None:
+        return None, None
+    w = (g / d).masked_fill(d == 0, 0)
+    ga = a * w.sum(-1, True) - w @ b if needs[0] else None
+    gb = b * w.sum(-2).unsqueeze(-1) - w.mT @ a if needs[1] else None
+    return ga, gb
+
+
+# ---- powers, exponential -------------------------------------------------------------------------------------------------------
+def matrix_power(A, n, *, out=None):
+    """Raise square matrices to an integer power; negative powers invert first."""
+    if A.ndim < 2:
+        raise ShapeError("linalg.matrix_power: The input tensor A must have at least 2 dimensions.", op="linalg.matrix_power")
+    if A.shape[-1] != A.shape[-2]:
+        raise ShapeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices",
+                         op="linalg.matrix_power")
+    if n == 0:
+        return _deliver(identity(A.shape[-1], A).expand(tuple(A.shape)).clone(), out)
+    base, n = (inv(A), -n) if n < 0 else (A, n)
+    if n == 1 and base is A:
+        return _deliver(A.clone(), out)
+    result = None
+    while n:
+        if n & 1:
+            result = base if result is None else result @ base
+        n >>= 1
+        if n:
+            base = base @ base
+    return _deliver(result, out)
+
+
+_PADE_13 = (64764752532480000., 32382376266240000., 7771770303897600., 1187353796428800., 129060195264000., 10559470521600.,
+            670442572800., 33522128640., 1323241920., 40840800., 960960., 16380., 182., 1.)
+
+
+def matrix_exp(input):
+    """Compute the matrix exponential by scaling, a Pade approximant of order 13, and squaring.
+
+    Source: N. Higham, "The scaling and squaring method for the matrix exponential revisited" (2005).
+    """
+    a = check_matrix("linalg.matrix_exp", input, True)
+    n = a.shape[-1]
+    if a.numel() == 0:
+        return a.clone()
+    with no_grad():
+        x = a.detach()
+        size = _linalg.norm_raw(_linalg.norm_raw(x, 1.0, (x.ndim - 2,), True), INF, (x.ndim - 1,), True)
+        halvings = (size / 5.371920351148152).log2().ceil().clamp(min=0)
+        halvings = halvings.masked_fill(halvings.isfinite().logical_not(), 0)
+        x = x * (2.0 ** -halvings).to(x.dtype)
+        e, b = identity(n, x), _PADE_13
+        x2 = x @ x
+        x4 = x2 @ x2
+        x6 = x4 @ x2
+        odd = x @ (x6 @ (b[13] * x6 + b[11] * x4 + b[9] * x2) + b[7] * x6 + b[5] * x4 + b[3] * x2 + b[1] * e)
+        even = x6 @ (b[12] * x6 + b[10] * x4 + b[8] * x2) + b[6] * x6 + b[4] * x4 + b[2] * x2 + b[0] * e
+        r = _linalg.solve_raw(even - odd, even + odd)[0]
+        most = int(halvings.max().item())
+        for i in range(most):
+            r = (r @ r).where(halvings > i, r) if halvings.numel() > 1 else r @ r
+    attach_formula("LinalgMatrixExpBackward0", "matrix_exp", (a,), (r,), (a,))
+    return r
+
+
+def _matrix_exp_grad(grads, saved, needs):
+    """exp of (A^H G; 0 A^H) has the gradient in its upper right block (N. Higham, Functions of Matrices, 3.6)."""
+    g, (a,) = grads[0], saved
+    if g is None:
+        return (None,)
+    n, ah = a.shape[-1], _H(a)
+    block = cat((cat((ah, g), -1), cat((ah * 0, ah), -1)), -2)
+    return (matrix_exp(block)[..., :n, n:],)
+
+
+_linalg.FORMULAS.update(matrix_exp=_matrix_exp_grad, cdist=_cdist_grad)
+
+
+# ---- products and small things -----------------------------------------------------------------------------------------------------
+def linalg_cross(input, other, *, dim=-1, out=None):
+    """Compute cross products along a dimension of size 3; shapes broadcast."""
+    op = "linalg.cross"
+    if input.ndim != other.ndim:
+        raise ShapeError(f"{op}: inputs must have the same number of dimensions.", op=op)
+    d = _view_dim(dim, input.ndim)
+    if input.shape[d] != 3 or other.shape[d] != 3:
+        raise ShapeError(f"{op}: inputs dimension {dim} must have length 3. Got {input.shape[d]} and {other.shape[d]}", op=op)
+    a, b = input.unbind(d), other.unbind(d)
+    parts = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+    return _deliver(stack(parts, d), out)
+
+
+def cross(input, other, dim=None, *, out=None):
+    """Compute cross products; without ``dim``, along the first dimension of size 3."""
+    if dim is None:
+        for d, size in enumerate(input.shape):
+            if size == 3:
+                dim = d
+                break
+        else:
+            raise ShapeError("no dimension of size 3 in input", op="cross")
+    return linalg_cross(input, other, dim=dim, out=out)
+
+
+def vecdot(x, y, *, dim=-1, out=None):
+    """Sum ``conj(x) * y`` along a dimension."""
+    if x.is_complex():
+        x = x.conj()
+    product = x * y
+    return _deliver(product.sum(dim) if product.is_floating_point() or product.is_complex() else product.sum(dim, dtype=product.dtype), out)
+
+
+def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """Return a view of the diagonals of matrices."""
+    return _view.diagonal(A, offset, dim1, dim2)
+
+
+def linalg_vander(x, N=None):
+    """Build Vandermonde matrices: columns x^0, x^1, ... x^(N-1) of the last dimension."""
+    n = x.shape[-1] if N is None else N
+    if N is not None and N <= 1:
+        raise ShapeError(f"N must be greater than 1, got {N}", op="linalg.vander")
+    columns = [x.new_ones(tuple(x.shape))]
+    for _ in range(n - 1):
+        columns.append(columns[-1] * x)
+    return stack(columns, -1)
+
+
+def vander(x, N=None, increasing=False):
+    """Build the Vandermonde matrix of a vector; powers fall unless ``increasing``."""
+    if x.ndim != 1:
+        raise ShapeError("x must be a one-dimensional tensor.", op="vander")
+    n = x.shape[0] if N is None else N
+    columns = []
+    for _ in range(n):
+        columns.append(columns[-1] * x if columns else x.new_ones(tuple(x.shape)))
+    if not columns:
+        return x.new_empty((x.shape[0], 0))
+    return stack(columns if increasing else columns[::-1], -1)
+
+
+def trace(input):
+    """Sum the diagonal of a matrix."""
+    if input.ndim != 2:
+        raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}", op="trace")
+    return input.diagonal(0, 0, 1).sum()
+
+
+LINALG = {
+    "cholesky": linalg_cholesky, "cholesky_ex": cholesky_ex, "cond": cond, "cross": linalg_cross, "det": det, "diagonal": linalg_diagonal,
+    "eig": eig, "eigh": eigh, "eigvals": eigvals, "eigvalsh": eigvalsh, "householder_product": householder_product, "inv": inv,
+    "inv_ex": inv_ex, "ldl_factor": ldl_factor, "ldl_factor_ex": ldl_factor_ex, "ldl_solve": ldl_solve, "lstsq": lstsq, "lu": lu,
+    "lu_factor": lu_factor, "lu_factor_ex": lu_factor_ex, "lu_solve": linalg_lu_solve, "matmul": _matmul.matmul, "matrix_exp": matrix_exp,
+    "matrix_norm": matrix_norm, "matrix_power": matrix_power, "matrix_rank": matrix_rank, "multi_dot": _einsum.multi_dot,
+    "norm": linalg_norm, "pinv": linalg_pinv, "qr": linalg_qr, "slogdet": linalg_slogdet, "solve": solve, "solve_ex": solve_ex,
+    "solve_triangular": solve_triangular, "svd": linalg_svd, "svdvals": svdvals, "tensorinv": tensorinv, "tensorsolve": tensorsolve,
+    "vander": linalg_vander, "vecdot": vecdot, "vector_norm": vector_norm,
+}
+FUNCTIONS = {
+    "inverse": inverse, "det": det, "logdet": logdet, "slogdet": slogdet, "cholesky": cholesky, "cholesky_inverse": cholesky_inverse,
+    "cholesky_solve": cholesky_solve, "qr": qr, "svd": svd, "pinverse": pinverse, "triangular_solve": triangular_solve, "lu": _legacy_lu,
+    "lu_unpack": lu_unpack, "lu_solve": lu_solve, "ormqr": ormqr, "orgqr": householder_product, "matrix_exp": matrix_exp,
+    "matrix_power": matrix_power, "trace": trace, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "vander": vander,
+}
+METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "vander")}
