@@ -22,6 +22,8 @@ MODULES = [
     "_scan",
     "_sort",
     "_stats",
+    "_matmul",
+    "_einsum",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names
