@@ -1,0 +1,176 @@
+"""Whole derivatives of functions: jacobian, hessian, vjp, jvp, vhp, hvp."""
+from .. import tensor as _t
+from ..errors import AutogradError, TensorTypeError
+from ._engine import grad as _grad
+
+
+def _as_tuple(values, name):
+    if isinstance(values, _t.Tensor):
+        return (values,), False
+    values = tuple(values)
+    for i, v in enumerate(values):
+        if not isinstance(v, _t.Tensor):
+            raise TensorTypeError(f"{name}: element {i} must be Tensor, not {type(v).__name__}")
+    return values, True
+
+
+def _fresh(inputs, create_graph):
+    """Inputs to differentiate at: connected to the caller's graph only under create_graph."""
+    return tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in inputs)
+
+
+def _run(func, inputs, single):
+    out = func(*inputs)
+    return _as_tuple(out, "outputs of the user-provided function")
+
+
+def _zeros_if_none(grads, refs, strict, what):
+    filled = []
+    for i, (g, r) in enumerate(zip(grads, refs)):
+        if g is None:
+            if strict:
+                raise AutogradError(f"{what}: output is independent of input {i}; this is not allowed in strict mode")
+            g = _t.zeros_like(r)
+        filled.append(g)
+    return tuple(filled)
+
+
+def _finish(values, many, create_graph):
+    values = values if create_graph else tuple(v.detach() for v in values)
+    return values if many else values[0]
+
+
+def vjp(func, inputs, v=None, create_graph=False, strict=False):
+    """Return (outputs, vᵀ J): the product of a vector with the Jacobian of ``func`` at ``inputs``."""
+    ins, many_in = _as_tuple(inputs, "inputs")
+    with _t.enable_grad():
+        ins = _fresh(ins, create_graph)
+        outs, many_out = _run(func, ins, many_in)
+        if v is None:
+            if len(outs) != 1 or outs[0].numel() != 1:
+                raise AutogradError("The vector v can only be None if the user-provided function returns a single Tensor with a single element.")
+            v = tuple(_t.ones_like(o) for o in outs)
+        else:
+            v, _ = _as_tuple(v, "v")
+        got = _grad(outs, ins, v, create_graph=create_graph, allow_unused=True)
+    return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, ins, strict, "vjp"), many_in, create_graph)
+
+
+def jvp(func, inputs, v=None, create_graph=False, strict=False):
+    """Return (outputs, J v), by differentiating the vjp with respect to its vector (the double-backward trick)."""
+    ins, many_in = _as_tuple(inputs, "inputs")
+    with _t.enable_grad():
+        ins = _fresh(ins, create_graph)
+        if v is None:
+            if len(ins) != 1 or ins[0].numel() != 1:
+                raise AutogradError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
+            v = tuple(_t.ones_like(i) for i in ins)
+        else:
+            v, _ = _as_tuple(v, "v")
+        outs, many_out = _run(func, ins, many_in)
+        dummy = tuple(_t.zeros_like(o).requires_grad_() for o in outs)
+        back = _grad(outs, ins, dummy, create_graph=True, allow_unused=True)
+        back = _zeros_if_none(back, ins, strict, "jvp")
+        connected = [(b, w) for b, w in zip(back, v) if b.requires_grad]
+        got = _grad([b for b, _ in connected], dummy, [w for _, w in connected], create_graph=create_graph, allow_unused=True) \
+            if connected else [None] * len(dummy)
+    return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, outs, strict, "jvp"), many_out, create_graph)
+
+
+def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
+    """Return the Jacobian of ``func`` at ``inputs``: shape (*output, *input) per pair; nested tuples for several.
+
+    Args:
+        strategy: "reverse-mode", or "forward-mode" (computed by jvp, one column at a time).
+    """
+    if strategy not in ("reverse-mode", "forward-mode"):
+        raise TensorTypeError(f"jacobian: expected strategy 'reverse-mode' or 'forward-mode', got {strategy!r}")
+    ins, many_in = _as_tuple(inputs, "inputs")
+    if strategy == "forward-mode":
+        columns = _columns(func, ins, many_in)
+        return columns
+    with _t.enable_grad():
+        ins = _fresh(ins, create_graph)
+        outs, many_out = _run(func, ins, many_in)
+        table = []
+        for out in outs:
+            rows = []
+            flat = out.reshape(-1)
+            for k in range(out.numel()):
+                if not out.requires_grad:
+                    if strict:
+                        raise AutogradError("Output of the user-provided function is independent of the inputs; this is not allowed in strict mode")
+                    rows.append(tuple(_t.zeros_like(i) for i in ins))
+                    continue
+                got = _grad(flat[k], ins, retain_graph=True, create_graph=create_graph, allow_unused=True)
+                rows.append(_zeros_if_none(got, ins, strict, "jacobian"))
+            table.append(tuple(
+                _t.stack([r[i] for r in rows]).reshape(tuple(out.shape) + tuple(x.shape)) if rows
+                else x.new_zeros(tuple(out.shape) + tuple(x.shape)) for i, x in enumerate(ins)))
+    table = [_finish(row, many_in, create_graph) for row in table]
+    return tuple(table) if many_out else table[0]
+
+
+def _columns(func, ins, many_in):
+    """Jacobian column by column through jvp."""
+    table, many_out = None, False
+    for i, x in enumerate(ins):
+        cols = []
+        for j in range(x.numel()):
+            vs = [_t.zeros_like(y) for y in ins]
+            vs[i].view(-1)[j] = 1
+            outs, push = jvp(func, ins, tuple(vs))
+            many_out = isinstance(push, tuple)
+            cols.append(push if many_out else (push,))
+        if table is None:
+            table = [[] for _ in cols[0]]
+        for o in range(len(table)):
+            block = _t.stack([c[o] for c in cols], -1)
+            table[o].append(block.reshape(tuple(cols[0][o].shape) + tuple(x.shape)))
+    table = [tuple(row) if many_in else row[0] for row in table]
+    return tuple(table) if many_out else table[0]
+
+
+def _scalar(func):
+    def checked(*args):
+        out = func(*args)
+        if not isinstance(out, _t.Tensor):
+            raise AutogradError("The function given to hessian, vhp or hvp should return a single Tensor")
+        if out.numel() != 1:
+            raise AutogradError("The Tensor returned by the function given to hessian, vhp or hvp should contain a single element")
+        return out.reshape(())
+    return checked
+
+
+def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
+    """Return the matrix of second derivatives of a scalar function; nested tuples for several inputs."""
+    ins, many = _as_tuple(inputs, "inputs")
+    func = _scalar(func)
+
+    def gradient(*xs):
+        with _t.enable_grad():
+            xs = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in xs)
+            got = _grad(func(*xs), xs, create_graph=True, allow_unused=True)
+            got = _zeros_if_none(got, xs, strict, "hessian")
+        return got if many else got[0]
+
+    return jacobian(gradient, inputs, create_graph=create_graph, strict=strict, strategy=outer_jacobian_strategy)
+
+
+def vhp(func, inputs, v=None, create_graph=False, strict=False):
+    """Return (output, vᵀ H) for a scalar function."""
+    ins, many = _as_tuple(inputs, "inputs")
+    func = _scalar(func)
+    with _t.enable_grad():
+        ins = _fresh(ins, create_graph)
+        vs = tuple(_t.ones_like(i) for i in ins) if v is None else _as_tuple(v, "v")[0]
+        out = func(*ins)
+        first = _zeros_if_none(_grad(out, ins, create_graph=True, allow_unused=True), ins, strict, "vhp")
+        live = [(f, w) for f, w in zip(first, vs) if f.requires_grad]
+        got = _grad([f for f, _ in live], ins, [w for _, w in live], create_graph=create_graph, allow_unused=True) if live else [None] * len(ins)
+    return _finish((out,), False, create_graph), _finish(_zeros_if_none(got, ins, strict, "vhp"), many, create_graph)
+
+
+def hvp(func, inputs, v=None, create_graph=False, strict=False):
+    """Return (output, H v) for a scalar function; H is symmetric, so this is vhp."""
+    return vhp(func, inputs, v, create_graph, strict)
