@@ -24,6 +24,7 @@ MODULES = [
     "_stats",
     "_matmul",
     "_einsum",
+    "_resample",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names
