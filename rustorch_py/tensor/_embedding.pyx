@@ -302,3 +302,5 @@ cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_
 
 FUNCTIONS = {"embedding": embedding, "embedding_bag": embedding_bag, "embedding_dense_backward": embedding_dense_backward}
 METHODS = {}
+# used by nn.functional; no torch-level names
+NN_ONLY = ("embedding_dense_backward",)

@@ -465,3 +465,5 @@ cdef class CtcLossBackwardBackward0(Node):
 
 FUNCTIONS = {"weighted_taps": weighted_taps, "constant_pad_nd": constant_pad_nd, "im2col": im2col, "col2im": col2im, "ctc_loss": ctc_loss}
 METHODS = {}
+# used by nn.functional; no torch-level names
+NN_ONLY = ("weighted_taps", "im2col", "col2im")

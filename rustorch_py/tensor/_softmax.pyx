@@ -402,3 +402,5 @@ FUNCTIONS = {
     "nll_loss_nd": nll_loss, "cross_entropy_loss": cross_entropy_loss,
 }
 METHODS = {"softmax": softmax, "log_softmax": log_softmax, "logsumexp": logsumexp}
+# used by nn.functional; no torch-level names
+NN_ONLY = ("nll_loss", "nll_loss2d", "nll_loss_nd", "cross_entropy_loss")
