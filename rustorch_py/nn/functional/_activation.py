@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ... import tensor as _t
 from ...errors import TensorError
-from ._util import in_place, warn
+from ._util import warn
 
 __all__ = [
     "celu",
@@ -55,24 +55,17 @@ softshrink = _t.softshrink
 softsign = _t.softsign
 tanh = _t.tanh
 tanhshrink = _t.tanhshrink
+prelu = _t.prelu
+celu_ = _t.celu_
+elu_ = _t.elu_
+hardtanh_ = _t.hardtanh_
+leaky_relu_ = _t.leaky_relu_
+relu_ = _t.relu_
+rrelu_ = _t.rrelu_
+selu_ = _t.selu_
+threshold_ = _t.threshold_
 
 _relu = _t.relu
-_elu_ = in_place(_t.elu)
-_celu_ = in_place(_t.celu)
-_hardsigmoid_ = in_place(_t.hardsigmoid)
-_hardswish_ = in_place(_t.hardswish)
-_hardtanh_ = in_place(_t.hardtanh)
-_leaky_relu_ = in_place(_t.leaky_relu)
-_mish_ = in_place(_t.mish)
-_relu6_ = in_place(_t.relu6)
-_selu_ = in_place(_t.selu)
-_silu_ = in_place(_t.silu)
-_threshold_ = in_place(_t.threshold)
-
-
-def relu_(input):
-    """Set negative elements to zero, in place."""
-    return input.relu_()
 
 
 def relu(input, inplace=False):
@@ -82,39 +75,24 @@ def relu(input, inplace=False):
 
 def threshold(input, threshold, value, inplace=False):
     """Replace elements that are not above ``threshold`` by ``value``."""
-    return (_threshold_ if inplace else _t.threshold)(input, threshold, value)
-
-
-def threshold_(input, threshold, value):
-    """Apply ``threshold`` in place."""
-    return _threshold_(input, threshold, value)
+    return (_t.threshold_ if inplace else _t.threshold)(input, threshold, value)
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     """Cut elements to [min_val, max_val]."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return (_hardtanh_ if inplace else _t.hardtanh)(input, min_val, max_val)
-
-
-def hardtanh_(input, min_val=-1.0, max_val=1.0):
-    """Apply ``hardtanh`` in place."""
-    return _hardtanh_(input, min_val, max_val)
+    return (_t.hardtanh_ if inplace else _t.hardtanh)(input, min_val, max_val)
 
 
 def relu6(input, inplace=False):
     """Cut elements to [0, 6]."""
-    return (_relu6_ if inplace else _t.relu6)(input)
+    return (_t.relu6_ if inplace else _t.relu6)(input)
 
 
 def elu(input, alpha=1.0, inplace=False):
     """Apply x where positive, alpha * (exp(x) - 1) elsewhere."""
-    return (_elu_ if inplace else _t.elu)(input, alpha)
-
-
-def elu_(input, alpha=1.0):
-    """Apply ``elu`` in place."""
-    return _elu_(input, alpha)
+    return (_t.elu_ if inplace else _t.elu)(input, alpha)
 
 
 def selu(input, inplace=False):
@@ -122,52 +100,37 @@ def selu(input, inplace=False):
 
     Source: Klambauer et al. (2017), Self-normalizing neural networks.
     """
-    return (_selu_ if inplace else _t.selu)(input)
-
-
-def selu_(input):
-    """Apply ``selu`` in place."""
-    return _selu_(input)
+    return (_t.selu_ if inplace else _t.selu)(input)
 
 
 def celu(input, alpha=1.0, inplace=False):
     """Apply x where positive, alpha * (exp(x / alpha) - 1) elsewhere."""
-    return (_celu_ if inplace else _t.celu)(input, alpha)
-
-
-def celu_(input, alpha=1.0):
-    """Apply ``celu`` in place."""
-    return _celu_(input, alpha)
+    return (_t.celu_ if inplace else _t.celu)(input, alpha)
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
     """Apply x where positive, negative_slope * x elsewhere."""
-    return (_leaky_relu_ if inplace else _t.leaky_relu)(input, negative_slope)
-
-
-def leaky_relu_(input, negative_slope=0.01):
-    """Apply ``leaky_relu`` in place."""
-    return _leaky_relu_(input, negative_slope)
+    return (_t.leaky_relu_ if inplace else _t.leaky_relu)(input, negative_slope)
 
 
 def hardsigmoid(input, inplace=False):
     """Apply relu6(x + 3) / 6."""
-    return (_hardsigmoid_ if inplace else _t.hardsigmoid)(input)
+    return (_t.hardsigmoid_ if inplace else _t.hardsigmoid)(input)
 
 
 def hardswish(input, inplace=False):
     """Apply x * relu6(x + 3) / 6."""
-    return (_hardswish_ if inplace else _t.hardswish)(input)
+    return (_t.hardswish_ if inplace else _t.hardswish)(input)
 
 
 def silu(input, inplace=False):
     """Apply x * sigmoid(x)."""
-    return (_silu_ if inplace else _t.silu)(input)
+    return (_t.silu_ if inplace else _t.silu)(input)
 
 
 def mish(input, inplace=False):
     """Apply x * tanh(softplus(x))."""
-    return (_mish_ if inplace else _t.mish)(input)
+    return (_t.mish_ if inplace else _t.mish)(input)
 
 
 def glu(input, dim=-1):
@@ -183,58 +146,12 @@ def glu(input, dim=-1):
     return a * _t.sigmoid(b)
 
 
-def prelu(input, weight):
-    """Apply x where positive, weight * x elsewhere; the weight is learnable.
-
-    Args:
-        input: any shape; channels are its dimension 1.
-        weight: one number, or one per channel.
-    """
-    if weight.dim() > 1 and weight.dim() != input.dim():
-        raise TensorError(
-            f"prelu: weight must be a scalar, 1-dimensional or of input's {input.dim()} dimensions, "
-            f"got shape {tuple(weight.shape)}",
-            op="prelu",
-        )
-    if weight.dim() <= 1 and weight.numel() != 1:
-        channels = input.shape[1] if input.dim() > 1 else 1
-        if weight.numel() != channels:
-            raise TensorError(
-                "prelu: Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{weight.numel()} and channel size = {channels}.",
-                op="prelu",
-            )
-        weight = weight.reshape((1, channels) + (1,) * (input.dim() - 2))
-    elif weight.dim() == 1 and input.dim() != 1:
-        weight = weight.reshape((1,) * input.dim())
-    return _t.where(input > 0, input, weight * input)
-
-
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """Apply a leaky relu whose slope is drawn per element in training, and fixed otherwise.
 
     Source: Xu et al. (2015), Empirical evaluation of rectified activations.
     """
-    if lower > upper:
-        raise TensorError(f"rrelu: lower ({lower}) must not be above upper ({upper})", op="rrelu")
-    if not training:
-        return leaky_relu(input, (lower + upper) / 2, inplace)
-    with _t.no_grad():
-        # One draw per element that is not positive, in memory order (the order of PyTorch's CPU stream).
-        slope = _t.ones_like(input)
-        down = input <= 0
-        n = int(down.sum().item())
-        if n:
-            # PyTorch draws in double precision whatever the dtype.
-            draws = _t.empty(n, dtype=_t.float64, device=input.device).uniform_(lower, upper)
-            slope[down] = draws.to(input.dtype)
-    out = input * slope
-    return input.copy_(out) if inplace else out
-
-
-def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False):
-    """Apply ``rrelu`` in place."""
-    return rrelu(input, lower, upper, training, True)
+    return (_t.rrelu_ if inplace else _t.rrelu)(input, lower, upper, training)
 
 
 def _implicit_dim(name, n_dims, stacklevel):

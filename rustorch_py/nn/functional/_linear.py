@@ -75,7 +75,7 @@ def one_hot(tensor, num_classes=-1):
 def _renorm_rows(weight, index, max_norm, norm_type):
     """Scale the rows that are looked up down to ``max_norm``, in place, unrecorded."""
     with _t.no_grad():
-        rows = _t.tensor(sorted(set(index.reshape(-1).tolist())), dtype=_t.int64, device=index.device)
+        rows = _t.unique(index)
         picked = weight.detach()[rows]
         norms = picked.norm(norm_type, 1, True)
         scale = _t.where(norms > max_norm, max_norm / (norms + 1e-7), _t.ones_like(norms))
@@ -119,6 +119,9 @@ def embedding(
     return _t.embedding(weight, input, padding_idx, scale_grad_by_freq)
 
 
+_BAG_MODES = {"sum": 0, "mean": 1, "max": 2}
+
+
 def embedding_bag(
     input,
     weight,
@@ -158,7 +161,7 @@ def embedding_bag(
         )
     if weight.dim() != 2:
         raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
-    if mode not in ("sum", "mean", "max"):
+    if mode not in _BAG_MODES:
         raise ValueError("mode has to be one of sum, mean or max")
     if mode == "max" and scale_grad_by_freq:
         raise ValueError("max mode does not support scaling the gradient by the frequency")
@@ -176,8 +179,8 @@ def embedding_bag(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length "
                 f"sequences. However, found offsets of type {type(offsets)}"
             )
-        bags, size = input.shape
-        starts = [i * size for i in range(bags + 1)]
+        offsets = _t.arange(0, input.numel(), input.shape[1], dtype=input.dtype, device=input.device)
+        include_last_offset = False
         input = input.reshape(-1)
         if per_sample_weights is not None:
             per_sample_weights = per_sample_weights.reshape(-1)
@@ -186,37 +189,20 @@ def embedding_bag(
             raise ValueError("offsets has to be a 1D Tensor but got None")
         if offsets.dim() != 1:
             raise ValueError("offsets has to be a 1D Tensor")
-        starts = offsets.tolist()
-        if starts and starts[0] != 0:
-            raise TensorError("offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start "
-                              f"from position 0. However, got {starts[0]}", op="embedding_bag")
-        if not include_last_offset:
-            starts.append(input.numel())
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
 
-    skip = _check_padding(padding_idx, weight.shape[0]) if padding_idx is not None else None
+    padding_idx = _check_padding(padding_idx, weight.shape[0])
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
-    n_bags = len(starts) - 1
-    bag_of = [bag for bag in range(n_bags) for _ in range(starts[bag + 1] - starts[bag])]
-    bag = _t.tensor(bag_of, dtype=_t.int64)
-    if skip is not None:
-        kept = (input != skip).nonzero().reshape(-1)
-        input, bag = input[kept], bag[kept]
-        if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights[kept]
-    rows = _t.embedding(weight, input, -1, scale_grad_by_freq)
-    if per_sample_weights is not None:
-        rows = rows * per_sample_weights.unsqueeze(1)
-    if mode == "max":
-        out = []
-        for i in range(n_bags):
-            mine = (bag == i).nonzero().reshape(-1)
-            out.append(rows[mine].max(0)[0] if mine.numel() else weight.new_zeros(weight.shape[1]))
-        return _t.stack(out) if out else weight.new_zeros((0, weight.shape[1]))
-    out = weight.new_zeros((n_bags, weight.shape[1])).index_add(0, bag, rows)
-    if mode == "mean":
-        count = weight.new_zeros(n_bags).index_add(0, bag, weight.new_ones(bag.numel()))
-        out = out / count.clamp(min=1).unsqueeze(1)
-    return out
+    return _t.embedding_bag(
+        weight,
+        input,
+        offsets,
+        scale_grad_by_freq,
+        _BAG_MODES[mode],
+        False,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx,
+    )[0]

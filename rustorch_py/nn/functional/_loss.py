@@ -156,7 +156,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
             "Please ensure they have the same size."
         )
-    loss = _t.bce_point(input, target)
+    loss = _t.bce_pointwise(input, target)
     if weight is not None:
         loss = loss * weight
     return _red.apply(loss, reduction)
@@ -177,7 +177,7 @@ def binary_cross_entropy_with_logits(
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
     if pos_weight is None:
-        loss = _t.bce_logits_point(input, target)
+        loss = _t.bce_with_logits_pointwise(input, target)
     else:
         loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * _t.logsigmoid(input)
     if weight is not None:
@@ -219,7 +219,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     _same_size(input, target)
     if size_average is not None or reduce is not None:
         reduction = _red.legacy_get_string(size_average, reduce)
-    loss = _t.mse_point(input, target)
+    loss = _t.mse_pointwise(input, target)
     if weight is not None:
         _check_weight(weight, input)
         return _weighted(loss, weight, reduction)
@@ -230,7 +230,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     """Return the absolute difference (arguments as for ``mse_loss``)."""
     _same_size(input, target)
     reduction = _red.resolve(size_average, reduce, reduction)
-    loss = _t.l1_point(input, target)
+    loss = _t.l1_pointwise(input, target)
     if weight is not None:
         _check_weight(weight, input)
         return _weighted(loss, weight, reduction)
@@ -243,7 +243,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     reduction = _red.resolve(size_average, reduce, reduction)
     if beta < 0:
         raise TensorError("smooth_l1_loss does not support negative values for beta.", op="smooth_l1_loss")
-    loss = _t.l1_point(input, target) if beta == 0 else _t.smooth_l1_point(input, target, beta)
+    loss = _t.l1_pointwise(input, target) if beta == 0 else _t.smooth_l1_pointwise(input, target, beta)
     return _red.apply(loss, reduction)
 
 
@@ -255,7 +255,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     _same_size(input, target)
     if delta <= 0:
         raise TensorError("huber_loss does not support non-positive values for delta.", op="huber_loss")
-    loss = _t.huber_point(input, target, delta)
+    loss = _t.huber_pointwise(input, target, delta)
     if weight is not None:
         _check_weight(weight, input)
         loss = loss * weight

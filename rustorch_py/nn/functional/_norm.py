@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import ShapeError
 
 __all__ = [
     "batch_norm",
@@ -70,28 +70,9 @@ def instance_norm(
 
     Source: Ulyanov et al. (2016), Instance normalization.
     """
-    if not use_input_stats:
-        if running_mean is None or running_var is None:
-            raise TensorError(
-                "Expected running_mean and running_var to be defined when use_input_stats is false", op="instance_norm"
-            )
-        return _t.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
-    if math.prod(input.shape[2:]) == 1:
+    if use_input_stats and math.prod(input.shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
-    n, c = input.shape[:2]
-    # Each (sample, channel) is a channel of its own: fold the batch into the channels.
-    flat = input.reshape(1, n * c, *input.shape[2:])
-    mean = None if running_mean is None else running_mean.repeat(n)
-    var = None if running_var is None else running_var.repeat(n)
-    scale = None if weight is None else weight.repeat(n)
-    shift = None if bias is None else bias.repeat(n)
-    out = _t.batch_norm(flat, scale, shift, mean, var, True, momentum, eps).reshape(input.shape)
-    with _t.no_grad():
-        if mean is not None:
-            running_mean.copy_(mean.reshape(n, c).mean(0))
-        if var is not None:
-            running_var.copy_(var.reshape(n, c).mean(0))
-    return out
+    return _t.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import TensorError
 from ._util import pair, single, spread, triple
 
 __all__ = [
@@ -166,22 +166,9 @@ def _unpool(input, indices, kernel, stride, padding, output_size, n):
             low, high = default[d] - stride[d], default[d] + stride[d]
             if not low < size[d] < high:
                 raise ValueError(f'invalid output_size "{size}" (dim {d} must be between {low} and {high})')
-    if indices.shape != input.shape:
-        raise ShapeError(
-            f"max_unpool{n}d: Expected shape of indices to be same as that of the input tensor "
-            f"({list(input.shape)}) but got indices tensor with shape: {list(indices.shape)}",
-            op=f"max_unpool{n}d",
-        )
-    lead = tuple(input.shape[:-n])
-    area = math.prod(size)
-    if indices.numel() and (int(indices.max().item()) >= area or int(indices.min().item()) < 0):
-        raise TensorError(
-            f"max_unpool{n}d: Found an invalid max index: {int(indices.max().item())} (output volumes are of size "
-            f"{'x'.join(map(str, size))})",
-            op=f"max_unpool{n}d",
-        )
-    flat = input.new_zeros((*lead, area))
-    return flat.scatter(-1, indices.reshape(*lead, -1), input.reshape(*lead, -1)).reshape(*lead, *size)
+    if n == 3:
+        return _t.max_unpool3d(input, indices, size, stride, padding)
+    return (_t.max_unpool1d, _t.max_unpool2d)[n - 1](input, indices, size)
 
 
 def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ... import tensor as _t
-
 
 def warn(message, category=UserWarning, stacklevel=3):
     """Warn; the module ``warnings`` is imported only then."""
@@ -33,22 +31,6 @@ def spread(x, n):
         return (x,) * n
     x = tuple(x)
     return x * n if len(x) == 1 else x
-
-
-def in_place(function):
-    """Make the in-place variant of a function of one tensor.
-
-    The result is computed from a copy where gradients are recorded, since the function may have
-    saved its input, which is overwritten here.
-    """
-
-    def variant(input, *args, **kwargs):
-        source = input.clone() if input.requires_grad and _t.is_grad_enabled() else input
-        return input.copy_(function(source, *args, **kwargs))
-
-    variant.__name__ = variant.__qualname__ = function.__name__ + "_"
-    variant.__doc__ = f"Apply ``{function.__name__}`` in place."
-    return variant
 
 
 def check_probability(p, name="dropout"):

@@ -783,7 +783,10 @@ class Module:
                 raise AttributeError("cannot assign module before Module.__init__() call")
             if isinstance(value, Buffer):
                 raise AttributeError("cannot assign buffer before Module.__init__() call")
-            super().__setattr__(name, value)
+            if name in _SPECIAL_NAMES:
+                self._set_special(name, value)
+            else:
+                super().__setattr__(name, value)
             return
         if name in params:
             if value is not None:
@@ -809,19 +812,23 @@ class Module:
         elif name in own["_buffers"] or isinstance(value, Buffer):
             self._set_buffer(name, value)
         elif name in _SPECIAL_NAMES:
-            if name == "__dict__":
-                super().__setattr__(name, value)
-                for group in _MEMBER_DICTS:
-                    members = value.get(group)
-                    if members is not None:
-                        # Another module's dictionaries: shared from now on, mirrored here too.
-                        if type(members) is not Members:
-                            value[group] = members = Members(members)
-                        members.attach(self)
-            else:
-                self._bind_members(name, value)
+            self._set_special(name, value)
         else:
             super().__setattr__(name, value)
+
+    def _set_special(self, name, value):
+        """Replace a member dictionary, or the whole ``__dict__``. See Note [Members]."""
+        if name != "__dict__":
+            self._bind_members(name, value)
+            return
+        object.__setattr__(self, name, value)
+        for group in _MEMBER_DICTS:
+            members = value.get(group)
+            if members is not None:
+                # Another module's dictionaries: shared from now on, mirrored here too.
+                if type(members) is not Members:
+                    value[group] = members = Members(members)
+                members.attach(self)
 
     def _set_buffer(self, name, value):
         """Assign to an existing buffer, or register a ``Buffer`` object."""
