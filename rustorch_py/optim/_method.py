@@ -140,8 +140,8 @@ class Method(Optimizer):
         """Move one parameter in place."""
         raise NotImplementedError
 
-    def _fused(self, group, params, grads, states):
-        """Move a whole group in one pass of the ground floor; False if it cannot."""
+    def _fused(self, group):
+        """Move a whole group in one pass of the ground floor; False if it cannot, and nothing has moved."""
         return False
 
     def step(self, closure=None):
@@ -157,10 +157,17 @@ class Method(Optimizer):
         if closure is not None:
             with _t.enable_grad():
                 loss = closure()
-        with _t.set_grad_enabled(bool(self.defaults.get("differentiable"))):
-            for group in self.param_groups:
-                self._step_group(group)
+        recorded = bool(self.defaults.get("differentiable"))
+        for group in self.param_groups:
+            if not (self._may_fuse(group) and self._fused(group)):
+                with _t.set_grad_enabled(recorded):
+                    self._step_group(group)
         return loss
+
+    @staticmethod
+    def _may_fuse(group):
+        get = group.get
+        return not (get("fused") is False or get("foreach") is False or get("differentiable") or get("capturable"))
 
     def _step_group(self, group):
         params, grads, states = [], [], []
@@ -187,9 +194,6 @@ class Method(Optimizer):
             self._check_capturable(params)
         if group.get("fused"):
             self._check_fusable(params)
-        if group.get("fused") is not False and group.get("foreach") is not False \
-                and self._fused(group, params, grads, states):
-            return
         maximize = group.get("maximize")
         for p, grad, kept in zip(params, grads, states):
             if maximize:

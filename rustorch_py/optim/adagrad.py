@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from .. import tensor as _t
-from ._method import (Method, check_eps, check_fused, check_lr, check_nonnegative, decay, step_counter,
+from ._method import (Method, check_eps, check_fused, check_lr, check_nonnegative, decay, scalar, step_counter,
                       subtract_quotient)
 
 __all__ = ["Adagrad"]
@@ -56,6 +56,11 @@ class Adagrad(Method):
             start = complex(start, start)
         total = _t.full_like(p, start, memory_format=_t.preserve_format, requires_grad=False)
         return {"step": step_counter(p, group), "sum": total}
+
+    def _fused(self, group):
+        return _t._fused_adagrad(group["params"], self.state, lr=scalar(group["lr"]), lr_decay=group["lr_decay"],
+                                 weight_decay=scalar(group["weight_decay"]), eps=group["eps"],
+                                 maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):
         step_t = state["step"]

@@ -66,6 +66,13 @@ class Adam(Method):
             state["max_exp_avg_sq"] = zeros_of(p)
         return state
 
+    def _fused(self, group):
+        beta1, beta2 = group["betas"]
+        return _t._fused_adam(group["params"], self.state, lr=scalar(group["lr"]), beta1=scalar(beta1),
+                              beta2=scalar(beta2), eps=group["eps"], weight_decay=scalar(group["weight_decay"]),
+                              amsgrad=group["amsgrad"], maximize=group["maximize"],
+                              decoupled=group["decoupled_weight_decay"])
+
     def _update(self, p, grad, state, group):
         lr, weight_decay = group["lr"], group["weight_decay"]
         beta1, beta2 = group["betas"]

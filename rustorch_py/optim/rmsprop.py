@@ -1,8 +1,9 @@
 """RMSprop: the gradient divided by the root of its running mean square."""
 from __future__ import annotations
 
-from ._method import (Method, check_eps, check_lr, check_nonnegative, decay, step_counter, subtract_quotient,
-                      subtract_scaled, zeros_of)
+from .. import tensor as _t
+from ._method import (Method, check_eps, check_lr, check_nonnegative, decay, scalar, step_counter,
+                      subtract_quotient, subtract_scaled, zeros_of)
 
 __all__ = ["RMSprop"]
 
@@ -45,6 +46,11 @@ class RMSprop(Method):
         if group["centered"]:
             state["grad_avg"] = zeros_of(p)
         return state
+
+    def _fused(self, group):
+        return _t._fused_rmsprop(group["params"], self.state, lr=scalar(group["lr"]), alpha=group["alpha"],
+                                 eps=group["eps"], weight_decay=scalar(group["weight_decay"]),
+                                 momentum=group["momentum"], centered=group["centered"], maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):
         alpha, momentum = group["alpha"], group["momentum"]

@@ -1,9 +1,10 @@
 """Stochastic gradient descent with momentum."""
 from __future__ import annotations
 
+from .. import tensor as _t
 from ..errors import TensorValueError
 from ..tensor import Tensor
-from ._method import Method, check_fused, decay, subtract_scaled
+from ._method import Method, check_fused, decay, scalar, subtract_scaled
 
 __all__ = ["SGD"]
 
@@ -53,6 +54,11 @@ class SGD(Method):
 
     def _start(self, p, grad, group):
         return {"momentum_buffer": None} if group["momentum"] != 0 else {}
+
+    def _fused(self, group):
+        return _t._fused_sgd(group["params"], self.state, lr=scalar(group["lr"]), momentum=group["momentum"],
+                             dampening=group["dampening"], weight_decay=scalar(group["weight_decay"]),
+                             nesterov=group["nesterov"], maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):
         momentum = group["momentum"]

@@ -1,0 +1,52 @@
+/* Runs a fused optimizer kernel over a list of parameters, on the threads that its size deserves. */
+#include "optim.h"
+#include "rustorch/dtype.h"
+#include "cpu.h"
+
+extern const RtOptimKernel rt_optim_table_base[3][RT_OPTIM_METHODS];
+#if defined(__x86_64__) || defined(_M_X64)
+extern const RtOptimKernel rt_optim_table_avx2[3][RT_OPTIM_METHODS];
+extern const RtOptimKernel rt_optim_table_avx512[3][RT_OPTIM_METHODS];
+#endif
+
+#define GRAIN 32768      /* elements a thread should have: a step is memory traffic of 3 to 5 arrays */
+
+static RtOptimKernel find(int method, int dtype, int isa) {
+    int row = dtype == RT_F32 ? 0 : dtype == RT_F64 ? 1 : 2;
+#if defined(__x86_64__) || defined(_M_X64)
+    if (isa == RT_ISA_AVX512) return rt_optim_table_avx512[row][method];
+    if (isa == RT_ISA_AVX2) return rt_optim_table_avx2[row][method];
+#endif
+    (void)isa;
+    return rt_optim_table_base[row][method];
+}
+
+/* Elements begin..end of all parameters laid end to end. */
+static void run_range(RtOptimKernel kernel, const RtOptimItem *items, int64_t count, const RtOptimOptions *o,
+                      int64_t begin, int64_t end) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < count && at < end; i++) {
+        int64_t n = items[i].n, from = begin > at ? begin - at : 0, to = end - at < n ? end - at : n;
+        if (from < to) kernel(&items[i], o, from, to);
+        at += n;
+    }
+}
+
+void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o) {
+    RtOptimKernel kernel = find(method, dtype, isa);
+    int64_t total = 0;
+    for (int64_t i = 0; i < count; i++) total += items[i].n;
+    int threads = total >= 2 * GRAIN ? rt_num_threads() : 1;
+    if (threads > total / GRAIN) threads = (int)(total / GRAIN);
+    if (threads <= 1) {
+        run_range(kernel, items, count, o, 0, total);
+        return;
+    }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+    for (int t = 0; t < threads; t++) {
+        /* borders on multiples of a cache line of elements: threads do not share one */
+        int64_t begin = t ? total * t / threads / 64 * 64 : 0;
+        int64_t end = t + 1 < threads ? total * (t + 1) / threads / 64 * 64 : total;
+        run_range(kernel, items, count, o, begin, end);
+    }
+}
