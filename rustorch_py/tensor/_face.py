@@ -25,6 +25,7 @@ MODULES = [
     "_matmul",
     "_einsum",
     "_resample",
+    "_optim",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names

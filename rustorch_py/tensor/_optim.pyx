@@ -117,22 +117,31 @@ cdef class Batch:
             bump(t)
 
 
-cdef inline dict state_of(dict state, object p):
+cdef Batch gather(object params, object state):
+    """Make room for the parameters; None if they or the state are not the optimizer's own containers."""
+    if type(params) is not list or not isinstance(state, dict):
+        return None
+    return Batch(len(params))
+
+
+cdef inline dict state_of(object state, object p):
     cdef PyObject *kept = PyDict_GetItem(state, p)
     if kept == NULL or not isinstance(<object>kept, dict):
         return None
     return <dict><object>kept
 
 
-def _fused_sgd(list params, dict state, *, double lr, double momentum, double dampening, double weight_decay,
+def _fused_sgd(object params, object state, *, double lr, double momentum, double dampening, double weight_decay,
                bint nesterov, bint maximize):
     """Take a step of stochastic gradient descent; state has "momentum_buffer" where there is momentum."""
     cdef RtOptimOptions o
-    cdef Batch batch = Batch(len(params))
+    cdef Batch batch = gather(params, state)
     cdef TensorBase p
     cdef dict kept
     o.lr, o.momentum, o.dampening, o.weight_decay = lr, momentum, dampening, weight_decay
     o.nesterov, o.maximize, o.l2 = nesterov, maximize, weight_decay != 0
+    if batch is None:
+        return False
     for p in params:
         if p.grad_ is None:
             continue
@@ -149,11 +158,11 @@ def _fused_sgd(list params, dict state, *, double lr, double momentum, double da
     return True
 
 
-def _fused_adam(list params, dict state, *, double lr, double beta1, double beta2, double eps, double weight_decay,
+def _fused_adam(object params, object state, *, double lr, double beta1, double beta2, double eps, double weight_decay,
                 bint amsgrad, bint maximize, bint decoupled):
     """Take a step of Adam; state has "step", "exp_avg", "exp_avg_sq" and, for amsgrad, "max_exp_avg_sq"."""
     cdef RtOptimOptions o
-    cdef Batch batch = Batch(len(params))
+    cdef Batch batch = gather(params, state)
     cdef RtOptimItem *it
     cdef TensorBase p
     cdef dict kept
@@ -163,6 +172,8 @@ def _fused_adam(list params, dict state, *, double lr, double beta1, double beta
     o.amsgrad, o.maximize = amsgrad, maximize
     o.l2 = weight_decay != 0 and not decoupled
     o.shrink = 1 - lr * weight_decay if decoupled else 1
+    if batch is None:
+        return False
     for p in params:
         if p.grad_ is None:
             continue
@@ -189,17 +200,19 @@ def _fused_adam(list params, dict state, *, double lr, double beta1, double beta
     return True
 
 
-def _fused_rmsprop(list params, dict state, *, double lr, double alpha, double eps, double weight_decay,
+def _fused_rmsprop(object params, object state, *, double lr, double alpha, double eps, double weight_decay,
                    double momentum, bint centered, bint maximize):
     """Take a step of RMSprop; state has "step", "square_avg", "momentum_buffer" and "grad_avg" as asked for."""
     cdef RtOptimOptions o
-    cdef Batch batch = Batch(len(params))
+    cdef Batch batch = gather(params, state)
     cdef RtOptimItem *it
     cdef TensorBase p
     cdef dict kept
     cdef Py_ssize_t i
     o.lr, o.beta1, o.eps, o.weight_decay, o.momentum = lr, alpha, eps, weight_decay, momentum
     o.centered, o.maximize, o.l2 = centered, maximize, weight_decay != 0
+    if batch is None:
+        return False
     for p in params:
         if p.grad_ is None:
             continue
@@ -224,16 +237,18 @@ def _fused_rmsprop(list params, dict state, *, double lr, double alpha, double e
     return True
 
 
-def _fused_adagrad(list params, dict state, *, double lr, double lr_decay, double weight_decay, double eps,
+def _fused_adagrad(object params, object state, *, double lr, double lr_decay, double weight_decay, double eps,
                    bint maximize):
     """Take a step of Adagrad; state has "step" and "sum"."""
     cdef RtOptimOptions o
-    cdef Batch batch = Batch(len(params))
+    cdef Batch batch = gather(params, state)
     cdef RtOptimItem *it
     cdef TensorBase p
     cdef dict kept
     cdef Py_ssize_t i
     o.weight_decay, o.eps, o.maximize, o.l2 = weight_decay, eps, maximize, weight_decay != 0
+    if batch is None:
+        return False
     for p in params:
         if p.grad_ is None:
             continue

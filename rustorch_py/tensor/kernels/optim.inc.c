@@ -4,12 +4,14 @@
 #include "rustorch/half.h"
 
 #define KEEP(x) (x)
+#define PLAIN_AXPY(x, alpha, d) ((x) + (alpha) * (d))
 
 #define T float
 #define C float
 #define LD KEEP
 #define ST KEEP
 #define RD KEEP
+#define AXPY PLAIN_AXPY
 #define SQRT sqrtf
 #define FN(x) RT_NAME(rt_optim_f32_##x)
 #include "optim_type.h"
@@ -28,6 +30,7 @@
 #undef LD
 #undef ST
 #undef RD
+#undef AXPY
 #undef SQRT
 #undef FN
 
@@ -36,6 +39,7 @@
 #define LD rt_bf16_to_f32
 #define ST rt_f32_to_bf16
 #define RD(x) rt_bf16_to_f32(rt_f32_to_bf16(x))
+#define AXPY(x, alpha, d) RD((x) + RD(alpha) * (d))
 #define SQRT sqrtf
 #define FN(x) RT_NAME(rt_optim_bf16_##x)
 #include "optim_type.h"

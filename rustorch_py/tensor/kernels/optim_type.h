@@ -2,6 +2,7 @@
  *   T  stored type          C  type computed in
  *   LD(x), ST(x)            T -> C, C -> T
  *   RD(x)                   C rounded to what T can hold: where PyTorch's step stores a tensor
+ *   AXPY(x, alpha, d)       x + alpha * d, rounded as PyTorch's add(alpha=) rounds for T
  *   FN(name)                the kernel's name
  * Dimension letters: arrays are flat, one element per parameter element. */
 
@@ -17,13 +18,13 @@ RT_INLINE void FN(sgd_body)(const RtOptimItem *it, const RtOptimOptions *o, int6
     RT_OMP(omp simd)
     for (int64_t i = begin; i < end; i++) {
         C x = LD(p[i]), d = sign * LD(g[i]);
-        if (l2) d = RD(d + wd * x);
+        if (l2) d = AXPY(d, wd, x);
         if (momentum) {
-            C m = RD(RD(mu * LD(a[i])) + keep * d);
+            C m = AXPY(RD(mu * LD(a[i])), keep, d);
             a[i] = ST(m);
-            d = nesterov ? RD(d + mu * m) : m;
+            d = nesterov ? AXPY(d, mu, m) : m;
         }
-        p[i] = ST(x + lr * d);
+        p[i] = ST(AXPY(x, lr, d));
     }
 }
 void FN(sgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
@@ -44,7 +45,7 @@ RT_INLINE void FN(adam_body)(const RtOptimItem *it, const RtOptimOptions *o, int
     RT_OMP(omp simd)
     for (int64_t i = begin; i < end; i++) {
         C x = RD(LD(p[i]) * shrink), d = sign * LD(g[i]);
-        if (l2) d = RD(d + wd * x);
+        if (l2) d = AXPY(d, wd, x);
         C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
         C v = RD(RD(beta2 * LD(b[i])) + new2 * d * d);
         a[i] = ST(m);
@@ -75,7 +76,7 @@ RT_INLINE void FN(rmsprop_body)(const RtOptimItem *it, const RtOptimOptions *o, 
     RT_OMP(omp simd)
     for (int64_t i = begin; i < end; i++) {
         C x = LD(p[i]), d = sign * LD(g[i]);
-        d = l2 ? RD(d + wd * x) : d;
+        d = l2 ? AXPY(d, wd, x) : d;
         C v = RD(RD(alpha * LD(a[i])) + w * d * d);
         a[i] = ST(v);
         if (centered) {
@@ -87,7 +88,7 @@ RT_INLINE void FN(rmsprop_body)(const RtOptimItem *it, const RtOptimOptions *o, 
         if (momentum) {
             C m = RD(RD(mu * LD(b[i])) + d / denom);
             b[i] = ST(m);
-            p[i] = ST(x + lr * m);
+            p[i] = ST(AXPY(x, lr, m));
         } else {
             p[i] = ST(x + lr * d / denom);
         }
@@ -106,7 +107,7 @@ void FN(adagrad)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, 
     RT_OMP(omp simd)
     for (int64_t i = begin; i < end; i++) {
         C x = LD(p[i]), d = sign * LD(g[i]);
-        d = l2 ? RD(d + wd * x) : d;
+        d = l2 ? AXPY(d, wd, x) : d;
         C s = RD(LD(a[i]) + d * d);
         a[i] = ST(s);
         p[i] = ST(x + step * d / RD(RD(SQRT(s)) + eps));
