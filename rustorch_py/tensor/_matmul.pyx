@@ -58,9 +58,9 @@ ZERO.re, ZERO.im, ZERO.i = 0, 0, 0
 
 cdef int number(object op, object arg, object x, int dt, Num *out) except -1:
     if rt_kind(dt) <= RT_KIND_INT:
-        if isinstance(x, (float, complex)):
-            raise DTypeError(f"For integral input tensors, argument {arg} must not be a floating point number.", op=op)
-        out.i = int(x)
+        if isinstance(x, complex):
+            raise DTypeError(f"{op}(): argument '{arg}' is complex, but the tensors are integers", op=op)
+        out.i = int(x)                      # as PyTorch: cut to an integer
         out.re = out.i
         out.im = 0
     elif rt_kind(dt) == RT_KIND_COMPLEX:
@@ -976,6 +976,7 @@ def addr_(self, vec1, vec2, *, beta=1, alpha=1):
     return copy_into(as_base("addr_", "self", self), <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha))
 
 
+NN_ONLY = {"linear"}
 FUNCTIONS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
              "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
 METHODS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
