@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from .. import tensor as _t
-from ._trace import example_inputs, trace
+from .._trace import example_inputs, trace
 
 
 class ModelSummary:

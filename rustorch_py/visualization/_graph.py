@@ -43,7 +43,7 @@ def plot_model_graph(model, example_input=None, *, input_size=None, title=None, 
     Example:
         >>> plot_model_graph(model, rustorch_py.zeros(1, 1, 28, 28), path="graph.png")
     """
-    from ..training import _trace
+    from .. import _trace
     if example_input is not None:
         inputs = list(example_input) if isinstance(example_input, (list, tuple)) else [example_input]
     elif input_size is not None:

@@ -4,7 +4,7 @@ import pytest
 import rustorch_py as torch
 from rustorch_py import nn
 from rustorch_py.training import summary
-from rustorch_py.training._trace import guess_inputs, trace
+from rustorch_py._trace import guess_inputs, trace
 
 
 class Residual(nn.Module):

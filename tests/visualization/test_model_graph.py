@@ -6,7 +6,7 @@ from rustorch_py import nn
 
 pytest.importorskip("matplotlib")
 from rustorch_py import visualization as viz  # noqa: E402
-from rustorch_py.training._trace import trace  # noqa: E402
+from rustorch_py._trace import trace  # noqa: E402
 from rustorch_py.visualization._graph import _collapse, _layout  # noqa: E402
 
 

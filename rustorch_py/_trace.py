@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 
-from .. import tensor as _t
+from . import tensor as _t
 
 
 class Step:
