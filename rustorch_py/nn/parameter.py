@@ -55,6 +55,9 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         own._is_param = True
         return own
 
+    def __init__(self, *args, **kwargs):
+        pass  # __new__ did it all; Tensor's own constructor reads its arguments as sizes
+
     def __deepcopy__(self, memo):
         known = memo.get(id(self))
         if known is None:
@@ -107,6 +110,9 @@ class Buffer(Tensor, metaclass=_BufferMeta):
         own.persistent = persistent
         own._is_buffer = True
         return own
+
+    def __init__(self, *args, **kwargs):
+        pass  # see Parameter
 
 
 class UninitializedTensorMixin:
@@ -187,6 +193,9 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """Stand for a buffer whose shape the first forward call decides."""
 
     cls_to_become = Tensor
+
+    def __init__(self, *args, **kwargs):
+        pass  # see Parameter
 
     def __new__(cls, requires_grad=False, device=None, dtype=None, persistent=True):
         own = Tensor._make_subclass(cls, _t.empty(0, device=device, dtype=dtype), requires_grad)

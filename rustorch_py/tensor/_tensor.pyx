@@ -433,17 +433,21 @@ cdef class Tensor(TensorBase):
         """
         return backward_fn(self, gradient, retain_graph, create_graph, inputs)
 
-    @classmethod
+    @staticmethod
     def _make_subclass(cls, data, require_grad=False):
         """Return an instance of ``cls`` that shares data's memory, without history."""
         cdef TensorBase src = as_base("_make_subclass", "data", data)
-        cdef TensorBase out = <TensorBase?>cls.__new__(cls)
+        # Not cls.__new__: a subclass may define that by calling this very function.
+        cdef TensorBase out = <TensorBase?>Tensor.__new__(cls)
         out.dt = src.dt
         out.dev = src.dev
         out.stor = src.stor
         out.ptr = src.ptr
         set_dims(out, src.nd, src.sh, src.st)
-        out.rg = require_grad
+        if require_grad:
+            if rt_kind(src.dt) < RT_KIND_FLOAT:
+                raise AutogradError("Only Tensors of floating point and complex dtype can require gradients")
+            out.rg = True
         return out
 
     def as_subclass(self, cls):

@@ -48,10 +48,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
             f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size, got shape {tuple(input.shape)}",
             op="unfold",
         )
-    single = input.dim() == 3
-    if single:
-        input = input.unsqueeze(0)
-    n, c, h, w = input.shape
+    h, w = input.shape[-2:]
     rows = _windows(h, kernel[0], dilation[0], padding[0], stride[0])
     cols = _windows(w, kernel[1], dilation[1], padding[1], stride[1])
     if rows < 1 or cols < 1:
@@ -60,21 +57,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
             f"{padding}, stride {stride} has no window: counts are ({rows}, {cols})",
             op="unfold",
         )
-    if padding != (0, 0):
-        from ._padding import pad
-
-        input = pad(input, (padding[1], padding[1], padding[0], padding[0]))
-    index = _window_index(input.shape[2:], kernel, dilation, stride, rows, cols)
-    out = input.reshape(n, c, -1).index_select(2, index).reshape(n, c * kernel[0] * kernel[1], rows * cols)
-    return out.squeeze(0) if single else out
-
-
-def _window_index(size, kernel, dilation, stride, rows, cols):
-    """Return the flat pixel index of (kernel y, kernel x, window row, window column), as one dimension."""
-    y = (_t.arange(kernel[0]) * dilation[0]).reshape(-1, 1) + (_t.arange(rows) * stride[0]).reshape(1, -1)
-    x = (_t.arange(kernel[1]) * dilation[1]).reshape(-1, 1) + (_t.arange(cols) * stride[1]).reshape(1, -1)
-    flat = y.reshape(kernel[0], 1, rows, 1) * size[1] + x.reshape(1, kernel[1], 1, cols)
-    return flat.reshape(-1)
+    return _t.im2col(input, kernel, dilation, padding, stride)
 
 
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
@@ -92,10 +75,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     dilation, padding, stride = pair(dilation), pair(padding), pair(stride)
     if input.dim() not in (2, 3):
         raise ShapeError(f"fold: Expected 2D or 3D tensor, got shape {tuple(input.shape)}", op="fold")
-    single = input.dim() == 2
-    if single:
-        input = input.unsqueeze(0)
-    n, features, count = input.shape
+    features, count = input.shape[-2:]
     area = math.prod(kernel)
     if features % area:
         raise TensorError(
@@ -112,11 +92,4 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"{rows} * {cols} = {rows * cols}, but got input.size(2)={count}",
             op="fold",
         )
-    high, wide = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
-    index = _window_index((high, wide), kernel, dilation, stride, rows, cols)
-    c = features // area
-    flat = input.new_zeros((n, c, high * wide)).index_add(2, index, input.reshape(n, c, -1))
-    out = flat.reshape(n, c, high, wide)
-    if padding != (0, 0):
-        out = out.narrow(2, padding[0], size[0]).narrow(3, padding[1], size[1])
-    return out.squeeze(0) if single else out
+    return _t.col2im(input, size, kernel, dilation, padding, stride)

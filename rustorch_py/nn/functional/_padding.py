@@ -8,43 +8,6 @@ from ...errors import ShapeError, TensorError
 __all__ = ["pad"]
 
 
-def _constant(input, pad, value):
-    """Pad (or, for negative amounts, crop) with a constant."""
-    n_dims = input.dim()
-    n_pad = len(pad) // 2
-    if n_pad > n_dims:
-        raise ShapeError(
-            f"pad: length of pad should be no more than twice the input's {n_dims} dimensions, got {len(pad)}", op="pad"
-        )
-    shape = list(input.shape)
-    inner = []  # (dimension, start in output, start in input, length)
-    for i in range(n_pad):
-        dim = n_dims - 1 - i
-        before, after = pad[2 * i], pad[2 * i + 1]
-        size = shape[dim] + before + after
-        if size < 0:
-            raise ShapeError(
-                f"pad: the input size {shape[dim]}, plus negative padding {before} and {after}, resulted in a negative "
-                f"output size in dimension {dim}",
-                op="pad",
-            )
-        length = shape[dim] + min(before, 0) + min(after, 0)
-        inner.append((dim, max(before, 0), max(-before, 0), length))
-        shape[dim] = size
-    source = input
-    for dim, _, start, length in inner:
-        if start or length != source.shape[dim]:
-            source = source.narrow(dim, start, max(length, 0))
-    if tuple(source.shape) == tuple(shape):
-        return source.clone()
-    out = _t.full(tuple(shape), value, dtype=input.dtype, device=input.device)
-    place = out
-    for dim, start, _, length in inner:
-        place = place.narrow(dim, start, max(length, 0))
-    place.copy_(source)
-    return out
-
-
 def _ring(mode, size, before, after):
     """Return, for each output position along a dimension, the input position it copies."""
     if mode == "replicate":
@@ -69,7 +32,7 @@ def pad(input, pad, mode="constant", value=None):
     if len(pad) % 2:
         raise TensorError("Padding length must be divisible by 2", op="pad")
     if mode == "constant":
-        return _constant(input, pad, 0 if value is None else value)
+        return _t.constant_pad_nd(input, pad, 0 if value is None else value)
     if value is not None and value != 0:
         raise TensorError(f'Padding mode "{mode}" doesn\'t take in value argument', op="pad")
     if mode not in ("reflect", "replicate", "circular"):
@@ -101,5 +64,8 @@ def pad(input, pad, mode="constant", value=None):
                 f"pad: dimension {dim} of size {size} with padding ({before}, {after}) leaves nothing", op="pad"
             )
         index = _t.tensor(_ring(mode, size, before, after), dtype=_t.int64, device=input.device)
-        out = out.index_select(dim, index)
+        if out.is_floating_point():
+            out = _t.weighted_taps(out, dim, index.unsqueeze(1))
+        else:
+            out = out.index_select(dim, index)
     return out.clone() if out is input else out

@@ -199,15 +199,12 @@ def _antialias_matrix(input, size, new, scale, align_corners, kind):
 
 def _resample(input, dim, taps):
     positions, weights = taps
-    if weights is None:
+    index = _t.stack(positions, 1)
+    if weights is not None:
+        weights = _t.stack(weights, 1).to(input.dtype)
+    elif not input.is_floating_point():
         return input.index_select(dim, positions[0])
-    shape = [1] * input.dim()
-    shape[dim] = -1
-    out = None
-    for position, weight in zip(positions, weights):
-        part = input.index_select(dim, position) * weight.to(input.dtype).reshape(shape)
-        out = part if out is None else out + part
-    return out
+    return _t.weighted_taps(input, dim, index, weights)
 
 
 _MODE_DIMS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
