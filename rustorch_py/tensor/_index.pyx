@@ -1,0 +1,1003 @@
+# build: sources=index.c
+"""Indexing: basic (views), advanced (index and index_put), and the kernels that move by index.
+
+A key is resolved in one pass into the geometry of one view (`Basic`) and a list of index tensors
+for the view's dimensions; what remains after the view is `index` or `index_put_`. As in PyTorch,
+Python integers are part of the view, and index tensors that stand next to each other put their
+common shape in their place, else in front.
+"""
+from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
+from libc.stdlib cimport malloc, free
+from libc.string cimport memcpy, memset
+from cpython.slice cimport PySlice_Check
+from ._node cimport Node
+from ._base cimport *
+from ._dtype cimport torch_name
+from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, number_to, element_to_py, is_number
+from ._ops cimport contiguous, drop_view, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
+from ._data cimport from_data
+from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
+
+cdef extern from "cpu.h" nogil:
+    int rt_num_threads()
+
+cdef extern from "index.h" nogil:
+    ctypedef struct RtIndexPlan:
+        char *dst
+        const char *src
+        const int64_t *off
+        int64_t n_off
+        int64_t j_step
+        int nb
+        int na
+        int64_t b_shape[64]
+        int64_t b_dst[64]
+        int64_t b_src[64]
+        int64_t a_shape[64]
+        int64_t a_dst[64]
+        int64_t a_src[64]
+    int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
+    void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
+    void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
+    void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int threads)
+    int64_t rt_count_true(const uint8_t *mask, int64_t n)
+    void rt_positions(const uint8_t *mask, int64_t n, int64_t *out)
+    void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd)
+    void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
+    void rt_masked_fill(int itemsize, RtIter *it, const void *value)
+    void rt_copy_nd(int itemsize, RtIter *it, int threads)
+    void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
+    void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer)
+
+
+# ---- errors (cold) ----
+
+cdef str sizes(TensorBase t):
+    cdef int i
+    return "[" + ", ".join([str(t.sh[i]) for i in range(t.nd)]) + "]"
+
+
+cdef object raise_bounds(int64_t i, int64_t dim, int64_t size):
+    if size == 0:
+        raise DimError("index is out of bounds for dimension with size 0", op="index")
+    raise DimError(f"index {i} is out of bounds for dimension {dim} with size {size}", op="index")
+
+
+cdef object raise_key(object item):
+    kind = type(item)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    raise DimError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                   f"indices (got {name})", op="index")
+
+
+cdef int need_cpu(str op, TensorBase t) except -1:
+    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
+        raise UnsupportedOpError(f"{op}: not available on this device yet; move the tensor with .cpu()", op=op)
+    return 0
+
+
+# ---- kernels behind cdef doors ----
+
+cdef TensorBase flat_index(TensorBase index):
+    """`index` as contiguous int64."""
+    if index.dt != RT_I64:
+        index = cast_raw(index, RT_I64)
+    return contiguous_raw(index)
+
+
+cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t high, int64_t dim, int64_t size):
+    cdef TensorBase flat = flat_index(index)
+    cdef int64_t bad = rt_index_check(<int64_t *>flat.ptr, flat.n, low, high)
+    if bad >= 0:
+        raise_bounds((<int64_t *>flat.ptr)[bad], dim, size)
+    return flat
+
+
+cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1:
+    """`index` (checked, contiguous int64) replaces dimension `dim` of src (GET) or of dst."""
+    cdef RtIndexPlan p
+    cdef int64_t item = rt_itemsize(dst.dt), n = index.n
+    cdef TensorBase off = empty(1, &n, RT_I64, RT_CPU), side = src if op == RT_IX_GET else dst
+    cdef int i, nd = side.nd
+    need_cpu("index", dst)
+    rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr)
+    p.dst, p.src, p.off, p.n_off = dst.ptr, src.ptr, <int64_t *>off.ptr, n
+    p.nb = p.na = 0
+    p.j_step = 0
+    if op == RT_IX_GET:
+        if dst.nd:
+            p.j_step = dst.st[dim] * item
+    elif src.nd:
+        p.j_step = src.st[dim] * item
+    for i in range(nd):
+        if i < dim:
+            p.b_shape[i], p.b_dst[i], p.b_src[i] = side.sh[i], dst.st[i] * item, src.st[i] * item
+            p.nb += 1
+        elif i > dim:
+            p.a_shape[p.na], p.a_dst[p.na], p.a_src[p.na] = side.sh[i], dst.st[i] * item, src.st[i] * item
+            p.na += 1
+    run_plan(op, dst.dt, &p)
+    return 0
+
+
+cdef inline void run_plan(int op, int dt, RtIndexPlan *p) noexcept:
+    cdef int threads = rt_num_threads()
+    if p.n_off > 4096:
+        with nogil:
+            rt_index_run(op, dt, p, threads)
+    else:
+        rt_index_run(op, dt, p, threads)
+
+
+cdef int run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1:
+    cdef RtArray d, s, x
+    cdef int threads = rt_num_threads()
+    need_cpu("gather", dst)
+    fill_array(dst, &d)
+    fill_array(src, &s)
+    fill_array(index, &x)
+    if index.n > 4096:
+        with nogil:
+            rt_gather_run(op, dst.dt, &d, &s, &x, dim, threads)
+    else:
+        rt_gather_run(op, dst.dt, &d, &s, &x, dim, threads)
+    return 0
+
+
+cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) except -1:
+    """`flat`: checked positions (may be negative); other: 1-d or 0-dim, walked in step with it."""
+    cdef RtIndexPlan p
+    cdef int i
+    cdef int64_t item = rt_itemsize(t.dt), n = flat.n
+    cdef int64_t steps[64]
+    cdef TensorBase off = empty(1, &n, RT_I64, RT_CPU)
+    need_cpu("index", t)
+    if is_contig(t):
+        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, item, 0, <int64_t *>off.ptr)
+    else:
+        for i in range(t.nd):
+            steps[i] = t.st[i] * item
+        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, 1, 0, <int64_t *>off.ptr)
+        rt_flat_to_offsets(<int64_t *>off.ptr, n, t.nd, t.sh, steps, <int64_t *>off.ptr)
+    p.off, p.n_off, p.nb, p.na = <int64_t *>off.ptr, n, 0, 0
+    p.j_step = other.st[other.nd - 1] * item if other.nd else 0
+    if op == RT_IX_GET:
+        p.dst, p.src = other.ptr, t.ptr
+    else:
+        p.dst, p.src = t.ptr, other.ptr
+    run_plan(op, t.dt, &p)
+    return 0
+
+
+cdef TensorBase true_positions(TensorBase mask):
+    cdef TensorBase m = contiguous_raw(mask)
+    cdef int64_t n = rt_count_true(<uint8_t *>m.ptr, m.n)
+    cdef TensorBase out = empty(1, &n, RT_I64, RT_CPU)
+    rt_positions(<uint8_t *>m.ptr, m.n, <int64_t *>out.ptr)
+    return out
+
+
+cdef TensorBase unravel(TensorBase flat, TensorBase shape_of):
+    cdef int64_t sh[2]
+    sh[0], sh[1] = flat.n, shape_of.nd
+    cdef TensorBase out = empty(2, sh, RT_I64, RT_CPU)
+    if out.n:
+        rt_unravel(<int64_t *>flat.ptr, flat.n, shape_of.nd, shape_of.sh, <int64_t *>out.ptr)
+    return out
+
+
+cdef int fill_masked(TensorBase t, TensorBase mask, const void *value) except -1:
+    cdef RtIter it
+    cdef int d, i, j, item = rt_itemsize(t.dt)
+    need_cpu("masked_fill", t)
+    it.ndim, it.nargs, it.numel = t.nd, 2, t.n
+    it.ptr[0], it.ptr[1] = t.ptr, mask.ptr
+    it.dtype[0], it.dtype[1] = t.dt, RT_BOOL
+    for d in range(t.nd):
+        i = t.nd - 1 - d
+        j = mask.nd - 1 - d
+        it.shape[d] = t.sh[i]
+        it.step_bytes[d][0] = t.st[i] * item
+        it.step_bytes[d][1] = mask.st[j] if j >= 0 and mask.sh[j] != 1 else 0
+    rt_masked_fill(item, &it, value)
+    return 0
+
+
+cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps_bytes) except -1:
+    """dst (any strides) <- the elements src + sum(index * step); steps may be 0 or negative."""
+    cdef RtIter it
+    cdef int d, i, item = rt_itemsize(dst.dt), threads = rt_num_threads()
+    it.ndim, it.nargs, it.numel = dst.nd, 2, dst.n
+    it.ptr[0], it.ptr[1] = dst.ptr, <char *>src
+    it.dtype[0] = it.dtype[1] = dst.dt
+    for d in range(dst.nd):
+        i = dst.nd - 1 - d
+        it.shape[d] = dst.sh[i]
+        it.step_bytes[d][0] = dst.st[i] * item
+        it.step_bytes[d][1] = src_steps_bytes[i]
+    if dst.n > 4096:
+        with nogil:
+            rt_copy_nd(item, &it, threads)
+    else:
+        rt_copy_nd(item, &it, threads)
+    return 0
+
+
+cdef int copy_triangle(TensorBase dst, TensorBase src, bint upper, int64_t k) except -1:
+    cdef int64_t rows = src.sh[src.nd - 2], cols = src.sh[src.nd - 1]
+    if src.n:
+        rt_triangle(rt_itemsize(src.dt), upper, src.n // (rows * cols), rows, cols, k, dst.ptr, src.ptr)
+    return 0
+
+
+cdef int cat_slab(TensorBase out, int64_t at, TensorBase t, int dim) except -1:
+    cdef int64_t inner = rt_itemsize(t.dt), outer = 1
+    cdef int i
+    for i in range(dim):
+        outer *= t.sh[i]
+    for i in range(dim + 1, t.nd):
+        inner *= t.sh[i]
+    if t.n:
+        rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer)
+    return 0
+
+
+# ---- basic indexing: one view for the whole key ----
+
+cdef struct Basic:
+    int nd                     # of the view
+    int filled                 # view dimensions covered by the list of index tensors
+    int last                   # last action: 0 alias, 1 select, 2 slice, 3 unsqueeze
+    bint moved                 # False: the view is the tensor itself
+    int64_t offset             # elements
+    int64_t sh[64]
+    int64_t st[64]
+    int32_t src[64]            # dimension of the tensor behind each view dimension, -1 for a new one
+    int64_t step[64]
+    int64_t start[64]          # per tensor dimension
+
+
+cdef inline int put_whole(TensorBase t, Basic *b, int dim) except -1:
+    if b.nd >= RT_MAX_DIM:
+        raise ShapeError(f"index: the result has more than {RT_MAX_DIM} dimensions", op="index")
+    b.sh[b.nd], b.st[b.nd], b.src[b.nd], b.step[b.nd] = t.sh[dim], t.st[dim], dim, 1
+    b.start[dim] = 0
+    b.nd += 1
+    return 0
+
+
+cdef inline int put_new(TensorBase t, Basic *b, int dim) except -1:
+    if b.nd >= RT_MAX_DIM:
+        raise ShapeError(f"index: the result has more than {RT_MAX_DIM} dimensions", op="index")
+    b.sh[b.nd], b.src[b.nd], b.step[b.nd] = 1, -1, 0
+    b.st[b.nd] = t.sh[dim] * t.st[dim] if dim < t.nd else 1
+    b.nd += 1
+    b.moved = True
+    b.last = 3
+    return 0
+
+
+cdef inline int put_int(TensorBase t, Basic *b, int dim, object item) except -1:
+    cdef int64_t i
+    try:
+        i = item
+    except OverflowError:
+        raise DimError(f"index {item} is out of bounds for dimension {dim} with size {t.sh[dim]}", op="index") from None
+    cdef int64_t size = t.sh[dim]
+    if i < -size or i >= size:
+        raise DimError(f"index {i} is out of bounds for dimension {dim} with size {size}", op="index")
+    if i < 0:
+        i += size
+    b.start[dim] = i
+    b.offset += i * t.st[dim]
+    b.moved = True
+    b.last = 1
+    return 0
+
+
+cdef inline int put_slice(TensorBase t, Basic *b, int dim, slice item) except -1:
+    cdef int64_t size = t.sh[dim], start, stop, step = 1
+    if b.nd >= RT_MAX_DIM:
+        raise ShapeError(f"index: the result has more than {RT_MAX_DIM} dimensions", op="index")
+    if item.step is not None:
+        step = item.step.__index__() if type(item.step) is not int else item.step
+        if step == 0:
+            raise TensorValueError("slice step cannot be zero", op="index")
+        if step < 0:
+            raise TensorValueError("step must be greater than zero", op="index")
+    start = bound(item.start, 0, size)
+    stop = bound(item.stop, size, size)
+    if stop < start:
+        stop = start
+    b.sh[b.nd] = (stop - start + step - 1) // step
+    b.st[b.nd], b.src[b.nd], b.step[b.nd] = t.st[dim] * step, dim, step
+    b.start[dim] = start
+    b.offset += start * t.st[dim]
+    if b.sh[b.nd] != size:
+        b.moved = True
+    b.nd += 1
+    b.last = 2
+    return 0
+
+
+cdef inline int64_t bound(object x, int64_t missing, int64_t size) except? -1:
+    """A slice's start or stop, clipped to [0, size]."""
+    cdef int64_t i
+    if x is None:
+        return missing
+    try:
+        i = x
+    except OverflowError:
+        i = size if x > 0 else -1 - size
+    except TypeError:
+        try:
+            i = x.__index__()
+        except AttributeError:
+            raise TensorTypeError("slice indices must be integers or None or have an __index__ method", op="index") from None
+    if i < 0:
+        i += size
+        return 0 if i < 0 else i
+    return size if i > size else i
+
+
+cdef inline int put_rest(TensorBase t, Basic *b, int dim) except -1:
+    while dim < t.nd:
+        put_whole(t, b, dim)
+        dim += 1
+    return 0
+
+
+cdef int put_index(Basic *b, list adv, int at, object index, int width) except -1:
+    """Note the index of view dimensions [at, at + width)."""
+    while b.filled < at:
+        adv.append(None)
+        b.filled += 1
+    adv.append(index)
+    b.filled += width
+    return 0
+
+
+cdef TensorBase truth_index(bint value):
+    """What a bool stands for along its new dimension of size 1: take it, or take nothing."""
+    cdef int64_t n = 1 if value else 0
+    cdef TensorBase t = empty(1, &n, RT_I64, RT_CPU)
+    if n:
+        (<int64_t *>t.ptr)[0] = 0
+    return t
+
+
+cdef bint is_truth(TensorBase x) noexcept:
+    return x.dt == RT_BOOL or x.dt == RT_U8
+
+
+cdef object normal_item(object item):
+    """Anything that is no int, slice, None, Ellipsis, bool or tensor: a sequence becomes a tensor."""
+    if isinstance(item, (float, complex)):
+        raise_key(item)
+    if isinstance(item, (list, tuple, range, str)):
+        return from_data(item, -1, RT_CPU)
+    if hasattr(item, "__array_interface__") and getattr(item, "shape", None) != ():
+        return from_data(item, -1, RT_CPU)
+    if hasattr(item, "__index__"):
+        return item.__index__()
+    if hasattr(item, "__len__") and hasattr(item, "__getitem__"):
+        return from_data(item, -1, RT_CPU)
+    raise_key(item)
+
+
+cdef tuple normal_key(object key):
+    """The key as a tuple; a short list that holds slices, sequences or tensors counts as one (as in torch)."""
+    if isinstance(key, tuple):
+        return <tuple>key if type(key) is tuple else tuple(key)
+    if isinstance(key, list) and len(key) < 32:
+        for item in key:
+            if item is None or item is Ellipsis or isinstance(item, (TensorBase, list, tuple, slice, range)):
+                import warnings
+                warnings.warn("Using a non-tuple sequence for multidimensional indexing is deprecated; use "
+                              "x[tuple(seq)] instead of x[seq]", stacklevel=2)
+                return tuple(key)
+    return (key,)
+
+
+cdef list parse(TensorBase t, object key, Basic *b):
+    """Fill `b`; return index tensors for the view's dimensions (None where there is none), or None."""
+    cdef tuple items = normal_key(key)
+    cdef list clean = None, adv = None
+    cdef object item
+    cdef TensorBase x
+    cdef int dim = 0, specified = 0, k, i, left
+    b.nd = b.last = b.filled = 0
+    b.offset = 0
+    b.moved = False
+    for k in range(len(items)):
+        item = items[k]
+        if type(item) is int or type(item) is slice:
+            specified += 1
+        elif item is None or item is Ellipsis or type(item) is bool:
+            pass
+        else:
+            if not isinstance(item, TensorBase):
+                item = normal_item(item)
+                if clean is None:
+                    clean = list(items)
+                clean[k] = item
+            if isinstance(item, TensorBase):
+                x = <TensorBase>item
+                specified += x.nd if is_truth(x) else 1
+            else:
+                specified += 1
+    if specified > t.nd:
+        raise DimError(f"too many indices for tensor of dimension {t.nd}", op="index")
+    left = t.nd - specified
+    for item in (clean if clean is not None else items):
+        if type(item) is int:
+            put_int(t, b, dim, item)
+            dim += 1
+        elif type(item) is slice:
+            put_slice(t, b, dim, <slice>item)
+            dim += 1
+        elif item is None:
+            put_new(t, b, dim)
+        elif item is Ellipsis:
+            for i in range(left):
+                put_whole(t, b, dim)
+                dim += 1
+            left = 0
+        elif type(item) is bool:
+            put_new(t, b, dim)
+            if adv is None:
+                adv = []
+            put_index(b, adv, b.nd - 1, truth_index(item), 1)
+        else:
+            x = <TensorBase>item
+            if x.nd == 0 and x.dt != RT_BOOL and x.dt != RT_U8 and rt_kind(x.dt) == RT_KIND_INT:
+                put_int(t, b, dim, element_to_py(x.ptr, x.dt))
+                dim += 1
+                continue
+            if adv is None:
+                adv = []
+            if x.nd == 0 and is_truth(x):
+                put_new(t, b, dim)
+                put_index(b, adv, b.nd - 1, truth_index(bool(element_to_py(x.ptr, x.dt))), 1)
+            elif is_truth(x):
+                put_index(b, adv, b.nd, x, x.nd)
+                for i in range(x.nd):
+                    put_whole(t, b, dim)
+                    dim += 1
+            else:
+                if rt_kind(x.dt) != RT_KIND_INT or (x.dt != RT_I64 and x.dt != RT_I32):
+                    raise DimError("tensors used as indices must be long, int, byte or bool tensors", op="index")
+                put_index(b, adv, b.nd, x, 1)
+                put_whole(t, b, dim)
+                dim += 1
+    put_rest(t, b, dim)
+    return adv
+
+
+cdef TensorBase basic_view(TensorBase t, Basic *b):
+    """The view that `b` describes, with its history."""
+    cdef TensorBase out = view_raw(t, b.nd, b.sh, b.st, b.offset)
+    cdef BasicViewBackward node = None
+    if grad_mode() and t.rg:
+        node = (SelectBackward0.__new__(SelectBackward0) if b.last == 1 else
+                SliceBackward0.__new__(SliceBackward0) if b.last == 2 else
+                UnsqueezeBackward0.__new__(UnsqueezeBackward0) if b.last == 3 else
+                AliasBackward0.__new__(AliasBackward0))
+        node.keep(t, b)
+        attach1(out, node, t)
+    track_view(out, t)
+    return out
+
+
+cdef class BasicViewBackward(Node):
+    """Gradient of a view by a key: zeros of the tensor's shape with g written into the same view."""
+    cdef int nd, src_nd, src_dt
+    cdef int64_t *spec           # shape of the tensor, starts; then src, step and size per view dimension
+
+    def __dealloc__(self):
+        free(self.spec)
+
+    cdef int keep(self, TensorBase t, Basic *b) except -1:
+        cdef int i
+        self.nd, self.src_nd, self.src_dt = b.nd, t.nd, t.dt
+        self.spec = <int64_t *>malloc((2 * t.nd + 3 * b.nd + 1) * sizeof(int64_t))
+        if self.spec is NULL:
+            raise MemoryError()
+        for i in range(t.nd):
+            self.spec[i], self.spec[t.nd + i] = t.sh[i], b.start[i]
+        for i in range(b.nd):
+            self.spec[2 * t.nd + 3 * i] = b.src[i]
+            self.spec[2 * t.nd + 3 * i + 1] = b.step[i]
+            self.spec[2 * t.nd + 3 * i + 2] = b.sh[i]
+        return 0
+
+    cdef int locate(self, TensorBase t, Basic *b) except -1:
+        """The same key applied to another tensor of the same shape."""
+        cdef int i, d
+        b.nd, b.offset, b.moved, b.last = self.nd, 0, True, 2
+        for i in range(self.src_nd):
+            b.start[i] = self.spec[self.src_nd + i]
+            b.offset += b.start[i] * t.st[i]
+        for i in range(self.nd):
+            d = <int>self.spec[2 * self.src_nd + 3 * i]
+            b.src[i], b.step[i] = d, self.spec[2 * self.src_nd + 3 * i + 1]
+            b.sh[i] = self.spec[2 * self.src_nd + 3 * i + 2]
+            b.st[i] = t.st[d] * b.step[i] if d >= 0 else 1
+        return 0
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g, out
+        cdef Basic b
+        cdef WriteViewBackward node
+        out = full_(self.src_nd, self.spec, 0, gt.dt, gt.dev)
+        self.locate(out, &b)
+        copy_raw(view_raw(out, b.nd, b.sh, b.st, b.offset), gt)
+        if grad_mode() and gt.rg:
+            node = WriteViewBackward.__new__(WriteViewBackward)
+            node.key = self
+            attach1(out, node, gt)
+        return out
+
+
+cdef class SelectBackward0(BasicViewBackward):
+    pass
+
+cdef class SliceBackward0(BasicViewBackward):
+    pass
+
+cdef class UnsqueezeBackward0(BasicViewBackward):
+    pass
+
+cdef class AliasBackward0(BasicViewBackward):
+    pass
+
+
+cdef class WriteViewBackward(Node):
+    """Gradient of the zeros with g in a view: the view of the gradient."""
+    cdef BasicViewBackward key
+
+    cdef object apply(self, object g):
+        cdef Basic b
+        self.key.locate(<TensorBase>g, &b)
+        return basic_view(<TensorBase>g, &b)
+
+
+cpdef object getitem(TensorBase self, object key):
+    cdef Basic b
+    cdef list adv
+    cdef TensorBase out
+    if type(key) is int:                                   # t[i]
+        if self.nd == 0:
+            raise DimError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim "
+                           "tensor to a number", op="index")
+        b.nd = b.last = 0
+        b.offset = 0
+        put_int(self, &b, 0, key)
+        put_rest(self, &b, 1)
+        return basic_view(self, &b)
+    if type(key) is slice and self.nd:                     # t[a:b]
+        b.nd = b.last = 0
+        b.offset = 0
+        put_slice(self, &b, 0, <slice>key)
+        put_rest(self, &b, 1)
+        return basic_view(self, &b)
+    adv = parse(self, key, &b)
+    if adv is None:
+        return basic_view(self, &b)
+    out = basic_view(self, &b) if b.moved else self
+    return index_get(out, adv)
+
+
+cpdef int setitem(TensorBase self, object key, object value) except -1:
+    cdef Basic b
+    cdef list adv
+    cdef TensorBase view, v
+    cdef object item
+    if isinstance(value, TensorBase):
+        v = <TensorBase>value
+    else:
+        v = assigned_number(self, value)
+    if type(key) is bool and not key:                      # writes nothing, whatever the value's shape
+        return 0
+    if type(key) is int and self.nd == 0:
+        raise DimError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim "
+                       "tensor to a number", op="index")
+    adv = parse(self, key, &b)
+    if adv is None:
+        view = basic_view(self, &b) if b.moved or b.nd != self.nd else self
+        copy_into(view, strip_ones(v, view.nd))
+        return 0
+    view = basic_view(self, &b) if b.moved else self
+    if (len(adv) == 1 and v.nd == 0 and v.dt == view.dt and not recording(view, v, None)
+            and (<TensorBase>adv[0]).dt == RT_BOOL):
+        mask_matches(view, <TensorBase>adv[0], 0, 0)
+        fill_leading_mask(view, <TensorBase>adv[0], v)
+        return 0
+    put_into(view, adv, strip_ones(v, RT_MAX_DIM), False, "index_put_")
+    return 0
+
+
+cdef int fill_leading_mask(TensorBase t, TensorBase mask, TensorBase v) except -1:
+    """t[mask] = number: the mask covers t's first dimensions."""
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i
+    for i in range(t.nd):
+        sh[i] = mask.sh[i] if i < mask.nd else 1
+        st[i] = mask.st[i] if i < mask.nd else 1
+    mask = view_raw(mask, t.nd, sh, st, 0)
+    inplace_begin("index_put_", t)
+    fill_masked(t, mask, v.ptr)
+    inplace_end(t, None)
+    return 0
+
+
+cdef TensorBase assigned_number(TensorBase self, object value):
+    if is_number(value):
+        return full_(0, NULL, value, self.dt, self.dev)
+    raise TensorTypeError(f"can't assign a {type(value).__name__} to a torch.{torch_name(self.dt)}Tensor", op="index_put_")
+
+
+cdef TensorBase strip_ones(TensorBase v, int keep):
+    """Drop leading size-1 dimensions: all of them before the first larger one, when there are more than `keep`."""
+    cdef int k = 0
+    if keep < RT_MAX_DIM:
+        while k < v.nd - keep and v.sh[k] == 1:
+            k += 1
+    else:
+        while k < v.nd and v.sh[k] == 1:
+            k += 1
+    if k == 0:
+        return v
+    return drop_view(v, v.nd - k, v.sh + k) if is_contig(v) else drop_view(contiguous(v), v.nd - k, v.sh + k)
+
+
+# ---- advanced indexing ----
+
+cdef int mask_matches(TensorBase self, TensorBase mask, int dim, int arg) except -1:
+    cdef int i
+    for i in range(mask.nd):
+        if dim + i >= self.nd:
+            raise DimError(f"too many indices for tensor of dimension {self.nd}", op="index")
+        if mask.sh[i] != self.sh[dim + i]:
+            raise DimError(f"The shape of the mask {sizes(mask)} at index {i} does not match the shape of the indexed "
+                           f"tensor {sizes(self)} at index {dim + i}", op="index")
+    return 0
+
+
+cdef list expand_masks(TensorBase self, list indices):
+    """One int64 index (or None) for each leading dimension of self: masks become their coordinates."""
+    cdef list out = []
+    cdef TensorBase x, coords, flat
+    cdef int64_t sh1, st1
+    cdef int i
+    cdef object item
+    for item in indices:
+        if item is None:
+            out.append(None)
+            continue
+        x = as_base("index", "indices", item)
+        if is_truth(x):
+            if x.dt == RT_U8:
+                import warnings
+                warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+                              stacklevel=2)
+                x = cast_raw(x, RT_BOOL)
+            mask_matches(self, x, len(out), 0)
+            flat = true_positions(x)
+            if x.nd == 1:
+                out.append(flat)
+            else:
+                coords = unravel(flat, x)
+                sh1, st1 = flat.n, x.nd
+                for i in range(x.nd):
+                    out.append(view_raw(coords, 1, &sh1, &st1, i))
+        else:
+            if x.dt != RT_I64 and x.dt != RT_I32:
+                raise DimError("tensors used as indices must be long, int, byte or bool tensors", op="index")
+            out.append(x)
+    if len(out) > self.nd:
+        raise DimError(f"too many indices for tensor of dimension {self.nd} (got {len(out)})", op="index")
+    return out
+
+
+cdef class Plan:
+    """Advanced indices made ready: their common shape and byte offsets into the indexed tensor."""
+    cdef TensorBase off          # one byte offset an element of the common shape
+    cdef int s_nd
+    cdef int64_t s_sh[64]
+    cdef int first, last         # indexed dimensions lie in [first, last]
+    cdef bint apart              # another dimension lies between them
+    cdef int r_nd                # shape of the indexing result
+    cdef int64_t r_sh[64]
+    cdef int s_at                # where the common shape begins in it
+    cdef uint8_t indexed[64]
+
+
+cdef Plan make_plan(TensorBase self, list indices):
+    cdef Plan p = Plan.__new__(Plan)
+    cdef TensorBase x, flat
+    cdef int i, d, k, count = len(indices), seen = 0
+    cdef int64_t bad
+    memset(p.indexed, 0, 64)
+    p.first = p.last = -1
+    for i in range(count):
+        x = <TensorBase>indices[i]
+        if x is None:
+            continue
+        if p.first < 0:
+            p.first = i
+        p.last = i
+        p.indexed[i] = 1
+        seen += 1
+        merge_shape(p, x, indices)
+    p.apart = p.last - p.first + 1 != seen
+    p.off = empty(p.s_nd, p.s_sh, RT_I64, RT_CPU)
+    seen = 0
+    for i in range(count):
+        x = <TensorBase>indices[i]
+        if x is None:
+            continue
+        flat = flat_index(x)
+        bad = rt_index_check(<int64_t *>flat.ptr, flat.n, -self.sh[i], self.sh[i])
+        if bad >= 0 and p.off.n:
+            raise_bounds((<int64_t *>flat.ptr)[bad], i, self.sh[i])
+        if flat.n != p.off.n or flat.nd != p.s_nd:
+            flat = spread(flat, p.s_nd, p.s_sh)
+        rt_index_offsets(<int64_t *>flat.ptr, p.off.n, self.sh[i], self.st[i] * rt_itemsize(self.dt), seen,
+                         <int64_t *>p.off.ptr)
+        seen = 1
+    # shape of the result
+    d = 0
+    if p.apart:
+        p.s_at = 0
+        for k in range(p.s_nd):
+            p.r_sh[d] = p.s_sh[k]; d += 1
+        for i in range(self.nd):
+            if not p.indexed[i]:
+                p.r_sh[d] = self.sh[i]; d += 1
+    else:
+        p.s_at = p.first
+        for i in range(p.first):
+            p.r_sh[d] = self.sh[i]; d += 1
+        for k in range(p.s_nd):
+            p.r_sh[d] = p.s_sh[k]; d += 1
+        for i in range(p.last + 1, self.nd):
+            p.r_sh[d] = self.sh[i]; d += 1
+    p.r_nd = d
+    return p
+
+
+cdef int merge_shape(Plan p, TensorBase x, list indices) except -1:
+    """Broadcast x's shape into the plan's common shape."""
+    cdef int nd = x.nd if x.nd > p.s_nd else p.s_nd, k, i, j
+    cdef int64_t a, b
+    cdef int64_t sh[64]
+    for k in range(nd):
+        i, j = p.s_nd - 1 - k, x.nd - 1 - k
+        a = p.s_sh[i] if i >= 0 else 1
+        b = x.sh[j] if j >= 0 else 1
+        if a != b and a != 1 and b != 1:
+            shapes = ", ".join([sizes(<TensorBase>t) for t in indices if t is not None])
+            raise DimError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}", op="index")
+        sh[nd - 1 - k] = b if a == 1 else a
+    p.s_nd = nd
+    memcpy(p.s_sh, sh, nd * sizeof(int64_t))
+    return 0
+
+
+cdef TensorBase spread(TensorBase x, int nd, const int64_t *sh):
+    """x broadcast to a shape, in memory."""
+    cdef TensorBase out = empty(nd, sh, x.dt, x.dev)
+    cdef int64_t steps[64]
+    cdef int k, j, item = rt_itemsize(x.dt)
+    for k in range(nd):
+        j = x.nd - nd + k
+        steps[k] = x.st[j] * item if j >= 0 and x.sh[j] != 1 else 0
+    copy_geometry(out, x.ptr, steps)
+    return out
+
+
+cdef int run_indexed(int op, TensorBase self, TensorBase other, Plan p) except -1:
+    """self[indices] -> other (GET), or other -> self[indices]; other has the result's shape, its common part
+    moving by one step."""
+    cdef RtIndexPlan r
+    cdef int i, d, item = rt_itemsize(self.dt)
+    cdef bint get = op == RT_IX_GET
+    cdef int64_t *mine
+    r.nb = r.na = 0
+    r.off, r.n_off = <int64_t *>p.off.ptr, p.off.n
+    r.dst, r.src = (other.ptr, self.ptr) if get else (self.ptr, other.ptr)
+    r.j_step = 0
+    for i in range(p.s_nd - 1, -1, -1):
+        if p.s_sh[i] != 1:
+            r.j_step = other.st[p.s_at + i] * item
+            break
+    d = p.s_nd if p.apart else 0
+    for i in range(self.nd):
+        if p.indexed[i]:
+            if not p.apart and i == p.last:
+                d += p.s_nd
+            continue
+        if not p.apart and i < p.first:
+            r.b_shape[r.nb] = self.sh[i]
+            r.b_dst[r.nb] = (other.st[d] if get else self.st[i]) * item
+            r.b_src[r.nb] = (self.st[i] if get else other.st[d]) * item
+            r.nb += 1
+        else:
+            r.a_shape[r.na] = self.sh[i]
+            r.a_dst[r.na] = (other.st[d] if get else self.st[i]) * item
+            r.a_src[r.na] = (self.st[i] if get else other.st[d]) * item
+            r.na += 1
+        d += 1
+    run_plan(op, self.dt, &r)
+    return 0
+
+
+cdef bint one_step(TensorBase v, int at, int n) noexcept:
+    """Do dimensions [at, at + n) of v move by a single step?"""
+    cdef int i
+    cdef int64_t expect = -1
+    for i in range(at + n - 1, at - 1, -1):
+        if v.sh[i] == 1:
+            continue
+        if expect >= 0 and v.st[i] != expect:
+            return False
+        expect = v.st[i] * v.sh[i]
+    return True
+
+
+cdef class IndexBackward0(Node):
+    """Gradient of self[indices]: g added into zeros at the same places."""
+    cdef list indices, versions
+    cdef int nd
+    cdef int64_t sh[64]
+
+    cdef object apply(self, object g):
+        cdef TensorBase zero = full_(self.nd, self.sh, 0, (<TensorBase>g).dt, (<TensorBase>g).dev)
+        cdef list indices = unchanged(self, self.indices, self.versions)
+        return put_out(zero, indices, <TensorBase>g, True)
+
+    cdef int release(self) except -1:
+        self.indices = None
+        return Node.release(self)
+
+
+cdef list versions_of(list indices):
+    return [version_of(<TensorBase>x) if x is not None else 0 for x in indices]
+
+
+cdef list unchanged(Node node, list indices, list versions):
+    """The saved indices, unless they were released or written to."""
+    if indices is None:
+        raise AutogradError(f"{node.name()}: Trying to backward through the graph a second time; the saved indices were "
+                            "freed. Specify retain_graph=True on the first backward", op="backward")
+    if versions_of(indices) != versions:
+        raise AutogradError(f"{node.name()}: one of the variables needed for gradient computation has been modified by an "
+                            "inplace operation: an index tensor", op="backward")
+    return indices
+
+
+cdef TensorBase index_get(TensorBase self, list indices):
+    cdef list clean = expand_masks(self, indices)
+    cdef Plan p = make_plan(self, clean)
+    cdef TensorBase out = empty(p.r_nd, p.r_sh, self.dt, self.dev)
+    cdef IndexBackward0 node
+    need_cpu("index", self)
+    if out.n:
+        run_indexed(RT_IX_GET, self, out, p)
+    if grad_mode() and self.rg:
+        node = IndexBackward0.__new__(IndexBackward0)
+        node.indices = clean
+        node.versions = versions_of(clean)
+        node.nd = self.nd
+        memcpy(node.sh, self.sh, self.nd * sizeof(int64_t))
+        attach1(out, node, self)
+    return out
+
+
+cdef class IndexPutBackward0(Node):
+    """Gradient of index_put: self keeps g outside the written places (all of g when accumulating)."""
+    cdef list indices, versions
+    cdef bint accumulate
+    cdef tuple v_shape
+
+    cdef object apply(self, object g):
+        cdef list indices = unchanged(self, self.indices, self.versions)
+        cdef TensorBase ga = None, gb = None, gt = <TensorBase>g
+        if wants_edge(self, 0):
+            ga = gt if self.accumulate else put_out(gt, indices, full_(0, NULL, 0, gt.dt, gt.dev), False)
+        if wants_edge(self, 1):
+            gb = sum_to(index_get(gt, indices), self.v_shape)
+        return ga, gb
+
+    cdef int release(self) except -1:
+        self.indices = None
+        return Node.release(self)
+
+
+cdef IndexPutBackward0 put_node(list clean, bint accumulate, TensorBase values):
+    cdef IndexPutBackward0 node = IndexPutBackward0.__new__(IndexPutBackward0)
+    node.indices, node.versions, node.accumulate = clean, versions_of(clean), accumulate
+    node.v_shape = shape_tuple(values)
+    return node
+
+
+cdef int put_raw(TensorBase self, list clean, TensorBase values, bint accumulate) except -1:
+    cdef Plan p
+    cdef TensorBase v = values
+    cdef int64_t st[64]
+    cdef int k, j
+    need_cpu("index_put_", self)
+    if v.dt != self.dt:
+        raise DTypeError("Index put requires the source and destination dtypes match, got "
+                         f"{torch_name(self.dt)} for the destination and {torch_name(v.dt)} for the source.", op="index_put_")
+    p = make_plan(self, clean)
+    if v.nd > p.r_nd and v.n != 1:
+        bad_values(v, p)
+    for k in range(v.nd if v.nd < p.r_nd else p.r_nd):
+        j = v.nd - 1 - k
+        if v.sh[j] != 1 and v.sh[j] != p.r_sh[p.r_nd - 1 - k]:
+            bad_values(v, p)
+    if v.stor is self.stor:                                # reading and writing the same memory
+        v = clone_raw(v)
+    for k in range(p.r_nd):
+        j = v.nd - p.r_nd + k
+        st[k] = v.st[j] if j >= 0 and v.sh[j] != 1 else 0
+    v = view_raw(v, p.r_nd, p.r_sh, st, 0)
+    if not one_step(v, p.s_at, p.s_nd):
+        v = contiguous_raw(v)
+    if v.n:
+        run_indexed(RT_IX_ADD if accumulate else RT_IX_SET, self, v, p)
+    return 0
+
+
+cdef object bad_values(TensorBase v, Plan p):
+    cdef int i
+    result = "[" + ", ".join([str(p.r_sh[i]) for i in range(p.r_nd)]) + "]"
+    raise ShapeError(f"shape mismatch: value tensor of shape {sizes(v)} cannot be broadcast to indexing result of shape "
+                     f"{result}", op="index_put_")
+
+
+cdef TensorBase put_out(TensorBase self, list indices, TensorBase values, bint accumulate):
+    """index_put that leaves self as it is."""
+    cdef list clean = expand_masks(self, indices)
+    cdef TensorBase out = clone_raw(self)
+    put_raw(out, clean, values, accumulate)
+    if recording(self, values, None):
+        attach2(out, put_node(clean, accumulate, values), self, values)
+    return out
+
+
+cdef int put_into(TensorBase self, list indices, TensorBase values, bint accumulate, str op) except -1:
+    cdef list clean = expand_masks(self, indices)
+    cdef Node node = None
+    inplace_begin(op, self)
+    put_raw(self, clean, values, accumulate)
+    if recording(self, values, None):
+        node = put_node(clean, accumulate, values)
+        attach2(self, node, self, values)
+    inplace_end(self, node)
+    return 0
+
+
+def index_put(input, indices, values, accumulate=False):
+    """Return a copy of input with values written (or added) at `indices`.
+
+    Args:
+        indices: tuple of index tensors, None for a dimension taken whole.
+        values: tensor of input's dtype, broadcast to the shape that indexing gives.
+        accumulate: add instead of write; an index that repeats adds each time, in order.
+    """
+    return put_out(as_base("index_put", "input", input), list(indices), as_base("index_put", "values", values), accumulate)
+
+
+def index_put_(self, indices, values, accumulate=False):
+    """Write (or add) values at `indices` in place; see `index_put`."""
+    put_into(as_base("index_put_", "self", self), list(indices), as_base("index_put_", "values", values), accumulate, "index_put_")
+    return self
+
+
+SLOTS = {"getitem": getitem, "setitem": setitem}       # handed to class Tensor
+FUNCTIONS = {"index_put": index_put, "index_put_": index_put_}
+METHODS = {"index_put": index_put, "index_put_": index_put_}

@@ -1,0 +1,827 @@
+"""Joining and rearranging: cat, stack, repeat, flip, roll, triangles, diagonals, *_scatter."""
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
+from ._node cimport Node
+from ._base cimport *
+from ._dtype cimport dtype_code, device_code
+from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result_dtype_list
+from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
+from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
+from ._index cimport cat_slab, copy_geometry, copy_triangle, need_cpu, sizes
+from . import _view, _scatter
+from ..errors import AutogradError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError
+
+
+# ---- cat and stack -----------------------------------------------------------------------------------------
+cdef list tensor_list(str op, object tensors):
+    cdef list out
+    cdef int i
+    if isinstance(tensors, TensorBase):
+        raise TensorTypeError(f"{op}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor", op=op)
+    try:
+        out = list(tensors)
+    except TypeError:
+        raise TensorTypeError(f"{op}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}", op=op) from None
+    for i in range(len(out)):
+        if not isinstance(out[i], TensorBase):
+            raise TensorTypeError(f"expected Tensor as element {i} in argument 0, but got {type(out[i]).__name__}", op=op)
+    return out
+
+
+cdef bint any_grad(list tensors):
+    cdef object t
+    if not grad_mode():
+        return False
+    for t in tensors:
+        if (<TensorBase>t).rg:
+            return True
+    return False
+
+
+cdef class CatBackward0(Node):
+    """Gradient of cat: each input gets its part."""
+    cdef int dim
+    cdef list widths, dtypes     # along dim; -1: a skipped empty input
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g
+        cdef list out = []
+        cdef int i
+        cdef int64_t at = 0, width, zero = 0
+        for i in range(self.n_edges):
+            width = self.widths[i]
+            if width < 0:
+                out.append(empty(1, &zero, self.dtypes[i], gt.dev) if wants_edge(self, i) else None)
+                continue
+            out.append(cast(slice_view(gt, self.dim, at, width, 1), self.dtypes[i]) if wants_edge(self, i) else None)
+            at += width
+        return out[0] if self.n_edges == 1 else tuple(out)
+
+
+cdef bint skipped(TensorBase t) noexcept:
+    return t.nd == 1 and t.sh[0] == 0
+
+
+cdef TensorBase cat_list(list tensors, object dim, object out):
+    cdef int64_t sh[64]
+    cdef int i, j, d, nd = -1, dt, count = <int>len(tensors)
+    cdef TensorBase t, first = None, r
+    cdef CatBackward0 node
+    cdef int64_t at = 0
+    if count == 0:
+        raise TensorValueError("torch.cat(): expected a non-empty list of Tensors", op="cat")
+    for i in range(count):
+        t = <TensorBase>tensors[i]
+        if t.nd == 0:
+            raise ShapeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated", op="cat")
+        if first is None and not skipped(t):
+            first = t
+    if first is None:
+        first = <TensorBase>tensors[0]
+    nd = first.nd
+    d = wrap_dim("cat", dim, nd)
+    dt = (<TensorBase>tensors[0]).dt if count == 1 else first.dt
+    for i in range(count):
+        if (<TensorBase>tensors[i]).dt != dt:
+            dt = result_dtype_list(tensors)
+            break
+    memcpy(sh, first.sh, nd * sizeof(int64_t))
+    sh[d] = 0
+    for i in range(count):
+        t = <TensorBase>tensors[i]
+        if skipped(t) and nd != 1:
+            continue
+        if t.dev != first.dev:
+            raise DeviceError(f"cat: expected all tensors to be on the same device, but tensor number {i} is on another", op="cat")
+        if t.nd != nd:
+            raise ShapeError(f"Tensors must have same number of dimensions: got {nd} and {t.nd}", op="cat")
+        for j in range(nd):
+            if j != d and t.sh[j] != sh[j]:
+                raise ShapeError(f"Sizes of tensors must match except in dimension {d}. Expected size {sh[j]} but got size {t.sh[j]} for "
+                                 f"tensor number {i} in the list.", op="cat")
+        sh[d] += t.sh[d]
+    if out is not None:
+        if any_grad(tensors):
+            raise AutogradError("cat(): functions with out=... arguments don't support automatic differentiation, but one of the "
+                                "arguments requires grad.", op="cat")
+        for i in range(count):
+            if (<TensorBase>tensors[i]).stor is (<TensorBase?>out).stor:      # also covers out among the inputs
+                r = cat_list(tensors, dim, None)
+                return <TensorBase>deliver("cat", r, out)
+    r = alloc_out("cat", out, nd, sh, dt, first.dev)
+    for i in range(count):
+        t = <TensorBase>tensors[i]
+        if skipped(t) and nd != 1 or t.n == 0:
+            continue
+        if t.dt == r.dt and is_contig(t) and is_contig(r) and RT_DEVICE_TYPE(r.dev) == RT_CPU:
+            cat_slab(r, at, t, d)
+        else:
+            sh[d] = t.sh[d]
+            copy_raw(view_raw(r, nd, sh, r.st, at * r.st[d]), t)
+        at += t.sh[d]
+    if out is not None:
+        bump(r)
+        return r
+    if any_grad(tensors):
+        node = CatBackward0.__new__(CatBackward0)
+        node.dim = d
+        node.widths = [-1 if skipped(<TensorBase>x) and nd != 1 else (<TensorBase>x).sh[d] for x in tensors]
+        node.dtypes = [(<TensorBase>x).dt for x in tensors]
+        attach(r, node, tuple(tensors))
+    return r
+
+
+def cat(tensors, dim=0, *, out=None):
+    """Join tensors along an existing dimension; other sizes must agree, dtypes are promoted.
+
+    Args:
+        tensors: sequence of tensors; empty 1-d tensors are skipped.
+    """
+    return cat_list(tensor_list("cat", tensors), dim, out)
+
+
+def concat(tensors, dim=0, *, out=None):
+    """Join tensors along an existing dimension; see `cat`."""
+    return cat_list(tensor_list("concat", tensors), dim, out)
+
+
+def concatenate(tensors, dim=0, *, axis=None, out=None):
+    """Join tensors along an existing dimension; see `cat`."""
+    return cat_list(tensor_list("concatenate", tensors), dim if axis is None else axis, out)
+
+
+cdef class StackBackward0(Node):
+    """Gradient of stack: each input gets its slice."""
+    cdef int dim
+    cdef list dtypes
+
+    cdef object apply(self, object g):
+        cdef int i
+        cdef list out = []
+        for i in range(self.n_edges):
+            out.append(cast(select_view(<TensorBase>g, self.dim, i), self.dtypes[i]) if wants_edge(self, i) else None)
+        return out[0] if self.n_edges == 1 else tuple(out)
+
+
+def stack(tensors, dim=0, *, out=None):
+    """Join tensors of one shape along a new dimension."""
+    cdef list items = tensor_list("stack", tensors)
+    cdef int64_t sh[64]
+    cdef int64_t one[64]
+    cdef int64_t st[64]
+    cdef int i, j, d, dt, count = <int>len(items)
+    cdef TensorBase t, first, r
+    cdef StackBackward0 node
+    if count == 0:
+        raise TensorValueError("stack expects a non-empty TensorList", op="stack")
+    first = <TensorBase>items[0]
+    d = wrap_dim("stack", dim, first.nd + 1)
+    dt = first.dt
+    for i in range(1, count):
+        t = <TensorBase>items[i]
+        if not same_shape(t, first):
+            raise ShapeError(f"stack expects each tensor to be equal size, but got {sizes(first)} at entry 0 and {sizes(t)} at entry {i}",
+                             op="stack")
+        if t.dev != first.dev:
+            raise DeviceError(f"stack: expected all tensors to be on the same device, but tensor number {i} is on another", op="stack")
+        if t.dt != dt:
+            dt = result_dtype_list(items)
+    j = 0
+    for i in range(first.nd + 1):
+        if i == d:
+            sh[i], one[i] = count, 1
+        else:
+            sh[i] = one[i] = first.sh[j]
+            j += 1
+    if out is not None:
+        return deliver("stack", cat_list([unsqueeze_view(<TensorBase>x, d) for x in items], d, None), out)
+    r = empty(first.nd + 1, sh, dt, first.dev)
+    for i in range(count):
+        t = <TensorBase>items[i]
+        if t.n == 0:
+            continue
+        if t.dt == dt and is_contig(t) and RT_DEVICE_TYPE(r.dev) == RT_CPU:
+            cat_slab(r, i, view_raw(t, r.nd, one, NULL, 0), d)
+        else:
+            j = 0
+            for k in range(t.nd + 1):
+                if k != d:
+                    st[j] = r.st[k]
+                    j += 1
+            copy_raw(view_raw(r, t.nd, t.sh, st, i * r.st[d]), t)
+    if any_grad(items):
+        node = StackBackward0.__new__(StackBackward0)
+        node.dim = d
+        node.dtypes = [(<TensorBase>x).dt for x in items]
+        attach(r, node, tuple(items))
+    return r
+
+
+# ---- at least n dimensions, and the stacks along fixed dimensions ---------------------------------------------
+cdef TensorBase raise_dims(TensorBase t, int nd):
+    if nd == 1 or t.nd >= nd:
+        return unsqueeze_view(t, 0) if t.nd == 0 else t
+    if t.nd == 0:
+        t = unsqueeze_view(t, 0)
+    if t.nd == 1:
+        t = unsqueeze_view(t, 0)
+    return unsqueeze_view(t, 2) if nd == 3 and t.nd == 2 else t
+
+
+cdef object at_least(str op, tuple tensors, int nd):
+    if len(tensors) == 1:
+        if isinstance(tensors[0], TensorBase):
+            return raise_dims(<TensorBase>tensors[0], nd)
+        return tuple([raise_dims(as_base(op, "tensors", t), nd) for t in tensors[0]])
+    return tuple([raise_dims(as_base(op, "tensors", t), nd) for t in tensors])
+
+
+def atleast_1d(*tensors):
+    """View tensors with at least one dimension."""
+    return at_least("atleast_1d", tensors, 1)
+
+
+def atleast_2d(*tensors):
+    """View tensors with at least two dimensions."""
+    return at_least("atleast_2d", tensors, 2)
+
+
+def atleast_3d(*tensors):
+    """View tensors with at least three dimensions."""
+    return at_least("atleast_3d", tensors, 3)
+
+
+cdef list stackable(str op, object tensors, int nd):
+    cdef list items = tensor_list(op, tensors)
+    if not items:
+        raise TensorValueError(f"{op} expects a non-empty TensorList", op=op)
+    return [raise_dims(<TensorBase>t, nd) for t in items]
+
+
+def hstack(tensors, *, out=None):
+    """Join tensors side by side: along dimension 1, or 0 for 1-d tensors."""
+    cdef list items = stackable("hstack", tensors, 1)
+    return cat_list(items, 0 if (<TensorBase>items[0]).nd == 1 else 1, out)
+
+
+def vstack(tensors, *, out=None):
+    """Join tensors as rows, along dimension 0."""
+    return cat_list(stackable("vstack", tensors, 2), 0, out)
+
+
+def dstack(tensors, *, out=None):
+    """Join tensors in depth, along dimension 2."""
+    return cat_list(stackable("dstack", tensors, 3), 2, out)
+
+
+def column_stack(tensors, *, out=None):
+    """Join tensors side by side, 1-d tensors as columns."""
+    cdef list items = tensor_list("column_stack", tensors)
+    if not items:
+        raise TensorValueError("column_stack expects a non-empty TensorList", op="column_stack")
+    return cat_list([_view.reshape(t, ((<TensorBase>t).n, 1)) if (<TensorBase>t).nd <= 1 else t for t in items], 1, out)
+
+
+# ---- repeat ----------------------------------------------------------------------------------------------------
+cdef class RepeatBackward0(Node):
+    """Gradient of repeat: the sum over all copies."""
+    cdef tuple repeats, shape
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g, r
+        cdef int64_t sh[64]
+        cdef uint8_t mask[64]
+        cdef int i, k = 0, n = <int>len(self.repeats), lead = n - <int>len(self.shape)
+        if gt.n == 0:
+            for i in range(len(self.shape)):
+                sh[i] = self.shape[i]
+            return full_(<int>len(self.shape), sh, 0, gt.dt, gt.dev)
+        for i in range(n):
+            if self.repeats[i] != 1 or i < lead:
+                sh[k], mask[k] = self.repeats[i], 1
+                k += 1
+            if i >= lead:
+                sh[k], mask[k] = self.shape[i - lead], 0
+                k += 1
+        return sum_mask(reshape_view(contiguous(gt), k, sh), mask, False)
+
+
+cdef TensorBase repeat_(TensorBase t, tuple repeats):
+    cdef int64_t sh[64]
+    cdef int64_t wide[64]
+    cdef int64_t steps[64]
+    cdef int64_t st[64]
+    cdef int i, k = 0, n = <int>len(repeats), lead = n - t.nd, item = rt_itemsize(t.dt)
+    cdef int64_t r, size
+    cdef TensorBase out
+    cdef RepeatBackward0 node
+    if lead < 0:
+        raise ShapeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor", op="repeat")
+    if n > RT_MAX_DIM:
+        raise ShapeError(f"repeat: at most {RT_MAX_DIM} dimensions, got {n}", op="repeat")
+    for i in range(n):
+        r = repeats[i]
+        if r < 0:
+            raise ShapeError(f"Trying to create tensor with negative dimension {r}: {list(repeats)}", op="repeat")
+        sh[i] = r * (t.sh[i - lead] if i >= lead else 1)
+    out = empty(n, sh, t.dt, t.dev)
+    need_cpu("repeat", t)
+    if out.n:
+        for i in range(n):                                 # each dimension seen as (copies, size)
+            r, size = repeats[i], t.sh[i - lead] if i >= lead else 1
+            if r != 1 and size != 1:
+                wide[k], steps[k], st[k] = r, 0, out.st[i] * size
+                k += 1
+                wide[k], steps[k], st[k] = size, t.st[i - lead] * item, out.st[i]
+            elif r != 1:
+                wide[k], steps[k], st[k] = r, 0, out.st[i]
+            else:
+                wide[k], st[k] = size, out.st[i]
+                steps[k] = t.st[i - lead] * item if i >= lead else 0
+            k += 1
+            if k > 62:
+                raise ShapeError("repeat: too many repeated dimensions", op="repeat")
+        copy_geometry(view_raw(out, k, wide, st, 0), t.ptr, steps)
+    if t.rg and grad_mode():
+        node = RepeatBackward0.__new__(RepeatBackward0)
+        node.repeats, node.shape = repeats, shape_tuple(t)
+        attach1(out, node, t)
+    return out
+
+
+cdef tuple int_tuple(str op, str arg, tuple args):
+    """Ints given one by one or as one sequence."""
+    cdef object seq = args
+    if len(args) == 1 and not hasattr(args[0], "__index__"):
+        seq = args[0]
+    try:
+        return tuple([x.__index__() for x in seq])
+    except (TypeError, AttributeError):
+        raise TensorTypeError(f"{op}(): argument '{arg}' must be tuple of ints, not {type(seq).__name__}", op=op) from None
+
+
+def repeat(self, *repeats):
+    """Return copies of the tensor laid side by side, repeats[i] times along dimension i."""
+    return repeat_(as_base("repeat", "self", self), repeat_counts(repeats))
+
+
+cdef tuple repeat_counts(tuple repeats):
+    if len(repeats) == 1 and not isinstance(repeats[0], int) and not isinstance(repeats[0], TensorBase):
+        return int_tuple("repeat", "repeats", (tuple(repeats[0]),))
+    return tuple([x.__index__() for x in repeats])
+
+
+cdef TensorBase tile_(TensorBase t, tuple dims):
+    return repeat_(t, (1,) * (t.nd - len(dims)) + dims)
+
+
+def tile(input, dims):
+    """Return copies of input laid side by side; fewer dims than input's are padded with ones in front."""
+    return tile_(as_base("tile", "input", input), int_tuple("tile", "dims", (dims,) if isinstance(dims, int) else (tuple(dims),)))
+
+
+def tile_method(self, *dims):
+    """Return copies of the tensor laid side by side; see `tile`."""
+    return tile_(as_base("tile", "self", self), repeat_counts(dims))
+
+
+def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
+    """Repeat each element (or slice along `dim`); with one argument return the index that does it.
+
+    Args:
+        repeats: an int, or a 1-d integer tensor with one count for each slice.
+        dim: dimension to repeat along; the flattened input without it.
+        output_size: the length of the result, when the caller knows it; checked.
+    """
+    cdef TensorBase t = as_base("repeat_interleave", "input", input), r, index
+    cdef int64_t i, j, n, total = 0, count
+    cdef int64_t *to
+    cdef bint alone = repeats is None
+    cdef int d = 0
+    if alone:
+        r = t
+        if r.nd != 1:
+            raise ShapeError("repeat_interleave only accept 1D vector as repeat", op="repeat_interleave")
+    elif isinstance(repeats, TensorBase):
+        r = <TensorBase>repeats
+    else:
+        n = repeats
+        r = full_(0, NULL, n, RT_I64, RT_CPU)
+    if r.dt != RT_I64 and r.dt != RT_I32:
+        raise ShapeError("repeats has to be Long or Int tensor", op="repeat_interleave")
+    if not alone:
+        if dim is None:
+            t = reshape_view(t, 1, &t.n)
+        else:
+            d = wrap_dim("repeat_interleave", dim, t.nd)
+        if t.nd == 0:
+            t = unsqueeze_view(t, 0)
+        n = t.sh[d]
+        if r.nd > 1:
+            raise ShapeError("repeats must be 0-dim or 1-dim tensor", op="repeat_interleave")
+        if r.n != 1 and r.n != n:
+            raise ShapeError(f"repeats must have the same size as input along dim, but got repeats.size(0) = {r.n} and input.size({d}) = {n}",
+                             op="repeat_interleave")
+    else:
+        n = r.n
+    r = contiguous_raw(cast_raw(r, RT_I64))
+    for i in range(n):
+        count = (<int64_t *>r.ptr)[i if r.n != 1 else 0]
+        if count < 0:
+            raise ShapeError("repeats can not be negative", op="repeat_interleave")
+        total += count
+    if output_size is not None and output_size != total:
+        raise ShapeError("repeat_interleave: Invalid output_size, please make sure it matches the sum of repeats", op="repeat_interleave")
+    index = empty(1, &total, RT_I64, RT_CPU)
+    to = <int64_t *>index.ptr
+    for i in range(n):
+        for j in range((<int64_t *>r.ptr)[i if r.n != 1 else 0]):
+            to[0] = i
+            to += 1
+    if alone:
+        return cast_raw(index, (<TensorBase>input).dt)
+    return _scatter.index_select(t, d, index)
+
+
+# ---- flip, rot90, roll ----------------------------------------------------------------------------------------------
+cdef list dim_list(str op, object dims, int nd):
+    """Wrapped dimensions, each once."""
+    cdef list out = []
+    for d in ((dims,) if hasattr(dims, "__index__") else dims):
+        d = wrap_dim(op, d, nd)
+        if d in out:
+            raise ShapeError(f"dim {d} appears multiple times in the list of dims", op=op)
+        out.append(d)
+    return out
+
+
+cdef class FlipBackward0(Node):
+    cdef list dims
+
+    cdef object apply(self, object g):
+        return flip_(<TensorBase>g, self.dims)
+
+
+cdef TensorBase flip_(TensorBase t, list dims):
+    cdef int64_t steps[64]
+    cdef int64_t at = 0
+    cdef int i, item = rt_itemsize(t.dt)
+    cdef TensorBase out = empty_preserve(t, t.dt)
+    cdef FlipBackward0 node
+    need_cpu("flip", t)
+    for i in range(t.nd):
+        steps[i] = t.st[i] * item
+    if t.nd:
+        for d in dims:
+            i = d
+            at += (t.sh[i] - 1) * steps[i]
+            steps[i] = -steps[i]
+    if t.n:
+        copy_geometry(out, t.ptr + at, steps)
+    if t.rg and grad_mode():
+        node = FlipBackward0.__new__(FlipBackward0)
+        node.dims = dims
+        attach1(out, node, t)
+    return out
+
+
+def flip(input, dims):
+    """Return a copy of input with the order of elements reversed along `dims`."""
+    cdef TensorBase t = as_base("flip", "input", input)
+    return flip_(t, dim_list("flip", dims, t.nd))
+
+
+def flip_method(self, *dims):
+    """Return a copy with the order of elements reversed along `dims`."""
+    cdef TensorBase t = as_base("flip", "self", self)
+    return flip_(t, dim_list("flip", dims[0] if len(dims) == 1 else dims, t.nd))
+
+
+def fliplr(input):
+    """Return a copy of input with its columns (dimension 1) reversed."""
+    cdef TensorBase t = as_base("fliplr", "input", input)
+    if t.nd < 2:
+        raise ShapeError("Input must be >= 2-d.", op="fliplr")
+    return flip_(t, [1])
+
+
+def flipud(input):
+    """Return a copy of input with its rows (dimension 0) reversed."""
+    cdef TensorBase t = as_base("flipud", "input", input)
+    if t.nd < 1:
+        raise ShapeError("Input must be >= 1-d.", op="flipud")
+    return flip_(t, [0])
+
+
+def rot90(input, k=1, dims=(0, 1)):
+    """Return input turned by k times 90 degrees in the plane of two dimensions, from the first towards the second."""
+    cdef TensorBase t = as_base("rot90", "input", input)
+    cdef int a, b, turns
+    if len(dims) != 2:
+        raise ShapeError(f"expected total rotation dims == 2, but got dims = {len(dims)}", op="rot90")
+    if t.nd < 2:
+        raise ShapeError(f"expected total dims >= 2, but got total dims = {t.nd}", op="rot90")
+    a, b = wrap_dim("rot90", dims[0], t.nd), wrap_dim("rot90", dims[1], t.nd)
+    if a == b:
+        raise ShapeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}", op="rot90")
+    turns = k % 4
+    if turns == 1:
+        return transpose_view(flip_(t, [b]), a, b)
+    if turns == 2:
+        return flip_(t, [a, b])
+    if turns == 3:
+        return transpose_view(flip_(t, [a]), a, b)
+    return clone(t)
+
+
+cdef class RollBackward0(Node):
+    cdef list shifts, dims
+
+    cdef object apply(self, object g):
+        return roll_(<TensorBase>g, [-s for s in self.shifts], self.dims)
+
+
+cdef TensorBase roll_(TensorBase t, list shifts, list dims):
+    """Dimensions one by one: each is two slabs that change places."""
+    cdef TensorBase out = t, src
+    cdef int64_t sh[64]
+    cdef int64_t size, s
+    cdef int d, k
+    cdef RollBackward0 node
+    need_cpu("roll", t)
+    if t.n:
+        for k in range(len(dims)):
+            src = out
+            d = dims[k]
+            size = t.sh[d]
+            s = shifts[k] % size
+            if s < 0:
+                s += size
+            out = empty(t.nd, t.sh, t.dt, t.dev)
+            memcpy(sh, t.sh, t.nd * sizeof(int64_t))
+            sh[d] = size - s
+            copy_raw(view_raw(out, t.nd, sh, out.st, s * out.st[d]), view_raw(src, t.nd, sh, src.st, 0))
+            sh[d] = s
+            if s:
+                copy_raw(view_raw(out, t.nd, sh, out.st, 0), view_raw(src, t.nd, sh, src.st, (size - s) * src.st[d]))
+    if out is t:
+        out = clone_raw(t)
+    if t.rg and grad_mode():
+        node = RollBackward0.__new__(RollBackward0)
+        node.shifts, node.dims = shifts, dims
+        attach1(out, node, t)
+    return out
+
+
+def roll(input, shifts, dims=None):
+    """Return input rolled along dimensions; what leaves at the end comes back in front.
+
+    Args:
+        shifts: int, or one for each of `dims`.
+        dims: int or tuple; without it the flattened input is rolled.
+    """
+    cdef TensorBase t = as_base("roll", "input", input), flat
+    cdef list s = [shifts] if hasattr(shifts, "__index__") else list(shifts)
+    cdef list d
+    if dims is None or (not hasattr(dims, "__index__") and len(dims) == 0):
+        if len(s) != 1:
+            raise ShapeError(f"shifts and dimensions must align. shifts: {len(s)}, dims:0", op="roll")
+        flat = reshape_view(t, 1, &t.n)
+        return reshape_view(roll_(flat, s, [0]), t.nd, t.sh)
+    d = [dims] if hasattr(dims, "__index__") else list(dims)
+    if len(s) == 0:
+        raise ShapeError("`shifts` required", op="roll")
+    if len(s) != len(d):
+        raise ShapeError(f"shifts and dimensions must align. shifts: {len(s)}, dims:{len(d)}", op="roll")
+    if t.nd == 0:
+        for x in d:
+            wrap_dim("roll", x, 0)
+        return clone(t)
+    return roll_(t, s, [wrap_dim("roll", x, t.nd) for x in d])
+
+
+# ---- triangles ---------------------------------------------------------------------------------------------------------
+cdef class TrilBackward0(Node):
+    cdef int64_t k
+
+    cdef object apply(self, object g):
+        return triangle(<TensorBase>g, False, self.k, "tril")
+
+
+cdef class TriuBackward0(Node):
+    cdef int64_t k
+
+    cdef object apply(self, object g):
+        return triangle(<TensorBase>g, True, self.k, "triu")
+
+
+cdef int check_matrix(TensorBase t, str op) except -1:
+    need_cpu(op, t)
+    if t.nd < 2:
+        raise ShapeError(f"{op}: input tensor must have at least 2 dimensions", op=op)
+    return 0
+
+
+cdef Node triangle_node(bint upper, int64_t k):
+    cdef TrilBackward0 lo
+    cdef TriuBackward0 up
+    if upper:
+        up = TriuBackward0.__new__(TriuBackward0)
+        up.k = k
+        return up
+    lo = TrilBackward0.__new__(TrilBackward0)
+    lo.k = k
+    return lo
+
+
+cdef TensorBase triangle(TensorBase t, bint upper, int64_t k, str op):
+    cdef TensorBase out
+    check_matrix(t, op)
+    out = empty_like_shape(t, t.dt)
+    copy_triangle(out, contiguous_raw(t), upper, k)
+    if t.rg and grad_mode():
+        attach1(out, triangle_node(upper, k), t)
+    return out
+
+
+cdef TensorBase triangle_inplace(TensorBase t, bint upper, int64_t k, str op):
+    cdef TensorBase r
+    cdef Node node = None
+    check_matrix(t, op)
+    inplace_begin(op, t)
+    if is_contig(t):
+        copy_triangle(t, t, upper, k)
+    else:
+        r = empty_like_shape(t, t.dt)
+        copy_triangle(r, contiguous_raw(t), upper, k)
+        copy_raw(t, r)
+    if t.rg and grad_mode():
+        node = triangle_node(upper, k)
+        attach1(t, node, t)
+    inplace_end(t, node)
+    return t
+
+
+def tril(input, diagonal=0, *, out=None):
+    """Return the lower triangle of (batches of) matrices, zeros above `diagonal`."""
+    return deliver("tril", triangle(as_base("tril", "input", input), False, diagonal, "tril"), out)
+
+
+def triu(input, diagonal=0, *, out=None):
+    """Return the upper triangle of (batches of) matrices, zeros below `diagonal`."""
+    return deliver("triu", triangle(as_base("triu", "input", input), True, diagonal, "triu"), out)
+
+
+def tril_(self, diagonal=0):
+    """Set what lies above `diagonal` to zero, in place."""
+    return triangle_inplace(as_base("tril_", "self", self), False, diagonal, "tril_")
+
+
+def triu_(self, diagonal=0):
+    """Set what lies below `diagonal` to zero, in place."""
+    return triangle_inplace(as_base("triu_", "self", self), True, diagonal, "triu_")
+
+
+cdef TensorBase triangle_indices(str op, int64_t rows, int64_t cols, int64_t offset, bint upper, object dtype, object device):
+    cdef int dt = RT_I64 if dtype is None else dtype_code(op, dtype)
+    cdef int64_t i, n = 0, lo, hi, j
+    cdef int64_t sh[2]
+    cdef TensorBase t
+    cdef int64_t *a
+    cdef int64_t *b
+    if rows < 0 or cols < 0:
+        raise ShapeError(f"{'row' if rows < 0 else 'col'} must be non-negative, got{rows if rows < 0 else cols}", op=op)
+    if dt != RT_I64 and dt != RT_I32:
+        raise ShapeError(f"\"{op}\" not implemented for this dtype; use int32 or int64", op=op)
+    for i in range(rows):
+        lo = max(i + offset, 0) if upper else 0
+        hi = cols if upper else min(i + offset + 1, cols)
+        if hi > lo:
+            n += hi - lo
+    sh[0], sh[1] = 2, n
+    t = empty(2, sh, RT_I64, RT_CPU)
+    a = <int64_t *>t.ptr
+    b = a + n
+    for i in range(rows):
+        lo = max(i + offset, 0) if upper else 0
+        hi = cols if upper else min(i + offset + 1, cols)
+        for j in range(lo, hi):
+            a[0], b[0] = i, j
+            a += 1
+            b += 1
+    t = cast_raw(t, dt)
+    if device_code(op, device) != RT_CPU:
+        return <TensorBase?>t.to(device)
+    return t
+
+
+def tril_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
+    """Return the coordinates of the lower triangle of a row x col matrix as a (2, n) tensor."""
+    return triangle_indices("tril_indices", row, col, offset, False, dtype, device)
+
+
+def triu_indices(row, col, offset=0, *, dtype=None, device=None, layout=None):
+    """Return the coordinates of the upper triangle of a row x col matrix as a (2, n) tensor."""
+    return triangle_indices("triu_indices", row, col, offset, True, dtype, device)
+
+
+# ---- diagonals ---------------------------------------------------------------------------------------------------------
+cdef class DiagEmbedBackward0(Node):
+    cdef int64_t offset
+    cdef int dim1, dim2
+
+    cdef object apply(self, object g):
+        return _view.diagonal(g, self.offset, self.dim1, self.dim2)
+
+
+cdef TensorBase embed(TensorBase t, int64_t offset, int64_t dim1, int64_t dim2):
+    cdef int64_t sh[64]
+    cdef int64_t size
+    cdef int i, j = 0, a, b, nd = t.nd + 1
+    cdef TensorBase out
+    cdef DiagEmbedBackward0 node
+    if t.nd == 0:
+        raise ShapeError("diag_embed(): expected a tensor with at least one dimension, got a 0-dim tensor", op="diag_embed")
+    a, b = wrap_dim("diag_embed", dim1, nd), wrap_dim("diag_embed", dim2, nd)
+    if a == b:
+        raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}", op="diag_embed")
+    size = t.sh[t.nd - 1] + (offset if offset >= 0 else -offset)
+    for i in range(nd):
+        if i == a or i == b:
+            sh[i] = size
+        else:
+            sh[i] = t.sh[j]
+            j += 1
+    out = full_(nd, sh, 0, t.dt, t.dev)
+    copy_raw(<TensorBase?>_view.diagonal(out, offset, a, b), t)
+    if t.rg and grad_mode():
+        node = DiagEmbedBackward0.__new__(DiagEmbedBackward0)
+        node.offset, node.dim1, node.dim2 = offset, a, b
+        attach1(out, node, t)
+    return out
+
+
+def diag_embed(input, offset=0, dim1=-2, dim2=-1):
+    """Return matrices with input's last dimension on the diagonal `offset` of dimensions dim1 and dim2."""
+    return embed(as_base("diag_embed", "input", input), offset, dim1, dim2)
+
+
+def diagflat(input, offset=0):
+    """Return a matrix with the flattened input on a diagonal."""
+    cdef TensorBase t = as_base("diagflat", "input", input)
+    return embed(reshape_view(t, 1, &t.n), offset, 0, 1)
+
+
+def diag(input, diagonal=0, *, out=None):
+    """Return the matrix with a vector on its diagonal, or a copy of a matrix's diagonal."""
+    cdef TensorBase t = as_base("diag", "input", input)
+    if t.nd == 1:
+        return deliver("diag", embed(t, diagonal, 0, 1), out)
+    if t.nd != 2:
+        raise ShapeError(f"diag(): Supports 1D or 2D tensors. Got {t.nd}D", op="diag")
+    return deliver("diag", clone(<TensorBase?>_view.diagonal(t, diagonal)), out)
+
+
+# ---- a copy with one view written ----------------------------------------------------------------------------------
+cdef TensorBase write_view(str op, TensorBase t, TensorBase src, object view_of):
+    cdef TensorBase out = clone(t), view = <TensorBase?>view_of(out)
+    if not same_shape(view, src):
+        raise ShapeError(f"expected src to have a size equal to the slice of self. src size = {sizes(src)}, slice size = {sizes(view)}", op=op)
+    copy_into(view, src)
+    return out
+
+
+def select_scatter(input, src, dim, index):
+    """Return a copy of input with src at one index of `dim`."""
+    return write_view("select_scatter", as_base("select_scatter", "input", input), as_base("select_scatter", "src", src),
+                      lambda t: _view.select(t, dim, index))
+
+
+def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
+    """Return a copy of input with src in the slice start:end:step of `dim`."""
+    cdef TensorBase t = as_base("slice_scatter", "input", input)
+    cdef int d = wrap_dim("slice_scatter", dim, t.nd)
+    return write_view("slice_scatter", t, as_base("slice_scatter", "src", src),
+                      lambda x: x[(slice(None),) * d + (slice(start, end, step),)])
+
+
+def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
+    """Return a copy of input with src on a diagonal."""
+    return write_view("diagonal_scatter", as_base("diagonal_scatter", "input", input), as_base("diagonal_scatter", "src", src),
+                      lambda t: _view.diagonal(t, offset, dim1, dim2))
+
+
+def narrow_copy(input, dim, start, length, *, out=None):
+    """Return a copy of `length` indices of a dimension from `start` on."""
+    return deliver("narrow_copy", clone(<TensorBase?>_view.narrow(input, dim, start, length)), out)
+
+
+FUNCTIONS = {f.__name__: f for f in (
+    cat, concat, concatenate, stack, atleast_1d, atleast_2d, atleast_3d, hstack, vstack, dstack, column_stack, tile, repeat_interleave,
+    flip, fliplr, flipud, rot90, roll, tril, triu, tril_indices, triu_indices, diag_embed, diagflat, diag, select_scatter, slice_scatter,
+    diagonal_scatter, narrow_copy)}
+FUNCTIONS["row_stack"] = vstack
+METHODS = {**{name: FUNCTIONS[name] for name in (
+    "repeat_interleave", "fliplr", "flipud", "rot90", "roll", "tril", "triu", "diag_embed", "diagflat", "diag", "select_scatter",
+    "slice_scatter", "diagonal_scatter", "narrow_copy")},
+    "repeat": repeat, "tile": tile_method, "flip": flip_method, "tril_": tril_, "triu_": triu_}

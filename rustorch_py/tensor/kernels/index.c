@@ -1,0 +1,359 @@
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#include "index.h"
+#include "rustorch/half.h"
+#include "rustorch/loops.h"
+
+/* ---- rows: dst[j * ds + doff] op= src[j * ss + soff]; one of the two offsets comes from a table.
+ * `off` NULL: plain strided row. mul: bytes for one unit of off. ---- */
+typedef void (*Row)(char *dst, int64_t ds, const char *src, int64_t ss, const int64_t *off, int64_t os,
+                    int64_t mul, int64_t size, int64_t n);
+
+#define ROW_ARGS char *dst, int64_t ds, const char *src, int64_t ss, const int64_t *off, int64_t os, \
+                 int64_t mul, int64_t size, int64_t n
+/* indices below 0 count from the end; size is 0 for ready-made byte offsets, which are never negative */
+#define AT(j) ((off[(j) * os] + (off[(j) * os] < 0 ? size : 0)) * mul)
+
+typedef struct { uint64_t a, b; } u128;
+#define MOVE_ROWS(tag, T)                                                                  \
+    static void get_##tag(ROW_ARGS) {                                                      \
+        for (int64_t j = 0; j < n; j++)                                                    \
+            *(T *)(dst + j * ds) = *(const T *)(src + j * ss + AT(j));                     \
+    }                                                                                      \
+    static void set_##tag(ROW_ARGS) {                                                      \
+        for (int64_t j = 0; j < n; j++)                                                    \
+            *(T *)(dst + j * ds + AT(j)) = *(const T *)(src + j * ss);                     \
+    }                                                                                      \
+    static void move_##tag(ROW_ARGS) {                                                     \
+        if (ds == (int64_t)sizeof(T) && ss == ds) memcpy(dst, src, n * sizeof(T));         \
+        else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds) = *(const T *)(src + j * ss); \
+    }
+MOVE_ROWS(1, uint8_t)
+MOVE_ROWS(2, uint16_t)
+MOVE_ROWS(4, uint32_t)
+MOVE_ROWS(8, uint64_t)
+MOVE_ROWS(16, u128)
+
+/* Accumulating rows. NaN wins in max and min, as in torch's amax and amin. */
+#define ACC_ROW(name, T, EXPR)                                                             \
+    static void name(ROW_ARGS) {                                                           \
+        if (off) for (int64_t j = 0; j < n; j++) {                                         \
+            T *d = (T *)(dst + j * ds + AT(j));                                            \
+            T x = *d, y = *(const T *)(src + j * ss);                                      \
+            *d = EXPR;                                                                     \
+        } else for (int64_t j = 0; j < n; j++) {                                           \
+            T *d = (T *)(dst + j * ds);                                                    \
+            T x = *d, y = *(const T *)(src + j * ss);                                      \
+            *d = EXPR;                                                                     \
+        }                                                                                  \
+    }
+#define INT_ROWS(tag, T)                                                                   \
+    ACC_ROW(add_##tag, T, (T)((uint64_t)x + (uint64_t)y))                                  \
+    ACC_ROW(mul_##tag, T, (T)((uint64_t)x * (uint64_t)y))                                  \
+    ACC_ROW(max_##tag, T, x > y ? x : y)                                                   \
+    ACC_ROW(min_##tag, T, x < y ? x : y)
+INT_ROWS(u8, uint8_t)
+INT_ROWS(i8, int8_t)
+INT_ROWS(i16, int16_t)
+INT_ROWS(i32, int32_t)
+INT_ROWS(i64, int64_t)
+#define FLOAT_ROWS(tag, T)                                                                 \
+    ACC_ROW(add_##tag, T, x + y)                                                           \
+    ACC_ROW(mul_##tag, T, x * y)                                                           \
+    ACC_ROW(max_##tag, T, (x != x || x > y) ? x : y)                                       \
+    ACC_ROW(min_##tag, T, (x != x || x < y) ? x : y)
+FLOAT_ROWS(f32, float)
+FLOAT_ROWS(f64, double)
+ACC_ROW(add_b8, uint8_t, (uint8_t)(x | y))
+ACC_ROW(mul_b8, uint8_t, (uint8_t)(x & y))
+ACC_ROW(add_c64, rt_c64, x + y)
+ACC_ROW(mul_c64, rt_c64, x * y)
+ACC_ROW(add_c128, rt_c128, x + y)
+ACC_ROW(mul_c128, rt_c128, x * y)
+#define HALF_ROWS(tag, T, W, N)                                                            \
+    ACC_ROW(add_##tag, T, N(W(x) + W(y)))                                                  \
+    ACC_ROW(mul_##tag, T, N(W(x) * W(y)))                                                  \
+    ACC_ROW(max_##tag, T, (W(x) != W(x) || W(x) > W(y)) ? x : y)                           \
+    ACC_ROW(min_##tag, T, (W(x) != W(x) || W(x) < W(y)) ? x : y)
+HALF_ROWS(f16, rt_f16, rt_f16_to_f32, rt_f32_to_f16)
+HALF_ROWS(bf16, rt_bf16, rt_bf16_to_f32, rt_f32_to_bf16)
+
+static Row move_row(int itemsize, int which) {          /* which: 0 get, 1 set, 2 no offsets */
+    static const Row rows[5][3] = {{get_1, set_1, move_1}, {get_2, set_2, move_2}, {get_4, set_4, move_4},
+                                   {get_8, set_8, move_8}, {get_16, set_16, move_16}};
+    return rows[itemsize == 1 ? 0 : itemsize == 2 ? 1 : itemsize == 4 ? 2 : itemsize == 8 ? 3 : 4][which];
+}
+
+static Row acc_row(int op, int dtype) {
+#define FOUR(tag) {add_##tag, mul_##tag, max_##tag, min_##tag}
+    static const Row rows[RT_NDTYPES][4] = {
+        [RT_BOOL] = {add_b8, mul_b8, add_b8, mul_b8},     /* or, and */
+        [RT_U8] = FOUR(u8), [RT_I8] = FOUR(i8), [RT_I16] = FOUR(i16), [RT_I32] = FOUR(i32), [RT_I64] = FOUR(i64),
+        [RT_F16] = FOUR(f16), [RT_BF16] = FOUR(bf16), [RT_F32] = FOUR(f32), [RT_F64] = FOUR(f64),
+        [RT_C64] = {add_c64, mul_c64, NULL, NULL}, [RT_C128] = {add_c128, mul_c128, NULL, NULL},
+    };
+    return rows[dtype][op - RT_IX_ADD];
+}
+
+int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high) {
+    uint64_t span = (uint64_t)(high - low);
+    int64_t bad = 0;
+    if (high <= low) return n ? 0 : -1;
+    for (int64_t j = 0; j < n; j++) bad |= (uint64_t)idx[j] - (uint64_t)low >= span;
+    if (RT_LIKELY(!bad)) return -1;
+    for (int64_t j = 0; j < n; j++) if ((uint64_t)idx[j] - (uint64_t)low >= span) return j;
+    return -1;
+}
+
+void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off) {
+    if (add) for (int64_t j = 0; j < n; j++) off[j] += (idx[j] + (idx[j] < 0 ? size : 0)) * step_bytes;
+    else for (int64_t j = 0; j < n; j++) off[j] = (idx[j] + (idx[j] < 0 ? size : 0)) * step_bytes;
+}
+
+/* Merge neighbours that move together, drop size-1 dimensions; returns the new count. */
+static int merge(int n, int64_t *shape, int64_t *d, int64_t *s) {
+    int m = 0;
+    for (int i = 0; i < n; i++) {
+        if (shape[i] == 1) continue;
+        if (m && d[m - 1] == d[i] * shape[i] && s[m - 1] == s[i] * shape[i]) {
+            shape[m - 1] *= shape[i]; d[m - 1] = d[i]; s[m - 1] = s[i];
+        } else {
+            shape[m] = shape[i]; d[m] = d[i]; s[m] = s[i]; m++;
+        }
+    }
+    return m;
+}
+
+/* Next position of an odometer over the last-first dimensions [0, n); 0 when exhausted. */
+static int turn(int n, const int64_t *shape, const int64_t *d, const int64_t *s, int64_t *at,
+                char **dst, const char **src) {
+    for (int i = n - 1; i >= 0; i--) {
+        *dst += d[i]; *src += s[i];
+        if (++at[i] < shape[i]) return 1;
+        *dst -= d[i] * shape[i]; *src -= s[i] * shape[i];
+        at[i] = 0;
+    }
+    return 0;
+}
+
+/* All of [j0, j1) below one position of the dimensions before. */
+static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char *dst, const char *src,
+                        int64_t j0, int64_t j1, int64_t itemsize) {
+    int64_t dj = get ? p->j_step : 0, sj = get ? 0 : p->j_step;
+    if (p->na == 0) {
+        inner(dst + j0 * dj, dj, src + j0 * sj, sj, p->off + j0, 1, 1, 0, j1 - j0);
+        return;
+    }
+    int last = p->na - 1;
+    int64_t n = p->a_shape[last], ds = p->a_dst[last], ss = p->a_src[last];
+    if (row == NULL && last == 0 && ds == itemsize && ss == itemsize) {      /* moves of whole slabs */
+        int64_t nbytes = n * itemsize;
+        if (get) for (int64_t j = j0; j < j1; j++) memcpy(dst + j * dj, src + p->off[j], nbytes);
+        else for (int64_t j = j0; j < j1; j++) memcpy(dst + p->off[j], src + j * sj, nbytes);
+        return;
+    }
+    Row f = row ? row : move_row((int)itemsize, 2);
+    for (int64_t j = j0; j < j1; j++) {
+        char *d = dst + (get ? j * dj : p->off[j]);
+        const char *s = src + (get ? p->off[j] : j * sj);
+        int64_t at[RT_MAX_DIM];
+        memset(at, 0, sizeof(int64_t) * p->na);
+        do f(d, ds, s, ss, NULL, 0, 0, 0, n);
+        while (turn(last, p->a_shape, p->a_dst, p->a_src, at, &d, &s));
+    }
+}
+
+void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
+    int64_t itemsize = rt_itemsize(dtype), before = 1, after = 1;
+    int get = op == RT_IX_GET;
+    p->nb = merge(p->nb, p->b_shape, p->b_dst, p->b_src);
+    p->na = merge(p->na, p->a_shape, p->a_dst, p->a_src);
+    for (int i = 0; i < p->nb; i++) before *= p->b_shape[i];
+    for (int i = 0; i < p->na; i++) after *= p->a_shape[i];
+    if (!before || !after || !p->n_off) return;
+    Row row = op <= RT_IX_SET ? NULL : acc_row(op, dtype);
+    Row inner = op <= RT_IX_SET ? move_row((int)itemsize, op) : row;
+    int64_t at[RT_MAX_DIM] = {0};
+    char *dst = p->dst;
+    const char *src = p->src;
+    int par = get && threads > 1 && p->n_off * after >= 32768;
+    do {
+        if (par) {
+            int64_t chunk = (p->n_off + threads - 1) / threads;
+            RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+            for (int t = 0; t < threads; t++) {
+                int64_t j0 = t * chunk, j1 = j0 + chunk < p->n_off ? j0 + chunk : p->n_off;
+                if (j0 < j1) index_block(p, get, row, inner, dst, src, j0, j1, itemsize);
+            }
+        } else index_block(p, get, row, inner, dst, src, 0, p->n_off, itemsize);
+    } while (turn(p->nb, p->b_shape, p->b_dst, p->b_src, at, &dst, &src));
+}
+
+void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim,
+                   int threads) {
+    int64_t size = rt_itemsize(dtype), outer = 1;
+    int nd = index->ndim, get = op == RT_IX_GET, last = nd - 1;
+    Row row = op <= RT_IX_SET ? move_row((int)size, op) : acc_row(op, dtype);
+    if (nd == 0) {
+        static const int64_t zero = 0;                    /* what 0 and -1, the indices allowed, both mean */
+        row(dst->data, 0, src->data, 0, &zero, 0, 0, 0, 1);
+        return;
+    }
+    for (int i = 0; i < nd; i++) if (!index->shape[i]) return;
+    int64_t ds[RT_MAX_DIM], ss[RT_MAX_DIM], is[RT_MAX_DIM];
+    for (int i = 0; i < nd; i++) {
+        ds[i] = (i == dim && !get) ? 0 : dst->strides[i] * size;
+        ss[i] = (i == dim && get) ? 0 : src->strides[i] * size;
+        is[i] = index->strides[i];
+        if (i < last) outer *= index->shape[i];
+    }
+    int64_t mul = (get ? src->strides[dim] : dst->strides[dim]) * size;
+    int64_t extent = get ? src->shape[dim] : dst->shape[dim];
+    int64_t n = index->shape[last];
+    int par = get && threads > 1 && outer > 1 && outer * n >= 32768;
+    (void)par;
+    RT_OMP(omp parallel num_threads(threads) if (par))
+    {
+        int64_t lo = 0, hi = outer;
+#ifdef _OPENMP
+        if (par) {
+            int nt = omp_get_num_threads(), t = omp_get_thread_num();
+            int64_t chunk = (outer + nt - 1) / nt;
+            lo = t * chunk; hi = lo + chunk < outer ? lo + chunk : outer;
+        }
+#endif
+        if (lo < hi) {
+            int64_t at[RT_MAX_DIM], rest = lo;
+            char *d = dst->data;
+            const char *s = src->data;
+            const int64_t *ix = (const int64_t *)index->data;
+            for (int i = last - 1; i >= 0; i--) {
+                at[i] = rest % index->shape[i]; rest /= index->shape[i];
+                d += at[i] * ds[i]; s += at[i] * ss[i]; ix += at[i] * is[i];
+            }
+            for (int64_t o = lo; o < hi; o++) {
+                row(d, ds[last], s, ss[last], ix, is[last], mul, extent, n);
+                for (int i = last - 1; i >= 0; i--) {
+                    d += ds[i]; s += ss[i]; ix += is[i];
+                    if (++at[i] < index->shape[i]) break;
+                    d -= ds[i] * index->shape[i]; s -= ss[i] * index->shape[i]; ix -= is[i] * index->shape[i];
+                    at[i] = 0;
+                }
+            }
+        }
+    }
+}
+
+int64_t rt_count_true(const uint8_t *mask, int64_t n) {
+    int64_t total = 0, j = 0;
+    for (; j + 128 <= n; j += 128) {                      /* 128 ones fit a byte's sum per lane */
+        uint32_t part = 0;
+        for (int i = 0; i < 128; i++) part += mask[j + i];
+        total += part;
+    }
+    for (; j < n; j++) total += mask[j];
+    return total;
+}
+
+void rt_positions(const uint8_t *mask, int64_t n, int64_t *out) {
+    int64_t j = 0;
+    for (; j + 8 <= n; j += 8) {
+        uint64_t w;
+        memcpy(&w, mask + j, 8);
+        if (!w) continue;
+        for (int i = 0; i < 8; i++) if (mask[j + i]) *out++ = j + i;
+    }
+    for (; j < n; j++) if (mask[j]) *out++ = j;
+}
+
+void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd) {
+    if (nd == 1) { if (n) memcpy(out_nd, flat, n * sizeof(int64_t)); return; }
+    for (int64_t j = 0; j < n; j++) {
+        int64_t rest = flat[j];
+        for (int d = nd - 1; d >= 0; d--) { out_nd[j * nd + d] = rest % shape[d]; rest /= shape[d]; }
+    }
+}
+
+void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
+                        const int64_t *step_bytes, int64_t *off) {
+    for (int64_t j = 0; j < n; j++) {
+        int64_t rest = flat[j], o = 0;
+        for (int d = nd - 1; d > 0; d--) { o += rest % shape[d] * step_bytes[d]; rest /= shape[d]; }
+        off[j] = o + (nd ? rest * step_bytes[0] : 0);
+    }
+}
+
+#define FILL_ROW(T)                                                                        \
+    { T v; memcpy(&v, value, sizeof(T));                                                   \
+      if (ds == (int64_t)sizeof(T) && ms == 1)                                             \
+          for (int64_t j = 0; j < n; j++) ((T *)d)[j] = m[j] ? v : ((T *)d)[j];            \
+      else for (int64_t j = 0; j < n; j++) if (m[j * ms]) *(T *)(d + j * ds) = v; }
+
+void rt_masked_fill(int itemsize, RtIter *it, const void *value) {
+    if (it->numel == 0) return;
+    rt_iter_coalesce(it);
+    int64_t at[RT_MAX_DIM] = {0}, n = it->shape[0], ds = it->step_bytes[0][0], ms = it->step_bytes[0][1];
+    char *ptr[RT_MAX_ARGS] = {it->ptr[0], it->ptr[1]};
+    do {
+        char *d = ptr[0];
+        const uint8_t *m = (const uint8_t *)ptr[1];
+        switch (itemsize) {
+        case 1: FILL_ROW(uint8_t) break;
+        case 2: FILL_ROW(uint16_t) break;
+        case 4: FILL_ROW(uint32_t) break;
+        case 8: FILL_ROW(uint64_t) break;
+        default: FILL_ROW(u128)
+        }
+    } while (rt_iter_next(it, 1, at, ptr));
+}
+
+void rt_copy_nd(int itemsize, RtIter *it, int threads) {
+    if (it->numel == 0) return;
+    rt_iter_coalesce(it);
+    Row f = move_row(itemsize, 2);
+    int outer = it->ndim - 1;
+    int64_t n = it->shape[0], ds = it->step_bytes[0][0], ss = it->step_bytes[0][1];
+    if (threads > 1 && outer >= 1 && it->numel >= 65536) {
+        int64_t top = it->shape[outer];
+        RT_OMP(omp parallel for num_threads(threads))
+        for (int64_t o = 0; o < top; o++) {
+            RtIter sub = *it;
+            sub.ndim = outer;
+            int64_t at[RT_MAX_DIM] = {0};
+            char *ptr[RT_MAX_ARGS] = {it->ptr[0] + o * it->step_bytes[outer][0],
+                                      it->ptr[1] + o * it->step_bytes[outer][1]};
+            do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, 0, n);
+            while (rt_iter_next(&sub, 1, at, ptr));
+        }
+        return;
+    }
+    int64_t at[RT_MAX_DIM] = {0};
+    char *ptr[RT_MAX_ARGS] = {it->ptr[0], it->ptr[1]};
+    do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, 0, n);
+    while (rt_iter_next(it, 1, at, ptr));
+}
+
+void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k,
+                 char *dst, const char *src) {
+    int64_t row_bytes = cols * itemsize;
+    for (int64_t b = 0; b < batch; b++)
+        for (int64_t r = 0; r < rows; r++, dst += row_bytes, src += row_bytes) {
+            int64_t edge = r + k + (upper ? 0 : 1);       /* columns below edge belong to the lower part */
+            if (edge < 0) edge = 0;
+            if (edge > cols) edge = cols;
+            int64_t cut = edge * itemsize;
+            if (upper) {
+                memset(dst, 0, cut);
+                if (dst != src) memcpy(dst + cut, src + cut, row_bytes - cut);
+            } else {
+                if (dst != src) memcpy(dst, src, cut);
+                memset(dst + cut, 0, row_bytes - cut);
+            }
+        }
+}
+
+void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer) {
+    for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_step, src + o * slab, slab);
+}

@@ -1,0 +1,43 @@
+/* Moving elements by index: take, put and accumulate through offset tables; gather and scatter
+ * along a dimension; positions of true elements; triangles; joins. Bound by memory, so compiled
+ * once, not per instruction set. */
+#ifndef RUSTORCH_INDEX_H
+#define RUSTORCH_INDEX_H
+#include "rustorch/layout.h"
+
+/* What happens to the destination. GET reads through the index, the others write through it. */
+enum { RT_IX_GET = 0, RT_IX_SET = 1, RT_IX_ADD = 2, RT_IX_MUL = 3, RT_IX_MAX = 4, RT_IX_MIN = 5 };
+
+/* dst[b, j, a] and src[b, off[j], a] (GET), or dst[b, off[j], a] and src[b, j, a]. Dimensions
+ * before and after the indexed ones, outermost first; steps and offsets in bytes. */
+typedef struct {
+    char *dst;
+    const char *src;
+    const int64_t *off;
+    int64_t n_off, j_step;                      /* j_step: of the side that is not indexed */
+    int nb, na;
+    int64_t b_shape[RT_MAX_DIM], b_dst[RT_MAX_DIM], b_src[RT_MAX_DIM];
+    int64_t a_shape[RT_MAX_DIM], a_dst[RT_MAX_DIM], a_src[RT_MAX_DIM];
+} RtIndexPlan;
+
+/* Position of the first index outside [low, high), or -1. */
+int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high);
+/* off[j] (+)= idx[j] * step_bytes, indices below 0 counted from the end. */
+void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off);
+void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads);
+/* The index's shape is walked; `dim` is replaced by its value (already checked, may be negative). */
+void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim,
+                   int threads);
+
+int64_t rt_count_true(const uint8_t *mask, int64_t n);
+void rt_positions(const uint8_t *mask, int64_t n, int64_t *out);            /* flat positions */
+void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd);
+void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
+                        const int64_t *step_bytes, int64_t *off);
+void rt_masked_fill(int itemsize, RtIter *it, const void *value);           /* operands: self, mask */
+void rt_copy_nd(int itemsize, RtIter *it, int threads);                     /* operands: dst, src */
+void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k,
+                 char *dst, const char *src);
+/* out[o, at : at + slab] = in[o, :slab], bytes, for every outer o */
+void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer);
+#endif
