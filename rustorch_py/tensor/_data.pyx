@@ -18,6 +18,7 @@ from ._storage cimport borrow_storage
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, promote, device_code, torch_name
 from ._plan cimport number_to, element_to_py, copy_raw, cast_raw, clone_raw, full_
 from ._ops cimport cast, clone, to_device, detach
+from . import _dlpack
 from ..errors import DTypeError, ShapeError, TensorError, TensorTypeError, TensorValueError, AutogradError
 
 cdef extern from *:
@@ -505,8 +506,7 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     elif is_array(obj):
         t = share_array(obj, True)
     elif type(obj).__name__ == "PyCapsule" or (hasattr(obj, "__dlpack__") and numpy_code(obj) < 0):
-        from ._interop import from_dlpack
-        t = <TensorBase>from_dlpack(obj)
+        t = <TensorBase>_dlpack.from_dlpack(obj)
     elif not is_scalar(obj) and not isinstance(obj, (list, tuple, str)) and numpy_code(obj) < 0:
         try:
             memoryview(obj)

@@ -12,6 +12,7 @@ cdef extern from "index.h" nogil:
 # ---- kernels for the sibling modules (index.c is linked into _index alone) ----
 # int64 copy of an index tensor, contiguous, checked against [low, high) (DimError naming dim)
 cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t high, int64_t dim, int64_t size)
+cdef bint within(TensorBase index, int64_t low, int64_t high)     # every index of an int64 tensor in [low, high)?
 # dst[b, j, a] = src[b, index[j], a] or the reverse with `op`, along dim; geometry of t sides given by the tensors
 cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1
 cdef int run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1

@@ -93,6 +93,11 @@ cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t hig
     return flat
 
 
+cdef bint within(TensorBase index, int64_t low, int64_t high):
+    cdef TensorBase flat = contiguous_raw(index)
+    return rt_index_check(<int64_t *>flat.ptr, flat.n, low, high) < 0
+
+
 cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1:
     """`index` (checked, contiguous int64) replaces dimension `dim` of src (GET) or of dst."""
     cdef RtIndexPlan p

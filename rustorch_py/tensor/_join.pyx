@@ -360,9 +360,9 @@ cdef tuple int_tuple(str op, str arg, tuple args):
         raise TensorTypeError(f"{op}(): argument '{arg}' must be tuple of ints, not {type(seq).__name__}", op=op) from None
 
 
-def repeat(self, *repeats):
-    """Return copies of the tensor laid side by side, repeats[i] times along dimension i."""
-    return repeat_(as_base("repeat", "self", self), repeat_counts(repeats))
+def repeat(self, *args, repeats=None):
+    """Return copies of the tensor laid side by side, repeats[i] times along dimension i (ints one by one, or a sequence)."""
+    return repeat_(as_base("repeat", "self", self), repeat_counts(args if repeats is None else (repeats,)))
 
 
 cdef tuple repeat_counts(tuple repeats):
@@ -380,9 +380,9 @@ def tile(input, dims):
     return tile_(as_base("tile", "input", input), int_tuple("tile", "dims", (dims,) if isinstance(dims, int) else (tuple(dims),)))
 
 
-def tile_method(self, *dims):
+def tile_method(self, *args, dims=None):
     """Return copies of the tensor laid side by side; see `tile`."""
-    return tile_(as_base("tile", "self", self), repeat_counts(dims))
+    return tile_(as_base("tile", "self", self), repeat_counts(args if dims is None else (dims,)))
 
 
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
@@ -491,10 +491,10 @@ def flip(input, dims):
     return flip_(t, dim_list("flip", dims, t.nd))
 
 
-def flip_method(self, *dims):
-    """Return a copy with the order of elements reversed along `dims`."""
+def flip_method(self, *args, dims=None):
+    """Return a copy with the order of elements reversed along `dims` (ints one by one, or a sequence)."""
     cdef TensorBase t = as_base("flip", "self", self)
-    return flip_(t, dim_list("flip", dims[0] if len(dims) == 1 else dims, t.nd))
+    return flip_(t, dim_list("flip", dims if dims is not None else args[0] if len(args) == 1 else args, t.nd))
 
 
 def fliplr(input):
@@ -791,24 +791,25 @@ cdef TensorBase write_view(str op, TensorBase t, TensorBase src, object view_of)
     return out
 
 
-def select_scatter(input, src, dim, index):
+def select_scatter(input, src, dim, index, *, out=None):
     """Return a copy of input with src at one index of `dim`."""
-    return write_view("select_scatter", as_base("select_scatter", "input", input), as_base("select_scatter", "src", src),
-                      lambda t: _view.select(t, dim, index))
+    return deliver("select_scatter", write_view("select_scatter", as_base("select_scatter", "input", input),
+                                                as_base("select_scatter", "src", src), lambda t: _view.select(t, dim, index)), out)
 
 
-def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
+def slice_scatter(input, src, dim=0, start=None, end=None, step=1, *, out=None):
     """Return a copy of input with src in the slice start:end:step of `dim`."""
     cdef TensorBase t = as_base("slice_scatter", "input", input)
     cdef int d = wrap_dim("slice_scatter", dim, t.nd)
-    return write_view("slice_scatter", t, as_base("slice_scatter", "src", src),
-                      lambda x: x[(slice(None),) * d + (slice(start, end, step),)])
+    return deliver("slice_scatter", write_view("slice_scatter", t, as_base("slice_scatter", "src", src),
+                                               lambda x: x[(slice(None),) * d + (slice(start, end, step),)]), out)
 
 
-def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
+def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1, *, out=None):
     """Return a copy of input with src on a diagonal."""
-    return write_view("diagonal_scatter", as_base("diagonal_scatter", "input", input), as_base("diagonal_scatter", "src", src),
-                      lambda t: _view.diagonal(t, offset, dim1, dim2))
+    return deliver("diagonal_scatter", write_view("diagonal_scatter", as_base("diagonal_scatter", "input", input),
+                                                  as_base("diagonal_scatter", "src", src),
+                                                  lambda t: _view.diagonal(t, offset, dim1, dim2)), out)
 
 
 def narrow_copy(input, dim, start, length, *, out=None):

@@ -11,7 +11,7 @@ from ._dtype cimport torch_name, dtype_of
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, fill_value, is_number, element_to_py
 from ._ops cimport (binary, binary_inplace, ternary, contiguous, cast, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver,
                     reduce_sum, operand)
-from ._index cimport (run_gather, run_along, run_flat, checked_index, need_cpu, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
+from ._index cimport (run_gather, run_along, run_flat, checked_index, within, need_cpu, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
                       RT_IX_MAX, RT_IX_MIN)
 from . import _rows, _view
 from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, UnsupportedOpError
@@ -106,16 +106,22 @@ def take_along_dim(input, indices, dim=None, *, out=None):
     cdef TensorBase t = as_base("take_along_dim", "input", input), x = as_base("take_along_dim", "indices", indices)
     cdef int64_t a[64]
     cdef int64_t b[64]
-    cdef int d, i
+    cdef int i
+    cdef int64_t d
     if x.dt != RT_I64:
         raise DTypeError(f"torch.take_along_dim(): dtype of indices should be Long but got {torch_name(x.dt)}. You can fix this error by "
                          "adding .to(torch.long) to indices", op="take_along_dim")
     if dim is None:
+        d = t.n
+        if not within(x, 0, d):
+            x = <TensorBase>binary(ROW_REMAINDER, x, d, None)
         return deliver("take_along_dim", gather_(_view.reshape(t, (-1,)), 0, _view.reshape(x, (-1,))), out)
     if t.nd != x.nd:
         raise ShapeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
                          f"{t.nd} dimensions for input, and {x.nd} dimensions for indices", op="take_along_dim")
     d = wrap_dim("take_along_dim", dim, t.nd)
+    if t.nd and not within(x, 0, t.sh[d]):                 # indices wrap around here, as in torch
+        x = <TensorBase>binary(ROW_REMAINDER, x, t.sh[d], None)
     for i in range(t.nd):
         if i == d:
             a[i], b[i] = t.sh[i], x.sh[i]
@@ -124,7 +130,7 @@ def take_along_dim(input, indices, dim=None, *, out=None):
                 raise ShapeError(f"The size of tensor a ({t.sh[i]}) must match the size of tensor b ({x.sh[i]}) at non-singleton "
                                  f"dimension {i}", op="take_along_dim")
             a[i] = b[i] = x.sh[i] if t.sh[i] == 1 else t.sh[i]
-    return deliver("take_along_dim", gather_(expand_to(t, t.nd, a), d, expand_to(x, t.nd, b)), out)
+    return deliver("take_along_dim", gather_(expand_to(t, t.nd, a), <int>d, expand_to(x, t.nd, b)), out)
 
 
 # ---- scatter ------------------------------------------------------------------------------------------------

@@ -1,0 +1,449 @@
+"""NumPy, torch, pickle and copy: a tensor's other faces, and storage objects.
+
+Pickles keep sharing: tensors on one storage name the same storage object, which the pickler
+writes once.
+"""
+import copyreg
+import importlib
+import sys
+
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy
+from libc.stdlib cimport malloc, free
+from ._base cimport *
+from ._storage cimport Storage, new_storage
+from ._dtype cimport dtype_of, dtype_code, device_of, device_code, torch_name
+from ._plan cimport contiguous_raw, copy_raw, clone_raw, element_to_py, fill_value
+from ._ops cimport to_device, detach, resize_
+from . import _data, _dlpack
+from ..errors import AutogradError, DimError, DTypeError, MissingDependencyError, TensorError, TensorTypeError, TensorValueError
+
+
+# ---- NumPy ------------------------------------------------------------------------------------------------
+cdef class Export:
+    """A tensor's memory under the buffer protocol (NumPy's arrays hold on to this)."""
+    cdef TensorBase t
+    cdef Py_ssize_t dims[128]
+
+    def __getbuffer__(self, Py_buffer *buffer, int flags):
+        cdef TensorBase t = self.t
+        cdef int i
+        for i in range(t.nd):
+            self.dims[i] = t.sh[i]
+            self.dims[t.nd + i] = t.st[i] * rt_itemsize(t.dt)
+        buffer.buf = t.ptr if t.ptr is not NULL else <char *>self.dims
+        buffer.obj = self
+        buffer.len = t.n * rt_itemsize(t.dt)
+        buffer.itemsize = rt_itemsize(t.dt)
+        buffer.readonly = t.stor.readonly
+        buffer.ndim = t.nd
+        buffer.format = <char *>array_format(t.dt)
+        buffer.shape = self.dims
+        buffer.strides = self.dims + t.nd
+        buffer.suboffsets = NULL
+        buffer.internal = NULL
+
+
+cdef extern from *:
+    """
+    /* 'l' where a C long holds int64, so that NumPy calls it int64 and not longlong */
+    static const char *rt_array_format(int dt) {
+        static const char *f[] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", 0, "f", "d", "Zf", "Zd"};
+        return f[dt];
+    }
+    """
+    const char *rt_array_format(int dt)
+
+
+cdef const char *array_format(int dt):
+    return rt_array_format(dt)
+
+
+cdef object as_array(TensorBase t):
+    import numpy
+    cdef Export e
+    if t.dt == RT_BF16:
+        raise TensorTypeError("Got unsupported ScalarType BFloat16; NumPy has no bfloat16, convert with .float() first", op="numpy")
+    e = Export.__new__(Export)
+    e.t = t
+    return numpy.asarray(e)
+
+
+def numpy(self, *, force=False):
+    """Return an array that shares this CPU tensor's memory.
+
+    Args:
+        force: detach, move to the CPU and copy as needed, instead of raising.
+    Raises:
+        RuntimeError: the tensor requires grad.
+        TypeError: bfloat16, or a tensor on another device.
+    """
+    cdef TensorBase t = as_base("numpy", "self", self)
+    if t.rg:
+        if not force:
+            raise AutogradError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.", op="numpy")
+        t = detach(t)
+    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
+        if not force:
+            raise TensorTypeError(f"can't convert {device_of(t.dev)} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to "
+                                  "host memory first.", op="numpy")
+        t = to_device(t, RT_CPU)
+    return as_array(t)
+
+
+def __array__(self, dtype=None, copy=None):
+    """Return the tensor as an array, for NumPy's functions."""
+    array = numpy(self)
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise TensorValueError("__array__: another dtype needs a copy, and copy=False forbids it")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    """Make the result of a NumPy function on tensors a tensor again."""
+    if not hasattr(array, "flags") or not hasattr(array, "shape"):
+        return array
+    if isinstance(array, _data_ndarray()):
+        return _data.from_numpy(array)
+    return _data.tensor(array)
+
+
+cdef object _data_ndarray():
+    return sys.modules["numpy"].ndarray
+
+
+# ---- torch ------------------------------------------------------------------------------------------------
+cdef object torch_package(str op):
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        raise MissingDependencyError(f"{op}: PyTorch is not installed; install the extra rustorch-py[torch]", op=op) from None
+
+
+def from_torch(tensor):
+    """Return a tensor that shares memory with a torch.Tensor (detached; requires_grad is kept for leaves)."""
+    cdef TensorBase t
+    if type(tensor).__module__.partition(".")[0] != "torch" or not hasattr(tensor, "__dlpack__"):
+        raise TensorTypeError(f"from_torch: expected a torch.Tensor, got {type(tensor).__name__}", op="from_torch")
+    t = <TensorBase?>_dlpack.from_dlpack(tensor.detach())
+    t.rg = tensor.requires_grad
+    return t
+
+
+def to_torch(self):
+    """Return a torch.Tensor that shares this tensor's memory (detached; requires_grad is kept)."""
+    cdef TensorBase t = as_base("to_torch", "self", self)
+    torch = torch_package("to_torch")
+    return torch.from_dlpack(_dlpack.__dlpack__(detach(t))).requires_grad_(bool(t.rg))
+
+
+# ---- storage ----------------------------------------------------------------------------------------------
+cdef class UntypedStorage:
+    """The block of memory under a tensor, as bytes. Equal (``==``) for views of one block."""
+    cdef Storage stor
+
+    def nbytes(self):
+        """Return the size in bytes."""
+        return self.stor.nbytes
+
+    def size(self):
+        """Return the size in bytes."""
+        return self.stor.nbytes
+
+    def __len__(self):
+        return self.stor.nbytes
+
+    def element_size(self):
+        return 1
+
+    def data_ptr(self):
+        """Return the address of the first byte."""
+        return <size_t>self.stor.ptr
+
+    @property
+    def device(self):
+        return device_of(self.stor.device)
+
+    @property
+    def is_cuda(self):
+        return RT_DEVICE_TYPE(self.stor.device) == RT_CUDA
+
+    def is_shared(self):
+        return False
+
+    def is_pinned(self, device=None):
+        return False
+
+    def tolist(self):
+        """Return the bytes as a list of ints."""
+        return list(storage_bytes(self.stor))
+
+    def __getitem__(self, i):
+        return storage_bytes(self.stor)[i]
+
+    def __setitem__(self, int64_t i, int value):
+        if i < 0:
+            i += <int64_t>self.stor.nbytes
+        if i < 0 or i >= <int64_t>self.stor.nbytes or RT_DEVICE_TYPE(self.stor.device) != RT_CPU:
+            raise DimError(f"index {i} out of range for storage of size {self.stor.nbytes}", op="storage")
+        (<uint8_t *>self.stor.ptr)[i] = value
+        self.stor.version += 1
+
+    def __eq__(self, other):
+        return isinstance(other, UntypedStorage) and (<UntypedStorage>other).stor is self.stor
+
+    def __hash__(self):
+        return <Py_ssize_t>(<void *>self.stor) >> 4
+
+    def resize_(self, size):
+        """Change the size in bytes, keeping what fits."""
+        cdef Storage s = self.stor, fresh
+        cdef size_t n = size
+        if s.owner is not None:
+            raise TensorError("resize_: the memory belongs to another object and cannot be resized", op="resize_")
+        fresh = new_storage(n, s.device)
+        if n and s.nbytes:
+            memcpy(fresh.ptr, s.ptr, n if n < s.nbytes else s.nbytes)
+        fresh.ptr, s.ptr = s.ptr, fresh.ptr
+        fresh.got, s.got = s.got, fresh.got
+        fresh.nbytes, s.nbytes = s.nbytes, fresh.nbytes
+        return self
+
+    def clone(self):
+        """Return a copy of the memory."""
+        return wrap_storage(copy_storage(self.stor))
+
+    def __repr__(self):
+        return f"[torch.storage.UntypedStorage(device={device_of(self.stor.device)}) of size {self.stor.nbytes}]"
+
+
+cdef class TypedStorage:
+    """The block of memory under a tensor, as elements of one dtype."""
+    cdef Storage stor
+    cdef int dt
+
+    def untyped(self):
+        """Return the same memory as bytes."""
+        return wrap_storage(self.stor)
+
+    @property
+    def _untyped_storage(self):
+        return wrap_storage(self.stor)
+
+    @property
+    def dtype(self):
+        return dtype_of(self.dt)
+
+    @property
+    def device(self):
+        return device_of(self.stor.device)
+
+    def nbytes(self):
+        """Return the size in bytes."""
+        return self.stor.nbytes
+
+    def size(self):
+        """Return the number of elements."""
+        return len(self)
+
+    def __len__(self):
+        return self.stor.nbytes // rt_itemsize(self.dt)
+
+    def element_size(self):
+        return rt_itemsize(self.dt)
+
+    def data_ptr(self):
+        """Return the address of the first element."""
+        return <size_t>self.stor.ptr
+
+    def tolist(self):
+        """Return the elements as a list of numbers."""
+        return [self[i] for i in range(len(self))]
+
+    def __getitem__(self, int64_t i):
+        cdef int64_t n = len(self)
+        if i < -n or i >= n:
+            raise DimError(f"index {i} out of range for storage of size {n}", op="storage")
+        return element_to_py(self.stor.ptr + (i + n if i < 0 else i) * rt_itemsize(self.dt), self.dt)
+
+    def __iter__(self):
+        return iter(self.tolist())
+
+    def __eq__(self, other):
+        return isinstance(other, TypedStorage) and (<TypedStorage>other).stor is self.stor
+
+    def __hash__(self):
+        return <Py_ssize_t>(<void *>self.stor) >> 4
+
+    def __repr__(self):
+        values = "".join(f" {v}\n" for v in self.tolist())
+        return f"{values}[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
+
+
+cdef UntypedStorage wrap_storage(Storage s):
+    cdef UntypedStorage u = UntypedStorage.__new__(UntypedStorage)
+    u.stor = s
+    return u
+
+
+cdef bytes storage_bytes(Storage s):
+    cdef TensorBase t
+    if RT_DEVICE_TYPE(s.device) != RT_CPU:
+        s = host_storage(s)
+    return (<const uint8_t *>s.ptr)[:s.nbytes] if s.nbytes else b""
+
+
+cdef TensorBase byte_tensor(Storage s):
+    cdef TensorBase t = new_tensor()
+    cdef int64_t n = <int64_t>s.nbytes
+    t.dt, t.dev, t.stor, t.ptr = RT_U8, s.device, s, s.ptr
+    set_dims(t, 1, &n, NULL)
+    return t
+
+
+cdef Storage host_storage(Storage s):
+    return to_device(byte_tensor(s), RT_CPU).stor
+
+
+cdef Storage copy_storage(Storage s):
+    cdef Storage fresh = new_storage(s.nbytes, s.device)
+    if s.nbytes:
+        if RT_DEVICE_TYPE(s.device) == RT_CPU:
+            memcpy(fresh.ptr, s.ptr, s.nbytes)
+        else:
+            copy_raw(byte_tensor(fresh), byte_tensor(s))
+    return fresh
+
+
+def untyped_storage(self):
+    """Return the block of memory under this tensor."""
+    return wrap_storage(as_base("untyped_storage", "self", self).stor)
+
+
+def storage(self):
+    """Return the block of memory under this tensor as elements of its dtype."""
+    cdef TensorBase t = as_base("storage", "self", self)
+    cdef TypedStorage s = TypedStorage.__new__(TypedStorage)
+    s.stor, s.dt = t.stor, t.dt
+    return s
+
+
+# ---- pickle -----------------------------------------------------------------------------------------------
+def _rebuild_storage(bytes data, device="cpu"):
+    """Make a storage from pickled bytes."""
+    cdef Storage s = new_storage(len(data), RT_CPU)
+    if s.nbytes:
+        memcpy(s.ptr, <const char *>data, s.nbytes)
+    if device != "cpu":
+        return to_device(byte_tensor(s), device_code("unpickle", device)).stor
+    return s
+
+
+def _reduce_storage(Storage s):
+    return (_rebuild_storage, (storage_bytes(s), str(device_of(s.device))))
+
+
+copyreg.pickle(Storage, _reduce_storage)
+
+
+cdef TensorBase blank(object cls):
+    """An instance of a Tensor class without data, its __init__ and __new__ not run."""
+    cdef object plain = type(new_tensor())
+    if cls is None or cls is plain:
+        return new_tensor()
+    return <TensorBase?>plain.__new__(cls)
+
+
+cdef int set_geometry(TensorBase t, Storage s, int dt, int64_t offset, tuple size, tuple stride) except -1:
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i, nd = <int>len(size)
+    cdef int64_t last = offset
+    cdef bint any_ = True
+    if nd > RT_MAX_DIM or len(stride) != nd or offset < 0:
+        raise TensorValueError("unpickle: damaged tensor geometry", op="unpickle")
+    for i in range(nd):
+        sh[i], st[i] = size[i], stride[i]
+        if sh[i] < 0 or st[i] < 0:
+            raise TensorValueError("unpickle: damaged tensor geometry", op="unpickle")
+        any_ = any_ and sh[i] != 0
+        last += (sh[i] - 1) * st[i]
+    if any_ and (last + 1) * rt_itemsize(dt) > <int64_t>s.nbytes:
+        raise TensorValueError(f"unpickle: a tensor of shape {size} and strides {stride} at offset {offset} does not fit into a storage of "
+                               f"{s.nbytes} bytes", op="unpickle")
+    t.dt, t.dev, t.stor = dt, s.device, s
+    t.ptr = s.ptr + offset * rt_itemsize(dt)
+    set_dims(t, nd, sh, st)
+    return 0
+
+
+def _rebuild_tensor(cls, Storage stor, dtype, offset, size, stride, requires_grad, state=None):
+    """Make a tensor of class `cls` (None: Tensor) over a storage; called by unpickling."""
+    cdef TensorBase t = blank(cls)
+    set_geometry(t, stor, dtype_code("unpickle", dtype), offset, size, stride)
+    t.rg = requires_grad
+    if state:
+        add_attributes(t, state)
+    return t
+
+
+cdef int add_attributes(object t, dict state) except -1:
+    t.__dict__.update(state)
+    return 0
+
+
+cdef tuple strides_of(TensorBase t):
+    cdef int i
+    return tuple([t.st[i] for i in range(t.nd)])
+
+
+cdef object attributes(TensorBase t):
+    """What the user hung on the tensor, or None."""
+    cdef object d = getattr(t, "__dict__", None)
+    return dict(d) if d else None
+
+
+def __reduce_ex__(self, protocol):
+    """Pickle storage, geometry, requires_grad and attributes; history is left behind."""
+    cdef TensorBase t = as_base("__reduce_ex__", "self", self)
+    cdef object cls = type(t)
+    return (_rebuild_tensor, (None if cls is type(new_tensor()) else cls, t.stor, dtype_of(t.dt), storage_offset(t), shape_tuple(t),
+                              strides_of(t), bool(t.rg), attributes(t)))
+
+
+# ---- copy -------------------------------------------------------------------------------------------------
+def __deepcopy__(self, memo):
+    """Copy data, gradient and attributes; views of one storage stay views of one storage."""
+    cdef TensorBase t = as_base("__deepcopy__", "self", self), out
+    cdef Storage s
+    if id(t) in memo:
+        return memo[id(t)]
+    if history(t) is not None:
+        raise AutogradError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If "
+                            "you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage; use "
+                            "tensor.detach().clone() to copy the values.", op="deepcopy")
+    key = ("storage", id(t.stor))
+    s = memo.get(key)
+    if s is None:
+        s = copy_storage(t.stor)
+        memo[key] = s
+        memo.setdefault(id(memo), []).append(t.stor)       # the id stays taken while memo lives
+    out = blank(type(t))
+    memo[id(t)] = out
+    set_geometry(out, s, t.dt, storage_offset(t), shape_tuple(t), strides_of(t))
+    out.rg = t.rg
+    if t.grad_ is not None:
+        out.grad_ = t.grad_.__deepcopy__(memo)
+    attrs = attributes(t)
+    if attrs:
+        import copy
+        add_attributes(out, copy.deepcopy(attrs, memo))
+    return out
+
+
+FUNCTIONS = {"from_torch": from_torch, "to_torch": to_torch, "UntypedStorage": UntypedStorage, "TypedStorage": TypedStorage}
+METHODS = {"numpy": numpy, "__array__": __array__, "__array_wrap__": __array_wrap__, "__array_priority__": 1000, "to_torch": to_torch,
+           "untyped_storage": untyped_storage, "storage": storage, "_typed_storage": storage, "__reduce_ex__": __reduce_ex__,
+           "__deepcopy__": __deepcopy__}
