@@ -12,13 +12,15 @@ from ._dtype import (channels_last, channels_last_3d, contiguous_format, device,
 from ._node import Node, RemovableHandle
 from ._tensor import Size, Tensor
 
-_functions, _methods = _face.collect()
+_functions, _methods, _slots = _face.collect()
 _tensor.install(_methods)
 globals().update(_dtype.NAMED)
 globals().update(_functions)
 if "matmul" in _functions:
-    _tensor.set_entry("matmul", _functions["matmul"])
-del _methods
+    _slots.setdefault("matmul", _functions["matmul"])
+for _name, _fn in _slots.items():
+    _tensor.set_entry(_name, _fn)
+del _methods, _slots, _name, _fn
 
 
 def _face_names():

@@ -614,6 +614,7 @@ def legacy(args, device):
 
 
 SLOTS = {"legacy": legacy}
+NN_ONLY = ("tensor", "_make_tensor")        # the package rustorch_py.tensor is itself what rustorch_py.tensor(...) calls
 FUNCTIONS = {"tensor": tensor, "_make_tensor": tensor, "as_tensor": as_tensor, "asarray": asarray, "from_numpy": from_numpy, "frombuffer": frombuffer,
              "scalar_tensor": scalar_tensor}
 METHODS = {"item": item, "tolist": tolist}

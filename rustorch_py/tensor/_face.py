@@ -26,6 +26,14 @@ MODULES = [
     "_einsum",
     "_resample",
     "_optim",
+    "_dlpack",
+    "_data",
+    "_interop",
+    "_index",
+    "_scatter",
+    "_mask",
+    "_join",
+    "_printing",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names
@@ -34,11 +42,12 @@ NN_ONLY = {"mse_pointwise", "l1_pointwise", "smooth_l1_pointwise", "huber_pointw
 
 
 def collect():
-    """Import the op modules; return (functions, methods)."""
-    functions, methods = {}, {}
+    """Import the op modules; return (functions, methods, slots): slots go to `_tensor.set_entry`."""
+    functions, methods, slots = {}, {}, {}
     for name in MODULES:
         module = import_module("." + name, __package__)
         functions.update(getattr(module, "FUNCTIONS", {}))
         methods.update(getattr(module, "METHODS", {}))
         NN_ONLY.update(getattr(module, "NN_ONLY", ()))
-    return functions, methods
+        slots.update(getattr(module, "SLOTS", {}))
+    return functions, methods, slots

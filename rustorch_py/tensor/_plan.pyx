@@ -397,7 +397,7 @@ cdef int launch(int kernel, int loop_dt, TensorBase out, TensorBase a, TensorBas
 
 cdef bint may_overlap_self(TensorBase t) noexcept:
     cdef int i
-    if t.flags & F_CONTIG:
+    if t.flags & F_CONTIG or t.n == 0:
         return False
     for i in range(t.nd):
         if t.st[i] == 0 and t.sh[i] > 1:

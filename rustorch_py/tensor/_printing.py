@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from math import inf, isfinite
 
 from ..errors import TensorValueError
+from ._dtype import get_default_dtype
 
 
 class _Options:
@@ -216,19 +217,13 @@ def tensor_repr(t, default_dtype, name="tensor", contents=None):
     return text + ")"
 
 
-def tensor_format(t, spec, plain):
-    """Return the text of ``format(t, spec)``; a 0-dim tensor formats as its number.
-
-    Args:
-        t: the tensor.
-        spec: format specification.
-        plain: whether t's class is Tensor itself; subclasses print whole.
-    """
-    if t.ndim == 0 and plain and t.device.type != "meta":
-        return format(t.item(), spec)
-    return object.__format__(t, spec)
+def repr_slot(t):
+    """Return ``repr(t)``; subclasses other than Parameter print under their own name."""
+    name = type(t).__name__
+    return tensor_repr(t, get_default_dtype(), "tensor" if name in ("Tensor", "Parameter") else name)
 
 
+SLOTS = {"repr": repr_slot}
 FUNCTIONS = {"set_printoptions": set_printoptions, "get_printoptions": get_printoptions,
              "printoptions": printoptions}
 METHODS = {}
