@@ -437,12 +437,8 @@ cdef class Tensor(TensorBase):
     def _make_subclass(cls, data, require_grad=False):
         """Return an instance of ``cls`` that shares data's memory, without history."""
         cdef TensorBase src = as_base("_make_subclass", "data", data)
-<<<<<<< HEAD
         # Not cls.__new__: a subclass may define that by calling this very function.
         cdef TensorBase out = <TensorBase?>Tensor.__new__(cls)
-=======
-        cdef TensorBase out = <TensorBase?>Tensor.__new__(cls)      # not the subclass's own __new__
->>>>>>> 5f95f47 (Hand the new operators, printing and slots to class Tensor; make _make_subclass static)
         out.dt = src.dt
         out.dev = src.dev
         out.stor = src.stor
