@@ -533,8 +533,9 @@ cdef class IndexFillBackward0(Node):
         if wants_edge(self, 0):
             a = fill_to(gt, self.dim, index, full_(0, NULL, 0, gt.dt, gt.dev))
         if wants_edge(self, 1):
-            b = reduce_sum(select_along(gt, self.dim, index), None, False)
-        return (a, b)
+            a = a if a is not None else fill_to(gt, self.dim, index, full_(0, NULL, 0, gt.dt, gt.dev))
+            b = reduce_sum(<TensorBase>binary(ROW_SUB, gt, a, None), None, False)      # each place once, however often named
+        return (a if wants_edge(self, 0) else None, b)
 
 
 cdef int put_along(int op, TensorBase self, int dim, TensorBase index, TensorBase src, str name) except -1:
