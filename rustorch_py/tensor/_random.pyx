@@ -15,9 +15,9 @@ from ._base cimport (
     RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
 from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
-from ._ops cimport inplace_begin, inplace_end
+from ._ops cimport expand_to, inplace_begin, inplace_end
 from ._create cimport check_layout, finish, like, make
-from ._plan cimport broadcast_shapes, copy_raw, expand_raw, full_
+from ._plan cimport broadcast_shapes, copy_raw, full_
 from ._dtype import device as device_class
 
 from ..errors import (
@@ -454,7 +454,9 @@ cdef int bernoulli_each(RtRandom *g, TensorBase t, TensorBase p) except -1:
         refuse("bernoulli_tensor_cpu_p_", p)
     if t.n == 0:
         return 0
-    p = expand_raw(p, t.nd, t.sh)
+    if p.nd > t.nd:
+        raise ShapeError(f"bernoulli: probabilities of shape {shape_tuple(p)} do not broadcast to {shape_tuple(t)}", op="bernoulli")
+    p = expand_to(p, t.nd, t.sh)
     fill_array(t, &a)
     fill_array(p, &b)
     if rt_random_bernoulli_each(g, &a, &b):
