@@ -10,6 +10,7 @@ adjoint is the conjugate transpose.
 """
 from ..errors import AutogradError
 from . import _linalg
+from ._view import imag as _imag, real as _real
 from ._join import cat as _cat
 from ._linalg import identity as _eye
 
@@ -42,7 +43,7 @@ def _skew(x):
 
 
 def _real_if(x, complex_input):
-    return x if complex_input else x.real
+    return x if complex_input else _real(x)
 
 
 # ---- solvers ------------------------------------------------------------------------------------------
@@ -118,13 +119,33 @@ def cholesky(grads, saved, needs, upper):
     low, g = (H(f), H(g)) if upper else (f, g)
     phi = _tril(H(low) @ g)
     phi = phi + H(_tril(phi, -1))
-    if phi.is_complex():
-        d = _diag(phi)
-        phi = phi - _embed(d - d.real)
     lh = H(low)
     x = _tri(lh, phi, True)                                      # L^-H phi
     x = H(_tri(lh, H(x), True))                                  # ... L^-1
     return (0.5 * x,)
+
+
+def cholesky_solve(grads, saved, needs, upper):
+    """A = L L^H: grad A = -gB X^H, and both factors carry it."""
+    g, (f, x) = grads[0], saved
+    if g is None:
+        return None, None
+    low = H(f) if upper else f
+    gb = _tri(H(low), _tri(low, g, False), True)
+    gf = None
+    if needs[1]:
+        both = gb @ H(x)
+        both = both + H(both)
+        gf = -(f @ both) if upper else -(both @ f)
+    return gb if needs[0] else None, gf
+
+
+def cholesky_inverse(grads, saved, needs, upper):
+    g, (f, y) = grads[0], saved
+    if g is None:
+        return (None,)
+    both = y @ (g + H(g)) @ y
+    return (-(f @ both) if upper else -(both @ f),)
 
 
 def qr_none(grads, saved, needs):
@@ -165,12 +186,12 @@ def _qr_tall(gq, gr, q, r):
     if gq is not None:
         parts.append(-(H(q) @ gq))
     core = _triu(parts[0] if len(parts) == 1 else parts[0] + parts[1])
-    d = _diag(core).real
+    d = _real(_diag(core))
     core = core + H(core)
     core = core - _embed(d.to(core.dtype))
     if core.is_complex():
         c = _diag(core)
-        core = core - _embed(c - c.real)
+        core = core - _embed(c - _real(c))
     x = q @ core
     if gq is not None:
         x = x + gq
@@ -207,7 +228,7 @@ def eig(grads, saved, needs, complex_input):
     else:
         # geev normalises the vectors: their length is fixed, which takes the real diagonal away
         core = vh @ gv
-        core = core - (vh @ v) * _diag(core).real.unsqueeze(-2)
+        core = core - (vh @ v) * _real(_diag(core)).unsqueeze(-2)
         core = core / _gaps(w).conj()
         core = core - _embed(_diag(core))
         if gw is not None:
@@ -280,7 +301,7 @@ def slogdet(grads, saved, needs):
     if a.is_complex():
         w = gl.to(a.dtype) if gl is not None else None
         if gs is not None:
-            turn = -(gs.conj() * sign).imag * 1j
+            turn = -_imag(gs.conj() * sign) * 1j
             w = turn if w is None else w + turn
     else:
         w = gl
@@ -333,5 +354,6 @@ def vector_norm(grads, saved, needs, p, dims, keepdim):
 
 
 _linalg.FORMULAS.update(
-    inv=inv, solve=solve, solve_triangular=solve_triangular, lu_factor=lu_factor, cholesky=cholesky, qr=qr, qr_none=qr_none,
+    inv=inv, solve=solve, solve_triangular=solve_triangular, lu_factor=lu_factor, cholesky=cholesky,
+    cholesky_solve=cholesky_solve, cholesky_inverse=cholesky_inverse, qr=qr, qr_none=qr_none,
     geqrf_none=geqrf_none, eigh=eigh, eig=eig, svd=svd, det=det, slogdet=slogdet, pinv=pinv, vector_norm=vector_norm)

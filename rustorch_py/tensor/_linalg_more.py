@@ -369,17 +369,24 @@ def cholesky_solve(B, L, upper=False, *, out=None):
     op = "cholesky_solve"
     b, low = _broadcast(check_matrix(op, B, False, "B"), check_matrix(op, L, True, "L"))
     check_same(op, b, low)
-    if upper:
-        low = _H(low)
-    x = _linalg.solve_triangular_raw(low, b, False, False)
-    return _deliver(_linalg.solve_triangular_raw(_H(low), x, True, False), out)
+    x = _two_triangles(low.detach(), b.detach(), upper)
+    attach_formula("CholeskySolveBackward0", "cholesky_solve", (b, low), (x,), (low, x), (upper,))
+    return _deliver(x, out)
+
+
+def _two_triangles(f, b, upper):
+    """X of L L^H X = b (or U^H U X = b). Not recorded."""
+    with no_grad():
+        x = _linalg.solve_triangular_raw(_H(f) if upper else f, b, False, False)
+        return _linalg.solve_triangular_raw(f if upper else _H(f), x, True, False)
 
 
 def cholesky_inverse(L, upper=False, *, out=None):
     """Invert A from its Cholesky factor."""
     L = check_matrix("cholesky_inverse", L, True, "L")
-    e = identity(L.shape[-1], L).expand(tuple(L.shape))
-    return _deliver(cholesky_solve(e, L, upper), out)
+    x = _two_triangles(L.detach(), identity(L.shape[-1], L).expand(tuple(L.shape)), upper)
+    attach_formula("CholeskyInverseBackward0", "cholesky_inverse", (L,), (x,), (L, x), (upper,))
+    return _deliver(x, out)
 
 
 # ---- QR ------------------------------------------------------------------------------------------------------------
@@ -477,7 +484,7 @@ def _tolerance(A, atol, rtol):
         if atol is None:
             rtol = default
         elif hasattr(atol, "ndim"):
-            rtol = (atol <= 0).to(A.real.dtype) * default
+            rtol = (atol <= 0).to(_view.real(A).dtype) * default
         else:
             rtol = default if atol <= 0 else 0.0
     return (0.0 if atol is None else atol), rtol
@@ -601,7 +608,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         x, rank, s = _linalg.lstsq_raw(a.detach(), b.detach(), cut, driver)
         rest = x[..., n:, :]
         x = x[..., :n, :].clone()
-        none = x.real.new_empty((0,))
+        none = _view.real(x).new_empty((0,))
         full = rank is None or bool((rank == n).all())
         residuals = (rest.abs() ** 2).sum(-2) if m > n and full and driver != "gelsy" else none
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
@@ -745,7 +752,7 @@ def linalg_norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
 def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """Compute a vector norm of all elements or over ``dim``; "nuc" is the nuclear norm of matrices."""
     if p == "nuc":
-        return matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype, out=out)
+        return matrix_norm(input, "nuc", tuple(range(input.ndim)) if dim is None else dim, keepdim, dtype=dtype, out=out)
     if p == "fro" or p is None:
         p = 2
     elif isinstance(p, str):
