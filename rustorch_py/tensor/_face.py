@@ -33,6 +33,8 @@ MODULES = [
     "_scatter",
     "_mask",
     "_join",
+    "_linalg",
+    "_linalg_more",
     "_printing",
 ]
 

@@ -125,21 +125,6 @@ def cholesky(grads, saved, needs, upper):
     return (0.5 * x,)
 
 
-def cholesky_solve(grads, saved, needs, upper):
-    """A = L L^H: grad A = -gB X^H, and both factors carry it."""
-    g, (f, x) = grads[0], saved
-    if g is None:
-        return None, None
-    low = H(f) if upper else f
-    gb = _tri(H(low), _tri(low, g, False), True)
-    gf = None
-    if needs[1]:
-        both = gb @ H(x)
-        both = both + H(both)
-        gf = -(f @ both) if upper else -(both @ f)
-    return gb if needs[0] else None, gf
-
-
 def cholesky_inverse(grads, saved, needs, upper):
     g, (f, y) = grads[0], saved
     if g is None:
@@ -355,5 +340,5 @@ def vector_norm(grads, saved, needs, p, dims, keepdim):
 
 _linalg.FORMULAS.update(
     inv=inv, solve=solve, solve_triangular=solve_triangular, lu_factor=lu_factor, cholesky=cholesky,
-    cholesky_solve=cholesky_solve, cholesky_inverse=cholesky_inverse, qr=qr, qr_none=qr_none,
+    cholesky_inverse=cholesky_inverse, qr=qr, qr_none=qr_none,
     geqrf_none=geqrf_none, eigh=eigh, eig=eig, svd=svd, det=det, slogdet=slogdet, pinv=pinv, vector_norm=vector_norm)

@@ -374,6 +374,20 @@ def cholesky_solve(B, L, upper=False, *, out=None):
     return _deliver(x, out)
 
 
+def _cholesky_solve_grad(grads, saved, needs, upper):
+    """A = L L^H: grad A = -grad B X^H, and both factors carry it."""
+    g, (f, x) = grads[0], saved
+    if g is None:
+        return None, None
+    gb = cholesky_solve(g, f, upper)
+    gf = None
+    if needs[1]:
+        both = gb @ _H(x)
+        both = both + _H(both)
+        gf = -(f @ both) if upper else -(both @ f)
+    return gb if needs[0] else None, gf
+
+
 def _two_triangles(f, b, upper):
     """X of L L^H X = b (or U^H U X = b). Not recorded."""
     with no_grad():
@@ -874,7 +888,7 @@ def _matrix_exp_grad(grads, saved, needs):
     return (matrix_exp(block)[..., :n, n:],)
 
 
-_linalg.FORMULAS.update(matrix_exp=_matrix_exp_grad, cdist=_cdist_grad)
+_linalg.FORMULAS.update(matrix_exp=_matrix_exp_grad, cdist=_cdist_grad, cholesky_solve=_cholesky_solve_grad)
 
 
 # ---- products and small things -----------------------------------------------------------------------------------------------------
