@@ -19,7 +19,7 @@ newaxis = None
 
 _SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
                "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "func",
-               "masked", "amp", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version")
+               "masked", "amp", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization")
 
 
 def __getattr__(name):

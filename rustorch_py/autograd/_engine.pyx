@@ -280,6 +280,14 @@ cdef set find_needed(list roots, list inputs):
     return needed
 
 
+cdef int partial = 0          # runs under way that serve given inputs only
+
+
+def _is_checkpoint_valid():
+    """Tell whether every leaf of the graph gets its gradient from the runs under way (for checkpoint)."""
+    return partial == 0
+
+
 cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list inputs, bint into_grad):
     """Backward from `roots`. Without inputs: accumulate into leaves. With inputs: return or accumulate those only."""
     cdef dict waiting = {}, leaves = {}, captured = {}
@@ -291,6 +299,7 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
     cdef int i
     cdef bint old_mode = grad_mode()
     cdef dict want_nodes = {}
+    global partial
     if inputs is not None:
         needed = find_needed(roots, inputs)
         for t in inputs:
@@ -298,6 +307,7 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
             if fn is not None:
                 want_nodes.setdefault(fn, set()).add(t.out_nr)
     set_grad_mode(create_graph)
+    partial += inputs is not None
     try:
         for i in range(len(roots)):
             t = <TensorBase>roots[i]
@@ -361,6 +371,7 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
         return result
     finally:
         set_grad_mode(old_mode)
+        partial -= inputs is not None
 
 
 cdef bint any_needed(Node node, set needed):

@@ -5,8 +5,10 @@ import os
 import sys
 
 from .. import tensor as _t
+from ..tensor._cpu import set_num_threads
 from . import _worker_info
 from ._channel import encode, receive, send
+
 
 def seed_worker(base_seed, worker_id):
     """Seed Python's, this package's and NumPy's generators as PyTorch does; returns the seed."""
@@ -118,7 +120,7 @@ def worker_main(sock, others, worker_id, num_workers, base_seed, dataset, make_f
     for other in others:
         other.close()
     _watch_parent()
-    _t.set_num_threads(1)
+    set_num_threads(1)      # the processes are the parallelism
     where = f"in DataLoader worker process {worker_id}"
     fetcher = trouble = None
     try:

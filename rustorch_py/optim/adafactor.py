@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from .. import tensor as _t
+from .._info import finfo
 from ..errors import TensorError, TensorValueError
 from ..tensor import Tensor
 from ._method import Method, scalar, scalar_dtype
@@ -61,7 +62,7 @@ class Adafactor(Method):
         lr = scalar(group["lr"])
         eps1, eps2 = group["eps"]
         if eps1 is None:
-            eps1 = _t.finfo(p.dtype).eps
+            eps1 = finfo(p.dtype).eps
         step_t = state["step"]
         step_t += 1
         step = step_t.item()

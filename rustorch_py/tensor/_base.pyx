@@ -360,11 +360,16 @@ cdef int save(Node node, int slot, TensorBase t) except -1:
                             "normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
                             "`torch.inference_mode()`.")
     if pack_hook is not None:
-        if node.extra is None:
-            node.extra = {}
-        node.extra.setdefault("packed", {})[slot] = (pack_hook[1], pack_hook[0](t), t.rg)
-        return 0
+        return pack_saved(node, slot, t, t.out_nr)
     return put_saved(node, slot, t, t.stor.version)
+
+
+cdef int pack_saved(Node node, int slot, TensorBase t, int out_nr) except -1:
+    """Hand a tensor to the saved-tensor hooks instead of keeping it."""
+    if node.extra is None:
+        node.extra = {}
+    node.extra.setdefault("packed", {})[slot] = (pack_hook[1], pack_hook[0](t), out_nr)
+    return 0
 
 
 cdef int save_output(Node node, int slot, TensorBase out) except -1:
@@ -372,6 +377,8 @@ cdef int save_output(Node node, int slot, TensorBase out) except -1:
     kept.out_nr = out.out_nr
     if slot < 32:
         node.out_mask |= <uint32_t>1 << slot
+    if pack_hook is not None:
+        return pack_saved(node, slot, kept, out.out_nr)
     return put_saved(node, slot, kept, kept.stor.version)
 
 
@@ -394,6 +401,7 @@ cdef object gone(Node node):
 cdef TensorBase saved(Node node, int slot):
     cdef TensorBase t, whole
     cdef uint32_t then
+    cdef int out_nr
     cdef object got
     if node.released:
         gone(node)
@@ -410,15 +418,19 @@ cdef TensorBase saved(Node node, int slot):
     if got is None:
         if node.extra is not None and "packed" in node.extra and slot in node.extra["packed"]:
             entry = node.extra["packed"][slot]
-            return <TensorBase?>entry[0](entry[1])
-        return None
-    t = <TensorBase>got
-    if t.stor.version != then:
-        stale(node, t, t.stor.version, then)
+            t = <TensorBase?>entry[0](entry[1])
+            out_nr = entry[2]
+        else:
+            return None
+    else:
+        t = <TensorBase>got
+        out_nr = t.out_nr
+        if t.stor.version != then:
+            stale(node, t, t.stor.version, then)
     if slot < 32 and node.out_mask >> slot & 1 and rt_get_grad_mode():
         whole = alias(t)                       # give the output its history back: it is this node's own
         whole.fn = node
-        whole.out_nr = t.out_nr
+        whole.out_nr = out_nr
         whole.rg = True
         return whole
     return t

@@ -24,6 +24,8 @@ cdef class Node:
     cdef int release(self) except -1:
         self.s0 = self.s1 = self.s2 = None
         self.saved_more = None
+        if self.extra is not None:
+            self.extra.pop("packed", None)
         self.released = True
         return 0
 

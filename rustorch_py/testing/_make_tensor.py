@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 
 from .. import tensor as _t
+from .._info import finfo, iinfo
 from ..errors import TensorTypeError, TensorValueError
 
 
@@ -48,11 +49,11 @@ def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=
     if dtype == _t.bool:
         smallest, largest, low_default, high_default = 0, 2, 0, 2
     elif not floating:
-        info = _t.iinfo(dtype)
+        info = iinfo(dtype)
         smallest, largest = info.min, info.max + (info.bits < 64)
         low_default, high_default = (0 if info.min == 0 else -9), 10
     else:
-        info = _t.finfo(dtype)
+        info = finfo(dtype)
         smallest, largest, low_default, high_default = info.min, info.max, -9, 9
     low = low_default if low is None else low
     high = high_default if high is None else high
@@ -69,7 +70,7 @@ def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=
     if floating:
         result = _t.empty(shape, dtype=dtype, device=device)
         real = _t.view_as_real(result) if dtype.is_complex else result
-        if high - low >= _t.finfo(real.dtype).max:
+        if high - low >= finfo(real.dtype).max:
             real.uniform_(low / 2, high / 2).mul_(2)      # the width itself would overflow
         else:
             real.uniform_(low, high)
@@ -80,7 +81,7 @@ def make_tensor(*shape, dtype, device="cpu", low=None, high=None, requires_grad=
     elif memory_format is not None:
         result = result.clone(memory_format=memory_format)
     if exclude_zero:
-        tiny = _t.finfo(dtype).tiny if floating else 1
+        tiny = finfo(dtype).tiny if floating else 1
         result.masked_fill_(result == 0, tiny)
     if requires_grad:
         result.requires_grad_(True)

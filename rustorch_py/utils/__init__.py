@@ -3,8 +3,9 @@
 _WHERE = {
     "save": "serialization", "load": "serialization", "add_safe_globals": "serialization",
     "clear_safe_globals": "serialization", "get_safe_globals": "serialization", "safe_globals": "serialization",
+    "seed_everything": "seeding",
 }
-_MODULES = ("atomic", "data", "hooks", "serialization")
+_MODULES = ("atomic", "checkpoint", "data", "dlpack", "hooks", "seeding", "serialization")
 
 __all__ = ["save", "load"]
 
