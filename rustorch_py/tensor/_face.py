@@ -36,6 +36,9 @@ MODULES = [
     "_linalg",
     "_linalg_more",
     "_printing",
+    "_special",
+    "_composed_shape",
+    "_composed_math",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names
