@@ -179,14 +179,18 @@ cdef class C2rBackward(Node):
         # A term and its mirror image both come from one element, except the first and the middle one.
         cdef int64_t half = self.n // 2 + 1, i
         cdef TensorBase twice = empty(1, &half, (<TensorBase>g).dt, (<TensorBase>g).dev)
-        fill_value(twice, 2)
+        for i in range(half):
+            twice_or_once(twice, i, 1 if i == 0 or 2 * i == self.n else 2)
         r = r2c(g, self.dim, self.n, -self.sign, self.scale, True)
-        w = <object>twice
-        w[0] = 1
-        if self.n % 2 == 0:
-            w[half - 1] = 1
-        w = w.reshape((half,) + (1,) * ((<TensorBase>g).nd - 1 - self.dim))
+        w = (<object>twice).reshape((half,) + (1,) * ((<TensorBase>g).nd - 1 - self.dim))
         return resize_lane(r * w, self.dim, self.length)
+
+
+cdef void twice_or_once(TensorBase t, int64_t i, int value) noexcept:
+    if t.dt == RT_F32:
+        (<float *>t.ptr)[i] = value
+    else:
+        (<double *>t.ptr)[i] = value
 
 
 def promote_input(op, input, bint to_complex):
