@@ -192,7 +192,8 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
     def first(*args):
         ins, gs = args[:-n], args[-n:]
         wanted = [x for x in _tensors(ins) if x.requires_grad]
-        got = _grad([o for o in _outputs(func(*ins)) if o.requires_grad], wanted, list(gs), create_graph=True, allow_unused=True)
+        with _t.enable_grad():            # the numerical side runs without
+            got = _grad([o for o in _outputs(func(*ins)) if o.requires_grad], wanted, list(gs), create_graph=True, allow_unused=True)
         return tuple(g for g in got if g is not None)
 
     return gradcheck(first, (*inputs, *grads), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol,

@@ -13,7 +13,8 @@ from ._ops cimport cast
 from ._dtype cimport default_code, torch_name
 from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
 
-from ..errors import OutOfMemoryError, TensorError, UnsupportedOpError
+from ..errors import OutOfMemoryError, UnsupportedOpError
+from ._view import real
 
 cdef extern from "fft.h" nogil:
     ctypedef struct RtFftPlan:
@@ -152,7 +153,7 @@ cdef class R2cBackward(Node):
         return "FftR2CBackward0"
 
     cdef object apply(self, object g):
-        return resize_lane(c2c(g, self.dim, self.n, -self.sign, self.scale).real, self.dim, self.length)
+        return resize_lane(real(c2c(g, self.dim, self.n, -self.sign, self.scale)), self.dim, self.length)
 
 
 def c2r(input, int dim, int64_t n, int sign, double scale):
