@@ -1,4 +1,4 @@
-# build: isa=conv.inc.c
+# build: isa=conv.inc.c sources=conv_int.c
 """Convolutions and transposed convolutions in one, two and three dimensions.
 
 Note [Three products]
@@ -8,11 +8,11 @@ partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolu
 """
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
-                     RT_F32, RT_KIND_COMPLEX, rt_kind)
+                     RT_F32, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level
 from ._neural cimport (num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text)
-from ._plan cimport contiguous_raw
+from ._plan cimport contiguous_raw, cast_raw
 from ..errors import DTypeError, ShapeError
 
 cdef extern from "conv.h" nogil:
@@ -44,6 +44,8 @@ cdef extern from "conv.h" nogil:
         void (*dbias_f32)(const float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
         void (*dbias_f64)(const double *, double *, int64_t, int64_t, int64_t, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
+    void rt_conv_forward_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
+    void rt_conv_dinput_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
 
 cdef enum:
     FORWARD = 0       # y = F(x, w); slots x, w
@@ -73,7 +75,13 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         sh[2 + i] = geom.out[3 - nd + i] if mode == FORWARD else geom.in_[3 - nd + i] if mode == DINPUT else geom.kernel[3 - nd + i]
     out = empty(nd + 2, sh, a.dt, a.dev)
     with nogil:
-        if a.dt == RT_F32:
+        rc = 0
+        if a.dt == RT_I64:
+            if mode == FORWARD:
+                rt_conv_forward_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>out.ptr)
+            else:
+                rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>out.ptr)
+        elif a.dt == RT_F32:
             if mode == FORWARD:
                 rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>out.ptr, threads)
             elif mode == DINPUT:
@@ -241,7 +249,11 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
         return like_dtype(out, x.dt)
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
         return complex_conv(op, n, False, input, weight, bias, stride, padding, 0, groups, dilation)
-    need_float(op, x)
+    if rt_kind(x.dt) == RT_KIND_INT and x.dt != RT_I64:
+        return cast_raw(conv(op, n, cast_raw(x, RT_I64), cast_raw(w, RT_I64), None if b is None else cast_raw(b, RT_I64), stride, padding,
+                             dilation, groups), x.dt)
+    if x.dt != RT_I64:
+        need_float(op, x)
     read_geometry(op, n, stride, padding, dilation, w, &c, back)
     c.batch = x.sh[0]
     c.groups = groups
@@ -278,7 +290,11 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
         return like_dtype(out, x.dt)
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
         return complex_conv(op, n, True, input, weight, bias, stride, padding, output_padding, groups, dilation)
-    need_float(op, x)
+    if rt_kind(x.dt) == RT_KIND_INT and x.dt != RT_I64:
+        return cast_raw(conv_transpose(op, n, cast_raw(x, RT_I64), cast_raw(w, RT_I64), None if b is None else cast_raw(b, RT_I64), stride,
+                                       padding, output_padding, groups, dilation), x.dt)
+    if x.dt != RT_I64:
+        need_float(op, x)
     read_geometry(op, n, stride, padding, dilation, w, &c, back)
     read_sizes(op, "output_padding", output_padding, n, &extra[f])
     c.batch = x.sh[0]

@@ -6,6 +6,7 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, sa
                      bump, RT_F32, RT_F64)
 from ._cpu cimport isa_level
 from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ..errors import DTypeError, ShapeError
 
@@ -250,6 +251,8 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
     cdef bint f32
     cdef NormBackward0 node
     cdef object y
+    if x.nd == 1 and x.n == 0:
+        return input.clone(), input.detach(), input.detach()
     if x.nd < 2:
         raise ShapeError(f"{op}: expected at least 2D input, but got input of size {sizes_text(x)}", op=op)
     if is_half(x):
@@ -316,12 +319,14 @@ def batch_norm(input, weight, bias, running_mean, running_var, training, momentu
     return batch("batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
 
 
-def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, *, out=None):
     """Apply batch_norm; return (output, mean, 1 / standard deviation), the last two empty in evaluation mode."""
-    y, mean, rstd = batch("native_batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)
+    cdef tuple got = batch("native_batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)
     if not training:
-        return y, mean[:0], rstd[:0]
-    return y, mean, rstd
+        got = (got[0], got[1][:0], got[2][:0])
+    if out is None:
+        return got
+    return tuple([deliver("native_batch_norm", <TensorBase>t, o) for t, o in zip(got, out)])
 
 
 def instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled=True):

@@ -7,6 +7,7 @@ from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, sha
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text
+from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ..errors import DTypeError, ShapeError
 
@@ -331,6 +332,8 @@ cdef object max_unpool(object op, int n, object input, object indices, object ou
 cdef object avg_pool(object op, object input, TensorBase x, Windows w):
     if is_half(x):
         return like_dtype(avg_pool(op, float32_of(input), float32_of(input), w), x.dt)
+    if x.dt == RT_I64:                       # rounded towards zero; exact below 2^53
+        return cast_raw(average(cast_raw(x, RT_F64), w, shape_tuple(x), True), RT_I64)
     need_float(op, x)
     return average(x, w, shape_tuple(x), True)
 
@@ -445,19 +448,21 @@ def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, coun
     return avg_pool_even("avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
 
 
-def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool2d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *, out=None):
     """Average each window of (N, C, H, W) or (C, H, W).
 
     Args:
         count_include_pad: padding counts in the divisor.
         divisor_override: divide by this instead of the window's size.
     """
-    return avg_pool_even("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return deliver("avg_pool2d", <TensorBase>avg_pool_even("avg_pool2d", 2, input, kernel_size, stride, padding, ceil_mode,
+                                                       count_include_pad, divisor_override), out)
 
 
-def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None):
+def avg_pool3d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *, out=None):
     """Average each window of (N, C, D, H, W) or (C, D, H, W). See avg_pool2d."""
-    return avg_pool_even("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return deliver("avg_pool3d", <TensorBase>avg_pool_even("avg_pool3d", 3, input, kernel_size, stride, padding, ceil_mode,
+                                                       count_include_pad, divisor_override), out)
 
 
 def adaptive_avg_pool1d(input, output_size):

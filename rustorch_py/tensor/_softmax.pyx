@@ -6,6 +6,7 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, save, s
 from ._cpu cimport isa_level
 from ._dtype cimport dtype_of, default_code, torch_name
 from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ..errors import DTypeError, DimError, ShapeError, TensorValueError
 
@@ -113,24 +114,24 @@ cdef class SoftmaxBackward0(Node):
         return out
 
 
-def softmax(input, dim, dtype=None):
+def softmax(input, dim, dtype=None, *, out=None):
     """Compute exp(x) / sum(exp(x)) along a dimension.
 
     Args:
         dim: where the results sum to 1.
         dtype: converts the input first.
     """
-    return normalised("softmax", input, dim, dtype, False)
+    return deliver("softmax", <TensorBase>normalised("softmax", input, dim, dtype, False), out)
 
 
-def log_softmax(input, dim, dtype=None):
+def log_softmax(input, dim, dtype=None, *, out=None):
     """Compute log(softmax(x)) along a dimension, without the rounding of the two steps.
 
     Args:
         dim: where the exponentials of the results sum to 1.
         dtype: converts the input first.
     """
-    return normalised("log_softmax", input, dim, dtype, True)
+    return deliver("log_softmax", <TensorBase>normalised("log_softmax", input, dim, dtype, True), out)
 
 
 # ---- logsumexp ------------------------------------------------------------------------------------------------
@@ -198,10 +199,7 @@ def logsumexp(input, dim, keepdim=False, *, out=None):
             v = lse_last(<TensorBase>input.permute(rest + dims).reshape(shape + [total]))
             if keepdim:
                 v = v.reshape([1 if i in dims else x.sh[i] for i in range(x.nd)])
-    if out is not None:
-        out.resize_(v.shape).copy_(v)
-        return out
-    return v
+    return deliver("logsumexp", <TensorBase>v, out)
 
 
 # ---- losses over class indices --------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ typedef struct {
     void (*dbias_f64)(const double *g, double *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
 } RtConvTable;
 
+void rt_conv_forward_i64(const RtConvGeom *, const int64_t *x, const int64_t *w, const int64_t *b, int64_t *y);
+void rt_conv_dinput_i64(const RtConvGeom *, const int64_t *g, const int64_t *w, const int64_t *b, int64_t *gx);
+
 extern const RtConvTable rt_conv_table_base;
 #if defined(__x86_64__)
 extern const RtConvTable rt_conv_table_avx2, rt_conv_table_avx512;
