@@ -17,6 +17,7 @@ from ._base cimport *
 from ._storage cimport borrow_storage
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, promote, device_code, torch_name
 from ._plan cimport number_to, element_to_py, copy_raw, cast_raw, clone_raw, full_
+from ._create cimport check_layout
 from ._ops cimport cast, clone, to_device, detach
 from . import _dlpack
 from ..errors import DTypeError, ShapeError, TensorError, TensorTypeError, TensorValueError, AutogradError
@@ -477,6 +478,17 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     return t
 
 
+def new_tensor_(self, data, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """Make a tensor of data with self's dtype and device; always copies."""
+    cdef TensorBase like = as_base("new_tensor", "self", self), t
+    check_layout("new_tensor", layout, pin_memory)
+    t = from_data(data, like.dt if dtype is None else dtype_code("new_tensor", dtype),
+                  like.dev if device is None else device_code("new_tensor", device))
+    if requires_grad:
+        set_requires_grad(t, True)
+    return t
+
+
 def as_tensor(data, dtype=None, device=None):
     """Make a tensor from data without a copy where the memory can be shared (tensors and arrays)."""
     cdef int dt = -1 if dtype is None else dtype_code("as_tensor", dtype)
@@ -617,4 +629,4 @@ SLOTS = {"legacy": legacy}
 NN_ONLY = ("tensor", "_make_tensor")        # the package rustorch_py.tensor is itself what rustorch_py.tensor(...) calls
 FUNCTIONS = {"tensor": tensor, "_make_tensor": tensor, "as_tensor": as_tensor, "asarray": asarray, "from_numpy": from_numpy, "frombuffer": frombuffer,
              "scalar_tensor": scalar_tensor}
-METHODS = {"item": item, "tolist": tolist}
+METHODS = {"item": item, "tolist": tolist, "new_tensor": new_tensor_}
