@@ -4,6 +4,8 @@
 #include "softmax.h"
 
 #define BLOCK 64      /* columns handled together when the classes are not the last dimension */
+#define SHORT 64      /* rows shorter than this are handled PACK elements at a time, so that exp */
+#define PACK 1024     /* runs over whole vectors */
 
 static int few(double work, int threads, int64_t tasks) {
     if (work < 8192 || threads < 2) return 1;

@@ -18,7 +18,54 @@ RT_INLINE T SUF(row_lse)(const T *x, int64_t n) {
     return m + (T)log((double)s);
 }
 
+RT_INLINE void SUF(exp_all)(T *x, int64_t n) {
+    RT_OMP(omp simd)
+    for (int64_t i = 0; i < n; i++) x[i] = SUF(rt_exp)(x[i]);
+}
+
+/* `rows` short rows: e = exp(x - max), m = max and s = sum of e for each row. */
+RT_INLINE void SUF(short_rows)(const T *x, int64_t rows, int64_t n, T *e, T *m, T *s) {
+    for (int64_t r = 0; r < rows; r++) {
+        T top = x[r * n];
+        for (int64_t i = 1; i < n; i++) top = (x[r * n + i] > top) | (x[r * n + i] != x[r * n + i]) ? x[r * n + i] : top;
+        m[r] = top;
+        for (int64_t i = 0; i < n; i++) e[r * n + i] = x[r * n + i] - top;
+    }
+    SUF(exp_all)(e, rows * n);
+    for (int64_t r = 0; r < rows; r++) {
+        T t = 0;
+        for (int64_t i = 0; i < n; i++) t += e[r * n + i];
+        s[r] = t;
+    }
+}
+
+static void SUF(softmax_short)(const T *x, int64_t outer, int64_t n, int logs, T *y, int threads) {
+    int64_t each = PACK / n, tasks = (outer + each - 1) / each;
+    threads = few((double)outer * n, threads, tasks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < tasks; task++) {
+        T e[PACK], m[PACK], s[PACK];
+        int64_t r0 = task * each, rows = outer - r0 < each ? outer - r0 : each;
+        const T *xs = x + r0 * n;
+        T *ys = y + r0 * n;
+        SUF(short_rows)(xs, rows, n, e, m, s);
+        for (int64_t r = 0; r < rows; r++) {
+            if (logs) {
+                T l = (T)log((double)s[r]);
+                for (int64_t i = 0; i < n; i++) ys[r * n + i] = xs[r * n + i] - m[r] - l;
+            } else {
+                T k = 1 / s[r];
+                for (int64_t i = 0; i < n; i++) ys[r * n + i] = e[r * n + i] * k;
+            }
+        }
+    }
+}
+
 static void SUF(softmax)(const T *x, int64_t outer, int64_t n, int64_t inner, int logs, T *y, int threads) {
+    if (inner == 1 && n < SHORT) {
+        SUF(softmax_short)(x, outer, n, logs, y, threads);
+        return;
+    }
     if (inner == 1) {
         threads = few((double)outer * n, threads, outer);
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -66,6 +113,24 @@ static void SUF(softmax)(const T *x, int64_t outer, int64_t n, int64_t inner, in
 
 static void SUF(softmax_d0)(const T *g, const T *y, int64_t outer, int64_t n, int64_t inner, int logs, T *gx, int threads) {
     int64_t blocks = (inner + BLOCK - 1) / BLOCK;
+    if (inner == 1 && n < SHORT && logs) {
+        int64_t each = PACK / n, tasks = (outer + each - 1) / each;
+        threads = few((double)outer * n, threads, tasks);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t task = 0; task < tasks; task++) {
+            T e[PACK];
+            int64_t r0 = task * each, rows = outer - r0 < each ? outer - r0 : each;
+            memcpy(e, y + r0 * n, (size_t)(rows * n) * sizeof(T));
+            SUF(exp_all)(e, rows * n);
+            for (int64_t r = 0; r < rows; r++) {
+                const T *gs = g + (r0 + r) * n;
+                T s = 0, *out = gx + (r0 + r) * n;
+                for (int64_t i = 0; i < n; i++) s += gs[i];
+                for (int64_t i = 0; i < n; i++) out[i] = gs[i] - e[r * n + i] * s;
+            }
+        }
+        return;
+    }
     threads = few((double)outer * n * inner, threads, outer * blocks);
     if (inner == 1) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -114,6 +179,19 @@ RT_INLINE void SUF(columns_lse)(const T *xs, int64_t n, int64_t inner, int64_t l
 }
 
 static void SUF(logsumexp)(const T *x, int64_t outer, int64_t n, int64_t inner, T *y, int threads) {
+    if (inner == 1 && n < SHORT && n > 0) {
+        int64_t each = PACK / n, tasks = (outer + each - 1) / each;
+        threads = few((double)outer * n, threads, tasks);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t task = 0; task < tasks; task++) {
+            T e[PACK], m[PACK], s[PACK];
+            int64_t r0 = task * each, rows = outer - r0 < each ? outer - r0 : each;
+            SUF(short_rows)(x + r0 * n, rows, n, e, m, s);
+            for (int64_t r = 0; r < rows; r++)
+                y[r0 + r] = m[r] == HUGE_T || m[r] == -HUGE_T ? m[r] : m[r] + (T)log((double)s[r]);
+        }
+        return;
+    }
     int64_t blocks = (inner + BLOCK - 1) / BLOCK;
     threads = few((double)outer * n * inner, threads, outer * blocks);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -165,6 +243,12 @@ static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inn
         else w_sum = (double)n;
     }
     if (logs) memset(gx, 0, (size_t)(outer * n * inner) * sizeof(T));
+    int exps = !logs && inner == 1 && n < SHORT;         /* exponentials of short rows in one go */
+    if (exps) {
+        for (int64_t o = 0; o < outer; o++)
+            for (int64_t i = 0; i < n; i++) gx[o * n + i] = x[o * n + i] - lse[o];
+        SUF(exp_all)(gx, outer * n);
+    }
     int64_t blocks = (inner + BLOCK - 1) / BLOCK;
     threads = few((double)outer * n * inner, threads, outer * blocks);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -183,6 +267,7 @@ static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inn
             if (inner == 1) {
                 T a0 = a[0], l0 = l[0];
                 if (a0 == 0) memset(out, 0, (size_t)n * sizeof(T));
+                else if (exps) for (int64_t i = 0; i < n; i++) out[i] *= a0;
                 else {
                     RT_OMP(omp simd)
                     for (int64_t i = 0; i < n; i++) out[i] = a0 * SUF(rt_exp)(xs[i] - l0);
