@@ -7,8 +7,10 @@ import sys
 
 from cpython.buffer cimport (PyObject_GetBuffer, PyBuffer_Release, Py_buffer, PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE,
                              PyBUF_SIMPLE)
-from cpython.float cimport PyFloat_CheckExact, PyFloat_AS_DOUBLE, PyFloat_Check
-from cpython.long cimport PyLong_Check
+from cpython.float cimport PyFloat_CheckExact, PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_FromDouble
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.long cimport PyLong_Check, PyLong_FromLongLong
+from cpython.ref cimport Py_INCREF
 from cpython.complex cimport PyComplex_Check
 from cpython.bool cimport PyBool_Check
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t
@@ -168,9 +170,12 @@ cdef int store(object x, int dt, char *p) except -1:
             raise TensorTypeError(f"'{type(x).__name__}' object cannot be interpreted as an integer", op="tensor")
         else:
             raise TensorTypeError(f"must be real number, not {type(x).__name__}", op="tensor")
+    if dt == RT_BOOL:
+        (<uint8_t *>p)[0] = 1 if x else 0
+        return 0
     if rt_kind(dt) == RT_KIND_INT:
         if PyComplex_Check(x):
-            raise TensorTypeError("must be real number, not complex", op="tensor")
+            raise TensorTypeError("'complex' object cannot be interpreted as an integer", op="tensor")
         if PyFloat_Check(x):
             d = x
             if not (-9223372036854775808.0 <= d < 9223372036854775808.0):
@@ -294,7 +299,8 @@ cdef TensorBase from_data(object data, int dt, int dev):
         dt = infer(data)
     nd = nested_shape(data, sh)
     t = empty(nd, sh, dt, RT_CPU)
-    store_nested(data, 0, nd, sh, dt, t.ptr if t.ptr is not NULL else <char *>sh)
+    if t.n:                                                # as in torch, data without elements are not looked at further
+        store_nested(data, 0, nd, sh, dt, t.ptr)
     return to_device(t, dev)
 
 
@@ -570,20 +576,20 @@ def item(self):
 
 cdef list nested_list(TensorBase t, int dim, const char *p):
     cdef int64_t i, n = t.sh[dim], step = t.st[dim] * rt_itemsize(t.dt)
-    cdef list out = [None] * n
-    if dim == t.nd - 1:
-        if t.dt == RT_F32:
-            for i in range(n):
-                out[i] = <double>(<const float *>(p + i * step))[0]
+    cdef list out = PyList_New(n)
+    cdef object x
+    for i in range(n):
+        if dim < t.nd - 1:
+            x = nested_list(t, dim + 1, p)
+        elif t.dt == RT_F32:
+            x = PyFloat_FromDouble((<const float *>p)[0])
         elif t.dt == RT_I64:
-            for i in range(n):
-                out[i] = (<const int64_t *>(p + i * step))[0]
+            x = PyLong_FromLongLong((<const int64_t *>p)[0])
         else:
-            for i in range(n):
-                out[i] = element_to_py(p + i * step, t.dt)
-    else:
-        for i in range(n):
-            out[i] = nested_list(t, dim + 1, p + i * step)
+            x = element_to_py(p, t.dt)
+        Py_INCREF(x)
+        PyList_SET_ITEM(out, i, x)
+        p += step
     return out
 
 

@@ -41,7 +41,7 @@ cdef extern from "index.h" nogil:
     void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
     void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int threads)
     int64_t rt_count_true(const uint8_t *mask, int64_t n)
-    void rt_positions(const uint8_t *mask, int64_t n, int64_t *out)
+    void rt_positions(const uint8_t *mask, int64_t n, int64_t total, int64_t *out)
     void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
@@ -178,7 +178,7 @@ cdef TensorBase true_positions(TensorBase mask):
     cdef TensorBase m = contiguous_raw(mask)
     cdef int64_t n = rt_count_true(<uint8_t *>m.ptr, m.n)
     cdef TensorBase out = empty(1, &n, RT_I64, RT_CPU)
-    rt_positions(<uint8_t *>m.ptr, m.n, <int64_t *>out.ptr)
+    rt_positions(<uint8_t *>m.ptr, m.n, n, <int64_t *>out.ptr)
     return out
 
 
@@ -706,6 +706,37 @@ cdef list expand_masks(TensorBase self, list indices):
     return out
 
 
+cdef TensorBase merge_masked(TensorBase self, list indices, list merged):
+    """When the only index is a bool mask over dimensions that lie in memory as one, the view of self where they are
+    one, and in `merged` the flat positions; else None."""
+    cdef int i, at = -1, k
+    cdef TensorBase mask = None
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    for i in range(len(indices)):
+        if indices[i] is not None:
+            if mask is not None or not isinstance(indices[i], TensorBase) or (<TensorBase>indices[i]).dt != RT_BOOL:
+                return None
+            mask, at = <TensorBase>indices[i], i
+    if mask is None or mask.nd < 2 or at + mask.nd > self.nd:
+        return None
+    mask_matches(self, mask, at, 0)
+    for i in range(at, at + mask.nd - 1):
+        if self.st[i] != self.st[i + 1] * self.sh[i + 1]:
+            return None
+    k = 0
+    for i in range(self.nd):
+        if at <= i < at + mask.nd - 1:
+            continue
+        sh[k] = mask.n if i == at + mask.nd - 1 else self.sh[i]
+        st[k] = self.st[i]
+        k += 1
+    for i in range(at):
+        merged.append(None)
+    merged.append(true_positions(mask))
+    return view_raw(self, k, sh, st, 0)
+
+
 cdef class Plan:
     """Advanced indices made ready: their common shape and byte offsets into the indexed tensor."""
     cdef TensorBase off          # one byte offset an element of the common shape
@@ -723,7 +754,7 @@ cdef Plan make_plan(TensorBase self, list indices):
     cdef Plan p = Plan.__new__(Plan)
     cdef TensorBase x, flat
     cdef int i, d, k, count = len(indices), seen = 0
-    cdef int64_t bad
+    cdef int64_t bad, others = 1
     memset(p.indexed, 0, 64)
     p.first = p.last = -1
     for i in range(count):
@@ -737,6 +768,9 @@ cdef Plan make_plan(TensorBase self, list indices):
         seen += 1
         merge_shape(p, x, indices)
     p.apart = p.last - p.first + 1 != seen
+    for i in range(self.nd):
+        if not p.indexed[i]:
+            others *= self.sh[i]
     p.off = empty(p.s_nd, p.s_sh, RT_I64, RT_CPU)
     seen = 0
     for i in range(count):
@@ -745,7 +779,7 @@ cdef Plan make_plan(TensorBase self, list indices):
             continue
         flat = flat_index(x)
         bad = rt_index_check(<int64_t *>flat.ptr, flat.n, -self.sh[i], self.sh[i])
-        if bad >= 0 and p.off.n:
+        if bad >= 0 and p.off.n and (others or self.sh[i] == 0):      # an empty result reads nothing
             raise_bounds((<int64_t *>flat.ptr)[bad], i, self.sh[i])
         if flat.n != p.off.n or flat.nd != p.s_nd:
             flat = spread(flat, p.s_nd, p.s_sh)
@@ -884,17 +918,23 @@ cdef list unchanged(Node node, list indices, list versions):
 
 
 cdef TensorBase index_get(TensorBase self, list indices):
-    cdef list clean = expand_masks(self, indices)
-    cdef Plan p = make_plan(self, clean)
-    cdef TensorBase out = empty(p.r_nd, p.r_sh, self.dt, self.dev)
+    cdef list clean = [], saved_indices = indices
+    cdef TensorBase t, out
+    cdef Plan p
     cdef IndexBackward0 node
     need_cpu("index", self)
+    t = merge_masked(self, indices, clean)
+    if t is None:
+        t = self
+        clean = saved_indices = expand_masks(self, indices)
+    p = make_plan(t, clean)
+    out = empty(p.r_nd, p.r_sh, self.dt, self.dev)
     if out.n:
-        run_indexed(RT_IX_GET, self, out, p)
+        run_indexed(RT_IX_GET, t, out, p)
     if grad_mode() and self.rg:
         node = IndexBackward0.__new__(IndexBackward0)
-        node.indices = clean
-        node.versions = versions_of(clean)
+        node.indices = saved_indices
+        node.versions = versions_of(saved_indices)
         node.nd = self.nd
         memcpy(node.sh, self.sh, self.nd * sizeof(int64_t))
         attach1(out, node, self)
@@ -921,23 +961,28 @@ cdef class IndexPutBackward0(Node):
         return Node.release(self)
 
 
-cdef IndexPutBackward0 put_node(list clean, bint accumulate, TensorBase values):
+cdef IndexPutBackward0 put_node(list indices, bint accumulate, TensorBase values):
     cdef IndexPutBackward0 node = IndexPutBackward0.__new__(IndexPutBackward0)
-    node.indices, node.versions, node.accumulate = clean, versions_of(clean), accumulate
+    node.indices, node.versions, node.accumulate = indices, versions_of(indices), accumulate
     node.v_shape = shape_tuple(values)
     return node
 
 
-cdef int put_raw(TensorBase self, list clean, TensorBase values, bint accumulate) except -1:
+cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumulate) except -1:
     cdef Plan p
-    cdef TensorBase v = values
+    cdef TensorBase v = values, t
+    cdef list clean = []
     cdef int64_t st[64]
     cdef int k, j
     need_cpu("index_put_", self)
     if v.dt != self.dt:
         raise DTypeError("Index put requires the source and destination dtypes match, got "
                          f"{torch_name(self.dt)} for the destination and {torch_name(v.dt)} for the source.", op="index_put_")
-    p = make_plan(self, clean)
+    t = merge_masked(self, indices, clean)
+    if t is None:
+        t = self
+        clean = expand_masks(self, indices)
+    p = make_plan(t, clean)
     if v.nd > p.r_nd and v.n != 1:
         bad_values(v, p)
     for k in range(v.nd if v.nd < p.r_nd else p.r_nd):
@@ -953,7 +998,7 @@ cdef int put_raw(TensorBase self, list clean, TensorBase values, bint accumulate
     if not one_step(v, p.s_at, p.s_nd):
         v = contiguous_raw(v)
     if v.n:
-        run_indexed(RT_IX_ADD if accumulate else RT_IX_SET, self, v, p)
+        run_indexed(RT_IX_ADD if accumulate else RT_IX_SET, t, v, p)
     return 0
 
 
@@ -966,24 +1011,30 @@ cdef object bad_values(TensorBase v, Plan p):
 
 cdef TensorBase put_out(TensorBase self, list indices, TensorBase values, bint accumulate):
     """index_put that leaves self as it is."""
-    cdef list clean = expand_masks(self, indices)
     cdef TensorBase out = clone_raw(self)
-    put_raw(out, clean, values, accumulate)
+    put_raw(out, indices, values, accumulate)
     if recording(self, values, None):
-        attach2(out, put_node(clean, accumulate, values), self, values)
+        attach2(out, put_node(indices, accumulate, values), self, values)
     return out
 
 
 cdef int put_into(TensorBase self, list indices, TensorBase values, bint accumulate, str op) except -1:
-    cdef list clean = expand_masks(self, indices)
     cdef Node node = None
     inplace_begin(op, self)
-    put_raw(self, clean, values, accumulate)
+    put_raw(self, indices, values, accumulate)
     if recording(self, values, None):
-        node = put_node(clean, accumulate, values)
+        node = put_node(indices, accumulate, values)
         attach2(self, node, self, values)
     inplace_end(self, node)
     return 0
+
+
+cdef list index_list(object indices):
+    cdef list out = list(indices)
+    for x in out:
+        if x is not None:
+            as_base("index_put", "indices", x)
+    return out
 
 
 def index_put(input, indices, values, accumulate=False):
@@ -994,12 +1045,12 @@ def index_put(input, indices, values, accumulate=False):
         values: tensor of input's dtype, broadcast to the shape that indexing gives.
         accumulate: add instead of write; an index that repeats adds each time, in order.
     """
-    return put_out(as_base("index_put", "input", input), list(indices), as_base("index_put", "values", values), accumulate)
+    return put_out(as_base("index_put", "input", input), index_list(indices), as_base("index_put", "values", values), accumulate)
 
 
 def index_put_(self, indices, values, accumulate=False):
     """Write (or add) values at `indices` in place; see `index_put`."""
-    put_into(as_base("index_put_", "self", self), list(indices), as_base("index_put_", "values", values), accumulate, "index_put_")
+    put_into(as_base("index_put_", "self", self), index_list(indices), as_base("index_put_", "values", values), accumulate, "index_put_")
     return self
 
 

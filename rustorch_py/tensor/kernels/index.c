@@ -9,17 +9,18 @@
 /* ---- rows: dst[j * ds + doff] op= src[j * ss + soff]; one of the two offsets comes from a table.
  * `off` NULL: plain strided row. mul: bytes for one unit of off. ---- */
 typedef void (*Row)(char *dst, int64_t ds, const char *src, int64_t ss, const int64_t *off, int64_t os,
-                    int64_t mul, int64_t size, int64_t n);
+                    int64_t mul, int64_t n);
 
 #define ROW_ARGS char *dst, int64_t ds, const char *src, int64_t ss, const int64_t *off, int64_t os, \
-                 int64_t mul, int64_t size, int64_t n
-/* indices below 0 count from the end; size is 0 for ready-made byte offsets, which are never negative */
-#define AT(j) ((off[(j) * os] + (off[(j) * os] < 0 ? size : 0)) * mul)
+                 int64_t mul, int64_t n
+#define AT(j) (off[(j) * os] * mul)
 
 typedef struct { uint64_t a, b; } u128;
 #define MOVE_ROWS(tag, T)                                                                  \
     static void get_##tag(ROW_ARGS) {                                                      \
-        for (int64_t j = 0; j < n; j++)                                                    \
+        if (os == 1 && ss == 0 && ds == (int64_t)sizeof(T))                                \
+            for (int64_t j = 0; j < n; j++) ((T *)dst)[j] = *(const T *)(src + off[j] * mul); \
+        else for (int64_t j = 0; j < n; j++)                                               \
             *(T *)(dst + j * ds) = *(const T *)(src + j * ss + AT(j));                     \
     }                                                                                      \
     static void set_##tag(ROW_ARGS) {                                                      \
@@ -28,6 +29,8 @@ typedef struct { uint64_t a, b; } u128;
     }                                                                                      \
     static void move_##tag(ROW_ARGS) {                                                     \
         if (ds == (int64_t)sizeof(T) && ss == ds) memcpy(dst, src, n * sizeof(T));         \
+        else if (ds == (int64_t)sizeof(T) && ss == -ds)                                    \
+            for (int64_t j = 0; j < n; j++) ((T *)dst)[j] = ((const T *)src)[-j];          \
         else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds) = *(const T *)(src + j * ss); \
     }
 MOVE_ROWS(1, uint8_t)
@@ -39,7 +42,13 @@ MOVE_ROWS(16, u128)
 /* Accumulating rows. NaN wins in max and min, as in torch's amax and amin. */
 #define ACC_ROW(name, T, EXPR)                                                             \
     static void name(ROW_ARGS) {                                                           \
-        if (off) for (int64_t j = 0; j < n; j++) {                                         \
+        if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == ss)            \
+            for (int64_t j = 0; j < n; j++) {                                              \
+                T *d = (T *)dst + off[j];                                                  \
+                T x = *d, y = ((const T *)src)[j];                                         \
+                *d = EXPR;                                                                 \
+            }                                                                              \
+        else if (off) for (int64_t j = 0; j < n; j++) {                                    \
             T *d = (T *)(dst + j * ds + AT(j));                                            \
             T x = *d, y = *(const T *)(src + j * ss);                                      \
             *d = EXPR;                                                                     \
@@ -143,7 +152,7 @@ static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char 
                         int64_t j0, int64_t j1, int64_t itemsize) {
     int64_t dj = get ? p->j_step : 0, sj = get ? 0 : p->j_step;
     if (p->na == 0) {
-        inner(dst + j0 * dj, dj, src + j0 * sj, sj, p->off + j0, 1, 1, 0, j1 - j0);
+        inner(dst + j0 * dj, dj, src + j0 * sj, sj, p->off + j0, 1, 1, j1 - j0);
         return;
     }
     int last = p->na - 1;
@@ -160,7 +169,7 @@ static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char 
         const char *s = src + (get ? p->off[j] : j * sj);
         int64_t at[RT_MAX_DIM];
         memset(at, 0, sizeof(int64_t) * p->na);
-        do f(d, ds, s, ss, NULL, 0, 0, 0, n);
+        do f(d, ds, s, ss, NULL, 0, 0, n);
         while (turn(last, p->a_shape, p->a_dst, p->a_src, at, &d, &s));
     }
 }
@@ -198,7 +207,7 @@ void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, co
     Row row = op <= RT_IX_SET ? move_row((int)size, op) : acc_row(op, dtype);
     if (nd == 0) {
         static const int64_t zero = 0;                    /* what 0 and -1, the indices allowed, both mean */
-        row(dst->data, 0, src->data, 0, &zero, 0, 0, 0, 1);
+        row(dst->data, 0, src->data, 0, &zero, 0, 0, 1);
         return;
     }
     for (int i = 0; i < nd; i++) if (!index->shape[i]) return;
@@ -210,7 +219,6 @@ void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, co
         if (i < last) outer *= index->shape[i];
     }
     int64_t mul = (get ? src->strides[dim] : dst->strides[dim]) * size;
-    int64_t extent = get ? src->shape[dim] : dst->shape[dim];
     int64_t n = index->shape[last];
     int par = get && threads > 1 && outer > 1 && outer * n >= 32768;
     (void)par;
@@ -234,7 +242,7 @@ void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, co
                 d += at[i] * ds[i]; s += at[i] * ss[i]; ix += at[i] * is[i];
             }
             for (int64_t o = lo; o < hi; o++) {
-                row(d, ds[last], s, ss[last], ix, is[last], mul, extent, n);
+                row(d, ds[last], s, ss[last], ix, is[last], mul, n);
                 for (int i = last - 1; i >= 0; i--) {
                     d += ds[i]; s += ss[i]; ix += is[i];
                     if (++at[i] < index->shape[i]) break;
@@ -257,22 +265,34 @@ int64_t rt_count_true(const uint8_t *mask, int64_t n) {
     return total;
 }
 
-void rt_positions(const uint8_t *mask, int64_t n, int64_t *out) {
-    int64_t j = 0;
-    for (; j + 8 <= n; j += 8) {
+void rt_positions(const uint8_t *mask, int64_t n, int64_t total, int64_t *out) {
+    int64_t j = 0, k = 0;
+    for (; k < total && j + 8 <= n; j += 8) {
         uint64_t w;
         memcpy(&w, mask + j, 8);
         if (!w) continue;
-        for (int i = 0; i < 8; i++) if (mask[j + i]) *out++ = j + i;
+        if (k + 8 > total) break;                         /* the branch-free steps may write one past */
+        for (int i = 0; i < 8; i++) { out[k] = j + i; k += mask[j + i]; }
     }
-    for (; j < n; j++) if (mask[j]) *out++ = j;
+    for (; k < total; j++) if (mask[j]) out[k++] = j;
 }
 
+/* flat ascends: walk the rows along with it instead of dividing */
 void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd) {
     if (nd == 1) { if (n) memcpy(out_nd, flat, n * sizeof(int64_t)); return; }
+    int64_t at[RT_MAX_DIM] = {0}, base = 0;
+    if (nd == 0) return;
+    int64_t width = shape[nd - 1];
     for (int64_t j = 0; j < n; j++) {
-        int64_t rest = flat[j];
-        for (int d = nd - 1; d >= 0; d--) { out_nd[j * nd + d] = rest % shape[d]; rest /= shape[d]; }
+        while (flat[j] - base >= width) {
+            base += width;
+            for (int d = nd - 2; d >= 0; d--) {
+                if (++at[d] < shape[d]) break;
+                at[d] = 0;
+            }
+        }
+        for (int d = 0; d < nd - 1; d++) out_nd[j * nd + d] = at[d];
+        out_nd[j * nd + nd - 1] = flat[j] - base;
     }
 }
 
@@ -324,14 +344,14 @@ void rt_copy_nd(int itemsize, RtIter *it, int threads) {
             int64_t at[RT_MAX_DIM] = {0};
             char *ptr[RT_MAX_ARGS] = {it->ptr[0] + o * it->step_bytes[outer][0],
                                       it->ptr[1] + o * it->step_bytes[outer][1]};
-            do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, 0, n);
+            do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, n);
             while (rt_iter_next(&sub, 1, at, ptr));
         }
         return;
     }
     int64_t at[RT_MAX_DIM] = {0};
     char *ptr[RT_MAX_ARGS] = {it->ptr[0], it->ptr[1]};
-    do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, 0, n);
+    do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, n);
     while (rt_iter_next(it, 1, at, ptr));
 }
 
@@ -355,5 +375,15 @@ void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t c
 }
 
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer) {
+    if (slab >= 16 && slab <= 256) {                      /* a call of memcpy costs more than the move */
+        for (int64_t o = 0; o < outer; o++, dst += dst_step, src += slab) {
+            int64_t k = 0;
+            u128 w;
+            for (; k + 16 <= slab; k += 16) { memcpy(&w, src + k, 16); memcpy(dst + k, &w, 16); }
+            memcpy(&w, src + slab - 16, 16);
+            memcpy(dst + slab - 16, &w, 16);
+        }
+        return;
+    }
     for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_step, src + o * slab, slab);
 }

@@ -25,13 +25,13 @@ int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
 /* off[j] (+)= idx[j] * step_bytes, indices below 0 counted from the end. */
 void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off);
 void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads);
-/* The index's shape is walked; `dim` is replaced by its value (already checked, may be negative). */
+/* The index's shape is walked; `dim` is replaced by its value, already checked against [0, size). */
 void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim,
                    int threads);
 
 int64_t rt_count_true(const uint8_t *mask, int64_t n);
-void rt_positions(const uint8_t *mask, int64_t n, int64_t *out);            /* flat positions */
-void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd);
+void rt_positions(const uint8_t *mask, int64_t n, int64_t total, int64_t *out);   /* flat, ascending */
+void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd);   /* ascending */
 void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
                         const int64_t *step_bytes, int64_t *off);
 void rt_masked_fill(int itemsize, RtIter *it, const void *value);           /* operands: self, mask */
