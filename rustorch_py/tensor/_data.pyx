@@ -161,6 +161,8 @@ cdef int store(object x, int dt, char *p) except -1:
         x = element_to_py((<TensorBase>x).ptr, (<TensorBase>x).dt)
     elif not is_scalar(x):
         if numpy_code(x) >= 0:
+            if rt_kind(dt) == RT_KIND_INT and rt_kind(numpy_code(x)) >= RT_KIND_FLOAT:
+                raise TensorTypeError(f"'numpy.{type(x).__name__}' object cannot be interpreted as an integer", op="tensor")
             x = x.item()
         elif hasattr(x, "__index__"):
             x = x.__index__()
@@ -295,9 +297,9 @@ cdef TensorBase from_data(object data, int dt, int dev):
                 copy_raw(t, src)
         t = cast_raw(t, t.dt if dt < 0 else dt)
         return to_device(t, dev)
+    nd = nested_shape(data, sh)
     if dt < 0:
         dt = infer(data)
-    nd = nested_shape(data, sh)
     t = empty(nd, sh, dt, RT_CPU)
     if t.n:                                                # as in torch, data without elements are not looked at further
         store_nested(data, 0, nd, sh, dt, t.ptr)
