@@ -466,7 +466,10 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         at.append(x if mode == "bicubic" else _place(x, size, padding_mode, align_corners))
 
     if mode == "nearest":
-        return _read(flat, [x.round() for x in at], sizes).reshape(shape)
+        out = _read(flat, [x.detach().round() for x in at], sizes)
+        if grid.requires_grad:  # its gradient is zero, not absent
+            out = out + 0 * at[0].unsqueeze(1)
+        return out.reshape(shape)
     low = [x.detach().floor() for x in at]
     share = [x - f for x, f in zip(at, low)]
     out = None
