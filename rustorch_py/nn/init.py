@@ -273,7 +273,7 @@ def orthogonal_(tensor, gain=1, generator=None):
         flat = tensor.new_empty((rows, cols)).normal_(0, 1, generator=generator)
         if rows < cols:
             flat = flat.t()
-        q, r = _t.linalg.qr(flat)
+        q, r = _t.qr(flat)
         q = q * _t.diag(r, 0).sign()  # makes the distribution uniform
         if rows < cols:
             q = q.t()

@@ -189,10 +189,14 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
         return known
 
 
+class _ShapedBuffer(Tensor):
+    """A buffer that got its shape late: a Tensor in all but name (an object cannot become a plain Tensor)."""
+
+
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):
     """Stand for a buffer whose shape the first forward call decides."""
 
-    cls_to_become = Tensor
+    cls_to_become = _ShapedBuffer
 
     def __init__(self, *args, **kwargs):
         pass  # see Parameter

@@ -3,47 +3,13 @@
 from __future__ import annotations
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import TensorError
 from ._util import warn
 
 __all__ = ["bilinear", "embedding", "embedding_bag", "linear", "one_hot"]
 
 linear = _t.linear
-
-
-def bilinear(input1, input2, weight, bias=None):
-    """Compute ``x1 @ W[k] @ x2 + b[k]`` for every output feature k.
-
-    Args:
-        input1: (..., in1).
-        input2: (..., in2), with the same leading sizes.
-        weight: (out, in1, in2).
-        bias: (out), optional.
-
-    Returns:
-        (..., out)
-    """
-    if input1.shape[:-1] != input2.shape[:-1]:
-        raise ShapeError(
-            f"bilinear: leading sizes of input1 {tuple(input1.shape)} and input2 {tuple(input2.shape)} differ",
-            op="bilinear",
-        )
-    n_out, n_1, n_2 = weight.shape
-    if input1.shape[-1] != n_1 or input2.shape[-1] != n_2:
-        raise ShapeError(
-            f"bilinear: last sizes {input1.shape[-1]} and {input2.shape[-1]} of the inputs must be weight's "
-            f"{n_1} and {n_2}",
-            op="bilinear",
-        )
-    lead = tuple(input1.shape[:-1])
-    x1 = input1.reshape(-1, n_1)
-    x2 = input2.reshape(-1, n_2)
-    # (batch, out, in2) = x1 @ W, then the product with x2 is summed over in2.
-    half = _t.matmul(x1, weight.permute(1, 0, 2).reshape(n_1, n_out * n_2)).reshape(-1, n_out, n_2)
-    out = (half * x2.unsqueeze(1)).sum(-1)
-    if bias is not None:
-        out = out + bias
-    return out.reshape(*lead, n_out)
+bilinear = _t.bilinear
 
 
 def one_hot(tensor, num_classes=-1):
