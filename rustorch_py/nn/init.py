@@ -105,8 +105,8 @@ def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
     with _t.no_grad():
         if below((b - mean) / std) - below((a - mean) / std) > 0.3:
             # Most draws fall inside: draw from the normal and repeat those that do not.
-            low = tensor.new_tensor(a).item()
-            high = tensor.new_tensor(b).item()
+            low = _t.tensor(a, dtype=tensor.dtype).item()
+            high = _t.tensor(b, dtype=tensor.dtype).item()
             tensor.normal_(mean, std, generator=generator)
             outside = (tensor < low) | (tensor > high)
             while outside.any():
