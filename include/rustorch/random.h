@@ -30,6 +30,10 @@ typedef struct {
     float    normal_f32;          /* never made here; kept for states written elsewhere */
 } RtRandom;
 
+/* Which loops to take (RT_ISA_BASE at first; AVX2 and above means AVX2 with FMA). All of them give
+ * the same bits: without FMA instructions the C library's exact fma() stands in. */
+void     rt_random_set_isa(int level);
+
 void     rt_random_seed(RtRandom *g, uint64_t seed);
 uint32_t rt_random_u32(RtRandom *g);
 uint64_t rt_random_u64(RtRandom *g);

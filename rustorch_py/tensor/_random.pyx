@@ -16,6 +16,7 @@ from ._base cimport (
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
 from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
 from ._ops cimport expand_to, inplace_begin, inplace_end
+from ._cpu cimport isa_level
 from ._create cimport check_layout, finish, like, make
 from ._plan cimport broadcast_shapes, copy_raw, full_
 from ._dtype import device as device_class
@@ -156,6 +157,7 @@ cdef Generator default_stream = default_generator
 
 
 cdef RtRandom *stream(object op, object generator) except NULL:
+    rt_random_set_isa(isa_level())
     if generator is None:
         return &default_stream.g
     if isinstance(generator, Generator):

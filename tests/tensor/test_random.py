@@ -23,6 +23,17 @@ def test_values(expression):
     rc.same(rc.record(rc.evaluate(expression, torch)), GOLDEN[expression])
 
 
+@pytest.mark.parametrize("expression", [c for c in rc.CASES if "rand" in c or "normal_" in c or "uniform_" in c])
+def test_instruction_sets_give_the_same_bits(expression):
+    want = rc.record(rc.evaluate(expression, torch))
+    level = torch.config.simd_level()
+    torch.config.set_simd_level("baseline")
+    try:
+        assert rc.record(rc.evaluate(expression, torch)) == want
+    finally:
+        torch.config.set_simd_level(level)
+
+
 # ---- seeds and states ----
 
 @pytest.mark.parametrize("seed, initial", [

@@ -264,9 +264,11 @@ FUSED static void scale_f64_fused(double *x, int64_t n, double from, double to) 
 FUSED static void normal16_f32_fused(float *x, int64_t groups, float mean, float std) {
     normal16_f32_body(x, groups, mean, std);
 }
-static int has_fused(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#define PICK(name) (has_fused() ? name##_fused : name##_base)
+static int fused;
+void rt_random_set_isa(int level) { fused = level >= RT_ISA_AVX2; }
+#define PICK(name) (fused ? name##_fused : name##_base)
 #else
+void rt_random_set_isa(int level) { (void)level; }
 #define PICK(name) name##_base
 #endif
 
