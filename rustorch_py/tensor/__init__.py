@@ -5,6 +5,7 @@
 """
 import sys
 import types
+from importlib import import_module
 
 from . import _cpu, _dtype, _face, _tensor  # noqa: F401
 from ._base_modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
@@ -21,6 +22,9 @@ if "matmul" in _functions:
 for _name, _fn in _slots.items():
     _tensor.set_entry(_name, _fn)
 del _methods, _slots, _name, _fn
+
+
+_run_row = import_module("._pointwise", __name__).run_row
 
 
 def _face_names():

@@ -459,6 +459,15 @@ def bce_with_logits_pointwise(input, target):
     return binary(ROW_BCE_LOGITS_POINT, input, target, None)
 
 
+def run_row(int row, tuple args, double k0=0, double k1=0):
+    """Run a row of the operator table by its index (tests; the public functions are named)."""
+    if len(args) == 1:
+        return unary_k(row, args[0], None, k0, k1)
+    if len(args) == 2:
+        return binary_k(row, args[0], args[1], None, k0)
+    return ternary(row, args[0], args[1], args[2], None, k0)
+
+
 FUNCTIONS = {"add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, "divide": div, "true_divide": div, "pow": pow,
              "float_power": float_power, "clamp": clamp, "clip": clamp, "clamp_": clamp_, "clip_": clamp_, "clamp_min": clamp_min, "clamp_max": clamp_max,
              "clamp_min_": clamp_min_, "clamp_max_": clamp_max_,

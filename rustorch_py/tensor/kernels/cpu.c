@@ -294,7 +294,7 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
 
 /* column tiles [b, e) of kept dimension 0 x the other kept dimensions */
 static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
-    char acc[COLS * 16] __attribute__((aligned(64))), top[COLS * 16] __attribute__((aligned(64)));
+    char acc[COLS * 16] __attribute__((aligned(64))), mid[COLS * 16] __attribute__((aligned(64))), top[COLS * 16] __attribute__((aligned(64)));
     int64_t rows = dims_count(&r->red, 0), width = r->keep.size[0];
     for (int64_t t = b; t < e; t++) {
         int64_t in0 = 0, out0 = 0, c0 = (t % tiles) * COLS, n = width - c0 < COLS ? width - c0 : COLS;
@@ -302,11 +302,14 @@ static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
         in0 += c0 * r->keep.in[0];
         out0 += c0 * r->keep.out[0];
         r->f->init(acc, n);
+        r->f->init(mid, n);
         r->f->init(top, n);
         int64_t idx[RT_MAX_DIM] = {0}, in1 = in0;
         for (int64_t j = 0; j < rows; j++) {
             red_cols(r, acc, r->in + in1, r->keep.in[0], n);
-            if ((j & 127) == 127) { r->f->comb(top, acc, n); r->f->init(acc, n); }   /* two levels: error grows with sqrt(rows) */
+            /* three levels of 128 rows: the error grows with the cube root of the rows */
+            if ((j & 127) == 127) { r->f->comb(mid, acc, n); r->f->init(acc, n); }
+            if ((j & 16383) == 16383) { r->f->comb(top, mid, n); r->f->init(mid, n); }
             for (int d = 0; d < r->red.n; d++) {
                 in1 += r->red.in[d];
                 if (++idx[d] < r->red.size[d]) break;
@@ -314,7 +317,8 @@ static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
                 idx[d] = 0;
             }
         }
-        r->f->comb(top, acc, n);
+        r->f->comb(mid, acc, n);
+        r->f->comb(top, mid, n);
         red_store(r, r->out + out0, r->keep.out[0], top, n);
     }
 }
