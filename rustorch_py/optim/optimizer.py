@@ -4,6 +4,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
 from itertools import chain
 
 from .. import tensor as _t
@@ -12,6 +13,10 @@ from ..tensor import Tensor
 from ..utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_pre_hook", "register_optimizer_step_post_hook"]
+
+
+ParamsT = Iterable      # for annotations: of tensors, of (name, tensor) pairs, or of dicts
+StateDict = dict
 
 
 class _Required:
@@ -61,6 +66,15 @@ def register_optimizer_step_post_hook(hook):
         A handle; ``handle.remove()`` takes the hook out again.
     """
     return _register(_global_optimizer_post_hooks, hook)
+
+
+def _use_grad_for_differentiable(func):
+    """Wrap a step method so that it records only if the optimizer is differentiable (for own optimizers)."""
+    @functools.wraps(func)
+    def step(self, *args, **kwargs):
+        with _t.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+            return func(self, *args, **kwargs)
+    return step
 
 
 def _typename(obj):

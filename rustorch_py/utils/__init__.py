@@ -5,7 +5,7 @@ _WHERE = {
     "clear_safe_globals": "serialization", "get_safe_globals": "serialization", "safe_globals": "serialization",
     "seed_everything": "seeding",
 }
-_MODULES = ("atomic", "checkpoint", "data", "dlpack", "hooks", "seeding", "serialization")
+_MODULES = ("atomic", "checkpoint", "data", "dlpack", "hooks", "seeding", "serialization", "tensorboard")
 
 __all__ = ["save", "load"]
 
