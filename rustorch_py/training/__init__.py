@@ -1,7 +1,8 @@
-"""Training loops: `Trainer`, its `History`, metrics, and `summary` of a model."""
+"""Training loops: `Trainer` and its `History`, metrics, `summary`, and `Model` in the style of Keras."""
 from . import metrics
 from ._history import History, TrainingHistory
+from ._model import Model
 from ._summary import ModelSummary, summary
 from ._trainer import Trainer
 
-__all__ = ["Trainer", "History", "TrainingHistory", "ModelSummary", "metrics", "summary"]
+__all__ = ["Trainer", "History", "TrainingHistory", "Model", "ModelSummary", "metrics", "summary"]
