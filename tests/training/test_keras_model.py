@@ -68,7 +68,7 @@ def test_losses_and_optimizers_by_name(loss, last, target, optimizer):
     x, _ = blobs()
     made = Model(copy.deepcopy(last)).compile(optimizer, loss, lr=0.05 if optimizer != "adam" else 0.1)
     history = made.fit(x, target(x), epochs=15)
-    assert history.losses[-1] < 0.6 * history.losses[0]
+    assert history.losses[-1] < 0.8 * history.losses[0]
     assert ("accuracy" in history) == (loss.startswith("b"))
 
 
