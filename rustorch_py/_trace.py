@@ -272,7 +272,11 @@ class _Links:
 
     def connect(self, step, node, tensor, time):
         source = self.latest(("tensor", id(tensor)), time) if node is None else self.find(node, time)
-        if source is not None and source is not step and source not in step.inputs:
+        if source is None or source is step:
+            return
+        if source.out_shape is None:
+            source.out_shape = tuple(tensor.shape)
+        if source not in step.inputs:
             step.inputs.append(source)
 
     def find(self, start, time):

@@ -1,9 +1,10 @@
 """`rustorch info`."""
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
 import platform
-import sys
 
 # What an extra is for, and the module that tells whether it is there.
 EXTRAS = (("cuda", "NVIDIA GPUs", "cuda.bindings"), ("mpi", "distributed training", "mpi4py"),
@@ -20,6 +21,18 @@ def _present(module):
     return parent == module or importlib.util.find_spec(module) is not None
 
 
+def _blas(package):
+    """Return what the OpenBLAS inside the package says of itself: version, build, kernels in use."""
+    folder = os.path.join(package, "_libs")
+    names = sorted(n for n in os.listdir(folder) if n.endswith((".so", ".dylib")))
+    library = ctypes.CDLL(os.path.join(folder, names[0]))
+    texts = []
+    for function in (library.scipy_openblas_get_config, library.scipy_openblas_get_corename):
+        function.restype = ctypes.c_char_p
+        texts.append(function().decode())
+    return f"{texts[0].strip()}, running {texts[1]} kernels"
+
+
 def run(arguments):
     """Print what this installation is; returns the exit code."""
     import rustorch_py as root
@@ -31,8 +44,7 @@ def run(arguments):
     line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     line("SIMD", root.config.simd_level())
     line("threads", root.get_num_threads())
-    for name, text in root.config.blas_info().items():
-        line(f"BLAS {name}", text)
+    line("BLAS", _blas(root.__path__[0]))
     line("device cpu", "available")
     for name in ("cuda", "metal"):
         backend = getattr(root, name)
