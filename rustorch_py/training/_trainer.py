@@ -15,6 +15,7 @@ from ..utils import load as _load, save as _save
 from . import metrics as _metrics
 from ._checkpoint import FORMAT, rng_state, set_rng_state
 from ._history import History
+from ._precision import MixedPrecision, widened
 from ._progress import finish_bar, make_bar, short_logs
 
 # Schedulers made to be stepped after every optimizer step; all others are stepped once an epoch.
@@ -34,6 +35,8 @@ class Trainer:
         scheduler_interval: 'epoch', 'step', or 'auto' (step for OneCycleLR and CyclicLR).
         callbacks: list of `callbacks.Callback`.
         device: where model and batches are moved; None leaves both where they are.
+        precision: 'bf16' runs linear layers and convolutions in bfloat16, with weights, optimizer, normalisation
+            and loss in float32; None computes in the model's own dtype.
         accumulate: batches whose gradients make one optimizer step. Gradients are weighted by samples, so
             that the step is that of the one large batch.
         clip_norm: greatest norm of all gradients together. clip_value: greatest size of each entry.
@@ -49,12 +52,15 @@ class Trainer:
     """
 
     def __init__(self, model, optimizer, criterion, *, metrics="auto", scheduler=None, scheduler_interval="auto",
-                 callbacks=(), device=None, accumulate=1, clip_norm=None, clip_value=None, early_stopping=None,
+                 callbacks=(), device=None, precision=None, accumulate=1, clip_norm=None, clip_value=None, early_stopping=None,
                  checkpoint_dir=None, log_dir=None, progress=None, config=None):
         if accumulate < 1:
             raise ValueError(f"Trainer: accumulate must be at least 1, got {accumulate}")
         if scheduler_interval not in ("auto", "epoch", "step"):
             raise ValueError(f"Trainer: scheduler_interval must be 'auto', 'epoch' or 'step', got {scheduler_interval!r}")
+        if precision not in (None, "bf16"):
+            raise ValueError(f"Trainer: precision must be None or 'bf16', got {precision!r}")
+        self.precision = precision
         self.device = _t.device(device) if device is not None else None
         self.model = model.to(self.device) if self.device is not None else model
         self.criterion = criterion
@@ -405,6 +411,12 @@ class Trainer:
                         f"{type(batch).__name__}{f' of length {len(batch)}' if isinstance(batch, (list, tuple)) else ''}")
 
     def _forward(self, inputs):
+        if self.precision == "bf16":
+            with MixedPrecision(self.model):
+                return widened(self._call(inputs))
+        return self._call(inputs)
+
+    def _call(self, inputs):
         if isinstance(inputs, (list, tuple)):
             return self.model(*inputs)
         if isinstance(inputs, dict):
