@@ -252,7 +252,7 @@ def _own(outputs, borders, path, owner):
             continue
         seen.add(node)
         owner.setdefault(node, path)
-        todo.extend(edge[0] for edge in node.next_functions if edge[0] is not None)
+        todo.extend(_sources(node))
 
 
 class _Links:
@@ -291,7 +291,7 @@ class _Links:
                 continue
             seen.add(node)
             order.append(node)
-            todo.extend(edge[0] for edge in node.next_functions if edge[0] is not None)
+            todo.extend(_sources(node))
         waiting = set(order)
         # Sources first: a node is made once all its own sources are.
         while waiting:
@@ -299,7 +299,7 @@ class _Links:
             for node in reversed(order):
                 if node not in waiting:
                     continue
-                sources = [edge[0] for edge in node.next_functions if edge[0] is not None]
+                sources = _sources(node)
                 if any(s in waiting for s in sources):
                     continue
                 waiting.discard(node)
@@ -325,6 +325,11 @@ class _Links:
         step.inputs = sources
         self.steps.append(step)
         return step
+
+
+def _sources(node):
+    """Return the gradient nodes that feed a node; leaves, which have no history, are left out."""
+    return [edge[0] for edge in node.next_functions if hasattr(edge[0], "next_functions")]
 
 
 def _node_shape(node):
