@@ -2,7 +2,13 @@
 
 ``import rustorch_py as torch`` and go on. Subpackages load when first used.
 """
-from ._version import __version__
+import os as _os
+
+# Waiting OpenMP threads sleep instead of spinning. libgomp reads this once, when it is loaded; its default costs a
+# factor of ten and more as soon as other processes want the same cores.
+_os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from ._version import __version__  # noqa: E402
 from . import errors
 from .errors import (BackendUnavailableError, DeviceError, OutOfMemoryError, RustorchError, ShapeError, TensorError)
 from . import tensor
