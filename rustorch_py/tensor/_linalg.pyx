@@ -360,22 +360,18 @@ def solve_triangular_raw(A, B, bint upper, bint unit, str trans="N"):
 def cholesky_raw(A, bint upper=False, op="linalg.cholesky_ex"):
     """Return (L, info); the other triangle is zero."""
     cdef TensorBase a = square(op, A), f = copy_columns(a), info
-    cdef int64_t z = batch_of(a), n = a.sh[a.nd - 1], q, i, j
-    cdef int status = 0, size = rt_itemsize(a.dt)
+    cdef int64_t z = batch_of(a), n = a.sh[a.nd - 1]
+    cdef int status = 0
     cdef char uplo = b'U' if upper else b'L'
-    cdef char *p
     info = numbers(a, RT_I32)
     if f.n:
         with nogil:
             status = rt_potrf(a.dt, z, uplo, n, f.ptr, <int32_t *>info.ptr)
-            for q in range(z):
-                for j in range(n):
-                    p = f.ptr + (q * n + j) * n * size
-                    if upper:
-                        clear(p + (j + 1) * size, (n - j - 1) * size)
-                    else:
-                        clear(p, j * size)
         check(op, status)
+        if upper:
+            zero_below(f)
+        else:
+            zero_above(f)
     record("LinalgCholeskyExBackward0", "cholesky", (a,), [f, None], (f,), (upper,))
     return f, info
 
@@ -618,7 +614,18 @@ def ldl_factor_raw(A, bint hermitian, op="linalg.ldl_factor_ex"):
         with nogil:
             status = rt_ldl_factor(a.dt, z, hermitian, n, f.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
         check(op, status)
+        zero_above(f)
     return f, piv, info
+
+
+cdef int zero_above(TensorBase f) except -1:
+    """Clear what lies above the diagonal of square column-major matrices."""
+    cdef int64_t n = f.sh[f.nd - 1], q, j
+    cdef int size = rt_itemsize(f.dt)
+    for q in range(batch_of(f)):
+        for j in range(n):
+            clear(f.ptr + (q * n + j) * n * size, j * size)
+    return 0
 
 
 def ldl_solve_raw(LD, pivots, B, bint hermitian):

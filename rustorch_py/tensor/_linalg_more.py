@@ -7,7 +7,9 @@ from . import _einsum, _linalg, _linalg_grad, _matmul, _view
 from ._base_modes import is_grad_enabled, no_grad
 from ._create import arange
 from ._join import cat, stack
+from ._dtype import NAMED
 from ._linalg import attach_formula, check_info, check_matrix, check_same, identity
+from ._random import randn
 from ._return_types import named_result
 from ..errors import DimError, DTypeError, LinAlgError, ShapeError, TensorValueError
 
@@ -276,7 +278,10 @@ def lu(A, *, pivot=True, out=None):
 def _legacy_lu(A, pivot=True, get_infos=False, out=None):
     """Factor ``A = P L U``; returns (LU, pivots), and info when asked for."""
     result = _linalg.lu_factor_raw(A, pivot, "lu")
-    return _deliver(result if get_infos else result[:2], out)
+    if get_infos:
+        return _deliver(named_result("_lu_with_info", "LU", "pivots", "info")(result), out)
+    check_info("lu", result[2], "inverse")
+    return _deliver(result[:2], out)
 
 
 def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
@@ -556,7 +561,7 @@ def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=Non
     if rcond is not None:
         rtol = rcond
     if A.numel() == 0:
-        return _deliver(A.new_zeros(tuple(A.shape[:-2]) + (A.shape[-1], A.shape[-2])), out)
+        return _deliver(_H(A).clone(), out)
     atol, rtol = _tolerance(A, atol, rtol)
     with no_grad():
         a = A.detach()
@@ -594,7 +599,7 @@ def cond(A, p=None, *, out=None):
     return _deliver(r, out)
 
 
-def lstsq(A, B, rcond=None, *, driver=None):
+def lstsq(A, B, rcond=None, *, driver=None, out=None):
     """Solve least squares ``min |A X - B|``; returns (solution, residuals, rank, singular_values).
 
     Args:
@@ -602,6 +607,7 @@ def lstsq(A, B, rcond=None, *, driver=None):
         B: (..., m, k) or (..., m) tensor.
         rcond: relative cut of small singular values; default eps * max(m, n).
         driver: "gelsy" (default), "gels", "gelsd" or "gelss".
+        out: four tensors to write to.
     """
     op = "torch.linalg.lstsq"
     A = check_matrix(op, A)
@@ -626,25 +632,64 @@ def lstsq(A, B, rcond=None, *, driver=None):
         full = rank is None or bool((rank == n).all())
         residuals = (rest.abs() ** 2).sum(-2) if m > n and full and driver != "gelsy" else none
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
-        solution = linalg_pinv(a) @ b
-        if residuals is not none:
-            residuals = ((a @ solution - b).abs() ** 2).sum(-2)
-        x = _keep_value(solution, x)
+        attach_formula("LinalgLstsqBackward0", "lstsq", (a, b), (x,), (a, b))
+        residuals = ((a @ x - b).abs() ** 2).sum(-2) if residuals is not none else _view.real(x.reshape(-1)[:0])
     if rank is None:
         rank = arange(1).new_empty((0,))
     if s is None:
         s = none
     x = x.squeeze(-1) if vector else x
-    if vector and residuals is not none:
+    if vector and residuals.numel():
         residuals = residuals.squeeze(-1)
-    return named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")((x, residuals, rank, s))
+    return _deliver(named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")((x, residuals, rank, s)), out)
 
 
-def _keep_value(tracked, value):
-    """tracked's history with the more exact value."""
-    with no_grad():
-        tracked.detach().copy_(value)
-    return tracked
+def _lstsq_grad(grads, saved, needs):
+    """The solution is pinv(A) B."""
+    g, (a, b) = grads[0], saved
+    if g is None:
+        return None, None
+    p = linalg_pinv(a)
+    ga = _linalg_grad.pinv([g @ _H(b)], [a, p], (True,))[0] if needs[0] else None
+    return ga, _H(p) @ g if needs[1] else None
+
+
+def _basis(A, q, niter):
+    """Orthonormal columns that nearly span A's range (Halko, Martinsson, Tropp 2009, algorithm 4.4)."""
+    x = A @ randn(A.shape[-1], q, dtype=A.dtype)
+    q_ = _linalg.qr_raw(x)[0]
+    for _ in range(niter or 0):
+        q_ = _linalg.qr_raw(_H(A) @ q_)[0]
+        q_ = _linalg.qr_raw(A @ q_)[0]
+    return q_
+
+
+def svd_lowrank(A, q=6, niter=2, M=None):
+    """Approximate the ``q`` leading singular triples of A (or A - M); returns (U, S, V).
+
+    Source: N. Halko, P.-G. Martinsson, J. Tropp, "Finding structure with randomness" (2009), algorithm 5.1.
+    """
+    q = 6 if q is None else q
+    if M is not None:
+        A = A - M.expand(tuple(A.shape))
+    if A.shape[-2] < A.shape[-1]:
+        u, s, v = svd_lowrank(_H(A), q, niter)
+        return v, s, u
+    basis = _basis(A, q, niter)
+    u, s, vh = _linalg.svd_raw(_H(basis) @ A, False)
+    return basis @ u, s, _H(vh)
+
+
+def pca_lowrank(A, q=None, center=True, niter=2):
+    """Approximate principal components: ``svd_lowrank`` of A, with its columns centred first."""
+    m, n = A.shape[-2:]
+    if q is None:
+        q = min(6, m, n)
+    elif not 0 <= q <= min(m, n):
+        raise TensorValueError(f"q(={q}) must be non-negative integer and not greater than min(m, n)={min(m, n)}", op="pca_lowrank")
+    if not niter >= 0:
+        raise TensorValueError(f"niter(={niter}) must be non-negative integer", op="pca_lowrank")
+    return svd_lowrank(A - A.mean(-2, True) if center else A, q, niter)
 
 
 # ---- eigenvalues -----------------------------------------------------------------------------------------------------------
@@ -731,7 +776,7 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         return vector_norm(A, 2, (rows, cols), keepdim, out=out)
     if ord in ("nuc", 2, -2):
         s = svdvals(A.movedim((rows, cols), (-2, -1)))
-        r = s.sum(-1) if ord == "nuc" else s.amax(-1) if ord == 2 else s.amin(-1)
+        r = s.sum(-1) if ord == "nuc" or (ord == 2 and not s.shape[-1]) else s.amax(-1) if ord == 2 else s.amin(-1)
         if keepdim:
             for d in sorted((rows, cols)):
                 r = r.unsqueeze(d)
@@ -740,7 +785,10 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
         raise ShapeError(f"{op}: Order {ord} not supported.", op=op)
     first, second = (rows, cols) if abs(ord) == 1 else (cols, rows)
     sums = vector_norm(A, 1, first, True)
-    r = sums.amax(second, True) if ord > 0 else sums.amin(second, True)
+    if ord > 0:                                        # of no sums the largest is 0
+        r = sums.amax(second, True) if sums.shape[second] else sums.sum(second, True)
+    else:
+        r = sums.amin(second, True)
     if not keepdim:
         for d in sorted((rows, cols), reverse=True):
             r = r.squeeze(d)
@@ -831,7 +879,7 @@ def matrix_power(A, n, *, out=None):
         raise ShapeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices",
                          op="linalg.matrix_power")
     if n == 0:
-        return _deliver(identity(A.shape[-1], A).expand(tuple(A.shape)).clone(), out)
+        return _deliver(A.masked_fill(A.new_ones((1,), dtype=NAMED["bool"]), 0) + identity(A.shape[-1], A), out)
     base, n = (inv(A), -n) if n < 0 else (A, n)
     if n == 1 and base is A:
         return _deliver(A.clone(), out)
@@ -888,7 +936,7 @@ def _matrix_exp_grad(grads, saved, needs):
     return (matrix_exp(block)[..., :n, n:],)
 
 
-_linalg.FORMULAS.update(matrix_exp=_matrix_exp_grad, cdist=_cdist_grad, cholesky_solve=_cholesky_solve_grad)
+_linalg.FORMULAS.update(matrix_exp=_matrix_exp_grad, cdist=_cdist_grad, cholesky_solve=_cholesky_solve_grad, lstsq=_lstsq_grad)
 
 
 # ---- products and small things -----------------------------------------------------------------------------------------------------
@@ -932,6 +980,7 @@ def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
 
 def linalg_vander(x, N=None):
     """Build Vandermonde matrices: columns x^0, x^1, ... x^(N-1) of the last dimension."""
+    x = x.reshape(1) if x.ndim == 0 else x
     n = x.shape[-1] if N is None else N
     if N is not None and N <= 1:
         raise ShapeError(f"N must be greater than 1, got {N}", op="linalg.vander")
@@ -975,6 +1024,6 @@ FUNCTIONS = {
     "inverse": inverse, "det": det, "logdet": logdet, "slogdet": slogdet, "cholesky": cholesky, "cholesky_inverse": cholesky_inverse,
     "cholesky_solve": cholesky_solve, "qr": qr, "svd": svd, "pinverse": pinverse, "triangular_solve": triangular_solve, "lu": _legacy_lu,
     "lu_unpack": lu_unpack, "lu_solve": lu_solve, "ormqr": ormqr, "orgqr": householder_product, "matrix_exp": matrix_exp,
-    "matrix_power": matrix_power, "trace": trace, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "vander": vander,
+    "matrix_power": matrix_power, "trace": trace, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "vander": vander, "svd_lowrank": svd_lowrank, "pca_lowrank": pca_lowrank,
 }
-METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "vander")}
+METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "vander", "svd_lowrank", "pca_lowrank")}

@@ -750,24 +750,30 @@ def __matmul__(self, other):
 
 
 # ---- linear ----------------------------------------------------------------------------------------------------
-def linear(input, weight, bias=None):
+def linear(input, weight, bias=None, *, out=None):
     """Compute ``input @ weight.T + bias``.
 
     Args:
         input: (..., in) tensor.
         weight: (out, in) or (in) tensor.
         bias: (out) tensor or None.
+        out: tensor to write to.
     Returns:
         (..., out) tensor.
     Raises:
         ShapeError: sizes do not fit.
     """
-    cdef TensorBase x = as_base("linear", "input", input), w = as_base("linear", "weight", weight), b = None
+    cdef TensorBase r = linear_(as_base("linear", "input", input), as_base("linear", "weight", weight), bias)
+    return r if out is None else deliver("linear", r, out)
+
+
+cdef TensorBase linear_(TensorBase x, TensorBase w, object bias):
+    cdef TensorBase b = None
     if bias is not None:
         b = as_base("linear", "bias", bias)
     if w.nd == 1:
         r = matmul_(x, w)
-        return r if b is None else binary(ROW_ADD, r, b, None)
+        return r if b is None else <TensorBase>binary(ROW_ADD, r, b, None)
     if w.nd != 2:
         raise ShapeError(f"linear(): weight must be a (out, in) matrix, got {list(shape_tuple(w))}", op="linear")
     if x.nd == 0:
@@ -778,7 +784,7 @@ def linear(input, weight, bias=None):
     if b is None:
         return fold_mm(x, w, OP_T, None)
     if b.nd != 1 or b.sh[0] != w.sh[0]:
-        return binary(ROW_ADD, fold_mm(x, w, OP_T, None), b, None)
+        return <TensorBase>binary(ROW_ADD, fold_mm(x, w, OP_T, None), b, None)
     if b.dt != w.dt:
         raise DTypeError(f"linear(): bias is {torch_name(b.dt).lower()}, but weight is {torch_name(w.dt).lower()}", op="linear")
     if b.dev != w.dev:
