@@ -74,6 +74,8 @@ CASES += [
     "t.randperm(1)",
     "t.randperm(1000)[::91]",
     "t.randperm(50, dtype=t.float32)[:9]",
+    "t.binomial(t.full((12,), 9.0), t.linspace(0, 1, 12))",
+    "t.binomial(t.full((3, 12), 5000.0, dtype=t.float64), t.linspace(0, 1, 12, dtype=t.float64))[1]",
     "t.normal(2.0, 3.0, (4, 5))[:, ::2]",
     "t.normal(t.arange(8.0), 0.5)",
     "t.normal(1.0, t.arange(8.0))",

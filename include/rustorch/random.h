@@ -64,6 +64,9 @@ int rt_random_int(RtRandom *g, const RtArray *out);          /* 0 ... largest (2
 int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p);  /* -2: not in [0, 1] */
 int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate);      /* -2: a rate < 0 */
 
+/* Successes in count[i] trials of probability p[i], for n row-major elements of float32 or float64. */
+int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, const void *p, int64_t n);
+
 /* A permutation of 0..n-1 into a 1-d array. */
 int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n);
 

@@ -24,6 +24,7 @@ cdef extern from "rustorch/random.h" nogil:
     int rt_random_int(RtRandom *g, const RtArray *out)
     int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p)
     int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate)
+    int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, const void *p, int64_t n)
     int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n)
     int rt_random_multinomial(RtRandom *g, const RtArray *out, const RtArray *p)
     int rt_random_dropout(RtRandom *g, int dtype, void *y, const void *x, uint8_t *keep, int64_t n, double p)

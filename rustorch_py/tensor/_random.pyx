@@ -18,7 +18,7 @@ from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
 from ._ops cimport expand_to, inplace_begin, inplace_end
 from ._cpu cimport isa_level
 from ._create cimport check_layout, finish, like, make
-from ._plan cimport broadcast_shapes, copy_raw, full_
+from ._plan cimport broadcast_shapes, contiguous_raw, copy_raw, full_
 from ._dtype import device as device_class
 
 from ..errors import (
@@ -864,6 +864,29 @@ def poisson(input, generator=None, *, out=None):
     return result
 
 
+def binomial(count, prob, generator=None):
+    """Return numbers of successes in `count` trials of probability `prob`, one draw an element.
+
+    Args:
+        count: float32 or float64 tensor of whole numbers.
+        prob: tensor of the same dtype that broadcasts to count's shape.
+    """
+    cdef TensorBase n = as_base("binomial", "count", count), p = as_base("binomial", "prob", prob), result
+    cdef RtRandom *g = stream("binomial", generator)
+    if n.dt != RT_F32 and n.dt != RT_F64:
+        refuse("binomial_cpu", n)
+    if p.dt != n.dt:
+        raise DTypeError(f"binomial: prob must be {dtype_of(n.dt)} like count, got {dtype_of(p.dt)}", op="binomial")
+    if p.nd > n.nd:
+        raise ShapeError(f"binomial: prob of shape {shape_tuple(p)} does not broadcast to count's {shape_tuple(n)}", op="binomial")
+    result = new_empty(n.nd, n.sh, n.dt, n.dev)
+    if drawn_here(result):
+        n, p = contiguous_raw(n), contiguous_raw(expand_to(p, n.nd, n.sh))
+        rt_random_binomial(g, n.dt, result.ptr, n.ptr, p.ptr, n.n)
+    forget("BinomialBackward0", result, (count, prob))
+    return result
+
+
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """Draw indices of `input`'s last dimension with probability proportional to its elements.
 
@@ -952,7 +975,7 @@ FUNCTIONS = {
     "initial_seed": initial_seed, "get_rng_state": get_rng_state, "set_rng_state": set_rng_state,
     "rand": rand, "rand_like": rand_like, "randn": randn, "randn_like": randn_like, "randint": randint,
     "randint_like": randint_like, "randperm": randperm, "normal": normal, "bernoulli": bernoulli,
-    "multinomial": multinomial, "poisson": poisson,
+    "multinomial": multinomial, "poisson": poisson, "binomial": binomial,
 }
 METHODS = {
     "uniform_": uniform_, "normal_": normal_, "log_normal_": log_normal_, "cauchy_": cauchy_, "exponential_": exponential_,

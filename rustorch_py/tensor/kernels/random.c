@@ -685,6 +685,64 @@ static int each(RtRandom *g, const RtArray *out, const RtArray *in, int (*draw)(
 int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p) { return each(g, out, p, each_bernoulli); }
 int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) { return each(g, out, rate, each_poisson); }
 
+/* log(k!) less its Stirling approximation with k + 1/2 */
+static double stirling_rest(double k) {
+    static const double table[10] = {
+        0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
+        0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287};
+    if (k < 10) return table[(int)k];
+    double square = (k + 1) * (k + 1);
+    return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1);
+}
+
+/* Few successes expected: count geometric gaps. Else transformed rejection with squeeze, BTRS (W. Hoermann,
+ * The generation of binomial random variates, 1993). T is the dtype: products of count and p round to it. */
+#define BINOMIAL(T, SQRT, LOG1P)                                                                          \
+    static T gaps_##T(RtRandom *g, T count, T p) {                                                        \
+        double sum = 0, base = LOG1P(-p);                                                                 \
+        for (T k = 0;; k++) {                                                                             \
+            sum += ceil(log(rt_random_uniform_f64(g)) / base);                                            \
+            if (sum > count) return k;                                                                    \
+        }                                                                                                 \
+    }                                                                                                     \
+    static T btrs_##T(RtRandom *g, T count, T p) {                                                        \
+        double deviation = SQRT(count * p * (1 - p)), b = 1.15 + 2.53 * deviation;                        \
+        double a = -0.0873 + 0.0248 * b + 0.01 * p, c = (T)(count * p) + 0.5, squeeze = 0.92 - 4.2 / b;   \
+        double r = p / (1 - p), alpha = (2.83 + 5.1 / b) * deviation, m = floor((count + 1) * p);         \
+        for (;;) {                                                                                        \
+            double u = rt_random_uniform_f64(g) - 0.5, v = rt_random_uniform_f64(g), us = 0.5 - fabs(u);  \
+            T k = (T)floor((2 * a / us + b) * u + c);                                                     \
+            if (k < 0 || k > count) continue;                                                             \
+            if (us >= 0.07 && v <= squeeze) return k;                                                     \
+            double bound = (m + 0.5) * log((m + 1) / (r * (count - m + 1)))                               \
+                         + (count + 1) * log((count - m + 1) / (count - k + 1))                           \
+                         + (k + 0.5) * log(r * (count - k + 1) / (k + 1))                                 \
+                         + stirling_rest(m) + stirling_rest(count - m)                                    \
+                         - stirling_rest(k) - stirling_rest(count - k);                                   \
+            if (log(v * alpha / (a / (us * us) + b)) <= bound) return k;                                  \
+        }                                                                                                 \
+    }                                                                                                     \
+    static T binomial_##T(RtRandom *g, T count, T p) {                                                    \
+        if (count <= 0 || p <= 0) return 0;                                                               \
+        if (p >= 1) return count;                                                                         \
+        if (!(p <= 1) || !isfinite(count)) return (T)NAN;                                                 \
+        T q = p <= (T)0.5 ? p : (T)(1.0 - p);                                                             \
+        T k = count * q >= 10 ? btrs_##T(g, count, q) : gaps_##T(g, count, q);                            \
+        return q == p ? k : count - k;                                                                    \
+    }
+
+BINOMIAL(float, sqrtf, log1pf)
+BINOMIAL(double, sqrt, log1p)
+
+int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, const void *p, int64_t n) {
+    if (dtype == RT_F32)
+        for (int64_t i = 0; i < n; i++) ((float *)out)[i] = binomial_float(g, ((const float *)count)[i], ((const float *)p)[i]);
+    else if (dtype == RT_F64)
+        for (int64_t i = 0; i < n; i++) ((double *)out)[i] = binomial_double(g, ((const double *)count)[i], ((const double *)p)[i]);
+    else return -1;
+    return 0;
+}
+
 /* ---- permutation: Fisher-Yates from the front ---- */
 
 #define PERMUTE(T, FROM)                                                                   \
