@@ -330,15 +330,15 @@ cdef inline int64_t bound(object x, int64_t missing, int64_t size) except? -1:
     cdef int64_t i
     if x is None:
         return missing
+    if type(x) is not int:                                 # not "i = x" straight: that would take floats
+        try:
+            x = x.__index__()
+        except AttributeError:
+            raise TensorTypeError("slice indices must be integers or None or have an __index__ method", op="index") from None
     try:
         i = x
     except OverflowError:
         i = size if x > 0 else -1 - size
-    except TypeError:
-        try:
-            i = x.__index__()
-        except AttributeError:
-            raise TensorTypeError("slice indices must be integers or None or have an __index__ method", op="index") from None
     if i < 0:
         i += size
         return 0 if i < 0 else i
