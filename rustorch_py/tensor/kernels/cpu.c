@@ -199,7 +199,8 @@ void rt_cpu_fill(RtIter *it, const char *value) {
 }
 
 /* ---- reductions -------------------------------------------------------------------------------------- */
-#define COLS 512                                        /* columns accumulated side by side */
+#define COLS 256                                        /* columns accumulated side by side */
+#define COL_LEVELS 40                                   /* binary counter over blocks of 32 rows: 2^45 rows */
 typedef struct { int n; int64_t size[RT_MAX_DIM], in[RT_MAX_DIM], out[RT_MAX_DIM]; } Dims;
 
 static void dims_add(Dims *d, int64_t size, int64_t in, int64_t out) {
@@ -294,7 +295,7 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
 
 /* column tiles [b, e) of kept dimension 0 x the other kept dimensions */
 static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
-    char acc[COLS * 16] __attribute__((aligned(64))), mid[COLS * 16] __attribute__((aligned(64))), top[COLS * 16] __attribute__((aligned(64)));
+    char acc[COLS * 16] __attribute__((aligned(64))), part[COL_LEVELS][COLS * 16] __attribute__((aligned(64)));
     int64_t rows = dims_count(&r->red, 0), width = r->keep.size[0];
     for (int64_t t = b; t < e; t++) {
         int64_t in0 = 0, out0 = 0, c0 = (t % tiles) * COLS, n = width - c0 < COLS ? width - c0 : COLS;
@@ -302,14 +303,17 @@ static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
         in0 += c0 * r->keep.in[0];
         out0 += c0 * r->keep.out[0];
         r->f->init(acc, n);
-        r->f->init(mid, n);
-        r->f->init(top, n);
+        uint64_t blocks = 0;
         int64_t idx[RT_MAX_DIM] = {0}, in1 = in0;
         for (int64_t j = 0; j < rows; j++) {
             red_cols(r, acc, r->in + in1, r->keep.in[0], n);
-            /* three levels of 128 rows: the error grows with the cube root of the rows */
-            if ((j & 127) == 127) { r->f->comb(mid, acc, n); r->f->init(acc, n); }
-            if ((j & 16383) == 16383) { r->f->comb(top, mid, n); r->f->init(mid, n); }
+            if ((j & 31) == 31) {                       /* pairwise: blocks of 32 rows merge like a binary counter */
+                int level = 0;
+                for (uint64_t c = blocks; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], n);
+                memcpy(part[level], acc, (size_t)n * r->acc_size);
+                r->f->init(acc, n);
+                blocks++;
+            }
             for (int d = 0; d < r->red.n; d++) {
                 in1 += r->red.in[d];
                 if (++idx[d] < r->red.size[d]) break;
@@ -317,9 +321,9 @@ static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
                 idx[d] = 0;
             }
         }
-        r->f->comb(mid, acc, n);
-        r->f->comb(top, mid, n);
-        red_store(r, r->out + out0, r->keep.out[0], top, n);
+        int level = 0;
+        for (uint64_t c = blocks; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], n);
+        red_store(r, r->out + out0, r->keep.out[0], acc, n);
     }
 }
 
