@@ -156,7 +156,7 @@ def pdist(input, p=2.0):
         raise TensorError("pdist only supports non-negative p values", op="pdist")
     n = input.shape[0]
     if n < 2:
-        return input.new_empty(0)
+        return input.reshape(-1)[:0]        # no pairs; still part of the graph
     i = arange(n, device=input.device)
     pair = (i.unsqueeze(1) < i.unsqueeze(0)).nonzero()
     return _norm_of(input.index_select(0, pair[:, 0]) - input.index_select(0, pair[:, 1]), p, -1, False)
@@ -167,7 +167,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     dtype = promote_types(x1.dtype, x2.dtype)
     if not dtype.is_floating_point:
         raise DTypeError(f"expected common dtype to be floating point, yet common dtype is {dtype}", op="cosine_similarity")
-    x1, x2 = x1.to(dtype), x2.to(dtype)
+    x1, x2 = broadcast_tensors(x1.to(dtype), x2.to(dtype))     # norms are those of the broadcast vectors
     n1 = _norm_of(x1, 2, dim, True).clamp(min=eps)
     n2 = _norm_of(x2, 2, dim, True).clamp(min=eps)
     return ((x1 / n1) * (x2 / n2)).sum(dim)

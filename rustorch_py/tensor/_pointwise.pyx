@@ -333,18 +333,18 @@ def mvlgamma_(self, p):
 
 
 # ---- activations -------------------------------------------------------------------------------------------------
-def gelu(input, approximate="none"):
+def gelu(input, approximate="none", *, out=None):
     """Gaussian error linear unit; ``approximate`` is "none" (erf) or "tanh" (Hendrycks & Gimpel, 2016)."""
     if approximate == "none":
-        return unary(ROW_GELU_ERF, input, None)
+        return unary(ROW_GELU_ERF, input, out)
     if approximate == "tanh":
-        return unary(ROW_GELU_TANH, input, None)
+        return unary(ROW_GELU_TANH, input, out)
     raise TensorValueError(f"approximate argument must be either none or tanh, got {approximate!r}")
 
 
-def softplus(input, beta=1.0, threshold=20.0):
+def softplus(input, beta=1.0, threshold=20.0, *, out=None):
     """Compute ``log(1 + exp(beta * x)) / beta``; linear where ``beta * x > threshold``."""
-    return unary_k(ROW_SOFTPLUS_, input, None, beta, threshold)
+    return unary_k(ROW_SOFTPLUS_, input, out, beta, threshold)
 
 
 def elu(input, alpha=1.0, scale=1.0):
@@ -389,16 +389,16 @@ def hardtanh_(input, min_val=-1.0, max_val=1.0):
     return unary_inplace_k(ROW_HARDTANH_, input, min_val, max_val)
 
 
-def hardshrink(input, lambd=0.5):
+def hardshrink(input, lambd=0.5, *, out=None):
     """Zero where ``|x| <= lambd``."""
-    return unary_k(ROW_HARDSHRINK_, input, None, lambd, 0)
+    return unary_k(ROW_HARDSHRINK_, input, out, lambd, 0)
 
 
-def softshrink(input, lambd=0.5):
+def softshrink(input, lambd=0.5, *, out=None):
     """Shrink towards zero by ``lambd``."""
     if lambd < 0:
         raise TensorValueError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    return unary_k(ROW_SOFTSHRINK_, input, None, lambd, 0)
+    return unary_k(ROW_SOFTSHRINK_, input, out, lambd, 0)
 
 
 def threshold(input, threshold, value):

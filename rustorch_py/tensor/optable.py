@@ -33,12 +33,13 @@ class Row:
 
     def __init__(self, name, expr, grad=None, kinds="f", let=None, ints=None, bools=None, cplx=None, cgrad=None,
                  out="same", types=None, promote="default", params="", public=True, nn=False, method=True, inplace=True,
-                 aliases=(), cost=1, doc="", has_out=True):
+                 aliases=(), cost=1, doc="", has_out=None):
         self.name, self.expr, self.kinds, self.let = name, expr, kinds, dict(let or {})
         self.ints, self.bools, self.cplx = ints, bools, cplx
         self.out, self.promote, self.params = out, promote, params
         self.public, self.nn, self.method, self.inplace = public, nn, method and not nn, inplace
-        self.aliases, self.cost, self.doc, self.has_out = tuple(aliases), cost, doc, has_out and not nn
+        self.aliases, self.cost, self.doc = tuple(aliases), cost, doc
+        self.has_out = not nn if has_out is None else has_out
         text = " ".join([expr, *self.let.values()])
         self.arity = 3 if _reads(text, "z") else 2 if _reads(text, "y") else 1
         self.grad = list(grad) if grad is not None else []
@@ -198,7 +199,7 @@ row("gelu_tanh", "0.5 * x * (1 + t)", let=dict(t="tanh(0.7978845608028654 * (x +
     grad=["g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 0.134145 * x * x))"])
 row("mish", "x * t", let=dict(t="tanh(softplus1(x))"), grad=["g * (t + x * sigmoid(x) * (1 - t * t))"], nn=True, cost=4)
 row("softplus_", "where(x * k0 > k1, x, softplus1(x * k0) / k0)", grad=["where(x * k0 > k1, g, g * sigmoid(x * k0))"], public=False, cost=4)
-row("logsigmoid", "-softplus1(-x)", grad=["g * sigmoid(-x)"], nn=True, cost=4, inplace=False)
+row("logsigmoid", "-softplus1(-x)", grad=["g * sigmoid(-x)"], nn=True, cost=4, inplace=False, has_out=True)
 row("elu_", "where(x > 0, x, k0 * expm1(x))", grad=["where(x > 0, g, g * k0 * exp(x))"], public=False, cost=3)
 row("elu_full", "where(x > 0, k1 * x, k1 * k0 * expm1(x))", grad=["where(x > 0, g * k1, g * k1 * k0 * exp(x))"], public=False, cost=3, doc="ELU with output scale k1")
 row("selu", "where(x > 0, 1.0507009873554805 * x, 1.7580993408473766 * expm1(x))", has_out=False, method=False,
@@ -206,8 +207,8 @@ row("selu", "where(x > 0, 1.0507009873554805 * x, 1.7580993408473766 * expm1(x))
 row("celu_", "where(x > 0, x, k0 * expm1(x / k0))", grad=["where(x > 0, g, g * exp(x / k0))"], public=False, cost=3)
 row("leaky_relu_", "where(x > 0, x, k0 * x)", grad=["where(x > 0, g, g * k0)"], public=False)
 row("prelu_", "where(x > 0, x, y * x)", grad=["where(x > 0, g, g * y)", "where(x > 0, 0, g * x)"], public=False)
-row("softsign", "x / (1 + abs(x))", grad=["g / ((1 + abs(x)) * (1 + abs(x)))"], nn=True, cost=2, inplace=False)
-row("tanhshrink", "x - tanh(x)", grad=["g * tanh(x) * tanh(x)"], nn=True, cost=3, inplace=False)
+row("softsign", "x / (1 + abs(x))", grad=["g / ((1 + abs(x)) * (1 + abs(x)))"], nn=True, cost=2, inplace=False, promote="float")
+row("tanhshrink", "x - tanh(x)", grad=["g * tanh(x) * tanh(x)"], nn=True, cost=3, inplace=False, promote="float")
 row("hardtanh_", "clamp(x, k0, k1)", grad=["where(land(x > k0, x < k1), g, 0)"], public=False, kinds="if")
 row("hardswish", "x * clamp(x + 3, 0, 6) / 6", grad=["where(x <= -3, 0, where(x < 3, g * (x / 3 + 0.5), g))"], nn=True)
 row("hardsigmoid", "clamp(x + 3, 0, 6) / 6", grad=["where(land(x > -3, x < 3), g / 6, 0)"], nn=True)

@@ -56,9 +56,10 @@ def _check_padding(padding_idx, rows):
     return padding_idx + rows if padding_idx < 0 else padding_idx
 
 
-def _refuse_sparse(sparse, name):
+def _note_sparse(sparse, name):
+    """Say that gradients stay dense; their values are the same."""
     if sparse:
-        raise NotImplementedError(f"{name}: sparse gradients are not supported; use sparse=False")
+        warn(f"{name}: sparse=True has no effect on the layout here: the weight's gradient is dense", stacklevel=4)
 
 
 def embedding(
@@ -73,12 +74,12 @@ def embedding(
         max_norm: rows that are looked up are first scaled down to this norm, in the table.
         norm_type: the p of that norm.
         scale_grad_by_freq: divide a row's gradient by how often it was looked up.
-        sparse: not supported.
+        sparse: the gradient is dense either way (a warning says so).
 
     Returns:
         (*input's shape, features)
     """
-    _refuse_sparse(sparse, "embedding")
+    _note_sparse(sparse, "embedding")
     padding_idx = _check_padding(padding_idx, weight.shape[0])
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
@@ -109,7 +110,7 @@ def embedding_bag(
         offsets: start of each bag in a one-dimensional input.
         max_norm, norm_type, scale_grad_by_freq: as for ``embedding``.
         mode: ``"sum"``, ``"mean"`` or ``"max"``.
-        sparse: not supported.
+        sparse: the gradient is dense either way (a warning says so).
         per_sample_weights: factors shaped like the input (mode ``"sum"`` only).
         include_last_offset: the last offset is the end of the last bag.
         padding_idx: a row that bags leave out.
@@ -133,7 +134,7 @@ def embedding_bag(
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     if mode == "max" and sparse:
         raise ValueError("max mode does not support sparse weights")
-    _refuse_sparse(sparse, "embedding_bag")
+    _note_sparse(sparse, "embedding_bag")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "

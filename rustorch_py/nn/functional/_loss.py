@@ -409,7 +409,9 @@ def multilabel_soft_margin_loss(
 
 
 def _rows(name, input):
-    """View (C) as (1, C); return it with whether that was done."""
+    """View (C) as (1, C), and a scalar as (1, 1); return it with whether that was done."""
+    if input.dim() == 0:
+        return input.reshape(1, 1), True
     if input.dim() not in (1, 2):
         raise ShapeError(
             f"{name}: Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(input.shape)}",
@@ -432,7 +434,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
             op="multilabel_margin_loss",
         )
     x, single = _rows("multilabel_margin_loss", input)
-    y = target.unsqueeze(0) if single else target
+    y = target.reshape(x.shape)
     n, c = x.shape
     # An entry counts if no -1 stands at or before it.
     live = (y >= 0).to(_t.int64).cumprod(1).to(_t.bool)

@@ -45,6 +45,10 @@ def pad(input, pad, mode="constant", value=None):
             f"got {len(pad)} amounts for an input of {n_dims} dimensions"
         )
     out = input
+    if mode == "circular" and min(pad) < 0:
+        # Negative amounts crop first; what is left wraps around.
+        out = _t.constant_pad_nd(input, tuple(min(n, 0) for n in pad))
+        pad = tuple(max(n, 0) for n in pad)
     for i in range(n_pad):
         dim = n_dims - 1 - i
         before, after = pad[2 * i], pad[2 * i + 1]
