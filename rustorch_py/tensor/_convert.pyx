@@ -1,5 +1,9 @@
 """Conversions, copies and what a tensor tells about itself."""
+from cpython.object cimport PyObject
+from libc.string cimport memcpy
+from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from ._base cimport *
+from ._storage cimport Storage, borrow_storage
 from ._node cimport Node
 from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize,
                     track_view, same_history)
@@ -8,8 +12,11 @@ from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_
 from ._dtype import (device as device_class, preserve_format, contiguous_format, channels_last, channels_last_3d, strided, promote_types,
                      can_cast, get_default_dtype, set_default_dtype, get_default_device, set_default_device)
 from ._node import RemovableHandle
-from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, DimError, DTypeError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject *o)
 
 
 # ---- what it is ----------------------------------------------------------------------------------------
@@ -128,9 +135,47 @@ def is_pinned(self, device=None):
     return False
 
 
+cdef class SharedRegion:
+    """Memory that this process shares with those it forks; unmapped with its last tensor."""
+    cdef void *at
+    cdef size_t nbytes
+
+    def __cinit__(self, size_t nbytes):
+        self.at = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+        if self.at == MAP_FAILED:
+            self.at = NULL
+            raise OutOfMemoryError(f"share_memory_: no room for {nbytes} bytes of shared memory", op="share_memory_")
+        self.nbytes = nbytes
+
+    def __dealloc__(self):
+        if self.at != NULL:
+            munmap(self.at, self.nbytes)
+
+
 def is_shared(self):
     """Tell whether the memory is shared between processes."""
-    return bool(getattr(self, "_shared", False))
+    return isinstance(as_base("is_shared", "self", self).stor.owner, SharedRegion)
+
+
+def share_memory_(self):
+    """Move the memory to where processes forked from now on share it; returns the tensor.
+
+    Raises:
+        RuntimeError: another tensor views the same memory, and would be left behind.
+    """
+    cdef TensorBase t = as_base("share_memory_", "self", self)
+    cdef Storage old = t.stor
+    cdef SharedRegion region
+    if RT_DEVICE_TYPE(t.dev) != RT_CPU or old.nbytes == 0 or isinstance(old.owner, SharedRegion):
+        return self
+    if Py_REFCNT(<PyObject *>old) > 2:      # t's own and the one in this function
+        raise TensorError("share_memory_: another tensor views the same memory; share the memory before taking views", op="share_memory_")
+    region = SharedRegion(old.nbytes)
+    memcpy(region.at, old.ptr, old.nbytes)
+    t.ptr = <char *>region.at + (t.ptr - old.ptr)
+    t.stor = borrow_storage(<char *>region.at, old.nbytes, t.dev, region)
+    t.stor.version = old.version
+    return self
 
 
 def is_conj(input):
@@ -473,7 +518,7 @@ FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex
 METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": dim, "numel": numel, "nelement": numel, "element_size": element_size,
            "storage_offset": storage_offset_, "data_ptr": data_ptr, "is_contiguous": is_contiguous, "is_floating_point": is_floating_point,
            "is_complex": is_complex, "is_signed": is_signed, "is_nonzero": is_nonzero, "is_same_size": is_same_size, "is_set_to": is_set_to,
-           "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
+           "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "share_memory_": share_memory_, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
            "to": to, "type": type_, "type_as": type_as, "cpu": cpu, "cuda": cuda, "clone": clone_, "contiguous": contiguous_, "detach": detach,
            "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_,
            "pin_memory": pin_memory, "register_hook": register_hook, "retain_grad": retain_grad,
