@@ -262,18 +262,22 @@ def det(grads, saved, needs):
     g, (a, d) = grads[0], saved
     if g is None:
         return (None,)
-    # A^-H conj(det) g; a singular matrix is moved off by the smallest step that lets LU finish
-    a = _regular(a, d)
+    # A^-H conj(det) g. Near a singular matrix the errors of the inverse and the determinant cancel, both come from one LU.
+    moved = _regular(a, d)
+    if moved is not a:
+        a = moved
+        lu, pivots, _ = _linalg.lu_factor_raw(a)
+        d = _diag(lu).prod(-1) * _linalg.pivot_sign(pivots, lu)
     n = a.shape[-1]
     return (_solve(H(a), (g * d.conj()).unsqueeze(-1).unsqueeze(-1) * _eye(n, a)),)
 
 
 def _regular(a, d):
-    """a, with singular matrices moved off singularity by the smallest step that an LU can see."""
+    """a, with singular matrices moved off singularity by a few units of rounding."""
     singular = d.detach() == 0
     if not bool(singular.any()):
         return a
-    step = {"float32": 1.2e-7, "complex64": 1.2e-7}.get(str(a.dtype).rpartition(".")[2], 2.3e-16)
+    step = {"float32": 1e-6, "complex64": 1e-6}.get(str(a.dtype).rpartition(".")[2], 2e-15)
     size = _linalg.norm_raw(a.detach(), float("inf"), (a.ndim - 2, a.ndim - 1), True)
     return a + _eye(a.shape[-1], a) * ((size + (size == 0)) * step * singular.unsqueeze(-1).unsqueeze(-1)).to(a.dtype)
 

@@ -1,0 +1,234 @@
+"""Matrix products: values over shape x dtype x layout x instruction set against NumPy, gradients, rules."""
+import itertools
+
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py.tensor import _cpu
+
+LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
+FLOATS = ["float32", "float64", "complex64", "complex128", "float16"]
+INTS = ["uint8", "int8", "int16", "int32", "int64"]
+TOL = {"float16": 4e-3, "float32": 2e-5, "complex64": 2e-5, "float64": 1e-12, "complex128": 1e-12}
+
+
+@pytest.fixture
+def simd():
+    yield _cpu.set_simd_level
+    _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+def make(rng, shape, dtype, layout="contiguous"):
+    """An array of the shape in a layout, and the tensor on the same values."""
+    if layout == "transposed" and len(shape) > 1:
+        a = draw(rng, shape[:-2] + (shape[-1], shape[-2]), dtype)
+        return np.swapaxes(a, -1, -2), rt.from_numpy(a).mT
+    if layout == "sliced":
+        a = draw(rng, tuple(2 * s for s in shape), dtype)
+        cut = tuple(slice(None, None, 2) for _ in shape)
+        return a[cut], rt.from_numpy(a)[cut]
+    if layout == "expanded" and len(shape) > 1:
+        a = draw(rng, (1,) * (len(shape) - 1) + shape[-1:], dtype)
+        return np.broadcast_to(a, shape), rt.from_numpy(a).expand(shape)
+    a = draw(rng, shape, dtype)
+    return a, rt.from_numpy(a)
+
+
+def draw(rng, shape, dtype):
+    if dtype in INTS:
+        info = np.iinfo(dtype)
+        return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    a = rng.standard_normal(shape)
+    if dtype.startswith("complex"):
+        a = a + 1j * rng.standard_normal(shape)
+    return np.asarray(a).astype(dtype)
+
+
+def close(got, want, dtype, k):
+    got = got.numpy()
+    if dtype in INTS:
+        assert np.array_equal(got, want.astype(dtype))
+        return
+    tol = TOL[dtype] * (1 + k ** 0.5)
+    assert np.allclose(got, want, rtol=tol, atol=tol), float(np.max(np.abs(got - want)))
+
+
+def wide(a, dtype):
+    return a.astype({"float16": np.float64, "float32": np.float64, "complex64": np.complex128}.get(dtype, a.dtype))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", FLOATS + INTS)
+def test_mm_shapes_and_layouts(dtype, level, simd):
+    simd(level)
+    rng = np.random.default_rng(7)
+    sizes = [0, 1, 2, 3, 5, 8, 17, 33]
+    layouts = itertools.cycle(itertools.product(("contiguous", "transposed", "sliced", "expanded"), repeat=2))
+    with np.errstate(over="ignore"):
+        for m, n, k in itertools.product(sizes, sizes, sizes):
+            la, lb = next(layouts)
+            a, x = make(rng, (m, k), dtype, la)
+            b, y = make(rng, (k, n), dtype, lb)
+            close(rt.mm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "float16", "int32"])
+@pytest.mark.parametrize("m,k,n", [(32, 784, 128), (200, 130, 300), (1, 500, 70), (70, 500, 1), (6, 700, 50), (129, 65, 257)])
+def test_mm_larger(dtype, m, k, n):
+    rng = np.random.default_rng(3)
+    with np.errstate(over="ignore"):
+        for la, lb in itertools.product(("contiguous", "transposed"), repeat=2):
+            a, x = make(rng, (m, k), dtype, la)
+            b, y = make(rng, (k, n), dtype, lb)
+            close(rt.mm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_split_over_threads(threads):
+    before = rt.get_num_threads()
+    rng = np.random.default_rng(5)
+    try:
+        rt.set_num_threads(threads)
+        for batch, m, k, n in ((1, 300, 200, 300), (5, 130, 150, 140), (1, 90, 400, 700)):
+            a, b = rng.standard_normal((batch, m, k)), rng.standard_normal((batch, k, n))
+            assert np.allclose(rt.bmm(rt.from_numpy(a), rt.from_numpy(b)).numpy(), a @ b)
+    finally:
+        rt.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shapes", [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)), ((2, 3), (5, 3, 4)),
+                                    ((3,), (5, 3, 4)), ((5, 2, 3), (3,)), ((6, 1, 2, 3), (5, 3, 4)), ((6, 5, 2, 3), (6, 5, 3, 4)),
+                                    ((1, 2, 3), (5, 3, 4)), ((0, 2, 3), (3, 4)), ((2, 0), (0, 4))])
+@pytest.mark.parametrize("dtype", ["float64", "complex128", "int64"])
+def test_matmul_ranks(shapes, dtype):
+    rng = np.random.default_rng(1)
+    with np.errstate(over="ignore"):
+        for la, lb in itertools.product(("contiguous", "transposed", "sliced", "expanded"), repeat=2):
+            a, x = make(rng, shapes[0], dtype, la)
+            b, y = make(rng, shapes[1], dtype, lb)
+            for got in (x @ y, rt.matmul(x, y), x.matmul(y)):
+                assert tuple(got.shape) == (a @ b).shape
+                close(got, np.asarray(a @ b), dtype, 3)
+
+
+@pytest.mark.parametrize("equation,shapes", [
+    ("ij,jk->ik", [(2, 3), (3, 4)]), ("ij,jk", [(2, 3), (3, 4)]), ("bij,bjk->bik", [(5, 2, 3), (5, 3, 4)]), ("ii->i", [(3, 3)]), ("ii", [(3, 3)]),
+    ("ij->ji", [(2, 3)]), ("i,j->ij", [(2,), (3,)]), ("ij,ij->", [(2, 3), (2, 3)]), ("bn,anm,bm->ba", [(2, 3), (4, 3, 5), (2, 5)]),
+    ("...ij,...jk->...ik", [(6, 5, 2, 3), (5, 3, 4)]), ("ijj,jk->ki", [(2, 3, 3), (3, 4)]), ("a,b,c->cab", [(2,), (3,), (4,)]),
+    ("...i->...", [(2, 3, 4)]), ("ij,kj,lj->ikl", [(2, 5), (3, 5), (4, 5)]), ("i...,i...->...", [(3, 2), (3, 2)])])
+def test_einsum(equation, shapes):
+    rng = np.random.default_rng(2)
+    ins = [rng.standard_normal(s) for s in shapes]
+    want = np.einsum(equation, *ins)
+    got = rt.einsum(equation, *[rt.from_numpy(a) for a in ins]).numpy()
+    assert got.shape == want.shape and np.allclose(got, want)
+    assert np.allclose(rt.einsum(equation, [rt.from_numpy(a) for a in ins]).numpy(), want)
+
+
+def test_einsum_sublists_and_refusals():
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 3)), rng.standard_normal((3, 4))
+    x, y = rt.from_numpy(a), rt.from_numpy(b)
+    assert np.allclose(rt.einsum(x, [0, 1], y, [1, 2], [2, 0]).numpy(), (a @ b).T)
+    assert np.allclose(rt.einsum(x, [..., 1], y, [1, 2]).numpy(), a @ b)
+    for bad in ("ij,jk->iz", "ij", "ij,jkl", "i.j,jk", "ij,jk->ii"):
+        with pytest.raises(RuntimeError):
+            rt.einsum(bad, x, y)
+    with pytest.raises(RuntimeError):
+        rt.einsum("ij,ij->i", x, y)
+
+
+def test_other_products():
+    rng = np.random.default_rng(4)
+    a, b, c = rng.standard_normal((2, 3, 4)), rng.standard_normal((3, 4, 5)), rng.standard_normal((6, 4))
+    x, y, z = rt.from_numpy(a), rt.from_numpy(b), rt.from_numpy(c)
+    assert np.allclose(rt.tensordot(x, y).numpy(), np.tensordot(a, b))
+    assert np.allclose(rt.tensordot(x, z, ([2], [1])).numpy(), np.tensordot(a, c, ([2], [1])))
+    assert np.allclose(rt.inner(x, z).numpy(), np.inner(a, c))
+    assert np.allclose(rt.kron(x, z).numpy(), np.kron(a, c))
+    assert np.allclose(rt.outer(z[0], z[1]).numpy(), np.outer(c[0], c[1]))
+    assert np.allclose(rt.linalg.multi_dot([z, z.mT, z, z.mT[:, 0]]).numpy(), np.linalg.multi_dot([c, c.T, c, c.T[:, 0]]))
+    assert np.allclose(rt.vdot(z[0] + 1j * z[1], z[2] + 1j * z[3]).numpy(), np.vdot(c[0] + 1j * c[1], c[2] + 1j * c[3]))
+    w = rng.standard_normal((7, 4, 5))
+    want = np.einsum("ni,oij,nj->no", c, w, c @ b[0])
+    assert np.allclose(rt.nn.functional.bilinear(z, z @ y[0], rt.from_numpy(w)).numpy(), want)
+
+
+def test_added_products():
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((3, 2, 4)), rng.standard_normal((3, 4, 5))
+    x, y = rt.from_numpy(a), rt.from_numpy(b)
+    m = rng.standard_normal((2, 5))
+    s = rt.from_numpy(m)
+    assert np.allclose(rt.addmm(s, x[0], y[0], beta=0.5, alpha=2).numpy(), 0.5 * m + 2 * a[0] @ b[0])
+    assert np.allclose(rt.addmm(s[0], x[0], y[0]).numpy(), m[0] + a[0] @ b[0])
+    assert np.allclose(rt.baddbmm(s, x, y, beta=0.5, alpha=2).numpy(), 0.5 * m + 2 * a @ b)
+    assert np.allclose(rt.addbmm(s, x, y, beta=0.5, alpha=2).numpy(), 0.5 * m + 2 * (a @ b).sum(0))
+    assert np.allclose(rt.addmv(s[:, 0], x[0], y[0, :, 0], alpha=3).numpy(), m[:, 0] + 3 * a[0] @ b[0, :, 0])
+    assert np.allclose(rt.addr(s, x[0, :, 0], y[0, 0], beta=2).numpy(), 2 * m + np.outer(a[0, :, 0], b[0, 0]))
+    nan = rt.full((2, 5), float("nan"), dtype=rt.float64)
+    assert np.allclose(rt.addmm(nan, x[0], y[0], beta=0).numpy(), a[0] @ b[0])
+    t = s.clone()
+    assert t.addmm_(x[0], y[0]) is t and np.allclose(t.numpy(), m + a[0] @ b[0])
+
+
+def test_linear_against_its_definition():
+    rng = np.random.default_rng(8)
+    for lead in ((), (3,), (2, 3), (2, 1, 3)):
+        for k, n in ((2, 8), (8, 1), (40, 33)):
+            a, w, b = rng.standard_normal(lead + (k,)), rng.standard_normal((n, k)), rng.standard_normal(n)
+            x, v, c = (rt.from_numpy(t).requires_grad_() for t in (a, w, b))
+            y = rt.nn.functional.linear(x, v, c)
+            assert np.allclose(y.detach().numpy(), a @ w.T + b)
+            g = rng.standard_normal(y.shape)
+            y.backward(rt.from_numpy(g))
+            rows, grows = a.reshape(-1, k), g.reshape(-1, n)
+            assert np.allclose(x.grad.numpy(), g @ w)
+            assert np.allclose(v.grad.numpy(), grows.T @ rows)
+            assert np.allclose(c.grad.numpy(), grows.sum(0))
+
+
+@pytest.mark.parametrize("name,shapes", [("mm", [(2, 3), (3, 4)]), ("bmm", [(2, 2, 3), (2, 3, 2)]), ("mv", [(2, 3), (3,)]), ("dot", [(3,), (3,)]),
+                                         ("vdot", [(3,), (3,)]), ("matmul", [(2, 2, 3), (3, 2)]), ("matmul", [(2, 1, 2, 3), (2, 3, 2)]),
+                                         ("addmm", [(2,), (3, 2), (2, 2)]), ("baddbmm", [(2, 2), (2, 2, 3), (2, 3, 2)]),
+                                         ("addmv", [(2,), (2, 3), (3,)]), ("inner", [(2, 3), (2, 3)]), ("kron", [(2, 2), (2,)])])
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_gradients(name, shapes, dtype):
+    rng = np.random.default_rng(9)
+    ins = [rt.from_numpy(draw(rng, s, dtype)).requires_grad_() for s in shapes]
+    fn = getattr(rt, name)
+    assert rt.autograd.gradcheck(fn, ins)
+    assert rt.autograd.gradgradcheck(fn, ins)
+
+
+def test_linear_gradients():
+    rng = np.random.default_rng(10)
+    for shapes in ([(2, 3), (4, 3), (4,)], [(2, 2, 3), (2, 3)]):
+        ins = [rt.from_numpy(rng.standard_normal(s)).requires_grad_() for s in shapes]
+        assert rt.autograd.gradcheck(rt.nn.functional.linear, ins)
+        assert rt.autograd.gradgradcheck(rt.nn.functional.linear, ins)
+
+
+def test_out_forms():
+    a, b = rt.ones(2, 3), rt.ones(3, 4)
+    out = rt.empty(2, 4)
+    assert rt.mm(a, b, out=out) is out and float(out.sum()) == 24
+    turned = rt.empty(4, 2).t()
+    rt.mm(a, b, out=turned)
+    assert turned.tolist() == out.tolist()
+    square = rt.ones(3, 3)
+    rt.mm(square, square, out=square)                       # out is an operand
+    assert square.tolist() == [[3.0] * 3] * 3
+    with pytest.raises(RuntimeError):
+        rt.mm(a.requires_grad_(), b, out=out)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: rt.mm(rt.ones(2, 3), rt.ones(2, 3)), lambda: rt.mm(rt.ones(2), rt.ones(2, 2)), lambda: rt.mm(rt.ones(2, 2), rt.ones(2, 2).double()),
+    lambda: rt.bmm(rt.ones(2, 2, 2), rt.ones(3, 2, 2)), lambda: rt.ones(()) @ rt.ones(2), lambda: rt.ones(2, 3) @ rt.ones(2),
+    lambda: rt.ones(2, 3, 4) @ rt.ones(3, 4, 2), lambda: rt.dot(rt.ones(2), rt.ones(3)), lambda: rt.nn.functional.linear(rt.ones(2, 3), rt.ones(4, 2)),
+    lambda: rt.addmm(rt.ones(3, 3), rt.ones(2, 3), rt.ones(3, 2)), lambda: rt.mm(rt.ones(2, 2).bool(), rt.ones(2, 2).bool())])
+def test_refusals(call):
+    with pytest.raises(RuntimeError):
+        call()
