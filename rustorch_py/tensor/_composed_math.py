@@ -3,7 +3,7 @@ from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeEr
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat
-from ._pointwise import where
+from ._pointwise import float_power, where
 from ._return_types import named_result
 from ._view import broadcast_tensors
 
@@ -83,6 +83,15 @@ def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):
     return self.copy_(nan_to_num(self.clone() if self.requires_grad else self, nan, posinf, neginf))
 
 
+def float_power_(self, exponent):
+    """Raise to a power in double precision, in place: self must be float64 (or complex128)."""
+    result = float_power(self, exponent)
+    if result.dtype != self.dtype:
+        raise TensorError(f"the base given to float_power_ has dtype {self.dtype} but the operation's result requires dtype {result.dtype}",
+                          op="float_power_")
+    return self.copy_(result)
+
+
 def frexp(input, *, out=None):
     """Split into mantissa in [0.5, 1) and exponent of two: ``input == mantissa * 2 ** exponent``."""
     if not input.dtype.is_floating_point:
@@ -113,7 +122,9 @@ def dist(input, other, p=2):
 def _norm_of(x, p, dim, keepdim):
     """p-norm along a dimension; its gradient is 0 where the norm is."""
     if p == 0:
-        return (x != 0).sum(dim, keepdim=keepdim).to(x.real.dtype if x.is_complex() else x.dtype)
+        size = x.abs()
+        flat = size.masked_fill(size.detach() == size.detach(), 0)     # the gradient is 0, but it exists
+        return (x.detach() != 0).sum(dim, keepdim=keepdim).to(size.dtype) + flat.sum(dim, keepdim=keepdim)
     size = x.abs()
     if p == INF:
         return size.amax(dim, keepdim)
@@ -301,11 +312,11 @@ def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
         raise ShapeError("diff expects input to be at least one-dimensional", op="diff")
     if n < 0:
         raise TensorError(f"order must be non-negative but got {n}", op="diff")
+    if n == 0:
+        return _deliver(input.clone(), out)
     if prepend is not None or append is not None:
         input = cat([t for t in (prepend, input, append) if t is not None], dim)
     size = input.shape[dim]
-    if n == 0:
-        return _deliver(input.clone(), out)
     if n >= size:
         return _deliver(input.narrow(dim, 0, 0).clone(), out)
     logical = str(input.dtype).endswith("bool")
@@ -426,5 +437,6 @@ FUNCTIONS = {f.__name__: f for f in (
     isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, dist, cdist, pdist, cosine_similarity, pairwise_distance, cross, renorm,
     nanmean, cov, corrcoef, diff, trapezoid, cumulative_trapezoid, gradient)}
 FUNCTIONS["trapz"] = trapezoid
-METHODS = {f.__name__: f for f in (isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, dist, cross, renorm, renorm_, nanmean,
+METHODS = {f.__name__: f for f in (isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, float_power_, frexp, dist, cross, renorm, renorm_, nanmean,
                                    cov, corrcoef, diff)}
+METHODS["__rdiv__"] = lambda self, other: other / self

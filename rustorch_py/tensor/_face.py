@@ -39,6 +39,8 @@ MODULES = [
     "_special",
     "_composed_shape",
     "_composed_math",
+    "_composed_copies",
+    "_composed_signal",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names

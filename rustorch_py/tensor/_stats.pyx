@@ -441,7 +441,7 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
             if v == item_of(edge, m):
                 at = m - 1                       # the last bin is closed
             if to[i] >= 0:
-                to[i] = to[i] * m + at if 0 <= at < m and v == v else -1
+                to[i] = to[i] * m + at if 0 <= at < m and item_of(edge, 0) <= v <= item_of(edge, m) else -1
     total = 1
     for size in sizes:
         total *= size

@@ -1165,6 +1165,19 @@ cdef Node remake(TensorBase view):
 set_view_hook(remake)
 set_rebase_hook(rebase)
 
+def as_strided_(self, size, stride, storage_offset=None):
+    """Give the tensor itself another size and strides over its storage."""
+    return take_geometry(as_base("as_strided_", "self", self), _as_strided_method(self, size, stride, storage_offset))
+
+
+def _set_real(self, value):
+    real(self).copy_(value)
+
+
+def _set_imag(self, value):
+    imag(self).copy_(value)
+
+
 FUNCTIONS = {"reshape": _reshape_fn, "flatten": flatten, "ravel": ravel, "unflatten": unflatten, "squeeze": squeeze, "unsqueeze": unsqueeze,
              "permute": _permute_fn, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "t": t, "adjoint": adjoint,
              "movedim": movedim, "moveaxis": movedim, "broadcast_to": broadcast_to, "broadcast_tensors": broadcast_tensors,
@@ -1176,3 +1189,6 @@ METHODS = {**{k: v for k, v in FUNCTIONS.items() if k not in ("broadcast_tensors
            "reshape": reshape, "permute": permute, "view": view, "view_as": view_as, "reshape_as": reshape_as, "expand": expand,
            "expand_as": expand_as, "unfold": unfold, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_,
            "swapaxes_": transpose_, "swapdims_": transpose_, "t_": t_}
+METHODS["as_strided_"] = as_strided_
+METHODS["real"] = property(real, _set_real, doc="Real part: a view; self itself when it is real.")
+METHODS["imag"] = property(imag, _set_imag, doc="Imaginary part: a view of a complex tensor.")

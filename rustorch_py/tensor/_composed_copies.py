@@ -1,0 +1,56 @@
+"""Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
+from . import _view
+from ..errors import TensorError
+
+
+def _copy_of(name, view):
+    def copied(input, *args, out=None, **named):
+        result = view(input, *args, **named)
+        if isinstance(result, (tuple, list)):
+            results = tuple(r.clone() for r in result)
+            if out is None:
+                return results
+            if len(out) != len(results):
+                raise TensorError(f"{name}_copy: out has {len(out)} tensors, the result {len(results)}", op=name)
+            for o, r in zip(out, results):
+                _into(o, r)
+            return None
+        return _into(out, result) if out is not None else result.clone()
+
+    copied.__name__ = copied.__qualname__ = name + "_copy"
+    copied.__doc__ = f"Copy what ``{name}`` views."
+    return copied
+
+
+def _into(out, result):
+    if tuple(out.shape) != tuple(result.shape):
+        out.resize_(result.shape)
+    return out.copy_(result)
+
+
+def _unsafe(name, view):
+    def pieces(input, *args, **named):
+        return tuple(p.clone() for p in view(input, *args, **named))
+
+    pieces.__name__ = pieces.__qualname__ = "unsafe_" + name
+    pieces.__doc__ = f"Cut as ``{name}`` does, into pieces that may be written independently."
+    return pieces
+
+
+_VIEWS = {
+    "expand": lambda x, size, implicit=False: x.expand(size),
+    "alias": lambda x: x,
+    "view": lambda x, size=None, dtype=None: x.view(size if dtype is None else dtype),
+    "permute": lambda x, dims: x.permute(dims),
+    "unfold": lambda x, dimension, size, step: x.unfold(dimension, size, step),
+    "as_strided": lambda x, size, stride, storage_offset=None: x.as_strided(size, stride, storage_offset),
+    "diagonal": _view.diagonal, "split_with_sizes": _view.split_with_sizes, "split": _view.split, "unbind": _view.unbind,
+    "squeeze": _view.squeeze, "unsqueeze": _view.unsqueeze, "transpose": _view.transpose, "t": _view.t, "select": _view.select,
+    "detach": lambda x: x.detach(), "view_as_real": _view.view_as_real, "view_as_complex": _view.view_as_complex,
+}
+
+FUNCTIONS = {name + "_copy": _copy_of(name, view) for name, view in _VIEWS.items()}
+FUNCTIONS["unsafe_chunk"] = _unsafe("chunk", _view.chunk)
+FUNCTIONS["unsafe_split"] = _unsafe("split", _view.split)
+FUNCTIONS["unsafe_split_with_sizes"] = _unsafe("split_with_sizes", _view.split_with_sizes)
+METHODS = {name: FUNCTIONS[name] for name in ("unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes")}
