@@ -97,14 +97,16 @@ def argmax(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """Find where the largest element that the mask keeps is."""
     x = input.to(dtype or input.dtype)
     x = _fill(x, mask, _extreme(x.dtype, -1))
-    return x.argmax(dim, keepdim) if x.dim() else x
+    at = x.argmax(dim, keepdim)
+    return at if x.dim() else at.to(x.dtype)
 
 
 def argmin(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """Find where the smallest element that the mask keeps is."""
     x = input.to(dtype or input.dtype)
     x = _fill(x, mask, _extreme(x.dtype, 1))
-    return x.argmin(dim, keepdim) if x.dim() else x
+    at = x.argmin(dim, keepdim)
+    return at if x.dim() else at.to(x.dtype)
 
 
 def mean(input, dim=None, *, keepdim=False, dtype=None, mask=None):
@@ -184,6 +186,7 @@ def logaddexp(input, other, *, dtype=None, input_mask=None, other_mask=None):
 
 def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """Compute the logarithm of the sum of exponentials of the elements that the mask keeps."""
-    x = input.to(_float_dtype(input, dtype))
-    x = _fill(x, mask, -_INF)
-    return _t.logsumexp(x, tuple(range(x.dim())) if dim is None else dim, keepdim) if x.dim() else x
+    if not input.dim():
+        return input.to(dtype or input.dtype)
+    x = _fill(input.to(_float_dtype(input, dtype)), mask, -_INF)
+    return _t.logsumexp(x, tuple(range(x.dim())) if dim is None else dim, keepdim)
