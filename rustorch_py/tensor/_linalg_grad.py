@@ -262,14 +262,13 @@ def det(grads, saved, needs):
     g, (a, d) = grads[0], saved
     if g is None:
         return (None,)
-    # A^-H conj(det) g. Near a singular matrix the errors of the inverse and the determinant cancel, both come from one LU.
+    # A^-H conj(det) g. Near a singular matrix the errors of the inverse and the determinant cancel, both come from LU of the same matrix.
     moved = _regular(a, d)
     if moved is not a:
         a = moved
         lu, pivots, _ = _linalg.lu_factor_raw(a)
         d = _diag(lu).prod(-1) * _linalg.pivot_sign(pivots, lu)
-    n = a.shape[-1]
-    return (_solve(H(a), (g * d.conj()).unsqueeze(-1).unsqueeze(-1) * _eye(n, a)),)
+    return ((g * d.conj()).unsqueeze(-1).unsqueeze(-1) * H(_linalg.inv_raw(a)[0]),)
 
 
 def _regular(a, d):
