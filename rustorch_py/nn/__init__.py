@@ -168,3 +168,13 @@ from .modules import (
 )
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from .parallel import DataParallel
+
+
+def __getattr__(name):
+    # Used by few programs: loaded on first use.
+    if name in ("attention", "grad"):
+        from importlib import import_module
+
+        module = globals()[name] = import_module("." + name, __name__)
+        return module
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ from ... import tensor as _t
 from .. import functional as F
 from .. import init
 from ..parameter import Parameter
+from .attention import MultiheadAttention  # noqa: F401  PyTorch keeps it in this file
 from .module import Module, _warn
 
 __all__ = [

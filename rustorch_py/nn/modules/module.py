@@ -620,6 +620,9 @@ class Module:
 
     __call__ = _wrapped_call_impl = _call_impl
 
+    def compile(self, *args, **kwargs):
+        """Do nothing yet: calls run eagerly. Kept so that programs that compile in place run."""
+
     def _call_with_hooks(self, args, kwargs):
         called = set()  # ids of the always_call hooks that ran
         state = [args, kwargs, None]

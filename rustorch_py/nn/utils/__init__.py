@@ -6,6 +6,8 @@ _WHERE = {
     "clip_grad_value_": "clip_grad",
     "clip_grads_with_norm_": "clip_grad",
     "get_total_norm": "clip_grad",
+    "convert_conv2d_weight_memory_format": "memory_format",
+    "convert_conv3d_weight_memory_format": "memory_format",
     "fuse_conv_bn_eval": "fusion",
     "fuse_conv_bn_weights": "fusion",
     "fuse_linear_bn_eval": "fusion",
@@ -18,7 +20,7 @@ _WHERE = {
     "weight_norm": "_weight_norm",
     "skip_init": "_skip_init",
 }
-_MODULES = ("clip_grad", "convert_parameters", "fusion", "parametrizations", "parametrize", "prune", "rnn", "stateless")
+_MODULES = ("clip_grad", "convert_parameters", "fusion", "memory_format", "parametrizations", "parametrize", "prune", "rnn", "stateless")
 
 __all__ = sorted([*_WHERE, "parametrizations", "parametrize", "rnn", "stateless"])
 
