@@ -97,16 +97,14 @@ def argmax(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """Find where the largest element that the mask keeps is."""
     x = input.to(dtype or input.dtype)
     x = _fill(x, mask, _extreme(x.dtype, -1))
-    at = x.argmax(dim, keepdim)
-    return at if x.dim() else at.to(x.dtype)
+    return x.argmax(dim, keepdim).to(x.dtype)
 
 
 def argmin(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """Find where the smallest element that the mask keeps is."""
     x = input.to(dtype or input.dtype)
     x = _fill(x, mask, _extreme(x.dtype, 1))
-    at = x.argmin(dim, keepdim)
-    return at if x.dim() else at.to(x.dtype)
+    return x.argmin(dim, keepdim).to(x.dtype)
 
 
 def mean(input, dim=None, *, keepdim=False, dtype=None, mask=None):

@@ -1,10 +1,11 @@
 # build: isa=argreduce.inc.c
 """Reductions that pick an element: argmax, max, median, mode, kthvalue, quantile."""
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, as_base, wrap_dim, empty, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_F32, RT_F64, rt_kind,
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, same_shape, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_BOOL)
 from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIAN, lane_of, empty_resized, computable, dense,
                      take_lane, order_sort, order_select, order_mode, need_cpu, need_nonempty_dim, into_pair, refuse_complex, flat)
+from ._dtype cimport dtype_of
 from ._ops cimport deliver
 from ._cpu cimport isa_level
 
@@ -91,13 +92,15 @@ cdef object extreme(object op, object kind, object input, object dim, bint keepd
     if other is not None:
         return input.minimum(other) if want_min and out is None else input.maximum(other) if out is None \
             else deliver(op, <TensorBase>(input.minimum(other) if want_min else input.maximum(other)), out)
-    refuse_complex(op, t)
     if dim is None:
+        refuse_complex(op, t)
         if t.n == 0:
             raise TensorError(f"{op}(): Expected reduction dim to be specified for input.numel() == 0. "
                               "Specify the reduction dim with the 'dim' argument.", op=op)
         return deliver(op, <TensorBase>(input.amin() if want_min else input.amax()), out)
     d = wrap_dim(op, dim, t.nd)
+    need_nonempty_dim(op, t, d)
+    refuse_complex(op, t)
     idx = extreme_index(op, t, d, keepdim, want_min)
     return into_pair(op, kind, out, take_lane(t, idx, d, "MinBackward0" if want_min else "MaxBackward0"), idx)
 
@@ -119,13 +122,14 @@ def min(input, dim=None, keepdim=False, *, other=None, out=None):
 def aminmax(input, *, dim=None, keepdim=False, out=None):
     """Compute minimum and maximum at once: a pair ``(min, max)``."""
     cdef TensorBase t = as_base("aminmax", "input", input)
-    refuse_complex("aminmax", t)
     if dim is None:
+        refuse_complex("aminmax", t)
         if t.n == 0:
             raise TensorError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.", op="aminmax")
         low, high = input.amin(keepdim=keepdim), input.amax(keepdim=keepdim)
     else:
         need_nonempty_dim("aminmax", t, wrap_dim("aminmax", dim, t.nd))
+        refuse_complex("aminmax", t)
         low, high = input.amin(dim, keepdim), input.amax(dim, keepdim)
     if out is None:
         return _aminmax((low, high))
@@ -136,18 +140,20 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
 cdef object middle(object op, object kind, object input, object dim, bint keepdim, object out, int how):
     cdef TensorBase t = as_base(op, "input", input), idx
     cdef int d
+    need_cpu(op, t)
+    if dim is None and t.n == 0:                        # NaN, or what PyTorch's conversion of NaN gives
+        nothing = float("nan") if rt_kind(t.dt) >= RT_KIND_FLOAT else \
+            -1 << 63 if t.dt == RT_I64 else -1 << 31 if t.dt == RT_I32 else t.dt == RT_BOOL
+        return deliver(op, <TensorBase>input.new_full((), nothing), out)
+    if dim is not None:
+        d = wrap_dim(op, dim, t.nd)
+        need_nonempty_dim(op, t, d)
     refuse_complex(op, t)
     if t.dt == RT_BOOL:
         raise UnsupportedOpError(f"{op}: not implemented for bool", op=op)
-    need_cpu(op, t)
     if dim is None:
-        if t.n == 0:
-            return deliver(op, <TensorBase>(input.new_full((), float("nan")) if rt_kind(t.dt) == RT_KIND_FLOAT
-                                              else input.new_full((), -1 << 63 if t.dt == RT_I64 else 0)), out)
         t = flat(t)
         return deliver(op, take_lane(t, order_select(t, 0, 0, how, False), 0, op.capitalize() + "Backward0"), out)
-    d = wrap_dim(op, dim, t.nd)
-    need_nonempty_dim(op, t, d)
     idx = order_select(t, d, 0, how, keepdim)
     return into_pair(op, kind, out, take_lane(t, idx, d, op.capitalize() + "Backward1"), idx)
 
@@ -165,14 +171,22 @@ def nanmedian(input, dim=None, keepdim=False, *, out=None):
     return middle("nanmedian", _nanmedian, input, dim, keepdim, out, RT_SELECT_NANMEDIAN)
 
 
+cdef object itself(object op, object kind, object input, object out):
+    """A 0-dim tensor's only element, at 0."""
+    return into_pair(op, kind, out, <TensorBase>input.clone(), <TensorBase>input.new_zeros((), dtype=dtype_of(RT_I64)))
+
+
 def mode(input, dim=-1, keepdim=False, *, out=None):
     """Find the most frequent value along ``dim`` (the smallest of several) and an index of it."""
     cdef TensorBase t = as_base("mode", "input", input), idx
     cdef int d
-    refuse_complex("mode", t)
     need_cpu("mode", t)
     d = wrap_dim("mode", dim, t.nd)
     need_nonempty_dim("mode", t, d)
+    if t.nd == 0:
+        return itself("mode", _mode, input, out)
+    if t.n:
+        refuse_complex("mode", t)
     idx = order_mode(t, d, keepdim)
     return into_pair("mode", _mode, out, take_lane(t, idx, d, "ModeBackward0"), idx)
 
@@ -182,15 +196,17 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
     cdef TensorBase t = as_base("kthvalue", "input", input), idx
     cdef int d
     cdef int64_t rank = k, size
-    refuse_complex("kthvalue", t)
-    if t.dt == RT_BOOL:
-        raise UnsupportedOpError("kthvalue: not implemented for bool", op="kthvalue")
     need_cpu("kthvalue", t)
     d = wrap_dim("kthvalue", dim, t.nd)
     need_nonempty_dim("kthvalue", t, d)
     size = t.sh[d] if t.nd > 0 else 1
     if rank < 1 or rank > size:
         raise TensorError(f"kthvalue(): selected number k out of range for dimension {d}: k is {rank}, the size {size}", op="kthvalue")
+    if t.nd == 0:
+        return itself("kthvalue", _kthvalue, input, out)
+    refuse_complex("kthvalue", t)
+    if t.dt == RT_BOOL:
+        raise UnsupportedOpError("kthvalue: not implemented for bool", op="kthvalue")
     idx = order_select(t, d, rank - 1, RT_SELECT_KTH, keepdim)
     return into_pair("kthvalue", _kthvalue, out, take_lane(t, idx, d, "KthvalueBackward0"), idx)
 

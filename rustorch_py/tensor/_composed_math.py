@@ -355,9 +355,13 @@ def trapezoid(y, x=None, *, dx=None, dim=-1):
     if y.dim() == 0:
         raise DimError("trapezoid: y needs at least one dimension", op="trapezoid")
     if y.shape[dim] == 0:
-        return _floats(y).sum(dim) * 0
+        shape = list(y.shape)
+        del shape[dim]
+        return y.new_zeros(shape)
+    if str(y.dtype).endswith("bool"):
+        raise TensorError("trapezoid: received a bool input for `y`, but bool is not supported", op="trapezoid")
     if x is None:
-        return _heights(y, dim).sum(dim) * ((1 if dx is None else dx) / 2.0)
+        return (y.sum(dim) - (y.select(dim, 0) + y.select(dim, -1)) * 0.5) * (1 if dx is None else dx)
     return (_widths("trapezoid", y, x, dim) * _heights(y, dim)).sum(dim) / 2.0
 
 

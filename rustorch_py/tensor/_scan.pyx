@@ -5,6 +5,7 @@ from ._base cimport (TensorBase, as_base, wrap_dim, empty_like_shape, attach1, s
                      RT_BOOL, rt_kind, RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._node cimport Node
 from ._plan cimport cast_raw
+from ._dtype cimport dtype_of
 from ._ops cimport deliver
 from ._lane cimport RtLane, lane_of, computable, dense, take_lane, need_cpu, into_pair, refuse_complex
 from ._cpu cimport isa_level
@@ -168,6 +169,9 @@ cdef class LogcumsumexpBackward0(Node):
         # sum over j of g[j] exp(x[i] - out[j]), kept in logarithms for each sign of g; a log of zero
         # is a very negative number, so that differences of two stay finite.
         x, result = <object>saved(self, 0), <object>saved(self, 1)
+        if rt_kind((<TensorBase>g).dt) == RT_KIND_COMPLEX:
+            inner = g.conj_physical().log() - result
+            return (<object>scan_lse(<TensorBase>inner, self.dim, not self.reverse) + x).exp().conj_physical()
         size = g.detach().abs().log()
         grad_size = g.abs().log() if grad_mode() and g.requires_grad else size
         tiny = size.new_full((), -3e38 if (<TensorBase>g).dt != RT_F16 else -65504.0)
@@ -191,7 +195,10 @@ def logcumsumexp(input, dim, *, out=None):
 cdef object scan_extreme(object op, object kind, object input, object dim, object out, bint want_min):
     cdef TensorBase t = as_base(op, "input", input)
     cdef int d = wrap_dim(op, dim, t.nd)
-    refuse_complex(op, t)
+    if t.nd == 0:
+        return into_pair(op, kind, out, <TensorBase>input.clone(), <TensorBase>input.new_zeros((), dtype=dtype_of(RT_I64)))
+    if t.n:
+        refuse_complex(op, t)
     need_cpu(op, t)
     cdef TensorBase x = dense(computable(t)), values = empty_like_shape(x, x.dt), indices = empty_like_shape(x, RT_I64)
     cdef RtLane s = lane_of(t, d)

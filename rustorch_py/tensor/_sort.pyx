@@ -197,6 +197,8 @@ cdef object search(object op, TensorBase seq, object values, object out_int32, b
     refuse_complex(op, seq)
     refuse_complex(op, v)
     need_cpu(op, seq)
+    if v.n and (seq.dt == RT_BOOL or v.dt == RT_BOOL):
+        raise UnsupportedOpError(f'"{op}" not implemented for \'Bool\'', op=op)
     if seq.nd == 0:
         raise ShapeError(f"{op}(): boundaries tensor should have positive dimension, got a 0-d tensor", op=op)
     if seq.nd > 1:
@@ -268,6 +270,8 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None
         raise TensorTypeError("isin(): at least one of elements and test_elements must be a tensor", op="isin")
     refuse_complex("isin", x)
     refuse_complex("isin", s)
+    if x.dt == RT_BOOL or s.dt == RT_BOOL:
+        raise TensorError("Unsupported input type encountered for isin(): Bool", op="isin")
     need_cpu("isin", x)
     dt = promote(x.dt, s.dt)
     if x.dt != dt:

@@ -1,5 +1,6 @@
 /* Running sums, products, log-sums, extremes. A lane is a chain of dependent steps, so vectors run
  * across lanes (inner > 1). float32 accumulates in double. */
+#include <complex.h>
 #include <math.h>
 #include "lane_loop.h"
 
@@ -31,7 +32,6 @@
 
 #define PLUS(a, b) ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
-/* Complex product without the branch for infinities: as PyTorch's, and vectorisable. */
 #define EXTREME(tag, T, ISNAN)                                                                \
     static void extreme_##tag(const void *xv, RtLane s, int want_min, void *valv, int64_t *idx_oli, int threads) { \
         const T *x_oli = xv; T *val_oli = valv;                                               \
@@ -57,6 +57,14 @@ RT_INLINE double logadd(double a, double b) {
     return hi + log1p(exp(lo - hi));
 }
 
+/* The same for complex numbers, shifted by the one with the larger real part. */
+RT_INLINE rt_c128 logadd_c(rt_c128 a, rt_c128 b) {
+    if (creal(a) == -INFINITY) return b;
+    rt_c128 hi = creal(a) > creal(b) ? a : b, lo = creal(a) > creal(b) ? b : a;
+    if (creal(lo) == -INFINITY) return hi;
+    return hi + clog(1 + cexp(lo - hi));
+}
+
 #define INTS(X) X(u8, uint8_t) X(i8, int8_t) X(i16, int16_t) X(i32, int32_t) X(i64, int64_t)
 /* Integers wrap around: computed unsigned, where that is defined. */
 #define INT_SCANS(tag, T)                          \
@@ -73,6 +81,8 @@ SCAN(sum_c128, rt_c128, rt_c128, 0, PLUS)
 SCAN(prod_c128, rt_c128, rt_c128, 1, TIMES)
 SCAN(lse_f32, float, double, -INFINITY, logadd)
 SCAN(lse_f64, double, double, -INFINITY, logadd)
+SCAN(lse_c64, rt_c64, rt_c128, -INFINITY, logadd_c)
+SCAN(lse_c128, rt_c128, rt_c128, -INFINITY, logadd_c)
 
 #define NEVER(v) 0
 #define NAN_OF(v) ((v) != (v))
@@ -86,5 +96,5 @@ EXTREME(f64, double, NAN_OF)
 const RtScanTable RT_NAME(rt_scan_table) = {
     .scan = {[RT_SCAN_SUM] = {INT_ROW(sum), FLOAT_ROW(sum), [RT_C64] = sum_c64, [RT_C128] = sum_c128},
              [RT_SCAN_PROD] = {INT_ROW(prod), FLOAT_ROW(prod), [RT_C64] = prod_c64, [RT_C128] = prod_c128},
-             [RT_SCAN_LOGSUMEXP] = {FLOAT_ROW(lse)}},
+             [RT_SCAN_LOGSUMEXP] = {FLOAT_ROW(lse), [RT_C64] = lse_c64, [RT_C128] = lse_c128}},
     .extreme = {[RT_BOOL] = extreme_u8, INT_ROW(extreme), FLOAT_ROW(extreme)}};
