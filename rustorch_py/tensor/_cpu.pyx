@@ -9,6 +9,7 @@ cdef extern from "cpu.h" nogil:
     ctypedef struct RtPoolStats:
         int64_t in_use, in_use_peak, cached, allocs, hits, misses, frees
     void rt_cpu_init()
+    int rt_forked()
     int rt_cpu_best_isa()
     int rt_cpu_set_isa(int level)
     int rt_cpu_copy(RtIter *it)
@@ -91,11 +92,18 @@ def get_num_threads():
 def set_num_threads(int n):
     """Set the number of threads of CPU operators.
 
+    A forked process computes on one thread (its parent's team did not come along): more are refused there
+    with a warning; start workers with "spawn" or "forkserver" to let them use several.
+
     Raises:
         RuntimeError: n is not positive.
     """
     if n <= 0:
         raise RuntimeError(f"set_num_threads: expected a positive integer, got {n}")
+    if n > 1 and rt_forked():
+        import warnings
+        warnings.warn("set_num_threads: a forked process computes on one thread; start it with \"spawn\" to use more", stacklevel=2)
+        return
     rt_set_threads(n)
 
 

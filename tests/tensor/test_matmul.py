@@ -232,3 +232,32 @@ def test_out_forms():
 def test_refusals(call):
     with pytest.raises(RuntimeError):
         call()
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
+def test_a_forked_child_computes():
+    import os
+    import time
+    before = rt.get_num_threads()
+    rt.set_num_threads(2)
+    try:
+        a = rt.ones(400, 400)
+        want = float((a @ a).sum())                          # the parent's team exists now
+        child = os.fork()
+        if child == 0:
+            ok = False
+            try:
+                ok = float((a @ a).sum()) == want and float((a + a).sum()) == 320000 and rt.get_num_threads() == 1
+            finally:
+                os._exit(0 if ok else 1)
+        status, end = None, time.monotonic() + 30
+        while status is None and time.monotonic() < end:
+            done, code = os.waitpid(child, os.WNOHANG)
+            status = code if done else None
+            time.sleep(0.01)
+        if status is None:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+        assert status == 0, "the child hung" if status is None else "the child failed"
+    finally:
+        rt.set_num_threads(before)

@@ -1,6 +1,9 @@
 /* The CPU back end: drivers that walk an N-d plan and call the loops of the instruction set in force. */
 #include <stdlib.h>
 #include <string.h>
+#if defined(_OPENMP) && !defined(_WIN32)
+#include <pthread.h>
+#endif
 #include "cpu.h"
 #include "_gen/rt_rows.h"
 
@@ -45,7 +48,23 @@ int rt_cpu_set_isa(int level) {
     isa_level = level < 0 ? 0 : level > best ? best : level;
     return isa_level;
 }
-void rt_cpu_init(void) { isa_level = rt_cpu_best_isa(); }
+
+/* Note [After fork]
+ * A forked child has the forking thread only. The OpenMP team that this thread led in the parent is
+ * gone, and a parallel region would wait for it for ever; so the child's thread computes alone.
+ * Threads that the child starts lead teams of their own and are not concerned. */
+static int forked;
+int rt_forked(void) { return forked; }
+#if defined(_OPENMP) && !defined(_WIN32)
+static void after_fork(void) { forked = 1; omp_set_num_threads(1); }
+#endif
+
+void rt_cpu_init(void) {
+    isa_level = rt_cpu_best_isa();
+#if defined(_OPENMP) && !defined(_WIN32)
+    pthread_atfork(NULL, NULL, after_fork);
+#endif
+}
 
 /* elements below which a thread is not worth waking, by the row's cost class */
 static const int64_t grain_of_cost[5] = {65536, 65536, 32768, 16384, 8192};

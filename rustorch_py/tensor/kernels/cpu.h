@@ -30,6 +30,7 @@ void   rt_pool_reset_peak(void);
 
 /* cpu.c */
 void rt_cpu_init(void);
+int  rt_forked(void);                          /* this process was forked from one that had the package loaded */
 int  rt_cpu_best_isa(void);                    /* what this processor can do */
 int  rt_cpu_set_isa(int level);                /* returns the level now in force */
 int  rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k);
