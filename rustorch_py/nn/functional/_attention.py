@@ -45,16 +45,17 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
         value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    # Scaling both sides by the root keeps half-precision products in range (and is PyTorch's order).
-    if factor >= 0:
+    if query.dtype in (_t.float16, _t.bfloat16) and factor >= 0:
+        # Scaling both sides by the root keeps half-precision products in range.
         root = math.sqrt(factor)
         score = _t.matmul(query * root, (key * root).transpose(-2, -1))
     else:
         score = _t.matmul(query * factor, key.transpose(-2, -1))
+    # The product's gradient does not read its result: masks go into it in place.
     if is_causal:
         n_query, n_key = query.shape[-2], key.shape[-2]
-        allowed = _t.ones(n_query, n_key, dtype=_t.bool, device=query.device).tril()
-        score = score.masked_fill(allowed.logical_not(), -math.inf)
+        hidden = _t.ones(n_query, n_key, dtype=_t.bool, device=query.device).triu(1)
+        score = score.masked_fill_(hidden, -math.inf)
     dead = None
     if attn_mask is not None:
         if attn_mask.dtype == _t.bool:
