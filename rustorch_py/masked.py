@@ -186,5 +186,5 @@ def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     """Compute the logarithm of the sum of exponentials of the elements that the mask keeps."""
     if not input.dim():
         return input.to(dtype or input.dtype)
-    x = _fill(input.to(_float_dtype(input, dtype)), mask, -_INF)
-    return _t.logsumexp(x, tuple(range(x.dim())) if dim is None else dim, keepdim)
+    x = _fill(input, mask, _extreme(input.dtype, -1))
+    return _t.logsumexp(x, tuple(range(x.dim())) if dim is None else dim, keepdim).to(dtype or input.dtype)

@@ -124,6 +124,20 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None):
     return out
 
 
+def nonzero_static(input, *, size, fill_value=-1, out=None):
+    """List the indices of elements that are not zero: exactly ``size`` rows, cut or filled up."""
+    rows = input.nonzero()
+    if rows.shape[0] >= size:
+        result = rows.narrow(0, 0, size).clone()
+    else:
+        result = cat([rows, rows.new_full((size - rows.shape[0], rows.shape[1]), fill_value)], 0)
+    if out is None:
+        return result
+    if tuple(out.shape) != tuple(result.shape):
+        out.resize_(result.shape)
+    return out.copy_(result)
+
+
 def sum_to_size(self, *size):
     """Sum dimensions so that the result has ``size``, to which self's shape must broadcast back."""
     size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
@@ -135,5 +149,5 @@ def sum_to_size(self, *size):
     return out.reshape(size)
 
 
-FUNCTIONS = {f.__name__: f for f in (meshgrid, cartesian_prod, combinations, block_diag, trace, vander, unravel_index, as_strided_scatter)}
-METHODS = {f.__name__: f for f in (trace, as_strided_scatter, sum_to_size)}
+FUNCTIONS = {f.__name__: f for f in (meshgrid, cartesian_prod, combinations, block_diag, trace, vander, unravel_index, as_strided_scatter, nonzero_static)}
+METHODS = {f.__name__: f for f in (trace, as_strided_scatter, nonzero_static, sum_to_size)}

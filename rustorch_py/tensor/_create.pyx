@@ -333,13 +333,18 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
         t = binary(ROW_ADD, spaced("linspace", complex(start).real, complex(end).real, steps),
                    binary(ROW_MUL, spaced("linspace", complex(start).imag, complex(end).imag, steps), 1j, None), None)
         return settle("linspace", t, dt, out, device, requires_grad)
+    if rt_kind(dt) <= RT_KIND_INT:                # integer ends first, as PyTorch
+        start, end = int(start), int(end)
     return settle("linspace", spaced("linspace", start, end, steps), dt, out, device, requires_grad)
 
 
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Return ``base`` raised to evenly spaced exponents."""
     cdef int dt = dtype_code("logspace", dtype) if dtype is not None else (<TensorBase>out).dt if out is not None else default_code()
-    return settle("logspace", binary(ROW_POW, float(base), spaced("logspace", plain(start), plain(end), steps), None), dt, out, device, requires_grad)
+    start, end = plain(start), plain(end)
+    if rt_kind(dt) <= RT_KIND_INT:
+        start, end = int(start), int(end)
+    return settle("logspace", binary(ROW_POW, float(base), spaced("logspace", start, end, steps), None), dt, out, device, requires_grad)
 
 
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):

@@ -74,8 +74,8 @@ row("add_scaled", "x + k0 * y", grad=["g", "g * k0"], kinds="ifc", public=False,
 row("sub", "x - y", grad=["g", "-g"], kinds="ifc", public=False)
 row("mul", "x * y", grad=["g * conj(y)", "g * conj(x)"], kinds="bifc", bools="bitand(x, y)", aliases=("multiply",))
 row("div", "x / y", grad=["g / conj(y)", "-g * conj(o / y)"], kinds="fc", promote="float", cost=2, public=False)
-row("floor_divide", "floordiv(x, y)", kinds="if", cost=4)
-row("trunc_divide", "truncdiv(x, y)", kinds="if", cost=4, public=False)
+row("floor_divide", "floordiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4)
+row("trunc_divide", "truncdiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4, public=False)
 row("remainder", "remainder(x, y)", grad=["g", "-g * floordiv(x, y)"], kinds="if", cost=4)
 row("fmod", "fmod(x, y)", grad=["g", "-g * truncdiv(x, y)"], kinds="if", cost=4)
 row("pow", "pow(x, y)", public=False, cost=4, kinds="ifc",
