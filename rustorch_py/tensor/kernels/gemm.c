@@ -16,7 +16,7 @@ void scipy_openblas_set_num_threads(int);
 void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
 enum { TINY = 4096 };                      /* m*n*k below which calling BLAS costs more than the loop */
-#define GRAIN_MACS (1LL << 21)             /* multiply-adds a thread should have */
+#define GRAIN_MACS (1LL << 20)             /* multiply-adds a thread should have */
 
 /* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
 typedef struct { const char *p; int64_t ld; int trans; char *own; } Operand;
@@ -76,7 +76,7 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
         int tiny = macs <= TINY;
         int rows_b = g->b_n == 1 || n == 1, rows_ab = (g->a_k == 1 || k == 1) && (g->b_k == 1 || k == 1);
         int nt = rows_ab && !(g->b_n == 1 && n > 1) && (tiny || (macs <= t->nt_most && m >= 6));
-        int nn = !nt && rows_b && (tiny || (macs >= t->nn_least && macs <= t->nn_most && m % 8 == 0));
+        int nn = !nt && rows_b && (tiny || (macs >= t->nn_least && macs <= t->nn_most && (m % 8 == 0 || m >= 64)));
         if (n == 1 && rows_ab && tiny) { nt = 1; nn = 0; }
         if (dtype == RT_F32) {
             const float *fa = (const float *)a, *fb = (const float *)b, *bias = (const float *)g->bias;

@@ -107,9 +107,25 @@ static void F(nn_block)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m
 
 static void F(nn)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    enum { KC = 512 };                                /* rows of b that stay in the second cache */
-    for (int64_t p = 0; p < k || p == 0; p += KC)
-        F(nn_block)(m, n, k - p < KC ? k - p : KC, a + p * a_k, a_m, a_k, b + p * ldb, ldb, c, ldc, alpha,
+    enum { KC = 256, W = 2 * L };
+    if (m >= 64 && n >= W && ldb > W) {               /* panels of b, each side by side in the first cache */
+        T panel[KC * W];
+        for (int64_t p = 0; p < k || p == 0; p += KC) {
+            int64_t kb = k - p < KC ? k - p : KC, j = 0;
+            T beta_now = p ? (T)1 : beta;
+            const T *bias_now = p ? NULL : bias;
+            for (; j + W <= n; j += W) {
+                for (int64_t q = 0; q < kb; q++) memcpy(panel + q * W, b + (p + q) * ldb + j, sizeof(T) * W);
+                F(nn_block)(m, W, kb, a + p * a_k, a_m, a_k, panel, W, c + j, ldc, alpha, beta_now, bias_now ? bias_now + j : NULL);
+            }
+            if (j < n)
+                F(nn_block)(m, n - j, kb, a + p * a_k, a_m, a_k, b + p * ldb + j, ldb, c + j, ldc, alpha, beta_now,
+                            bias_now ? bias_now + j : NULL);
+        }
+        return;
+    }
+    for (int64_t p = 0; p < k || p == 0; p += 2 * KC)
+        F(nn_block)(m, n, k - p < 2 * KC ? k - p : 2 * KC, a + p * a_k, a_m, a_k, b + p * ldb, ldb, c, ldc, alpha,
                     p ? (T)1 : beta, p ? NULL : bias);
 }
 
