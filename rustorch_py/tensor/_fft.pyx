@@ -1,4 +1,4 @@
-# build: sources=fft.c
+# build: isa=fft.inc.c
 """Fourier transforms along one dimension: the three kinds every function of torch.fft is made of.
 
 Gradient of a transform: the transform with the opposite sign (conjugate transpose), unnormalised,
@@ -11,58 +11,67 @@ from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
 from ._ops cimport cast
 from ._dtype cimport default_code, torch_name
+from ._cpu cimport isa_level
 from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
 
 from ..errors import OutOfMemoryError, UnsupportedOpError
 from ._view import real
 
 cdef extern from "fft.h" nogil:
-    ctypedef struct RtFftPlan:
-        pass
-    RtFftPlan *rt_fft_plan(int64_t n)
-    void rt_fft_free(RtFftPlan *p)
     enum: RT_FFT_HALF_IN
-    int rt_fft_lanes(const RtFftPlan *p, int x_dtype, const void *x, RtLane s, int flags, int sign, double scale,
-                     int out_dtype, int64_t out_L, void *out, int threads)
+    ctypedef int (*RtFftLanes)(const void *plan, int x_dtype, const void *x, RtLane s, int flags, int sign, double scale,
+                               int out_dtype, int64_t out_L, void *out, int threads) noexcept nogil
+    ctypedef void *(*RtFftMake)(int64_t n) noexcept nogil
+    ctypedef void (*RtFftDrop)(void *plan) noexcept nogil
+    ctypedef struct RtFftTable:
+        RtFftMake make[2]
+        RtFftDrop drop[2]
+        RtFftLanes lanes[2]
+    const RtFftTable *rt_pick_fft(int level)
 
 cdef extern from "cpu.h" nogil:
     int rt_num_threads()
 
 
 cdef class Plan:
-    """Twiddle tables of one length."""
-    cdef RtFftPlan *p
+    """Twiddle tables of one length and precision."""
+    cdef void *p
+    cdef int slot
 
     def __dealloc__(self):
-        rt_fft_free(self.p)
+        rt_pick_fft(0).drop[self.slot](self.p)
 
 
-cdef dict plans = {}                       # the lengths used last
+cdef dict plans = {}                       # the lengths used last: 2 * n + slot -> Plan
 cdef int MAX_PLANS = 32
 
 
-cdef Plan plan_of(int64_t n):
-    cdef Plan plan = plans.pop(n, None)
+cdef Plan plan_of(int64_t n, int slot):
+    cdef object key = 2 * n + slot
+    cdef Plan plan = plans.pop(key, None)
     if plan is None:
         plan = Plan.__new__(Plan)
-        plan.p = rt_fft_plan(n)
+        plan.slot = slot
+        plan.p = rt_pick_fft(isa_level()).make[slot](n)
         if plan.p == NULL:
             raise OutOfMemoryError(f"fft: no room for the tables of length {n}", op="fft")
         if len(plans) >= MAX_PLANS:
             plans.pop(next(iter(plans)), None)
-    plans[n] = plan
+    plans[key] = plan
     return plan
 
 
 cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, double scale, int out_dt, int64_t out_L):
     cdef TensorBase source = dense(x), out = empty_resized(x, dim, out_L, out_dt)
-    cdef Plan plan = plan_of(n)
+    cdef int slot = 1 if x.dt == RT_F64 or x.dt == RT_C128 else 0
+    cdef Plan plan = plan_of(n, slot)
+    cdef RtFftLanes kernel = rt_pick_fft(isa_level()).lanes[slot]
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0, x_dt = x.dt
     need_cpu("fft", x)
     if out.n > 0:
         with nogil:
-            status = rt_fft_lanes(plan.p, x_dt, source.ptr, s, flags, sign, scale, out_dt, out_L, out.ptr, rt_num_threads())
+            status = kernel(plan.p, x_dt, source.ptr, s, flags, sign, scale, out_dt, out_L, out.ptr, rt_num_threads())
         if status:
             raise OutOfMemoryError("fft: no room for the work arrays", op="fft")
     return out
