@@ -72,6 +72,10 @@ static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and
 static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
     int64_t m = g->m, n = g->n, k = g->k, macs = m * n * k;
     int dtype = g->dtype;
+    if (k == 0) {
+        scale_rows(g, c);
+        return RT_OK;
+    }
     if (dtype == RT_F32 || dtype == RT_F64) {
         int tiny = macs <= TINY;
         int rows_b = g->b_n == 1 || n == 1, rows_ab = (g->a_k == 1 || k == 1) && (g->b_k == 1 || k == 1);
@@ -87,11 +91,6 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
             if (nt) { t->nt_f64(m, n, k, fa, g->a_m, fb, g->b_n, (double *)c, g->c_m, g->alpha[0], g->beta[0], bias); return RT_OK; }
             if (nn) { t->nn_f64(m, n, k, fa, g->a_m, g->a_k, fb, g->b_k, (double *)c, g->c_m, g->alpha[0], g->beta[0], bias); return RT_OK; }
         }
-    }
-    if (k == 0) {
-        RtGemm rows = *g;
-        scale_rows(&rows, c);
-        return RT_OK;
     }
     if (m > INT_MAX || n > INT_MAX || k > INT_MAX) return RT_ERR_UNSUPPORTED;
     Operand x, y;
