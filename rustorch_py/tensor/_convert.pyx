@@ -282,6 +282,8 @@ def type_(self, dtype=None, non_blocking=False):
             if name == torch_name(code) + "Tensor":
                 return cast(t, code)
         raise TensorValueError(f"invalid type: '{dtype}'")
+    if isinstance(dtype, type) and hasattr(dtype, "dtype"):        # a legacy type such as FloatTensor
+        dtype = dtype.dtype
     return cast(t, dtype_code("type", dtype))
 
 

@@ -41,6 +41,7 @@ MODULES = [
     "_composed_math",
     "_composed_copies",
     "_composed_signal",
+    "_legacy",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names

@@ -1,0 +1,151 @@
+"""Names that older scripts use: ``FloatTensor`` and its siblings, ``Tensor.new``, elementwise Python callables."""
+from . import _matmul, _pointwise, _rows, _view
+from ..errors import ShapeError, TensorError, TensorTypeError
+from ._base import TensorBase
+from ._create import empty_
+from ._data import tensor
+from ._dtype import NAMED, set_default_dtype
+
+
+class TensorKind(type):
+    """Type of ``FloatTensor`` and its siblings: calling one makes a tensor, ``isinstance`` looks at dtype and device."""
+
+    def __call__(cls, *args, device=None):
+        return _made(args, cls.dtype, device)
+
+    def __instancecheck__(cls, x):
+        return isinstance(x, TensorBase) and x.dtype is cls.dtype and x.device.type == "cpu"
+
+    def __repr__(cls):
+        return f"<class 'torch.{cls.__name__}'>"
+
+
+def _made(args, dtype, device):
+    """A tensor of sizes (uninitialised), or of a sequence, array or tensor."""
+    if len(args) == 1 and not isinstance(args[0], int) and type(args[0]).__name__ != "Size":
+        source = args[0]
+        if isinstance(source, TensorBase):
+            if source.dtype is not dtype:
+                raise TensorTypeError(f"expected {dtype} (got {source.dtype}); convert with .to({dtype})", op="new")
+            return source.detach()
+        return tensor(source, dtype=dtype, device=device)
+    sizes = args[0] if len(args) == 1 and not isinstance(args[0], int) else args
+    return empty_(tuple(sizes) if sizes else (0,), dtype=dtype, device=device)
+
+
+_KINDS = {"FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16", "LongTensor": "int64",
+          "IntTensor": "int32", "ShortTensor": "int16", "CharTensor": "int8", "ByteTensor": "uint8", "BoolTensor": "bool",
+          "ComplexFloatTensor": "complex64", "ComplexDoubleTensor": "complex128"}
+TYPES = {name: TensorKind(name, (), {"dtype": NAMED[d], "__module__": "rustorch_py", "is_cuda": False,
+                                     "__doc__": f"Constructor of {d} tensors, as PyTorch's legacy type of that name."})
+         for name, d in _KINDS.items()}
+
+
+def set_default_tensor_type(t):
+    """Set the default float dtype by tensor type: ``set_default_tensor_type(torch.DoubleTensor)``, or its name."""
+    kind = TYPES.get(t.rsplit(".", 1)[-1]) if isinstance(t, str) else t
+    if not isinstance(kind, TensorKind) or not kind.dtype.is_floating_point:
+        raise TensorTypeError(f"invalid type object: only floating-point types are supported as the default type, got {t}")
+    set_default_dtype(kind.dtype)
+
+
+def new(self, *args, device=None):
+    """Make a tensor of self's dtype: of sizes, or of a sequence."""
+    return _made(args, self.dtype, self.device if device is None else device)
+
+
+def apply_(self, callable):
+    """Replace each element by ``callable(element)``; slow, CPU only."""
+    _numbers_only("apply_", self)
+    flat = [callable(v) for v in self.detach().reshape(-1).tolist()]
+    return self.copy_(tensor(flat, dtype=self.dtype).reshape(self.shape)) if flat else self
+
+
+def map_(self, other, callable):
+    """Replace each element by ``callable(element, other's)``; slow, CPU only."""
+    _numbers_only("map_", self)
+    pairs = zip(self.detach().reshape(-1).tolist(), other.detach().expand_as(self).reshape(-1).tolist())
+    flat = [callable(a, b) for a, b in pairs]
+    return self.copy_(tensor(flat, dtype=self.dtype).reshape(self.shape)) if flat else self
+
+
+def map2_(self, x, y, callable):
+    """Replace each element by ``callable(element, x's, y's)``; slow, CPU only."""
+    _numbers_only("map2_", self)
+    triples = zip(*(t.detach().expand_as(self).reshape(-1).tolist() for t in (self, x, y)))
+    flat = [callable(*v) for v in triples]
+    return self.copy_(tensor(flat, dtype=self.dtype).reshape(self.shape)) if flat else self
+
+
+def _numbers_only(op, t):
+    if t.requires_grad:
+        raise TensorTypeError(f"Can't call {op}() on Variable that requires grad. Use var.detach().{op}() instead.", op=op)
+    if t.device.type != "cpu":
+        raise TensorTypeError(f"{op} is only implemented on CPU tensors", op=op)
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Fill the main diagonal in place; wrap: start it anew below, in tall matrices."""
+    if self.dim() < 2:
+        raise ShapeError("dimensions must larger than 1", op="fill_diagonal_")
+    if self.dim() > 2:
+        if len(set(self.shape)) != 1:
+            raise ShapeError("all dimensions of input must be of equal length", op="fill_diagonal_")
+        self.as_strided((self.shape[0],), (sum(self.stride()),), self.storage_offset()).fill_(fill_value)
+        return self
+    rows, columns = self.shape
+    self.diagonal().fill_(fill_value)
+    if wrap:
+        for start in range(columns + 1, rows, columns + 1):
+            self.narrow(0, start, rows - start).diagonal().fill_(fill_value)
+    return self
+
+
+def get_device(input):
+    """Return the index of the tensor's device; -1 on the CPU."""
+    return -1 if input.device.type == "cpu" else input.device.index or 0
+
+
+def is_signed(input):
+    """Tell whether the dtype has negative numbers."""
+    return input.dtype.is_signed
+
+
+def norm_except_dim(v, pow=2, dim=0):
+    """Compute the norm over all dimensions but one, which keep size 1 (dim -1: over all)."""
+    if dim == -1:
+        return v.norm(pow)
+    kept = v.movedim(dim, 0)
+    n = kept.reshape(kept.shape[0], -1).norm(pow, 1)
+    return n.reshape([-1 if i == dim % v.dim() else 1 for i in range(v.dim())])
+
+
+def frobenius_norm(input, dim=(), keepdim=False):
+    """Compute the Frobenius norm over ``dim`` (default all)."""
+    size = input.abs()
+    dims = tuple(range(input.dim())) if dim == () else dim
+    return (size * size).sum(dims, keepdim=keepdim).sqrt()
+
+
+_matmul_precision = "highest"
+
+
+def get_float32_matmul_precision():
+    """Return the lowest precision allowed inside float32 products; products here are always float32."""
+    return _matmul_precision
+
+
+def set_float32_matmul_precision(precision):
+    """Allow lower precision inside float32 products ("highest", "high", "medium"): a permission that no kernel here needs."""
+    global _matmul_precision
+    if precision not in ("highest", "high", "medium"):
+        raise TensorError(f"{precision} is not one of 'highest', 'high', or 'medium'", op="set_float32_matmul_precision")
+    _matmul_precision = precision
+
+
+FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_signed, norm_except_dim, frobenius_norm,
+                                     get_float32_matmul_precision, set_float32_matmul_precision)}
+FUNCTIONS.update(TYPES)
+FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
+                 as_strided_=_view.as_strided_)
+METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_)}

@@ -1,0 +1,44 @@
+"""Names that older scripts use."""
+import pytest
+
+import rustorch_py as rt
+
+
+def test_typed_constructors():
+    x = rt.LongTensor([[1, 2], [3, 4]])
+    assert x.dtype is rt.int64 and isinstance(x, rt.LongTensor) and not isinstance(x, rt.FloatTensor)
+    assert rt.FloatTensor(2, 3).shape == (2, 3) and rt.FloatTensor().shape == (0,)
+    assert x.type(rt.FloatTensor).dtype is rt.float32 and x.type("torch.ByteTensor").dtype is rt.uint8
+    assert repr(rt.BoolTensor) == "<class 'torch.BoolTensor'>"
+    with pytest.raises(TypeError):
+        rt.FloatTensor(x)
+
+
+def test_new_keeps_the_dtype():
+    x = rt.ones(2, dtype=rt.float64)
+    assert x.new([1, 2]).dtype is rt.float64 and x.new(3, 4).shape == (3, 4)
+
+
+def test_python_callables():
+    x = rt.tensor([[1, 2], [3, 4]])
+    assert x.t().apply_(lambda v: v * 10) is not None and x.tolist() == [[10, 20], [30, 40]]
+    assert x.map_(rt.tensor([1, 2]), lambda a, b: a + b).tolist() == [[11, 22], [31, 42]]
+    with pytest.raises(TypeError):
+        rt.ones(2, requires_grad=True).apply_(abs)
+
+
+def test_fill_diagonal():
+    assert rt.zeros(7, 2).fill_diagonal_(1, wrap=True).nonzero().tolist() == [[0, 0], [1, 1], [3, 0], [4, 1], [6, 0]]
+    assert rt.zeros(3, 3, 3).fill_diagonal_(2).sum().item() == 6
+    with pytest.raises(RuntimeError):
+        rt.zeros(2, 3, 3).fill_diagonal_(1)
+
+
+def test_default_tensor_type():
+    rt.set_default_tensor_type(rt.DoubleTensor)
+    try:
+        assert rt.ones(1).dtype is rt.float64
+    finally:
+        rt.set_default_tensor_type("torch.FloatTensor")
+    with pytest.raises(TypeError):
+        rt.set_default_tensor_type(rt.LongTensor)
