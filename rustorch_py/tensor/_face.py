@@ -2,6 +2,7 @@
 
 Add an op module's name to MODULES, one a line; later entries win where names repeat.
 """
+import os
 from importlib import import_module
 
 MODULES = [
@@ -52,8 +53,17 @@ NN_ONLY = {"mse_pointwise", "l1_pointwise", "smooth_l1_pointwise", "huber_pointw
 def collect():
     """Import the op modules; return (functions, methods, slots): slots go to `_tensor.set_entry`."""
     functions, methods, slots = {}, {}, {}
-    for name in MODULES:
-        module = import_module("." + name, __package__)
+    # OpenBLAS makes a pool of threads when it is loaded; the package has one already (kernels/gemm.c, Note [One thread pool])
+    asked = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        modules = [import_module("." + name, __package__) for name in MODULES]
+    finally:
+        if asked is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = asked
+    for module in modules:
         functions.update(getattr(module, "FUNCTIONS", {}))
         methods.update(getattr(module, "METHODS", {}))
         NN_ONLY.update(getattr(module, "NN_ONLY", ()))

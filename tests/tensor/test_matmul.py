@@ -234,6 +234,17 @@ def test_refusals(call):
         call()
 
 
+@pytest.mark.skipif(not __import__("os").path.isdir("/proc/self/task"), reason="needs Linux's /proc")
+def test_import_starts_no_threads():
+    import subprocess
+    import sys
+    code = "import os, rustorch_py as rt; rt.ones(3, 3) @ rt.ones(3, 3); print(len(os.listdir('/proc/self/task')), os.environ.get('OPENBLAS_NUM_THREADS'))"
+    import os
+    env = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert done.stdout.split() == ["1", "None"]
+
+
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
 def test_a_forked_child_computes():
     import os
