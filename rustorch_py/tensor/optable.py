@@ -129,7 +129,7 @@ row("clamp_hi", "minimum(x, y)", grad=["where(x > y, 0, g)", "where(x > y, g, 0)
 row("heaviside", "where(x == 0, y, where(x < 0, 0, where(x > 0, 1, x)))", kinds="bif", bools="where(x == 0, y, 1)",
     ints="where(x == 0, y, where(x < 0, 0, 1))")
 row("copysign", "copysign(x, y)", grad=["where(x == 0, 0, g * copysign(1, x) * copysign(1, y))", "0 * g"], kinds="f", promote="float")
-row("nextafter", "nextafter(x, y)", kinds="f", cost=4)
+row("nextafter", "nextafter(x, y)", grad=["where(x == y, 0, g)", "0 * g"], kinds="f", cost=4)
 row("gcd", "gcd(x, y)", kinds="i", cost=4)
 row("lcm", "lcm(x, y)", kinds="i", cost=4)
 

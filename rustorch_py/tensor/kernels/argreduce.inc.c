@@ -1,7 +1,7 @@
 /* argmax/argmin with the value: first occurrence wins, the first NaN wins over everything. */
 #include "lane_loop.h"
 
-#define ACC 16                             /* independent accumulators of a contiguous lane */
+#define ACC 32                             /* independent accumulators of a contiguous lane */
 
 /* better(v, m): v replaces m. For floats a NaN v replaces a number and nothing replaces a NaN. */
 #define BODY(tag, T, ISNAN)                                                                         \
@@ -9,17 +9,19 @@
         int64_t k = 0;                                                                              \
         T best = x[0];                                                                              \
         if (n >= 4 * ACC) {                                                                         \
-            T acc[ACC]; uint8_t bad = 0;                                                            \
-            for (int j = 0; j < ACC; j++) acc[j] = x[j];                                            \
+            T acc[ACC]; T nan[ACC]; int bad = 0;        /* nan: 1 where one was seen; of T's width */ \
+            for (int j = 0; j < ACC; j++) { acc[j] = x[j]; nan[j] = 0; }                            \
             for (int64_t b = 0; b + ACC <= n; b += ACC) {                                           \
                 if (want_min) for (int j = 0; j < ACC; j++) acc[j] = x[b + j] < acc[j] ? x[b + j] : acc[j]; \
                 else for (int j = 0; j < ACC; j++) acc[j] = x[b + j] > acc[j] ? x[b + j] : acc[j];  \
+                for (int j = 0; j < ACC; j++) nan[j] = (ISNAN(x[b + j])) ? 1 : nan[j];              \
             }                                                                                       \
             for (int64_t b = n - n % ACC; b < n; b++) {                                             \
                 if (want_min) acc[0] = x[b] < acc[0] ? x[b] : acc[0];                               \
                 else acc[0] = x[b] > acc[0] ? x[b] : acc[0];                                        \
+                bad |= (ISNAN(x[b]));                                                               \
             }                                                                                       \
-            for (int64_t b = 0; b < n; b++) bad |= (uint8_t)(ISNAN(x[b]));                          \
+            for (int j = 0; j < ACC; j++) bad |= nan[j] != 0;                                       \
             if (bad) { while (!(ISNAN(x[k]))) k++; return k; }                                      \
             best = acc[0];                                                                          \
             for (int j = 1; j < ACC; j++) if (want_min ? acc[j] < best : acc[j] > best) best = acc[j]; \
