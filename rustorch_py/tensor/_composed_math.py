@@ -170,7 +170,9 @@ def pdist(input, p=2.0):
         return input.reshape(-1)[:0]        # no pairs; still part of the graph
     i = arange(n, device=input.device)
     pair = (i.unsqueeze(1) < i.unsqueeze(0)).nonzero()
-    return _norm_of(input.index_select(0, pair[:, 0]) - input.index_select(0, pair[:, 1]), p, -1, False)
+    gap = input.index_select(0, pair[:, 0]) - input.index_select(0, pair[:, 1])
+    out = _norm_of(gap, p, -1, False)
+    return out if p else out + 0 * gap.sum(-1)      # counting has the gradient zero, not none
 
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-08):

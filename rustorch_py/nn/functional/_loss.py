@@ -156,6 +156,9 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
             "Please ensure they have the same size."
         )
+    with _t.no_grad():
+        if not bool(((input >= 0) & (input <= 1)).all()):  # NaN fails too
+            raise TensorError("all elements of input should be between 0 and 1", op="binary_cross_entropy")
     loss = _t.bce_pointwise(input, target)
     if weight is not None:
         loss = loss * weight
