@@ -5,6 +5,8 @@ Add an op module's name to MODULES, one a line; later entries win where names re
 import os
 from importlib import import_module
 
+from ._names import with_numpy_names
+
 MODULES = [
     "_rows",
     "_pointwise",
@@ -68,4 +70,13 @@ def collect():
         methods.update(getattr(module, "METHODS", {}))
         NN_ONLY.update(getattr(module, "NN_ONLY", ()))
         slots.update(getattr(module, "SLOTS", {}))
+    renamed = {}                             # one callable a function, whatever its names
+
+    def public(fn):
+        if id(fn) not in renamed:
+            renamed[id(fn)] = with_numpy_names(fn)
+        return renamed[id(fn)]
+
+    functions = {name: public(fn) for name, fn in functions.items()}
+    methods = {name: public(fn) for name, fn in methods.items()}
     return functions, methods, slots

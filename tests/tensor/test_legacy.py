@@ -1,4 +1,7 @@
 """Names that older scripts use."""
+import inspect
+import pickle
+
 import pytest
 
 import rustorch_py as rt
@@ -42,3 +45,14 @@ def test_default_tensor_type():
         rt.set_default_tensor_type("torch.FloatTensor")
     with pytest.raises(TypeError):
         rt.set_default_tensor_type(rt.LongTensor)
+
+
+def test_numpy_argument_names():
+    x = rt.arange(6.0).reshape(2, 3)
+    assert x.sum(axis=1).tolist() == [3, 12] and rt.mean(x, axis=0, keepdims=True).shape == (1, 3)
+    assert rt.cat([x, x], axis=1).shape == (2, 6) and x.max(axis=0).values.tolist() == [3, 4, 5]
+    assert rt.sum.__name__ == "sum" and pickle.loads(pickle.dumps(rt.sum))(x, axis=0).tolist() == [3, 5, 7]
+    assert inspect.signature(rt.sum).parameters["keepdim"].default is False
+    for wrong in (dict(dim=0, axis=1), dict(axes=0)):
+        with pytest.raises(TypeError):
+            x.sum(**wrong)
