@@ -91,6 +91,7 @@ from .modules import (
     LeakyReLU,
     Linear,
     LinearCrossEntropyLoss,
+    LinearCrossEntropyOptions,
     LocalResponseNorm,
     LogSigmoid,
     LogSoftmax,

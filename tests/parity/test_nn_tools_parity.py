@@ -383,3 +383,26 @@ def test_convolution_gradients_as_functions():
         return [grad.conv2d_input(a.shape, b, c), grad.conv2d_weight(a, b.shape, c)]
 
     check(run)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("options", [{"batch_chunk_size": 3}, {"chunking_method": "aspect_ratio:2"}, {}])
+def test_chunked_linear_cross_entropy(reduction, options):
+    x, w, b = f(10, 4), f(7, 4), f(7)
+    y = np.array([0, 6, 2, -100, 3, 3, 1, 5, -100, 4])
+    factors = np.abs(f(7))
+
+    def run(lib):
+        given = lib.nn.LinearCrossEntropyOptions(**options)
+        return grad_of(lib, lambda a, c, d: lib.nn.functional.linear_cross_entropy(
+            a, c, lib.from_numpy(y), linear_bias=d, weight=lib.from_numpy(factors), reduction=reduction, options=given), x, w, b)
+
+    check(run)
+
+
+def test_chunk_sizes_are_pytorchs():
+    for rows, features, classes in ((1000, 64, 32000), (7, 64, 10), (128, 1, 4), (1, 3, 3)):
+        for options in ({}, {"chunking_method": "aspect_ratio"}, {"chunking_method": "aspect_ratio:4"}, {"batch_chunk_size": 5}):
+            ours = rt.nn.LinearCrossEntropyOptions(**options).rows_per_chunk(rows, features, classes)
+            theirs = torch.nn.LinearCrossEntropyOptions(**options)._adjust(rows, features, classes, torch.float32, torch.device("cpu"))
+            assert ours == theirs.batch_chunk_size

@@ -104,7 +104,8 @@ def linear_cross_entropy(
         target: as for ``cross_entropy``.
         linear_bias: (classes, ...), optional.
         weight, reduction, ignore_index, label_smoothing: as for ``cross_entropy``.
-        options: hints for a chunked computation; this implementation computes in one piece.
+        options: a ``LinearCrossEntropyOptions`` cuts the rows into chunks whose logits are not kept; without
+            effect (a warning says so) with label smoothing, several output dimensions or probabilities as targets.
     """
     if input.dim() not in (1, 2):
         raise TensorError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
@@ -128,6 +129,14 @@ def linear_cross_entropy(
     shape = batch + outer
     if tuple(target.shape) == shape and ignore_index is not None:
         raise TensorError("ignore_index cannot be specified when target contains probabilities")
+    ignore_index = -100 if ignore_index is None else ignore_index
+    if options is not None:
+        if len(outer) == 1 and label_smoothing == 0.0 and target.dtype == _t.int64 and reduction in _CODES:
+            return _chunked(input, linear_weight, target, linear_bias, weight, reduction, ignore_index, options)
+        warn(
+            "linear_cross_entropy: ``options`` ignored; the chunked path needs reduction in {'mean','sum','none'}, "
+            "label_smoothing == 0, target.dtype == int64 and one output dimension"
+        )
     if len(outer) > 1:
         linear_weight = linear_weight.reshape(-1, features)
         linear_bias = None if linear_bias is None else linear_bias.reshape(-1)
@@ -137,9 +146,45 @@ def linear_cross_entropy(
         target,
         weight=weight,
         reduction=reduction,
-        ignore_index=-100 if ignore_index is None else ignore_index,
+        ignore_index=ignore_index,
         label_smoothing=label_smoothing,
     )
+
+
+def _chunked(input, linear_weight, target, bias, weight, reduction, ignore_index, options):
+    """Compute linear_cross_entropy by chunks of rows; backward computes each chunk's logits again."""
+    from ...utils.checkpoint import checkpoint
+
+    single = input.dim() == 1
+    x, y = (input.unsqueeze(0), target.unsqueeze(0)) if single else (input, target)
+    rows, features = x.shape
+    size = options.rows_per_chunk(rows, features, linear_weight.shape[0])
+    dtype = options.compute_dtype(x.dtype)
+    factors = None if weight is None else weight.to(dtype)
+    code = _red.NONE if reduction == "none" else _red.SUM
+
+    def part(rows_x, rows_y, matrix, offset):
+        logits = _t.linear(rows_x.to(dtype), matrix.to(dtype), None if offset is None else offset.to(dtype))
+        return _t.cross_entropy_loss(logits, rows_y, factors, code, ignore_index, 0.0)
+
+    losses = []
+    for start in range(0, max(rows, 1), size):
+        rows_x, rows_y = x[start : start + size], y[start : start + size]
+        losses.append(checkpoint(part, rows_x, rows_y, linear_weight, bias, use_reentrant=False))
+    if reduction == "none":
+        out = losses[0] if len(losses) == 1 else _t.cat(losses)
+        return (out.squeeze(0) if single else out).to(input.dtype)
+    total = losses[0]
+    for loss in losses[1:]:
+        total = total + loss
+    if reduction == "mean":
+        counted = y != ignore_index
+        if factors is None:
+            share = counted.sum().to(dtype)
+        else:
+            share = (factors[_t.where(counted, y, _t.zeros_like(y))] * counted.to(dtype)).sum()
+        total = total / share
+    return total.to(input.dtype)
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
