@@ -3,6 +3,7 @@ from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeEr
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat
+from ._linalg_more import vector_norm
 from ._pointwise import float_power, where
 from ._return_types import named_result
 from ._view import broadcast_tensors
@@ -114,51 +115,6 @@ def frexp(input, *, out=None):
     return result((mantissa, e))
 
 
-def dist(input, other, p=2):
-    """Compute the p-norm of the difference."""
-    return _norm_of((input - other).reshape(-1), p, 0, False)
-
-
-def _norm_of(x, p, dim, keepdim):
-    """p-norm along a dimension; its gradient is 0 where the norm is."""
-    if p == 0:
-        size = x.abs()
-        flat = size.masked_fill(size.detach() == size.detach(), 0)     # the gradient is 0, but it exists
-        return (x.detach() != 0).sum(dim, keepdim=keepdim).to(size.dtype) + flat.sum(dim, keepdim=keepdim)
-    size = x.abs()
-    if p == INF:
-        return size.amax(dim, keepdim)
-    if p == -INF:
-        return size.amin(dim, keepdim)
-    if p == 1:
-        return size.sum(dim, keepdim=keepdim)
-    zero = size.detach() == 0
-    terms = size * size if p == 2 else size.masked_fill(zero, 1).pow(p).masked_fill(zero, 0 if p > 0 else INF)
-    total = terms.sum(dim, keepdim=keepdim)
-    none = total.detach() == 0
-    total = total.masked_fill(none, 1)
-    return (total.sqrt() if p == 2 else total.pow(1.0 / p)).masked_fill(none, 0)
-
-
-def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
-    """Compute all p-norm distances between the rows of x1 (..., P, M) and of x2 (..., R, M): (..., P, R)."""
-    for name, x in (("X1", x1), ("X2", x2)):
-        if x.dim() < 2:
-            raise ShapeError(f"cdist only supports at least 2D tensors, {name} got: {x.dim()}D", op="cdist")
-        if not x.dtype.is_floating_point:
-            raise DTypeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}", op="cdist")
-    if x1.shape[-1] != x2.shape[-1]:
-        raise ShapeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}", op="cdist")
-    if p < 0:
-        raise TensorError("cdist only supports non-negative p values", op="cdist")
-    if compute_mode not in ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist"):
-        raise TensorError(f"{compute_mode} is not a valid value for compute_mode", op="cdist")
-    if x1.shape[-1] == 0:
-        lead = (x1[..., :, None, 0:0] - x2[..., None, :, 0:0]).shape[:-1]
-        return x1.new_zeros(lead)
-    return _norm_of(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1, False)
-
-
 def pdist(input, p=2.0):
     """Compute the p-norm distances between all pairs of rows of a matrix, in order: a vector."""
     if input.dim() != 2:
@@ -171,7 +127,7 @@ def pdist(input, p=2.0):
     i = arange(n, device=input.device)
     pair = (i.unsqueeze(1) < i.unsqueeze(0)).nonzero()
     gap = input.index_select(0, pair[:, 0]) - input.index_select(0, pair[:, 1])
-    out = _norm_of(gap, p, -1, False)
+    out = vector_norm(gap, p, -1, False)
     return out if p else out + 0 * gap.sum(-1)      # counting has the gradient zero, not none
 
 
@@ -181,34 +137,14 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     if not dtype.is_floating_point:
         raise DTypeError(f"expected common dtype to be floating point, yet common dtype is {dtype}", op="cosine_similarity")
     x1, x2 = broadcast_tensors(x1.to(dtype), x2.to(dtype))     # norms are those of the broadcast vectors
-    n1 = _norm_of(x1, 2, dim, True).clamp(min=eps)
-    n2 = _norm_of(x2, 2, dim, True).clamp(min=eps)
+    n1 = vector_norm(x1, 2, dim, True).clamp(min=eps)
+    n2 = vector_norm(x2, 2, dim, True).clamp(min=eps)
     return ((x1 / n1) * (x2 / n2)).sum(dim)
 
 
 def pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False):
     """Compute the p-norm of ``x1 - x2 + eps`` along the last dimension."""
-    return _norm_of(x1 - x2 + eps, p, -1, keepdim)
-
-
-def cross(input, other, dim=None, *, out=None):
-    """Compute the cross product of 3-vectors along ``dim`` (default: the first dimension of size 3)."""
-    if dim is None:
-        sizes = [i for i, n in enumerate(input.shape) if n == 3]
-        if not sizes:
-            raise ShapeError("no dimension of size 3 in input", op="cross")
-        dim = sizes[0]
-    if input.dim() != other.dim():
-        raise ShapeError(f"linalg.cross: inputs must have the same number of dimensions, got {input.dim()} and {other.dim()}", op="cross")
-    if input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise ShapeError(f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.shape[dim]} and {other.shape[dim]}", op="cross")
-    return _deliver(input.roll(-1, dim) * other.roll(1, dim) - input.roll(1, dim) * other.roll(-1, dim)
-                    if tuple(input.shape) == tuple(other.shape) else _cross_broadcast(input, other, dim), out)
-
-
-def _cross_broadcast(a, b, dim):
-    a, b = broadcast_tensors(a, b)
-    return a.roll(-1, dim) * b.roll(1, dim) - a.roll(1, dim) * b.roll(-1, dim)
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def renorm(input, p, dim, maxnorm, *, out=None):
@@ -223,7 +159,7 @@ def renorm(input, p, dim, maxnorm, *, out=None):
     if not -n <= dim < n:
         raise DimError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})", op="renorm")
     slices = input.movedim(dim, 0)
-    norm = _norm_of(slices.reshape(slices.shape[0], -1), p, 1, False)
+    norm = vector_norm(slices.reshape(slices.shape[0], -1), p, 1, False)
     scale = where(norm > maxnorm, maxnorm / (norm + 1e-7), norm.new_ones(()))
     return _deliver(input * scale.reshape((-1,) + (1,) * (n - 1 - dim % n)), out)
 
@@ -440,9 +376,9 @@ def _bad_dim(d, n):
 
 
 FUNCTIONS = {f.__name__: f for f in (
-    isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, dist, cdist, pdist, cosine_similarity, pairwise_distance, cross, renorm,
+    isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, pdist, cosine_similarity, pairwise_distance, renorm,
     nanmean, cov, corrcoef, diff, trapezoid, cumulative_trapezoid, gradient)}
 FUNCTIONS["trapz"] = trapezoid
-METHODS = {f.__name__: f for f in (isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, float_power_, frexp, dist, cross, renorm, renorm_, nanmean,
+METHODS = {f.__name__: f for f in (isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, float_power_, frexp, renorm, renorm_, nanmean,
                                    cov, corrcoef, diff)}
 METHODS["__rdiv__"] = lambda self, other: other / self

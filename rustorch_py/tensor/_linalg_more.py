@@ -840,6 +840,9 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """
     if x1.ndim < 2 or x2.ndim < 2:
         raise ShapeError(f"cdist only supports at least 2D tensors, got {x1.ndim}D and {x2.ndim}D", op="cdist")
+    for name, x in (("X1", x1), ("X2", x2)):
+        if not x.is_floating_point():
+            raise DTypeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}", op="cdist")
     if x1.shape[-1] != x2.shape[-1]:
         raise ShapeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}", op="cdist")
     if p < 0:
@@ -847,6 +850,8 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
     if compute_mode not in modes:
         raise TensorValueError(f"{compute_mode} is not a valid value for compute_mode")
+    if x1.shape[-1] == 0:                              # no columns: all distances are 0
+        return (x1.unsqueeze(-2) - x2.unsqueeze(-3)).sum(-1)
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
         with no_grad():
@@ -990,26 +995,6 @@ def linalg_vander(x, N=None):
     return stack(columns, -1)
 
 
-def vander(x, N=None, increasing=False):
-    """Build the Vandermonde matrix of a vector; powers fall unless ``increasing``."""
-    if x.ndim != 1:
-        raise ShapeError("x must be a one-dimensional tensor.", op="vander")
-    n = x.shape[0] if N is None else N
-    columns = []
-    for _ in range(n):
-        columns.append(columns[-1] * x if columns else x.new_ones(tuple(x.shape)))
-    if not columns:
-        return x.new_empty((x.shape[0], 0))
-    return stack(columns if increasing else columns[::-1], -1)
-
-
-def trace(input):
-    """Sum the diagonal of a matrix."""
-    if input.ndim != 2:
-        raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}", op="trace")
-    return input.diagonal(0, 0, 1).sum()
-
-
 LINALG = {
     "cholesky": linalg_cholesky, "cholesky_ex": cholesky_ex, "cond": cond, "cross": linalg_cross, "det": det, "diagonal": linalg_diagonal,
     "eig": eig, "eigh": eigh, "eigvals": eigvals, "eigvalsh": eigvalsh, "householder_product": householder_product, "inv": inv,
@@ -1024,6 +1009,6 @@ FUNCTIONS = {
     "inverse": inverse, "det": det, "logdet": logdet, "slogdet": slogdet, "cholesky": cholesky, "cholesky_inverse": cholesky_inverse,
     "cholesky_solve": cholesky_solve, "qr": qr, "svd": svd, "pinverse": pinverse, "triangular_solve": triangular_solve, "lu": _legacy_lu,
     "lu_unpack": lu_unpack, "lu_solve": lu_solve, "ormqr": ormqr, "orgqr": householder_product, "matrix_exp": matrix_exp,
-    "matrix_power": matrix_power, "trace": trace, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "vander": vander, "svd_lowrank": svd_lowrank, "pca_lowrank": pca_lowrank,
+    "matrix_power": matrix_power, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "svd_lowrank": svd_lowrank, "pca_lowrank": pca_lowrank,
 }
-METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "vander", "svd_lowrank", "pca_lowrank")}
+METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "svd_lowrank", "pca_lowrank")}
