@@ -18,9 +18,9 @@ from libc.string cimport memcpy
 from ._base cimport *
 from ._storage cimport borrow_storage
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, promote, device_code, torch_name
-from ._plan cimport number_to, element_to_py, copy_raw, cast_raw, clone_raw, full_
+from ._plan cimport number_to, element_to_py, contiguous_raw, copy_raw, cast_raw, clone_raw, full_
 from ._create cimport check_layout
-from ._ops cimport cast, clone, to_device, detach
+from ._ops cimport cast, clone, to_device, detach, expand_to, inplace_begin, inplace_end
 from . import _dlpack
 from ..errors import DTypeError, ShapeError, TensorError, TensorTypeError, TensorValueError, AutogradError
 
@@ -231,6 +231,8 @@ cdef char *store_nested(object x, int dim, int nd, const int64_t *sh, int dt, ch
         store(x, dt, p)
         return p + size
     if not (type(x) is list or type(x) is tuple):
+        if isinstance(x, str) and len(x) != sh[dim]:
+            wrong_length(sh[dim], dim, len(x))
         if not is_sequence(x):
             raise TensorTypeError("not a sequence", op="tensor")
         x = list(x)
@@ -603,6 +605,44 @@ def tolist(self):
     return element_to_py(t.ptr, t.dt) if t.nd == 0 else nested_list(t, 0, t.ptr)
 
 
+cdef int each(TensorBase t, object fn, list others) except -1:
+    """t[i] = fn(t[i], others[i]...) for every element, in row-major order."""
+    cdef TensorBase flat = empty_like_shape(t, t.dt), o
+    cdef list columns = []
+    cdef int64_t k
+    cdef int item = rt_itemsize(t.dt)
+    if t.rg:
+        raise AutogradError("Can't call apply_() or map_() on a tensor that requires grad. Use tensor.detach() first.", op="apply_")
+    if t.dev != RT_CPU:
+        raise TensorTypeError("apply_ and map_ work on CPU tensors only", op="apply_")
+    copy_raw(flat, t)
+    for x in others:
+        o = as_base("map_", "tensor", x)
+        columns.append(contiguous_raw(expand_to(detach(o), t.nd, t.sh)))
+    for k in range(flat.n):
+        args = [element_to_py(flat.ptr + k * item, t.dt)]
+        for x in columns:
+            o = <TensorBase>x
+            args.append(element_to_py(o.ptr + k * rt_itemsize(o.dt), o.dt))
+        store(fn(*args), t.dt, flat.ptr + k * item)
+    inplace_begin("apply_", t)
+    copy_raw(t, flat)
+    inplace_end(t, None)
+    return 0
+
+
+def apply_(self, callable):
+    """Replace every element by ``callable(element)``, one Python call each; CPU only."""
+    each(as_base("apply_", "self", self), callable, [])
+    return self
+
+
+def map_(self, tensor, callable):
+    """Replace every element by ``callable(element, other element)``; `tensor` broadcasts to this one."""
+    each(as_base("map_", "self", self), callable, [tensor])
+    return self
+
+
 def legacy(args, device):
     """Data of ``Tensor(*args)``: sizes, a sequence, an array or a tensor, in the default float dtype."""
     cdef int64_t sh[64]
@@ -637,4 +677,4 @@ SLOTS = {"legacy": legacy}
 NN_ONLY = ("tensor", "_make_tensor")        # the package rustorch_py.tensor is itself what rustorch_py.tensor(...) calls
 FUNCTIONS = {"tensor": tensor, "_make_tensor": tensor, "as_tensor": as_tensor, "asarray": asarray, "from_numpy": from_numpy, "frombuffer": frombuffer,
              "scalar_tensor": scalar_tensor}
-METHODS = {"item": item, "tolist": tolist, "new_tensor": new_tensor_}
+METHODS = {"item": item, "tolist": tolist, "new_tensor": new_tensor_, "apply_": apply_, "map_": map_}

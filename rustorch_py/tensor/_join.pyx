@@ -497,6 +497,12 @@ def flip_method(self, *args, dims=None):
     return flip_(t, dim_list("flip", dims if dims is not None else args[0] if len(args) == 1 else args, t.nd))
 
 
+def __reversed__(self):
+    """Return the tensor with dimension 0 reversed."""
+    cdef TensorBase t = as_base("__reversed__", "self", self)
+    return flip_(t, [0]) if t.nd else t
+
+
 def fliplr(input):
     """Return a copy of input with its columns (dimension 1) reversed."""
     cdef TensorBase t = as_base("fliplr", "input", input)
@@ -825,4 +831,4 @@ FUNCTIONS["row_stack"] = vstack
 METHODS = {**{name: FUNCTIONS[name] for name in (
     "repeat_interleave", "fliplr", "flipud", "rot90", "roll", "tril", "triu", "diag_embed", "diagflat", "diag", "select_scatter",
     "slice_scatter", "diagonal_scatter", "narrow_copy")},
-    "repeat": repeat, "tile": tile_method, "flip": flip_method, "tril_": tril_, "triu_": triu_}
+    "repeat": repeat, "tile": tile_method, "flip": flip_method, "tril_": tril_, "triu_": triu_, "__reversed__": __reversed__}

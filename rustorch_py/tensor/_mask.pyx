@@ -37,6 +37,21 @@ def nonzero(input, *, out=None, as_tuple=False):
     return tuple([view_raw(c, 1, &n, &step, i) for i in range(t.nd)])
 
 
+def nonzero_static(input, *, size, fill_value=-1, out=None):
+    """Return the first `size` coordinates of elements that are not zero; rows that are missing hold `fill_value`."""
+    cdef TensorBase t = as_base("nonzero_static", "input", input), c = coordinates(t), r
+    cdef int64_t sh[2]
+    if size < 0:
+        raise ShapeError("nonzero_static: 'size' must be an non-negative integer", op="nonzero_static")
+    sh[0], sh[1] = size, t.nd
+    r = full_(2, sh, fill_value, RT_I64, RT_CPU)
+    if sh[0] > c.sh[0]:
+        sh[0] = c.sh[0]
+    if r.n:
+        copy_raw(view_raw(r, 2, sh, r.st, 0), view_raw(c, 2, sh, c.st, 0))
+    return deliver("nonzero_static", r, out)
+
+
 def argwhere(input):
     """Return the coordinates of the elements that are not zero, one row each."""
     return coordinates(as_base("argwhere", "input", input))
@@ -134,6 +149,33 @@ def masked_fill_(self, mask, value):
         attach_fill(t, t, m, v)
     inplace_end(t, t.fn if rec else None)
     return t
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Write a value on the main diagonal, in place.
+
+    Args:
+        wrap: begin the diagonal anew below a tall matrix's last row of it, with one row left out between.
+    """
+    cdef TensorBase t = as_base("fill_diagonal_", "self", self), mask
+    cdef int64_t i, step = 0, size = 0, length = 1
+    if t.nd < 2:
+        raise ShapeError("dimensions must larger than 1", op="fill_diagonal_")
+    mask = full_(t.nd, t.sh, False, RT_BOOL, RT_CPU)
+    size = t.sh[0]
+    for i in range(t.nd):
+        if t.nd > 2 and t.sh[i] != t.sh[0]:
+            raise ShapeError("all dimensions of input must be of equal length", op="fill_diagonal_")
+        step += mask.st[i]
+        if t.sh[i] < size:
+            size = t.sh[i]
+    if wrap and t.nd == 2:
+        length = mask.n
+    else:
+        length = (size - 1) * step + 1 if size else 0
+    for i in range(0, length, step):
+        mask.ptr[i] = 1
+    return masked_fill_(t, mask, fill_value)
 
 
 # ---- masked_select and masked_scatter ----------------------------------------------------------------------------
@@ -273,6 +315,6 @@ def masked_scatter_(self, mask, source):
     return t
 
 
-FUNCTIONS = {f.__name__: f for f in (nonzero, argwhere, masked_fill, masked_select, masked_scatter)}
-METHODS = {**FUNCTIONS, "masked_fill_": masked_fill_, "masked_scatter_": masked_scatter_}
+FUNCTIONS = {f.__name__: f for f in (nonzero, nonzero_static, argwhere, masked_fill, masked_select, masked_scatter)}
+METHODS = {**FUNCTIONS, "masked_fill_": masked_fill_, "masked_scatter_": masked_scatter_, "fill_diagonal_": fill_diagonal_}
 FUNCTIONS["where"] = where
