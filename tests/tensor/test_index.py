@@ -366,3 +366,23 @@ def test_history_names_and_leaf_rules():
     i += 1
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 2), (7, 3), (2, 5), (3, 3, 3)])
+@pytest.mark.parametrize("wrap", [False, True])
+def test_fill_diagonal(shape, wrap):
+    a = np.zeros(shape, "float32")
+    np.fill_diagonal(a, 2, wrap=wrap)
+    same(rt.zeros(shape).fill_diagonal_(2, wrap), a)
+    same(rt.zeros(shape[::-1]).permute(*range(len(shape))[::-1]).fill_diagonal_(2, wrap), a)
+
+
+def test_element_by_element():
+    assert rt.arange(3).apply_(lambda x: x * 2).tolist() == [0, 2, 4]
+    assert rt.ones(2, 3).map_(rt.arange(3.0), lambda x, y: x - y).tolist() == [[1, 0, -1]] * 2
+    with pytest.raises(RuntimeError):
+        rt.ones(2, 3).map_(rt.ones(4), lambda x, y: x)
+    with pytest.raises(RuntimeError, match="requires grad"):
+        rt.ones(1, requires_grad=True).apply_(abs)
+    assert [t.item() for t in reversed(rt.arange(3))] == [2, 1, 0]
+    assert rt.nonzero_static(rt.tensor([0, 1]), size=2, fill_value=7).tolist() == [[1], [7]]
