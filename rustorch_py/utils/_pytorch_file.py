@@ -51,10 +51,13 @@ def load_pytorch(stream, where, options):
             raise FileFormatError(f"load: {where}: unknown reference {kind!r}", op="load")
         if key not in storages:
             dtype = storage_type.dtype
+            name = f"{root}data/{key}"
+            if name not in names or archive.getinfo(name).file_size < numel * dtype.itemsize:
+                raise FileFormatError(f"load: {where} is damaged: storage {key} is missing or too short", op="load")
             flat = _t.empty((numel,), dtype=dtype)
             if numel:
                 try:
-                    with archive.open(f"{root}data/{key}") as f:
+                    with archive.open(name) as f:
                         raw = bytes_of(flat)
                         got = _read_into(f, raw)
                 except (KeyError, zipfile.BadZipFile) as error:

@@ -19,8 +19,9 @@ Note [File layout]
     ``root`` is the object. JSON's own values and lists stand for themselves; everything else is an
     object with one tag: {"dict": [[key, value], ...]}, "odict" (ordered; "attr" beside it for the
     instance's attributes), "counter", "tuple", "set", "size", "complex", "bytes" (base64),
-    "dtype", "device", {"t": row of `tensors`}, or {"pickle": name of an entry}: the object was
-    none of these, and the entry's bytes are a pickle whose tensors are rows of ``tensors``.
+    "dtype", "device", {"t": row of `tensors`}. An object that these do not describe is one pickle:
+    ``root`` is {"pickle": name of an entry}, whose bytes are the pickle, and the tensors in it are
+    references to rows of ``tensors``.
 
     A file without ``rustorch`` in its metadata loads as a dict from name to tensor.
 """
@@ -36,8 +37,7 @@ from .. import tensor as _t
 from ..errors import FileFormatError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
 from ._memory import bytes_of, dtype_name
-from ._unpickle import (RestrictedUnpickler, WeightsUnpicklingError, add_safe_globals, clear_safe_globals,
-                        get_safe_globals, safe_globals)
+from ._unpickle import RestrictedUnpickler, add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .atomic import atomic_write
 
 __all__ = ["save", "load", "add_safe_globals", "clear_safe_globals", "get_safe_globals", "safe_globals"]
@@ -195,29 +195,29 @@ def _encode(obj, table, path, seen):
     raise _NotPlain
 
 
-def _decode(node, tensors, unpickle):
+def _decode(node, tensors):
     if type(node) in _PLAIN:
         return node
     if type(node) is list:
-        return [_decode(value, tensors, unpickle) for value in node]
+        return [_decode(value, tensors) for value in node]
     for tag in node:
         value = node[tag]
         if tag == "t":
             return tensors[value]
         if tag in ("dict", "odict", "counter"):
-            pairs = [(_decode(k, tensors, unpickle), _decode(v, tensors, unpickle)) for k, v in value]
+            pairs = [(_decode(k, tensors), _decode(v, tensors)) for k, v in value]
             if tag == "dict":
                 return dict(pairs)
             if tag == "counter":
                 return Counter(dict(pairs))
             result = OrderedDict(pairs)
             if "attr" in node:
-                result.__dict__.update(_decode(node["attr"], tensors, unpickle))
+                result.__dict__.update(_decode(node["attr"], tensors))
             return result
         if tag == "tuple":
-            return tuple(_decode(v, tensors, unpickle) for v in value)
+            return tuple(_decode(v, tensors) for v in value)
         if tag == "set":
-            return {_decode(v, tensors, unpickle) for v in value}
+            return {_decode(v, tensors) for v in value}
         if tag == "size":
             return _t.Size(value)
         if tag == "complex":
@@ -229,8 +229,6 @@ def _decode(node, tensors, unpickle):
             return _dtype_by_name(value)
         if tag == "device":
             return _t.device(value)
-        if tag == "pickle":
-            return unpickle(value)
     raise KeyError(f"unknown tag {sorted(node)}")
 
 
@@ -423,16 +421,16 @@ def _load_stream(stream, where, view, options):
             raise FileFormatError(f"load: {where} was written by a newer version (layout "
                                   f"{described['version']!r}); upgrade rustorch_py", op="load")
         tensors = _make_tensors(described["tensors"], held, options[0])
-
-        def unpickle(name):
-            return _unpickle(bytes(bytes_of(held[name])), tensors, options, where)
-
-        return _decode(described["root"], tensors, unpickle)
-    except (FileFormatError, WeightsUnpicklingError):
+        root = described["root"]
+        if not (type(root) is dict and "pickle" in root):
+            return _decode(root, tensors)
+        stream = bytes(bytes_of(held[root["pickle"]]))
+    except FileFormatError:
         raise
-    except (ValueError, KeyError, IndexError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"load: {where} is damaged: its description does not fit its tensors ({error})",
                               op="load") from error
+    return _unpickle(stream, tensors, options, where)
 
 
 def _read_exactly(stream, n, where):
@@ -474,10 +472,13 @@ def _check_header(header):
 def _read_entries(stream, entries, where, view, begin):
     """Read each entry's bytes into a tensor of its own, with their checksum; with ``view``, map them."""
     held, crc = {}, 0
+    total = entries[-1][1] if entries else 0
+    left = _bytes_left(stream) if view is None else None
+    if left is not None and left < total:      # before any memory is asked for
+        raise FileFormatError(f"load: {where} is damaged: it holds {left} of {total} bytes of tensors", op="load")
     if view is not None:
-        end = entries[-1][1] if entries else 0
-        if len(view) < begin + end:
-            raise FileFormatError(f"load: {where} is damaged: it holds {len(view) - begin} of {end} bytes of tensors",
+        if len(view) < begin + total:
+            raise FileFormatError(f"load: {where} is damaged: it holds {len(view) - begin} of {total} bytes of tensors",
                                   op="load")
         for start, stop, name, dtype, shape in entries:
             if start == stop or (begin + start) % dtype.itemsize:
@@ -495,10 +496,21 @@ def _read_entries(stream, entries, where, view, begin):
             got = _read_into(stream, raw)
             if got < stop - start:
                 raise FileFormatError(f"load: {where} is damaged: it ends inside {name!r}, after {start + got} of "
-                                      f"{entries[-1][1]} bytes of tensors", op="load")
+                                      f"{total} bytes of tensors", op="load")
             crc = zlib.crc32(raw, crc)
         held[name] = tensor
     return held, crc
+
+
+def _bytes_left(stream):
+    """Return how many bytes follow, None if the stream cannot tell."""
+    try:
+        here = stream.tell()
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(here)
+        return end - here
+    except (AttributeError, OSError, ValueError, TypeError):
+        return None
 
 
 def _read_into(stream, raw):

@@ -171,3 +171,36 @@ def test_streams_are_checked():
         save({}, 3)
     with pytest.raises(TypeError):
         load(3)
+
+
+def forged(header, data=b""):
+    """A file with any header, checksums left out."""
+    text = json.dumps(header).encode()
+    return io.BytesIO(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize("header", [
+    [], 3, {"a": 1}, {"a": {}}, {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}},
+    {"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}},
+    {"a": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}},
+    {"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}},
+    {"a": {"dtype": "F32", "shape": ["x"], "data_offsets": [0, 4]}},
+    {"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4 << 40]}},
+    {"__metadata__": {"rustorch": "3"}}, {"__metadata__": {"rustorch": "{"}}, {"__metadata__": 3},
+    {"__metadata__": {"rustorch": json.dumps({"version": 2})}},
+    {"__metadata__": {"rustorch": json.dumps({"version": 1, "tensors": [{"name": "no"}], "root": 1})}},
+    {"__metadata__": {"rustorch": json.dumps({"version": 1, "tensors": [], "root": {"t": 0}})}},
+    {"__metadata__": {"rustorch": json.dumps({"version": 1, "tensors": [], "root": {"import": "os"}})}},
+    {"__metadata__": {"rustorch": json.dumps({"version": 1, "tensors": [], "root": {"dtype": "Tensor"}})}},
+    {"__metadata__": {"rustorch": json.dumps({"version": 1, "tensors": [], "root": {"pickle": "no"}})}},
+    {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "__metadata__": {"rustorch": json.dumps(
+        {"version": 1, "tensors": [{"name": "a", "shape": [9], "stride": [1], "offset": 0}], "root": {"t": 0}})}},
+    {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "__metadata__": {"rustorch": json.dumps(
+        {"version": 1, "tensors": [{"name": "a", "shape": [1], "stride": [1], "offset": -3}], "root": {"t": 0}})}},
+    {"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "__metadata__": {"rustorch": json.dumps(
+        {"version": 1, "tensors": [{"name": "a", "shape": "x", "stride": None, "offset": 0}], "root": {"t": 0}})}},
+], ids=lambda h: str(h)[:60])
+def test_forged_headers_are_refused(header):
+    with pytest.raises(FileFormatError) as caught:
+        load(forged(header, b"1234"))
+    assert "\n" not in str(caught.value)
