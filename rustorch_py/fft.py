@@ -6,6 +6,7 @@ to real) per dimension; all have gradients of any order.
 from . import tensor as _t
 from .errors import DimError, TensorError
 from .tensor import _fft
+from .tensor._lane import deliver_out
 
 __all__ = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fft2", "ifft2", "rfft2", "irfft2", "hfft2", "ihfft2",
            "fftn", "ifftn", "rfftn", "irfftn", "hfftn", "ihfftn", "fftfreq", "rfftfreq", "fftshift", "ifftshift"]
@@ -18,13 +19,6 @@ def _scale(op, norm, n, inverse):
     if norm == "ortho":
         return n ** -0.5
     return 1.0 / n if (norm == "forward") != inverse else 1.0
-
-
-def _deliver(result, out):
-    if out is None:
-        return result
-    out.resize_(result.shape)
-    return out.copy_(result)
 
 
 def _dim(op, x, dim):
@@ -118,62 +112,62 @@ def fft(input, n=None, dim=-1, norm=None, *, out=None):
         dim: the dimension.
         norm: "backward" (no factor), "ortho" (1/sqrt(n)), "forward" (1/n).
     """
-    return _deliver(_c2c("fft", input, None if n is None else (n,), (dim,), norm, False), out)
+    return deliver_out("fft", _c2c("fft", input, None if n is None else (n,), (dim,), norm, False), out)
 
 
 def ifft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform one dimension back; the factor 1/n belongs to "backward"."""
-    return _deliver(_c2c("ifft", input, None if n is None else (n,), (dim,), norm, True), out)
+    return deliver_out("ifft", _c2c("ifft", input, None if n is None else (n,), (dim,), norm, True), out)
 
 
 def rfft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform a real dimension to its first n/2 + 1 terms."""
-    return _deliver(_r2c("rfft", input, None if n is None else (n,), (dim,), norm), out)
+    return deliver_out("rfft", _r2c("rfft", input, None if n is None else (n,), (dim,), norm), out)
 
 
 def irfft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform half a Hermitian spectrum to n real numbers (default 2 (terms - 1))."""
-    return _deliver(_c2r("irfft", input, None if n is None else (n,), (dim,), norm), out)
+    return deliver_out("irfft", _c2r("irfft", input, None if n is None else (n,), (dim,), norm), out)
 
 
 def hfft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform half a Hermitian signal to its n real spectral values."""
-    return _deliver(_c2r("hfft", input, None if n is None else (n,), (dim,), norm, inverse=False), out)
+    return deliver_out("hfft", _c2r("hfft", input, None if n is None else (n,), (dim,), norm, inverse=False), out)
 
 
 def ihfft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform real spectral values to the first half of their Hermitian signal."""
-    return _deliver(_r2c("ihfft", input, None if n is None else (n,), (dim,), norm, inverse=True), out)
+    return deliver_out("ihfft", _r2c("ihfft", input, None if n is None else (n,), (dim,), norm, inverse=True), out)
 
 
 def fftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform several dimensions (default all, or the last ``len(s)``)."""
-    return _deliver(_c2c("fftn", input, s, dim, norm, False), out)
+    return deliver_out("fftn", _c2c("fftn", input, s, dim, norm, False), out)
 
 
 def ifftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform several dimensions back."""
-    return _deliver(_c2c("ifftn", input, s, dim, norm, True), out)
+    return deliver_out("ifftn", _c2c("ifftn", input, s, dim, norm, True), out)
 
 
 def rfftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform a real input over several dimensions; the last one keeps half its terms."""
-    return _deliver(_r2c("rfftn", input, s, dim, norm), out)
+    return deliver_out("rfftn", _r2c("rfftn", input, s, dim, norm), out)
 
 
 def irfftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform a half spectrum over several dimensions to real numbers."""
-    return _deliver(_c2r("irfftn", input, s, dim, norm), out)
+    return deliver_out("irfftn", _c2r("irfftn", input, s, dim, norm), out)
 
 
 def hfftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform a Hermitian signal over several dimensions to real spectral values."""
-    return _deliver(_c2r("hfftn", input, s, dim, norm, inverse=False), out)
+    return deliver_out("hfftn", _c2r("hfftn", input, s, dim, norm, inverse=False), out)
 
 
 def ihfftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform real spectral values over several dimensions to half a Hermitian signal."""
-    return _deliver(_r2c("ihfftn", input, s, dim, norm, inverse=True), out)
+    return deliver_out("ihfftn", _r2c("ihfftn", input, s, dim, norm, inverse=True), out)
 
 
 def fft2(input, s=None, dim=(-2, -1), norm=None, *, out=None):
@@ -209,14 +203,14 @@ def ihfft2(input, s=None, dim=(-2, -1), norm=None, *, out=None):
 def fftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """Compute the frequencies of the terms of ``fft`` for n samples ``d`` apart."""
     k = _t.arange(n, dtype=dtype or _t.get_default_dtype(), device=device)
-    result = _deliver(_t.where(k < (n + 1) // 2, k, k - n) * (1.0 / (n * d)), out)
+    result = deliver_out("fftfreq", _t.where(k < (n + 1) // 2, k, k - n) * (1.0 / (n * d)), out)
     return result.requires_grad_(requires_grad)
 
 
 def rfftfreq(n, d=1.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """Compute the frequencies of the terms of ``rfft`` for n samples ``d`` apart."""
     k = _t.arange(n // 2 + 1, dtype=dtype or _t.get_default_dtype(), device=device)
-    return _deliver(k * (1.0 / (n * d)), out).requires_grad_(requires_grad)
+    return deliver_out("rfftfreq", k * (1.0 / (n * d)), out).requires_grad_(requires_grad)
 
 
 def fftshift(input, dim=None):

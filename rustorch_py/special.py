@@ -1,6 +1,7 @@
 """Special functions under the names of torch.special."""
 from . import tensor as _t
 from .tensor import _special
+from .tensor._lane import deliver_out as _deliver_out
 from .tensor._special import (
     airy_ai, bessel_j0, bessel_j1, bessel_y0, bessel_y1, chebyshev_polynomial_t, chebyshev_polynomial_u, chebyshev_polynomial_v,
     chebyshev_polynomial_w, hermite_polynomial_h, hermite_polynomial_he, laguerre_polynomial_l, legendre_polynomial_p,
@@ -30,7 +31,7 @@ def ndtr(input, *, out=None):
     """Compute the area under the standard normal density up to ``input``."""
     x = input if input.dtype.is_floating_point else input.to(_t.get_default_dtype())
     tail = (x * -0.7071067811865476).erfc() * 0.5
-    return tail if out is None else _fill(out, tail)
+    return _deliver_out("ndtr", tail, out)
 
 
 def softmax(input, dim, *, dtype=None):
@@ -41,12 +42,6 @@ def softmax(input, dim, *, dtype=None):
 def log_softmax(input, dim, *, dtype=None):
     """Compute the logarithm of the softmax along ``dim``."""
     return _t.log_softmax(input, dim, dtype=dtype)
-
-
-def _fill(out, result):
-    if tuple(out.shape) != tuple(result.shape):
-        out.resize_(result.shape)
-    return out.copy_(result)
 
 
 __all__ = [name for name in globals() if not name.startswith("_")]

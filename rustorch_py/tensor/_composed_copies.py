@@ -1,6 +1,7 @@
 """Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
 from . import _view
 from ..errors import TensorError
+from ._lane import deliver_out
 
 
 def _copy_of(name, view):
@@ -13,19 +14,13 @@ def _copy_of(name, view):
             if len(out) != len(results):
                 raise TensorError(f"{name}_copy: out has {len(out)} tensors, the result {len(results)}", op=name)
             for o, r in zip(out, results):
-                _into(o, r)
+                deliver_out(copied.__name__, r, o)
             return None
-        return _into(out, result) if out is not None else result.clone()
+        return result.clone() if out is None else deliver_out(copied.__name__, result, out)
 
     copied.__name__ = copied.__qualname__ = name + "_copy"
     copied.__doc__ = f"Copy what ``{name}`` views."
     return copied
-
-
-def _into(out, result):
-    if tuple(out.shape) != tuple(result.shape):
-        out.resize_(result.shape)
-    return out.copy_(result)
 
 
 def _unsafe(name, view):

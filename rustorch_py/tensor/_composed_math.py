@@ -3,20 +3,13 @@ from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeEr
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat
+from ._lane import deliver_out
 from ._linalg_more import vector_norm
 from ._pointwise import float_power, where
 from ._return_types import named_result
 from ._view import broadcast_tensors
 
 INF = float("inf")
-
-
-def _deliver(result, out):
-    if out is None:
-        return result
-    if tuple(out.shape) != tuple(result.shape):
-        out.resize_(result.shape)
-    return out.copy_(result)
 
 
 def _floats(x):
@@ -64,13 +57,13 @@ def isreal(input):
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     """Replace NaN and infinities by numbers (infinities by the dtype's extremes unless given)."""
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        return _deliver(input.clone(), out)
+        return deliver_out("nan_to_num", input.clone(), out)
     if input.is_complex():
-        return _deliver(complex_(nan_to_num(input.real, nan, posinf, neginf), nan_to_num(input.imag, nan, posinf, neginf)), out)
+        return deliver_out("nan_to_num", complex_(nan_to_num(input.real, nan, posinf, neginf), nan_to_num(input.imag, nan, posinf, neginf)), out)
     top = _largest(input.dtype)
     result = where(input.isnan(), input.new_full((), 0.0 if nan is None else nan), input)
     result = where(input == INF, input.new_full((), top if posinf is None else posinf), result)
-    return _deliver(where(input == -INF, input.new_full((), -top if neginf is None else neginf), result), out)
+    return deliver_out("nan_to_num", where(input == -INF, input.new_full((), -top if neginf is None else neginf), result), out)
 
 
 def _largest(dtype):
@@ -111,7 +104,7 @@ def frexp(input, *, out=None):
     mantissa = where(finite, mantissa, input)
     result = named_result("frexp", "mantissa", "exponent")
     if out is not None:
-        return result((_deliver(mantissa, out[0]), _deliver(e, out[1])))
+        return result((deliver_out("frexp", mantissa, out[0]), deliver_out("frexp", e, out[1])))
     return result((mantissa, e))
 
 
@@ -161,7 +154,7 @@ def renorm(input, p, dim, maxnorm, *, out=None):
     slices = input.movedim(dim, 0)
     norm = vector_norm(slices.reshape(slices.shape[0], -1), p, 1, False)
     scale = where(norm > maxnorm, maxnorm / (norm + 1e-7), norm.new_ones(()))
-    return _deliver(input * scale.reshape((-1,) + (1,) * (n - 1 - dim % n)), out)
+    return deliver_out("renorm", input * scale.reshape((-1,) + (1,) * (n - 1 - dim % n)), out)
 
 
 def renorm_(self, p, dim, maxnorm):
@@ -176,7 +169,7 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
         raise TensorError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}", op="nanmean")
     count = (~input.isnan()).sum(dim, keepdim=keepdim) if dim is not None else (~input.isnan()).sum(keepdim=keepdim)
     total = input.nansum(dim, keepdim, dtype=dtype)
-    return _deliver(total / count, out)
+    return deliver_out("nanmean", total / count, out)
 
 
 def cov(input, *, correction=1, fweights=None, aweights=None):
@@ -251,18 +244,18 @@ def diff(input, n=1, dim=-1, prepend=None, append=None, *, out=None):
     if n < 0:
         raise TensorError(f"order must be non-negative but got {n}", op="diff")
     if n == 0:
-        return _deliver(input.clone(), out)
+        return deliver_out("diff", input.clone(), out)
     if prepend is not None or append is not None:
         input = cat([t for t in (prepend, input, append) if t is not None], dim)
     size = input.shape[dim]
     if n >= size:
-        return _deliver(input.narrow(dim, 0, 0).clone(), out)
+        return deliver_out("diff", input.narrow(dim, 0, 0).clone(), out)
     logical = str(input.dtype).endswith("bool")
     for _ in range(n):
         size = input.shape[dim] - 1
         a, b = input.narrow(dim, 1, size), input.narrow(dim, 0, size)
         input = a.logical_xor(b) if logical else a - b
-    return _deliver(input, out)
+    return deliver_out("diff", input, out)
 
 
 def _heights(y, dim):

@@ -3,6 +3,7 @@ from ..errors import ShapeError, TensorError
 from ._create import arange, zeros
 from ._dtype import promote_types
 from ._join import cat, stack
+from ._lane import deliver_out
 
 
 def _tensors(tensors):
@@ -131,11 +132,7 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
         result = rows.narrow(0, 0, size).clone()
     else:
         result = cat([rows, rows.new_full((size - rows.shape[0], rows.shape[1]), fill_value)], 0)
-    if out is None:
-        return result
-    if tuple(out.shape) != tuple(result.shape):
-        out.resize_(result.shape)
-    return out.copy_(result)
+    return deliver_out("nonzero_static", result, out)
 
 
 def sum_to_size(self, *size):

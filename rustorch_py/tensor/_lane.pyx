@@ -183,6 +183,11 @@ cdef TensorBase order_mode(TensorBase x, int dim, bint keepdim):
 
 
 # ---- small services ----
+def deliver_out(op, result, out):
+    """Return result, or ``out`` checked, resized and filled with it: out= of operators written in Python."""
+    return result if out is None else deliver(op, result, out)
+
+
 cdef object into_pair(object op, object kind, object out, TensorBase first, TensorBase second):
     if out is None:
         return kind((first, second))
