@@ -16,10 +16,27 @@ static void load_keys(int dtype, const void *x, int64_t step, int64_t n, uint64_
     }
 }
 
+/* The same for keys of at most 32 bits, at half the width. */
+static void load_keys32(int dtype, const void *x, int64_t step, int64_t n, uint32_t flip, uint32_t *key) {
+    switch (dtype) {
+#define CASE(code, tag, T)                                                                          \
+    case code: {                                                                                    \
+        const T *p = x;                                                                             \
+        if (step == 1) for (int64_t l = 0; l < n; l++) key[l] = (uint32_t)key_##tag(p + l) ^ flip;  \
+        else for (int64_t l = 0; l < n; l++) key[l] = (uint32_t)key_##tag(p + l * step) ^ flip;     \
+        break;                                                                                      \
+    }
+    REAL_DTYPES(CASE)
+#undef CASE
+    }
+}
+
 /* ---- one sort for packed words and for (key, position) pairs ---- */
 typedef struct { uint64_t key; int64_t at; } Pair;
 #define PACKED_LESS(a, b) ((a) < (b))
 #define PAIR_LESS(a, b) ((a).key < (b).key)
+#define KEY_OF_packed(e) ((e) >> 32)
+#define KEY_OF_pair(e) ((e).key)
 #define PACKED_DIGIT(e, byte) (((e) >> (32 + 8 * (byte))) & 255)
 #define PAIR_DIGIT(e, byte) (((e).key >> (8 * (byte))) & 255)
 
@@ -74,6 +91,18 @@ typedef struct { uint64_t key; int64_t at; } Pair;
         }                                                                                              \
         *among = k;                                                                                    \
         return c[k];                                                                                   \
+    }                                                                                                  \
+    /* Keeps the k smallest of a[0..*m) (stable), in order of position; returns the largest of them. */ \
+    static E best_##name(E *a, E *t, int64_t *m, int64_t k, int key_bytes) {                           \
+        int64_t among; int64_t kept = 0;                                                               \
+        memcpy(t, a, (size_t)*m * sizeof(E));                                                          \
+        E last = select_##name(t, *m, k - 1, key_bytes, &among);                                       \
+        for (int64_t l = 0; l < *m; l++) {                                                             \
+            uint64_t key = KEY_OF_##name(a[l]); uint64_t bar = KEY_OF_##name(last);                    \
+            if (key < bar || (key == bar && among-- >= 0)) a[kept++] = a[l];                           \
+        }                                                                                              \
+        *m = kept;                                                                                     \
+        return last;                                                                                   \
     }
 SORT(packed, uint64_t, PACKED_LESS, PACKED_DIGIT)
 SORT(pair, Pair, PAIR_LESS, PAIR_DIGIT)
@@ -139,38 +168,50 @@ int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_
     });
 }
 
+enum { SKIP = 16 };            /* keys looked at together: most blocks hold none of the k best */
 int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads) {
     uint64_t flip = flip_mask(dtype, largest);
     if (k == 0) return RT_OK;
     EACH_LANE({
-        load_keys(dtype, x, s.inner, s.L, flip, w->key);
         int64_t *out = idx_oki + o * k * s.inner + i;
         if (k * 4 > s.L) {
+            load_keys(dtype, x, s.inner, s.L, flip, w->key);
             void *r = order_lane(w, dtype, s.L);
             for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, r, l);
         } else {
-            /* The k-th of a first piece bounds the k-th of all, so only a few keys get past it. */
-            int64_t among; int64_t m = 0; int64_t kept = 0; uint64_t last; void *r;
-            int64_t piece = k * 8 > 512 ? k * 8 : 512;
-            if (piece > s.L) piece = s.L;
-            pack(w, piece, w->b);
-            last = w->packed ? select_packed((uint64_t *)w->b, piece, k - 1, size, &among) >> 32
-                             : select_pair(w->b, piece, k - 1, size, &among).key;
+            /* Candidates gather in a; when there are `room`, the k best stay and bound what may follow. */
+            int64_t m = 0; int64_t room = 4 * k > 256 ? 4 * k : 256; void *r;
             if (w->packed) {
-                uint64_t *a = (uint64_t *)w->a;
-                for (int64_t l = 0; l < s.L; l++) if (w->key[l] <= last) a[m++] = w->key[l] << 32 | (uint64_t)l;
-                memcpy(w->b, a, (size_t)m * sizeof(uint64_t));
-                last = select_packed((uint64_t *)w->b, m, k - 1, size, &among) >> 32;
-                /* every smaller key, and the first among+1 of the equal ones, in order of position */
-                for (int64_t l = 0; l < m; l++)
-                    if (a[l] >> 32 < last || (a[l] >> 32 == last && among-- >= 0)) a[kept++] = a[l];
+                uint32_t *key = (uint32_t *)w->key; uint64_t bound = 0xffffffffu; uint64_t *a = (uint64_t *)w->a;
+                load_keys32(dtype, x, s.inner, s.L, (uint32_t)flip, key);
+                for (int64_t l = 0; l < s.L; l += SKIP) {
+                    int64_t end = l + SKIP < s.L ? l + SKIP : s.L; uint32_t any = 0; uint32_t limit = (uint32_t)bound;
+                    if (end - l == SKIP) {
+                        for (int j = 0; j < SKIP; j++) any |= (uint32_t)-(key[l + j] <= limit);
+                        if (!any) continue;
+                    }
+                    for (int64_t j = l; j < end; j++) {
+                        if (key[j] > bound) continue;
+                        a[m++] = (uint64_t)key[j] << 32 | (uint64_t)j;
+                        if (m < room) continue;
+                        bound = best_packed(a, (uint64_t *)w->b, &m, k, size) >> 32;
+                        if (bound == 0) { l = s.L; break; }
+                        bound--;                  /* later ones must be smaller: equal ones before them suffice */
+                    }
+                }
+                best_packed(a, (uint64_t *)w->b, &m, k, size);
             } else {
-                Pair *a = w->a;
-                for (int64_t l = 0; l < s.L; l++) if (w->key[l] <= last) { a[m].key = w->key[l]; a[m++].at = l; }
-                memcpy(w->b, a, (size_t)m * sizeof(Pair));
-                last = select_pair(w->b, m, k - 1, size, &among).key;
-                for (int64_t l = 0; l < m; l++)
-                    if (a[l].key < last || (a[l].key == last && among-- >= 0)) a[kept++] = a[l];
+                Pair *a = w->a; uint64_t bound = ~(uint64_t)0;
+                load_keys(dtype, x, s.inner, s.L, flip, w->key);
+                for (int64_t l = 0; l < s.L; l++) {
+                    if (w->key[l] > bound) continue;
+                    a[m].key = w->key[l]; a[m++].at = l;
+                    if (m < room) continue;
+                    bound = best_pair(a, w->b, &m, k, size).key;
+                    if (bound == 0) break;
+                    bound--;
+                }
+                best_pair(a, w->b, &m, k, size);
             }
             r = w->a;
             if (sorted) r = w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, k, size)
