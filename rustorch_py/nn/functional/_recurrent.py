@@ -1,29 +1,29 @@
 """Recurrent cells and the loops over time that the recurrent layers share.
 
-A cell takes (input part of the gates, state, hidden weight, hidden bias[, projection]) and returns the
-new state, a tuple whose first entry is the output. The input part of all steps is one product, made
-before the loop.
+A cell takes (input part of the gates, state, hidden weight transposed, hidden bias, projection) and returns
+the new state, a tuple whose first entry is the output. The input part of all steps is one product, made
+before the loop; where the gates are sums (all but GRU) it holds the hidden bias too, which is then None.
 """
 
 from __future__ import annotations
 
 from ... import tensor as _t
 
-_linear, _sigmoid, _tanh = _t.linear, _t.sigmoid, _t.tanh
+_linear, _sigmoid, _tanh, _addmm = _t.linear, _t.sigmoid, _t.tanh, _t.addmm
 
 
 def _rnn_tanh(gates, state, w_hh, b_hh, w_hr=None):
-    return (_tanh(gates + _linear(state[0], w_hh, b_hh)),)
+    return (_tanh(_addmm(gates, state[0], w_hh)),)
 
 
 def _rnn_relu(gates, state, w_hh, b_hh, w_hr=None):
-    return (_t.relu(gates + _linear(state[0], w_hh, b_hh)),)
+    return (_t.relu(_addmm(gates, state[0], w_hh)),)
 
 
 def _lstm(gates, state, w_hh, b_hh, w_hr=None):
     h, c = state
-    i, f, g, o = (gates + _linear(h, w_hh, b_hh)).chunk(4, 1)
-    c = _sigmoid(f) * c + _sigmoid(i) * _tanh(g)
+    i, f, g, o = _addmm(gates, h, w_hh).chunk(4, 1)
+    c = _t.addcmul(_sigmoid(f) * c, _sigmoid(i), _tanh(g))
     h = _sigmoid(o) * _tanh(c)
     return (h if w_hr is None else _linear(h, w_hr), c)
 
@@ -31,12 +31,19 @@ def _lstm(gates, state, w_hh, b_hh, w_hr=None):
 def _gru(gates, state, w_hh, b_hh, w_hr=None):
     h = state[0]
     i_r, i_z, i_n = gates.chunk(3, 1)
-    h_r, h_z, h_n = _linear(h, w_hh, b_hh).chunk(3, 1)
-    n = _tanh(i_n + _sigmoid(i_r + h_r) * h_n)
-    return ((h - n) * _sigmoid(i_z + h_z) + n,)
+    h_r, h_z, h_n = (_t.mm(h, w_hh) if b_hh is None else _addmm(b_hh, h, w_hh)).chunk(3, 1)
+    n = _tanh(_t.addcmul(i_n, _sigmoid(i_r + h_r), h_n))
+    return (_t.addcmul(n, h - n, _sigmoid(i_z + h_z)),)
 
 
 CELLS = {"RNN_TANH": _rnn_tanh, "RNN_RELU": _rnn_relu, "LSTM": _lstm, "GRU": _gru}
+
+
+def _input_part(mode, input, w_ih, b_ih, b_hh):
+    """Return the input part of the gates, and the hidden bias that is left for the cell."""
+    if mode == "GRU" or b_hh is None:  # GRU scales its hidden part, bias and all
+        return _linear(input, w_ih, b_ih), b_hh
+    return _linear(input, w_ih, b_ih + b_hh), None
 
 
 def cell(mode, input, state, w_ih, w_hh, b_ih=None, b_hh=None, w_hr=None):
@@ -48,7 +55,8 @@ def cell(mode, input, state, w_ih, w_hh, b_ih=None, b_hh=None, w_hr=None):
         state: tuple of (N, hidden), the cell state second for LSTM.
         w_ih, w_hh, b_ih, b_hh, w_hr: the cell's weights.
     """
-    return CELLS[mode](_linear(input, w_ih, b_ih), state, w_hh, b_hh, w_hr)
+    gates, b_hh = _input_part(mode, input, w_ih, b_ih, b_hh)
+    return CELLS[mode](gates, state, w_hh.t(), b_hh, w_hr)
 
 
 def _scan(step, gates, state, weights, backwards):
@@ -117,8 +125,9 @@ def run_layers(mode, input, state, weights, num_layers, dropout, training, bidir
         sides = []
         for direction in range(directions):
             w_ih, w_hh, b_ih, b_hh, w_hr = weights[layer * directions + direction]
-            gates = _linear(input, w_ih, b_ih)
+            gates, b_hh = _input_part(mode, input, w_ih, b_ih, b_hh)
             start = starts[layer * directions + direction]
+            w_hh = w_hh.t()
             if batch_sizes is None:
                 outputs, last = _scan(step, gates.unbind(0), start, (w_hh, b_hh, w_hr), direction == 1)
                 sides.append(_t.stack(outputs))
