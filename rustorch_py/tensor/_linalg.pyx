@@ -14,6 +14,7 @@ from ._base cimport (TensorBase, RtArray, empty, empty_strided, shape_tuple, as_
 from ._node cimport Node
 from ._dtype cimport torch_name
 from ._plan cimport copy_raw, fill_value, contiguous_raw, reduce_raw
+from ._matmul cimport RtGemmTable, gemm_table
 from ._ops cimport binary, cast, deliver, unary
 from . import _view
 from ._return_types import named_result
@@ -23,7 +24,7 @@ include "_row_ids.pxi"
 cdef extern from "lapack.h" nogil:
     void rt_lapack_init()
     int rt_getrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, int32_t *piv, int32_t *info)
-    int rt_getrs(int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info)
+    int rt_getrs(const RtGemmTable *t, int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info)
     int rt_potrf(int dtype, int64_t batch, char uplo, int64_t n, char *a, int32_t *info)
     int rt_geqrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, char *tau, int32_t *info)
     int rt_orgqr(int dtype, int64_t batch, int64_t m, int64_t n, int64_t k, char *a, const char *tau, int32_t *info)
@@ -34,7 +35,7 @@ cdef extern from "lapack.h" nogil:
     int rt_geev(int dtype, int64_t batch, int64_t n, char *a, char *w, char *v, int32_t *info)
     int rt_lstsq(int dtype, int64_t batch, int driver, int64_t m, int64_t n, int64_t nrhs, char *a, char *b, double rcond, int64_t *rank,
                  char *s, int32_t *info)
-    int rt_trsm(int dtype, int64_t batch, int upper, char trans, int unit, int64_t n, int64_t nrhs, const char *a, char *b)
+    int rt_trsm(const RtGemmTable *t, int dtype, int64_t batch, int upper, char trans, int unit, int64_t n, int64_t nrhs, const char *a, char *b)
     int rt_ldl_factor(int dtype, int64_t batch, int hermitian, int64_t n, char *a, int32_t *piv, int32_t *info)
     int rt_ldl_solve(int dtype, int64_t batch, int hermitian, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info)
 
@@ -295,7 +296,7 @@ def lu_solve_raw(LU, pivots, B, str trans):
     if x.n:
         info = numbers(x, RT_I32)
         with nogil:
-            status = rt_getrs(x.dt, b, c, n, r, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>info.ptr)
+            status = rt_getrs(gemm_table(), x.dt, b, c, n, r, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>info.ptr)
         check("linalg.lu_solve", status)
     return x
 
@@ -312,7 +313,7 @@ def solve_raw(A, B, op="linalg.solve_ex"):
         with nogil:
             status = rt_getrf(a.dt, z, n, n, lu.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
             if status == 0 and r:
-                status = rt_getrs(a.dt, z, b'N', n, r, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>skip.ptr)
+                status = rt_getrs(gemm_table(), a.dt, z, b'N', n, r, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>skip.ptr)
         check(op, status)
     record("LinalgSolveExBackward0", "solve", (a, b), [x, None, None, None], (a, x), ())
     return x, lu, piv, info
@@ -334,7 +335,7 @@ def inv_raw(A, op="linalg.inv"):
         with nogil:
             status = rt_getrf(a.dt, z, n, n, lu.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
             if status == 0:
-                status = rt_getrs(a.dt, z, b'N', n, n, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>skip.ptr)
+                status = rt_getrs(gemm_table(), a.dt, z, b'N', n, n, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>skip.ptr)
         check(op, status)
     record("LinalgInvExBackward0", "inv", (a,), [x, None], (x,), ())
     return x, info
@@ -349,7 +350,7 @@ def solve_triangular_raw(A, B, bint upper, bint unit, str trans="N"):
     if x.n:
         ac = as_columns(a)
         with nogil:
-            status = rt_trsm(x.dt, z, upper, c, unit, n, r, ac.ptr, x.ptr)
+            status = rt_trsm(gemm_table(), x.dt, z, upper, c, unit, n, r, ac.ptr, x.ptr)
         check("linalg.solve_triangular", status)
     if trans == "N":
         record("LinalgSolveTriangularBackward0", "solve_triangular", (a, b), [x], (a, x), (upper, unit))

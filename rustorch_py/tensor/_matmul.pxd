@@ -1,5 +1,9 @@
 from ._base cimport TensorBase
 
+cdef extern from "gemm.h" nogil:
+    ctypedef struct RtGemmTable:
+        pass
+
 cdef enum:
     OP_N = 0                  # the operand as it is
     OP_T = 1                  # last two dimensions swapped
@@ -10,3 +14,5 @@ cdef enum:
 cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb)
 # fold(x) @ op(w) (+ bias): all of x's dimensions but the last are rows; recorded
 cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias)
+# the loops of the instruction set in force
+cdef const RtGemmTable *gemm_table() noexcept nogil

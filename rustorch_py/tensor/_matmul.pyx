@@ -35,8 +35,6 @@ cdef extern from "gemm.h" nogil:
         double alpha[2]
         double beta[2]
         int64_t ialpha, ibeta
-    ctypedef struct RtGemmTable:
-        pass
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     void rt_blas_init()
@@ -44,6 +42,10 @@ cdef extern from "gemm.h" nogil:
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
 
 rt_blas_init()
+
+
+cdef const RtGemmTable *gemm_table() noexcept nogil:
+    return rt_gemm_pick(isa_level())
 
 
 cdef struct Num:              # a Python number, ready for every dtype

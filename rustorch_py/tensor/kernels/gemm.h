@@ -17,6 +17,8 @@ typedef struct {
     int64_t ialpha, ibeta;               /* for integer dtypes */
 } RtGemm;
 
+#define RT_LEAF 32
+
 /* Loops that exist once per instruction set. */
 typedef struct {
     /* b_n == 1 and c_n == 1; bias may be NULL */
@@ -38,6 +40,9 @@ typedef struct {
     double (*dot_f64)(int64_t n, const double *x, const double *y);
     void (*widen)(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out);
     void (*narrow)(int dtype, int64_t n, const float *x, char *out, int64_t step);
+    /* triangular leaves (n <= RT_LEAF) of solves, column-major b */
+    void (*trsm_f32)(int down, int unit, int64_t n, int64_t nrhs, const float *a, int64_t a_i, int64_t a_j, float *b, int64_t ldb);
+    void (*trsm_f64)(int down, int unit, int64_t n, int64_t nrhs, const double *a, int64_t a_i, int64_t a_j, double *b, int64_t ldb);
     /* m*n*k between which the own loops beat BLAS, measured on this set's usual machines */
     int64_t nt_most, nn_least, nn_most;
 } RtGemmTable;

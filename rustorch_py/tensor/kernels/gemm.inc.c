@@ -111,7 +111,7 @@ static void narrow(int dtype, int64_t n, const float *x, char *out, int64_t step
 }
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {
-    f32_nn, f64_nn, f32_nt, f64_nt, integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow,
+    f32_nn, f64_nn, f32_nt, f64_nt, integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
 #if defined(__AVX512F__)
     1 << 27, 1 << 18, 1 << 24,
 #else

@@ -23,6 +23,29 @@ RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
     *c = v;
 }
 
+/* L x L transposition: log2(L) perfect shuffles of the rows. */
+RT_INLINE void F(turn)(const T *x, int64_t ld, T *out, int64_t ldo) {
+#if defined(__clang__)
+    for (int i = 0; i < L; i++) for (int j = 0; j < L; j++) out[j * ldo + i] = x[i * ld + j];
+#else
+    V r[L], q[L];
+    F(mask) lo, hi;
+    for (int i = 0; i < L / 2; i++) {
+        lo[2 * i] = i; lo[2 * i + 1] = L + i;
+        hi[2 * i] = L / 2 + i; hi[2 * i + 1] = L + L / 2 + i;
+    }
+    for (int i = 0; i < L; i++) r[i] = F(load)(x + i * ld);
+    for (int w = 1; w < L; w *= 2) {
+        for (int i = 0; i < L / 2; i++) {
+            q[2 * i] = __builtin_shuffle(r[i], r[i + L / 2], lo);
+            q[2 * i + 1] = __builtin_shuffle(r[i], r[i + L / 2], hi);
+        }
+        for (int i = 0; i < L; i++) r[i] = q[i];
+    }
+    for (int i = 0; i < L; i++) F(store)(out + i * ldo, r[i]);
+#endif
+}
+
 /* R rows x C registers */
 #define RT_NN_TILE(name, R, C)                                                                          \
     static __attribute__((noinline)) void F(name)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, \
@@ -129,6 +152,29 @@ static void F(nn)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int6
                     p ? (T)1 : beta, p ? NULL : bias);
 }
 
+/* Solve a triangular leaf, n <= RT_LEAF, for nrhs columns of b, in place. a_ij = a[i * a_i + j * a_j];
+ * down: rows from first to last (a lower triangular as read), else from last to first. L columns at a
+ * time are turned into rows, so that one step updates L right-hand sides. */
+static void F(trsm)(int down, int unit, int64_t n, int64_t nrhs, const T *a, int64_t a_i, int64_t a_j, T *b, int64_t ldb) {
+    T x[RT_LEAF * L] __attribute__((aligned(64)));
+    for (int64_t r = 0; r < nrhs; r += L) {
+        int64_t w = nrhs - r < L ? nrhs - r : L, i = 0;
+        T *c = b + r * ldb;
+        if (w == L) for (; i + L <= n; i += L) F(turn)(c + i, ldb, x + i * L, L);
+        for (; i < n; i++) for (int64_t q = 0; q < L; q++) x[i * L + q] = q < w ? c[q * ldb + i] : 0;
+        for (int64_t s = 0; s < n; s++) {
+            int64_t j = down ? s : n - 1 - s, from = down ? j + 1 : 0, to = down ? n : j;
+            V v = F(load)(x + j * L);
+            if (!unit) { v /= a[j * (a_i + a_j)]; F(store)(x + j * L, v); }
+            const T *col = a + j * a_j;
+            for (int64_t t = from; t < to; t++) F(store)(x + t * L, F(load)(x + t * L) - col[t * a_i] * v);
+        }
+        i = 0;
+        if (w == L) for (; i + L <= n; i += L) F(turn)(x + i * L, L, c + i, ldb);
+        for (; i < n; i++) for (int64_t q = 0; q < w; q++) c[q * ldb + i] = x[i * L + q];
+    }
+}
+
 /* R x C dot products along k */
 #define RT_NT_TILE(R, C)                                                                          \
     static __attribute__((noinline)) void F(nt_##R##x##C)(int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb, \
@@ -155,29 +201,6 @@ RT_NT_TILE(4, 4)
 RT_NT_TILE(4, 1)
 RT_NT_TILE(1, 4)
 RT_NT_TILE(1, 1)
-
-/* L x L transposition: log2(L) perfect shuffles of the rows. */
-RT_INLINE void F(turn)(const T *x, int64_t ld, T *out, int64_t ldo) {
-#if defined(__clang__)
-    for (int i = 0; i < L; i++) for (int j = 0; j < L; j++) out[j * ldo + i] = x[i * ld + j];
-#else
-    V r[L], q[L];
-    F(mask) lo, hi;
-    for (int i = 0; i < L / 2; i++) {
-        lo[2 * i] = i; lo[2 * i + 1] = L + i;
-        hi[2 * i] = L / 2 + i; hi[2 * i + 1] = L + L / 2 + i;
-    }
-    for (int i = 0; i < L; i++) r[i] = F(load)(x + i * ld);
-    for (int w = 1; w < L; w *= 2) {
-        for (int i = 0; i < L / 2; i++) {
-            q[2 * i] = __builtin_shuffle(r[i], r[i + L / 2], lo);
-            q[2 * i + 1] = __builtin_shuffle(r[i], r[i + L / 2], hi);
-        }
-        for (int i = 0; i < L; i++) r[i] = q[i];
-    }
-    for (int i = 0; i < L; i++) F(store)(out + i * ldo, r[i]);
-#endif
-}
 
 /* n rows of b, k long, become k rows of `width` columns, zeros behind the n-th */
 static void F(pack_t)(int64_t n, int64_t k, const T *b, int64_t ldb, T *out, int64_t width) {

@@ -56,14 +56,61 @@ int rt_getrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, int32_t *p
     return done(batch, info);
 }
 
-int rt_getrs(int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info) {
+/* Triangular solves by halves: OpenBLAS multiplies several times faster than it solves, so all but
+ * the leaves along the diagonal are left to its products. a: n x n, b: n x nrhs, columns ld apart. */
+#define TRSM(name, T, P, ONE, MINUS, LEAF)                                                                        \
+    static void name(const RtGemmTable *t, int upper, char trans, int unit, int64_t n, int64_t nrhs, const T *a, int ld, T *b, int ldb) { \
+        enum CBLAS_TRANSPOSE flag = trans == 'N' ? CblasNoTrans : trans == 'T' ? CblasTrans : CblasConjTrans;     \
+        if (n <= RT_LEAF || nrhs < 4) { LEAF; return; }                                                           \
+        int64_t h = (n / 2 + 15) / 16 * 16, r = n - h;                                                            \
+        const T *low = a + h, *right = a + h * ld, *last = right + h;                                             \
+        if ((trans == 'N') == !upper) {                                                                           \
+            name(t, upper, trans, unit, h, nrhs, a, ld, b, ldb);                                                  \
+            scipy_cblas_##P##gemm(CblasColMajor, flag, CblasNoTrans, r, nrhs, h, MINUS, trans == 'N' ? low : right, ld, b, ldb, ONE, b + h, ldb); \
+            name(t, upper, trans, unit, r, nrhs, last, ld, b + h, ldb);                                           \
+        } else {                                                                                                  \
+            name(t, upper, trans, unit, r, nrhs, last, ld, b + h, ldb);                                           \
+            scipy_cblas_##P##gemm(CblasColMajor, flag, CblasNoTrans, h, nrhs, r, MINUS, trans == 'N' ? right : low, ld, b + h, ldb, ONE, b, ldb); \
+            name(t, upper, trans, unit, h, nrhs, a, ld, b, ldb);                                                  \
+        }                                                                                                         \
+    }
+#define BLAS_LEAF(P, ONE)                                                                                         \
+    scipy_cblas_##P##trsm(CblasColMajor, CblasLeft, upper ? CblasUpper : CblasLower, flag, unit ? CblasUnit : CblasNonUnit, \
+                          n, nrhs, ONE, a, ld, b, ldb)
+#define OWN_LEAF(P, loop)                                                                                         \
+    if (nrhs < 4) BLAS_LEAF(P, 1);                                                                                \
+    else t->loop((trans == 'N') == !upper, unit, n, nrhs, a, trans == 'N' ? 1 : ld, trans == 'N' ? ld : 1, b, ldb)
+static const float plus_c[2] = {1, 0}, minus_c[2] = {-1, 0};
+static const double plus_z[2] = {1, 0}, minus_z[2] = {-1, 0};
+TRSM(trsm_s, float, s, 1, -1, OWN_LEAF(s, trsm_f32))
+TRSM(trsm_d, double, d, 1, -1, OWN_LEAF(d, trsm_f64))
+TRSM(trsm_c, cf, c, plus_c, minus_c, BLAS_LEAF(c, plus_c))
+TRSM(trsm_z, cd, z, plus_z, minus_z, BLAS_LEAF(z, plus_z))
+
+#define GETRS(T, solve, swap)                                                          \
+    {                                                                                  \
+        const T *lu = AT(const T, a, n * n);                                           \
+        T *x = AT(T, b, n * nrhs);                                                     \
+        const int32_t *perm = piv + z * n;                                             \
+        info[z] = 0;                                                                   \
+        if (trans == 'N') {                                                            \
+            swap(COL, nrhs, x, ld, 1, n, perm, 1);                                     \
+            solve(t, 0, 'N', 1, n, nrhs, lu, ld, x, ld);                               \
+            solve(t, 1, 'N', 0, n, nrhs, lu, ld, x, ld);                               \
+        } else {                                                                       \
+            solve(t, 1, trans, 0, n, nrhs, lu, ld, x, ld);                             \
+            solve(t, 0, trans, 1, n, nrhs, lu, ld, x, ld);                             \
+            swap(COL, nrhs, x, ld, 1, n, perm, -1);                                    \
+        }                                                                              \
+    }
+
+int rt_getrs(const RtGemmTable *t, int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b,
+             int32_t *info) {
     int ld = (int)max64(1, n);
-    EACH(n * n * nrhs, BY_DTYPE(
-        info[z] = scipy_LAPACKE_sgetrs(COL, trans, n, nrhs, AT(const float, a, n * n), ld, piv + z * n, AT(float, b, n * nrhs), ld),
-        info[z] = scipy_LAPACKE_dgetrs(COL, trans, n, nrhs, AT(const double, a, n * n), ld, piv + z * n, AT(double, b, n * nrhs), ld),
-        info[z] = scipy_LAPACKE_cgetrs(COL, trans, n, nrhs, AT(const cf, a, n * n), ld, piv + z * n, AT(cf, b, n * nrhs), ld),
-        info[z] = scipy_LAPACKE_zgetrs(COL, trans, n, nrhs, AT(const cd, a, n * n), ld, piv + z * n, AT(cd, b, n * nrhs), ld)))
-    return done(batch, info);
+    EACH(2 * n * n * nrhs, BY_DTYPE(
+        GETRS(float, trsm_s, scipy_LAPACKE_slaswp), GETRS(double, trsm_d, scipy_LAPACKE_dlaswp),
+        GETRS(cf, trsm_c, scipy_LAPACKE_claswp), GETRS(cd, trsm_z, scipy_LAPACKE_zlaswp)))
+    return RT_OK;
 }
 
 int rt_potrf(int dtype, int64_t batch, char uplo, int64_t n, char *a, int32_t *info) {
@@ -195,18 +242,13 @@ int rt_lstsq(int dtype, int64_t batch, int driver, int64_t m, int64_t n, int64_t
     return done(batch, info);
 }
 
-int rt_trsm(int dtype, int64_t batch, int upper, char trans, int unit, int64_t n, int64_t nrhs, const char *a, char *b) {
+int rt_trsm(const RtGemmTable *t, int dtype, int64_t batch, int upper, char trans, int unit, int64_t n, int64_t nrhs, const char *a, char *b) {
     int ld = (int)max64(1, n);
-    enum CBLAS_UPLO u = upper ? CblasUpper : CblasLower;
-    enum CBLAS_TRANSPOSE t = trans == 'N' ? CblasNoTrans : trans == 'T' ? CblasTrans : CblasConjTrans;
-    enum CBLAS_DIAG d = unit ? CblasUnit : CblasNonUnit;
-    const float one_c[2] = {1, 0};
-    const double one_z[2] = {1, 0};
     EACH(n * n * nrhs, BY_DTYPE(
-        scipy_cblas_strsm(CblasColMajor, CblasLeft, u, t, d, n, nrhs, 1, AT(const float, a, n * n), ld, AT(float, b, n * nrhs), ld),
-        scipy_cblas_dtrsm(CblasColMajor, CblasLeft, u, t, d, n, nrhs, 1, AT(const double, a, n * n), ld, AT(double, b, n * nrhs), ld),
-        scipy_cblas_ctrsm(CblasColMajor, CblasLeft, u, t, d, n, nrhs, one_c, AT(const cf, a, n * n), ld, AT(cf, b, n * nrhs), ld),
-        scipy_cblas_ztrsm(CblasColMajor, CblasLeft, u, t, d, n, nrhs, one_z, AT(const cd, a, n * n), ld, AT(cd, b, n * nrhs), ld)))
+        trsm_s(t, upper, trans, unit, n, nrhs, AT(const float, a, n * n), ld, AT(float, b, n * nrhs), ld),
+        trsm_d(t, upper, trans, unit, n, nrhs, AT(const double, a, n * n), ld, AT(double, b, n * nrhs), ld),
+        trsm_c(t, upper, trans, unit, n, nrhs, AT(const cf, a, n * n), ld, AT(cf, b, n * nrhs), ld),
+        trsm_z(t, upper, trans, unit, n, nrhs, AT(const cd, a, n * n), ld, AT(cd, b, n * nrhs), ld)))
     return RT_OK;
 }
 

@@ -4,10 +4,11 @@
 #ifndef RUSTORCH_KERNELS_LAPACK_H
 #define RUSTORCH_KERNELS_LAPACK_H
 #include "rustorch/backend.h"
+#include "gemm.h"
 
 void rt_lapack_init(void);
 int rt_getrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, int32_t *piv, int32_t *info);
-int rt_getrs(int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info);
+int rt_getrs(const RtGemmTable *t, int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info);
 int rt_potrf(int dtype, int64_t batch, char uplo, int64_t n, char *a, int32_t *info);
 int rt_geqrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, char *tau, int32_t *info);
 int rt_orgqr(int dtype, int64_t batch, int64_t m, int64_t n, int64_t k, char *a, const char *tau, int32_t *info);
@@ -22,7 +23,7 @@ enum { RT_GELS, RT_GELSY, RT_GELSD, RT_GELSS };
 /* b has max(m, n) rows */
 int rt_lstsq(int dtype, int64_t batch, int driver, int64_t m, int64_t n, int64_t nrhs, char *a, char *b, double rcond, int64_t *rank,
              char *s, int32_t *info);
-int rt_trsm(int dtype, int64_t batch, int upper, char trans, int unit, int64_t n, int64_t nrhs, const char *a, char *b);
+int rt_trsm(const RtGemmTable *t, int dtype, int64_t batch, int upper, char trans, int unit, int64_t n, int64_t nrhs, const char *a, char *b);
 int rt_ldl_factor(int dtype, int64_t batch, int hermitian, int64_t n, char *a, int32_t *piv, int32_t *info);
 int rt_ldl_solve(int dtype, int64_t batch, int hermitian, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info);
 #endif
