@@ -27,7 +27,7 @@ define venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or later is needed; make PYTHON=...")'
 	@test -x $(1)/bin/python || $(PYTHON) -m venv $(1) || \
 	  { echo "make: $(PYTHON) cannot make virtual environments (on Debian: apt-get install python3-venv)" >&2; rm -rf $(1); exit 1; }
-	@$(1)/bin/python -m pip install --quiet --upgrade pip
+	@$(1)/bin/python -m pip install -qq --upgrade pip
 endef
 
 # What pyproject.toml asks of a build environment, for builds without isolation.

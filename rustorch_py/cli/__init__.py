@@ -58,7 +58,8 @@ Ctrl-C saves a checkpoint; `rustorch train --resume FOLDER` goes on with the sam
     run.add_argument("--device", help="cpu, cuda, cuda:0, metal (default cpu)")
     run.add_argument("--threads", type=_positive, help="CPU threads")
     run.add_argument("--out", metavar="FOLDER", help="where the results go (default runs/DATA-MODEL)")
-    run.add_argument("--resume", metavar="PATH", help="go on from a run's folder or a checkpoint file")
+    run.add_argument("--resume", nargs="?", const=True, metavar="PATH", help="go on from a run's folder or a checkpoint file; "
+                     "without PATH, from the folder that --out or --data and --model name")
     run.add_argument("--no-pictures", action="store_true", help="draw no pictures")
 
     commands.add_parser("info", help="tell version, instruction set, threads, BLAS, devices and extras",

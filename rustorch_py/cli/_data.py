@@ -59,6 +59,11 @@ class Split:
         return len(self.class_names)
 
 
+def name_of(sources):
+    """Return the short name of what `--data` names."""
+    return os.path.basename(os.path.normpath(sources[0])).split(".")[0]
+
+
 def load(sources, *, label=None, image_size=None, held_out=0.2, seed=0):
     """Read what `--data` names and split off the held-out part.
 
@@ -74,14 +79,13 @@ def load(sources, *, label=None, image_size=None, held_out=0.2, seed=0):
     """
     if len(sources) > 2:
         raise DataError(f"--data takes one source or two MNIST-format files, got {len(sources)}")
+    name = name_of(sources)
     if len(sources) == 2:
         train, test = (_idx_inputs(sources[0]), _idx_labels(sources[1])), None
         _check_pair(*train, *sources)
-        name = os.path.basename(sources[0]).split(".")[0]
         classes, is_image = None, True
     else:
         source = sources[0]
-        name = os.path.basename(os.path.normpath(source)).split(".")[0]
         if source == "digits":
             train, test, classes, is_image = _digits()
         elif os.path.isdir(source):

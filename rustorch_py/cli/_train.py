@@ -38,7 +38,7 @@ def run(arguments):
     data = _data.load(options["data"], label=options["label"], image_size=options["image_size"],
                       held_out=options["held_out"], seed=options["seed"])
     options["model"] = options["model"] or ("cnn" if data.is_image else "mlp")
-    options["out"] = options["out"] or os.path.join("runs", f"{data.name}-{options['model'].rpartition(':')[2]}")
+    options["out"] = options["out"] or _default_out(data.name, options["model"])
     out = options["out"]
     os.makedirs(out, exist_ok=True)
 
@@ -90,11 +90,11 @@ def _options(arguments):
         if not given.get("data"):
             raise DataError("train: give --data (digits, a folder, IMAGES LABELS, a .csv or an .npz) or --resume")
         return {**DEFAULTS, **given}, None
-    path = arguments.resume
+    place = path = _own_folder(given) if arguments.resume is True else arguments.resume
     if os.path.isdir(path):
         path = os.path.join(path, "checkpoints", "last.safetensors")
         if not os.path.exists(path):
-            raise DataError(f"--resume {arguments.resume}: no checkpoint there ({path} does not exist)")
+            raise DataError(f"--resume {place}: no checkpoint there ({path} does not exist)")
     saved = read_checkpoint(path)["config"].get("cli")
     if saved is None:
         raise DataError(f"--resume {path}: the checkpoint was not made by `rustorch train`")
@@ -103,6 +103,26 @@ def _options(arguments):
             raise DataError(f"--{name.replace('_', '-')} {value}: the run being resumed has {saved[name]}; leave it away, or "
                             "start a new run")
     return {**DEFAULTS, **saved, **given}, path
+
+
+def _default_out(data_name, model):
+    return os.path.join("runs", f"{data_name}-{model.rpartition(':')[2]}")
+
+
+def _own_folder(given):
+    """Return the folder of the run that these options would have started."""
+    if "out" in given:
+        return given["out"]
+    if "data" not in given:
+        raise DataError("--resume without a PATH needs --out, or the --data of the run")
+    name = _data.name_of(given["data"])
+    if "model" in given:
+        return _default_out(name, given["model"])
+    found = [folder for folder in (_default_out(name, model) for model in _models.NAMED) if os.path.isdir(folder)]
+    if len(found) != 1:
+        raise DataError(f"--resume: {'several runs' if found else 'no run'} of {name} in runs/"
+                        f"{': ' + ', '.join(found) if found else ''}; give --resume PATH")
+    return found[0]
 
 
 def _model_arguments(options):

@@ -135,6 +135,22 @@ def test_resume_rules(tmp_path, capsys):
     assert "last.safetensors cannot be read" in capsys.readouterr().err
 
 
+def test_resume_without_a_path_finds_the_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = str(table(tmp_path))
+    assert main(["train", "--data", path, *SMALL, "--epochs", "1"]) == 0
+    assert main(["train", "--data", path, "--epochs", "2", "--no-pictures", "--resume"]) == 0
+    assert "epoch 2/2" in capsys.readouterr().out
+    assert main(["train", "--data", path, "--model", "linear", "--epochs", "1", "--no-pictures"]) == 0
+    capsys.readouterr()
+    assert "several runs of table" in fail(capsys, "--data", path, "--resume")
+    assert "no run of other" in fail(capsys, "--data", "other.csv", "--resume")
+    assert "--resume without a PATH" in fail(capsys, "--resume")
+    assert main(["train", "--data", path, "--model", "linear", "--epochs", "2", "--no-pictures", "--resume"]) == 0
+    assert main(["train", "--out", os.path.join("runs", "table-mlp"), "--epochs", "3", "--no-pictures", "--resume"]) == 0
+    assert "epoch 3/3" in capsys.readouterr().out
+
+
 def fail(capsys, *arguments, code=2):
     assert main(["train", *map(str, arguments)]) == code
     out, err = capsys.readouterr()
