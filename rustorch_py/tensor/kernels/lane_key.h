@@ -17,9 +17,12 @@ RT_INLINE uint64_t key_i32(const int32_t *x) { return (uint32_t)*x ^ 0x80000000u
 RT_INLINE uint64_t key_i64(const int64_t *x) { return (uint64_t)*x ^ ((uint64_t)1 << 63); }
 RT_INLINE uint64_t key_f16(const rt_f16 *x) { return (x->bits & 0x7fffu) > 0x7c00u ? 0xffffu : key_u(x->bits, 16); }
 RT_INLINE uint64_t key_bf16(const rt_bf16 *x) { return (x->bits & 0x7fffu) > 0x7f80u ? 0xffffu : key_u(x->bits, 16); }
+/* Without branches, in 32 bits: it vectorises. */
 RT_INLINE uint64_t key_f32(const float *x) {
     uint32_t u; memcpy(&u, x, 4);
-    return *x != *x ? 0xffffffffu : key_u(u, 32);
+    u = u == 0x80000000u ? 0 : u;
+    uint32_t key = u ^ ((uint32_t)((int32_t)u >> 31) | 0x80000000u);
+    return (u & 0x7fffffffu) > 0x7f800000u ? 0xffffffffu : key;
 }
 RT_INLINE uint64_t key_f64(const double *x) {
     uint64_t u; memcpy(&u, x, 8);

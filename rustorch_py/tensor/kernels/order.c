@@ -94,9 +94,13 @@ typedef struct { uint64_t key; int64_t at; } Pair;
     }                                                                                                  \
     /* Keeps the k smallest of a[0..*m) (stable), in order of position; returns the largest of them. */ \
     static E best_##name(E *a, E *t, int64_t *m, int64_t k, int key_bytes) {                           \
-        int64_t among; int64_t kept = 0;                                                               \
+        int64_t among = -1; int64_t kept = 0; E last;                                                  \
         memcpy(t, a, (size_t)*m * sizeof(E));                                                          \
-        E last = select_##name(t, *m, k - 1, key_bytes, &among);                                       \
+        if (*m <= 64) {                                                                                \
+            insertion_##name(t, *m);                                                                   \
+            last = t[k - 1];                                                                           \
+            for (int64_t l = 0; l < k; l++) among += KEY_OF_##name(t[l]) == KEY_OF_##name(last);       \
+        } else last = select_##name(t, *m, k - 1, key_bytes, &among);                                  \
         for (int64_t l = 0; l < *m; l++) {                                                             \
             uint64_t key = KEY_OF_##name(a[l]); uint64_t bar = KEY_OF_##name(last);                    \
             if (key < bar || (key == bar && among-- >= 0)) a[kept++] = a[l];                           \
@@ -168,7 +172,7 @@ int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_
     });
 }
 
-enum { SKIP = 16 };            /* keys looked at together: most blocks hold none of the k best */
+enum { FEW = 24, SKIP = 16 };  /* SKIP keys looked at together: most blocks hold none of the k best */
 int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads) {
     uint64_t flip = flip_mask(dtype, largest);
     if (k == 0) return RT_OK;
@@ -184,6 +188,26 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
             if (w->packed) {
                 uint32_t *key = (uint32_t *)w->key; uint64_t bound = 0xffffffffu; uint64_t *a = (uint64_t *)w->a;
                 load_keys32(dtype, x, s.inner, s.L, (uint32_t)flip, key);
+                if (k <= FEW) {                    /* the best so far, sorted; a better one is moved into place */
+                    for (int64_t l = 0; l < k; l++) a[l] = (uint64_t)key[l] << 32 | (uint64_t)l;
+                    insertion_packed(a, k);
+                    for (int64_t l = k; l < s.L; l += SKIP) {
+                        int64_t end = l + SKIP < s.L ? l + SKIP : s.L; uint32_t any = 0;
+                        uint32_t limit = (uint32_t)(a[k - 1] >> 32);
+                        if (end - l == SKIP) {
+                            for (int j = 0; j < SKIP; j++) any |= (uint32_t)-(key[l + j] < limit);
+                            if (!any) continue;
+                        }
+                        for (int64_t j = l; j < end; j++) {
+                            uint64_t v = (uint64_t)key[j] << 32 | (uint64_t)j; int64_t at = k - 1;
+                            if (v >= a[at]) continue;
+                            while (at > 0 && v < a[at - 1]) { a[at] = a[at - 1]; at--; }
+                            a[at] = v;
+                        }
+                    }
+                    for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, a, l);
+                    continue;
+                }
                 for (int64_t l = 0; l < s.L; l += SKIP) {
                     int64_t end = l + SKIP < s.L ? l + SKIP : s.L; uint32_t any = 0; uint32_t limit = (uint32_t)bound;
                     if (end - l == SKIP) {
