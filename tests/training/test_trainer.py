@@ -280,6 +280,7 @@ def test_bar_shows_in_a_terminal():
     import sys
     parent, child = pty.openpty()
     code = ("import rustorch_py as t\nfrom rustorch_py import nn, optim, training\nm = nn.Linear(2, 2)\n"
+            "m.bias.data = t.tensor([1.0, -1.0])\n"  # the zeros below are class 0 from the start
             "training.Trainer(m, optim.SGD(m.parameters(), 0.1), nn.CrossEntropyLoss())"
             ".train([(t.zeros(3, 2), t.zeros(3, dtype=t.int64))], epochs=2)")
     try:
