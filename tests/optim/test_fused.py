@@ -59,7 +59,7 @@ def test_same_as_plain_steps(name, options, dtype, level):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_large_lists_on_several_threads(threads):
     before = torch.get_num_threads()
-    shapes = [(7,), (100_003,), (33, 1000), (1,), (70_000,)]
+    shapes = [(7,), (700_003,), (33, 1000), (1,), (270_000,)]
     torch.set_num_threads(threads)
     try:
         fused, _ = steps("Adam", {}, torch.float32, shapes, 3)
