@@ -40,7 +40,7 @@ RT_INLINE void FN(adam_body)(const RtOptimItem *it, const RtOptimOptions *o, int
     T *restrict a = (T *)it->a; T *restrict b = (T *)it->b; T *restrict c = (T *)it->c;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, shrink = (C)o->shrink;
     const C w = (C)(1 - o->beta1), w1 = 1 - w, beta2 = (C)o->beta2, new2 = (C)(1 - o->beta2);
-    const C eps = (C)o->eps, step = (C)it->k0, root = (C)it->k1;
+    const C eps = (C)o->eps, step = (C)it->k0, inv_root = (C)(1 / it->k1);
     const int near = w < (C)0.5;
     RT_OMP(omp simd)
     for (int64_t i = begin; i < end; i++) {
@@ -56,7 +56,7 @@ RT_INLINE void FN(adam_body)(const RtOptimItem *it, const RtOptimOptions *o, int
             c[i] = ST(top);
             v = top;
         }
-        C denom = RD(RD(RD(SQRT(v)) / root) + eps);
+        C denom = RD(RD(RD(SQRT(v)) * inv_root) + eps);
         p[i] = ST(x + step * m / denom);
     }
 }
