@@ -19,6 +19,7 @@ _KINDS = (
 )
 _BOX_W, _BOX_H = 2.9, 0.50   # inches
 _ROW, _COLUMN = 0.78, 3.5
+_TALL = 14                   # rows beyond which a graph is cut into strips
 
 
 @drawn
@@ -144,6 +145,34 @@ def _layout(steps):
     return place
 
 
+def _strips(steps, place, frames):
+    """Return the rows at which a tall graph is cut into strips side by side; [0] if it is not cut.
+
+    A cut lies where a single link between neighbouring boxes of the main line crosses it, and no frame.
+    """
+    rows = 1 + max(row for _, row in place.values())
+    if rows <= _TALL:
+        return [0]
+    crossing = [[] for _ in range(rows + 1)]
+    for step in steps:
+        for source in step.inputs:
+            (c0, r0), (c1, r1) = place[id(source)], place[id(step)]
+            for row in range(r0 + 1, r1 + 1):
+                crossing[row].append((c0, c1, r1 - r0))
+    clean = {row for row in range(1, rows) if crossing[row] == [(0, 0, 1)]}
+    for members, _ in frames:
+        inside = [place[id(step)][1] for step in members]
+        clean -= set(range(min(inside) + 1, max(inside) + 1))
+    count = min(4, -(-rows // _TALL))
+    starts = [0]
+    for k in range(1, count):
+        wanted = round(k * rows / count)
+        near = [row for row in clean if abs(row - wanted) <= rows / count / 3 and row > starts[-1]]
+        if near:
+            starts.append(min(near, key=lambda row: abs(row - wanted)))
+    return starts
+
+
 def _colors(step):
     name = step.label.lower()
     for words, fill, edge in _KINDS:
@@ -200,14 +229,19 @@ def _count(n):
 
 
 def _draw(figure, steps, place, frames, title, model):
-    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
     from matplotlib.path import Path
     columns = 1 + max(column for column, _ in place.values())
-    rows = 1 + max(row for _, row in place.values())
+    starts = _strips(steps, place, frames)
+    rows = max(end - start for start, end in zip(starts, [*starts[1:], 1 + max(row for _, row in place.values())]))
+    between = columns * _COLUMN + (0.9 if frames else 0.3)  # from one strip to the next
+
+    def strip(step):
+        return sum(start <= place[id(step)][1] for start in starts) - 1
 
     def centre(step):
         column, row = place[id(step)]
-        return column * _COLUMN, -row * _ROW
+        return column * _COLUMN + strip(step) * between, -(row - starts[strip(step)]) * _ROW
 
     taken = {cell: True for cell in place.values()}
     skips, straight = [], []
@@ -238,7 +272,7 @@ def _draw(figure, steps, place, frames, title, model):
                                         linewidth=1.4, shrinkA=0, shrinkB=0, zorder=1.5))
 
     left = -_BOX_W / 2 - 0.45 - 0.22 * widest - (0.25 if frames else 0)
-    right = (columns - 1) * _COLUMN + _BOX_W / 2 + 0.35 + (0.35 if frames else 0)
+    right = (columns - 1) * _COLUMN + (len(starts) - 1) * between + _BOX_W / 2 + 0.35 + (0.35 if frames else 0)
     bottom, top = -(rows - 1) * _ROW - _BOX_H / 2 - 0.2, _BOX_H / 2 + 0.75
     figure.set_size_inches(right - left, top - bottom)
     axis = figure.add_axes((0, 0, 1, 1))
@@ -271,12 +305,19 @@ def _draw(figure, steps, place, frames, title, model):
         source, step = item
         (x0, y0), (x1, y1) = centre(source), centre(step)
         y0, y1 = y0 - _BOX_H / 2, y1 + _BOX_H / 2
-        if x0 == x1:
+        gap = (_ROW - _BOX_H) / 2
+        if strip(source) != strip(step):
+            # Down, then up between the strips to the top of the next.
+            turn = x1 - _BOX_W / 2 - (between - (columns - 1) * _COLUMN - _BOX_W) / 2
+            path = Path([(x0, y0), (x0, y0 - gap), (turn, y0 - gap), (turn, y1 + gap), (x1, y1 + gap), (x1, y1)])
+            axis.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=9, color="#64748b", linewidth=1.2,
+                                           shrinkA=0, shrinkB=0, zorder=1, joinstyle="round"))
+        elif x0 == x1:
             axis.add_patch(FancyArrowPatch((x0, y0), (x1, y1), arrowstyle="-|>", mutation_scale=9, color="#64748b",
                                            linewidth=1.2, shrinkA=0, shrinkB=0, zorder=1))
         else:
             # Sideways: leave the gap below the source, or enter in the gap above the target.
-            across = y0 - (_ROW - _BOX_H) / 2 if x1 > x0 else y1 + (_ROW - _BOX_H) / 2
+            across = y0 - gap if x1 > x0 else y1 + gap
             path = Path([(x0, y0), (x0, across), (x1, across), (x1, y1)])
             axis.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=9, color="#64748b",
                                            linewidth=1.2, zorder=1, joinstyle="round"))

@@ -7,7 +7,7 @@ from rustorch_py import nn
 pytest.importorskip("matplotlib")
 from rustorch_py import visualization as viz  # noqa: E402
 from rustorch_py._trace import trace  # noqa: E402
-from rustorch_py.visualization._graph import _collapse, _layout  # noqa: E402
+from rustorch_py.visualization._graph import _collapse, _layout, _strips  # noqa: E402
 
 
 class Block(nn.Module):
@@ -116,3 +116,29 @@ def test_shared_layers_and_two_inputs():
 
     words = texts(viz.plot_model_graph(Twins(), [torch.zeros(1, 4), torch.zeros(1, 4)]))
     assert "Input 1" in words and "Input 2" in words and "1×4   shared" in words and "mul" in words
+
+
+def test_tall_graphs_are_cut_into_strips():
+    def starts(model, shape):
+        steps, frames = _collapse(trace(model, [torch.zeros(shape)]).steps)
+        return _strips(steps, _layout(steps), frames)
+
+    def chain(n):
+        return nn.Sequential(*[(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(0.1))[i % 3] for i in range(n)])
+
+    assert starts(chain(10), (1, 4)) == [0]
+    assert starts(chain(20), (1, 4)) == [0, 11]
+    assert len(starts(chain(200), (1, 4))) == 4
+
+    class Long(nn.Module):  # one residual link over everything: no clean place to cut
+        def __init__(self):
+            super().__init__()
+            self.body = chain(30)
+
+        def forward(self, x):
+            return x + self.body(x)
+
+    assert starts(Long(), (1, 4)) == [0]
+    picture = viz.plot_model_graph(chain(20), torch.zeros(1, 4))
+    width, height = picture.get_size_inches()
+    assert width > 6 and height < 12
