@@ -822,6 +822,11 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     return vector_norm(input, p, dim, keepdim, dtype=dtype, out=out)
 
 
+def nuclear_norm(input, dim=None, keepdim=False, *, out=None):
+    """Sum the singular values of a matrix, or of matrices in two dimensions."""
+    return matrix_norm(input, "nuc", tuple(range(input.ndim)) if dim is None else tuple(dim), keepdim, out=out)
+
+
 def dist(input, other, p=2):
     """Compute the p-norm of ``input - other``."""
     return vector_norm(input - other, p)
@@ -1009,6 +1014,6 @@ FUNCTIONS = {
     "inverse": inverse, "det": det, "logdet": logdet, "slogdet": slogdet, "cholesky": cholesky, "cholesky_inverse": cholesky_inverse,
     "cholesky_solve": cholesky_solve, "qr": qr, "svd": svd, "pinverse": pinverse, "triangular_solve": triangular_solve, "lu": _legacy_lu,
     "lu_unpack": lu_unpack, "lu_solve": lu_solve, "ormqr": ormqr, "orgqr": householder_product, "matrix_exp": matrix_exp,
-    "matrix_power": matrix_power, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "svd_lowrank": svd_lowrank, "pca_lowrank": pca_lowrank,
+    "matrix_power": matrix_power, "cross": cross, "cdist": cdist, "dist": dist, "norm": norm, "nuclear_norm": nuclear_norm, "svd_lowrank": svd_lowrank, "pca_lowrank": pca_lowrank,
 }
-METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "svd_lowrank", "pca_lowrank")}
+METHODS = {name: FUNCTIONS[name] for name in FUNCTIONS if name not in ("lu_unpack", "cdist", "nuclear_norm", "svd_lowrank", "pca_lowrank")}

@@ -143,6 +143,7 @@ def test_small_ones():
     assert np.allclose(L.vecdot(x, y).numpy(), (a * b).sum(-1))
     assert np.allclose(rt.vander(x[0]).numpy(), np.vander(a[0])) and np.allclose(L.vander(x[0]).numpy(), np.vander(a[0], increasing=True))
     assert np.isclose(rt.trace(x).item(), np.trace(a)) and np.isclose(rt.dist(x, y).item(), np.linalg.norm(a - b))
+    assert np.isclose(rt.nuclear_norm(x).item(), np.linalg.norm(a, "nuc"))
     t = draw((2, 3, 6), "float64")
     same(L.tensorinv(rt.from_numpy(t)), np.linalg.tensorinv(t), "float64")
     same(L.tensorsolve(rt.from_numpy(t), rt.from_numpy(t[..., 0])), np.linalg.tensorsolve(t, t[..., 0]), "float64")
