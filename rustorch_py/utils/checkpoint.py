@@ -17,11 +17,11 @@ from contextlib import contextmanager, nullcontext
 from .. import tensor as _t
 from ..autograd import Function, _engine, backward
 from ..autograd.graph import saved_tensors_hooks
-from ..errors import AutogradError, TensorError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, BackendUnavailableError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
 
 __all__ = ["checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction", "check_backward_validity",
-           "detach_variable", "noop_context_fn", "set_checkpoint_early_stop", "set_checkpoint_debug_enabled"]
+           "detach_variable", "get_device_states", "noop_context_fn", "set_device_states", "set_checkpoint_early_stop", "set_checkpoint_debug_enabled"]
 
 
 class CheckpointError(AutogradError):
@@ -93,6 +93,28 @@ def _random_state(state):
         yield
     finally:
         _t.set_rng_state(now)
+
+
+def get_device_states(*args):
+    """Return the accelerators that hold some of the arguments, and the states of their random streams.
+
+    Raises:
+        BackendUnavailableError: an argument is on a device that has no random stream here.
+    """
+    devices = sorted({str(x.device) for x in args if isinstance(x, Tensor) and x.device.type not in ("cpu", "meta")})
+    set_device_states(devices, [None] * len(devices))
+    return [], []
+
+
+def set_device_states(devices, states, *, device_type=None):
+    """Put the random streams of accelerators back to given states; the CPU's is not among them.
+
+    Raises:
+        BackendUnavailableError: a device is named; none has a random stream so far.
+    """
+    if devices:
+        raise BackendUnavailableError(f"checkpoint: no random stream exists on {', '.join(map(str, devices))}; pass "
+                                      "preserve_rng_state=False", op="checkpoint")
 
 
 class CheckpointFunction(Function):

@@ -204,3 +204,11 @@ def test_sequential(reentrant):
         found = gradients(lambda: checkpoint_sequential(functions, segments, x, use_reentrant=reentrant), weights, x)
         for a, b in zip(found, plain):      # a weight used three times: its gradients add up in another order
             torch.testing.assert_close(torch.tensor(a), torch.tensor(b))
+
+
+def test_device_states():
+    from rustorch_py.utils.checkpoint import get_device_states, set_device_states
+    assert get_device_states(torch.zeros(2), 3) == ([], [])
+    set_device_states([], [])
+    with pytest.raises(RuntimeError, match="no random stream exists on cuda:0"):
+        set_device_states(["cuda:0"], [None])
