@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 
-from .errors import MissingDependencyError, RustorchError
+from .errors import RustorchError
 
 __all__ = [
     "Callback", "LambdaCallback", "EarlyStopping", "ModelCheckpoint", "HistoryLogger", "TensorBoardLogger",
@@ -288,11 +288,7 @@ class TensorBoardLogger(Callback):
     """
 
     def __init__(self, directory, histograms=False):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise MissingDependencyError(
-                "TensorBoardLogger: tensorboardX is not installed; run `pip install tensorboardX`") from None
+        from .utils.tensorboard import SummaryWriter
         self.histograms = histograms
         self.writer = SummaryWriter(os.fspath(directory))
 
@@ -302,7 +298,7 @@ class TensorBoardLogger(Callback):
                 self.writer.add_scalar(name, value, trainer.epoch)
         if self.histograms:
             for name, parameter in trainer.model.named_parameters():
-                self.writer.add_histogram(name.replace(".", "/"), parameter.detach().cpu().numpy(), trainer.epoch)
+                self.writer.add_histogram(name.replace(".", "/"), parameter, trainer.epoch)
         self.writer.flush()
 
     def on_train_end(self, trainer):

@@ -145,6 +145,7 @@ def test_terminate_on_nan():
 def test_tensorboard_logger(tmp_path, monkeypatch):
     import sys
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    monkeypatch.delitem(sys.modules, "rustorch_py.utils.tensorboard", raising=False)
     from rustorch_py.errors import MissingDependencyError
     with pytest.raises(MissingDependencyError, match="tensorboardX"):
         callbacks.TensorBoardLogger(tmp_path)
