@@ -45,6 +45,7 @@ MODULES = [
     "_composed_copies",
     "_composed_signal",
     "_legacy",
+    "_switches",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names

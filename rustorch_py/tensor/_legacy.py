@@ -1,6 +1,6 @@
 """Names that older scripts use: ``FloatTensor`` and its siblings, ``Tensor.new``, elementwise Python callables."""
 from . import _matmul, _pointwise, _rows, _view
-from ..errors import ShapeError, TensorError, TensorTypeError
+from ..errors import ShapeError, TensorTypeError
 from ._base import TensorBase
 from ._create import empty_
 from ._data import tensor
@@ -127,24 +127,7 @@ def frobenius_norm(input, dim=(), keepdim=False):
     return (size * size).sum(dims, keepdim=keepdim).sqrt()
 
 
-_matmul_precision = "highest"
-
-
-def get_float32_matmul_precision():
-    """Return the lowest precision allowed inside float32 products; products here are always float32."""
-    return _matmul_precision
-
-
-def set_float32_matmul_precision(precision):
-    """Allow lower precision inside float32 products ("highest", "high", "medium"): a permission that no kernel here needs."""
-    global _matmul_precision
-    if precision not in ("highest", "high", "medium"):
-        raise TensorError(f"{precision} is not one of 'highest', 'high', or 'medium'", op="set_float32_matmul_precision")
-    _matmul_precision = precision
-
-
-FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_signed, norm_except_dim, frobenius_norm,
-                                     get_float32_matmul_precision, set_float32_matmul_precision)}
+FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_signed, norm_except_dim, frobenius_norm)}
 FUNCTIONS.update(TYPES)
 FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
                  as_strided_=_view.as_strided_)

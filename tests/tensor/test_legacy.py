@@ -56,3 +56,24 @@ def test_numpy_argument_names():
     for wrong in (dict(dim=0, axis=1), dict(axes=0)):
         with pytest.raises(TypeError):
             x.sum(**wrong)
+
+
+def test_back_ends_tell_what_they_are():
+    assert rt.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2", "AVX512")
+    assert rt.backends.mps.is_available() is rt.metal.is_available() and rt.backends.cudnn.version() is None
+    with rt.backends.cudnn.flags(benchmark=True):
+        assert rt.backends.cudnn.benchmark
+    assert not rt.backends.cudnn.benchmark and not rt.backends.mkl.is_available() and rt.version.cuda is None
+    assert isinstance(rt.backends.openmp.is_available(), bool)
+
+
+def test_switches():
+    rt.use_deterministic_algorithms(True, warn_only=True)
+    assert rt.are_deterministic_algorithms_enabled() and rt.get_deterministic_debug_mode() == 1
+    rt.set_deterministic_debug_mode("default")
+    assert not rt.are_deterministic_algorithms_enabled()
+    with pytest.raises(RuntimeError):
+        rt.set_deterministic_debug_mode(3)
+    rt.set_float32_matmul_precision("high")
+    assert rt.get_float32_matmul_precision() == "high"
+    rt.set_float32_matmul_precision("highest")

@@ -1,0 +1,66 @@
+"""Process-wide switches: determinism, precision of products, denormals."""
+from ..errors import TensorError, TensorValueError
+
+_precision = "highest"
+_deterministic = 0                    # 0 default, 1 warn, 2 error
+
+_MODES = {"default": 0, "warn": 1, "error": 2}
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Ask for deterministic algorithms. The CPU kernels share work among threads by position, never by order of arrival."""
+    set_deterministic_debug_mode((1 if warn_only else 2) if mode else 0)
+
+
+def are_deterministic_algorithms_enabled():
+    """Tell whether deterministic algorithms were asked for."""
+    return _deterministic > 0
+
+
+def is_deterministic_algorithms_warn_only_enabled():
+    """Tell whether they were asked for with ``warn_only=True``."""
+    return _deterministic == 1
+
+
+def set_deterministic_debug_mode(debug_mode):
+    """Set the mode: 0 or "default", 1 or "warn", 2 or "error"."""
+    global _deterministic
+    value = _MODES.get(debug_mode) if isinstance(debug_mode, str) else debug_mode
+    if value not in (0, 1, 2):
+        raise TensorError(f"invalid value of debug_mode, expected one of `default`, `warn`, `error` or 0, 1, 2, but got {debug_mode!r}",
+                          op="set_deterministic_debug_mode")
+    _deterministic = int(value)
+
+
+def get_deterministic_debug_mode():
+    """Return the mode: 0 default, 1 warn, 2 error."""
+    return _deterministic
+
+
+def get_float32_matmul_precision():
+    """Return the lowest precision allowed inside float32 products; products here are always float32."""
+    return _precision
+
+
+def set_float32_matmul_precision(precision):
+    """Allow lower precision inside float32 products ("highest", "high", "medium"): a permission that no kernel here needs."""
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise TensorValueError(f"{precision} is not one of 'highest', 'high', or 'medium'", op="set_float32_matmul_precision")
+    _precision = precision
+
+
+def set_flush_denormal(mode):
+    """Ask the processor to flush denormals to zero; returns False: kept as IEEE 754 has them."""
+    return False
+
+
+def get_num_interop_threads():
+    """Return how many operators may run at once: one."""
+    return 1
+
+
+FUNCTIONS = {f.__name__: f for f in (
+    use_deterministic_algorithms, are_deterministic_algorithms_enabled, is_deterministic_algorithms_warn_only_enabled,
+    set_deterministic_debug_mode, get_deterministic_debug_mode, get_float32_matmul_precision, set_float32_matmul_precision,
+    set_flush_denormal, get_num_interop_threads)}
