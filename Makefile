@@ -31,7 +31,7 @@ define venv
 endef
 
 # What pyproject.toml asks of a build environment, for builds without isolation.
-BUILD_REQUIRES = $(TEST)/python -c 'import importlib as i; \
+BUILD_REQUIRES = $(TEST)/python -c 'import importlib as i, importlib.util; \
   t = i.import_module("tomllib") if i.util.find_spec("tomllib") else i.import_module("pip._vendor.tomli"); \
   print(*t.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 

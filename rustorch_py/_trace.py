@@ -363,7 +363,6 @@ def _count_parameters(model, result):
 
 def _topological(steps):
     """Order steps so that sources come first, staying near the order of execution."""
-    rank = {id(step): index for index, step in enumerate(steps)}
     placed, order = set(), []
     for root in steps:
         if root.kind == "output":
@@ -371,7 +370,6 @@ def _topological(steps):
         _place(root, placed, order)
     for root in steps:
         _place(root, placed, order)
-    del rank
     return order
 
 

@@ -36,10 +36,10 @@ def make_bar(total, description, enabled):
         enabled = notebook or (sys.stderr is not None and sys.stderr.isatty())
     if not enabled:
         return None
-    from tqdm import tqdm
     if notebook:
-        from tqdm.auto import tqdm
-        return tqdm(total=total, desc=description, leave=True)
+        from tqdm.auto import tqdm as notebook_bar
+        return notebook_bar(total=total, desc=description, leave=True)
+    from tqdm import tqdm
     # Some pseudo-terminals say that they have no columns at all; tqdm would draw empty lines there.
     width = {"dynamic_ncols": True} if _columns() else {"ncols": 100, "nrows": 24}
     if total:

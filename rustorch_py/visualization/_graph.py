@@ -63,7 +63,7 @@ def plot_model_graph(model, example_input=None, *, input_size=None, title=None, 
     _draw(figure, steps, place, frames, title or type(model).__name__, model)
 
 
-def _signature(unit, base, inside):
+def _signature(unit, base):
     """What makes two blocks equal: layers, settings, shapes and inner wiring, without names above the block."""
     index = {id(step): i for i, step in enumerate(unit)}
     return tuple((step.kind, step.label, step.path[base:], step.detail, step.out_shape, step.parameters, step.frame,
@@ -93,8 +93,8 @@ def _collapse(steps):
             while start < len(order):
                 end = start + 1
                 first = units[order[start]]
-                wanted = _signature(first, base, units)
-                while end < len(order) and _signature(units[order[end]], base, units) == wanted \
+                wanted = _signature(first, base)
+                while end < len(order) and _signature(units[order[end]], base) == wanted \
                         and _feeds_only(units[order[end - 1]], units[order[end]], steps):
                     end += 1
                 count = end - start
