@@ -93,14 +93,14 @@ def test_digits_to_98_percent(tmp_path, capsys):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_saves_and_resume_gives_the_same_numbers(tmp_path, when, number):
     path = table(tmp_path, n=3000)
-    arguments = ["train", "--data", path, *SMALL, "--epochs", "5"]
+    arguments = ["train", "--data", path, *SMALL, "--epochs", "20"]  # long enough for a signal to meet it under way
     whole = rustorch(*arguments, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
 
     process = subprocess.Popen([sys.executable, "-m", "rustorch_py.cli", *map(str, arguments), "--out", "parts"], cwd=tmp_path,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
     for line in process.stdout:
-        if line.startswith(f"epoch {when}/5"):
+        if line.startswith(f"epoch {when}/20"):
             break
     time.sleep(0.03)  # into the next epoch
     process.send_signal(number)
