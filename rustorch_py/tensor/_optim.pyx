@@ -34,7 +34,7 @@ cdef extern from "optim.h" nogil:
 
 
 cdef inline bint fits(TensorBase t, TensorBase like) noexcept:
-    return t.dt == like.dt and t.n == like.n and t.dev == RT_CPU and (t.flags & F_CONTIG) != 0
+    return t.dt == like.dt and t.n == like.n and t.dev == RT_CPU and (t.flags & F_CONTIG) != 0 and not t.stor.readonly
 
 
 cdef class Batch:
