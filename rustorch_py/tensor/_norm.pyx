@@ -502,7 +502,13 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
 
 def native_group_norm(input, weight, bias, N, C, HxW, group_, eps):
     """Apply group_norm; return (output, mean, 1 / standard deviation). N, C, HxW repeat the input's sizes."""
-    return group("native_group_norm", input, group_, weight, bias, eps)
+    cdef TensorBase x = as_base("native_group_norm", "input", input)
+    y, mean, rstd = group("native_group_norm", input, group_, weight, bias, eps)
+    if recording(x, None, None):                      # the statistics have gradients too: take them recorded
+        v = input.reshape(N, group_, C // group_ * HxW)
+        mean = v.mean(2)
+        rstd = ((v - mean.unsqueeze(2)).square().mean(2) + eps).rsqrt()
+    return y, mean, rstd
 
 
 FUNCTIONS = {
