@@ -51,6 +51,14 @@ cdef int number_dtype(object x):
     return default_complex()
 
 
+cdef inline bint fits(int64_t i, int dt) noexcept:
+    """Is i in the range of an integer dtype below int64? uint8 lets negative numbers wrap, as in PyTorch."""
+    if dt == RT_U8:
+        return -255 <= i <= 255
+    cdef int64_t top = <int64_t>1 << (8 * rt_itemsize(dt) - 1)
+    return -top <= i < top
+
+
 cdef int number_to(object x, int dt, char *p) except -1:
     cdef double d
     cdef int64_t i
@@ -77,6 +85,8 @@ cdef int number_to(object x, int dt, char *p) except -1:
                 raise DTypeError("Overflow when unpacking long long") from None
         if dt == RT_I64:
             (<int64_t *>p)[0] = i
+        elif not fits(i, dt):
+            raise DTypeError(f"value cannot be converted to type {dtype_of(dt).name} without overflow")
         elif dt == RT_I32:
             (<int32_t *>p)[0] = <int32_t>i
         elif dt == RT_I16:

@@ -775,7 +775,7 @@ cdef int put_raw(TensorBase self, TensorBase index, TensorBase src, bint accumul
         raise DTypeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {torch_name(self.dt)} and "
                          f"source.dtype = {torch_name(src.dt)}", op="put_")
     if n != index.n:
-        raise ShapeError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {n}, "
+        raise DimError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {n}, "
                          f"index.numel() = {index.n}", op="put_")
     if n:
         s = clone_raw(src) if src.stor is self.stor else src

@@ -148,6 +148,8 @@ def test_set_errors():
         t[0] = [1, 2, 3]
     with pytest.raises(RuntimeError, match="source and destination dtypes match"):
         t[rt.tensor([0])] = rt.ones(3, dtype=rt.float64)
+    with pytest.raises(RuntimeError, match="without overflow"):
+        rt.zeros(2, dtype=rt.uint8)[0] = 300
     with pytest.raises(IndexError, match="0-dim"):
         rt.tensor(1.0)[0]
     with pytest.raises(DimError):
