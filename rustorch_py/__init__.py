@@ -4,9 +4,11 @@
 """
 import os as _os
 
-# Waiting OpenMP threads sleep instead of spinning. libgomp reads this once, when it is loaded; its default costs a
-# factor of ten and more as soon as other processes want the same cores.
-_os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Waiting OpenMP threads sleep instead of spinning. libgomp reads this once, when the tensor core loads it; its default
+# costs a factor of ten and more as soon as other processes want the same cores. The environment itself stays the user's.
+_wait_policy_is_ours = "OMP_WAIT_POLICY" not in _os.environ
+if _wait_policy_is_ours:
+    _os.environ["OMP_WAIT_POLICY"] = "passive"
 
 from ._version import __version__  # noqa: E402
 from . import errors
@@ -16,6 +18,9 @@ from .tensor import (Size, Tensor, _face_names, device, dtype, layout, memory_fo
                      is_grad_enabled, is_inference_mode_enabled, strided, contiguous_format, channels_last, channels_last_3d, preserve_format)
 from . import autograd
 from .tensor._cpu import get_num_threads, set_num_threads, set_simd_enabled
+
+if _wait_policy_is_ours:
+    del _os.environ["OMP_WAIT_POLICY"]
 
 inf = float("inf")
 nan = float("nan")
