@@ -17,7 +17,11 @@ from . import tensor
 from .tensor import (Size, Tensor, _face_names, device, dtype, layout, memory_format, no_grad, enable_grad, set_grad_enabled, inference_mode,
                      is_grad_enabled, is_inference_mode_enabled, strided, contiguous_format, channels_last, channels_last_3d, preserve_format)
 from . import autograd
-from .tensor._cpu import get_num_threads, set_num_threads, set_simd_enabled
+from .tensor._cpu import set_flush_denormal, get_num_threads, set_num_threads, set_simd_enabled
+
+if _os.environ.get("RUSTORCH_LOG_LEVEL"):
+    from . import _log
+    _log.configure()
 
 if _wait_policy_is_ours:
     del _os.environ["OMP_WAIT_POLICY"]

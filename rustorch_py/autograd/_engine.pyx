@@ -107,6 +107,23 @@ def set_anomaly(bint on, bint nan):
     check_nan = nan
 
 
+cdef object profiler = None               # (enter(name), leave(token)) while a profile runs
+
+
+def set_profiler(pair):
+    """Install the functions that are told of every node's start and end, or None (called by rustorch_py.profiler)."""
+    global profiler
+    profiler = pair
+
+
+cdef object apply_profiled(Node node, object g):
+    token = profiler[0](node.name())
+    try:
+        return node.apply(g)
+    finally:
+        profiler[1](token)
+
+
 cdef inline TensorBase add_up(TensorBase a, TensorBase b):
     return <TensorBase>binary(ROW_ADD, a, b, None)
 
@@ -324,7 +341,7 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
                     captured[node, nr] = g if node.n_outputs == 1 else g[nr]
                 if not any_needed(node, needed):
                     continue
-            out = node.apply(g)
+            out = node.apply(g) if profiler is None else apply_profiled(node, g)
             if node.extra is not None:
                 out = after(node, out, g)
             if anomaly:

@@ -21,7 +21,7 @@ if "matmul" in _functions:
     _slots.setdefault("matmul", _functions["matmul"])
 for _name, _fn in _slots.items():
     _tensor.set_entry(_name, _fn)
-del _methods, _slots, _name, _fn
+del _methods, _name, _fn
 
 
 _run_row = import_module("._pointwise", __name__).run_row

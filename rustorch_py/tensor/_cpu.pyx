@@ -36,6 +36,28 @@ cdef extern from *:
     void rt_set_threads(int n) nogil
     int rt_openmp() nogil
 
+cdef extern from *:
+    """
+    /* MXCSR bit 15: results flush to zero; bit 6: denormal inputs read as zero. A new thread takes the word over from
+     * the one that starts it, so the team that exists and the calling thread are all that must be told. */
+    #if defined(__SSE2__)
+    #include <xmmintrin.h>
+    static int rt_flush_denormal(int on) {
+    #ifdef _OPENMP
+    #pragma omp parallel
+    #endif
+        { _mm_setcsr(on ? _mm_getcsr() | 0x8040 : _mm_getcsr() & ~0x8040u); }
+        return 1;
+    }
+    static int rt_flushes_denormal(void) { return (_mm_getcsr() & 0x8040) == 0x8040; }
+    #else
+    static int rt_flush_denormal(int on) { (void)on; return 0; }
+    static int rt_flushes_denormal(void) { return 0; }
+    #endif
+    """
+    int rt_flush_denormal(int on) nogil
+    int rt_flushes_denormal() nogil
+
 LEVELS = ("baseline", "avx2", "avx512")
 cdef int level = 0
 
@@ -107,6 +129,19 @@ def set_num_threads(int n):
     rt_set_threads(n)
 
 
+def set_flush_denormal(bint mode):
+    """Read and write numbers too small for full precision as zero; return whether the processor can.
+
+    Holds for the calling thread and the threads of CPU operators.
+    """
+    return bool(rt_flush_denormal(mode))
+
+
+def get_flush_denormal():
+    """Tell whether the calling thread treats denormal numbers as zero."""
+    return bool(rt_flushes_denormal())
+
+
 def has_openmp():
     """Tell whether the package was built with OpenMP."""
     return bool(rt_openmp())
@@ -130,6 +165,13 @@ def pool_stats():
     return {"allocated_bytes.current": s.in_use, "allocated_bytes.peak": s.in_use_peak, "cached_bytes": s.cached,
             "allocations": s.allocs, "cache_hits": s.hits, "cache_misses": s.misses, "frees": s.frees,
             "pool_enabled": bool(rt_pool_enabled())}
+
+
+def pool_in_use():
+    """Return the bytes in use, for the profiler."""
+    cdef RtPoolStats s
+    rt_pool_stats(&s)
+    return s.in_use
 
 
 def pool_reset_peak():

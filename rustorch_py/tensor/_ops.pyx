@@ -25,6 +25,20 @@ cdef inline bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept:
     return ((a is not None and a.rg) or (b is not None and b.rg) or (c is not None and c.rg)) and grad_mode()
 
 
+# ---- the profiler's door ----------------------------------------------------------------------------
+cdef object profiler = None               # (enter(name), leave(token)) while a profile runs
+
+
+def set_profiler(pair):
+    """Install the functions that are told of every row's start and end, or None (called by rustorch_py.profiler)."""
+    global profiler
+    profiler = pair
+
+
+cdef str row_label(int row):
+    return rt_rows[row].name.decode()
+
+
 # ---- gradient of a row ------------------------------------------------------------------------------
 cdef object formula_builder = None        # autograd: (row index, input) -> function(g, x, y, z, o, k0, k1) over tensors
 
@@ -342,6 +356,16 @@ cdef object unary(int row, object x, object out):
 
 
 cdef object unary_k(int row, object x, object out, double k0, double k1):
+    if profiler is None:
+        return unary_run(row, x, out, k0, k1)
+    token = profiler[0](row_label(row))
+    try:
+        return unary_run(row, x, out, k0, k1)
+    finally:
+        profiler[1](token)
+
+
+cdef object unary_run(int row, object x, object out, double k0, double k1):
     cdef TensorBase a, r
     cdef int dt, odt
     if not isinstance(x, TensorBase):
@@ -368,6 +392,16 @@ cdef object unary_inplace(int row, object x):
 
 
 cdef object unary_inplace_k(int row, object x, double k0, double k1):
+    if profiler is None:
+        return unary_inplace_run(row, x, k0, k1)
+    token = profiler[0](row_label(row) + "_")
+    try:
+        return unary_inplace_run(row, x, k0, k1)
+    finally:
+        profiler[1](token)
+
+
+cdef object unary_inplace_run(int row, object x, double k0, double k1):
     cdef object op = rt_rows[row].name.decode() + "_"
     cdef TensorBase a = as_base(op, "input", x), old
     cdef int dt = row_dtype(row, a.dt)
@@ -414,6 +448,16 @@ cdef inline bint fast_pair(TensorBase a, TensorBase b) noexcept:
 
 
 cdef object binary_k(int row, object x, object y, object out, double k0):
+    if profiler is None:
+        return binary_run(row, x, y, out, k0)
+    token = profiler[0](row_label(row))
+    try:
+        return binary_run(row, x, y, out, k0)
+    finally:
+        profiler[1](token)
+
+
+cdef object binary_run(int row, object x, object y, object out, double k0):
     cdef TensorBase a, b, r
     cdef int dt, odt, ldt, nd, dev
     cdef int64_t sh[64]
@@ -482,6 +526,16 @@ cdef object binary_inplace(int row, object x, object y):
 
 
 cdef object binary_inplace_k(int row, object x, object y, double k0):
+    if profiler is None:
+        return binary_inplace_run(row, x, y, k0)
+    token = profiler[0](row_label(row) + "_")
+    try:
+        return binary_inplace_run(row, x, y, k0)
+    finally:
+        profiler[1](token)
+
+
+cdef object binary_inplace_run(int row, object x, object y, double k0):
     cdef object op = rt_rows[row].name.decode() + "_"
     cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), src, old
     cdef int dt, nd
@@ -537,6 +591,16 @@ cdef TensorBase stand_in(TensorBase copy, TensorBase leaf):
 
 # ---- rows: three inputs -------------------------------------------------------------------------------------------
 cdef object ternary(int row, object x, object y, object z, object out, double k0):
+    if profiler is None:
+        return ternary_run(row, x, y, z, out, k0)
+    token = profiler[0](row_label(row))
+    try:
+        return ternary_run(row, x, y, z, out, k0)
+    finally:
+        profiler[1](token)
+
+
+cdef object ternary_run(int row, object x, object y, object z, object out, double k0):
     cdef object op = rt_rows[row].name.decode()
     cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), r
     cdef int dt, odt, nd, dev
@@ -562,6 +626,16 @@ cdef object ternary(int row, object x, object y, object z, object out, double k0
 
 
 cdef object ternary_inplace(int row, object x, object y, object z, double k0):
+    if profiler is None:
+        return ternary_inplace_run(row, x, y, z, k0)
+    token = profiler[0](row_label(row) + "_")
+    try:
+        return ternary_inplace_run(row, x, y, z, k0)
+    finally:
+        profiler[1](token)
+
+
+cdef object ternary_inplace_run(int row, object x, object y, object z, double k0):
     cdef object op = rt_rows[row].name.decode() + "_"
     cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), c = operand(op, z, 0), src
     cdef int dt, nd

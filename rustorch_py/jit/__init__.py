@@ -1,0 +1,141 @@
+"""PyTorch's names for compiled functions. For now everything runs eagerly, with the same results.
+
+Fusing a function's operators into one loop is planned; programs written with these names need no change then.
+"""
+from ..errors import UnsupportedOpError
+from ..nn import Module as ScriptModule
+
+__all__ = ["script", "trace", "trace_module", "script_if_tracing", "freeze", "optimize_for_inference", "is_scripting", "is_tracing", "ignore", "unused", "export",
+           "annotate", "isinstance", "save", "load", "ScriptModule", "Final", "Attribute", "interface", "script_method"]
+
+
+def script(obj, optimize=None, _frames_up=0, _rcb=None, example_inputs=None):
+    """Return the function, class or module unchanged: it runs eagerly, operator by operator."""
+    return obj
+
+
+def trace(func, example_inputs=None, **options):
+    """Run ``func`` once on the example inputs, which shows errors now, and return it unchanged: it runs eagerly.
+
+    Args:
+        example_inputs: a tensor or a tuple of arguments.
+    """
+    if example_inputs is not None:
+        func(*(example_inputs if type(example_inputs) in (tuple, list) else (example_inputs,)))
+    return func
+
+
+def trace_module(mod, inputs, **options):
+    """Run the named methods on their example inputs and return the module unchanged."""
+    for name, given in inputs.items():
+        getattr(mod, name)(*(given if type(given) in (tuple, list) else (given,)))
+    return mod
+
+
+def freeze(mod, preserved_attrs=None, optimize_numerics=True):
+    """Return the module unchanged; it must be in evaluation mode, as in PyTorch."""
+    if mod.training:
+        raise RuntimeError("Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before freezing.")
+    return mod
+
+
+def optimize_for_inference(mod, other_methods=None):
+    """Return the module in evaluation mode."""
+    return mod.eval()
+
+
+def script_if_tracing(fn):
+    """Return the function unchanged."""
+    return fn
+
+
+def is_scripting():
+    """Tell whether code is being compiled: never, it runs eagerly."""
+    return False
+
+
+def is_tracing():
+    """Tell whether a trace is being recorded: never."""
+    return False
+
+
+def ignore(drop=False, **options):
+    """Mark a method that compilers leave alone; used bare or with arguments."""
+    return drop if callable(drop) else lambda fn: fn
+
+
+def unused(fn):
+    """Mark a method that compiled code must not call: calls are refused in compiled code only, so it stays as it is."""
+    return fn
+
+
+def export(fn):
+    """Mark a method to be compiled with its module."""
+    return fn
+
+
+def interface(obj):
+    """Mark a class as an interface."""
+    return obj
+
+
+def script_method(fn):
+    """Mark a method of a ScriptModule."""
+    return fn
+
+
+def annotate(the_type, the_value):
+    """Return the value; the type is for compilers."""
+    return the_value
+
+
+_isinstance = isinstance
+
+
+def isinstance(obj, target_type):  # noqa: A001  (PyTorch's name)
+    """Tell whether ``obj`` is of a type, containers such as ``List[int]`` looked into."""
+    import typing
+    origin, args = typing.get_origin(target_type), typing.get_args(target_type)
+    if origin is None:
+        return _isinstance(obj, target_type)
+    if origin is typing.Union or type(target_type).__name__ == "UnionType":
+        return any(isinstance(obj, a) for a in args)
+    if not _isinstance(obj, origin):
+        return False
+    if origin is dict:
+        return all(isinstance(k, args[0]) and isinstance(v, args[1]) for k, v in obj.items())
+    if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):
+        return len(obj) == len(args) and all(isinstance(v, a) for v, a in zip(obj, args))
+    return all(isinstance(v, args[0]) for v in obj)
+
+
+def Attribute(value, type):  # noqa: A002  (PyTorch's name)
+    """Return the value; the type is for compilers."""
+    return value
+
+
+def save(m, f, *args, **options):
+    """Refuse: there is no compiled form to save.
+
+    Raises:
+        UnsupportedOpError: always; save ``m.state_dict()`` with ``rustorch_py.save``.
+    """
+    raise UnsupportedOpError("jit.save: compiled modules are not supported; save the state with rustorch_py.save(module.state_dict(), path)", op="jit.save")
+
+
+def load(f, *args, **options):
+    """Refuse: compiled modules of PyTorch cannot be read.
+
+    Raises:
+        UnsupportedOpError: always.
+    """
+    raise UnsupportedOpError("jit.load: compiled modules are not supported; load a state with rustorch_py.load(path)", op="jit.load")
+
+
+def __getattr__(name):
+    if name == "Final":
+        from typing import Final
+        return Final
+    raise AttributeError(f"module 'rustorch_py.jit' has no attribute {name!r}")
+
+

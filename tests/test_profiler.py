@@ -1,0 +1,61 @@
+"""The profiler sees functions, methods, operators and gradients, and leaves nothing behind."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import rustorch_py as torch
+import rustorch_py.nn.functional as F
+
+
+def test_profile_counts_and_restores(tmp_path, capsys):
+    before, method = torch.tanh, torch.Tensor.sigmoid
+    x = torch.ones(8, 8, requires_grad=True)
+    with torch.profiler.profile(record_shapes=True) as prof:
+        y = torch.tanh(x * 2 + 1) @ x
+        F.relu(y.sigmoid()).sum().backward()
+    assert torch.tanh is before and torch.Tensor.sigmoid is method
+    rows = {r.key: r for r in prof.key_averages()}
+    for name in ("tanh", "mul", "add", "matmul", "sigmoid", "relu", "sum", "TanhBackward0"):
+        assert rows[name].count >= 1, name
+    assert rows["tanh"].count == 1 and rows["tanh"].cpu_time_total >= rows["tanh"].self_cpu_time_total > 0
+    assert rows["tanh"].cpu_memory_usage >= 256
+    prof.print_stats()
+    assert "tanh" in capsys.readouterr().out
+    prof.export_chrome_trace(tmp_path / "t.json")
+    assert any(e["name"] == "mul" for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"])
+    n = len(prof.events())
+    torch.tanh(x)
+    assert len(prof.events()) == n
+
+
+def test_fast_math_flushes_denormals():
+    tiny = torch.tensor([1e-39])
+    try:
+        if not torch.config.enable_fast_math(True):
+            pytest.skip("this processor has no such mode")
+        assert (tiny * 1.0).view(torch.int32).item() == 0
+    finally:
+        torch.config.enable_fast_math(False)
+    assert (tiny * 1.0).view(torch.int32).item() != 0
+
+
+def test_distributed_says_what_is_missing():
+    with pytest.raises(torch.DeviceError, match=r"rustorch_py\[mpi\]"):
+        torch.distributed.init_process_group("nccl", rank=0, world_size=4)
+    assert not torch.distributed.is_initialized()
+
+
+def test_log_level_from_environment():
+    run = [sys.executable, "-c", "import rustorch_py, logging; print(logging.getLogger('rustorch_py').level)"]
+    got = subprocess.run(run, env={**os.environ, "RUSTORCH_LOG_LEVEL": "info"}, capture_output=True, text=True, check=True)
+    assert got.stdout.strip() == "20"
+
+
+def test_jit_runs_eagerly():
+    @torch.jit.script
+    def f(x, y):
+        return x * y
+    assert f(torch.ones(2), torch.ones(2)).tolist() == [1, 1]
