@@ -17,7 +17,7 @@ from ._storage cimport Storage, new_storage
 from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_shapes, check_devices, launch, copy_raw, cast_raw,
                      contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
 from ._backend cimport RtBackend, backend_of
-from ._dtype cimport default_code, castable, dtype_of, device_of, promote
+from ._dtype cimport default_code, castable, dtype_of, device_of, promote, torch_name
 from ..errors import AutogradError, DeviceError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
@@ -138,7 +138,7 @@ cdef inline object shape_if_broadcast(TensorBase t, TensorBase out):
     return None if same_shape(t, out) else shape_tuple(t)
 
 
-cdef RowNode record_row(int row, int loop_dt, TensorBase out, TensorBase x, TensorBase y, TensorBase z, double k0, double k1, bint inplace):
+cdef RowNode record_row(int row, int loop_dt, TensorBase out, TensorBase x, TensorBase y, TensorBase z, double k0, double k1):
     """Node with edges and what the wanted gradients read; the caller makes it out's history."""
     cdef RowNode node = RowNode.__new__(RowNode)
     cdef const RtRow *r = &rt_rows[row]
@@ -326,10 +326,22 @@ cdef int inplace_end(TensorBase t, Node node) except -1:
     """The write is done. With a node (its edges made from t's old history): it becomes t's history."""
     bump(t)
     if node is not None:
-        t.epoch += 1
-        if t.base is not None:
-            rebase_base(t, node)
+        renew_history(t, node)
     return 0
+
+
+cdef int renew_history(TensorBase t, Node node) except -1:
+    """`node` is t's history from now on; a viewed base gets its part."""
+    t.epoch += 1
+    if t.base is not None:
+        rebase_base(t, node)
+    return 0
+
+
+cdef int record_inplace(int row, int loop_dt, TensorBase t, TensorBase x, TensorBase y, TensorBase z, double k0, double k1) except -1:
+    """End an in-place row with its history. The write counts first: a saved result carries the version after it."""
+    bump(t)
+    return renew_history(t, record_row(row, loop_dt, t, x, y, z, k0, k1))
 
 
 cdef int check_inplace_shape(object op, TensorBase t, int nd, const int64_t *sh) except -1:
@@ -341,13 +353,8 @@ cdef int check_inplace_shape(object op, TensorBase t, int nd, const int64_t *sh)
 
 cdef int check_inplace_dtype(object op, TensorBase t, int dt) except -1:
     if not castable(dt, t.dt):
-        raise DTypeError(f"result type {TORCH(dt)} can't be cast to the desired output type {TORCH(t.dt)}", op=op)
+        raise DTypeError(f"result type {torch_name(dt)} can't be cast to the desired output type {torch_name(t.dt)}", op=op)
     return 0
-
-
-cdef str TORCH(int dt):
-    names = ("Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "ComplexFloat", "ComplexDouble")
-    return names[dt]
 
 
 # ---- rows: one input ---------------------------------------------------------------------------------------
@@ -383,7 +390,7 @@ cdef object unary_run(int row, object x, object out, double k0, double k1):
     if out is not None:
         bump(r)
     elif a.rg and rt_rows[row].differentiable and grad_mode() and rt_kind(odt) >= RT_KIND_FLOAT:
-        record_row(row, rt_compute_dtype(dt), r, a, None, None, k0, k1, False)
+        record_row(row, rt_compute_dtype(dt), r, a, None, None, k0, k1)
     return r
 
 
@@ -416,17 +423,13 @@ cdef object unary_inplace_run(int row, object x, double k0, double k1):
         old.fn = history(a)
         old.out_nr = a.out_nr
         launch(row * 4, rt_compute_dtype(dt), a, old, None, None, None, None, k0, k1)
-        bump(a)
-        node = record_row(row, rt_compute_dtype(dt), a, old, None, None, k0, k1, True)
-        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
-        inplace_end(a, node)
+        record_inplace(row, rt_compute_dtype(dt), a, old, None, None, k0, k1)
         return a
     launch(row * 4, rt_compute_dtype(dt), a, a, None, None, None, None, k0, k1)
     if rec:
+        record_inplace(row, rt_compute_dtype(dt), a, a, None, None, k0, k1)
+    else:
         bump(a)
-        node = record_row(row, rt_compute_dtype(dt), a, a, None, None, k0, k1, True)
-        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
-    inplace_end(a, node)
     return a
 
 
@@ -473,7 +476,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
             r = empty(a.nd, a.sh, odt, a.dev)
             launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
             if (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable:
-                record_row(row, ldt, r, a, b, None, k0, 0, False)
+                record_row(row, ldt, r, a, b, None, k0, 0)
             return r
     op = rt_rows[row].name.decode()
     if isinstance(x, TensorBase):
@@ -506,7 +509,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
     if out is not None:
         bump(r)
     elif (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable and rt_kind(odt) >= RT_KIND_FLOAT:
-        record_row(row, ldt, r, a, b, None, k0, 0, False)
+        record_row(row, ldt, r, a, b, None, k0, 0)
     return r
 
 
@@ -559,10 +562,9 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
             b = src
     launch(row * 4, rt_compute_dtype(dt), a, src, b, None, None, None, k0, 0)
     if rec:
+        record_inplace(row, rt_compute_dtype(dt), a, src, b, None, k0, 0)
+    else:
         bump(a)
-        node = record_row(row, rt_compute_dtype(dt), a, src, b, None, k0, 0, True)
-        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
-    inplace_end(a, node)
     return a
 
 
@@ -621,7 +623,7 @@ cdef object ternary_run(int row, object x, object y, object z, object out, doubl
     if out is not None:
         bump(r)
     elif recording(a, b, c) and rt_rows[row].differentiable and rt_kind(odt) >= RT_KIND_FLOAT:
-        record_row(row, rt_compute_dtype(dt), r, a, b, c, k0, 0, False)
+        record_row(row, rt_compute_dtype(dt), r, a, b, c, k0, 0)
     return r
 
 
@@ -657,10 +659,9 @@ cdef object ternary_inplace_run(int row, object x, object y, object z, double k0
         src = same_history(clone_raw(a), a)
     launch(row * 4, rt_compute_dtype(dt), a, src, b, c, None, None, k0, 0)
     if rec:
+        record_inplace(row, rt_compute_dtype(dt), a, src, b, c, k0, 0)
+    else:
         bump(a)
-        node = record_row(row, rt_compute_dtype(dt), a, src, b, c, k0, 0, True)
-        a.stor.version -= 0 if a.flags & F_DATA_ALIAS else 1
-    inplace_end(a, node)
     return a
 
 

@@ -193,7 +193,7 @@ cdef class Tensor(TensorBase):
     def __bool__(self):
         if self.n != 1:
             if self.n == 0:
-                raise TensorError_bool_empty()
+                raise TensorValueError("Boolean value of Tensor with no values is ambiguous")
             raise TensorValueError("Boolean value of Tensor with more than one value is ambiguous")
         return bool(one_element(self))
 
@@ -457,10 +457,6 @@ cdef class Tensor(TensorBase):
         (<TensorBase>out).fn = history(self)
         (<TensorBase>out).out_nr = self.out_nr
         return out
-
-
-cdef object TensorError_bool_empty():
-    return TensorValueError("Boolean value of Tensor with no values is ambiguous")
 
 
 cdef object one_element(TensorBase t):
