@@ -329,7 +329,7 @@ class _Links:
 
 def _sources(node):
     """Return the gradient nodes that feed a node; leaves, which have no history, are left out."""
-    return [edge[0] for edge in node.next_functions if hasattr(edge[0], "next_functions")]
+    return [edge[0] for edge in node.next_functions if edge[0] is not None and not hasattr(edge[0], "variable")]
 
 
 def _node_shape(node):

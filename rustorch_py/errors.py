@@ -82,5 +82,9 @@ class FileFormatError(DataError, RuntimeError):
     """A saved file that is damaged, cut short or of another kind."""
 
 
+class MissingFolderError(RustorchError, FileNotFoundError, RuntimeError):
+    """A file is to be written into a folder that does not exist."""
+
+
 class MissingDependencyError(RustorchError, ImportError):
     """An optional package that is absent; the message names the extra to install."""

@@ -159,7 +159,7 @@ cdef int deliver_to(object target, int nr, TensorBase g, dict waiting, dict leav
     return 0
 
 
-cdef object call_hooks(dict hooks, object g):
+cdef object call_hooks(object hooks, object g):
     for fn in list(hooks.values()):
         got = fn(g)
         if got is not None:
@@ -230,15 +230,27 @@ cdef TensorBase fit(TensorBase leaf, TensorBase g):
     return g
 
 
+cdef TensorBase node_hooks(object hooks, TensorBase g):
+    """Pre-hooks of a leaf's AccumulateGrad."""
+    for fn in list(hooks.values()):
+        got = fn((g,))
+        if got is not None:
+            g = <TensorBase?>(got[0] if isinstance(got, (tuple, list)) else got)
+    return g
+
+
 cdef int accumulate(TensorBase leaf, object holder) except -1:
     """Add to leaf.grad. A gradient that nobody else holds becomes .grad itself; else it is copied."""
     cdef TensorBase g = <TensorBase>holder[1]
-    cdef dict hooks
+    cdef object hooks
     holder[1] = None
     if leaf.meta is not None:
         hooks = leaf.meta.get("hooks")
         if hooks:
             g = <TensorBase>call_hooks(hooks, g)
+        hooks = leaf.meta.get("node_pre")
+        if hooks:
+            g = node_hooks(hooks, g)
     g = fit(leaf, g)
     if leaf.grad_ is None:
         if grad_mode():
@@ -255,6 +267,10 @@ cdef int accumulate(TensorBase leaf, object holder) except -1:
     else:
         binary_inplace(ROW_ADD, leaf.grad_, g)
     if leaf.meta is not None:
+        hooks = leaf.meta.get("node_post")
+        if hooks:
+            for fn in list(hooks.values()):
+                fn((), (g,))
         hooks = leaf.meta.get("post_hooks")
         if hooks:
             for fn in list(hooks.values()):

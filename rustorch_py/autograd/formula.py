@@ -6,13 +6,9 @@ compiled loop of the same text.
 from ..tensor import _create, _ops, _pointwise, _rows, _view
 
 
-def _where(cond, yes, no):
-    return _pointwise.where(cond, yes, no)
-
-
 _NAMES = {
     **_rows.FUNCTIONS,
-    "where": _where, "pow": _pointwise.pow, "conj": _view.conj, "round": _pointwise.round,
+    "where": _pointwise.choose, "pow": _pointwise.pow, "conj": _view.conj, "round": _pointwise.round,
     "abs_c": lambda x: _rows.abs(x), "mul_i": lambda x: x * 1j,
     "floordiv": _rows.floor_divide, "truncdiv": lambda x, y: _pointwise.div(x, y, rounding_mode="trunc"),
     "softplus1": lambda x: -_rows.logsigmoid(-x), "inf": lambda x: float("inf"),

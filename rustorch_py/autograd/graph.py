@@ -1,5 +1,17 @@
 """Hooks into the recorded graph."""
+from typing import NamedTuple
+
+from ..errors import AutogradError
 from ..tensor import Node, Tensor, _base_modes
+from ..tensor._leaf import accumulator_of
+
+
+class GradientEdge(NamedTuple):
+    """Where a gradient flows: into output ``output_nr`` of ``node``."""
+
+    node: Node
+    output_nr: int
+    ownership_token: object = None
 
 
 class saved_tensors_hooks:
@@ -32,8 +44,10 @@ class save_on_cpu(saved_tensors_hooks):
 
 
 def get_gradient_edge(tensor):
-    """Return (node, output number) that the gradient of ``tensor`` flows into."""
-    return tensor.grad_fn, tensor.output_nr
+    """Return the ``GradientEdge`` (node, output number) that the gradient of ``tensor`` flows into; a leaf's node is its AccumulateGrad."""
+    if not tensor.requires_grad:
+        raise AutogradError("It is not possible to get the gradient edge for a Tensor that does not require gradients", op="get_gradient_edge")
+    return GradientEdge(accumulator_of(tensor) if tensor.grad_fn is None else tensor.grad_fn, tensor.output_nr)
 
 
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
@@ -77,4 +91,4 @@ class _HandleGroup:
         self.remove()
 
 
-__all__ = ["Node", "Tensor", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["GradientEdge", "Node", "Tensor", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]

@@ -10,7 +10,8 @@ from importlib import import_module
 from . import _cpu, _dtype, _face, _tensor  # noqa: F401
 from ._base_modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
 from ._dtype import (channels_last, channels_last_3d, contiguous_format, device, dtype, layout, memory_format, preserve_format, strided)
-from ._node import Node, RemovableHandle
+from ._hooks import RemovableHandle
+from ._node import Node
 from ._tensor import Size, Tensor
 
 _functions, _methods, _slots = _face.collect()

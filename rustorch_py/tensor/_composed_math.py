@@ -1,11 +1,13 @@
 """Arithmetic, comparison and statistics made of other operators."""
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError
+from ._base import TensorBase
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat
 from ._lane import deliver_out
 from ._linalg_more import vector_norm
-from ._pointwise import float_power, where
+from ._mask import where
+from ._pointwise import float_power
 from ._return_types import named_result
 from ._view import broadcast_tensors
 
@@ -43,6 +45,8 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 def equal(input, other):
     """Tell whether two tensors have the same shape and elements."""
+    if not isinstance(other, TensorBase):
+        raise TensorTypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}", op="equal")
     if input.device != other.device:
         raise TensorError(f"equal: tensors on different devices, {input.device} and {other.device}", op="equal")
     return tuple(input.shape) == tuple(other.shape) and bool((input == other).all())

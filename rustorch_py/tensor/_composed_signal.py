@@ -6,7 +6,7 @@ from . import _fft
 from ._create import arange, linspace, ones, zeros
 from ._dtype import get_default_dtype
 from ._join import cat
-from ._pointwise import where
+from ._mask import where
 from ._rows import i0
 from ._view import view_as_complex, view_as_real
 

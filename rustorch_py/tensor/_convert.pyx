@@ -11,7 +11,6 @@ from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype, elemen
 from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, castable, promote
 from ._dtype import (device as device_class, preserve_format, contiguous_format, channels_last, channels_last_3d, strided, promote_types,
                      can_cast, get_default_dtype, set_default_dtype, get_default_device, set_default_device)
-from ._node import RemovableHandle
 from ..errors import AutogradError, DimError, DTypeError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
@@ -252,6 +251,8 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
         else:
             raise TensorTypeError(f"to() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)})")
         if i < n:
+            if not isinstance(args[i], bool):
+                raise TensorTypeError(f"to() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)})")
             non_blocking = args[i]
         if i + 1 < n:
             copy = args[i + 1]
@@ -462,56 +463,6 @@ def pin_memory(self, device=None):
     return as_base("pin_memory", "self", self)
 
 
-# ---- hooks -------------------------------------------------------------------------------------------------
-def register_hook(self, hook):
-    """Call ``hook(grad)`` when this tensor's gradient is ready; a returned tensor replaces it.
-
-    Returns a handle whose ``remove()`` takes the hook out.
-    """
-    cdef TensorBase t = as_base("register_hook", "self", self)
-    cdef Node fn
-    if not t.rg:
-        raise AutogradError("cannot register a hook on a tensor that doesn't require gradient")
-    if not callable(hook):
-        raise TensorTypeError(f"register_hook: expected a callable, got {type(hook).__name__}")
-    fn = history(t)
-    if fn is None:
-        if t.meta is None:
-            t.meta = {}
-        return RemovableHandle(t.meta.setdefault("hooks", {}), hook)
-    if fn.extra is None:
-        fn.extra = {}
-    return RemovableHandle(fn.extra.setdefault("tensor_hooks", {}).setdefault(t.out_nr, {}), hook)
-
-
-def register_post_accumulate_grad_hook(self, hook):
-    """Call ``hook(tensor)`` after ``.grad`` of a leaf was updated in backward."""
-    cdef TensorBase t = as_base("register_post_accumulate_grad_hook", "self", self)
-    if not t.rg:
-        raise AutogradError("cannot register a hook on a tensor that doesn't require gradient")
-    if history(t) is not None:
-        raise AutogradError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    if t.meta is None:
-        t.meta = {}
-    return RemovableHandle(t.meta.setdefault("post_hooks", {}), hook)
-
-
-def retain_grad(self):
-    """Keep the gradient of a tensor that is not a leaf in its ``.grad``."""
-    cdef TensorBase t = as_base("retain_grad", "self", self)
-    cdef Node fn
-    if not t.rg:
-        raise AutogradError("can't retain_grad on Tensor that has requires_grad=False")
-    fn = history(t)
-    if fn is None or t.flags & F_RETAIN_GRAD:
-        return
-    t.flags |= F_RETAIN_GRAD
-    import weakref
-    if fn.extra is None:
-        fn.extra = {}
-    fn.extra.setdefault("retain", {})[t.out_nr] = weakref.ref(t)
-
-
 FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex": is_complex, "is_nonzero": is_nonzero, "is_same_size": is_same_size,
              "result_type": result_type, "is_tensor": is_tensor, "clone": clone_, "detach": detach, "detach_": detach_, "fill": fill, "fill_": fill_, "zero_": zero_,
              "promote_types": promote_types, "can_cast": can_cast, "get_default_dtype": get_default_dtype,
@@ -523,5 +474,4 @@ METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": di
            "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "share_memory_": share_memory_, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
            "to": to, "type": type_, "type_as": type_as, "cpu": cpu, "cuda": cuda, "clone": clone_, "contiguous": contiguous_, "detach": detach,
            "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_,
-           "pin_memory": pin_memory, "register_hook": register_hook, "retain_grad": retain_grad,
-           "register_post_accumulate_grad_hook": register_post_accumulate_grad_hook}
+           "pin_memory": pin_memory}

@@ -97,6 +97,8 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
     """Return a tensor filled with one value; the dtype follows the value's type."""
     cdef int64_t sh[64]
     value = fill_value
+    if isinstance(size, int):
+        raise TensorTypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {type(size).__name__}", op="full")
     cdef int nd = size_of("full", (size,), None, sh), dt
     cdef TensorBase t
     check_layout("full", layout, pin_memory)
@@ -235,7 +237,7 @@ cdef object plain(object x):
     return x.item() if isinstance(x, TensorBase) else x
 
 
-def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Return ``start, start + step, ...`` below ``end``; int64 when all are integers."""
     cdef int dt, i
     cdef int64_t sh[1]
@@ -244,6 +246,10 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     cdef TensorBase t, r
     if end is None:
         start, end = 0, start
+    elif start is None:
+        start = 0
+    if end is None:
+        raise TensorTypeError("arange(): missing argument 'end'", op="arange")
     start, end, step = plain(start), plain(end), plain(step)
     if step == 0:
         raise ShapeError("step must be nonzero", op="arange")

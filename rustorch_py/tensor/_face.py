@@ -14,6 +14,7 @@ MODULES = [
     "_view",
     "_create",
     "_convert",
+    "_leaf",
     "_random",
     "_dropout",
     "_conv",

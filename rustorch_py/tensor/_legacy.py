@@ -127,8 +127,16 @@ def frobenius_norm(input, dim=(), keepdim=False):
     return (size * size).sum(dims, keepdim=keepdim).sqrt()
 
 
+def _of_sparse(name):
+    def method(self):
+        raise ShapeError(f"{name} expected sparse tensor layout but got Strided", op=name)
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"Refuse: only sparse tensors have {name}, and only dense ones exist here."
+    return method
+
+
 FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_signed, norm_except_dim, frobenius_norm)}
 FUNCTIONS.update(TYPES)
 FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
                  as_strided_=_view.as_strided_)
-METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_)}
+METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, _of_sparse("indices"), _of_sparse("values"))}

@@ -65,7 +65,7 @@ def where(condition, input=None, other=None, *, out=None):
     """
     if input is None and other is None:
         return nonzero(condition, as_tuple=True)
-    return _pointwise.where(condition, input, other, out=out)
+    return _pointwise.choose(condition, input, other, out=out)
 
 
 # ---- masked_fill -------------------------------------------------------------------------------------------

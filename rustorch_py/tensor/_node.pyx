@@ -1,6 +1,9 @@
 """The slot a tensor holds for its history. Knows no Tensor."""
 cimport cython
 from libc.stdint cimport uint64_t
+from collections import OrderedDict
+from ..errors import TensorTypeError
+from ._hooks import add_hook
 
 # One counter for the process; with the GIL held an increment is atomic.
 cdef uint64_t counter = 0
@@ -35,8 +38,13 @@ cdef class Node:
 
     @property
     def next_functions(self):
-        """Edges to the inputs' histories: tuple of (node or accumulator, output number)."""
-        return tuple((edge_target(self, i), edge_nr(self, i)) for i in range(self.n_edges))
+        """Edges to the inputs' histories: tuple of (node, output number); a leaf stands as its AccumulateGrad."""
+        cdef int i
+        cdef list edges = []
+        for i in range(self.n_edges):
+            target = edge_target(self, i)
+            edges.append((target if target is None or isinstance(target, Node) else accumulator_of(target), edge_nr(self, i)))
+        return tuple(edges)
 
     @property
     def metadata(self):
@@ -82,36 +90,18 @@ cdef int edge_nr(Node self, int i):
     return self.more[i - 3][1]
 
 
-class RemovableHandle:
-    """Handle to take a hook out again; also a context manager.
-
-    ``hooks`` is the dictionary id -> function that the hook lives in.
-    """
-    _next = 0
-    __slots__ = ("hooks", "id", "__weakref__")
-
-    def __init__(self, hooks, fn=None):
-        RemovableHandle._next += 1
-        self.hooks, self.id = hooks, RemovableHandle._next
-        if fn is not None:
-            hooks[self.id] = fn
-
-    def remove(self):
-        """Take the hook out; a second call does nothing."""
-        if self.hooks is not None:
-            self.hooks.pop(self.id, None)
-            self.hooks = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.remove()
-
-
 def _add_hook(Node node, str kind, fn):
     if not callable(fn):
-        raise TypeError(f"hook: expected a callable, got {type(fn).__name__}")
+        raise TensorTypeError(f"hook: expected a callable, got {type(fn).__name__}")
     if node.extra is None:
         node.extra = {}
-    return RemovableHandle(node.extra.setdefault(kind, {}), fn)
+    return add_hook(node.extra.setdefault(kind, OrderedDict()), fn)
+
+
+cdef object accumulator_of = None         # leaf tensor -> its AccumulateGrad (handed down by _leaf)
+
+
+def set_accumulator(fn):
+    """Install the function that gives a leaf's AccumulateGrad node (called once by _leaf)."""
+    global accumulator_of
+    accumulator_of = fn

@@ -18,7 +18,7 @@ from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_
                      contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
 from ._backend cimport RtBackend, backend_of
 from ._dtype cimport default_code, castable, dtype_of, device_of, promote, torch_name
-from ..errors import AutogradError, DeviceError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, DeviceError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef inline bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept:
@@ -53,8 +53,13 @@ cdef dict formulas = {}
 cdef list ROW_CLASS_NAMES = []
 
 
+# rows whose gradient PyTorch names otherwise than the row
+_NODE_NAMES = {"square": "Pow", "mse_point": "MseLoss", "smooth_l1_point": "SmoothL1Loss", "huber_point": "HuberLoss",
+               "bce_point": "BinaryCrossEntropy", "bce_logits_point": "BinaryCrossEntropyWithLogits"}
+
+
 def _camel(name):
-    return "".join(part.capitalize() for part in name.strip("_").split("_")) + "Backward0"
+    return _NODE_NAMES.get(name, "".join(part.capitalize() for part in name.strip("_").split("_"))) + "Backward0"
 
 
 for _i in range(RT_NROWS):
@@ -184,7 +189,7 @@ cdef inline int out_dtype(const RtRow *r, int dt) noexcept:
 
 cdef object refuse_dtype(int row, int dt):
     name = rt_rows[row].name.decode()
-    raise DTypeError(f'"{name}" not implemented for \'{dtype_of(dt).name}\'', op=name, dtype=dtype_of(dt))
+    raise UnsupportedOpError(f'"{name}" not implemented for \'{dtype_of(dt).name}\'', op=name, dtype=dtype_of(dt))
 
 
 cdef inline int row_dtype(int row, int dt) except -1:

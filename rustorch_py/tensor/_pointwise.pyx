@@ -165,8 +165,8 @@ def shift_slot(x, y, bint left):
 
 
 # ---- where, clamp, lerp, addcmul ----------------------------------------------------------------------------
-def where(condition, input, other, *, out=None):
-    """Take ``input`` where ``condition`` holds, else ``other``."""
+def choose(condition, input, other, *, out=None):
+    """Take ``input`` where ``condition`` holds, else ``other``: ``where`` with three arguments."""
     cdef TensorBase c = as_base("where", "condition", condition)
     if c.dt != RT_BOOL and c.dt != RT_U8:
         raise DTypeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype_of(c.dt)}", op="where")
@@ -218,13 +218,23 @@ def clamp_max_(self, max):
     return clamp_(self, None, max)
 
 
+cdef int check_ends(object start, object end) except -1:
+    """lerp does not promote."""
+    cdef TensorBase a = as_base("lerp", "input", start), b = as_base("lerp", "end", end)
+    if a.dt != b.dt:
+        raise DTypeError(f"expected dtype {dtype_of(a.dt)} for `end` but got dtype {dtype_of(b.dt)}", op="lerp")
+    return 0
+
+
 def lerp(input, end, weight, *, out=None):
     """Interpolate: ``input + weight * (end - input)``."""
+    check_ends(input, end)
     return ternary(ROW_LERP, input, end, weight, out, 0)
 
 
 def lerp_(self, end, weight):
     """Interpolate in place."""
+    check_ends(self, end)
     return ternary_inplace(ROW_LERP, self, end, weight, 0)
 
 
@@ -475,14 +485,14 @@ FUNCTIONS = {"add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, 
              "polygamma": polygamma, "positive": positive, "ldexp": ldexp, "mvlgamma": mvlgamma, "gelu": gelu, "softplus": softplus, "elu": elu,
              "elu_": elu_, "celu": celu, "celu_": celu_, "leaky_relu": leaky_relu, "leaky_relu_": leaky_relu_, "hardtanh": hardtanh,
              "hardtanh_": hardtanh_, "hardshrink": hardshrink, "softshrink": softshrink, "threshold": threshold, "threshold_": threshold_,
-             "prelu": prelu, "where": where, "mse_pointwise": mse_pointwise, "l1_pointwise": l1_pointwise,
+             "prelu": prelu, "mse_pointwise": mse_pointwise, "l1_pointwise": l1_pointwise,
              "smooth_l1_pointwise": smooth_l1_pointwise, "huber_pointwise": huber_pointwise, "bce_pointwise": bce_pointwise,
              "bce_with_logits_pointwise": bce_with_logits_pointwise}
 
 
 def _where_method(self, condition, other):
     """Keep self where ``condition`` holds, else take ``other``."""
-    return where(condition, self, other)
+    return choose(condition, self, other)
 
 
 METHODS = {name: FUNCTIONS[name] for name in

@@ -202,7 +202,7 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
         raise DTypeError("nansum does not support complex inputs")
     if rt_kind(t.dt) < RT_KIND_FLOAT:
         return sum(t, dim, keepdim, dtype=dtype, out=out)
-    return sum(_pointwise.where(_rows.isnan(t), 0.0, t), dim, keepdim, dtype=dtype, out=out)
+    return sum(_pointwise.choose(_rows.isnan(t), 0.0, t), dim, keepdim, dtype=dtype, out=out)
 
 
 def count_nonzero(input, dim=None):

@@ -30,9 +30,19 @@ cdef object backward_fn = None
 cdef object repr_fn = None
 
 
+cdef object tuple_new = tuple.__new__
+
+
 class Size(tuple):
     """Shape of a tensor: a tuple of ints with ``numel()``."""
     __slots__ = ()
+
+    def __new__(cls, sizes=()):
+        self = tuple.__new__(cls, sizes)
+        for i, s in enumerate(self):
+            if not isinstance(s, int) and not hasattr(s, "__index__"):
+                raise TensorTypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')")
+        return self
 
     def numel(self):
         """Return the product of the sizes."""
@@ -251,7 +261,7 @@ cdef class Tensor(TensorBase):
     @property
     def shape(self):
         """Sizes of the dimensions."""
-        return Size(shape_tuple(self))
+        return tuple_new(Size, shape_tuple(self))
 
     @property
     def dtype(self):
@@ -323,6 +333,11 @@ cdef class Tensor(TensorBase):
     @property
     def is_leaf(self):
         return history(self) is None
+
+    @property
+    def name(self):
+        """None, always: in PyTorch too, tensors have no names of their own."""
+        return None
 
     @property
     def output_nr(self):

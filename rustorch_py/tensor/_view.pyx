@@ -279,11 +279,11 @@ cdef TensorBase view_dtype(TensorBase t, object dtype):
     return v
 
 
-def reshape(input, *shape):
+def reshape(input, *sizes, shape=None):
     """Return the elements in another shape: a view where possible, else a copy. One size may be -1."""
     cdef TensorBase t = as_base("reshape", "input", input)
     cdef int64_t sh[64]
-    cdef int nd = parse_shape("reshape", shape, sh)
+    cdef int nd = parse_shape("reshape", sizes if shape is None else (*sizes, shape), sh)
     infer_shape("reshape", t, nd, sh)
     return reshape_view(t, nd, sh)
 
@@ -479,12 +479,12 @@ cdef TensorBase t_reverse(TensorBase t):
     return permute_named(t, order, "PermuteBackward0")
 
 
-def permute(input, *dims):
+def permute(input, *order_, dims=None):
     """Reorder the dimensions."""
     cdef TensorBase t = as_base("permute", "input", input)
     cdef int64_t want[64]
     cdef int order[64]
-    cdef int nd = parse_shape("permute", dims, want), i, d
+    cdef int nd = parse_shape("permute", order_ if dims is None else (*order_, dims), want), i, d
     cdef set seen = set()
     if nd != t.nd:
         raise ShapeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering "
@@ -845,6 +845,11 @@ def split(tensor, split_size_or_sections, dim=0):
     return tuple(out)
 
 
+def split_method(self, split_size, dim=0):
+    """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
+    return split(self, split_size, dim)
+
+
 def split_with_sizes(input, split_sizes, dim=0):
     """View the pieces of a dimension, of the listed sizes."""
     return split(input, list(split_sizes), dim)
@@ -1186,7 +1191,7 @@ FUNCTIONS = {"reshape": _reshape_fn, "flatten": flatten, "ravel": ravel, "unflat
              "unbind": unbind, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "real": real, "imag": imag, "conj": conj,
              "resolve_conj": resolve_conj, "resolve_neg": resolve_conj}
 METHODS = {**{k: v for k, v in FUNCTIONS.items() if k not in ("broadcast_tensors", "broadcast_shapes", "view_as_real", "view_as_complex", "real", "imag")},
-           "reshape": reshape, "permute": permute, "view": view, "view_as": view_as, "reshape_as": reshape_as, "expand": expand,
+           "reshape": reshape, "permute": permute, "split": split_method, "view": view, "view_as": view_as, "reshape_as": reshape_as, "expand": expand,
            "expand_as": expand_as, "unfold": unfold, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_,
            "swapaxes_": transpose_, "swapdims_": transpose_, "t_": t_}
 METHODS["as_strided_"] = as_strided_

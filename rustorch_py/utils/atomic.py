@@ -3,6 +3,8 @@ import os
 import stat
 from contextlib import contextmanager
 
+from ..errors import MissingFolderError
+
 
 @contextmanager
 def atomic_write(path, mode="wb", **options):
@@ -31,6 +33,8 @@ def atomic_write(path, mode="wb", **options):
             yield f
         return
     folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise MissingFolderError(f"{name}: its folder {folder!r} does not exist; make it first")
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
     try:
