@@ -6,6 +6,7 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 SANITIZE_TESTS ?= $(wildcard tests/tensor tests/autograd)
 DEMO_ARGS ?=
+BENCH_ARGS ?= --out benchmarks/results
 
 DEMO := .venv/bin
 TEST := .venv-test/bin
@@ -18,7 +19,7 @@ PACKAGE := $(shell find rustorch_py -name '*.py')
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
-	@echo "make bench     the benchmarks"
+	@echo "make bench     the benchmark suite beside PyTorch and others, where installed; results in benchmarks/results/"
 	@echo "make sdist     dist/*.tar.gz"
 	@echo "make clean     remove what was built, virtual environments included"
 
@@ -65,7 +66,7 @@ sanitize: .venv-test/.installed
 	    ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
 
 bench: .venv-test/.installed
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(TEST)/python $$file || exit 1; done
+	@$(TEST)/python -m rustorch_py.cli bench $(BENCH_ARGS)
 
 sdist: .venv-test/.installed
 	$(TEST)/python -m pip install --quiet build

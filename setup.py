@@ -264,12 +264,14 @@ class build_ext(_build_ext):
 
 
 class build_py(_build_py):
-    """Adds headers, stubs and typing marker to the wheel."""
+    """Adds headers, stubs, typing marker and the benchmark suite to the wheel."""
 
     def run(self):
         super().run()
         if not self.editable_mode:
             for path in Path("include").rglob("*.h"):
+                self.copy(path, PKG / path)
+            for path in Path("benchmarks").rglob("*.py"):
                 self.copy(path, PKG / path)
             for pattern in ("*.pyi", "py.typed", "*.pxd"):
                 for path in PKG.rglob(pattern):

@@ -1,4 +1,4 @@
-"""The console script `rustorch`: `rustorch train` and `rustorch info`.
+"""The console script `rustorch`: `rustorch train`, `rustorch bench` and `rustorch info`.
 
 Exit codes: 0 done; 1 the run failed; 2 wrong usage, or data, a checkpoint or a dependency that is not
 usable (one line on stderr says which); 130 stopped by Ctrl-C or SIGTERM.
@@ -62,6 +62,18 @@ Ctrl-C saves a checkpoint; `rustorch train --resume FOLDER` goes on with the sam
                      "without PATH, from the folder that --out or --data and --model name")
     run.add_argument("--no-pictures", action="store_true", help="draw no pictures")
 
+    bench = commands.add_parser(
+        "bench", help="measure every row of the benchmark suite beside PyTorch",
+        description="Time the rows of benchmarks/ beside PyTorch, NumPy and, where installed, JAX, MLX and tinygrad, in turns; check every result "
+        "against PyTorch's first.")
+    bench.add_argument("--quick", action="store_true", help="beside PyTorch only, shorter, without the heaviest rows")
+    bench.add_argument("--family", nargs="+", metavar="FAMILY", help="only these families")
+    bench.add_argument("--only", metavar="REGEX", help="only rows whose name matches")
+    bench.add_argument("--threads", type=_positive, help="threads of every library (default: the cores of this process)")
+    bench.add_argument("--out", metavar="FOLDER", help="write CPU.json, .md and .png there; rows of an older file from the same machine, versions "
+                       "and threads are kept")
+    bench.add_argument("--list", action="store_true", help="name the rows and stop")
+
     commands.add_parser("info", help="tell version, instruction set, threads, BLAS, devices and extras",
                         description="Tell what this installation is and what it can use.")
     return parser
@@ -97,6 +109,8 @@ def main(argv=None):
     try:
         if arguments.command == "train":
             from ._train import run
+        elif arguments.command == "bench":
+            from ._bench import run
         else:
             from ._info import run
         code = run(arguments)

@@ -1,0 +1,133 @@
+"""The libraries that are compared: how each is imported, fed, called and waited for."""
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+
+OURS, REFERENCE = "rustorch_py", "torch"
+# name: (module whose presence decides, module that makes arrays, distribution)
+KNOWN = {"rustorch_py": ("rustorch_py", "rustorch_py", "rustorch_py"), "torch": ("torch", "torch", "torch"), "numpy": ("numpy", "numpy", "numpy"),
+         "jax": ("jaxlib", "jax.numpy", "jax"), "mlx": ("mlx", "mlx.core", "mlx"), "tinygrad": ("tinygrad", "tinygrad", "tinygrad")}
+
+
+class Peer:
+    """One library.
+
+    Attributes:
+        name: ours, "torch", "numpy", "jax", "mlx" or "tinygrad".
+        module: what a row's function is given.
+        version: of the installed distribution.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self.module = importlib.import_module(KNOWN[name][1])
+        self.version = importlib.metadata.version(KNOWN[name][2]) if name != OURS else self.module.__version__
+
+    def array(self, values, dtype=None):
+        """This library's array with the values of a NumPy array; `dtype` converts floats."""
+        array = self.module.from_numpy(values)
+        return array.to(getattr(self.module, dtype)) if dtype and values.dtype.kind == "f" else array
+
+    def bind(self, fn, arrays):
+        """``fn(module, *arrays)`` as a function of no arguments."""
+        module = self.module
+        if len(arrays) == 1:
+            a, = arrays
+            return lambda: fn(module, a)
+        if len(arrays) == 2:
+            a, b = arrays
+            return lambda: fn(module, a, b)
+        return lambda: fn(module, *arrays)
+
+    def finish(self, run):
+        """Make `run` wait for its result, where the library computes later."""
+        return run
+
+
+class Numpy(Peer):
+    def array(self, values, dtype=None):
+        return values
+
+
+class Jax(Peer):
+    """`fn` is compiled by jax.jit, as its users do; arrays are arguments, so that nothing is folded away."""
+
+    def array(self, values, dtype=None):
+        return self.module.asarray(values, dtype if values.dtype.kind == "f" else None)
+
+    def bind(self, fn, arrays):
+        import jax
+        compiled = jax.jit(lambda *inputs: fn(self.module, *inputs))
+        return lambda: jax.block_until_ready(compiled(*arrays))
+
+    def finish(self, run):
+        import jax
+        return lambda: jax.block_until_ready(run())
+
+
+class Mlx(Peer):
+    def array(self, values, dtype=None):
+        return self.module.array(values, getattr(self.module, dtype) if dtype and values.dtype.kind == "f" else None)
+
+    def bind(self, fn, arrays):
+        return self.finish(super().bind(fn, arrays))
+
+    def finish(self, run):
+        evaluate = self.module.eval
+
+        def wait():
+            result = run()
+            evaluate(result)
+            return result
+        return wait
+
+
+class TensorMethods:
+    """tinygrad's Tensor has the functions as methods."""
+
+    def __getattr__(self, name):
+        return lambda x, *arguments, **options: getattr(x, name)(*arguments, **options)
+
+
+class Tinygrad(Peer):
+    def __init__(self, name):
+        super().__init__(name)
+        self.tensor, self.module = self.module.Tensor, TensorMethods()
+
+    def array(self, values, dtype=None):
+        array = self.tensor(values)
+        return (array.cast(dtype) if dtype and values.dtype.kind == "f" else array).realize()
+
+    def bind(self, fn, arrays):
+        return self.finish(super().bind(fn, arrays))
+
+    def finish(self, run):
+        return lambda: run().realize()
+
+
+def load(threads):
+    """Import every library that is installed, each told to use `threads` threads; returns peers by name.
+
+    Call it before NumPy is imported: its OpenBLAS reads the environment once.
+    """
+    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, str(threads))
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}")
+    os.environ.setdefault("DEV", "CPU")
+    peers = {}
+    kinds = {"numpy": Numpy, "jax": Jax, "mlx": Mlx, "tinygrad": Tinygrad}
+    for name, (marker, _, _) in KNOWN.items():
+        if importlib.util.find_spec(marker) is None:
+            continue
+        try:
+            peers[name] = kinds.get(name, Peer)(name)
+        except ImportError as error:
+            if name == OURS:
+                raise
+            print(f"{name} is installed but does not load, so it is left out: {error}")
+    for name in (OURS, REFERENCE):
+        if name in peers:
+            peers[name].module.set_num_threads(threads)
+    return peers

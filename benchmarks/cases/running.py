@@ -1,0 +1,65 @@
+"""Inference at batch 1, and models on disk."""
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+from .._case import task
+from .learning import gpt, lenet, mlp, resnet, sequence, xor
+
+
+def inference(model, batch):
+    def make(t):
+        net, x = model(t).eval(), batch(t)
+        guard = t.inference_mode
+
+        def run():
+            with guard():
+                return net(x)
+        return run
+    return make
+
+
+LOOSE = {"rtol": 1e-3, "atol": 1e-4}
+task("inference", "XOR net, batch 1", inference(xor, lambda t: t.ones(1, 2)), wants=5.0, **LOOSE)
+task("inference", "MLP 784-128-10, batch 1", inference(mlp, lambda t: t.randn(1, 784)), wants=5.0, **LOOSE)
+task("inference", "LeNet, batch 1", inference(lenet, lambda t: t.randn(1, 1, 28, 28)), wants=5.0, **LOOSE)
+task("inference", "ResNet-8 32x32, batch 1", inference(resnet, lambda t: t.randn(1, 3, 32, 32)), **LOOSE)
+task("inference", "LSTM 128, 50 words, batch 1", inference(sequence("LSTM"), lambda t: t.randint(0, 1000, (1, 50))), **LOOSE)
+task("inference", "GPT 4x128, 64 words, batch 1", inference(gpt, lambda t: t.randint(0, 256, (1, 64))), **LOOSE)
+
+FOLDER = []
+
+
+def folder():
+    """One temporary folder a run, removed at exit."""
+    if not FOLDER:
+        FOLDER.append(Path(tempfile.mkdtemp(prefix="rustorch-bench-")))
+        atexit.register(shutil.rmtree, FOLDER[0], ignore_errors=True)
+    return FOLDER[0]
+
+
+def state(t, layers, *shape):
+    return {f"layer.{i}": t.randn(*shape) for i in range(layers)}
+
+
+def saving(layers, *shape):
+    def make(t):
+        tensors, path = state(t, layers, *shape), folder() / f"{t.__name__}-{layers}-save"
+        return lambda: t.save(tensors, path)
+    return make
+
+
+def loading(layers, *shape):
+    def make(t):
+        path = folder() / f"{t.__name__}-{layers}-load"
+        t.save(state(t, layers, *shape), path)
+        return lambda: t.load(path)
+    return make
+
+
+task("saving", "save 20 tensors, 20 MB", saving(20, 1000, 250), rtol=None, nbytes=20e6)
+task("saving", "load 20 tensors, 20 MB", loading(20, 1000, 250), nbytes=20e6)
+task("saving", "save 100 small tensors", saving(100, 16, 16), rtol=None)
+task("saving", "load 100 small tensors", loading(100, 16, 16))
+task("saving", "load_state_dict, MLP", lambda t: (lambda net: (lambda weights: lambda: net.load_state_dict(weights))(net.state_dict()))(mlp(t)), rtol=None)
