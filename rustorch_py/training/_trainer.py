@@ -12,11 +12,12 @@ from .. import tensor as _t
 from ..errors import DataError
 from ..nn import utils as _nn_utils
 from ..utils import load as _load, save as _save
+from ..utils._notebook import notebook_shell
 from . import metrics as _metrics
 from ._checkpoint import FORMAT, rng_state, set_rng_state
 from ._history import History
 from ._precision import MixedPrecision, widened
-from ._progress import finish_bar, make_bar, short_logs
+from ._progress import NotebookProgress, finish_bar, make_bar, short_logs
 
 # Schedulers made to be stepped after every optimizer step; all others are stepped once an epoch.
 _PER_STEP_SCHEDULERS = ("OneCycleLR", "CyclicLR")
@@ -43,7 +44,7 @@ class Trainer:
         early_stopping: epochs without improvement, or an `EarlyStopping`.
         checkpoint_dir: folder for `last.safetensors` and `best.safetensors`; Ctrl-C also saves there.
         log_dir: folder for `history.csv` and `history.json`.
-        progress: True, False, or None: a bar if stderr is a terminal or in a notebook.
+        progress: True, False, or None: a bar if stderr is a terminal, a table that grows in a notebook.
         config: a dictionary of plain values kept in checkpoints as it is.
 
     Example:
@@ -104,6 +105,7 @@ class Trainer:
         self._loader = None
         self._epoch_rng = None    # generators when this epoch's iterator was made
         self._loaded = None       # what train() still needs of a checkpoint that was read
+        self._notebook = None     # the table of this call of train(), in a notebook
 
     # -- the public verbs ------------------------------------------------------------------------
 
@@ -136,6 +138,8 @@ class Trainer:
         else:
             self.last_epoch = self.completed_epochs + epochs
 
+        shown = self.progress is not False and notebook_shell() is not None
+        self._notebook = NotebookProgress(self.last_epoch - self.completed_epochs) if shown else None
         functions = _callbacks.training_callbacks()
         registered = [c for c in functions if isinstance(c, _callbacks.Callback)]
         functions = [c for c in functions if not isinstance(c, _callbacks.Callback)]
@@ -246,7 +250,11 @@ class Trainer:
         batches = iter(loader)
         total = len(loader) if hasattr(loader, "__len__") else None
         width = len(str(self.last_epoch))
-        bar = make_bar(total, f"epoch {self.epoch:>{width}}/{self.last_epoch}", self.progress)
+        description = f"epoch {self.epoch:>{width}}/{self.last_epoch}"
+        if self._notebook is not None:
+            bar = self._notebook.bar(total, description)
+        else:
+            bar = make_bar(total, description, self.progress)
         try:
             if unfinished:
                 self._skip(batches, unfinished["epoch"], unfinished["rng"], bar)

@@ -5,6 +5,7 @@ import functools
 import os
 
 from ..errors import MissingDependencyError
+from ..utils._notebook import notebook_shell
 from ..utils.atomic import atomic_write
 
 INK, GREY, FAINT, GRID = "#1f2937", "#6b7280", "#9ca3af", "#e5e7eb"
@@ -49,6 +50,14 @@ def _picture_class():
                 self.savefig(file, format=kind, **{"bbox_inches": "tight", "pad_inches": 0.15, **options})
             return path
 
+        _shown_in = None  # number of the notebook cell that showed it through show=True
+
+        def _ipython_display_(self):
+            shell = notebook_shell()
+            if shell is None or self._shown_in != shell.execution_count:
+                raise NotImplementedError  # IPython then asks for the PNG
+            # Already in this cell's output: as the cell's value it would appear twice.
+
         def _repr_png_(self):
             import io
             file = io.BytesIO()
@@ -80,7 +89,8 @@ def drawn(function):
     def wrapper(*args, path=None, show=False, **kwargs):
         mpl = matplotlib()
         with mpl.rc_context(STYLE):
-            if show:
+            shell = notebook_shell() if show else None
+            if show and shell is None:
                 import matplotlib.pyplot as pyplot
                 figure = pyplot.figure(FigureClass=_picture_class())
             else:
@@ -90,7 +100,11 @@ def drawn(function):
             function(*args, figure=figure, **kwargs)
         if path is not None:
             figure.save(path)
-        if show:
+        if shell is not None:
+            from IPython.display import display
+            display(figure)
+            figure._shown_in = shell.execution_count
+        elif show:
             pyplot.show()
         return figure
     return wrapper
