@@ -31,6 +31,18 @@ def test_profile_counts_and_restores(tmp_path, capsys):
     assert len(prof.events()) == n
 
 
+def test_profile_sees_what_layers_call():
+    layers = {"conv2d": torch.nn.Conv2d(1, 2, 3), "max_pool2d_with_indices": torch.nn.MaxPool2d(2), "conv_transpose2d": torch.nn.ConvTranspose2d(2, 2, 3)}
+    before = {name: vars(type(layer)).get("_function") for name, layer in layers.items()}
+    x = torch.ones(1, 1, 8, 8)
+    with torch.profiler.profile() as prof:
+        for layer in layers.values():
+            x = layer(x)
+    counts = {row.key: row.count for row in prof.key_averages()}
+    assert all(counts.get(name) == 1 for name in layers), counts
+    assert {name: vars(type(layer)).get("_function") for name, layer in layers.items()} == before
+
+
 def test_fast_math_flushes_denormals():
     tiny = torch.tensor([1e-39])
     try:

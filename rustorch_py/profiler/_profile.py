@@ -2,7 +2,7 @@
 
 Rows of the operator table and nodes of the backward pass tell of themselves through one pointer test in `tensor/_ops.pyx`
 and `autograd/_engine.pyx`. All other operators are seen by putting timed stand-ins into the faces (`rustorch_py`,
-`rustorch_py.tensor`, `nn.functional`, the methods of Tensor) on entry and the functions themselves back on leaving.
+`rustorch_py.tensor`, `nn.functional`, the layers that hold a function, the methods of Tensor) on entry and the functions themselves back on leaving.
 A function that a program took by name before (`from rustorch_py import conv2d`) is seen only as far as it calls others.
 """
 from __future__ import annotations
@@ -63,7 +63,7 @@ class profile:
         self.watch = ProfilerActivity.CPU in wanted
         self._events = []
         self._stack = _Stack()
-        self._patches = []
+        self._patches, self._class_patches = [], []
         self._started = self.wall_ns = 0
 
     # ---- running ----
@@ -146,6 +146,12 @@ class profile:
                 if id(value) in timed:
                     self._patches.append((space, name, value))
                     space[name] = timed[id(value)]
+                elif isinstance(value, type) and value.__module__ == module_name:
+                    # Layers keep the function that they call as a static method: Conv2d._function.
+                    for attribute, held in list(vars(value).items()):
+                        if isinstance(held, staticmethod) and id(held.__func__) in timed:
+                            self._class_patches.append((value, attribute, held))
+                            setattr(value, attribute, staticmethod(timed[id(held.__func__)]))
         methods = {}
         for name, value in list(vars(_t.Tensor).items()):
             if name.startswith("__") or name in _UNSEEN or type(value).__name__ not in ("cython_function_or_method", "function"):
@@ -167,6 +173,9 @@ class profile:
         for space, name, value in self._patches:
             space[name] = value
         self._patches.clear()
+        for owner, attribute, held in self._class_patches:
+            setattr(owner, attribute, held)
+        self._class_patches.clear()
         _tensor.install(self._methods)
         for name, fn in self._slots.items():
             _tensor.set_entry(name, fn)

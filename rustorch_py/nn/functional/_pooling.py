@@ -45,8 +45,13 @@ avg_pool3d = _t.avg_pool3d
 adaptive_avg_pool1d = _t.adaptive_avg_pool1d
 
 
-def _max_pool(n, kernel):
+# The operator is looked up at each call, in `_t`, where the profiler puts its timed stand-in.
+
+def _max_pool(n, name):
     """Build the pair (max_pool, max_pool_with_indices) for n spatial dimensions."""
+
+    def kernel(*args):
+        return getattr(_t, name)(*args)
 
     def with_indices(
         input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
@@ -74,9 +79,9 @@ def _max_pool(n, kernel):
     return values, with_indices
 
 
-max_pool1d, max_pool1d_with_indices = _max_pool(1, _t.max_pool1d_with_indices)
-max_pool2d, max_pool2d_with_indices = _max_pool(2, _t.max_pool2d_with_indices)
-max_pool3d, max_pool3d_with_indices = _max_pool(3, _t.max_pool3d_with_indices)
+max_pool1d, max_pool1d_with_indices = _max_pool(1, "max_pool1d_with_indices")
+max_pool2d, max_pool2d_with_indices = _max_pool(2, "max_pool2d_with_indices")
+max_pool3d, max_pool3d_with_indices = _max_pool(3, "max_pool3d_with_indices")
 
 
 def _adaptive_size(input, output_size, n):
@@ -97,7 +102,10 @@ def adaptive_avg_pool3d(input, output_size):
     return _t.adaptive_avg_pool3d(input, _adaptive_size(input, output_size, 3))
 
 
-def _adaptive_max_pool(n, kernel):
+def _adaptive_max_pool(n, name):
+    def kernel(*args):
+        return getattr(_t, name)(*args)
+
     def with_indices(input, output_size, return_indices=False):
         return kernel(input, _adaptive_size(input, output_size, n))
 
@@ -118,9 +126,9 @@ def _adaptive_max_pool(n, kernel):
     return values, with_indices
 
 
-adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _adaptive_max_pool(1, _t.adaptive_max_pool1d)
-adaptive_max_pool2d, adaptive_max_pool2d_with_indices = _adaptive_max_pool(2, _t.adaptive_max_pool2d)
-adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _adaptive_max_pool(3, _t.adaptive_max_pool3d)
+adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _adaptive_max_pool(1, "adaptive_max_pool1d")
+adaptive_max_pool2d, adaptive_max_pool2d_with_indices = _adaptive_max_pool(2, "adaptive_max_pool2d")
+adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _adaptive_max_pool(3, "adaptive_max_pool3d")
 
 
 def _lp_pool(input, norm_type, kernel, stride, ceil_mode, max_pool, avg_pool):
