@@ -248,12 +248,14 @@ def plot_attention(weights, tokens=None, *, key_tokens=None, title="Attention", 
         axis.grid(False)
         if heads > 1:
             axis.set_title(f"head {index}", fontsize=9)
+        axis.tick_params(length=0)
         if tokens is not None and index % columns == 0:
             axis.set_yticks(range(len(tokens)), tokens, fontsize=7.5)
         elif tokens is not None:
             axis.set_yticks([])
         if key_tokens is not None:
-            axis.set_xticks(range(len(key_tokens)), key_tokens, rotation=90, fontsize=7.5)
+            upright = all(len(str(token)) == 1 for token in key_tokens)
+            axis.set_xticks(range(len(key_tokens)), key_tokens, rotation=0 if upright else 90, fontsize=7.5)
     figure.suptitle(title, x=0.02, ha="left", fontweight="bold", color=INK)
     figure.tight_layout()
     figure.colorbar(image, ax=list(axes.ravel()), fraction=0.03, pad=0.02).outline.set_visible(False)
