@@ -27,6 +27,7 @@ MODULES = [
     "_sort",
     "_stats",
     "_matmul",
+    "_recurrent",
     "_einsum",
     "_resample",
     "_optim",

@@ -16,3 +16,5 @@ cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb)
 cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias)
 # the loops of the instruction set in force
 cdef const RtGemmTable *gemm_table() noexcept nogil
+# sum over all dimensions but the last of a contiguous tensor
+cdef TensorBase column_sum(TensorBase g)

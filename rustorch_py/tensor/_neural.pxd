@@ -16,3 +16,6 @@ cdef int need_float(object op, TensorBase t) except -1     # float32 or float64,
 cdef int no_memory(object op) except -1
 cdef object sizes_text(TensorBase t)               # "[2, 3]"
 cdef object dtype_text(TensorBase t)               # "float32"
+# Gradients of outputs = fn(*inputs) for the inputs that are wanted, through recorded operators: how a hand-written
+# node answers create_graph. inputs: tensors or None; g: the outputs' gradients, a list or one.
+cdef object pull_back(object fn, list inputs, list wanted, object g)

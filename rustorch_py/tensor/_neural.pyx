@@ -67,3 +67,34 @@ cdef object sizes_text(TensorBase t):
 
 cdef object dtype_text(TensorBase t):
     return dtype_of(t.dt).name
+
+
+cdef object grad_function = None               # autograd's grad, handed in from the floor above
+
+
+def set_grad_function(fn):
+    """Install the function that differentiates recorded operators (called by autograd)."""
+    global grad_function
+    grad_function = fn
+
+
+cdef object pull_back(object fn, list inputs, list wanted, object g):
+    cdef Py_ssize_t i
+    cdef list heads = [], grads = [], leaves = [], out = []
+    # a view of each input: one tensor that stands in two places has a gradient for each
+    inputs = [x if x is None else x.view_as(x) for x in inputs]
+    results = fn(*inputs)
+    if not isinstance(results, (tuple, list)):
+        results = (results,)
+        g = (g,)
+    for i in range(len(g)):
+        if g[i] is not None and results[i] is not None and results[i].requires_grad:
+            heads.append(results[i])
+            grads.append(g[i])
+    for i in range(len(inputs)):
+        if wanted[i] and inputs[i] is not None:
+            leaves.append(inputs[i])
+    got = iter(grad_function(heads, leaves, grads, create_graph=True, allow_unused=True) if heads else [None] * len(leaves))
+    for i in range(len(inputs)):
+        out.append(next(got) if wanted[i] and inputs[i] is not None else None)
+    return tuple(out)

@@ -1,113 +1,56 @@
-"""Recurrent cells and the loops over time that the recurrent layers share.
+"""Cells and stacks of recurrent layers.
 
-A cell takes (input part of the gates, state, hidden weight transposed, hidden bias, projection) and returns
-the new state, a tuple whose first entry is the output. The input part of all steps is one product, made
-before the loop; where the gates are sums (all but GRU) it holds the hidden bias too, which is then None.
+The input part of the gates of all steps is one product; ``recurrent_scan`` does the rest of a layer and direction.
+Where the gates are sums (all but GRU) the input part holds the hidden bias too.
 """
 
 from __future__ import annotations
 
 from ... import tensor as _t
 
-_linear, _sigmoid, _tanh, _addmm = _t.linear, _t.sigmoid, _t.tanh, _t.addmm
-
-
-def _rnn_tanh(gates, state, w_hh, b_hh, w_hr=None):
-    return (_tanh(_addmm(gates, state[0], w_hh)),)
-
-
-def _rnn_relu(gates, state, w_hh, b_hh, w_hr=None):
-    return (_t.relu(_addmm(gates, state[0], w_hh)),)
-
-
-def _lstm(gates, state, w_hh, b_hh, w_hr=None):
-    h, c = state
-    i, f, g, o = _addmm(gates, h, w_hh).chunk(4, 1)
-    c = _t.addcmul(_sigmoid(f) * c, _sigmoid(i), _tanh(g))
-    h = _sigmoid(o) * _tanh(c)
-    return (h if w_hr is None else _linear(h, w_hr), c)
-
-
-def _gru(gates, state, w_hh, b_hh, w_hr=None):
-    h = state[0]
-    i_r, i_z, i_n = gates.chunk(3, 1)
-    h_r, h_z, h_n = (_t.mm(h, w_hh) if b_hh is None else _addmm(b_hh, h, w_hh)).chunk(3, 1)
-    n = _tanh(_t.addcmul(i_n, _sigmoid(i_r + h_r), h_n))
-    return (_t.addcmul(n, h - n, _sigmoid(i_z + h_z)),)
-
-
-CELLS = {"RNN_TANH": _rnn_tanh, "RNN_RELU": _rnn_relu, "LSTM": _lstm, "GRU": _gru}
+_linear, _scan = _t.linear, _t.recurrent_scan
+MODES = {"RNN_TANH": 0, "RNN_RELU": 1, "LSTM": 2, "GRU": 3}
+_FLOATS = (_t.float32, _t.float64, _t.float16, _t.bfloat16)
 
 
 def _input_part(mode, input, w_ih, b_ih, b_hh):
-    """Return the input part of the gates, and the hidden bias that is left for the cell."""
+    """Return the input part of the gates, and the hidden bias that is left for the scan."""
     if mode == "GRU" or b_hh is None:  # GRU scales its hidden part, bias and all
         return _linear(input, w_ih, b_ih), b_hh
     return _linear(input, w_ih, b_ih + b_hh), None
 
 
-def cell(mode, input, state, w_ih, w_hh, b_ih=None, b_hh=None, w_hr=None):
+def _scan_for(input):
+    """Return the fused scan, or the one of recorded operators for what it has no loops for."""
+    if input.dtype in _FLOATS and input.device.type == "cpu":
+        return _scan
+    from ...tensor._recurrent_steps import scan
+
+    return scan
+
+
+def cell(mode, input, state, w_ih, w_hh, b_ih=None, b_hh=None):
     """Return the state after one step.
 
     Args:
-        mode: key of ``CELLS``.
+        mode: key of ``MODES``.
         input: (N, features).
-        state: tuple of (N, hidden), the cell state second for LSTM.
-        w_ih, w_hh, b_ih, b_hh, w_hr: the cell's weights.
+        state: tuple of (N, hidden), the cell state second for LSTM, or None for zeros.
+        w_ih, w_hh, b_ih, b_hh: the cell's weights.
     """
     gates, b_hh = _input_part(mode, input, w_ih, b_ih, b_hh)
-    return CELLS[mode](gates, state, w_hh.t(), b_hh, w_hr)
-
-
-def _scan(step, gates, state, weights, backwards):
-    """Run a cell over a list of steps of one batch size; return outputs (in time order) and last state."""
-    outputs = []
-    for gate in reversed(gates) if backwards else gates:
-        state = step(gate, state, *weights)
-        outputs.append(state[0])
-    if backwards:
-        outputs.reverse()
-    return outputs, state
-
-
-def _scan_packed(step, gates, state, weights, backwards):
-    """Run a cell over steps whose batch shrinks with time; sequences are sorted by length, longest first."""
-    outputs = []
-    if backwards:
-        # Shorter sequences join later: their initial state is appended when they do.
-        size = gates[-1].shape[0]
-        running = tuple(s[:size] for s in state)
-        for gate in reversed(gates):
-            new = gate.shape[0]
-            if new > size:
-                running = tuple(_t.cat((r, s[size:new])) for r, s in zip(running, state))
-                size = new
-            running = step(gate, running, *weights)
-            outputs.append(running[0])
-        outputs.reverse()
-        return outputs, running
-    size = gates[0].shape[0]
-    finished = []  # states of the sequences that ended, shortest first
-    for gate in gates:
-        new = gate.shape[0]
-        if new < size:
-            finished.append(tuple(s[new:] for s in state))
-            state = tuple(s[:new] for s in state)
-            size = new
-        state = step(gate, state, *weights)
-        outputs.append(state[0])
-    finished.append(state)
-    finished.reverse()
-    return outputs, tuple(_t.cat(parts) if len(parts) > 1 else parts[0] for parts in zip(*finished))
+    h, c = (*(state or ()), None, None)[:2]
+    h, c = _scan_for(input)(MODES[mode], gates.unsqueeze(0), h, c, w_hh, b_hh)[1:]
+    return (h,) if c is None else (h, c)
 
 
 def run_layers(mode, input, state, weights, num_layers, dropout, training, bidirectional, batch_sizes=None):
     """Run a stack of recurrent layers.
 
     Args:
-        mode: key of ``CELLS``.
+        mode: key of ``MODES``.
         input: (T, N, features), or the data of a packed sequence.
-        state: tuple of (layers * directions, N, size).
+        state: tuple of (layers * directions, N, size), or None for zeros.
         weights: per layer and direction: (w_ih, w_hh, b_ih, b_hh, w_hr), None where absent.
         num_layers, bidirectional: shape of the stack.
         dropout: probability of dropping outputs between layers, in training.
@@ -116,27 +59,23 @@ def run_layers(mode, input, state, weights, num_layers, dropout, training, bidir
     Returns:
         output like the input, and the last states, each (layers * directions, N, size).
     """
-    step = CELLS[mode]
+    scan, number = _scan_for(input), MODES[mode]
     directions = 2 if bidirectional else 1
     # unbind gives each layer its slice with one node for all of them.
-    starts = list(zip(*(s.unbind(0) for s in state)))
+    starts = [(None, None)] * len(weights) if state is None else [(*s, None)[:2] for s in zip(*(s.unbind(0) for s in state))]
     lasts = []
     for layer in range(num_layers):
         sides = []
         for direction in range(directions):
             w_ih, w_hh, b_ih, b_hh, w_hr = weights[layer * directions + direction]
+            h, c = starts[layer * directions + direction]
             gates, b_hh = _input_part(mode, input, w_ih, b_ih, b_hh)
-            start = starts[layer * directions + direction]
-            w_hh = w_hh.t()
-            if batch_sizes is None:
-                outputs, last = _scan(step, gates.unbind(0), start, (w_hh, b_hh, w_hr), direction == 1)
-                sides.append(_t.stack(outputs))
-            else:
-                parts = gates.split(batch_sizes, 0)
-                outputs, last = _scan_packed(step, parts, start, (w_hh, b_hh, w_hr), direction == 1)
-                sides.append(_t.cat(outputs))
-            lasts.append(last)
+            output, h, c = scan(number, gates, h, c, w_hh, b_hh, w_hr, direction == 1, batch_sizes)
+            sides.append(output)
+            lasts.append((h,) if c is None else (h, c))
         input = sides[0] if directions == 1 else _t.cat(sides, -1)
         if dropout and training and layer < num_layers - 1:
             input = _t.dropout(input, dropout, True)
+    if len(lasts) == 1:
+        return input, tuple(s.unsqueeze(0) for s in lasts[0])
     return input, tuple(_t.stack(parts) for parts in zip(*lasts))

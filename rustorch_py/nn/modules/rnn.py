@@ -176,11 +176,6 @@ class RNNBase(Module):
 
     # ---- forward ----
 
-    def _new_state(self, input, batch):
-        """Return a zero state: a tensor, or a pair for LSTM."""
-        shape = self._state_shape(batch, self.proj_size if self.proj_size > 0 else self.hidden_size)
-        return _t.zeros(shape, dtype=input.dtype, device=input.device)
-
     def _unbatched_state(self, hx):
         if hx.dim() != 2:
             raise ShapeError(f"For unbatched 2-D input, hx should also be 2-D but got {hx.dim()}-D tensor")
@@ -216,9 +211,7 @@ class RNNBase(Module):
         if packed is not None:
             input, batch_sizes, sorted_indices, unsorted_indices = packed
             sizes = batch_sizes.tolist()
-            if hx is None:
-                hx = self._new_state(input, sizes[0])
-            else:
+            if hx is not None:
                 hx = self.permute_hidden(hx, sorted_indices)
         else:
             batch_sizes = sizes = None
@@ -230,19 +223,21 @@ class RNNBase(Module):
             batch_dim = 0 if self.batch_first else 1
             if not batched:
                 input = input.unsqueeze(batch_dim)
-            if hx is None:
-                hx = self._new_state(input, input.shape[batch_dim])
-            elif batched:
-                self._check_batched_state(hx)
-            else:
-                hx = self._unbatched_state(hx)
-        self.check_forward_args(input, hx, batch_sizes)
+            if hx is not None:
+                if batched:
+                    self._check_batched_state(hx)
+                else:
+                    hx = self._unbatched_state(hx)
+        if hx is None:
+            self.check_input(input, batch_sizes)
+        else:
+            self.check_forward_args(input, hx, batch_sizes)
         if packed is None and self.batch_first:
             input = input.transpose(0, 1)
         output, state = run_layers(
             self.mode,
             input,
-            self._as_tuple(hx),
+            None if hx is None else self._as_tuple(hx),
             self._cell_weights(),
             self.num_layers,
             self.dropout,
@@ -382,10 +377,6 @@ class LSTM(RNNBase):
             return hx
         return hx[0].index_select(1, permutation), hx[1].index_select(1, permutation)
 
-    def _new_state(self, input, batch):
-        cells = _t.zeros(self._state_shape(batch, self.hidden_size), dtype=input.dtype, device=input.device)
-        return super()._new_state(input, batch), cells
-
     def _unbatched_state(self, hx):
         if hx[0].dim() != 2 or hx[1].dim() != 2:
             raise ShapeError(
@@ -493,14 +484,11 @@ class RNNCellBase(Module):
         batched = input.dim() == 2
         if not batched:
             input = input.unsqueeze(0)
-        if state is None:
-            zeros = _t.zeros((input.shape[0], self.hidden_size), dtype=input.dtype, device=input.device)
-            state = (zeros, zeros) if mode == "LSTM" else (zeros,)
-        elif not batched:
+        if state is not None and not batched:
             state = tuple(s.unsqueeze(0) for s in state)
         if input.shape[1] != self.input_size:
             raise ShapeError(f"input has inconsistent input_size: got {input.shape[1]}, expected {self.input_size}")
-        for i, s in enumerate(state):
+        for i, s in enumerate(state or ()):
             if tuple(s.shape) != (input.shape[0], self.hidden_size):
                 raise ShapeError(
                     f"{name}: state {i} must be (batch, hidden_size) = {(input.shape[0], self.hidden_size)}, "

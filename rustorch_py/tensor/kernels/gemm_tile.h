@@ -2,8 +2,7 @@
  * one register), L (its lanes), F(name), F(mask) (integer vector of L lanes). Tiles are MR rows x 2 registers of columns (nn) and
  * 4 x 4 dot products (nt), so that a tile's sums stay in registers. */
 
-RT_INLINE V F(load)(const T *p) { V v; memcpy(&v, p, sizeof v); return v; }
-RT_INLINE void F(store)(T *p, V v) { memcpy(p, &v, sizeof v); }
+#include "turn_t.h"
 RT_INLINE T F(hsum)(V v) {
     T s[L]; memcpy(s, &v, sizeof v);
     for (int w = L / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w];
@@ -21,29 +20,6 @@ RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
     if (beta != 0) v += beta * *c;
     if (bias) v += *bias;
     *c = v;
-}
-
-/* L x L transposition: log2(L) perfect shuffles of the rows. */
-RT_INLINE void F(turn)(const T *x, int64_t ld, T *out, int64_t ldo) {
-#if defined(__clang__)
-    for (int i = 0; i < L; i++) for (int j = 0; j < L; j++) out[j * ldo + i] = x[i * ld + j];
-#else
-    V r[L], q[L];
-    F(mask) lo, hi;
-    for (int i = 0; i < L / 2; i++) {
-        lo[2 * i] = i; lo[2 * i + 1] = L + i;
-        hi[2 * i] = L / 2 + i; hi[2 * i + 1] = L + L / 2 + i;
-    }
-    for (int i = 0; i < L; i++) r[i] = F(load)(x + i * ld);
-    for (int w = 1; w < L; w *= 2) {
-        for (int i = 0; i < L / 2; i++) {
-            q[2 * i] = __builtin_shuffle(r[i], r[i + L / 2], lo);
-            q[2 * i + 1] = __builtin_shuffle(r[i], r[i + L / 2], hi);
-        }
-        for (int i = 0; i < L; i++) r[i] = q[i];
-    }
-    for (int i = 0; i < L; i++) F(store)(out + i * ldo, r[i]);
-#endif
 }
 
 /* R rows x C registers */
