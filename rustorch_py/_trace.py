@@ -338,7 +338,7 @@ def _node_shape(node):
 
 
 _OP_NAMES = {"unsafe_view": "reshape", "reshape_alias": "reshape", "view": "reshape", "t": "transpose",
-             "expand": "expand", "safe_softmax": "softmax"}
+             "max_pool_with_indices": "max_pool", "safe_softmax": "softmax"}
 
 
 def op_label(node):

@@ -43,6 +43,14 @@ def test_profile_sees_what_layers_call():
     assert {name: vars(type(layer)).get("_function") for name, layer in layers.items()} == before
 
 
+def test_names_of_functions_and_compositions():
+    with torch.profiler.profile() as prof:
+        torch.sigmoid(torch.ones(2, 2))
+        F.pairwise_distance(torch.ones(2, 2), torch.zeros(2, 2))
+    names = {row.key for row in prof.key_averages()}
+    assert {"sigmoid", "pairwise_distance"} <= names and "expit" not in names
+
+
 def test_fast_math_flushes_denormals():
     tiny = torch.tensor([1e-39])
     try:

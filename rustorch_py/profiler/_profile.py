@@ -11,12 +11,14 @@ import enum
 import functools
 import sys
 import threading
+import types
 from time import perf_counter_ns
 
 from .. import tensor as _t
 from ..autograd import _engine
 from ..errors import RustorchError
 from ..tensor import _cpu, _ops, _tensor
+from ..utils.atomic import atomic_write
 from ._events import EventList, FunctionEvent, FunctionEventAvg
 
 _PACKAGE = __package__.partition(".")[0]
@@ -72,9 +74,9 @@ class profile:
         global _active
         if _active is not None:
             raise RustorchError("profile: another profile is running; leave its block first", op="profile")
-        _active = self
         if self.watch:
             self._hook()
+        _active = self
         self._started = perf_counter_ns()
 
     def stop(self):
@@ -136,7 +138,13 @@ class profile:
         return timed
 
     def _hook(self):
-        functions = {id(fn): (name, fn) for name, fn in _t._functions.items() if name not in _UNSEEN and callable(fn) and not isinstance(fn, type)}
+        known = _t._functions
+        functions = {id(fn): (fn.__name__ if known.get(getattr(fn, "__name__", None)) is fn else name, fn) for name, fn in known.items()
+                     if name not in _UNSEEN and callable(fn) and not isinstance(fn, type)}      # of several names, the function's own
+        layers = sys.modules.get(_PACKAGE + ".nn.functional")
+        for name, fn in () if layers is None else vars(layers).items():
+            if isinstance(fn, types.FunctionType) and not name.startswith("_") and fn.__module__.startswith(layers.__name__):
+                functions.setdefault(id(fn), (name, fn))
         timed = {key: self._timed(name.removeprefix("_make_"), fn) for key, (name, fn) in functions.items()}
         for module_name, module in list(sys.modules.items()):
             if not (module_name == _PACKAGE or module_name.startswith(_PACKAGE + ".")) or module_name.startswith((_PACKAGE + ".tensor.", __package__)):
@@ -209,13 +217,8 @@ class profile:
         rows = [{"name": e.name, "ph": "X", "cat": "cpu_op", "ts": e.start_ns / 1000, "dur": e.time_ns / 1000, "pid": pid, "tid": e.thread,
                  "args": {"Self time (us)": e.self_time_ns / 1000, "Memory (bytes)": e.memory,
                           **({"Input Dims": e.shapes} if e.shapes is not None else {})}} for e in self.events()]
-        text = json.dumps({"schemaVersion": 1, "displayTimeUnit": "ms", "traceEvents": rows})
-        partial = f"{os.fspath(path)}.{pid}.tmp"
-        with open(partial, "w", encoding="utf-8") as f:
-            f.write(text)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(partial, path)
+        with atomic_write(path, "w", encoding="utf-8") as f:
+            json.dump({"schemaVersion": 1, "displayTimeUnit": "ms", "traceEvents": rows}, f)
 
 
 def _cuda_available():

@@ -204,6 +204,10 @@ def _detail(step):
         parts.append(f"{module.num_embeddings}→{module.embedding_dim}")
     elif hasattr(module, "hidden_size"):
         parts.append(f"{module.input_size}→{module.hidden_size}")
+        if getattr(module, "num_layers", 1) != 1:
+            parts.append(f"{module.num_layers} layers")
+        if getattr(module, "bidirectional", False):
+            parts.append("both ways")
     elif hasattr(module, "num_heads"):
         parts.append(f"{module.num_heads} heads")
     if getattr(module, "kernel_size", None) is not None:
@@ -289,12 +293,12 @@ def _draw(figure, steps, place, frames, title, model):
         pad = 0.16 + 3 * around
         room = 0.36 + 0.22 * (max(inner_lanes) + 1) if inner_lanes else pad
         x0, x1 = min(xs) - _BOX_W / 2 - room, max(xs) + _BOX_W / 2 + pad
-        y0, y1 = min(ys) - _BOX_H / 2 - 0.08 - around, max(ys) + _BOX_H / 2 + 0.08 + around
+        y0, y1 = min(ys) - _BOX_H / 2 - 0.08 - around, max(ys) + _BOX_H / 2 + 0.12 + around
         axis.add_patch(FancyBboxPatch((x0, y0), x1 - x0, y1 - y0, boxstyle="round,pad=0,rounding_size=0.12",
                                       facecolor="#f8fafc", edgecolor="#64748b", linestyle=(0, (4, 3)), linewidth=1.1,
                                       zorder=0.5 + 0.01 * index))
         # On the right border, one above the other where frames are nested.
-        axis.text(x1, y0 + (0.72 if around else 0.28) * (y1 - y0), f"× {count}", ha="center", va="center", fontsize=11,
+        axis.text(x1 + 0.1, y0 + (0.72 if around else 0.28) * (y1 - y0), f"× {count}", ha="center", va="center", fontsize=11,
                   fontweight="bold", color="#334155", zorder=4,
                   bbox={"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "#64748b", "linewidth": 0.8})
 
@@ -339,8 +343,9 @@ def _draw(figure, steps, place, frames, title, model):
         if second:
             axis.text(x, y - 0.115, second, ha="center", va="center", fontsize=8, color=GREY, zorder=3)
         if step.kind == "module" and step.path:
-            axis.text(x + width / 2 - 0.05, y + _BOX_H / 2 - 0.035, step.path[-1], ha="right", va="top", fontsize=6,
-                      color=FAINT, zorder=3)
+            # Above the box, where no long label of the box can meet it.
+            axis.text(x + width / 2 - 0.04, y + _BOX_H / 2 + 0.012, step.path[-1], ha="right", va="bottom", fontsize=6,
+                      color=GREY, zorder=3)
 
     total = sum(p.numel() for p in dict.fromkeys(model.parameters()))
     axis.text(-_BOX_W / 2, top - 0.08, title, ha="left", va="top", fontsize=13, fontweight="bold", color=INK)

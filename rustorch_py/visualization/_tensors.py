@@ -153,20 +153,23 @@ def plot_histogram(tensor, title=None, *, bins=None, figure=None):
 
 
 def _grid_of_histograms(figure, named, color, title):
+    from matplotlib import ticker
     columns = min(4, len(named))
     rows = math.ceil(len(named) / columns)
-    figure.set_size_inches(3.1 * columns, 2.1 * rows + 0.4)
+    figure.set_size_inches(3.1 * columns, 2.25 * rows + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.ravel()[len(named):]:
         axis.set_visible(False)
     for axis, (name, array) in zip(axes.ravel(), named):
         _histogram(axis, array, color)
-        axis.set_title(name, fontsize=9)
+        axis.set_title(name if len(name) <= 32 else "…" + name[-31:], fontsize=9)
         axis.tick_params(labelsize=7.5)
-        axis.locator_params(nbins=5)
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(5))
+        axis.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+        axis.xaxis.get_offset_text().set_fontsize(7.5)
         finite = array[array == array]
-        axis.text(0.98, 0.95, f"{'×'.join(map(str, array.shape))}\nstd {finite.std() if finite.size else math.nan:.2g}",
-                  transform=axis.transAxes, fontsize=7.5, color=GREY, ha="right", va="top")
+        axis.set_xlabel(f"{'×'.join(map(str, array.shape)) or 'one number'}   std {finite.std() if finite.size else math.nan:.2g}",
+                        fontsize=7.5, loc="left")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", color=INK)
     figure.tight_layout()
 
