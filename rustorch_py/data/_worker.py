@@ -116,6 +116,8 @@ def worker_main(sock, others, worker_id, num_workers, base_seed, dataset, make_f
     """
     import signal
     signal.signal(signal.SIGINT, signal.SIG_IGN)      # Ctrl-C goes to the loader, which ends its workers
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})      # held while the process was made
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in others:
         other.close()

@@ -6,8 +6,10 @@ worker whose turn it is; otherwise for any.
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import signal
 import socket
 import time
 import weakref
@@ -37,6 +39,19 @@ class _Worker:
         self.process, self.sock = process, sock
         self.open_tasks = []
         self.active = True      # False once its stream has ended
+
+
+@contextlib.contextmanager
+def _interrupts_held():
+    """Hold Ctrl-C back while a process is made: a half-made one would answer it, too."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _shut_down(workers, owner):
@@ -85,7 +100,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
                     args=(its, others, worker_id, self._num_workers, self._base_seed, self._dataset,
                           make_fetcher, loader.worker_init_fn))
                 try:
-                    process.start()
+                    with _interrupts_held():
+                        process.start()
                 except BaseException:
                     ours.close()
                     raise
@@ -191,7 +207,6 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         code = worker.process.exitcode
         pid = worker.process.pid
         if code is not None and code < 0:
-            import signal
             try:
                 how = f"killed by signal: {signal.Signals(-code).name}"
             except ValueError:

@@ -258,15 +258,33 @@ def test_large_tasks_and_answers_do_not_lock_up():
     assert [len(b) for b in loader] == [500] * 10
 
 
+def resident_kib():
+    with open("/proc/self/statm") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def shared_files():
+    """The package's files in the folder of shared memory."""
+    return {n for n in os.listdir("/dev/shm") if "rustorch" in n} if os.path.isdir("/dev/shm") else set()
+
+
 def test_abandoned_iterators_leave_nothing():
-    before = descriptors()
-    for i in range(25):
-        it = iter(data.DataLoader(Numbers(50, 3000), batch_size=4, num_workers=2))
-        if i % 2:
-            next(it)
-        del it
+    """With the garbage collector off. RUSTORCH_LONG_TESTS=1 abandons 1,000."""
+    count = 1000 if os.environ.get("RUSTORCH_LONG_TESTS") else 25
     gc.collect()
-    assert children() == [] and descriptors() <= before + 2
+    gc.disable()
+    try:
+        for i in range(count):
+            it = iter(data.DataLoader(Numbers(50, 3000), batch_size=4, num_workers=2))
+            for _ in zip(range(i % 4), it):      # none, one, two or three of 13 batches
+                pass
+            del it
+            if i == 9:
+                before, resident, shared = descriptors(), resident_kib(), shared_files()
+        assert children() == [] and descriptors() <= before and shared_files() == shared
+        assert resident_kib() - resident < 2048
+    finally:
+        gc.enable()
 
 
 def test_contexts():
@@ -307,7 +325,7 @@ def alive(pid):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("slow", [False, True])
 def test_workers_die_with_their_loader(how, slow):
-    shm = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    shared = shared_files()
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", SCRIPT.format(slow=slow)], stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, text=True)
     workers = [int(p) for p in process.stdout.readline().split()]
@@ -319,5 +337,39 @@ def test_workers_die_with_their_loader(how, slow):
     while any(alive(p) for p in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(p) for p in workers)
-    if shm:
-        assert {n for n in os.listdir("/dev/shm") if "rustorch" in n} == {n for n in shm if "rustorch" in n}
+    assert shared_files() == shared
+
+
+ENDLESS = textwrap.dedent("""
+    import os
+    import rustorch_py as torch
+    from rustorch_py import data
+
+    class D(data.Dataset):
+        def __len__(self): return 1000
+        def __getitem__(self, i): return torch.zeros(20000), os.getpid()
+
+    while True:
+        seen = set()
+        for _, pid in data.DataLoader(D(), batch_size=10, num_workers=2):
+            if len(seen) < 2:
+                seen |= set(pid.tolist())
+                if len(seen) == 2:
+                    print(*seen, flush=True)
+""")
+
+
+def test_ctrl_c_in_a_terminal():
+    """There the signal goes to the workers, too: one traceback, the loader's, and no process left."""
+    process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               start_new_session=True)
+    workers = [int(p) for p in process.stdout.readline().split()]
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    err = process.communicate(timeout=10)[1]
+    assert process.returncode == -signal.SIGINT
+    assert err.count("Traceback") == 1 and err.rstrip().endswith("KeyboardInterrupt")
+    deadline = time.monotonic() + 5
+    while any(alive(p) for p in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(alive(p) for p in workers)
