@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import warnings
 from bisect import bisect_right
+from collections.abc import Iterable
 from itertools import accumulate
 
 from .. import tensor as _t
@@ -45,15 +46,12 @@ class Dataset(_Subscriptable):
         return ConcatDataset([self, other])
 
 
-class IterableDataset(Dataset):
+class IterableDataset(Dataset, Iterable):
     """Stream of samples: a subclass gives ``__iter__``.
 
     With several workers each of them runs through its own copy: use :func:`get_worker_info` to
     give each its share.
     """
-
-    def __iter__(self):
-        raise NotImplementedError("Subclasses of IterableDataset should implement __iter__.")
 
     def __add__(self, other):
         return ChainDataset([self, other])

@@ -127,6 +127,11 @@ def frobenius_norm(input, dim=(), keepdim=False):
     return (size * size).sum(dims, keepdim=keepdim).sqrt()
 
 
+def to_dense(self, dtype=None, *, masked_grad=None):
+    """Return the tensor itself, or in ``dtype``: all tensors are dense here."""
+    return self if dtype is None else self.to(dtype)
+
+
 def _of_sparse(name):
     def method(self):
         raise ShapeError(f"{name} expected sparse tensor layout but got Strided", op=name)
@@ -139,4 +144,4 @@ FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_sig
 FUNCTIONS.update(TYPES)
 FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
                  as_strided_=_view.as_strided_)
-METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, _of_sparse("indices"), _of_sparse("values"))}
+METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, to_dense, _of_sparse("indices"), _of_sparse("values"))}

@@ -592,15 +592,19 @@ def broadcast_tensors(*tensors):
     """Expand tensors to their common shape."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
-    shape = broadcast_shapes_fn(*[shape_tuple(as_base("broadcast_tensors", "tensors", x)) for x in tensors])
+    shape = common_shape(tuple([shape_tuple(as_base("broadcast_tensors", "tensors", x)) for x in tensors]))
     return tuple(expand(x, shape) for x in tensors)
 
 
-def broadcast_shapes_fn(*shapes):
-    """Return the shape that tensors of these shapes broadcast to."""
-    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    out = [1] * max((len(s) for s in shapes), default=0)
-    for s in shapes:
+def broadcast_shapes(*shapes):
+    """Return the Size that tensors of these shapes broadcast to."""
+    return expand(empty(0, NULL, RT_F32, 0), common_shape(shapes)).shape
+
+
+cdef tuple common_shape(tuple shapes):
+    cdef list sizes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes], out
+    out = [1] * max([len(s) for s in sizes], default=0)
+    for s in sizes:
         for i in range(-1, -1 - len(s), -1):
             if s[i] < 0:
                 raise ShapeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
@@ -1186,7 +1190,7 @@ def _set_imag(self, value):
 FUNCTIONS = {"reshape": _reshape_fn, "flatten": flatten, "ravel": ravel, "unflatten": unflatten, "squeeze": squeeze, "unsqueeze": unsqueeze,
              "permute": _permute_fn, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "t": t, "adjoint": adjoint,
              "movedim": movedim, "moveaxis": movedim, "broadcast_to": broadcast_to, "broadcast_tensors": broadcast_tensors,
-             "broadcast_shapes": broadcast_shapes_fn, "as_strided": _as_strided_method, "diagonal": diagonal, "select": select, "narrow": narrow,
+             "broadcast_shapes": broadcast_shapes, "as_strided": _as_strided_method, "diagonal": diagonal, "select": select, "narrow": narrow,
              "split": split, "split_with_sizes": split_with_sizes, "chunk": chunk, "tensor_split": tensor_split, "hsplit": hsplit, "vsplit": vsplit, "dsplit": dsplit,
              "unbind": unbind, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "real": real, "imag": imag, "conj": conj,
              "resolve_conj": resolve_conj, "resolve_neg": resolve_conj}
