@@ -39,7 +39,7 @@ ORACLE = {
     "add": lambda x, y: np.add(x, y), "add_scaled": lambda x, y: x + 2.5 * y, "sub": lambda x, y: np.subtract(x, y), "mul": lambda x, y: np.multiply(x, y),
     "div": lambda x, y: np.divide(x, y), "floor_divide": lambda x, y: np.floor_divide(x, y), "trunc_divide": lambda x, y: np.trunc(x / y),
     "remainder": lambda x, y: np.remainder(x, y), "fmod": lambda x, y: np.fmod(x, y), "pow": lambda x, y: np.power(x, y), "neg": np.negative,
-    "positive": lambda x: x, "reciprocal": lambda x: 1 / x, "square": np.square, "abs": np.abs, "sign": np.sign, "sgn": np.sign, "conj_physical": np.conj,
+    "positive": lambda x: x, "reciprocal": lambda x: 1 / x, "square": np.square, "cube": lambda x: x ** 3, "abs": np.abs, "sign": np.sign, "sgn": np.sign, "conj_physical": np.conj,
     "angle": np.angle, "addcmul": lambda x, y, z: x + 0.5 * y * z, "addcdiv": lambda x, y, z: x + 0.5 * y / z, "lerp": lambda x, y, z: x + z * (y - x),
     "hypot": np.hypot, "deg2rad": np.deg2rad, "rad2deg": np.rad2deg,
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,

@@ -133,6 +133,8 @@ def pow(input, exponent, *, out=None):
         if rt_kind(t.dt) >= RT_KIND_FLOAT:
             if exponent == 2:
                 return unary(ROW_SQUARE, t, None)
+            if exponent == 3:
+                return unary(ROW_CUBE, t, None)
             if exponent == 1:
                 return clone(t)
             if exponent == 0.5:
@@ -147,7 +149,12 @@ def pow(input, exponent, *, out=None):
 
 def pow_(self, exponent):
     """Raise to ``exponent`` in place."""
+    cdef TensorBase t
     check_int_pow(self, exponent)
+    if isinstance(exponent, (int, float)) and isinstance(self, TensorBase):
+        t = <TensorBase>self
+        if rt_kind(t.dt) >= RT_KIND_FLOAT and exponent in (2, 3, 0.5):
+            return unary_inplace(ROW_SQUARE if exponent == 2 else ROW_CUBE if exponent == 3 else ROW_SQRT, t)
     return binary_inplace(ROW_POW, self, exponent)
 
 

@@ -84,6 +84,7 @@ row("neg", "-x", grad=["-g"], kinds="ifc", aliases=("negative",))
 row("positive", "x", grad=["g"], kinds="ifc", public=False)
 row("reciprocal", "1 / x", grad=["-g * conj(o * o)"], kinds="fc", promote="float", cost=2)
 row("square", "x * x", grad=["2 * g * conj(x)"], kinds="bifc", bools="x")
+row("cube", "x * x * x", grad=["3 * g * conj(x * x)"], kinds="fc", public=False)
 row("abs", "abs(x)", grad=["g * sgn(x)"], kinds="ifc", out="real", aliases=("absolute",))
 row("sign", "sign(x)", grad=["0 * g"], kinds="bif", bools="x")
 row("sgn", "sgn(x)", grad=["0 * g"], cgrad=["where(x == 0, 0, (g - o * o * conj(g)) / (2 * abs_c(x)))"], kinds="bifc", bools="x")
@@ -197,7 +198,9 @@ row("gelu_erf", "0.5 * x * (1 + erf(x * 0.7071067811865476))", public=False, cos
     grad=["g * (0.5 * (1 + erf(x * 0.7071067811865476)) + x * 0.3989422804014327 * exp(-0.5 * x * x))"])
 row("gelu_tanh", "0.5 * x * (1 + t)", let=dict(t="tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))"), public=False, cost=3,
     grad=["g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 0.134145 * x * x))"])
-row("mish", "x * t", let=dict(t="tanh(softplus1(x))"), grad=["g * (t + x * sigmoid(x) * (1 - t * t))"], nn=True, cost=4)
+# tanh(log(1 + e)) = ((1 + e)^2 - 1) / ((1 + e)^2 + 1), e = exp(x); it is 1 from x = 20 on
+row("mish", "where(x > 20, x, x * t)", let=dict(e="exp(minimum(x, 20))", n="e * (e + 2)", t="n / (n + 2)"), nn=True, cost=4,
+    grad=["where(x > 20, g, g * (t + x * (e / (1 + e)) * (1 - t * t)))"])
 row("softplus_", "where(x * k0 > k1, x, softplus1(x * k0) / k0)", grad=["where(x * k0 > k1, g, g * sigmoid(x * k0))"], public=False, cost=4)
 row("logsigmoid", "-softplus1(-x)", grad=["g * sigmoid(-x)"], nn=True, cost=4, inplace=False, has_out=True)
 row("elu_", "where(x > 0, x, k0 * expm1(x))", grad=["where(x > 0, g, g * k0 * exp(x))"], public=False, cost=3)

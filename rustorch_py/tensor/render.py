@@ -20,6 +20,10 @@ SCALAR_FUNCTIONS = {
         bitand bitor bitxor shl shr copysign nextafter gcd lcm atan2 logaddexp logaddexp2 xlogy xlog1py zeta polygamma""".split(), 2),
     "clamp": 3,
 }
+# Functions of real floats whose vector form does not reach every argument: a loop tests F(name_far) over a block of
+# elements, then runs F(name_near), or, where one is far, F(name), an element at a time.
+NEAR = {"sin", "cos", "tan", "fmod", "remainder", "floordiv"}
+HEAVY = 3        # rows of this cost class and above get no loop of their own for strides: operands are copied to blocks
 OPERANDS = ("g", "x", "y", "z", "o")
 VARIABLES = {*OPERANDS, "k0", "k1", "a", "b"}
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -35,9 +39,11 @@ class TableError(ValueError):
 class Printer(ast.NodeVisitor):
     """Expression text to C. A dialect overrides ``call``, ``literal`` and ``select``."""
 
-    def __init__(self, row_name, lets=()):
+    def __init__(self, row_name, lets=(), near=False):
         self.row_name = row_name
         self.known = VARIABLES | set(lets)
+        self.near = near             # spell NEAR functions in their vector form, gathering the tests in `far`
+        self.far = []
 
     def render(self, text):
         try:
@@ -92,6 +98,9 @@ class Printer(ast.NodeVisitor):
         return f"({cond} ? {yes} : {no})"
 
     def call(self, name, args):
+        if self.near and name in NEAR:
+            self.far.append(f"F({name}_far)({', '.join(args)})")
+            name += "_near"
         return f"F({name})({', '.join(args)})"
 
 
@@ -147,7 +156,7 @@ def saved_operands(row):
 
 
 def _loop(row, which, kind):
-    """One C loop: contiguous, one-scalar-operand and strided branches."""
+    """One C loop: branches for dense operands, for scalar ones, and for strides."""
     found = kernel_text(row, which, kind)
     if found is None:
         return None
@@ -155,9 +164,14 @@ def _loop(row, which, kind):
     # the gradient kernels take the union over kinds, so that callers pass one operand list
     if which:
         operands = ["g"] + [c for c in saved_operands(row)[which - 1]]
-    printer = Printer(row.name, row.let)
-    body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
-    value = printer.render(text)
+    def spell(near):
+        """C text of the lets and of the value, and the tests of functions that may not reach."""
+        printer = Printer(row.name, row.let, near)
+        body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
+        return body, printer.render(text), printer.far
+
+    body, value, _ = spell(False)
+    near_body, near_value, far = spell(kind == "f")
     types = {}
     for i, name in enumerate(("x", "y", "z")[: row.arity]):
         types[name] = {".": "T", "b": "rt_bool", "r": "R"}[row.types[i]]
@@ -169,13 +183,13 @@ def _loop(row, which, kind):
     lines = [f"static void K({name})(char **p_, const int64_t *s_, int64_t n_, const double *k_) {{", f"    {ks}(void)k_;"]
     m = len(operands)
 
-    def contiguous(scalar):
-        """Operand `scalar` does not move, the others are dense."""
+    def contiguous(*scalars):
+        """Operands in `scalars` do not move, the others are dense."""
         cond = [f"s_[0] == sizeof({out_type})"]
         pre, load = "", ""
         for i, op in enumerate(operands):
             t = typ[op]
-            if op == scalar:
+            if op in scalars:
                 cond.append(f"s_[{i + 1}] == 0")
                 pre += f"const {t} {op} = *(const {t} *)p_[{i + 1}]; (void){op}; "
             else:
@@ -184,20 +198,35 @@ def _loop(row, which, kind):
                 load += f"const {t} {op} = {op}_[i_]; (void){op}; "
         lines.append(f"    if ({' && '.join(cond)}) {{")
         lines.append(f"        {out_type} *o_out = ({out_type} *)p_[0]; {pre}")
-        lines.append("        RT_IVDEP")
-        lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = ({out_type})({value}); }}")
+        if far:
+            loop = "for (int64_t i_ = b_; i_ < e_; i_++)"
+            lines.append("        for (int64_t b_ = 0; b_ < n_; b_ += RT_STAGE) {")
+            lines.append("            const int64_t e_ = n_ - b_ < RT_STAGE ? n_ : b_ + RT_STAGE; int far_ = 0;")
+            lines.append(f"            RT_IVDEP\n            {loop} {{ {load}{near_body}far_ |= {' | '.join(far)}; }}")
+            lines.append("            if (RT_LIKELY(!far_)) {\n                RT_IVDEP")
+            lines.append(f"                {loop} {{ {load}{near_body}o_out[i_] = ({out_type})({near_value}); }}")
+            lines.append(f"            }} else {loop} {{ {load}{body}o_out[i_] = ({out_type})({value}); }}\n        }}")
+        else:
+            lines.append("        RT_IVDEP")
+            lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = ({out_type})({value}); }}")
         lines.append("        return;\n    }")
 
-    contiguous(None)
-    if m >= 2:
-        if which:
-            contiguous("g")
-        elif m == 2:
-            contiguous("x")
-            contiguous("y")
-        elif row.types[0] == "b":
-            contiguous("y")
-            contiguous("z")
+    contiguous()
+    if kind == "f" and row.cost >= HEAVY:
+        sizes = ", ".join(f"sizeof({t})" for t in [out_type, *(typ[op] for op in operands)])
+        lines.append(f"    static const uint8_t size_[] = {{{sizes}}};")
+        lines.append(f"    rt_staged(K({name}), p_, s_, n_, k_, {m + 1}, size_);\n}}")
+        return name, "\n".join(lines)
+    if which:
+        variants = [("g",)] if m >= 2 else []
+    elif m == 2:
+        variants = [("x",), ("y",)]
+    elif m == 3:
+        variants = [("y", "z"), ("z",)] + ([("y",)] if row.types[0] == "b" else [])
+    else:
+        variants = []
+    for scalars in variants:
+        contiguous(*scalars)
     load = "".join(f"const {typ[op]} {op} = *(const {typ[op]} *)(p_[{i + 1}] + j_ * s_[{i + 1}]); (void){op}; " for i, op in enumerate(operands))
     lines.append(f"    for (int64_t j_ = 0; j_ < n_; j_++) {{ {load}{body}*({out_type} *)(p_[0] + j_ * s_[0]) = ({out_type})({value}); }}")
     lines.append("}")

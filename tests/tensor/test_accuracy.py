@@ -1,0 +1,162 @@
+"""Elementary functions in ULP, for each instruction set: float32 against float64, float64 against mpmath or long double."""
+import math
+
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py.tensor import _cpu
+
+LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
+WIDE = np.finfo(np.longdouble).nmant > 60
+erf, erfc = (np.vectorize(f, otypes=[np.float64]) for f in (math.erf, math.erfc))
+
+# name: (oracle, domain, ULP float32, ULP float64). The oracle takes float64 or long double.
+BOUNDS = {
+    "exp": (np.exp, (-800, 800), 1.5, 1.5), "exp2": (np.exp2, (-1100, 1100), 1.5, 1.5), "expm1": (np.expm1, (-800, 800), 2, 2),
+    "log": (np.log, (0, np.inf), 1, 1), "log2": (np.log2, (0, np.inf), 2, 2), "log10": (np.log10, (0, np.inf), 2, 2), "log1p": (np.log1p, (-1, np.inf), 1, 1),
+    "sin": (np.sin, (-np.inf, np.inf), 2, 1.5), "cos": (np.cos, (-np.inf, np.inf), 2, 1.5), "tan": (np.tan, (-np.inf, np.inf), 4, 3),
+    "asin": (np.arcsin, (-1, 1), 3, 3), "acos": (np.arccos, (-1, 1), 2, 2), "atan": (np.arctan, (-np.inf, np.inf), 2.5, 2.5),
+    "sinh": (np.sinh, (-800, 800), 3, 3), "cosh": (np.cosh, (-800, 800), 2, 2), "tanh": (np.tanh, (-np.inf, np.inf), 3, 3),
+    "asinh": (np.arcsinh, (-np.inf, np.inf), 2.5, 2.5), "acosh": (np.arccosh, (1, np.inf), 2.5, 2.5), "atanh": (np.arctanh, (-1, 1), 2.5, 2.5),
+    "erf": (erf, (-np.inf, np.inf), 2, 2.5), "erfc": (erfc, (-6, 27), 4.5, 5.5),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), (-87, 1e4), 3, 3),
+}
+
+
+@pytest.fixture
+def simd():
+    yield _cpu.set_simd_level
+    _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+def samples(dtype, low, high):
+    """The whole range of exponents, a dense part around 0, and the numbers where cases change."""
+    rng = np.random.default_rng(7)
+    info = np.finfo(dtype)
+    spread = np.ldexp(rng.uniform(1, 2, 4000), rng.integers(info.minexp - info.nmant, info.maxexp, 4000)) * rng.choice([-1, 1], 4000)
+    edges = [0.0, -0.0, 1, -1, 0.5, -0.5, 2, math.pi, math.pi / 2, 1e5, 1e6, float(info.max), float(info.tiny), float(info.smallest_subnormal),
+             0.41421357, 2.4142137, 0.7071068, 1.4142135, 88.7, -87.4, 709.7, -745.1, 27.2, 10.05]
+    with np.errstate(over="ignore"):
+        x = np.concatenate([spread, rng.uniform(-30, 30, 6000), rng.uniform(-1.5, 1.5, 4000), edges]).astype(dtype)
+    return x[(x >= low) & (x <= high)]
+
+
+def ulp_error(got, want, dtype):
+    """Error in units in the last place of `want`, which is wider than dtype."""
+    info = np.finfo(dtype)
+    with np.errstate(all="ignore"):
+        rounded = want.astype(dtype)
+        unit = np.spacing(np.abs(rounded)).astype(want.dtype)
+        error = np.abs(got.astype(want.dtype) - want) / unit
+        exact = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+        edge = np.isinf(rounded) != np.isinf(got)        # one past the largest number is one ULP away
+        error = np.where(edge & (np.minimum(np.abs(got), np.abs(rounded)) >= info.max * (1 - 4 * info.eps)), 1, error)
+    return np.where(exact & ~np.isfinite(error), 0, error)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", BOUNDS)
+def test_float32_ulp(name, level, simd):
+    simd(level)
+    oracle, (low, high), bound, _ = BOUNDS[name]
+    x = samples(np.float32, low, high)
+    with np.errstate(all="ignore"):
+        want = oracle(x.astype(np.float64))
+    error = ulp_error(getattr(rt, name)(rt.from_numpy(x)).numpy(), want, np.float32)
+    worst = int(np.nanargmax(error))
+    assert not np.isnan(error).any() and error[worst] <= bound, (x[worst], error[worst], x[np.isnan(error)][:5])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", BOUNDS)
+def test_float64_ulp(name, level, simd):
+    simd(level)
+    oracle, (low, high), _, bound = BOUNDS[name]
+    x = samples(np.float64, low, high)
+    if not WIDE and name not in ("erf", "erfc"):
+        pytest.skip("long double is no wider than double here")
+    with np.errstate(all="ignore"):
+        want = oracle(x if name in ("erf", "erfc") else x.astype(np.longdouble))     # libm's erf: under 1 ULP of its own
+    error = ulp_error(getattr(rt, name)(rt.from_numpy(x)).numpy(), want, np.float64)
+    worst = int(np.nanargmax(error))
+    assert not np.isnan(error).any() and error[worst] <= bound, (x[worst], error[worst], x[np.isnan(error)][:5])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_float64_against_many_digits(level, simd):
+    mpmath = pytest.importorskip("mpmath")
+    simd(level)
+    x = np.random.default_rng(3).uniform(-5, 5, 60)
+    with mpmath.workdps(40):
+        for name, bound in (("exp", 1.5), ("sin", 1.5), ("erf", 1.6), ("erfc", 4.5), ("tanh", 3), ("atan", 2.5)):
+            got = getattr(rt, name)(rt.from_numpy(x)).numpy()
+            fn = getattr(mpmath, name)
+            for value, result in zip(x, got):
+                want = fn(mpmath.mpf(float(value)))
+                assert abs(mpmath.mpf(float(result)) - want) <= bound * math.ulp(abs(float(want))), (name, value)
+
+
+PAIRS = {"pow": (np.power, 0.6, 2.5), "atan2": (np.arctan2, 3, 2.5), "hypot": (np.hypot, 0.6, 2.5)}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", PAIRS)
+def test_pair_ulp(name, dtype, level, simd):
+    simd(level)
+    oracle, b32, b64 = PAIRS[name]
+    if dtype == np.float64 and not WIDE:
+        pytest.skip("long double is no wider than double here")
+    rng = np.random.default_rng(5)
+    special = np.array([0.0, -0.0, 1, -1, 0.5, 2, 3, -2, -3, np.inf, -np.inf, np.nan, 1e30, 1e-30], dtype)
+    x = np.concatenate([np.repeat(special, special.size), rng.uniform(-4, 8, 3000), rng.uniform(0, 3, 3000)]).astype(dtype)
+    y = np.concatenate([np.tile(special, special.size), rng.uniform(-20, 20, 3000).round(1), rng.uniform(-300, 300, 3000)]).astype(dtype)
+    wide = np.float64 if dtype == np.float32 else np.longdouble
+    with np.errstate(all="ignore"):
+        want = oracle(x.astype(wide), y.astype(wide))
+    got = getattr(rt, name)(rt.from_numpy(x), rt.from_numpy(y)).numpy()
+    error = ulp_error(got, want, dtype)
+    assert not np.isnan(error).any(), [(a, b, g, w) for a, b, g, w, e in zip(x, y, got, want, error) if np.isnan(e)][:5]
+    worst = int(np.argmax(error))
+    assert error[worst] <= (b32 if dtype == np.float32 else b64), (x[worst], y[worst], error[worst])
+    zero = (want == 0) & (got == 0)
+    assert np.array_equal(np.signbit(got[zero]), np.signbit(want[zero]))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["fmod", "remainder", "floor_divide"])
+def test_remainders_are_exact(name, dtype, level, simd):
+    simd(level)
+    rng = np.random.default_rng(9)
+    x = (np.ldexp(rng.uniform(0.5, 1, 4000), rng.integers(-60, 60, 4000)) * rng.choice([-1, 1], 4000)).astype(dtype)
+    y = (np.ldexp(rng.uniform(0.5, 1, 4000), rng.integers(-20, 20, 4000)) * rng.choice([-1, 1], 4000)).astype(dtype)
+    x[:8], y[:8] = [5, -5, 0, -0.0, np.inf, 7, np.nan, 6], [3, 3, 2, 2, 2, np.inf, 1, 3]
+    oracle = {"fmod": np.fmod, "remainder": np.remainder, "floor_divide": np.floor_divide}[name]
+    for part in (slice(0, 8), slice(8, None)):               # the second part has blocks without special numbers
+        with np.errstate(all="ignore"):
+            want = oracle(x[part], y[part])
+        got = getattr(rt, name)(rt.from_numpy(x[part].copy()), rt.from_numpy(y[part].copy())).numpy()
+        if part.start == 0 and name != "fmod":                # NumPy and PyTorch differ for an infinite operand
+            got, want = np.delete(got, [4, 5]), np.delete(want, [4, 5])
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_one_far_argument_in_a_block(level, simd):
+    """Large arguments leave the vector form; in place too, where the input is overwritten."""
+    simd(level)
+    x = np.linspace(-3, 3, 2000)
+    x[[3, 700, 1999]] = [1e22, -3e15, 1e300]
+    for dtype in (np.float32, np.float64):
+        with np.errstate(all="ignore"):
+            a = x.astype(dtype)
+        for name in ("sin", "cos", "tan"):
+            with np.errstate(all="ignore"):
+                want = getattr(np, name)(a.astype(np.float64))
+            t = rt.from_numpy(a.copy())
+            getattr(t, name + "_")()
+            np.testing.assert_allclose(t.numpy(), want, rtol=5e-7 if dtype == np.float32 else 1e-14)
+            strided = rt.from_numpy(np.repeat(a, 3))[::3]
+            np.testing.assert_array_equal(getattr(rt, name)(strided).numpy(), t.numpy())
