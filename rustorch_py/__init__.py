@@ -16,6 +16,7 @@ from .errors import (BackendUnavailableError, DeviceError, OutOfMemoryError, Rus
 from . import tensor
 from .tensor import (Size, Tensor, _face_names, device, dtype, layout, memory_format, no_grad, enable_grad, set_grad_enabled, inference_mode,
                      is_grad_enabled, is_inference_mode_enabled, strided, contiguous_format, channels_last, channels_last_3d, preserve_format)
+from .tensor import contiguous_format as legacy_contiguous_format
 from . import autograd
 from .tensor._cpu import set_flush_denormal, get_num_threads, set_num_threads, set_simd_enabled
 
@@ -34,7 +35,7 @@ newaxis = None
 
 _SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
                "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "func",
-               "masked", "amp", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization")
+               "masked", "amp", "cpu", "futures", "storage", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization")
 
 
 def __getattr__(name):
@@ -56,7 +57,7 @@ def __getattr__(name):
 _ERRORS = tuple(n for n in dir(errors) if n.endswith("Error"))
 _LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "create_variable": "_seed", "tensor_add": "_seed",
                "tensor_matmul": "_seed", "backward": "_seed", "set_debug_mode": "_seed", "get_debug_mode": "_seed", "finfo": "_info", "iinfo": "_info",
-               "compile": "_seed", "Node": "autograd"}
+               "compile": "_seed", "Node": "autograd", "autocast": "amp", "Stream": "cpu", "Event": "cpu", "Future": "futures"}
 
 
 def __dir__():

@@ -4,7 +4,7 @@ from __future__ import annotations
 import builtins
 from typing import Any, Iterator
 
-from . import backends as backends, callbacks as callbacks, cli as cli, config as config, cuda as cuda, data as data, distributed as distributed, fft as fft, jit as jit, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
+from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, fft as fft, jit as jit, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
 from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype
@@ -78,6 +78,8 @@ from .tensor import atanh_ as atanh_
 from .tensor import atleast_1d as atleast_1d
 from .tensor import atleast_2d as atleast_2d
 from .tensor import atleast_3d as atleast_3d
+from .tensor import autocast_decrement_nesting as autocast_decrement_nesting
+from .tensor import autocast_increment_nesting as autocast_increment_nesting
 from .tensor import avg_pool1d as avg_pool1d
 from .tensor import baddbmm as baddbmm
 from .tensor import bartlett_window as bartlett_window
@@ -123,6 +125,7 @@ from .tensor import clamp_max as clamp_max
 from .tensor import clamp_max_ as clamp_max_
 from .tensor import clamp_min as clamp_min
 from .tensor import clamp_min_ as clamp_min_
+from .tensor import clear_autocast_cache as clear_autocast_cache
 from .tensor import clip as clip
 from .tensor import clip_ as clip_
 from .tensor import clone as clone
@@ -253,6 +256,9 @@ from .tensor import gcd_ as gcd_
 from .tensor import ge as ge
 from .tensor import geqrf as geqrf
 from .tensor import ger as ger
+from .tensor import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+from .tensor import get_autocast_dtype as get_autocast_dtype
+from .tensor import get_autocast_gpu_dtype as get_autocast_gpu_dtype
 from .tensor import get_default_device as get_default_device
 from .tensor import get_default_dtype as get_default_dtype
 from .tensor import get_deterministic_debug_mode as get_deterministic_debug_mode
@@ -304,6 +310,9 @@ from .tensor import int32 as int32
 from .tensor import int64 as int64
 from .tensor import int8 as int8
 from .tensor import inverse as inverse
+from .tensor import is_autocast_cache_enabled as is_autocast_cache_enabled
+from .tensor import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+from .tensor import is_autocast_enabled as is_autocast_enabled
 from .tensor import is_complex as is_complex
 from .tensor import is_conj as is_conj
 from .tensor import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
@@ -491,6 +500,12 @@ from .tensor import select_copy as select_copy
 from .tensor import select_scatter as select_scatter
 from .tensor import selu as selu
 from .tensor import selu_ as selu_
+from .tensor import set_autocast_cache_enabled as set_autocast_cache_enabled
+from .tensor import set_autocast_cpu_dtype as set_autocast_cpu_dtype
+from .tensor import set_autocast_cpu_enabled as set_autocast_cpu_enabled
+from .tensor import set_autocast_dtype as set_autocast_dtype
+from .tensor import set_autocast_enabled as set_autocast_enabled
+from .tensor import set_autocast_gpu_dtype as set_autocast_gpu_dtype
 from .tensor import set_default_device as set_default_device
 from .tensor import set_default_dtype as set_default_dtype
 from .tensor import set_default_tensor_type as set_default_tensor_type

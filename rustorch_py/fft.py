@@ -6,6 +6,7 @@ to real) per dimension; all have gradients of any order.
 from . import tensor as _t
 from .errors import DimError, TensorError
 from .tensor import _fft
+from .tensor._autocast import covered
 from .tensor._lane import deliver_out
 
 __all__ = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fft2", "ifft2", "rfft2", "irfft2", "hfft2", "ihfft2",
@@ -223,3 +224,6 @@ def ifftshift(input, dim=None):
     """Undo ``fftshift``."""
     dims = range(input.dim()) if dim is None else (dim,) if isinstance(dim, int) else dim
     return input.roll(tuple(-(input.shape[d] // 2) for d in dims), tuple(dims))
+
+
+globals().update(covered({name: globals()[name] for name in __all__}, "fft_"))

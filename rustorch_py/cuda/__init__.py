@@ -35,6 +35,9 @@ def empty_cache():
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
+    if name == "amp":
+        from importlib import import_module
+        return import_module(".amp", __name__)
 
     def unavailable(*args, **kwargs):
         raise BackendUnavailableError(f"cuda.{name}: {HINTS[1]}", op=f"cuda.{name}")

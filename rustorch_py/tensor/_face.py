@@ -5,7 +5,8 @@ Add an op module's name to MODULES, one a line; later entries win where names re
 import os
 from importlib import import_module
 
-from ._names import with_numpy_names
+from ._autocast import rule_of
+from ._function import public
 
 MODULES = [
     "_rows",
@@ -48,6 +49,7 @@ MODULES = [
     "_composed_signal",
     "_legacy",
     "_switches",
+    "_autocast",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names
@@ -73,13 +75,14 @@ def collect():
         methods.update(getattr(module, "METHODS", {}))
         NN_ONLY.update(getattr(module, "NN_ONLY", ()))
         slots.update(getattr(module, "SLOTS", {}))
-    renamed = {}                             # one callable a function, whatever its names
+    rules = {id(fn): rule_of(name) for names in (methods, functions) for name, fn in names.items() if rule_of(name)}
+    faces = {}                               # one callable a function, whatever its names
 
-    def public(fn):
-        if id(fn) not in renamed:
-            renamed[id(fn)] = with_numpy_names(fn)
-        return renamed[id(fn)]
+    def face(fn):
+        if id(fn) not in faces:
+            faces[id(fn)] = public(fn, rules.get(id(fn), 0))
+        return faces[id(fn)]
 
-    functions = {name: public(fn) for name, fn in functions.items()}
-    methods = {name: public(fn) for name, fn in methods.items()}
+    functions = {name: face(fn) for name, fn in functions.items()}
+    methods = {name: face(fn) for name, fn in methods.items()}
     return functions, methods, slots

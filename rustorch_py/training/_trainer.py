@@ -9,6 +9,7 @@ import time
 
 from .. import callbacks as _callbacks
 from .. import tensor as _t
+from ..amp import GradScaler, autocast
 from ..errors import DataError
 from ..nn import utils as _nn_utils
 from ..utils import load as _load, save as _save
@@ -16,11 +17,11 @@ from ..utils._notebook import notebook_shell
 from . import metrics as _metrics
 from ._checkpoint import FORMAT, rng_state, set_rng_state
 from ._history import History
-from ._precision import MixedPrecision, widened
 from ._progress import NotebookProgress, finish_bar, make_bar, short_logs
 
 # Schedulers made to be stepped after every optimizer step; all others are stepped once an epoch.
 _PER_STEP_SCHEDULERS = ("OneCycleLR", "CyclicLR")
+_PRECISIONS = {"bf16": _t.bfloat16, "fp16": _t.float16}
 
 
 class Trainer:
@@ -36,8 +37,9 @@ class Trainer:
         scheduler_interval: 'epoch', 'step', or 'auto' (step for OneCycleLR and CyclicLR).
         callbacks: list of `callbacks.Callback`.
         device: where model and batches are moved; None leaves both where they are.
-        precision: 'bf16' runs linear layers and convolutions in bfloat16, with weights, optimizer, normalisation
-            and loss in float32; None computes in the model's own dtype.
+        precision: 'bf16' or 'fp16' runs the model under `torch.autocast` in that dtype: weights, optimizer and loss stay
+            float32. 'fp16' scales the loss (`amp.GradScaler`) and leaves out steps whose gradients overflow; the scaler
+            is part of checkpoints. None computes in the model's own dtype.
         accumulate: batches whose gradients make one optimizer step. Gradients are weighted by samples, so
             that the step is that of the one large batch.
         clip_norm: greatest norm of all gradients together. clip_value: greatest size of each entry.
@@ -59,10 +61,11 @@ class Trainer:
             raise ValueError(f"Trainer: accumulate must be at least 1, got {accumulate}")
         if scheduler_interval not in ("auto", "epoch", "step"):
             raise ValueError(f"Trainer: scheduler_interval must be 'auto', 'epoch' or 'step', got {scheduler_interval!r}")
-        if precision not in (None, "bf16"):
-            raise ValueError(f"Trainer: precision must be None or 'bf16', got {precision!r}")
+        if precision not in (None, *_PRECISIONS):
+            raise ValueError(f"Trainer: precision must be None, 'bf16' or 'fp16', got {precision!r}")
         self.precision = precision
         self.device = _t.device(device) if device is not None else None
+        self.scaler = GradScaler("cpu" if self.device is None else self.device.type, enabled=precision == "fp16")
         self.model = model.to(self.device) if self.device is not None else model
         self.criterion = criterion
         if self.device is not None and hasattr(criterion, "to"):
@@ -208,6 +211,7 @@ class Trainer:
             "epoch": {"batches": self.batch + 1, "rng": self._epoch_rng, "loss": self._loss.state_dict(),
                       "metrics": [m.state_dict() for m in self.metrics or ()]} if in_epoch else None,
             "config": self.config,
+            "scaler": self.scaler.state_dict(),
         }
         _save(state, path)
         for callback in self.callbacks:
@@ -231,6 +235,8 @@ class Trainer:
         self.completed_epochs = self.epoch = state["completed_epochs"]
         self.global_step = state["global_step"]
         self.config = state["config"]
+        if state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
         self._loaded = {name: state[name] for name in ("stopped", "stop_reason", "rng", "epoch")}
         return self
 
@@ -314,7 +320,7 @@ class Trainer:
             output = self._forward(self._move(inputs))
             loss = self.criterion(output, target)
             size = _length(target)
-            (loss * size if weigh else loss).backward()
+            self.scaler.scale(loss * size if weigh else loss).backward()
             held, samples = held + 1, samples + size
 
             self.batch_loss = loss.item()
@@ -340,13 +346,15 @@ class Trainer:
             self._optimizer_step(1.0 / samples if weigh else None)
 
     def _optimizer_step(self, factor):
+        self.scaler.unscale_(self.optimizer)
         if factor is not None:
             self._scale_gradients(factor)
         if self.clip_value is not None:
             _nn_utils.clip_grad_value_(self.model.parameters(), self.clip_value)
         if self.clip_norm is not None:
             _nn_utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         self.optimizer.zero_grad()
         self.global_step += 1
         for scheduler in self.schedulers:
@@ -419,10 +427,10 @@ class Trainer:
                         f"{type(batch).__name__}{f' of length {len(batch)}' if isinstance(batch, (list, tuple)) else ''}")
 
     def _forward(self, inputs):
-        if self.precision == "bf16":
-            with MixedPrecision(self.model):
-                return widened(self._call(inputs))
-        return self._call(inputs)
+        if self.precision is None:
+            return self._call(inputs)
+        with autocast("cpu" if self.device is None else self.device.type, dtype=_PRECISIONS[self.precision]):
+            return _widened(self._call(inputs))
 
     def _call(self, inputs):
         if isinstance(inputs, (list, tuple)):
@@ -513,6 +521,15 @@ def _is_a(value, *class_names):
     By name, so that schedulers of other libraries that follow PyTorch's are known too.
     """
     return any(base.__name__ in class_names for base in type(value).__mro__)
+
+
+def _widened(output):
+    """Return 16-bit outputs as float32, for the loss and the metrics."""
+    if isinstance(output, (list, tuple)):
+        return type(output)(_widened(item) for item in output)
+    if isinstance(output, dict):
+        return {name: _widened(item) for name, item in output.items()}
+    return output.to(_t.float32) if isinstance(output, _t.Tensor) and output.dtype in _PRECISIONS.values() else output
 
 
 def _length(value):

@@ -12,9 +12,10 @@ Note [Two ways to checkpoint]
 from __future__ import annotations
 
 import weakref
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from .. import tensor as _t
+from ..amp import autocast
 from ..autograd import Function, _engine, backward
 from ..autograd.graph import saved_tensors_hooks
 from ..errors import AutogradError, BackendUnavailableError, TensorError, TensorTypeError, TensorValueError
@@ -95,6 +96,22 @@ def _random_state(state):
         _t.set_rng_state(now)
 
 
+def _autocast_regions():
+    """Return, as arguments of `autocast`, what is on in this thread, for the second run."""
+    cached = _t.is_autocast_cache_enabled()
+    return [dict(device_type=kind, dtype=_t.get_autocast_dtype(kind), enabled=_t.is_autocast_enabled(kind), cache_enabled=cached)
+            for kind in ("cpu", "cuda")]
+
+
+@contextmanager
+def _autocast_as(regions):
+    """Run a block with autocast as it was when `_autocast_regions` was called."""
+    with ExitStack() as stack:
+        for region in regions:
+            stack.enter_context(autocast(**region))
+        yield
+
+
 def get_device_states(*args):
     """Return the accelerators that hold some of the arguments, and the states of their random streams.
 
@@ -125,6 +142,7 @@ class CheckpointFunction(Function):
         check_backward_validity(args)
         ctx.run_function = run_function
         ctx.rng_state = _t.get_rng_state() if preserve_rng_state else None
+        ctx.autocast = _autocast_regions()
         ctx.inputs = [None if isinstance(x, Tensor) else x for x in args]
         ctx.places = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
         ctx.save_for_backward(*(args[i] for i in ctx.places))
@@ -140,7 +158,7 @@ class CheckpointFunction(Function):
         inputs = list(ctx.inputs)
         for place, tensor in zip(ctx.places, ctx.saved_tensors):
             inputs[place] = _detached(tensor)
-        with _random_state(ctx.rng_state), _t.enable_grad():
+        with _random_state(ctx.rng_state), _t.enable_grad(), _autocast_as(ctx.autocast):
             outputs = ctx.run_function(*inputs)
         if isinstance(outputs, Tensor):
             outputs = (outputs,)
@@ -282,6 +300,7 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
         with first_context:
             return function(*args, **kwargs)
     state = _t.get_rng_state() if preserve else None
+    regions = _autocast_regions()
     tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
     versions = [x._version for x in tensors]
 
@@ -290,7 +309,7 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
             if tensor._version != version:
                 raise CheckpointError("torch.utils.checkpoint: an input of shape "
                                       f"{tuple(tensor.shape)} was changed in place after the checkpointed call")
-        with _random_state(state), second_context:
+        with _random_state(state), _autocast_as(regions), second_context:
             function(*(_detached(x) for x in args), **{k: _detached(v) for k, v in kwargs.items()})
 
     frame = _Frame(rerun, _CHECKS[determinism_check], early_stop if _early_stop is None else _early_stop)

@@ -143,3 +143,7 @@ from ._vision import (
     upsample_bilinear,
     upsample_nearest,
 )
+
+from ...tensor._autocast import covered as _covered  # noqa: E402
+
+globals().update(_covered(globals()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError
+from ...tensor._autocast import in_float32
 
 __all__ = ["pad"]
 
@@ -44,6 +45,8 @@ def pad(input, pad, mode="constant", value=None):
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; "
             f"got {len(pad)} amounts for an input of {n_dims} dimensions"
         )
+    if mode == "replicate" or mode == "reflect" and n_pad < 3:
+        input = in_float32(input)
     out = input
     if mode == "circular" and min(pad) < 0:
         # Negative amounts crop first; what is left wraps around.

@@ -6,6 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import TensorError
+from ...tensor._autocast import in_float32
 from ._util import pair, single, spread, triple
 
 __all__ = [
@@ -59,6 +60,8 @@ def _max_pool(n, name):
         return kernel(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
 
     def values(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+        if n == 3 and not return_indices:
+            input = in_float32(input)
         out = kernel(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
         return out if return_indices else out[0]
 

@@ -2,11 +2,15 @@
 
 The input part of the gates of all steps is one product; ``recurrent_scan`` does the rest of a layer and direction.
 Where the gates are sums (all but GRU) the input part holds the hidden bias too.
+
+Autocast: as in PyTorch, RNN and LSTM layers run in 16 bits altogether, while GRU and the cells of LSTM and GRU keep a float32
+state: there only the input part is a 16-bit product ("wide" below).
 """
 
 from __future__ import annotations
 
 from ... import tensor as _t
+from ...tensor._autocast import in_lower, is_casting
 
 _linear, _scan = _t.linear, _t.recurrent_scan
 MODES = {"RNN_TANH": 0, "RNN_RELU": 1, "LSTM": 2, "GRU": 3}
@@ -38,7 +42,12 @@ def cell(mode, input, state, w_ih, w_hh, b_ih=None, b_hh=None):
         state: tuple of (N, hidden), the cell state second for LSTM, or None for zeros.
         w_ih, w_hh, b_ih, b_hh: the cell's weights.
     """
+    wide = is_casting() and mode in ("GRU", "LSTM") and (input if state is None else state[-1]).dtype == _t.float32
+    if not wide:
+        input, state, w_ih, w_hh, b_ih, b_hh = in_lower(input, state, w_ih, w_hh, b_ih, b_hh)
     gates, b_hh = _input_part(mode, input, w_ih, b_ih, b_hh)
+    if wide:
+        gates = gates.float()
     h, c = (*(state or ()), None, None)[:2]
     h, c = _scan_for(input)(MODES[mode], gates.unsqueeze(0), h, c, w_hh, b_hh)[1:]
     return (h,) if c is None else (h, c)
@@ -59,6 +68,9 @@ def run_layers(mode, input, state, weights, num_layers, dropout, training, bidir
     Returns:
         output like the input, and the last states, each (layers * directions, N, size).
     """
+    wide = is_casting() and mode == "GRU" and (input if state is None else state[0]).dtype == _t.float32
+    if not wide:
+        input, state, weights = in_lower(input, state, weights)
     scan, number = _scan_for(input), MODES[mode]
     directions = 2 if bidirectional else 1
     # unbind gives each layer its slice with one node for all of them.
@@ -70,6 +82,8 @@ def run_layers(mode, input, state, weights, num_layers, dropout, training, bidir
             w_ih, w_hh, b_ih, b_hh, w_hr = weights[layer * directions + direction]
             h, c = starts[layer * directions + direction]
             gates, b_hh = _input_part(mode, input, w_ih, b_ih, b_hh)
+            if wide:
+                gates = gates.float()
             output, h, c = scan(number, gates, h, c, w_hh, b_hh, w_hr, direction == 1, batch_sizes)
             sides.append(output)
             lasts.append((h,) if c is None else (h, c))

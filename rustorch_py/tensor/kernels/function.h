@@ -1,0 +1,141 @@
+/* A callable that stands before a function. It renames two keywords (axis -> dim, keepdims -> keepdim) and, where
+ * autocast has a rule for the function, hands the call to autocast while that is on in this thread. A call that needs
+ * neither passes through at the cost of a test; so the functions themselves stay plain. */
+#ifndef RUSTORCH_FUNCTION_H
+#define RUSTORCH_FUNCTION_H
+#include <Python.h>
+#include <stddef.h>
+
+/* Make a call whose arguments need other dtypes; kwnames may be NULL. */
+typedef PyObject *(*RtCastHook)(PyObject *function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *inner;
+    int renames, rule; /* rule: of tensor/_autocast; 0: none */
+} RtFunction;
+
+static PyObject *rt_name_dim, *rt_name_keepdim;
+static RtCastHook rt_cast_hook;
+static __thread int rt_casting; /* autocast is on in this thread, and no rule is being applied */
+
+/* The name to use instead (borrowed), or NULL. */
+static inline PyObject *rt_other_name(PyObject *name) {
+    Py_ssize_t n = PyUnicode_GET_LENGTH(name);
+    if (n == 4 && PyUnicode_CompareWithASCIIString(name, "axis") == 0) return rt_name_dim;
+    if (n == 8 && PyUnicode_CompareWithASCIIString(name, "keepdims") == 0) return rt_name_keepdim;
+    return NULL;
+}
+
+static PyObject *rt_function_renamed(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    PyObject *inner = ((RtFunction *)self)->inner;
+    Py_ssize_t n = kwnames ? PyTuple_GET_SIZE(kwnames) : 0, found = 0;
+    for (Py_ssize_t i = 0; i < n; i++) found |= rt_other_name(PyTuple_GET_ITEM(kwnames, i)) != NULL;
+    if (!found) return PyObject_Vectorcall(inner, args, nargsf, kwnames);
+    PyObject *names = PyTuple_New(n), *result;
+    if (!names) return NULL;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i), *other = rt_other_name(name);
+        if (other) name = other;
+        Py_INCREF(name);
+        PyTuple_SET_ITEM(names, i, name);
+        for (Py_ssize_t j = 0; j < n; j++) {
+            if (other && PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, j), other) == 0) {
+                PyErr_Format(PyExc_TypeError, "got multiple values for argument '%U', which is also called '%U'", other,
+                             PyTuple_GET_ITEM(kwnames, i));
+                Py_DECREF(names);
+                return NULL;
+            }
+        }
+    }
+    result = PyObject_Vectorcall(inner, args, nargsf, names);
+    Py_DECREF(names);
+    return result;
+}
+
+static PyObject *rt_function_cast(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    RtFunction *f = (RtFunction *)self;
+    if (rt_casting) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
+    return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+}
+
+static void rt_function_dealloc(PyObject *self) {
+    Py_XDECREF(((RtFunction *)self)->inner);
+    Py_TYPE(self)->tp_free(self);
+}
+static PyObject *rt_function_get(PyObject *self, PyObject *obj, PyObject *type) {
+    (void)type;
+    if (obj == NULL || obj == Py_None) { Py_INCREF(self); return self; }
+    return PyMethod_New(self, obj);
+}
+/* Attributes are the function's: __name__, __doc__, __code__ ... */
+static PyObject *rt_function_getattro(PyObject *self, PyObject *name) {
+    if (PyUnicode_CompareWithASCIIString(name, "__class__") == 0 || PyUnicode_CompareWithASCIIString(name, "__reduce_ex__") == 0 ||
+        PyUnicode_CompareWithASCIIString(name, "__reduce__") == 0 || PyUnicode_CompareWithASCIIString(name, "__get__") == 0 ||
+        PyUnicode_CompareWithASCIIString(name, "__call__") == 0)
+        return PyObject_GenericGetAttr(self, name);
+    if (PyUnicode_CompareWithASCIIString(name, "__wrapped__") == 0) {
+        Py_INCREF(((RtFunction *)self)->inner);
+        return ((RtFunction *)self)->inner;
+    }
+    return PyObject_GetAttr(((RtFunction *)self)->inner, name);
+}
+static PyObject *rt_function_repr(PyObject *self) { return PyObject_Repr(((RtFunction *)self)->inner); }
+/* Pickled by name where the name leads here, else as its function and what it does besides. */
+static PyObject *rt_function_reduce(PyObject *self, PyObject *unused) {
+    RtFunction *f = (RtFunction *)self;
+    PyObject *name = PyObject_GetAttrString(f->inner, "__module__"), *module, *found, *maker;
+    (void)unused;
+    module = name ? PyImport_Import(name) : NULL;
+    Py_XDECREF(name);
+    if (!module) return NULL;
+    name = PyObject_GetAttrString(f->inner, "__name__");
+    found = name ? PyObject_GetAttr(module, name) : NULL;
+    Py_DECREF(module);
+    if (found == self) {
+        Py_DECREF(found);
+        return name;
+    }
+    PyErr_Clear();
+    Py_XDECREF(found);
+    Py_XDECREF(name);
+    module = PyImport_ImportModule("rustorch_py.tensor._function");
+    if (!module) return NULL;
+    maker = PyObject_GetAttrString(module, "public");
+    Py_DECREF(module);
+    return maker ? Py_BuildValue("N(Oi)", maker, f->inner, f->rule) : NULL;
+}
+static PyMethodDef rt_function_methods[] = {{"__reduce__", rt_function_reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+
+static PyTypeObject rt_function_type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "rustorch_py.tensor.function",
+    .tp_basicsize = sizeof(RtFunction),
+    .tp_dealloc = rt_function_dealloc,
+    .tp_vectorcall_offset = offsetof(RtFunction, vectorcall),
+    .tp_repr = rt_function_repr,
+    .tp_call = PyVectorcall_Call,
+    .tp_getattro = rt_function_getattro,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    .tp_descr_get = rt_function_get,
+    .tp_methods = rt_function_methods,
+};
+
+static int rt_function_ready(void) {
+    rt_name_dim = PyUnicode_InternFromString("dim");
+    rt_name_keepdim = PyUnicode_InternFromString("keepdim");
+    return rt_name_dim && rt_name_keepdim ? PyType_Ready(&rt_function_type) : -1;
+}
+static PyObject *rt_function_new(PyObject *inner, int renames, int rule) {
+    RtFunction *self = PyObject_New(RtFunction, &rt_function_type);
+    if (!self) return NULL;
+    Py_INCREF(inner);
+    self->inner = inner;
+    self->renames = renames;
+    self->rule = rule;
+    self->vectorcall = rule ? rt_function_cast : rt_function_renamed;
+    return (PyObject *)self;
+}
+#endif
