@@ -35,7 +35,7 @@ newaxis = None
 
 _SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
                "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "func",
-               "masked", "amp", "cpu", "futures", "storage", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization")
+               "masked", "amp", "cpu", "futures", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization")
 
 
 def __getattr__(name):

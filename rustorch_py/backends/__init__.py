@@ -6,7 +6,7 @@ they were set to.
 """
 from importlib import import_module
 
-_PARTS = ("cpu", "cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")
+_PARTS = ("cpu", "cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp", "opt_einsum", "quantized")
 __all__ = list(_PARTS)
 
 

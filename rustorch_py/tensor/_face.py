@@ -50,6 +50,7 @@ MODULES = [
     "_legacy",
     "_switches",
     "_autocast",
+    "_files",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names
