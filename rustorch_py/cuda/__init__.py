@@ -1,6 +1,7 @@
 """CUDA: unavailable until its back end is built; every use says so."""
 from ..errors import BackendUnavailableError
 from ..tensor._backend import HINTS, is_registered
+from ..tensor._dtype import default_cuda_index
 
 
 def is_available():
@@ -11,6 +12,17 @@ def is_available():
 def device_count():
     """Return the number of CUDA devices."""
     return 0
+
+
+def current_device():
+    """Return the number of the device that "cuda" alone means (RUSTORCH_CUDA_DEVICE, or 0).
+
+    Raises:
+        BackendUnavailableError: no CUDA back end is loaded.
+    """
+    if not is_available():
+        raise BackendUnavailableError(f"cuda.current_device: {HINTS[1]}", op="cuda.current_device")
+    return default_cuda_index()
 
 
 def is_initialized():

@@ -178,6 +178,24 @@ cdef bint castable(int src, int dst) noexcept:
 cdef dict DEVICES = {}
 cdef tuple TYPES = ("cpu", "cuda", "metal", "meta")
 cdef list default_device_stack = [0]
+cdef int cuda_index = -1      # what "cuda" without a number means; -1: not asked for yet
+
+
+def default_cuda_index():
+    """Return the number of the device that "cuda" alone means: RUSTORCH_CUDA_DEVICE, or 0. Read once, when first needed.
+
+    Raises:
+        DeviceError: the variable is no number of a device.
+    """
+    global cuda_index
+    if cuda_index < 0:
+        import os
+        text = os.environ.get("RUSTORCH_CUDA_DEVICE", "").strip() or "0"
+        if not (text.isascii() and text.isdigit()) or int(text) > 255:
+            raise DeviceError(f"RUSTORCH_CUDA_DEVICE: expected the number of a device (0, 1, ...), got {text!r}")
+        cuda_index = int(text)
+    return cuda_index
+
 
 
 class device:
@@ -216,7 +234,10 @@ class device:
             found = object.__new__(cls)
             object.__setattr__(found, "type", kind)
             object.__setattr__(found, "index", index)
-            object.__setattr__(found, "_code", TYPES.index(kind) | ((index or 0) << 8))
+            if index is None:
+                object.__setattr__(found, "_code", TYPES.index(kind) | ((default_cuda_index() if kind == "cuda" else 0) << 8))
+            else:
+                object.__setattr__(found, "_code", TYPES.index(kind) | (index << 8))
             object.__setattr__(found, "_saved", [])
             DEVICES[kind, index] = found
         return found
