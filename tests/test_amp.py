@@ -303,3 +303,11 @@ def test_an_optimizer_that_divides_by_itself_is_told_the_scale():
         scaler.update()
         assert p.grad.item() == (1.0 if unscale else 4.0)
     assert told == [(4.0, 0.0), (None, 0.0)] and not hasattr(optimizer, "found_inf")
+
+
+@pytest.mark.parametrize("name", "autocast amp.autocast amp.GradScaler amp.custom_fwd is_autocast_enabled get_autocast_gpu_dtype cpu.amp.autocast "
+                         "cuda.amp.autocast cuda.amp.GradScaler".split())
+def test_names(name):
+    found = torch
+    for part in name.split("."):
+        found = getattr(found, part)
