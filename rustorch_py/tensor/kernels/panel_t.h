@@ -6,17 +6,20 @@
     static void F(tile_##R##x##C)(int64_t k, const T *a, int64_t a_r, int64_t a_k, const T *b, int64_t ldb, T *c,  \
                                   int64_t ldc, int add) {                                                          \
         V acc[R][C];                                                                                               \
-        if (add) for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = F(load)(c + r * ldc + j * L); \
-        else for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = (V){0};                           \
-        for (int64_t p = 0; p < k; p++, a += a_k, b += ldb) {                                                      \
+        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = (V){0};                                \
+        do {                                            /* k > 0: no other path for the sums */                    \
             V y[C];                                                                                                \
             for (int j = 0; j < C; j++) y[j] = F(load)(b + j * L);                                                 \
             for (int r = 0; r < R; r++) {                                                                          \
                 T x = a[r * a_r];                                                                                  \
                 for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                                 \
             }                                                                                                      \
-        }                                                                                                          \
-        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) F(store)(c + r * ldc + j * L, acc[r][j]);          \
+            a += a_k; b += ldb;                                                                                    \
+        } while (--k);                                                                                             \
+        if (add)                                                                                                   \
+            for (int r = 0; r < R; r++) for (int j = 0; j < C; j++)                                                \
+                F(store)(c + r * ldc + j * L, F(load)(c + r * ldc + j * L) + acc[r][j]);                           \
+        else for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) F(store)(c + r * ldc + j * L, acc[r][j]);     \
     }
 #define RT_TILES(C) RT_TILE(1, C) RT_TILE(2, C) RT_TILE(3, C) RT_TILE(4, C) RT_TILE(5, C) RT_TILE(6, C)
 RT_TILES(1) RT_TILES(2) RT_TILES(3) RT_TILES(4)
@@ -28,16 +31,16 @@ static const F(tile) F(tiles)[RT_PANEL_REGS][RT_TILE_ROWS] = {RT_TILE_ROW(1), RT
 /* m rows times one panel of C registers; c (+)= a b. Tiles of nearly equal height. */
 static void F(panel)(int64_t m, int C, int64_t k, const T *a, int64_t a_r, int64_t a_k, const T *b, int64_t ldb, T *c,
                      int64_t ldc, int add) {
-    int64_t most = rt_tile_most(C), tiles = (m + most - 1) / most, p = 0;
-    do {
+    int64_t most = rt_tile_most(C), tiles = (m + most - 1) / most;
+    if (k == 0 && !add) for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)C * L * sizeof(T));
+    for (int64_t p = 0; p < k; p += RT_PANEL_K) {
         int64_t kb = k - p < RT_PANEL_K ? k - p : RT_PANEL_K, i = 0;
         for (int64_t t = tiles; t > 0; t--) {
             int64_t rows = (m - i + t - 1) / t;
             F(tiles)[C - 1][rows - 1](kb, a + i * a_r + p * a_k, a_r, a_k, b + p * ldb, ldb, c + i * ldc, ldc, add || p);
             i += rows;
         }
-        p += RT_PANEL_K;
-    } while (p < k);
+    }
 }
 
 /* Registers of the panel that starts at column j of n. */
@@ -53,6 +56,11 @@ RT_INLINE int64_t F(packed)(int64_t k, int64_t n) { return k * ((n + L - 1) / L 
 static void F(pack)(int64_t k, int64_t n, int64_t j, const T *x, int64_t ld, T *out) {
     int64_t w = F(regs)(n, j) * L, len = n - j < w ? n - j : w;
     out += k * j;
+    if (len == w) {
+        for (int64_t p = 0; p < k; p++, out += w)
+            for (int64_t q = 0; q < w; q += L) F(store)(out + q, F(load)(x + p * ld + j + q));
+        return;
+    }
     for (int64_t p = 0; p < k; p++, out += w) {
         memcpy(out, x + p * ld + j, (size_t)len * sizeof(T));
         for (int64_t q = len; q < w; q++) out[q] = 0;
