@@ -29,6 +29,7 @@ MODULES = [
     "_stats",
     "_matmul",
     "_recurrent",
+    "_attention",
     "_einsum",
     "_resample",
     "_optim",

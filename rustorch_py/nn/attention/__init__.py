@@ -1,4 +1,4 @@
-"""Choice of the attention kernel, and attention with score functions.
+"""Choice of the attention kernel, attention with score functions, and a cache of keys and values.
 
 There is one kernel here, so the choice is checked and remembered but changes no numbers.
 """
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from ...errors import TensorError
 
-__all__ = ["SDPBackend", "sdpa_kernel"]
+__all__ = ["KVCache", "SDPBackend", "sdpa_kernel"]
 
 
 class SDPBackend(IntEnum):
@@ -56,6 +56,11 @@ def sdpa_kernel(backends, set_priority=False):
 
 
 def __getattr__(name):
+    if name == "KVCache":
+        from ._cache import KVCache
+
+        globals()[name] = KVCache
+        return KVCache
     if name in ("flex_attention", "bias"):
         from importlib import import_module
 

@@ -7,6 +7,7 @@ import math
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError
 from ...tensor import Tensor
+from ...tensor._attention_steps import attention
 from ._util import warn
 from ._padding import pad
 
@@ -28,7 +29,9 @@ def scaled_dot_product_attention(
         scale: 1 / sqrt(E) if absent.
         enable_gqa: let groups of query heads share key and value heads.
 
-    Source: Vaswani et al. (2017), Attention is all you need, section 3.2.1.
+    No matrix of scores is kept in memory, forward or backward, unless there is dropout or the mask wants a gradient.
+
+    Sources: Vaswani et al. (2017), Attention is all you need, section 3.2.1; Dao et al. (2022), FlashAttention.
     """
     if is_causal and attn_mask is not None:
         raise TensorError(
@@ -42,34 +45,10 @@ def scaled_dot_product_attention(
             op="scaled_dot_product_attention",
         )
     factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
-    if enable_gqa:
-        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
-        value = value.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
-    if query.dtype in (_t.float16, _t.bfloat16) and factor >= 0:
-        # Scaling both sides by the root keeps half-precision products in range.
-        root = math.sqrt(factor)
-        score = _t.matmul(query * root, (key * root).transpose(-2, -1))
-    else:
-        score = _t.matmul(query * factor, key.transpose(-2, -1))
-    # The product's gradient does not read its result: masks go into it in place.
-    if is_causal:
-        n_query, n_key = query.shape[-2], key.shape[-2]
-        hidden = _t.ones(n_query, n_key, dtype=_t.bool, device=query.device).triu(1)
-        score = score.masked_fill_(hidden, -math.inf)
-    dead = None
-    if attn_mask is not None:
-        if attn_mask.dtype == _t.bool:
-            score = score.masked_fill(attn_mask.logical_not(), -math.inf)
-            dead = attn_mask.logical_not().all(-1, keepdim=True)
-        else:
-            score = score + attn_mask
-            dead = (attn_mask == -math.inf).all(-1, keepdim=True)
-    weights = _t.softmax(score, -1)
-    if dead is not None and bool(dead.any()):
-        weights = weights.masked_fill(dead, 0.0)  # rows that see nothing give zeros
-    if dropout_p > 0.0:
-        weights = _t.dropout(weights, dropout_p, True)
-    return _t.matmul(weights, value)
+    grouped = query.dim() > 2 and key.dim() > 2 and key.shape[-3] != query.shape[-3]
+    if dropout_p == 0.0 and (enable_gqa or not grouped) and _t.can_attend(query, key, value, attn_mask):
+        return _t.tiled_attention(query, key, value, attn_mask, is_causal, factor)
+    return attention(query, key, value, attn_mask, dropout_p, is_causal, factor, enable_gqa)
 
 
 def _mha_shape_check(query, key, value, key_padding_mask, attn_mask, num_heads):

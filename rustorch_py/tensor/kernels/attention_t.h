@@ -1,0 +1,272 @@
+/* Typed body of attention.inc.c: T element, L lanes, P(name) of panel_t.h, M(name)_suffix, INF. */
+
+#define AT(p, s, b, h, t) ((p) + (b) * (s)[0] + (h) * (s)[1] + (t) * (s)[2])
+
+RT_INLINE int64_t M(padded)(int64_t n) { return (n + L - 1) / L * L; }
+
+/* Elements of work: packed keys and values, accumulators, and each thread's blocks. */
+static int64_t M(work)(const RtAttention *a, int backward) {
+    int64_t heads = a->B * a->HK, D = M(padded)(a->D), E = M(padded)(a->E), K = M(padded)(a->K);
+    if (!backward && a->Q <= FEW_QUERIES) return a->threads * a->K;
+    if (!backward) return heads * (a->D * K + a->K * E) + a->threads * QUERIES * (KEYS + E + 2);
+    return heads * (a->D * K + a->E * K + a->K * D + splits_of(a) * a->K * (D + E))
+         + a->threads * QUERIES * (2 * KEYS + 2 * D + E);
+}
+
+/* Row r of a block of scores: scale, add the mask; returns the largest. Key j of the row is key j0 + j of all. */
+RT_INLINE T M(masked)(const RtAttention *a, T *s, int64_t n, int64_t b, int64_t h, int64_t t, int64_t j0) {
+    T scale = (T)a->scale, top = -INF;
+    const int64_t *ms = a->mask_s;
+    int64_t at = b * ms[0] + h * ms[1] + t * ms[2] + j0 * ms[3], step = ms[3];
+    if (a->mask_kind == RT_MASK_NONE) {
+        RT_OMP(omp simd reduction(max:top))
+        for (int64_t j = 0; j < n; j++) { T v = s[j] * scale; s[j] = v; top = v > top ? v : top; }
+    } else if (a->mask_kind == RT_MASK_BOOL) {
+        const uint8_t *m = (const uint8_t *)a->mask + at;
+        if (step == 1) {
+            RT_OMP(omp simd reduction(max:top))
+            for (int64_t j = 0; j < n; j++) { T v = m[j] ? s[j] * scale : -INF; s[j] = v; top = v > top ? v : top; }
+        } else for (int64_t j = 0; j < n; j++) { T v = m[j * step] ? s[j] * scale : -INF; s[j] = v; top = v > top ? v : top; }
+    } else {
+        const T *m = (const T *)a->mask + at;
+        if (step == 1) {
+            RT_OMP(omp simd reduction(max:top))
+            for (int64_t j = 0; j < n; j++) { T v = s[j] * scale + m[j]; s[j] = v; top = v > top ? v : top; }
+        } else for (int64_t j = 0; j < n; j++) { T v = s[j] * scale + m[j * step]; s[j] = v; top = v > top ? v : top; }
+    }
+    return top;
+}
+
+#if !REGISTERS
+/* s = exp(s - top); returns the sum. */
+RT_INLINE T M(exp_row)(T *s, int64_t n, T top) {
+    T sum = 0;
+    RT_OMP(omp simd reduction(+:sum))
+    for (int64_t j = 0; j < n; j++) { T e = M(rt_exp)(s[j] - top); s[j] = e; sum += e; }
+    return sum;
+}
+
+/* One row of the gradient: p = exp(scores - lse), ds = p * (dp - delta) * scale, in place. */
+RT_INLINE void M(row_d0)(T *restrict p, T *restrict ds, int64_t n, T shift, T delta, T scale) {
+    RT_OMP(omp simd)
+    for (int64_t j = 0; j < n; j++) {
+        T e = M(rt_exp)(p[j] - shift);
+        p[j] = e;
+        ds[j] = e * (ds[j] - delta) * scale;
+    }
+}
+#endif
+
+/* Keys of a block that query t sees. */
+RT_INLINE int64_t M(seen)(const RtAttention *a, int64_t t, int64_t j0, int64_t n) {
+    int64_t left = t + 1 - j0;
+    return !a->causal || left >= n ? n : left < 0 ? 0 : left;
+}
+
+/* m rows of x (features a row) times a packed, turned matrix: columns j0 .. j0 + n of c. */
+RT_INLINE void M(scores)(int64_t m, int64_t n, int64_t j0, int64_t all, int64_t k, const T *x, int64_t ld, const T *packed, T *c,
+                         int64_t ldc) {
+    for (int64_t j = j0; j < j0 + n; j += RT_PANEL_REGS * L) {
+        int C = P(regs)(all, j);
+        P(panel)(m, C, k, x, ld, 1, packed + k * j, C * L, c + (j - j0), ldc, 0);
+    }
+}
+
+/* c (m, padded n) (+)= x (m, k) times rows j0 .. j0 + k of a packed (all, n) matrix */
+RT_INLINE void M(weighted)(int64_t m, int64_t n, int64_t k, int64_t j0, int64_t all, const T *x, int64_t ld, const T *packed, T *c,
+                           int64_t ldc, int add) {
+    for (int64_t e = 0; e < n; e += RT_PANEL_REGS * L) {
+        int C = P(regs)(n, e);
+        P(panel)(m, C, k, x, ld, 1, packed + all * e + j0 * C * L, C * L, c + e, ldc, add);
+    }
+}
+
+/* c (m, padded n) += x^T (m, k) y (k, padded n): x_km with row length ld */
+RT_INLINE void M(outer)(int64_t m, int64_t n, int64_t k, const T *x, int64_t ld, const T *y, T *c) {
+    int64_t ldn = M(padded)(n);
+    for (int64_t e = 0; e < n; e += RT_PANEL_REGS * L)
+        P(panel)(m, P(regs)(n, e), k, x, 1, ld, y + e, ldn, c + e, ldn, 1);
+}
+
+static void M(pack_keys)(int64_t n, int64_t k, const T *x, int64_t ld, T *out) {     /* turned: k rows of n columns */
+    for (int64_t j = 0; j < n; j += L) {
+        int64_t j0 = j / (RT_PANEL_REGS * L) * (RT_PANEL_REGS * L);
+        P(pack_turned)(k, n - j < L ? n - j : L, x + j * ld, ld, out + k * j0 + (j - j0), P(regs)(n, j0) * L);
+    }
+}
+
+static void M(pack_rows)(int64_t k, int64_t n, const T *x, int64_t ld, T *out) {     /* k rows of n columns */
+    for (int64_t j = 0; j < n; j += RT_PANEL_REGS * L) P(pack)(k, n, j, x, ld, out);
+}
+
+static void M(copy_rows)(int64_t m, int64_t n, const T *x, int64_t ld, T *out) {     /* rows padded with zeros */
+    int64_t w = M(padded)(n);
+    for (int64_t r = 0; r < m; r++, out += w) {
+        if (n == w) {
+            for (int64_t e = 0; e < n; e += L) P(store)(out + e, P(load)(x + r * ld + e));
+            continue;
+        }
+        memcpy(out, x + r * ld, (size_t)n * sizeof(T));
+        for (int64_t e = n; e < w; e++) out[e] = 0;
+    }
+}
+
+/* A few queries: keys and values are read once, as they lie. */
+static void M(attend_few)(const RtAttention *a) {
+    int64_t group = a->H / a->HK;
+    int team = team_of(a);
+    RT_OMP(omp parallel for num_threads(team) schedule(static) if (team > 1))
+    for (int64_t z = 0; z < a->B * a->H; z++) {
+        int64_t b = z / a->H, h = z % a->H, D = a->D, E = a->E;
+        T *s = (T *)a->work + RT_ME * a->K;
+        const T *k = AT((const T *)a->k, a->k_s, b, h / group, 0), *v = AT((const T *)a->v, a->v_s, b, h / group, 0);
+        for (int64_t t = 0; t < a->Q; t++) {
+            const T *q = AT((const T *)a->q, a->q_s, b, h, t);
+            T *o = AT((T *)a->out, a->o_s, b, h, t);
+            int64_t n = M(seen)(a, t, 0, a->K);
+            for (int64_t j = 0; j < n; j++) {
+                const T *kj = k + j * a->k_s[2];
+                T dot = 0;
+                RT_OMP(omp simd reduction(+:dot))
+                for (int64_t d = 0; d < D; d++) dot += q[d] * kj[d];
+                s[j] = dot;
+            }
+            T top = M(masked)(a, s, n, b, h, t, 0), sum = M(exp_row)(s, n, top == -INF ? 0 : top), r = sum == 0 ? 0 : 1 / sum;
+            for (int64_t e = 0; e < E; e++) o[e] = 0;
+            for (int64_t j = 0; j < n; j++) {
+                const T *vj = v + j * a->v_s[2];
+                T w = s[j] * r;
+                RT_OMP(omp simd)
+                for (int64_t e = 0; e < E; e++) o[e] += w * vj[e];
+            }
+            if (a->lse) ((T *)a->lse)[(b * a->H + h) * a->Q + t] = sum == 0 ? -INF : top + (T)log((double)sum);
+        }
+    }
+}
+
+static void M(attend)(const RtAttention *a) {
+    if (a->Q <= FEW_QUERIES) {
+        M(attend_few)(a);
+        return;
+    }
+    int64_t heads = a->B * a->HK, group = a->H / a->HK, D = a->D, E = a->E, EP = M(padded)(E), K = a->K;
+    int64_t k_size = D * M(padded)(K), v_size = K * EP, blocks = (a->Q + QUERIES - 1) / QUERIES, step = keys_of_block(a);
+    T *keys = a->work, *values = keys + heads * k_size, *own = values + heads * v_size;
+    int team = team_of(a);
+    RT_OMP(omp parallel num_threads(team) if (team > 1))
+    {
+        T *s = own + RT_ME * QUERIES * (KEYS + EP + 2), *o = s + QUERIES * KEYS, *top = o + QUERIES * EP, *sum = top + QUERIES;
+        RT_OMP(omp for schedule(static))
+        for (int64_t z = 0; z < heads; z++) {
+            M(pack_keys)(K, D, AT((const T *)a->k, a->k_s, z / a->HK, z % a->HK, 0), a->k_s[2], keys + z * k_size);
+            M(pack_rows)(K, E, AT((const T *)a->v, a->v_s, z / a->HK, z % a->HK, 0), a->v_s[2], values + z * v_size);
+        }
+        RT_OMP(omp for schedule(dynamic))
+        for (int64_t task = 0; task < a->B * a->H * blocks; task++) {
+            /* the last blocks first: under causality they are the longest */
+            int64_t z = task % (a->B * a->H), b = z / a->H, h = z % a->H, t0 = (blocks - 1 - task / (a->B * a->H)) * QUERIES;
+            int64_t m = a->Q - t0 < QUERIES ? a->Q - t0 : QUERIES, end = a->causal && t0 + m < K ? t0 + m : K;
+            const T *q = AT((const T *)a->q, a->q_s, b, h, t0);
+            const T *kp = keys + (b * a->HK + h / group) * k_size, *vp = values + (b * a->HK + h / group) * v_size;
+            for (int64_t r = 0; r < m; r++) { top[r] = -INF; sum[r] = 0; }
+            for (int64_t j0 = 0; j0 < end; j0 += step) {
+                int64_t n = end - j0 < step ? end - j0 : step;
+                M(scores)(m, n, j0, K, D, q, a->q_s[2], kp, s, KEYS);
+                for (int64_t r = 0; r < m; r++) {
+                    T *row = s + r * KEYS;
+                    int64_t see = M(seen)(a, t0 + r, j0, n);
+                    T most = M(masked)(a, row, see, b, h, t0 + r, j0);
+                    if (most < top[r]) most = top[r];
+                    T shift = most == -INF ? 0 : most, add = M(exp_row)(row, see, shift);
+                    if (j0) {
+                        T keep = M(rt_exp)(top[r] - shift);
+                        sum[r] = sum[r] * keep + add;
+                        T *acc = o + r * EP;
+                        if (keep != 1) for (int64_t e = 0; e < EP; e++) acc[e] *= keep;
+                    } else sum[r] = add;
+                    top[r] = most;
+                    for (int64_t j = see; j < n; j++) row[j] = 0;
+                }
+                M(weighted)(m, E, n, j0, K, s, KEYS, vp, o, EP, j0 > 0);
+            }
+            for (int64_t r = 0; r < m; r++) {
+                T *out = AT((T *)a->out, a->o_s, b, h, t0 + r), scale = sum[r] == 0 ? 0 : 1 / sum[r];
+                const T *acc = o + r * EP;
+                if (end == 0) for (int64_t e = 0; e < E; e++) out[e] = 0;
+                else for (int64_t e = 0; e < E; e++) out[e] = acc[e] * scale;
+                if (a->lse) ((T *)a->lse)[(b * a->H + h) * a->Q + t0 + r] = sum[r] == 0 ? -INF : top[r] + (T)log((double)sum[r]);
+            }
+        }
+    }
+}
+
+static void M(attend_d0)(const RtAttention *a) {
+    int64_t heads = a->B * a->HK, group = a->H / a->HK, D = a->D, E = a->E, DP = M(padded)(D), EP = M(padded)(E), K = a->K;
+    int64_t KP = M(padded)(K), blocks = (a->Q + QUERIES - 1) / QUERIES, step = keys_of_block(a), splits = splits_of(a);
+    T *kt = a->work, *vt = kt + heads * D * KP, *kn = vt + heads * E * KP, *dk = kn + heads * K * DP;
+    T *dv = dk + splits * heads * K * DP, *own = dv + splits * heads * K * EP;
+    int team = team_of(a);
+    RT_OMP(omp parallel num_threads(team) if (team > 1))
+    {
+        T *p = own + RT_ME * QUERIES * (2 * KEYS + 2 * DP + EP), *ds = p + QUERIES * KEYS;
+        T *qb = ds + QUERIES * KEYS, *dq = qb + QUERIES * DP, *gb = dq + QUERIES * DP;
+        RT_OMP(omp for schedule(static))
+        for (int64_t z = 0; z < heads; z++) {
+            const T *k = AT((const T *)a->k, a->k_s, z / a->HK, z % a->HK, 0), *v = AT((const T *)a->v, a->v_s, z / a->HK, z % a->HK, 0);
+            M(pack_keys)(K, D, k, a->k_s[2], kt + z * D * KP);
+            M(pack_keys)(K, E, v, a->v_s[2], vt + z * E * KP);
+            M(pack_rows)(K, D, k, a->k_s[2], kn + z * K * DP);
+        }
+        RT_OMP(omp for schedule(dynamic))
+        for (int64_t task = 0; task < heads * splits; task++) {
+            int64_t z = task / splits, part = task % splits, b = z / a->HK;
+            T *dkz = dk + task * K * DP, *dvz = dv + task * K * EP;
+            memset(dkz, 0, (size_t)(K * DP) * sizeof(T));
+            memset(dvz, 0, (size_t)(K * EP) * sizeof(T));
+            for (int64_t block = part; block < blocks * group; block += splits) {
+                int64_t h = z % a->HK * group + block % group, t0 = block / group * QUERIES;
+                int64_t m = a->Q - t0 < QUERIES ? a->Q - t0 : QUERIES, end = a->causal && t0 + m < K ? t0 + m : K;
+                const T *lse = (const T *)a->lse + (b * a->H + h) * a->Q + t0, *o = AT((const T *)a->out, a->o_s, b, h, t0);
+                T delta[QUERIES];
+                M(copy_rows)(m, D, AT((const T *)a->q, a->q_s, b, h, t0), a->q_s[2], qb);
+                M(copy_rows)(m, E, AT((const T *)a->g, a->g_s, b, h, t0), a->g_s[2], gb);
+                for (int64_t r = 0; r < m; r++) {
+                    T dot = 0;
+                    RT_OMP(omp simd reduction(+:dot))
+                    for (int64_t e = 0; e < E; e++) dot += gb[r * EP + e] * o[r * a->o_s[2] + e];
+                    delta[r] = dot;
+                }
+                if (end == 0) memset(dq, 0, (size_t)(m * DP) * sizeof(T));
+                for (int64_t j0 = 0; j0 < end; j0 += step) {
+                    int64_t n = end - j0 < step ? end - j0 : step;
+                    M(scores)(m, n, j0, K, D, qb, DP, kt + z * D * KP, p, KEYS);
+                    M(scores)(m, n, j0, K, E, gb, EP, vt + z * E * KP, ds, KEYS);
+                    for (int64_t r = 0; r < m; r++) {
+                        T *pr = p + r * KEYS, *dr = ds + r * KEYS, shift = lse[r] == -INF ? 0 : lse[r];
+                        int64_t see = M(seen)(a, t0 + r, j0, n);
+                        M(masked)(a, pr, see, b, h, t0 + r, j0);
+                        M(row_d0)(pr, dr, see, shift, delta[r], (T)a->scale);
+                        for (int64_t j = see; j < n; j++) pr[j] = dr[j] = 0;
+                    }
+                    M(outer)(n, E, m, p, KEYS, gb, dvz + j0 * EP);
+                    M(outer)(n, D, m, ds, KEYS, qb, dkz + j0 * DP);
+                    M(weighted)(m, D, n, j0, K, ds, KEYS, kn + z * K * DP, dq, DP, j0 > 0);
+                }
+                for (int64_t r = 0; r < m; r++) memcpy(AT((T *)a->gq, a->gq_s, b, h, t0 + r), dq + r * DP, (size_t)D * sizeof(T));
+            }
+        }
+        RT_OMP(omp for schedule(static))
+        for (int64_t z = 0; z < heads; z++)
+            for (int64_t t = 0; t < K; t++) {
+                T *ok = AT((T *)a->gk, a->gk_s, z / a->HK, z % a->HK, t), *ov = AT((T *)a->gv, a->gv_s, z / a->HK, z % a->HK, t);
+                const T *xk = dk + (z * splits * K + t) * DP, *xv = dv + (z * splits * K + t) * EP;
+                memcpy(ok, xk, (size_t)D * sizeof(T));
+                memcpy(ov, xv, (size_t)E * sizeof(T));
+                for (int64_t q = 1; q < splits; q++) {
+                    for (int64_t d = 0; d < D; d++) ok[d] += xk[q * K * DP + d];
+                    for (int64_t e = 0; e < E; e++) ov[e] += xv[q * K * EP + e];
+                }
+            }
+    }
+}
+#undef AT
