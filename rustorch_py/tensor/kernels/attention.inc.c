@@ -38,11 +38,11 @@ static int team_of(const RtAttention *a) {
     return a->threads < most ? (a->threads < 1 ? 1 : a->threads) : (int)most;
 }
 
-/* Work shared out in the gradient: heads, each cut in `splits` when there are too few of them. */
+/* Work shared out in the gradient: heads, each cut in parts when there are few of them. The number does not depend on the
+ * threads, so neither does the order of the sums. */
 static int64_t splits_of(const RtAttention *a) {
-    int64_t heads = a->B * a->HK, team = team_of(a), blocks = (a->Q + QUERIES - 1) / QUERIES * (a->H / a->HK);
-    if (heads % team == 0 || heads >= 4 * team) return 1;
-    return blocks < team ? blocks : team;
+    int64_t heads = a->B * a->HK, blocks = (a->Q + QUERIES - 1) / QUERIES * (a->H / a->HK), parts = (8 + heads - 1) / heads;
+    return blocks < parts ? blocks : parts;
 }
 
 #if defined(__AVX512F__)
