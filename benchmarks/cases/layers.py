@@ -58,6 +58,8 @@ task("attention", "attention causal with gradients 8x4x128x32", attention((8, 4,
      flops=3.5 * work(8, 4, 128, 32) / 2, **LOOSE)
 task("attention", "attention causal 1x8x1024x64", attention((1, 8, 1024, 64), causal=True), flops=work(1, 8, 1024, 64) / 2, **LOOSE)
 task("attention", "attention with gradients 1x8x512x64", attention((1, 8, 512, 64), gradients=True), flops=3.5 * work(1, 8, 512, 64), **LOOSE)
+task("attention", "attention causal with gradients 1x4x4096x64", attention((1, 4, 4096, 64), causal=True, gradients=True),
+     flops=3.5 * work(1, 4, 4096, 64) / 2, heavy=True, **LOOSE)
 task("attention", "attention with mask 4x8x256x64", attention((4, 8, 256, 64), mask=True), flops=work(4, 8, 256, 64), **LOOSE)
 
 
@@ -93,6 +95,8 @@ for kind, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
     task("recurrent", f"{kind} 256, 50 steps, batch 32", recurrent(kind, False), flops=flops, wants=1.6 if gates > 1 else 0.95, **LOOSE)
     task("recurrent", f"{kind} 256 with gradients, 50 steps, batch 32", recurrent(kind, True), flops=3 * flops, rtol=1e-3, atol=0.5,
          wants=1.6 if gates > 1 else 0.95)
+    task("recurrent", f"{kind} 200 with gradients, 35 steps, batch 20", recurrent(kind, True, 35, 20, 200), rtol=1e-3, atol=0.5,
+         flops=6 * 2 * 35 * 20 * gates * 200 * 200, wants=1.6 if gates > 1 else 0.95)
 
 
 def cell(t):
