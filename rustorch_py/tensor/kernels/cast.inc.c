@@ -29,6 +29,30 @@ RT_INLINE int64_t to_i64(double v) { return v >= -9223372036854775808.0 && v < 9
             return; }                                                                                 \
         for (int64_t i = 0; i < n; i++) { const S v = *(const S *)(src + i * ss); D *o = (D *)(dst + i * ds); STORE; } }
 
+/* Dense runs to and from float16 by the processor's own conversion, which the compiler does not vectorise by itself. */
+#if defined(__F16C__)
+#include <immintrin.h>
+static int64_t widen_f16(float *d, const rt_f16 *s, int64_t n) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(d + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(s + i))));
+#endif
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(d + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(s + i))));
+    return i;
+}
+static int64_t narrow_f16(rt_f16 *d, const float *s, int64_t n) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i *)(d + i), _mm512_cvtps_ph(_mm512_loadu_ps(s + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(d + i), _mm256_cvtps_ph(_mm256_loadu_ps(s + i), _MM_FROUND_TO_NEAREST_INT));
+    return i;
+}
+#else
+#define widen_f16(d, s, n) 0
+#define narrow_f16(d, s, n) 0
+#endif
+
 /* from an integer or bool */
 #define FROM_INT(s, S)                                                    \
     LOOP(s##_b8, S, rt_bool, v != 0)                                      \
@@ -58,6 +82,17 @@ FROM_INT(b8, rt_bool) FROM_INT(u8, uint8_t) FROM_INT(i8, int8_t) FROM_INT(i16, i
 FROM_FLOAT(f16, rt_f16, LOAD_f16) FROM_FLOAT(bf16, rt_bf16, LOAD_bf16) FROM_FLOAT(f32, float, LOAD_ID) FROM_FLOAT(f64, double, LOAD_ID)
 FROM_COMPLEX(c64, rt_c64, LOAD_c64, float) FROM_COMPLEX(c128, rt_c128, LOAD_c128, double)
 
+static void widen_half(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {
+    int64_t done = ds == 4 && ss == 2 ? widen_f16((float *)dst, (const rt_f16 *)src, n) : 0;
+    f16_f32(dst + done * ds, ds, src + done * ss, ss, n - done);
+}
+static void narrow_half(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {
+    int64_t done = ds == 2 && ss == 4 ? narrow_f16((rt_f16 *)dst, (const float *)src, n) : 0;
+    f32_f16(dst + done * ds, ds, src + done * ss, ss, n - done);
+}
+
 #define ROWOF(s) {s##_b8, s##_u8, s##_i8, s##_i16, s##_i32, s##_i64, s##_f16, s##_bf16, s##_f32, s##_f64, s##_c64, s##_c128}
 const RtCast RT_NAME(rt_cast)[RT_NDTYPES][RT_NDTYPES] = {
-    ROWOF(b8), ROWOF(u8), ROWOF(i8), ROWOF(i16), ROWOF(i32), ROWOF(i64), ROWOF(f16), ROWOF(bf16), ROWOF(f32), ROWOF(f64), ROWOF(c64), ROWOF(c128)};
+    ROWOF(b8), ROWOF(u8), ROWOF(i8), ROWOF(i16), ROWOF(i32), ROWOF(i64), 
+    {f16_b8, f16_u8, f16_i8, f16_i16, f16_i32, f16_i64, f16_f16, f16_bf16, widen_half, f16_f64, f16_c64, f16_c128}, ROWOF(bf16),
+    {f32_b8, f32_u8, f32_i8, f32_i16, f32_i32, f32_i64, narrow_half, f32_bf16, f32_f32, f32_f64, f32_c64, f32_c128}, ROWOF(f64), ROWOF(c64), ROWOF(c128)};

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #endif
 #include "cpu.h"
+#include "copy.h"
 #include "_gen/rt_rows.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -19,7 +20,8 @@
         rt_loops_i64_##isa[], rt_loops_b8_##isa[], rt_loops_f32_##isa[], rt_loops_f64_##isa[];              \
     extern const RtReduceFns rt_reduce_u8_##isa[], rt_reduce_i8_##isa[], rt_reduce_i16_##isa[], rt_reduce_i32_##isa[], \
         rt_reduce_i64_##isa[], rt_reduce_b8_##isa[], rt_reduce_f32_##isa[], rt_reduce_f64_##isa[], rt_reduce_c64_##isa[], rt_reduce_c128_##isa[]; \
-    extern const RtCast rt_cast_##isa[RT_NDTYPES][RT_NDTYPES];
+    extern const RtCast rt_cast_##isa[RT_NDTYPES][RT_NDTYPES]; \
+    extern const RtCopyFns rt_copy_fns_##isa[5];
 EACH_ISA(DECLARE)
 extern const RtLoop rt_loops_c64_base[], rt_loops_c128_base[];
 
@@ -31,6 +33,9 @@ static const RtLoop *const loop_tables[][RT_NDTYPES] = {EACH_ISA(LOOPS)};
 static const RtReduceFns *const reduce_tables[][RT_NDTYPES] = {EACH_ISA(REDUCES)};
 #define CASTS(isa) rt_cast_##isa,
 static const RtCast (*const cast_tables[])[RT_NDTYPES] = {EACH_ISA(CASTS)};
+
+#define COPIES(isa) rt_copy_fns_##isa,
+static const RtCopyFns *const copy_tables[] = {EACH_ISA(COPIES)};
 
 static int isa_level = 0;
 
@@ -144,6 +149,35 @@ static void run_all(const Task *t, const RtIter *it, int64_t grain) {
     }
 }
 
+/* An operand that is dense along another dimension than the result (m + m.t()) is copied in tiles first: read a cache
+ * line an element, the loop would be several times slower. */
+#define CROSS_MIN 16384
+static void copy_same(RtIter *it);
+static int crosswise(const RtIter *it, int a) {
+    int64_t size = rt_itemsize(it->dtype[a]);
+    if (it->step_bytes[0][0] != rt_itemsize(it->dtype[0]) || it->step_bytes[0][a] == size || it->step_bytes[0][a] == 0 || it->shape[0] < 8) return 0;
+    for (int d = 1; d < it->ndim; d++) if (it->step_bytes[d][a] == size && it->shape[d] >= 8) return 1;
+    return 0;
+}
+static void *straighten(RtIter *it, int a, size_t *got) {
+    int64_t size = rt_itemsize(it->dtype[a]), step = size;
+    void *p = rt_alloc((size_t)(it->numel * size), got);
+    if (!p) return NULL;                              /* the loop takes the operand as it is */
+    RtIter copy;
+    copy.ndim = it->ndim; copy.nargs = 2; copy.numel = it->numel;
+    copy.ptr[0] = p; copy.ptr[1] = it->ptr[a];
+    copy.dtype[0] = copy.dtype[1] = it->dtype[a];
+    for (int d = 0; d < it->ndim; d++) {
+        copy.shape[d] = it->shape[d];
+        copy.step_bytes[d][1] = it->step_bytes[d][a];
+        copy.step_bytes[d][0] = it->step_bytes[d][a] = step;
+        step *= it->shape[d];
+    }
+    it->ptr[a] = p;
+    copy_same(&copy);
+    return p;
+}
+
 int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k) {
     (void)device;
     const RtLoop *table = loop_tables[isa_level][loop_dtype];
@@ -161,51 +195,77 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
         for (int i = 0; i < 3; i++) if (saves >> i & 1) { if (row->types[i] == 'b') t.want[a] = RT_BOOL; a++; }
     }
     for (int a = 0; a < it->nargs; a++) t.convert |= it->dtype[a] != t.want[a];
+    if (RT_LIKELY(it->ndim == 1 || it->numel < CROSS_MIN)) { run_all(&t, it, grain_of_cost[row->cost]); return RT_OK; }
+    void *dense[RT_MAX_ARGS];
+    size_t got[RT_MAX_ARGS];
+    int made = 0;
+    for (int a = 1; a < it->nargs; a++) if (crosswise(it, a) && (dense[made] = straighten(it, a, &got[made]))) made++;
+    if (made) rt_iter_coalesce(it);
     run_all(&t, it, grain_of_cost[row->cost]);
+    while (made--) rt_free(dense[made], got[made]);
     return RT_OK;
 }
 
 /* ---- copy with conversion, fill ------------------------------------------------------------------- */
-static void copy_loop_1(char **p, const int64_t *s, int64_t n, const double *k) {
-    (void)k;
-    if (s[0] == 1 && s[1] == 1) memcpy(p[0], p[1], (size_t)n);
-    else for (int64_t i = 0; i < n; i++) p[0][i * s[0]] = p[1][i * s[1]];
-}
-#define COPY(name, T)                                                                                     \
-    static void name(char **p, const int64_t *s, int64_t n, const double *k) {                            \
-        (void)k;                                                                                          \
-        if (s[0] == sizeof(T) && s[1] == sizeof(T)) { memcpy(p[0], p[1], (size_t)n * sizeof(T)); return; } \
-        if (s[0] == sizeof(T) && s[1] == 0) { T v = *(T *)p[1]; T *d = (T *)p[0]; for (int64_t i = 0; i < n; i++) d[i] = v; return; } \
-        for (int64_t i = 0; i < n; i++) *(T *)(p[0] + i * s[0]) = *(T *)(p[1] + i * s[1]); }
-typedef struct { uint64_t a, b; } u128;
-COPY(copy_loop_2, uint16_t) COPY(copy_loop_4, uint32_t) COPY(copy_loop_8, uint64_t) COPY(copy_loop_16, u128)
-
 static void cast_line(char **p, const int64_t *s, int64_t n, const double *k) {
     RtCast fn;
     memcpy(&fn, k, sizeof fn);
     fn(p[0], s[0], p[1], s[1], n);
 }
 
+#define COPY_GRAIN 65536
+
+/* One dtype. The plan becomes a two-dimensional kernel over (dimension 0, dimension `d`), called for the rest: crosswise
+ * where the source is dense along d, else by rows of dimension 0. Threads share out the rows of the result. */
+static void copy_same(RtIter *it) {
+    int size = rt_itemsize(it->dtype[0]), d = 0;
+    const RtCopyFns *f = &copy_tables[isa_level][__builtin_ctz((unsigned)size)];
+    if (it->numel == 0) return;
+    if (it->ndim == 1) { it->ndim = 2; it->shape[1] = 1; it->step_bytes[1][0] = it->step_bytes[1][1] = 0; }
+    int64_t n = it->shape[0];
+    if (it->step_bytes[0][0] == size && it->step_bytes[0][1] != size && it->step_bytes[0][1] != 0 && n >= 8)
+        for (int i = 1; i < it->ndim && !d; i++) if (it->step_bytes[i][1] == size && it->shape[i] >= 8) d = i;
+    int turned = d > 0;
+    if (!turned) d = 1;
+    int64_t m = it->shape[d], outer = it->numel / (n * m);
+    /* pieces: the outer positions, each cut along d, or along dimension 0 where that is all there is */
+    int threads = it->numel >= 2 * COPY_GRAIN ? rt_num_threads() : 1;
+    int flat = m == 1 && outer == 1;
+    int64_t unit = flat ? 4096 : turned ? 16 : 1, length = flat ? n : m, cuts = 1;
+    if (threads > 1 && outer < 8 * threads) { cuts = 8 * threads; if (cuts > (length + unit - 1) / unit) cuts = (length + unit - 1) / unit; }
+    int64_t each = ((length + cuts - 1) / cuts + unit - 1) / unit * unit;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t piece = 0; piece < outer * cuts; piece++) {
+        int64_t rest = piece / cuts, b = piece % cuts * each, e = b + each < length ? b + each : length;
+        char *dst = it->ptr[0], *src = it->ptr[1];
+        if (b >= e) continue;
+        for (int i = 1; i < it->ndim; i++) {
+            if (i == d) continue;
+            int64_t j = rest % it->shape[i];
+            rest /= it->shape[i];
+            dst += j * it->step_bytes[i][0];
+            src += j * it->step_bytes[i][1];
+        }
+        int along = flat ? 0 : d;
+        dst += b * it->step_bytes[along][0];
+        src += b * it->step_bytes[along][1];
+        if (turned) f->turn(dst, it->step_bytes[d][0], src, it->step_bytes[0][1], e - b, n);
+        else f->rows(dst, it->step_bytes[0][0], it->step_bytes[1][0], src, it->step_bytes[0][1], it->step_bytes[1][1],
+                     flat ? 1 : e - b, flat ? e - b : n);
+    }
+}
+
 int rt_cpu_copy(RtIter *it) {
     Task t;
     double slot = 0;
+    if (it->dtype[0] == it->dtype[1]) { copy_same(it); return RT_OK; }
     t.nargs = it->nargs;
     t.convert = 0;
     t.k = &slot;
-    if (it->dtype[0] == it->dtype[1]) {
-        switch (rt_itemsize(it->dtype[0])) {
-        case 1: t.fn = copy_loop_1; break;
-        case 2: t.fn = copy_loop_2; break;
-        case 4: t.fn = copy_loop_4; break;
-        case 8: t.fn = copy_loop_8; break;
-        default: t.fn = copy_loop_16;
-        }
-    } else {
-        RtCast fn = cast_tables[isa_level][it->dtype[1]][it->dtype[0]];
-        memcpy(&slot, &fn, sizeof fn);
-        t.fn = cast_line;
-    }
-    run_all(&t, it, 65536);
+    RtCast fn = cast_tables[isa_level][it->dtype[1]][it->dtype[0]];
+    memcpy(&slot, &fn, sizeof fn);
+    t.fn = cast_line;
+    run_all(&t, it, COPY_GRAIN);
     return RT_OK;
 }
 

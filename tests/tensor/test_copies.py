@@ -1,0 +1,69 @@
+"""Copies between layouts: every element size x permutation x instruction set, against NumPy."""
+import itertools
+
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py.tensor import _cpu
+
+LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
+
+
+@pytest.fixture(params=LEVELS)
+def simd(request):
+    _cpu.set_simd_level(request.param)
+    yield request.param
+    _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("shape", [(37, 50), (16, 16), (3, 17, 33), (2, 40, 5, 24), (8, 9, 64), (1, 100, 1, 90), (9, 1), (3, 0, 4)])
+def test_permuted_copies(shape, dtype, simd):
+    a = np.random.default_rng(1).integers(0, 200, shape).astype(dtype)
+    t = rt.from_numpy(a)
+    for order in itertools.permutations(range(len(shape))):
+        np.testing.assert_array_equal(t.permute(*order).contiguous().numpy(), a.transpose(order))
+        dst = rt.zeros(shape, dtype=t.dtype).permute(*order)              # a strided destination
+        dst.copy_(t.permute(*order))
+        np.testing.assert_array_equal(dst.numpy(), a.transpose(order))
+
+
+def test_large_copies_use_all_paths(simd):
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal((515, 1030)).astype(np.float32)
+    t = rt.from_numpy(a)
+    np.testing.assert_array_equal(t.t().contiguous().numpy(), a.T)
+    np.testing.assert_array_equal(t[::2, 1::3].t().contiguous().numpy(), a[::2, 1::3].T)
+    np.testing.assert_array_equal(t[:, :1].expand(515, 1030).contiguous().numpy(), np.broadcast_to(a[:, :1], a.shape))
+    np.testing.assert_array_equal(t[:1].expand(515, 1030).t().contiguous().numpy(), np.broadcast_to(a[:1], a.shape).T)
+    image = rng.standard_normal((4, 30, 31, 33)).astype(np.float32)
+    np.testing.assert_array_equal(rt.from_numpy(image).permute(0, 2, 3, 1).contiguous().numpy(), image.transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(rt.from_numpy(image).to(memory_format=rt.channels_last).numpy(), image)
+    filled = rt.zeros(700, 600)
+    filled.t()[::2].fill_(3.0)
+    assert filled.sum().item() == 3.0 * 700 * 300
+
+
+def test_elementwise_with_a_crosswise_operand(simd):
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((300, 300)).astype(np.float32), rng.standard_normal((300, 300))
+    x, y = rt.from_numpy(a), rt.from_numpy(b)
+    np.testing.assert_array_equal((x.t() + x).numpy(), a.T + a)
+    np.testing.assert_allclose((x + y.t()).numpy(), a + b.T, rtol=1e-15)           # converted as well
+    np.testing.assert_array_equal(rt.where(x.t() > 0, x, x.t()).numpy(), np.where(a.T > 0, a, a.T))
+    want = a + a.T
+    x.add_(x.t().clone())
+    np.testing.assert_array_equal(x.numpy(), want)
+
+
+@pytest.mark.parametrize("n", [1, 7, 8, 15, 16, 33, 1000])
+def test_half_conversions(n, simd):
+    x = np.concatenate([np.random.default_rng(n).standard_normal(n) * 300, [65504, 65520, 1e-7, 6e-8, np.inf, -np.inf, -0.0, 2.0 ** -24, 3e-5]]).astype(np.float32)
+    with np.errstate(over="ignore"):
+        want = x.astype(np.float16)
+    t = rt.from_numpy(x)
+    np.testing.assert_array_equal(t.to(rt.float16).numpy().view(np.uint16), want.view(np.uint16))
+    np.testing.assert_array_equal(t.to(rt.float16).to(rt.float32).numpy(), want.astype(np.float32))
+    np.testing.assert_array_equal(t[::2].to(rt.float16).numpy(), want[::2])
+    assert np.isnan(rt.tensor([float("nan")] * 9).to(rt.float16).to(rt.float32).numpy()).all()
