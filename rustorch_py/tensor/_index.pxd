@@ -19,7 +19,8 @@ cdef int run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, in
 # take (GET) or put at flat positions of t (row-major order of its elements): dst and src 1-d on the other side
 cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) except -1
 cdef TensorBase true_positions(TensorBase mask)             # flat int64 positions of a bool tensor's true elements
-cdef TensorBase unravel(TensorBase flat, TensorBase shape_of)   # (n, nd) coordinates
+cdef TensorBase true_coordinates(TensorBase mask)           # (n, nd) of the same
+cdef TensorBase take_true(TensorBase t, TensorBase mask)    # t[mask] of contiguous tensors of one size
 cdef int fill_masked(TensorBase t, TensorBase mask, const void *value) except -1   # mask broadcastable to t
 cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps_bytes) except -1
 cdef int copy_triangle(TensorBase dst, TensorBase src, bint upper, int64_t k) except -1   # both contiguous

@@ -1,4 +1,4 @@
-# build: sources=index.c
+# build: isa=select.inc.c sources=index.c,select.c
 """Indexing: basic (views), advanced (index and index_put), and the kernels that move by index.
 
 A key is resolved in one pass into the geometry of one view (`Basic`) and a list of index tensors
@@ -14,6 +14,7 @@ from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport torch_name
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, number_to, element_to_py, is_number
+from ._cpu cimport isa_level
 from ._ops cimport contiguous, drop_view, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
 from ._data cimport from_data
 from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
@@ -40,14 +41,19 @@ cdef extern from "index.h" nogil:
     void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
     void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
     void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int threads)
-    int64_t rt_count_true(const uint8_t *mask, int64_t n)
-    void rt_positions(const uint8_t *mask, int64_t n, int64_t total, int64_t *out)
-    void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
     void rt_copy_nd(int itemsize, RtIter *it, int threads)
     void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
     void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer)
+
+cdef extern from "select.h" nogil:
+    int64_t rt_mask_counts(const uint8_t *mask, int64_t n, int64_t piece, int64_t *before, int threads)
+    void rt_mask_take(int level, int itemsize, const uint8_t *mask, int64_t n, int64_t piece, const int64_t *before, const void *src,
+                      void *out, int threads)
+    void rt_mask_positions(int level, const uint8_t *mask, int64_t n, int64_t piece, const int64_t *before, int64_t *out, int threads)
+    void rt_mask_coordinates(int level, const uint8_t *mask, int nd, const int64_t *shape, int64_t piece, const int64_t *before,
+                             int64_t *out, int threads)
 
 
 # ---- errors (cold) ----
@@ -174,20 +180,56 @@ cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) excep
     return 0
 
 
+cdef enum: PIECE = 32768                     # bytes of a mask that a thread takes at a time
+
+cdef TensorBase counts_before(TensorBase mask, int64_t piece, int64_t *total):
+    """Counts of true elements before each piece of a contiguous mask."""
+    cdef int64_t n = (mask.n + piece - 1) // piece + 1
+    cdef TensorBase before = empty(1, &n, RT_I64, RT_CPU)
+    with nogil:
+        total[0] = rt_mask_counts(<uint8_t *>mask.ptr, mask.n, piece, <int64_t *>before.ptr, rt_num_threads())
+    return before
+
+
 cdef TensorBase true_positions(TensorBase mask):
-    cdef TensorBase m = contiguous_raw(mask)
-    cdef int64_t n = rt_count_true(<uint8_t *>m.ptr, m.n)
-    cdef TensorBase out = empty(1, &n, RT_I64, RT_CPU)
-    rt_positions(<uint8_t *>m.ptr, m.n, n, <int64_t *>out.ptr)
+    cdef TensorBase m = contiguous_raw(mask), before, out
+    cdef int64_t n = 0
+    before = counts_before(m, PIECE, &n)
+    out = empty(1, &n, RT_I64, RT_CPU)
+    if n:
+        with nogil:
+            rt_mask_positions(isa_level(), <uint8_t *>m.ptr, m.n, PIECE, <int64_t *>before.ptr, <int64_t *>out.ptr, rt_num_threads())
     return out
 
 
-cdef TensorBase unravel(TensorBase flat, TensorBase shape_of):
+cdef TensorBase true_coordinates(TensorBase mask):
+    cdef TensorBase m, before, out
     cdef int64_t sh[2]
-    sh[0], sh[1] = flat.n, shape_of.nd
-    cdef TensorBase out = empty(2, sh, RT_I64, RT_CPU)
+    cdef int64_t piece, width
+    if mask.nd == 1:
+        m = true_positions(mask)
+        sh[0], sh[1] = m.n, 1
+        return view_raw(m, 2, sh, NULL, 0)
+    m = contiguous_raw(mask)
+    width = m.sh[m.nd - 1] if m.nd else 1
+    piece = width * (PIECE // width + 1) if width else 1
+    sh[1] = m.nd
+    before = counts_before(m, piece, &sh[0])
+    out = empty(2, sh, RT_I64, RT_CPU)
     if out.n:
-        rt_unravel(<int64_t *>flat.ptr, flat.n, shape_of.nd, shape_of.sh, <int64_t *>out.ptr)
+        with nogil:
+            rt_mask_coordinates(isa_level(), <uint8_t *>m.ptr, m.nd, m.sh, piece, <int64_t *>before.ptr, <int64_t *>out.ptr, rt_num_threads())
+    return out
+
+
+cdef TensorBase take_true(TensorBase t, TensorBase mask):
+    """The elements of a contiguous tensor where a contiguous mask of its size is true, as one row."""
+    cdef int64_t n = 0
+    cdef TensorBase before = counts_before(mask, PIECE, &n), out = empty(1, &n, t.dt, t.dev)
+    cdef int size = rt_itemsize(t.dt)
+    if n:
+        with nogil:
+            rt_mask_take(isa_level(), size, <uint8_t *>mask.ptr, mask.n, PIECE, <int64_t *>before.ptr, t.ptr, out.ptr, rt_num_threads())
     return out
 
 
@@ -673,7 +715,7 @@ cdef int mask_matches(TensorBase self, TensorBase mask, int dim, int arg) except
 cdef list expand_masks(TensorBase self, list indices):
     """One int64 index (or None) for each leading dimension of self: masks become their coordinates."""
     cdef list out = []
-    cdef TensorBase x, coords, flat
+    cdef TensorBase x, coords
     cdef int64_t sh1, st1
     cdef int i
     cdef object item
@@ -689,12 +731,11 @@ cdef list expand_masks(TensorBase self, list indices):
                               stacklevel=2)
                 x = cast_raw(x, RT_BOOL)
             mask_matches(self, x, len(out), 0)
-            flat = true_positions(x)
             if x.nd == 1:
-                out.append(flat)
+                out.append(true_positions(x))
             else:
-                coords = unravel(flat, x)
-                sh1, st1 = flat.n, x.nd
+                coords = true_coordinates(x)
+                sh1, st1 = coords.sh[0], x.nd
                 for i in range(x.nd):
                     out.append(view_raw(coords, 1, &sh1, &st1, i))
         else:
@@ -923,6 +964,11 @@ cdef TensorBase index_get(TensorBase self, list indices):
     cdef Plan p
     cdef IndexBackward0 node
     need_cpu("index", self)
+    if len(indices) == 1 and is_contig(self) and not (grad_mode() and self.rg) and isinstance(indices[0], TensorBase):
+        t = <TensorBase>indices[0]
+        if t.dt == RT_BOOL and t.nd == self.nd and t.nd and is_contig(t):
+            mask_matches(self, t, 0, 0)
+            return take_true(self, t)
     t = merge_masked(self, indices, clean)
     if t is None:
         t = self

@@ -6,7 +6,7 @@ from ._base cimport *
 from ._dtype cimport torch_name
 from ._plan cimport cast_raw, contiguous_raw, clone_raw, full_, copy_raw, broadcast_shapes, expand_raw
 from ._ops cimport (cast, clone, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape)
-from ._index cimport true_positions, unravel, fill_masked, run_flat, need_cpu, RT_IX_GET, RT_IX_SET
+from ._index cimport true_positions, true_coordinates, take_true, fill_masked, run_flat, need_cpu, RT_IX_SET
 from . import _pointwise, _view
 from ..errors import DTypeError, ShapeError, TensorTypeError
 include "_row_ids.pxi"
@@ -15,7 +15,7 @@ include "_row_ids.pxi"
 # ---- positions of true elements ------------------------------------------------------------------------
 cdef TensorBase coordinates(TensorBase t):
     need_cpu("nonzero", t)
-    return unravel(true_positions(cast_raw(t, RT_BOOL)), t)
+    return true_coordinates(cast_raw(t, RT_BOOL))
 
 
 def nonzero(input, *, out=None, as_tuple=False):
@@ -202,15 +202,12 @@ cdef TensorBase zeros_of(tuple shape, TensorBase like):
 cdef TensorBase select_out(TensorBase self, TensorBase mask):
     cdef int64_t sh[64]
     cdef int nd = broadcast_shapes("masked_select", self, mask, None, sh)
-    cdef TensorBase flat, out, m
+    cdef TensorBase out, m
     cdef MaskedSelectBackward0 node
     need_cpu("masked_select", self)
     self = expand_to(self, nd, sh)
     m = broadcast_mask(mask, nd, sh)
-    flat = true_positions(m)
-    out = empty(1, &flat.n, self.dt, self.dev)
-    if flat.n:
-        run_flat(RT_IX_GET, self, out, flat)
+    out = take_true(contiguous_raw(self), m)
     if self.rg and grad_mode():
         node = MaskedSelectBackward0.__new__(MaskedSelectBackward0)
         node.shape = shape_tuple(self)

@@ -67,3 +67,21 @@ def test_half_conversions(n, simd):
     np.testing.assert_array_equal(t.to(rt.float16).to(rt.float32).numpy(), want.astype(np.float32))
     np.testing.assert_array_equal(t[::2].to(rt.float16).numpy(), want[::2])
     assert np.isnan(rt.tensor([float("nan")] * 9).to(rt.float16).to(rt.float32).numpy()).all()
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
+@pytest.mark.parametrize("shape", [(5,), (64,), (40_001,), (200, 700), (3, 70, 301), (2, 3, 4, 5), (0, 4), ()])
+def test_masks(shape, density, simd):
+    rng = np.random.default_rng(4)
+    mask = np.asarray(rng.random(shape) < density)
+    m = rt.from_numpy(mask)
+    np.testing.assert_array_equal(rt.nonzero(m).numpy(), np.argwhere(mask) if shape else np.zeros((int(mask), 0), np.int64))
+    for dtype in (np.uint8, np.int16, np.float32, np.float64, np.complex128):
+        a = np.asarray(rng.integers(0, 100, shape)).astype(dtype)
+        t = rt.from_numpy(a)
+        np.testing.assert_array_equal(rt.masked_select(t, m).numpy(), a[mask])
+        if shape:
+            np.testing.assert_array_equal(t[m].numpy(), a[mask])
+    leaf = rt.ones(*shape, dtype=rt.float64).requires_grad_()
+    (leaf.masked_select(m) * 2).sum().backward()
+    np.testing.assert_array_equal(leaf.grad.numpy(), mask * 2.0)

@@ -265,37 +265,6 @@ int64_t rt_count_true(const uint8_t *mask, int64_t n) {
     return total;
 }
 
-void rt_positions(const uint8_t *mask, int64_t n, int64_t total, int64_t *out) {
-    int64_t j = 0, k = 0;
-    for (; k < total && j + 8 <= n; j += 8) {
-        uint64_t w;
-        memcpy(&w, mask + j, 8);
-        if (!w) continue;
-        if (k + 8 > total) break;                         /* the branch-free steps may write one past */
-        for (int i = 0; i < 8; i++) { out[k] = j + i; k += mask[j + i]; }
-    }
-    for (; k < total; j++) if (mask[j]) out[k++] = j;
-}
-
-/* flat ascends: walk the rows along with it instead of dividing */
-void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd) {
-    if (nd == 1) { if (n) memcpy(out_nd, flat, n * sizeof(int64_t)); return; }
-    int64_t at[RT_MAX_DIM] = {0}, base = 0;
-    if (nd == 0) return;
-    int64_t width = shape[nd - 1];
-    for (int64_t j = 0; j < n; j++) {
-        while (flat[j] - base >= width) {
-            base += width;
-            for (int d = nd - 2; d >= 0; d--) {
-                if (++at[d] < shape[d]) break;
-                at[d] = 0;
-            }
-        }
-        for (int d = 0; d < nd - 1; d++) out_nd[j * nd + d] = at[d];
-        out_nd[j * nd + nd - 1] = flat[j] - base;
-    }
-}
-
 void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
                         const int64_t *step_bytes, int64_t *off) {
     for (int64_t j = 0; j < n; j++) {

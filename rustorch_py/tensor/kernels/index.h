@@ -30,8 +30,6 @@ void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, co
                    int threads);
 
 int64_t rt_count_true(const uint8_t *mask, int64_t n);
-void rt_positions(const uint8_t *mask, int64_t n, int64_t total, int64_t *out);   /* flat, ascending */
-void rt_unravel(const int64_t *flat, int64_t n, int nd, const int64_t *shape, int64_t *out_nd);   /* ascending */
 void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
                         const int64_t *step_bytes, int64_t *off);
 void rt_masked_fill(int itemsize, RtIter *it, const void *value);           /* operands: self, mask */

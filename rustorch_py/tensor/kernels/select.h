@@ -1,0 +1,19 @@
+/* Compressing by a byte mask of zeros and ones; one table an instruction set. */
+#ifndef RT_SELECT_H
+#define RT_SELECT_H
+#include "rustorch/loops.h"
+typedef struct {
+    /* src where mask is 1, by log2 of the element's size; room: how many there are */
+    void (*take[5])(const uint8_t *mask, int64_t n, const void *src, void *out, int64_t room);
+    void (*positions)(const uint8_t *mask, int64_t n, int64_t base, int64_t *out, int64_t room);
+    /* rows [r0, r1) of a mask of `shape` (nd >= 2): nd numbers an element */
+    void (*coordinates)(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t room);
+} RtSelectFns;
+
+/* Counts before each piece of `piece` bytes go to before[0 .. pieces]; returns the whole count. */
+int64_t rt_mask_counts(const uint8_t *mask, int64_t n, int64_t piece, int64_t *before, int threads);
+void rt_mask_take(int level, int itemsize, const uint8_t *mask, int64_t n, int64_t piece, const int64_t *before, const void *src, void *out, int threads);
+void rt_mask_positions(int level, const uint8_t *mask, int64_t n, int64_t piece, const int64_t *before, int64_t *out, int threads);
+/* piece must be a multiple of the last size */
+void rt_mask_coordinates(int level, const uint8_t *mask, int nd, const int64_t *shape, int64_t piece, const int64_t *before, int64_t *out, int threads);
+#endif

@@ -1,0 +1,117 @@
+/* Elements and positions where a byte mask is 1, in order. A run is cut in pieces whose counts are known, so that threads
+ * write side by side: nothing is ever written at or behind out[room]. */
+#include <string.h>
+#include "select.h"
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+/* One element at a time, without a branch; the store goes ahead of the decision, so it stops while there is room. */
+#define TAKE(B, T)                                                                               \
+    static void take_##B(const uint8_t *mask, int64_t n, const void *srcv, void *outv, int64_t room) { \
+        const T *src = srcv; T *out = outv;                                                      \
+        int64_t j = 0, k = 0;                                                                    \
+        WIDE_##B                                                                                 \
+        for (; k < room && j + 8 <= n; j += 8) {                                                 \
+            uint64_t w;                                                                          \
+            memcpy(&w, mask + j, 8);                                                             \
+            if (!w) continue;                                                                    \
+            if (k + 8 > room) break;                                                             \
+            for (int i = 0; i < 8; i++) { out[k] = src[j + i]; k += mask[j + i]; }               \
+        }                                                                                        \
+        for (; k < room; j++) if (mask[j]) out[k++] = src[j];                                    \
+    }
+typedef struct { uint64_t a, b; } u128;
+#if defined(__AVX512F__)
+#define WIDE(LANES, COMPRESS)                                                                    \
+    for (; j + 64 <= n && k + 64 <= room; j += 64) {                                             \
+        __m512i bytes = _mm512_loadu_si512(mask + j);                                            \
+        uint64_t bits = _mm512_test_epi8_mask(bytes, bytes);                                     \
+        if (!bits) continue;                                                                     \
+        for (int i = 0; i < 64; i += LANES, bits >>= LANES) {                                    \
+            uint64_t part = bits & ((1u << LANES) - 1);                                          \
+            _mm512_storeu_si512(out + k, COMPRESS);                                              \
+            k += __builtin_popcountll(part);                                                     \
+        }                                                                                        \
+    }
+#define WIDE_4 WIDE(16, _mm512_maskz_compress_epi32((__mmask16)part, _mm512_loadu_si512(src + j + i)))
+#define WIDE_8 WIDE(8, _mm512_maskz_compress_epi64((__mmask8)part, _mm512_loadu_si512(src + j + i)))
+#else
+#define WIDE_4
+#define WIDE_8
+#endif
+#define WIDE_1
+#define WIDE_2
+#define WIDE_16
+TAKE(1, uint8_t) TAKE(2, uint16_t) TAKE(4, uint32_t) TAKE(8, uint64_t) TAKE(16, u128)
+
+static void positions(const uint8_t *mask, int64_t n, int64_t base, int64_t *out, int64_t room) {
+    int64_t j = 0, k = 0;
+#if defined(__AVX512F__)
+    __m512i at = _mm512_add_epi64(_mm512_set1_epi64(base), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    for (; j + 64 <= n && k + 64 <= room; j += 64) {
+        __m512i bytes = _mm512_loadu_si512(mask + j);
+        uint64_t bits = _mm512_test_epi8_mask(bytes, bytes);
+        if (!bits) { at = _mm512_add_epi64(at, _mm512_set1_epi64(64)); continue; }
+        for (int i = 0; i < 64; i += 8, bits >>= 8) {
+            _mm512_storeu_si512(out + k, _mm512_maskz_compress_epi64((__mmask8)bits, at));
+            at = _mm512_add_epi64(at, _mm512_set1_epi64(8));
+            k += __builtin_popcountll(bits & 255);
+        }
+    }
+#endif
+    for (; k < room && j + 8 <= n; j += 8) {
+        uint64_t w;
+        memcpy(&w, mask + j, 8);
+        if (!w) continue;
+        if (k + 8 > room) break;
+        for (int i = 0; i < 8; i++) { out[k] = base + j + i; k += mask[j + i]; }
+    }
+    for (; k < room; j++) if (mask[j]) out[k++] = base + j;
+}
+
+/* Pairs (row, column) of rows [r0, r1); then any number of coordinates, nd >= 3. */
+static void pairs(const uint8_t *mask, int64_t r0, int64_t r1, int64_t width, int64_t *out, int64_t room) {
+    int64_t k = 0;
+    for (int64_t r = r0; r < r1; r++) {
+        const uint8_t *m = mask + r * width;
+        int64_t j = 0;
+#if defined(__AVX512F__)
+        __m512i row = _mm512_set1_epi64(r), at = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
+        const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+        for (; j + 8 <= width && k + 8 <= room; j += 8) {
+            uint64_t w;
+            memcpy(&w, m + j, 8);
+            if (w) {
+                __mmask8 bits = (__mmask8)((w * 0x0102040810204080ull) >> 56);       /* eight bytes of 0 or 1 to eight bits */
+                __m512i column = _mm512_maskz_compress_epi64(bits, at);
+                _mm512_storeu_si512(out + 2 * k, _mm512_permutex2var_epi64(row, low, column));
+                _mm512_storeu_si512(out + 2 * k + 8, _mm512_permutex2var_epi64(row, high, column));
+                k += __builtin_popcount(bits);
+            }
+            at = _mm512_add_epi64(at, _mm512_set1_epi64(8));
+        }
+#endif
+        for (; k < room && j < width; j++) { out[2 * k] = r; out[2 * k + 1] = j; k += m[j]; }
+    }
+}
+static void coordinates(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t room) {
+    int64_t width = shape[nd - 1], k = 0, at[RT_MAX_DIM], rest = r0;
+    if (nd == 2) { pairs(mask, r0, r1, width, out, room); return; }
+    for (int d = nd - 2; d >= 0; d--) { at[d] = rest % shape[d]; rest /= shape[d]; }
+    for (int64_t r = r0; r < r1 && k < room; r++) {
+        const uint8_t *m = mask + r * width;
+        for (int64_t j = 0; k < room && j < width; j++) {
+            int64_t *o = out + k * nd;
+            for (int d = 0; d < nd - 1; d++) o[d] = at[d];
+            o[nd - 1] = j;
+            k += m[j];
+        }
+        for (int d = nd - 2; d >= 0; d--) {
+            if (++at[d] < shape[d]) break;
+            at[d] = 0;
+        }
+    }
+}
+
+const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates};
