@@ -4,7 +4,7 @@ from __future__ import annotations
 import builtins
 from typing import Any, Iterator
 
-from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, fft as fft, futures as futures, jit as jit, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
+from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, fft as fft, futures as futures, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, ops as ops, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
 from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype

@@ -86,5 +86,17 @@ class MissingFolderError(RustorchError, FileNotFoundError, RuntimeError):
     """A file is to be written into a folder that does not exist."""
 
 
+class PluginError(RustorchError, OSError):
+    """A plugin that cannot be loaded; the message names the package or library and the cause."""
+
+
+class SchemaError(TensorError):
+    """An operator's schema that does not parse, or arguments that do not fit one."""
+
+
+class OpCheckError(RustorchError):
+    """A custom operator that does not do what it registered."""
+
+
 class MissingDependencyError(RustorchError, ImportError):
     """An optional package that is absent; the message names the extra to install."""

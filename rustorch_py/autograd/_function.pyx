@@ -209,6 +209,19 @@ class Function:
                             f"them on the class itself.")
 
 
+def increment_version(tensor):
+    """Count a write that the package did not see: saved tensors on this memory become stale.
+
+    Args:
+        tensor: a tensor or several.
+    """
+    cdef TensorBase t
+    for x in ([tensor] if isinstance(tensor, TensorBase) else tensor):
+        if x is not None:
+            t = <TensorBase?>x
+            bump(t)
+
+
 def once_differentiable(fn):
     """Decorate a backward whose result must not be differentiated again."""
     import functools

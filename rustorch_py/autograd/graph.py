@@ -4,6 +4,7 @@ from typing import NamedTuple
 from ..errors import AutogradError
 from ..tensor import Node, Tensor, _base_modes
 from ..tensor._leaf import accumulator_of
+from ._function import increment_version
 
 
 class GradientEdge(NamedTuple):
@@ -91,4 +92,4 @@ class _HandleGroup:
         self.remove()
 
 
-__all__ = ["GradientEdge", "Node", "Tensor", "get_gradient_edge", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["GradientEdge", "Node", "Tensor", "get_gradient_edge", "increment_version", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks"]

@@ -2,7 +2,7 @@
 """The CPU back end: registers itself; instruction set, threads and the host allocator's switches."""
 import os
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from ._backend cimport RtBackend, register_backend
 
 cdef extern from "cpu.h" nogil:
@@ -13,6 +13,7 @@ cdef extern from "cpu.h" nogil:
     int rt_cpu_best_isa()
     int rt_cpu_set_isa(int level)
     int rt_cpu_copy(RtIter *it)
+    int rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k)
     void rt_cpu_fill(RtIter *it, const char *value)
     const RtBackend *rt_cpu_backend()
     void rt_pool_enable(int on)
@@ -68,6 +69,10 @@ cdef int isa_level() noexcept nogil:
 
 cdef int copy_plan(RtIter *it) noexcept nogil:
     return rt_cpu_copy(it)
+
+
+cdef int loop_plan(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k) noexcept nogil:
+    return rt_cpu_loop(it, fn, want, cost, k)
 
 
 cdef void fill_plan(RtIter *it, const char *value) noexcept nogil:

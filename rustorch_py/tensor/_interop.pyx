@@ -75,12 +75,12 @@ def numpy(self, *, force=False):
     Args:
         force: detach, move to the CPU and copy as needed, instead of raising.
     Raises:
-        RuntimeError: the tensor requires grad.
+        RuntimeError: the tensor requires grad and gradients are recorded.
         TypeError: bfloat16, or a tensor on another device.
     """
     cdef TensorBase t = as_base("numpy", "self", self)
     if t.rg:
-        if not force:
+        if not force and grad_mode():
             raise AutogradError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.", op="numpy")
         t = detach(t)
     if RT_DEVICE_TYPE(t.dev) != RT_CPU:

@@ -16,6 +16,8 @@ cdef int result_dtype_list(list tensors) except -1
 
 # ---- broadcasting ----
 cdef int broadcast_shapes(object op, TensorBase a, TensorBase b, TensorBase c, int64_t *sh) except -1   # returns ndim
+cdef int merge_shape(object op, TensorBase t, int nd, int64_t *sh) except -1      # broadcast sh with t's shape; the new ndim
+cdef void plan_begin(RtIter *it, TensorBase out) noexcept                          # shape of the plan and operand 0
 cdef int add_operand(RtIter *it, TensorBase t, int arg, int nd, const int64_t *sh) except -1
 cdef int check_devices(object op, TensorBase a, TensorBase b) except -1
 

@@ -250,3 +250,9 @@ def test_torch_absent(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingDependencyError, match=r"\[torch\]"):
         rt.ones(2).to_torch()
+
+
+def test_numpy_of_a_tensor_that_requires_grad_under_no_grad():
+    x = rt.ones(2, requires_grad=True)
+    with rt.no_grad():
+        assert x.numpy().tolist() == [1, 1]

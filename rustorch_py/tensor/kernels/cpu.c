@@ -206,6 +206,20 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
     return RT_OK;
 }
 
+int rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k) {
+    Task t;
+    t.fn = fn;
+    t.k = k;
+    t.nargs = it->nargs;
+    t.convert = 0;
+    for (int a = 0; a < it->nargs; a++) {
+        t.want[a] = want[a];
+        t.convert |= it->dtype[a] != want[a];
+    }
+    run_all(&t, it, grain_of_cost[cost]);
+    return RT_OK;
+}
+
 /* ---- copy with conversion, fill ------------------------------------------------------------------- */
 static void cast_line(char **p, const int64_t *s, int64_t n, const double *k) {
     RtCast fn;
