@@ -4,14 +4,18 @@ from __future__ import annotations
 import builtins
 from typing import Any, Iterator
 
-from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, fft as fft, futures as futures, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, ops as ops, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
+from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, distributions as distributions, fft as fft, futures as futures, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, ops as ops, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
 from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype
+from .tensor import _dirichlet_grad as _dirichlet_grad
 from .tensor import _fused_adagrad as _fused_adagrad
 from .tensor import _fused_adam as _fused_adam
 from .tensor import _fused_rmsprop as _fused_rmsprop
 from .tensor import _fused_sgd as _fused_sgd
+from .tensor import _sample_dirichlet as _sample_dirichlet
+from .tensor import _standard_gamma as _standard_gamma
+from .tensor import _standard_gamma_grad as _standard_gamma_grad
 from .tensor import abs as abs
 from .tensor import abs_ as abs_
 from .tensor import absolute as absolute

@@ -63,6 +63,7 @@ int rt_random_int(RtRandom *g, const RtArray *out);          /* 0 ... largest (2
 /* One draw for each element of `p` (a real float); both arrays have one shape. */
 int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p);  /* -2: not in [0, 1] */
 int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate);      /* -2: a rate < 0 */
+int rt_random_gamma(RtRandom *g, const RtArray *out, const RtArray *shape);       /* scale 1; may underflow to 0 */
 
 /* Successes in count[i] trials of probability p[i], for n row-major elements of float32 or float64. */
 int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, const void *p, int64_t n);

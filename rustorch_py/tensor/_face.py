@@ -44,6 +44,7 @@ MODULES = [
     "_linalg_more",
     "_printing",
     "_special",
+    "_gamma",
     "_composed_shape",
     "_composed_math",
     "_composed_copies",

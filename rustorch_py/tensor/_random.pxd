@@ -1,5 +1,6 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from ._base cimport TensorBase, RtArray
+from ._node cimport Node
 
 cdef extern from "rustorch/random.h" nogil:
     enum: RT_RANDOM_STATE_NBYTES
@@ -24,6 +25,7 @@ cdef extern from "rustorch/random.h" nogil:
     int rt_random_int(RtRandom *g, const RtArray *out)
     int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p)
     int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate)
+    int rt_random_gamma(RtRandom *g, const RtArray *out, const RtArray *shape)
     int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, const void *p, int64_t n)
     int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n)
     int rt_random_multinomial(RtRandom *g, const RtArray *out, const RtArray *p)
@@ -51,3 +53,5 @@ cdef class no_grad_here:
 cdef int draw_dropout(int dt, void *y, const void *x, uint8_t *keep, int64_t n, double p) noexcept
 cdef int apply_mask(int dt, void *y, const void *x, const uint8_t *keep, int64_t n, double p) noexcept
 cdef int draw_rrelu(RtRandom *g, int dt, void *y, void *slope, const void *x, int64_t n, double low, double high) noexcept
+cdef int draw_gamma(RtRandom *g, const RtArray *out, const RtArray *shape) noexcept
+cdef Node forget(str label, TensorBase out, tuple inputs)         # record gradient zero

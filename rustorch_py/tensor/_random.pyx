@@ -970,6 +970,10 @@ cdef int draw_rrelu(RtRandom *g, int dt, void *y, void *slope, const void *x, in
     return rt_random_rrelu(g, dt, y, slope, x, n, low, high)
 
 
+cdef int draw_gamma(RtRandom *g, const RtArray *out, const RtArray *shape) noexcept:
+    return rt_random_gamma(g, out, shape)
+
+
 FUNCTIONS = {
     "Generator": Generator, "default_generator": default_generator, "manual_seed": manual_seed, "seed": seed,
     "initial_seed": initial_seed, "get_rng_state": get_rng_state, "set_rng_state": set_rng_state,

@@ -685,6 +685,34 @@ static int each(RtRandom *g, const RtArray *out, const RtArray *in, int (*draw)(
 int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p) { return each(g, out, p, each_bernoulli); }
 int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) { return each(g, out, rate, each_poisson); }
 
+/* Squeeze and rejection on a cubed normal (G. Marsaglia & W. W. Tsang, A simple method for generating gamma variables,
+ * 2000); shapes below 1 are raised by one and scaled by a power of a uniform. */
+static double gamma_one(RtRandom *g, double shape, int narrow) {       /* narrow: what is read of the shape rounds to float32 */
+    double scale = 1.0, third = 1.0f / 3.0f;
+    if (shape < 1.0) {
+        if (shape == 0.0) return 0.0;
+        scale = pow(1.0 - rt_random_uniform_f64(g), narrow ? 1.0f / (float)shape : 1.0 / shape);
+        shape = narrow ? (float)shape + 1.0f : shape + 1.0;
+    }
+    double d = narrow ? (float)shape - (float)third : shape - third, c = 1.0 / sqrt(9.0 * d);
+    for (;;) {
+        double x, y;
+        do {
+            x = rt_random_normal_f64(g);
+            y = 1.0 + c * x;
+        } while (y <= 0);
+        double v = y * y * y, u = 1.0 - rt_random_uniform_f64(g), xx = x * x;
+        if (u < 1.0 - 0.0331 * xx * xx || log(u) < 0.5 * xx + d * (1.0 - v + log(v))) return scale * d * v;
+    }
+}
+
+static int each_gamma(RtRandom *g, int dtype, double *v, int64_t n) {
+    for (int64_t i = 0; i < n; i++) v[i] = isnan(v[i]) ? v[i] : gamma_one(g, v[i], dtype == RT_F32);
+    return 0;
+}
+
+int rt_random_gamma(RtRandom *g, const RtArray *out, const RtArray *shape) { return each(g, out, shape, each_gamma); }
+
 /* log(k!) less its Stirling approximation with k + 1/2 */
 static double stirling_rest(double k) {
     static const double table[10] = {
