@@ -1,4 +1,4 @@
-"""The torch names that programs use most exist here. Not yet there: autocast, amp.autocast, distributions."""
+"""The torch names that programs use most exist here. Not yet there: autocast, amp.autocast."""
 import functools
 
 import pytest
@@ -31,7 +31,7 @@ Tensor.unflatten nn.functional.silu Tensor.flip triu nn.BatchNorm1d Tensor.div u
 Tensor.expand_as nn.MaxPool2d Tensor.new Tensor.half min nn.Sigmoid Tensor.int pi Tensor.div_ nn.GroupNorm nn.ConvTranspose2d
 Tensor.scatter_ Tensor.cumsum gather Tensor.sigmoid nn.Module.children topk inf autograd.Function outer flatten Tensor.ne
 multinomial nn.functional.softplus compile Tensor.topk enable_grad Tensor.clip nn.Module.add_module all nn.ModuleDict
-Tensor.select Tensor.square cumsum Tensor.new_full Tensor.median nn.Module.named_children nn.Conv3d uint8 Tensor.view_as
+Tensor.select Tensor.square cumsum Tensor.new_full Tensor.median nn.Module.named_children distributions.Categorical distributions.Normal.rsample distributions.kl_divergence nn.Conv3d uint8 Tensor.view_as
 nn.AvgPool2d autograd.grad cumprod Tensor.var nn.functional.max_pool2d Tensor.matmul Tensor.unique IntTensor Tensor.diagonal
 nn.init.kaiming_normal_ nn.Upsample full_like Tensor.new_empty isnan Tensor.new_tensor
 """.split()
