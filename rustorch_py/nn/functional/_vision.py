@@ -494,3 +494,38 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         row = row * wy[i].unsqueeze(1)
         out = row if out is None else out + row
     return out.reshape(shape)
+
+
+_MODES = ("bilinear", "nearest", "bicubic")
+_PADDINGS = ("zeros", "border", "reflection")
+
+
+def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
+    """Sample as ``grid_sample`` does, with numbers for the modes.
+
+    Args:
+        input, grid: as of ``grid_sample``.
+        interpolation_mode: 0 bilinear, 1 nearest, 2 bicubic.
+        padding_mode: 0 zeros, 1 border, 2 reflection.
+        align_corners: whether -1 and 1 are the centres of the corner pixels.
+    """
+    for name, value, names in (("interpolation_mode", interpolation_mode, _MODES), ("padding_mode", padding_mode, _PADDINGS)):
+        if value not in range(3):
+            raise TensorError(f"grid_sampler(): {name} must be one of {dict(enumerate(names))}, got {value!r}", op="grid_sampler")
+    return grid_sample(input, grid, _MODES[interpolation_mode], _PADDINGS[padding_mode], bool(align_corners))
+
+
+def _of_rank(op, rank, input, *rest):
+    if input.dim() != rank:
+        raise ShapeError(f"{op}(): expected {rank}D input, got shape {list(input.shape)}", op=op)
+    return grid_sampler(input, *rest)
+
+
+def grid_sampler_2d(input, grid, interpolation_mode, padding_mode, align_corners):
+    """Sample images (N, C, H, W); see ``grid_sampler``."""
+    return _of_rank("grid_sampler_2d", 4, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def grid_sampler_3d(input, grid, interpolation_mode, padding_mode, align_corners):
+    """Sample volumes (N, C, D, H, W); see ``grid_sampler``."""
+    return _of_rank("grid_sampler_3d", 5, input, grid, interpolation_mode, padding_mode, align_corners)
