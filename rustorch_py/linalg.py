@@ -3,6 +3,6 @@ from .errors import LinAlgError
 from .tensor._autocast import covered
 from .tensor._linalg_more import LINALG
 
-globals().update(covered(LINALG, "linalg_"))
+globals().update({**LINALG, **covered(LINALG, "linalg_")})
 __all__ = sorted(LINALG) + ["LinAlgError"]
 del LINALG

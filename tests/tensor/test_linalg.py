@@ -221,3 +221,8 @@ def test_triangles_by_halves(dtype, level):
                 same(L.lu_solve(lu, pivots, y, adjoint=True), np.linalg.solve(h(a), b), dtype)
     finally:
         _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+def test_every_name_of_the_face_is_there():
+    import rustorch_py
+    assert not [name for name in rustorch_py.linalg.__all__ if not hasattr(rustorch_py.linalg, name)]
