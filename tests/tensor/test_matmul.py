@@ -84,6 +84,28 @@ def test_mm_larger(dtype, m, k, n):
             close(rt.mm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m,k,n", [(8, 300, 530), (197, 515, 66), (210, 40, 1030), (13, 1100, 23)])
+def test_packed_blocks(dtype, m, k, n, level, simd):
+    """Sizes that leave an edge on every block of a packed product; layouts, bias rows, sums into what is there."""
+    simd(level)
+    rng = np.random.default_rng(4)
+    layouts = ("contiguous", "transposed", "sliced", "expanded")
+    for la, lb in itertools.product(layouts, repeat=2):
+        a, x = make(rng, (m, k), dtype, la)
+        b, y = make(rng, (k, n), dtype, lb)
+        want = wide(a, dtype) @ wide(b, dtype)
+        close(rt.mm(x, y), want, dtype, k)
+        row, r = make(rng, (n,), dtype)
+        close(rt.nn.functional.linear(x, y.mT, r), want + row, dtype, k)
+    c, z = make(rng, (m, n), dtype)
+    close(rt.addmm(z, x, y), want + c, dtype, k)
+    close(rt.addmm(z, x, y, beta=0.5, alpha=2), 2 * want + 0.5 * c, dtype, k)
+    out = rt.empty(n, m, dtype=z.dtype).mT
+    close(rt.mm(x, y, out=out), want, dtype, k)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_split_over_threads(threads):
     before = rt.get_num_threads()

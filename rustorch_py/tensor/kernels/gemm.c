@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <limits.h>
+#include <pthread.h>
 #include "rustorch/half.h"
 #include "gemm.h"
 #include "cblas.h"
@@ -16,7 +17,22 @@ void scipy_openblas_set_num_threads(int);
 void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
 enum { TINY = 4096 };                      /* m*n*k below which calling BLAS costs more than the loop */
+#define PACKED_LEAST (1LL << 15)          /* ... and between which packed products beat it, where the set has them */
+#define PACKED_MOST (1LL << 30)
 #define GRAIN_MACS (1LL << 20)             /* multiply-adds a thread should have */
+
+/* Each thread's room for packed blocks, kept for its next product and freed when it ends. */
+static pthread_key_t room_key;
+static pthread_once_t room_once = PTHREAD_ONCE_INIT;
+
+static void make_room_key(void) { pthread_key_create(&room_key, free); }
+
+static void *packed_room(void) {
+    pthread_once(&room_once, make_room_key);
+    void *p = pthread_getspecific(room_key);
+    if (!p && !posix_memalign(&p, 64, RT_PACKED_BYTES)) pthread_setspecific(room_key, p);
+    return p;
+}
 
 /* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
 typedef struct { const char *p; int64_t ld; int trans; char *own; } Operand;
@@ -74,6 +90,18 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
     int dtype = g->dtype;
     if (k == 0) {
         scale_rows(g, c);
+        return RT_OK;
+    }
+    int plain = g->alpha[0] == 1 && (g->beta[0] == 0 || (g->beta[0] == 1 && !g->bias));
+    if (t->packed_f32 && plain && m >= 8 && n >= 8 && macs >= PACKED_LEAST && macs <= PACKED_MOST && (dtype == RT_F32 || dtype == RT_F64)) {
+        void *buf = packed_room();
+        if (!buf) return RT_ERR_MEMORY;
+        if (dtype == RT_F32)
+            t->packed_f32(m, n, k, (const float *)a, g->a_m, g->a_k, (const float *)b, g->b_k, g->b_n, (float *)c, g->c_m, g->beta[0] == 1,
+                          (const float *)g->bias, buf);
+        else
+            t->packed_f64(m, n, k, (const double *)a, g->a_m, g->a_k, (const double *)b, g->b_k, g->b_n, (double *)c, g->c_m,
+                          g->beta[0] == 1, (const double *)g->bias, buf);
         return RT_OK;
     }
     if (dtype == RT_F32 || dtype == RT_F64) {

@@ -19,6 +19,10 @@ typedef struct {
 
 #define RT_LEAF 32
 
+/* Blocks of a packed product: KC rows of NC_BYTES of b, MC rows of KC elements of a. */
+enum { RT_PACKED_KC = 256, RT_PACKED_NC_BYTES = 2048, RT_PACKED_MC = 192,
+       RT_PACKED_BYTES = RT_PACKED_KC * (RT_PACKED_NC_BYTES + RT_PACKED_MC * 8) };
+
 /* Loops that exist once per instruction set. */
 typedef struct {
     /* b_n == 1 and c_n == 1; bias may be NULL */
@@ -31,6 +35,11 @@ typedef struct {
                    float *c, int64_t ldc, float alpha, float beta, const float *bias);
     void (*nt_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b, int64_t ldb,
                    double *c, int64_t ldc, double alpha, double beta, const double *bias);
+    /* any strides of a and b, c_n == 1; c (+)= a b (+ bias); buf: RT_PACKED_BYTES. NULL where BLAS is faster */
+    void (*packed_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *b, int64_t b_k,
+                       int64_t b_n, float *c, int64_t ldc, int add, const float *bias, float *buf);
+    void (*packed_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_m, int64_t a_k, const double *b, int64_t b_k,
+                       int64_t b_n, double *c, int64_t ldc, int add, const double *bias, double *buf);
     /* any strides; element products wrap as PyTorch's do */
     void (*integer)(const RtGemm *g, int64_t z);
     /* out_n += or = sum over rows; x_mn with row stride ld */
