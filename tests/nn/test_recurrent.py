@@ -261,3 +261,22 @@ def test_packed_keeps_its_indices():
     assert isinstance(out, PackedSequence) and torch.equal(out.sorted_indices, packed.sorted_indices)
     lone = [model(x[:, None])[1][0, 0] for x in (packed.data[[0, 2, 4, 5]], packed.data[[1, 3]])]
     assert torch.allclose(last[0], torch.stack([lone[1], lone[0]]))
+
+
+def test_threads_change_no_bit():
+    torch.manual_seed(9)
+    model, x = nn.LSTM(64, 64, 2), torch.randn(12, 16, 64)
+    q = torch.randn(1, 2, 300, 32)
+    before, runs = torch.get_num_threads(), []
+    try:
+        for n in (1, 2, 3):
+            torch.set_num_threads(n)
+            model.zero_grad()
+            model(x)[0].square().sum().backward()
+            leaf = q.clone().requires_grad_()
+            nn.functional.scaled_dot_product_attention(leaf, leaf, leaf, is_causal=True).square().sum().backward()
+            runs.append([p.grad.clone() for p in model.parameters()] + [leaf.grad])
+    finally:
+        torch.set_num_threads(before)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(run, runs[0]))
