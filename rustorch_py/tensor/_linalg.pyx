@@ -685,7 +685,7 @@ def norm_raw(x, double p, tuple dims, bint keepdim):
             row = RED_MAX_ABS if p > 0 else RED_MIN_ABS
             r = reduce_raw(row, t, mask, keepdim, acc, out, 0)
         else:
-            r = reduce_raw(RED_SUM_POW, t, mask, keepdim, acc, out, p)
+            r = reduce_raw(RED_SUM_CUBE if p == 3 else RED_SUM_POW, t, mask, keepdim, acc, out, p)
             r = <TensorBase>binary(ROW_POW, r, 1 / p, None)
     return cast(r, real)
 

@@ -1,20 +1,21 @@
 # build: isa=stats.inc.c sources=search.c
 """Means, variances, histograms."""
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memset
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode, is_contig, same_shape,
-                     shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_real_dtype,
+                     shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
 from ._node cimport Node
 from ._dtype cimport dtype_code, torch_name
-from ._plan cimport cast_raw
-from ._ops cimport deliver, detach
+from ._plan cimport cast_raw, reduce_raw
+from ._ops cimport binary, deliver, detach
 from ._lane cimport RtLane, computable, dense, need_cpu, flat
 from ._cpu cimport isa_level
 
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
+include "_row_ids.pxi"
 
 cdef extern from "lane.h" nogil:
     ctypedef void (*RtMoments)(const void *x, RtLane s, double divisor, int take_sqrt, void *var, void *mean, int threads) noexcept nogil
@@ -168,8 +169,15 @@ cdef object spread(object g, tuple shape, uint64_t mask, bint keepdim):
 
 # ---- mean ----
 cdef TensorBase mean_of(TensorBase t, Dims r, bint keepdim):
-    cdef TensorBase out = moments("mean", t, r.mask, keepdim, 1, False, False, True).mean
-    return mean_recorded(out, t, r, keepdim)
+    cdef int i, acc = rt_compute_dtype(t.dt)
+    cdef uint8_t mask[64]
+    cdef TensorBase total
+    need_cpu("mean", t)
+    for i in range(t.nd):
+        mask[i] = r.mask >> i & 1
+    total = reduce_raw(RED_SUM, t, mask, keepdim, acc, acc, 0)
+    total = <TensorBase>binary(ROW_DIV, total, <double>r.count, None)
+    return mean_recorded(cast_raw(total, t.dt), t, r, keepdim)
 
 
 cdef TensorBase mean_recorded(TensorBase out, TensorBase t, Dims r, bint keepdim):

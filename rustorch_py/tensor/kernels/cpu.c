@@ -358,31 +358,55 @@ static void red_store(const Red *r, char *out, int64_t out_step, const char *acc
     cast_tables[isa_level][r->acc_dtype][r->out_dtype](out, out_step, acc, r->acc_size, n);
 }
 
-/* outputs [b, e): each reduces its rows along red dimension 0 */
+/* Outputs [b, e): each reduces its rows along red dimension 0. Several rows an output are read in the order of memory, a
+ * tile of outputs together, and merge pairwise like a binary counter. */
+#define MID 64
 static void red_inner(const Red *r, int64_t b, int64_t e) {
     int64_t rows = dims_count(&r->red, 1), n = r->red.n ? r->red.size[0] : 1, step = r->red.n ? r->red.in[0] : 0;
-    char acc[16] __attribute__((aligned(16))), part[64][16] __attribute__((aligned(16)));
-    for (int64_t i = b; i < e; i++) {
-        int64_t in0 = 0, out0 = 0, unused = 0;
-        dims_at(&r->keep, 0, i, &in0, &out0);
-        if (rows == 1) {
-            r->f->init(acc, 1);
-            red_run1d(r, acc, r->in + in0, step, n);
-        } else {                                        /* rows merge pairwise too */
-            for (int64_t j = 0; j < rows; j++) {
-                int64_t in1 = in0;
-                dims_at(&r->red, 1, j, &in1, &unused);
-                r->f->init(acc, 1);
-                red_run1d(r, acc, r->in + in1, step, n);
-                int level = 0;
-                for (int64_t c = j; c & 1; c >>= 1, level++) { r->f->comb(part[level], acc, 1); memcpy(acc, part[level], 16); }
-                memcpy(part[level], acc, 16);
-            }
-            r->f->init(acc, 1);
+    char acc[MID * 16] __attribute__((aligned(64))), part[COL_LEVELS][MID * 16] __attribute__((aligned(64)));
+    int64_t in0[MID], out0[MID];
+    int size = r->acc_size;
+    for (int64_t i = b; i < e; i += MID) {
+        int m = e - i < MID ? (int)(e - i) : MID;
+        for (int k = 0; k < m; k++) { in0[k] = out0[k] = 0; dims_at(&r->keep, 0, i + k, &in0[k], &out0[k]); }
+        for (int64_t j = 0; j < rows; j++) {
+            int64_t in1 = 0, unused = 0;
+            dims_at(&r->red, 1, j, &in1, &unused);
+            r->f->init(acc, m);
+            for (int k = 0; k < m; k++) red_run1d(r, acc + k * size, r->in + in0[k] + in1, step, n);
+            if (rows == 1) break;
             int level = 0;
-            for (int64_t c = rows; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], 1);
+            for (int64_t c = j; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], m);
+            memcpy(part[level], acc, (size_t)(m * size));
         }
-        red_store(r, r->out + out0, 16, acc, 1);
+        if (rows > 1) {
+            r->f->init(acc, m);
+            int level = 0;
+            for (int64_t c = rows; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], m);
+        }
+        if (r->keep.n <= 1) red_store(r, r->out + out0[0], r->keep.n ? r->keep.out[0] : 16, acc, m);
+        else for (int k = 0; k < m; k++) red_store(r, r->out + out0[k], 16, acc + k * size, 1);
+    }
+}
+
+/* Outputs [b, e) of kept dimension 0, each over a dense row of few elements: a tile of rows is turned, then its columns
+ * are accumulated side by side. */
+#define SHORT_BYTES 512
+static void red_short(const Red *r, int64_t b, int64_t e) {
+    char acc[MID * 16] __attribute__((aligned(64))), total[MID * 16] __attribute__((aligned(64)));
+    char buffer[SHORT_BYTES * MID] __attribute__((aligned(64)));
+    int64_t n = r->red.size[0], row = (int64_t)MID * r->in_size;
+    const RtCopyFns *f = &copy_tables[isa_level][__builtin_ctz((unsigned)r->in_size)];
+    for (int64_t i = b; i < e; i += MID) {
+        int64_t m = e - i < MID ? e - i : MID;
+        f->turn(buffer, row, r->in + i * r->keep.in[0], r->keep.in[0], n, m);
+        r->f->init(total, m);
+        for (int64_t j0 = 0; j0 < n; j0 += 16) {
+            r->f->init(acc, m);
+            for (int64_t j = j0; j < j0 + 16 && j < n; j++) red_cols(r, acc, buffer + j * row, r->in_size, m);
+            r->f->comb(total, acc, m);
+        }
+        red_store(r, r->out + i * r->keep.out[0], r->keep.out[0], total, m);
     }
 }
 
@@ -420,6 +444,31 @@ static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
     }
 }
 
+/* Rows [row0, row0 + rows) of a dense matrix of few columns, summed into width accumulators at `to`: as many rows as fill
+ * COLS are taken as one. */
+static void red_narrow(const Red *r, int64_t row0, int64_t rows, char *to) {
+    char acc[COLS * 16] __attribute__((aligned(64))), part[COL_LEVELS][COLS * 16] __attribute__((aligned(64)));
+    int64_t width = r->keep.size[0], group = COLS / width, n = group * width, blocks = rows / group, step = group * r->red.in[0];
+    const char *x = r->in + row0 * r->red.in[0];
+    uint64_t merged = 0;
+    r->f->init(acc, n);
+    for (int64_t j = 0; j < blocks; j++, x += step) {
+        red_cols(r, acc, x, r->in_size, n);
+        if ((j & 31) == 31) {
+            int level = 0;
+            for (uint64_t c = merged; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], n);
+            memcpy(part[level], acc, (size_t)(n * r->acc_size));
+            r->f->init(acc, n);
+            merged++;
+        }
+    }
+    if (rows % group) red_cols(r, acc, x, r->in_size, rows % group * width);
+    int level = 0;
+    for (uint64_t c = merged; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], n);
+    for (int64_t g = 1; g < group; g++) r->f->comb(acc, acc + g * width * r->acc_size, width);
+    memcpy(to, acc, (size_t)(width * r->acc_size));
+}
+
 #define RED_GRAIN 32768
 #define RED_CHUNK 65536      /* a long reduction is cut in chunks of this many elements, whatever the thread count */
 
@@ -451,6 +500,21 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
     int64_t total = nout * nred;
     int threads = total >= 2 * RED_GRAIN ? rt_num_threads() : 1;
     int outer = r.keep.n && r.red.n && llabs(r.keep.in[0]) < llabs(r.red.in[0]) && r.keep.size[0] >= 4;
+    if (outer && r.keep.n == 1 && r.red.n == 1 && r.keep.in[0] == r.in_size && r.red.in[0] == r.keep.size[0] * r.in_size &&
+        r.keep.size[0] <= COLS / 4 && nred >= 4 * COLS) {
+        int64_t width = r.keep.size[0], each = RED_CHUNK / width, chunks = (nred + each - 1) / each;
+        size_t bytes = (size_t)(width * r.acc_size);
+        char *part = malloc((size_t)chunks * bytes);
+        if (!part) return RT_ERR_MEMORY;
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t c = 0; c < chunks; c++)
+            red_narrow(&r, c * each, nred - c * each < each ? nred - c * each : each, part + c * bytes);
+        for (int64_t w = 1; w < chunks; w *= 2)
+            for (int64_t c = 0; c + w < chunks; c += 2 * w) r.f->comb(part + c * bytes, part + (c + w) * bytes, width);
+        red_store(&r, r.out, r.keep.out[0], part, width);
+        free(part);
+        return RT_OK;
+    }
     if (outer) {
         int64_t tiles = (r.keep.size[0] + COLS - 1) / COLS, work = tiles * dims_count(&r.keep, 1);
         if (threads > work) threads = (int)work;
@@ -476,6 +540,12 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
         return RT_OK;
     }
     if (threads > nout) threads = (int)nout;
+    if (r.keep.n == 1 && r.red.n == 1 && r.red.in[0] == r.in_size && r.keep.in[0] % r.in_size == 0 && nred * r.in_size <= SHORT_BYTES && nred > 1 &&
+        nout >= 16) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+        for (int t = 0; t < threads; t++) red_short(&r, nout * t / threads, nout * (t + 1) / threads);
+        return RT_OK;
+    }
     if (threads <= 1) { red_inner(&r, 0, nout); return RT_OK; }
     RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
     for (int t = 0; t < threads; t++) red_inner(&r, nout * t / threads, nout * (t + 1) / threads);

@@ -37,20 +37,67 @@ RT_INLINE void SUF(sum_pair)(const T *g, const T *x, int64_t n, T mean, double *
     }
 }
 
+/* (N, C) matrices: COLUMNS channels are done together, so that vectors run along a row. */
+#define COLUMNS 256
+
+static void SUF(column_stats)(const T *x, int64_t N, int64_t C, T *mean, T *var, int threads) {
+    int64_t blocks = (C + COLUMNS - 1) / COLUMNS;
+    threads = few((double)N * C, threads, blocks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t k = 0; k < blocks; k++) {
+        int64_t c0 = k * COLUMNS, len = C - c0 < COLUMNS ? C - c0 : COLUMNS;
+        double m[COLUMNS] = {0}, v[COLUMNS] = {0};
+        for (int64_t n = 0; n < N; n++) {
+            const T *xs = x + n * C + c0;
+            for (int64_t c = 0; c < len; c++) m[c] += xs[c];
+        }
+        for (int64_t c = 0; c < len; c++) m[c] /= (double)N;
+        for (int64_t n = 0; n < N; n++) {
+            const T *xs = x + n * C + c0;
+            for (int64_t c = 0; c < len; c++) { double d = xs[c] - m[c]; v[c] += d * d; }
+        }
+        for (int64_t c = 0; c < len; c++) { mean[c0 + c] = (T)m[c]; var[c0 + c] = (T)(v[c] / (double)N); }
+    }
+}
+
+static void SUF(column_d0)(const T *x, const T *g, int64_t N, int64_t C, const T *mean, const T *rstd, const T *w, int stats,
+                           T *gx, T *gw, T *gb, int threads) {
+    int64_t blocks = (C + COLUMNS - 1) / COLUMNS;
+    threads = few((double)N * C, threads, blocks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t k = 0; k < blocks; k++) {
+        int64_t c0 = k * COLUMNS, len = C - c0 < COLUMNS ? C - c0 : COLUMNS;
+        double sg[COLUMNS] = {0}, sgx[COLUMNS] = {0};
+        const T *m = mean + c0, *r = rstd + c0;
+        if (stats || gw || gb)
+            for (int64_t n = 0; n < N; n++) {
+                const T *xs = x + n * C + c0, *gs = g + n * C + c0;
+                for (int64_t c = 0; c < len; c++) { sg[c] += gs[c]; sgx[c] += (double)gs[c] * (xs[c] - m[c]); }
+            }
+        if (gw) for (int64_t c = 0; c < len; c++) gw[c0 + c] = (T)(sgx[c] * r[c]);
+        if (gb) for (int64_t c = 0; c < len; c++) gb[c0 + c] = (T)sg[c];
+        if (!gx) continue;
+        T a[COLUMNS], shift[COLUMNS], slope[COLUMNS];
+        for (int64_t c = 0; c < len; c++) {
+            a[c] = w ? r[c] * w[c0 + c] : r[c];
+            shift[c] = stats ? (T)(sg[c] / (double)N) : 0;
+            slope[c] = stats ? (T)(sgx[c] * r[c] * r[c] / (double)N) : 0;
+        }
+        for (int64_t n = 0; n < N; n++) {
+            const T *xs = x + n * C + c0, *gs = g + n * C + c0;
+            T *restrict out = gx + n * C + c0;
+            for (int64_t c = 0; c < len; c++) out[c] = (gs[c] - shift[c] - (xs[c] - m[c]) * slope[c]) * a[c];
+        }
+    }
+}
+
 static void SUF(channel_stats)(const T *x, int64_t N, int64_t C, int64_t S, T *mean, T *var, int threads) {
     double count = (double)N * S;
+    if (S == 1) { SUF(column_stats)(x, N, C, mean, var, threads); return; }
     threads = few(count * C, threads, C);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t c = 0; c < C; c++) {
         double s = 0, v = 0;
-        if (S == 1) {                                 /* a column: stretches run over images */
-            for (int64_t n = 0; n < N; n++) s += x[n * C + c];
-            double m = s / count;
-            for (int64_t n = 0; n < N; n++) { double d = x[n * C + c] - m; v += d * d; }
-            mean[c] = (T)m;
-            var[c] = (T)(v / count);
-            continue;
-        }
         for (int64_t n = 0; n < N; n++) s += SUF(sum)(x + (n * C + c) * S, S);
         T m = (T)(s / count);
         for (int64_t n = 0; n < N; n++) v += SUF(sum_sq)(x + (n * C + c) * S, S, m);
@@ -64,9 +111,15 @@ static void SUF(channel_apply)(const T *x, int64_t N, int64_t C, int64_t S, cons
     threads = few((double)N * C * S, threads, N * C);
     if (S == 1) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-        for (int64_t n = 0; n < N; n++)
-            for (int64_t c = 0; c < C; c++)
-                y[n * C + c] = (x[n * C + c] - mean[c]) * (w ? rstd[c] * w[c] : rstd[c]) + (b ? b[c] : 0);
+        for (int64_t n = 0; n < N; n++) {
+            const T *xs = x + n * C;
+            T *restrict ys = y + n * C;
+            for (int64_t c0 = 0; c0 < C; c0 += COLUMNS) {
+                int64_t c1 = C - c0 < COLUMNS ? C : c0 + COLUMNS;
+                if (w && b) for (int64_t c = c0; c < c1; c++) ys[c] = (xs[c] - mean[c]) * (rstd[c] * w[c]) + b[c];
+                else for (int64_t c = c0; c < c1; c++) ys[c] = (xs[c] - mean[c]) * (w ? rstd[c] * w[c] : rstd[c]) + (b ? b[c] : 0);
+            }
+        }
         return;
     }
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -82,15 +135,13 @@ static void SUF(channel_apply)(const T *x, int64_t N, int64_t C, int64_t S, cons
 static void SUF(channel_d0)(const T *x, const T *g, int64_t N, int64_t C, int64_t S, const T *mean, const T *rstd,
                             const T *w, int stats, T *gx, T *gw, T *gb, int threads) {
     double count = (double)N * S;
+    if (S == 1) { SUF(column_d0)(x, g, N, C, mean, rstd, w, stats, gx, gw, gb, threads); return; }
     threads = few(count * C, threads, C);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t c = 0; c < C; c++) {
         double sg = 0, sgx = 0;
         T m = mean[c], r = rstd[c];
-        if (S == 1)
-            for (int64_t n = 0; n < N; n++) { sg += g[n * C + c]; sgx += (double)g[n * C + c] * (x[n * C + c] - m); }
-        else
-            for (int64_t n = 0; n < N; n++) SUF(sum_pair)(g + (n * C + c) * S, x + (n * C + c) * S, S, m, &sg, &sgx);
+        for (int64_t n = 0; n < N; n++) SUF(sum_pair)(g + (n * C + c) * S, x + (n * C + c) * S, S, m, &sg, &sgx);
         if (gw) gw[c] = (T)(sgx * r);
         if (gb) gb[c] = (T)sg;
         if (!gx) continue;
@@ -158,10 +209,14 @@ static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w
         for (int64_t k = 0; k < blocks; k++) {
             int64_t i0 = k * block, len = n - i0 < block ? n - i0 : block;
             double sw[256] = {0}, sb[256] = {0};
-            for (int64_t r = 0; r < R; r++) {
-                const T *xs = x + r * n + i0, *gs = g + r * n + i0;
-                T m = rms ? 0 : mean[r], q = rstd[r];
-                for (int64_t i = 0; i < len; i++) { sw[i] += (double)(gs[i] * ((xs[i] - m) * q)); sb[i] += (double)gs[i]; }
+            for (int64_t r0 = 0; r0 < R; r0 += 16) {     /* sixteen rows in T, then on in double */
+                T pw[256] = {0}, pb[256] = {0};
+                for (int64_t r = r0; r < r0 + 16 && r < R; r++) {
+                    const T *xs = x + r * n + i0, *gs = g + r * n + i0;
+                    T m = rms ? 0 : mean[r], q = rstd[r];
+                    for (int64_t i = 0; i < len; i++) { pw[i] += gs[i] * ((xs[i] - m) * q); pb[i] += gs[i]; }
+                }
+                for (int64_t i = 0; i < len; i++) { sw[i] += (double)pw[i]; sb[i] += (double)pb[i]; }
             }
             if (gw) for (int64_t i = 0; i < len; i++) gw[i0 + i] = (T)sw[i];
             if (gb) for (int64_t i = 0; i < len; i++) gb[i0 + i] = (T)sb[i];
@@ -226,3 +281,4 @@ static void SUF(group_d0)(const T *x, const T *g, int64_t N, int64_t G, int64_t 
         }
     }
 }
+#undef COLUMNS

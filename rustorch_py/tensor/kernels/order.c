@@ -40,6 +40,8 @@ typedef struct { uint64_t key; int64_t at; } Pair;
 #define PACKED_DIGIT(e, byte) (((e) >> (32 + 8 * (byte))) & 255)
 #define PAIR_DIGIT(e, byte) (((e).key >> (8 * (byte))) & 255)
 
+#define RADIX_GRAIN 131072
+#define RADIX_THREADS 64
 #define SORT(name, E, LESS, DIGIT)                                                                     \
     static void insertion_##name(E *a, int64_t n) {                                                    \
         for (int64_t i = 1; i < n; i++) {                                                              \
@@ -48,8 +50,35 @@ typedef struct { uint64_t key; int64_t at; } Pair;
             a[j] = v;                                                                                  \
         }                                                                                              \
     }                                                                                                  \
+    /* The radix passes with the array cut in one part a thread: a digit's place is behind that digit's elements of the    \
+     * parts before, so the order is that of one thread. */                                            \
+    static E *threaded_##name(E *a, E *t, int64_t n, int key_bytes, int threads) {                     \
+        int64_t count[RADIX_THREADS][256];                                                             \
+        if (threads > RADIX_THREADS) threads = RADIX_THREADS;                                          \
+        for (int b = 0; b < key_bytes; b++) {                                                          \
+            RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))                          \
+            for (int p = 0; p < threads; p++) {                                                        \
+                int64_t c[256] = {0};                                                                  \
+                for (int64_t i = n * p / threads; i < n * (p + 1) / threads; i++) c[DIGIT(a[i], b)]++; \
+                memcpy(count[p], c, sizeof c);                                                         \
+            }                                                                                          \
+            int64_t sum = 0; int d0 = (int)DIGIT(a[0], b); int64_t alike = 0;                          \
+            for (int p = 0; p < threads; p++) alike += count[p][d0];                                   \
+            if (alike == n) continue;                                                                  \
+            for (int d = 0; d < 256; d++)                                                              \
+                for (int p = 0; p < threads; p++) { int64_t k = count[p][d]; count[p][d] = sum; sum += k; } \
+            RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))                          \
+            for (int p = 0; p < threads; p++) {                                                        \
+                int64_t c[256];                                                                        \
+                memcpy(c, count[p], sizeof c);                                                         \
+                for (int64_t i = n * p / threads; i < n * (p + 1) / threads; i++) t[c[DIGIT(a[i], b)]++] = a[i]; \
+            }                                                                                          \
+            E *swap = a; a = t; t = swap;                                                              \
+        }                                                                                              \
+        return a;                                                                                      \
+    }                                                                                                  \
     /* Sorts a, with t as scratch; returns the array that holds the result. */                         \
-    static E *sort_##name(E *a, E *t, int64_t n, int key_bytes) {                                      \
+    static E *sort_##name(E *a, E *t, int64_t n, int key_bytes, int threads) {                         \
         if (n <= 24) { insertion_##name(a, n); return a; }                                             \
         if (n <= 320) {                                                                                \
             enum { RUN = 16 };                                                                         \
@@ -65,6 +94,7 @@ typedef struct { uint64_t key; int64_t at; } Pair;
             }                                                                                          \
             return a;                                                                                  \
         }                                                                                              \
+        if (n >= RADIX_GRAIN && threads > 1) return threaded_##name(a, t, n, key_bytes, threads);      \
         int64_t count[8][256];                                                                         \
         memset(count, 0, sizeof(count[0]) * (size_t)key_bytes);                                        \
         for (int64_t i = 0; i < n; i++)                                                                \
@@ -86,7 +116,7 @@ typedef struct { uint64_t key; int64_t at; } Pair;
             for (int64_t i = 0; i < n; i++) count[DIGIT(c[i], b)]++;                                   \
             while (k >= count[d]) k -= count[d++];                                                     \
             if (count[d] == n) continue;                                                               \
-            for (int64_t i = 0; i < n; i++) if ((int)DIGIT(c[i], b) == d) c[m++] = c[i];               \
+            for (int64_t i = 0; i < n; i++) { E v = c[i]; c[m] = v; m += (int)DIGIT(v, b) == d; }      \
             n = m;                                                                                     \
         }                                                                                              \
         *among = k;                                                                                    \
@@ -110,11 +140,16 @@ typedef struct { uint64_t key; int64_t at; } Pair;
     }
 SORT(packed, uint64_t, PACKED_LESS, PACKED_DIGIT)
 SORT(pair, Pair, PAIR_LESS, PAIR_DIGIT)
+#define WORD_DIGIT(e, byte) (((e) >> (8 * (byte))) & 255)
+#define KEY_OF_word(e) (e)
+SORT(word, uint64_t, PACKED_LESS, WORD_DIGIT)
 
 /* Scratch of one thread: keys, and two arrays of whatever the lane is sorted as. */
-typedef struct { uint64_t *key; Pair *a, *b; int packed; } Scratch;
+/* packed: keys of the dtype fit 32 bits; narrow: the array last sorted holds packed words. */
+typedef struct { uint64_t *key; Pair *a, *b; int packed, narrow, threads; } Scratch;
 static int scratch_new(Scratch *w, int dtype, int64_t n) {
-    w->packed = rt_itemsize(dtype) <= 4 && n < ((int64_t)1 << 32);
+    w->packed = w->narrow = rt_itemsize(dtype) <= 4 && n < ((int64_t)1 << 32);
+    w->threads = 1;
     size_t each = w->packed ? sizeof(uint64_t) : sizeof(Pair);
     w->key = malloc((size_t)n * sizeof(uint64_t) + 1);
     w->a = malloc((size_t)n * each + 1);
@@ -132,14 +167,25 @@ static void pack(const Scratch *w, int64_t n, void *to) {
     if (w->packed) for (int64_t l = 0; l < n; l++) p[l] = w->key[l] << 32 | (uint64_t)l;
     else for (int64_t l = 0; l < n; l++) { q[l].key = w->key[l]; q[l].at = l; }
 }
-#define POSITION(w, from, l) ((w)->packed ? (int64_t)(((uint64_t *)(from))[l] & 0xffffffffu) : ((Pair *)(from))[l].at)
+#define POSITION(w, from, l) ((w)->narrow ? (int64_t)(((uint64_t *)(from))[l] & 0xffffffffu) : ((Pair *)(from))[l].at)
 
 /* Sorted positions of the lane whose keys are in w->key: returns the array to read with POSITION. */
 static void *order_lane(Scratch *w, int dtype, int64_t n) {
     int bytes = rt_itemsize(dtype);
+    w->narrow = w->packed;
+    if (!w->packed && n > 320 && n < ((int64_t)1 << 32)) {        /* keys that lie close together fit 32 bits */
+        uint64_t lo = w->key[0], hi = w->key[0];
+        for (int64_t l = 1; l < n; l++) { uint64_t k = w->key[l]; lo = k < lo ? k : lo; hi = k > hi ? k : hi; }
+        if (hi - lo <= 0xffffffffu) {
+            uint64_t *p = (uint64_t *)w->a;
+            for (int64_t l = 0; l < n; l++) p[l] = (w->key[l] - lo) << 32 | (uint64_t)l;
+            w->narrow = 1;
+            return sort_packed(p, (uint64_t *)w->b, n, (71 - __builtin_clzll((hi - lo) | 1)) / 8, w->threads);
+        }
+    }
     pack(w, n, w->a);
-    return w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, n, bytes)
-                     : (void *)sort_pair(w->a, w->b, n, bytes);
+    return w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, n, bytes, w->threads)
+                     : (void *)sort_pair(w->a, w->b, n, bytes, w->threads);
 }
 
 /* Runs `body` for every lane (o, i) with thread-local scratch w and x = its first element. */
@@ -151,6 +197,7 @@ static void *order_lane(Scratch *w, int dtype, int64_t n) {
         Scratch scratch; Scratch *w = &scratch;                                                    \
         if (!scratch_new(w, dtype, s.L)) failed = 1;                                               \
         else {                                                                                     \
+            if (!par) w->threads = threads;           /* the lanes are few: a lane is shared out */ \
             RT_OMP(omp for schedule(static))                                                       \
             for (int64_t lane = 0; lane < lanes; lane++) {                                         \
                 int64_t o = lane / s.inner; int64_t i = lane % s.inner;                            \
@@ -227,6 +274,24 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
             } else {
                 Pair *a = w->a; uint64_t bound = ~(uint64_t)0;
                 load_keys(dtype, x, s.inner, s.L, flip, w->key);
+                if (k <= FEW) {
+                    for (int64_t l = 0; l < k; l++) { a[l].key = w->key[l]; a[l].at = l; }
+                    insertion_pair(a, k);
+                    for (int64_t l = k; l < s.L; l += SKIP) {
+                        int64_t end = l + SKIP < s.L ? l + SKIP : s.L; uint64_t limit = a[k - 1].key; int any = 0;
+                        for (int64_t j = l; j < end; j++) any |= w->key[j] < limit;
+                        if (!any) continue;
+                        for (int64_t j = l; j < end; j++) {
+                            Pair v; int64_t at = k - 1;
+                            v.key = w->key[j]; v.at = j;
+                            if (v.key >= a[at].key) continue;
+                            while (at > 0 && v.key < a[at - 1].key) { a[at] = a[at - 1]; at--; }
+                            a[at] = v;
+                        }
+                    }
+                    for (int64_t l = 0; l < k; l++) out[l * s.inner] = a[l].at;
+                    continue;
+                }
                 for (int64_t l = 0; l < s.L; l++) {
                     if (w->key[l] > bound) continue;
                     a[m].key = w->key[l]; a[m++].at = l;
@@ -238,8 +303,8 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
                 best_pair(a, w->b, &m, k, size);
             }
             r = w->a;
-            if (sorted) r = w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, k, size)
-                                      : (void *)sort_pair(w->a, w->b, k, size);
+            if (sorted) r = w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, k, size, 1)
+                                      : (void *)sort_pair(w->a, w->b, k, size, 1);
             for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, r, l);
         }
     });
@@ -256,9 +321,14 @@ int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, 
         }
         if (first_nan >= 0 && (how == RT_SELECT_MEDIAN || nans == s.L)) at = first_nan;
         else {
-            pack(w, s.L, w->a);
-            at = w->packed ? (int64_t)(select_packed((uint64_t *)w->a, s.L, rank, size, &among) & 0xffffffffu)
-                           : select_pair(w->a, s.L, rank, size, &among).at;
+            if (w->packed) {
+                pack(w, s.L, w->a);
+                at = (int64_t)(select_packed((uint64_t *)w->a, s.L, rank, size, &among) & 0xffffffffu);
+            } else {                                  /* the key first, then the place of that one among its equals */
+                memcpy(w->a, w->key, (size_t)s.L * sizeof(uint64_t));
+                uint64_t key = select_word((uint64_t *)w->a, s.L, rank, size, &among);
+                for (at = 0; w->key[at] != key || among-- > 0; at++) {}
+            }
         }
         idx_oi[lane] = at;
     });

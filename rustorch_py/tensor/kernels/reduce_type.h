@@ -28,6 +28,13 @@
                 for (int w = LANES / 2; w; w /= 2)                                                         \
                     for (int j = 0; j < w; j++) lane[j] = K(name##_comb)(lane[j], lane[j + w]);            \
                 v = lane[0]; x += rounds * LANES * sizeof(T); n -= rounds * LANES;                         \
+            } else if (s == (int64_t)sizeof(T) && n > 8) {                                                 \
+                T lane[LANES]; const T *p = (const T *)x; int m = n < LANES ? (int)n : LANES;              \
+                for (int j = 0; j < LANES; j++) lane[j] = K(name##_init)();                                \
+                for (int j = 0; j < m; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);                   \
+                for (int w = LANES / 2; w; w /= 2)                                                         \
+                    for (int j = 0; j < w; j++) lane[j] = K(name##_comb)(lane[j], lane[j + w]);            \
+                v = lane[0]; x += (int64_t)m * (int64_t)sizeof(T); n -= m;                                 \
             } else {                                                                                       \
                 int64_t m = n < 128 ? n : 128; v = K(name##_init)();                                       \
                 for (int64_t i = 0; i < m; i++) { v = K(name##_step)(v, *(const T *)x, kk); x += s; }      \

@@ -2,14 +2,16 @@
  * across lanes (inner > 1). float32 accumulates in double. */
 #include <complex.h>
 #include <math.h>
+#include <stdlib.h>
 #include "lane_loop.h"
 
 /* Position of step l when running backwards. */
 #define AT(l) (reverse ? s.L - 1 - (l) : (l))
 
-#define SCAN(name, T, A, START, STEP)                                                         \
+#define SCAN_(name, T, A, START, STEP, DENSE, DENSE_CALL)                                                        \
     static void name(const void *xv, RtLane s, int reverse, void *outv, int threads) {        \
         const T *x_oli = xv; T *out_oli = outv;                                               \
+        if (DENSE && s.inner == 1 && !reverse && xv != outv) { DENSE_CALL; return; }          \
         RT_LANE_FOR(s, threads, {                                                             \
             int64_t base = o * s.L * s.inner + i0;                                            \
             int64_t w = i1 - i0;                                                              \
@@ -30,8 +32,64 @@
         });                                                                                   \
     }
 
+/* Sums of dense lanes: a chain of additions waits for itself, so CHAINS of them run side by side: rows, or blocks of one
+ * row whose sums are known before. Blocks are the same whatever the number of threads. */
+#define CHAINS 8
+#define SPAN 2048
+#define SUM_ROWS(tag, T, A)                                                                   \
+    RT_INLINE void chains_##tag(const T *const *x, T *const *y, A *acc, int64_t n) {          \
+        for (int64_t l = 0; l < n; l++)                                                       \
+            for (int c = 0; c < CHAINS; c++) { acc[c] += (A)x[c][l]; y[c][l] = (T)acc[c]; }   \
+    }                                                                                         \
+    RT_INLINE A total_##tag(const T *x, int64_t n) {                                          \
+        A part[16] = {0}; A sum = 0; int64_t l = 0;                                           \
+        for (; l + 16 <= n; l += 16) for (int j = 0; j < 16; j++) part[j] += (A)x[l + j];     \
+        for (; l < n; l++) sum += (A)x[l];                                                    \
+        for (int j = 0; j < 16; j++) sum += part[j];                                          \
+        return sum;                                                                           \
+    }                                                                                         \
+    static void dense_##tag(const T *x, int64_t rows, int64_t n, T *y, int threads) {         \
+        int64_t blocks = rows < CHAINS ? n / SPAN : 0, whole = blocks / CHAINS;               \
+        if (rows * n < 2 * RT_LANE_GRAIN) threads = 1;                                        \
+        A *before = whole ? malloc((size_t)(blocks + 1) * sizeof(A)) : NULL;                  \
+        if (!before) {                                                                        \
+            int64_t groups = (rows + CHAINS - 1) / CHAINS;                                    \
+            RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))   \
+            for (int64_t g = 0; g < groups; g++) {                                            \
+                const T *from[CHAINS]; T *to[CHAINS]; A acc[CHAINS] = {0};                    \
+                int64_t r = g * CHAINS, have = rows - r < CHAINS ? rows - r : CHAINS;         \
+                for (int c = 0; c < have; c++) { from[c] = x + (r + c) * n; to[c] = y + (r + c) * n; } \
+                if (have == CHAINS) chains_##tag(from, to, acc, n);                           \
+                else for (int c = 0; c < have; c++)                                           \
+                    for (int64_t l = 0; l < n; l++) { acc[c] += (A)from[c][l]; to[c][l] = (T)acc[c]; } \
+            }                                                                                 \
+            return;                                                                           \
+        }                                                                                     \
+        for (int64_t r = 0; r < rows; r++) {                                                  \
+            const T *xs = x + r * n; T *ys = y + r * n;                                       \
+            RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))   \
+            for (int64_t b = 0; b < blocks; b++) before[b + 1] = total_##tag(xs + b * SPAN, SPAN); \
+            before[0] = 0;                                                                    \
+            for (int64_t b = 0; b < blocks; b++) before[b + 1] += before[b];                  \
+            RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))   \
+            for (int64_t w = 0; w < whole; w++) {                                             \
+                const T *from[CHAINS]; T *to[CHAINS]; A acc[CHAINS];                          \
+                for (int c = 0; c < CHAINS; c++) {                                            \
+                    int64_t b = w * CHAINS + c;                                               \
+                    from[c] = xs + b * SPAN; to[c] = ys + b * SPAN; acc[c] = before[b];       \
+                }                                                                             \
+                chains_##tag(from, to, acc, SPAN);                                            \
+            }                                                                                 \
+            A acc = before[whole * CHAINS];                                                   \
+            for (int64_t l = whole * CHAINS * SPAN; l < n; l++) { acc += (A)xs[l]; ys[l] = (T)acc; } \
+        }                                                                                     \
+        free(before);                                                                         \
+    }
+
 #define PLUS(a, b) ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
+#define SCAN(name, T, A, START, STEP) SCAN_(name, T, A, START, STEP, 0, (void)0)
+#define SUM_SCAN(tag, T, A) SUM_ROWS(tag, T, A) SCAN_(sum_##tag, T, A, 0, PLUS, 1, dense_##tag(x_oli, s.outer, s.L, out_oli, threads))
 #define EXTREME(tag, T, ISNAN)                                                                \
     static void extreme_##tag(const void *xv, RtLane s, int want_min, void *valv, int64_t *idx_oli, int threads) { \
         const T *x_oli = xv; T *val_oli = valv;                                               \
@@ -68,12 +126,12 @@ RT_INLINE rt_c128 logadd_c(rt_c128 a, rt_c128 b) {
 #define INTS(X) X(u8, uint8_t) X(i8, int8_t) X(i16, int16_t) X(i32, int32_t) X(i64, int64_t)
 /* Integers wrap around: computed unsigned, where that is defined. */
 #define INT_SCANS(tag, T)                          \
-    SCAN(sum_##tag, T, uint64_t, 0, PLUS)          \
+    SUM_SCAN(tag, T, uint64_t)                     \
     SCAN(prod_##tag, T, uint64_t, 1, TIMES)
 INTS(INT_SCANS)
-SCAN(sum_f32, float, double, 0, PLUS)
+SUM_SCAN(f32, float, double)
 SCAN(prod_f32, float, double, 1, TIMES)
-SCAN(sum_f64, double, double, 0, PLUS)
+SUM_SCAN(f64, double, double)
 SCAN(prod_f64, double, double, 1, TIMES)
 SCAN(sum_c64, rt_c64, rt_c128, 0, PLUS)
 SCAN(prod_c64, rt_c64, rt_c128, 1, TIMES)

@@ -1,0 +1,124 @@
+"""Paths of reductions, scans and sorts that shape, size or threads choose, against NumPy."""
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py.tensor import _cpu
+
+LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
+
+
+@pytest.fixture(params=LEVELS)
+def simd(request):
+    _cpu.set_simd_level(request.param)
+    yield request.param
+    _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = rt.get_num_threads()
+    rt.set_num_threads(request.param)
+    yield request.param
+    rt.set_num_threads(before)
+
+
+def close(got, want, dtype):
+    np.testing.assert_allclose(got.numpy(), want, rtol=2e-6 if dtype == np.float32 else 1e-13, atol=2e-6 if dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("shape", [(9000, 10), (70_001, 3), (5000, 63), (40, 1), (17, 100), (1000, 1000), (3, 9), (100, 129), (20, 7)])
+def test_rows_and_columns(shape, dtype, simd, threads):
+    a = (np.random.default_rng(1).standard_normal(shape) * 9).astype(dtype)
+    t = rt.from_numpy(a)
+    for dim in (0, 1):
+        if dtype == np.int32:
+            np.testing.assert_array_equal(t.sum(dim).numpy(), a.sum(dim, dtype=np.int64))
+        else:
+            scale = np.abs(a).astype(np.float64).sum(dim) + 1
+            np.testing.assert_allclose(t.sum(dim).numpy() / scale, a.astype(np.float64).sum(dim) / scale, atol=2e-7 if dtype == np.float32 else 1e-15)
+            np.testing.assert_allclose(t.norm(3, dim).numpy(), (np.abs(a.astype(np.float64)) ** 3).sum(dim) ** (1 / 3), rtol=1e-5)
+        np.testing.assert_array_equal(t.amax(dim).numpy(), a.max(dim))
+        np.testing.assert_array_equal(t.t().amin(dim).numpy(), a.T.min(dim))
+
+
+def test_mean_over_outer_and_inner_dimensions(simd, threads):
+    a = np.random.default_rng(2).standard_normal((6, 70, 9, 31)).astype(np.float32)
+    t = rt.from_numpy(a)
+    for dims in ((0, 2, 3), (0,), (1, 3), (2, 3), (0, 1, 2, 3), (0, 3)):
+        close(t.mean(dims), a.astype(np.float64).mean(dims), np.float32)
+    assert np.isnan(rt.zeros(0, 3).mean(0).numpy()).all()
+    half = rt.full((300, 300), 300.0, dtype=rt.float16)                # the sum does not fit float16
+    assert half.mean().item() == 300.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64])
+@pytest.mark.parametrize("shape", [(200_003,), (3, 40_000), (8, 500), (13, 77), (1, 5)])
+def test_cumsum(shape, dtype, simd, threads):
+    a = (np.random.default_rng(3).standard_normal(shape) * 20).astype(dtype)
+    got = rt.from_numpy(a).cumsum(-1).numpy()
+    want = a.astype(np.float64).cumsum(-1) if dtype in (np.float32, np.float64) else a.astype(np.int64).cumsum(-1)
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-4 if dtype == np.float32 else 1e-9)
+
+
+def test_scans_and_sums_do_not_depend_on_threads():
+    t = rt.from_numpy(np.random.default_rng(4).standard_normal(300_000).astype(np.float32))
+    tall = t.reshape(-1, 10)
+    results = []
+    before = rt.get_num_threads()
+    for n in (1, 2, 3):
+        rt.set_num_threads(n)
+        results.append([x.numpy().tobytes() for x in (t.cumsum(0), t.sum(), tall.sum(0), tall.sum(1), t.sort().indices)])
+    rt.set_num_threads(before)
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("make", [lambda r: r.standard_normal(200_000), lambda r: r.standard_normal(200_000).astype(np.float32),
+                                  lambda r: r.integers(0, 1000, 200_000), lambda r: r.integers(-2 ** 62, 2 ** 62, 150_000),
+                                  lambda r: r.integers(-5, 2 ** 33, 1000), lambda r: r.integers(10 ** 12, 10 ** 12 + 3, 5000)])
+def test_sort_is_stable(make, descending, threads):
+    a = make(np.random.default_rng(5))
+    a[7:300] = a[3]
+    values, order = rt.from_numpy(a).sort(stable=True, descending=descending)
+    want = np.argsort(-a if descending else a, kind="stable")
+    np.testing.assert_array_equal(order.numpy(), want)
+    np.testing.assert_array_equal(values.numpy(), a[want])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_order_statistics(dtype, threads):
+    a = (np.random.default_rng(6).standard_normal((7, 3001)) * 50).astype(dtype)
+    t = rt.from_numpy(a)
+    for k in (1, 30, 1500, 3001):
+        value, at = t.kthvalue(k, 1)
+        want = np.argsort(a, 1, kind="stable")[:, k - 1]
+        np.testing.assert_array_equal(value.numpy(), np.take_along_axis(a, want[:, None], 1)[:, 0])
+        np.testing.assert_array_equal(at.numpy(), want)
+    for k in (1, 10, 24, 25, 700):
+        values, at = t.topk(k, 1)
+        np.testing.assert_array_equal(values.numpy(), -np.sort(-a, 1)[:, :k])
+        np.testing.assert_array_equal(np.take_along_axis(a, at.numpy(), 1), values.numpy())
+    np.testing.assert_array_equal(t.median(1).values.numpy(), np.sort(a, 1)[:, 1500])
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64])
+@pytest.mark.parametrize("shape", [(33, 5), (64, 300), (2, 257)])
+def test_batch_norm_of_a_matrix(shape, dtype, simd, threads):
+    rng = np.random.default_rng(7)
+    x = rt.from_numpy(rng.standard_normal(shape)).to(dtype).requires_grad_()
+    w, b = (rt.from_numpy(rng.standard_normal(shape[1])).to(dtype).requires_grad_() for _ in range(2))
+    g = rt.from_numpy(rng.standard_normal(shape)).to(dtype)
+    y = rt.nn.functional.batch_norm(x, None, None, w, b, True, 0.1, 1e-5)
+    y.backward(g)
+    a, gn = x.detach().double().numpy(), g.double().numpy()
+    m, v = a.mean(0), a.var(0)
+    r = 1 / np.sqrt(v + 1e-5)
+    h = (a - m) * r
+    tol = dict(rtol=2e-4, atol=2e-4) if dtype == rt.float32 else dict(rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(y.detach().numpy(), h * w.detach().double().numpy() + b.detach().double().numpy(), **tol)
+    np.testing.assert_allclose(w.grad.numpy(), (gn * h).sum(0), **tol)
+    np.testing.assert_allclose(b.grad.numpy(), gn.sum(0), **tol)
+    gh = gn * w.detach().double().numpy()
+    np.testing.assert_allclose(x.grad.numpy(), r * (gh - gh.mean(0) - h * (gh * h).mean(0)), **tol)
