@@ -122,3 +122,15 @@ def test_batch_norm_of_a_matrix(shape, dtype, simd, threads):
     np.testing.assert_allclose(b.grad.numpy(), gn.sum(0), **tol)
     gh = gn * w.detach().double().numpy()
     np.testing.assert_allclose(x.grad.numpy(), r * (gh - gh.mean(0) - h * (gh * h).mean(0)), **tol)
+
+
+def test_layer_norm_gradients_of_long_rows(simd, threads):
+    rng = np.random.default_rng(8)
+    for rows, n in ((5, 1300), (40, 513)):
+        x, g = rng.standard_normal((rows, n)), rng.standard_normal((rows, n))
+        t = rt.from_numpy(x).requires_grad_()
+        w, b = rt.ones(n, dtype=rt.float64).requires_grad_(), rt.zeros(n, dtype=rt.float64).requires_grad_()
+        rt.nn.functional.layer_norm(t, (n,), w, b).backward(rt.from_numpy(g))
+        h = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
+        np.testing.assert_allclose(w.grad.numpy(), (g * h).sum(0), rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(b.grad.numpy(), g.sum(0), rtol=1e-10, atol=1e-10)

@@ -410,12 +410,12 @@ static void red_short(const Red *r, int64_t b, int64_t e) {
     }
 }
 
-/* column tiles [b, e) of kept dimension 0 x the other kept dimensions */
-static void red_outer(const Red *r, int64_t tiles, int64_t b, int64_t e) {
+/* tiles [b, e) of `cols` columns of kept dimension 0 x the other kept dimensions */
+static void red_outer(const Red *r, int64_t cols, int64_t b, int64_t e) {
     char acc[COLS * 16] __attribute__((aligned(64))), part[COL_LEVELS][COLS * 16] __attribute__((aligned(64)));
-    int64_t rows = dims_count(&r->red, 0), width = r->keep.size[0];
+    int64_t rows = dims_count(&r->red, 0), width = r->keep.size[0], tiles = (width + cols - 1) / cols;
     for (int64_t t = b; t < e; t++) {
-        int64_t in0 = 0, out0 = 0, c0 = (t % tiles) * COLS, n = width - c0 < COLS ? width - c0 : COLS;
+        int64_t in0 = 0, out0 = 0, c0 = (t % tiles) * cols, n = width - c0 < cols ? width - c0 : cols;
         dims_at(&r->keep, 1, t / tiles, &in0, &out0);
         in0 += c0 * r->keep.in[0];
         out0 += c0 * r->keep.out[0];
@@ -516,11 +516,19 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
         return RT_OK;
     }
     if (outer) {
-        int64_t tiles = (r.keep.size[0] + COLS - 1) / COLS, work = tiles * dims_count(&r.keep, 1);
+        /* as wide as the accumulators' room allows, narrower where threads would go without */
+        int64_t width = r.keep.size[0], others = dims_count(&r.keep, 1), cols = COLS * 16 / r.acc_size;
+        if (width > COLS && others < threads) {
+            int64_t share = (width * others + threads - 1) / threads;
+            share = (share + 63) / 64 * 64;
+            if (share < COLS) share = COLS;
+            if (cols > share) cols = share;
+        }
+        int64_t work = (width + cols - 1) / cols * others;
         if (threads > work) threads = (int)work;
-        if (threads <= 1) { red_outer(&r, tiles, 0, work); return RT_OK; }
+        if (threads <= 1) { red_outer(&r, cols, 0, work); return RT_OK; }
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
-        for (int t = 0; t < threads; t++) red_outer(&r, tiles, work * t / threads, work * (t + 1) / threads);
+        for (int t = 0; t < threads; t++) red_outer(&r, cols, work * t / threads, work * (t + 1) / threads);
         return RT_OK;
     }
     if (nout == 1 && r.red.n == 1 && nred >= 2 * RED_CHUNK) {

@@ -202,15 +202,15 @@ static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w
         }
     }
     if (gw || gb) {                                   /* columns are shared out, rows added in order */
-        const int64_t block = 256;
+        const int64_t block = 512;
         int64_t blocks = (n + block - 1) / block;
         int nt = few((double)R * n, threads, blocks);
         RT_OMP(omp parallel for num_threads(nt) schedule(static) if (nt > 1))
         for (int64_t k = 0; k < blocks; k++) {
             int64_t i0 = k * block, len = n - i0 < block ? n - i0 : block;
-            double sw[256] = {0}, sb[256] = {0};
+            double sw[512] = {0}, sb[512] = {0};
             for (int64_t r0 = 0; r0 < R; r0 += 16) {     /* sixteen rows in T, then on in double */
-                T pw[256] = {0}, pb[256] = {0};
+                T pw[512] = {0}, pb[512] = {0};
                 for (int64_t r = r0; r < r0 + 16 && r < R; r++) {
                     const T *xs = x + r * n + i0, *gs = g + r * n + i0;
                     T m = rms ? 0 : mean[r], q = rstd[r];
