@@ -35,6 +35,7 @@ cdef extern from "gemm.h" nogil:
         double alpha[2]
         double beta[2]
         int64_t ialpha, ibeta
+        const RtBackend *host
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     void rt_blas_init()
@@ -117,6 +118,8 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) e
         raise_bool("addmm_impl_cpu_")
     if out.dev & 255 == 0:
         g.threads = 1
+        if out.dt == RT_F16 or out.dt == RT_BF16:
+            g.host = backend_of(out.dev)
         if g.m * g.n * g.k * g.batch > 32768:
             with nogil:
                 g.threads = rt_num_threads()

@@ -47,6 +47,10 @@ def conv_oracle(x, w, b, stride, pad, dilation, groups):
     (2, 8, 8, (12, 20), (5, 1), (1, 3), (2, 0), (1, 1), 8),
     (3, 7, 9, (16, 13), (1, 1), (1, 1), (0, 0), (1, 1), 1),
     (1, 2, 3, (1, 1), (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    (3, 5, 5, (19, 37), (3, 3), (1, 1), (1, 1), (1, 1), 5),
+    (2, 4, 8, (21, 40), (5, 5), (2, 2), (2, 2), (1, 1), 4),
+    (2, 6, 3, (9, 18), (3, 5), (3, 2), (1, 0), (2, 1), 3),
+    (2, 6, 6, (11, 33), (1, 1), (2, 3), (0, 0), (1, 1), 6),
 ])
 def test_conv2d(level, n, c, o, size, k, stride, pad, dilation, groups, dtype, tol):
     """Values against the definition; gradients by the adjoint identity <conv(x), g> = <x, dx> = <w, dw>."""
@@ -64,6 +68,48 @@ def test_conv2d(level, n, c, o, size, k, stride, pad, dilation, groups, dtype, t
         assert abs((conv_oracle(u, w, None, stride, pad, dilation, groups) * g).sum() - (u * dx.numpy()).sum()) < tol * scale * 10
         assert abs((conv_oracle(x, v, None, stride, pad, dilation, groups) * g).sum() - (v * dw.numpy()).sum()) < tol * scale * 10
     np.testing.assert_allclose(db.numpy(), g.sum((0, 2, 3)), rtol=tol * 100, atol=tol * 100)
+
+
+def test_depthwise_is_the_dense_convolution(level):
+    """conv1d, conv3d and transposed ones with a channel a group against the same weights set into a full matrix."""
+    for nd, size, stride in ((1, (41,), 2), (3, (4, 5, 19), 2), (3, (3, 6, 35), 1)):
+        x, w = RNG.standard_normal((2, 3, *size)), RNG.standard_normal((3, 1, *(3,) * nd))
+        full = np.zeros((3, 3, *(3,) * nd))
+        for c in range(3):
+            full[c, c] = w[c, 0]
+        for name in (f"conv{nd}d", f"conv_transpose{nd}d"):
+            a, b, c, d = (rt.tensor(v, requires_grad=True) for v in (x, w, x, full))
+            y, z = getattr(_t, name)(a, b, None, stride, 1, groups=3), getattr(_t, name)(c, d, None, stride, 1)
+            g = rt.tensor(RNG.standard_normal(tuple(y.shape)))
+            y.backward(g)
+            z.backward(g)
+            for got, want in ((y, z), (a.grad, c.grad), (b.grad, d.grad[[0, 1, 2], [0, 1, 2]].unsqueeze(1))):
+                np.testing.assert_allclose(got.detach().numpy(), want.detach().numpy(), rtol=0, atol=1e-12)
+
+
+def test_depthwise_gradient_of_weights_reads_no_neighbour(level):
+    """A value that no window holds leaves the gradient of the weights finite."""
+    x = np.ones((1, 2, 4, 20), "float32")
+    x[:, :, 3, :] = np.nan                      # below the last window of stride 2
+    x[:, :, :, 19] = np.inf
+    w = rt.ones(2, 1, 1, 3, requires_grad=True)
+    _t.conv2d(rt.tensor(x[:, :, :3]), w, None, 2, 0, groups=2).sum().backward()
+    assert w.grad.isfinite().all()
+
+
+def test_depthwise_gradient_of_weights_ignores_the_number_of_threads(level):
+    """Images are added in order: the same bits on one thread and on two."""
+    x, g = (rt.tensor(RNG.standard_normal((6, 8, 30, 30)).astype("float32")) for _ in range(2))
+    before, found = rt.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            rt.set_num_threads(threads)
+            w = rt.ones(8, 1, 3, 3, requires_grad=True)
+            _t.conv2d(x, w, None, 1, 1, groups=8).backward(g)
+            found.append(w.grad.numpy())
+    finally:
+        rt.set_num_threads(before)
+    assert (found[0] == found[1]).all()
 
 
 @pytest.mark.parametrize("shape, dim", [((5, 33), 1), ((4, 7, 70), 1), ((6, 3), 0), ((3, 1000), 1)])

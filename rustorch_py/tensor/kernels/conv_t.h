@@ -163,7 +163,10 @@ RT_INLINE void SUF(gather_row)(T *restrict dst, const T *restrict src, int64_t l
     if (hi < lo) hi = lo;
     for (; i < lo; i++) dst[i] = 0;
     if (step == 1) memcpy(dst + i, src + first + i, (size_t)(hi - i) * sizeof(T));
-    else for (; i < hi; i++) dst[i] = src[first + i * step];
+    else {
+        if (step == 2) for (; i + LANES < hi; i += LANES) VF(store)(dst + i, VF(evens)(src + first + 2 * i));
+        for (; i < hi; i++) dst[i] = src[first + i * step];
+    }
     for (i = hi; i < len; i++) dst[i] = 0;
 }
 
@@ -384,12 +387,15 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
     return failed;
 }
 
+#include "conv_depth_t.h"
+
 static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
     SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
                   .batch = c->batch, .groups = c->groups};
     int64_t kn = j.cin * j.taps, mpad = (j.m + MR - 1) / MR * MR, t = 0;
+    int depth = SUF(is_depth)(c, j.m, j.cin);
     int64_t *tap = malloc((size_t)(3 * j.taps + 1) * sizeof(int64_t));
-    T *a = SUF(buffer)(j.groups * mpad * kn);
+    T *a = SUF(buffer)(depth ? 0 : j.groups * mpad * kn);
     if (!tap || !a) { free(tap); free(a); return 1; }
     for (int64_t i = 0; i < c->kernel[0]; i++)
         for (int64_t k = 0; k < c->kernel[1]; k++)
@@ -400,6 +406,14 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
             }
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
     j.tap = tap;
+    SUF(plan)(&j);
+    int64_t p2 = c->out[2], p1 = p2 * c->out[1], plane = p1 * c->out[0];
+    SUF(Dest) d = {y, j.groups * j.m * plane, plane, 0, {p1, p2, 1}};
+    if (depth) {
+        int rc = SUF(run_depth)(&j, 1, x, &w, b, &d, threads);
+        free(tap); free(a);
+        return rc;
+    }
     for (int64_t g = 0; g < j.groups; g++)
         for (int64_t m = 0; m < mpad; m += MR)
             for (int i = 0; i < MR; i++) {
@@ -408,48 +422,82 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
                 if (m + i < j.m) for (int64_t k = 0; k < kn; k++) dst[k * MR] = src[k];
                 else for (int64_t k = 0; k < kn; k++) dst[k * MR] = 0;
             }
-    SUF(plan)(&j);
-    int64_t p2 = c->out[2], p1 = p2 * c->out[1], plane = p1 * c->out[0];
-    SUF(Dest) d = {y, j.groups * j.m * plane, plane, 0, {p1, p2, 1}};
     int rc = SUF(run)(&j, x, a, b, d, threads);
     free(tap); free(a);
     return rc;
 }
 
+/* The products of the gradient of the input, one for each residue of h + pad: input position h = step*t + first
+ * gets taps with (h + pad - tap*dilation) divisible by the stride. Fills j, which of the taps, and where the
+ * results go; tap: room for 3 * taps numbers. */
+static void SUF(dinput_job)(const RtConvGeom *c, const int64_t *r, SUF(Job) *j, int64_t *tap, int64_t *which, T *gx, SUF(Dest) *dest) {
+    int64_t p2 = c->in[2], p1 = p2 * c->in[1], plane = p1 * c->in[0], first[3], shift[3];
+    *j = (SUF(Job)){.m = c->cin, .cin = c->cout, .taps = 0, .batch = c->batch, .groups = c->groups,
+                    .step = {1, 1, 1}, .tap = tap};
+    for (int d = 0; d < 3; d++) {
+        /* smallest h >= 0 with h + pad = r mod stride; its output position before taps */
+        int64_t s = c->stride[d], h = ((r[d] - c->pad[d]) % s + s) % s;
+        first[d] = h;
+        shift[d] = SUF(floor_div)(h + c->pad[d], s);
+        j->in[d] = c->out[d];
+        j->grid[d] = c->in[d] > h ? (c->in[d] - h + s - 1) / s : 0;
+    }
+    for (int64_t i = 0; i < c->kernel[0]; i++)
+        for (int64_t k = 0; k < c->kernel[1]; k++)
+            for (int64_t l = 0; l < c->kernel[2]; l++) {
+                int64_t at[3] = {i * c->dilation[0], k * c->dilation[1], l * c->dilation[2]}, ok = 1;
+                for (int d = 0; d < 3; d++) ok &= (at[d] - r[d]) % c->stride[d] == 0;
+                if (!ok) continue;
+                for (int d = 0; d < 3; d++)
+                    tap[3 * j->taps + d] = shift[d] - SUF(floor_div)(at[d] - r[d], c->stride[d]);
+                which[j->taps++] = (i * c->kernel[1] + k) * c->kernel[2] + l;
+            }
+    SUF(plan)(j);
+    *dest = (SUF(Dest)){gx, c->groups * c->cin * plane, plane, first[0] * p1 + first[1] * p2 + first[2],
+                        {p1 * c->stride[0], p2 * c->stride[1], c->stride[2]}};
+}
+
+static int SUF(dinput_depth)(const RtConvGeom *c, const T *g_nos, const T *w, const T *b, T *gx, int threads) {
+    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], wsize = c->groups * c->cin * c->cout * all;
+    int64_t most = c->stride[0] * c->stride[1] * c->stride[2], r[3];
+    int rc = 1, count = 0;
+    int64_t *tap = malloc((size_t)(4 * all) * sizeof(int64_t) * (size_t)most);
+    SUF(Job) *jobs = malloc(sizeof *jobs * (size_t)most);
+    SUF(Dest) *dests = malloc(sizeof *dests * (size_t)most);
+    const T **ws = malloc(sizeof *ws * (size_t)most);
+    T *a = SUF(buffer)(wsize), *to = a;            /* each tap belongs to one product */
+    if (tap && jobs && dests && ws && a) {
+        for (r[0] = 0; r[0] < c->stride[0]; r[0]++)
+        for (r[1] = 0; r[1] < c->stride[1]; r[1]++)
+        for (r[2] = 0; r[2] < c->stride[2]; r[2]++, count++) {
+            SUF(Job) *j = jobs + count;
+            int64_t *taps = tap + 4 * all * count, *which = taps + 3 * all;
+            SUF(dinput_job)(c, r, j, taps, which, gx, dests + count);
+            ws[count] = to;
+            for (int64_t g = 0; g < c->groups; g++)
+                for (int64_t i = 0; i < c->cin; i++)
+                    for (int64_t o = 0; o < c->cout; o++)
+                        for (int64_t t = 0; t < j->taps; t++) *to++ = w[((g * c->cout + o) * c->cin + i) * all + which[t]];
+        }
+        rc = SUF(run_depth)(jobs, count, g_nos, ws, b, dests, threads);
+    }
+    free(tap); free(jobs); free(dests); free(ws); free(a);
+    return rc;
+}
+
 static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T *b, T *gx, int threads) {
-    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], p2 = c->in[2], p1 = p2 * c->in[1], plane = p1 * c->in[0];
+    if (SUF(is_depth)(c, c->cin, c->cout)) return SUF(dinput_depth)(c, g_nos, w, b, gx, threads);
+    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], mpad = (c->cin + MR - 1) / MR * MR, r[3];
     int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;
-    int64_t mpad = (c->cin + MR - 1) / MR * MR;
     T *a = SUF(buffer)(c->groups * mpad * c->cout * all);
     int rc = 0;
     if (!tap || !a) { free(tap); free(a); return 1; }
-    /* Input position h = step*t + first gets taps with (h + pad - tap*dilation) divisible by the
-     * stride: one product for each residue of h + pad. */
-    int64_t r[3];
     for (r[0] = 0; r[0] < c->stride[0]; r[0]++)
     for (r[1] = 0; r[1] < c->stride[1]; r[1]++)
     for (r[2] = 0; r[2] < c->stride[2]; r[2]++) {
-        SUF(Job) j = {.m = c->cin, .cin = c->cout, .taps = 0, .batch = c->batch, .groups = c->groups,
-                      .step = {1, 1, 1}, .tap = tap};
-        int64_t first[3], shift[3];
-        for (int d = 0; d < 3; d++) {
-            /* smallest h >= 0 with h + pad = r mod stride; its output position before taps */
-            int64_t s = c->stride[d], h = ((r[d] - c->pad[d]) % s + s) % s;
-            first[d] = h;
-            shift[d] = SUF(floor_div)(h + c->pad[d], s);
-            j.in[d] = c->out[d];
-            j.grid[d] = c->in[d] > h ? (c->in[d] - h + s - 1) / s : 0;
-        }
-        for (int64_t i = 0; i < c->kernel[0]; i++)
-            for (int64_t k = 0; k < c->kernel[1]; k++)
-                for (int64_t l = 0; l < c->kernel[2]; l++) {
-                    int64_t at[3] = {i * c->dilation[0], k * c->dilation[1], l * c->dilation[2]}, ok = 1;
-                    for (int d = 0; d < 3; d++) ok &= (at[d] - r[d]) % c->stride[d] == 0;
-                    if (!ok) continue;
-                    for (int d = 0; d < 3; d++)
-                        tap[3 * j.taps + d] = shift[d] - SUF(floor_div)(at[d] - r[d], c->stride[d]);
-                    which[j.taps++] = (i * c->kernel[1] + k) * c->kernel[2] + l;
-                }
+        SUF(Job) j;
+        SUF(Dest) d;
+        SUF(dinput_job)(c, r, &j, tap, which, gx, &d);
         int64_t kn = j.cin * j.taps;
         for (int64_t g = 0; g < c->groups; g++)
             for (int64_t m = 0; m < mpad; m += MR)
@@ -459,9 +507,6 @@ static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T 
                         const T *src = w + ((g * c->cout + o) * c->cin + m) * all + which[t];
                         for (int i = 0; i < MR; i++) dst[i] = m + i < c->cin ? src[i * all] : 0;
                     }
-        SUF(plan)(&j);
-        SUF(Dest) d = {gx, c->groups * c->cin * plane, plane, first[0] * p1 + first[1] * p2 + first[2],
-                       {p1 * c->stride[0], p2 * c->stride[1], c->stride[2]}};
         rc |= SUF(run)(&j, g_nos, a, b, d, threads);
     }
     free(tap); free(a);
@@ -557,6 +602,11 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
     j.tap = tap;
     SUF(plan)(&j);
+    if (SUF(is_depth)(c, c->cout, c->cin)) {
+        int rc = SUF(dweight_depth)(&j, g_nos, x, gw, threads);
+        free(tap);
+        return rc;
+    }
     if (j.in_place) {                     /* g has no room behind it either: store both */
         j.in_place = 0;
         if (per_image % LANES == 0) j.in_place = 1;

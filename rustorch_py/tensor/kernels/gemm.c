@@ -214,31 +214,74 @@ static int product(const RtGemmTable *t, const RtGemm *g, const char *a, const c
     return status;
 }
 
-/* 16-bit floats: widen, multiply in float32, round once. */
+/* 16-bit floats: widen, multiply in float32, round once. Operands keep the layout that lets the copy run along memory. */
+typedef struct { int64_t rows, cols, r, c; int turned; } Wide;
+
+static Wide wide_of(int64_t rows, int64_t cols, int64_t s_r, int64_t s_c) {
+    if (s_r == 1 && s_c != 1) return (Wide){cols, rows, s_c, s_r, 1};
+    return (Wide){rows, cols, s_r, s_c, 0};
+}
+
+/* The float32 product that g becomes, its copies behind one another in memory: a, b, c, bias. */
+static RtGemm widened(const RtGemm *g, const Wide *x, const Wide *y, const float *a, const float *b, const float *bias, float *c) {
+    RtGemm w = *g;
+    w.dtype = RT_F32;
+    w.a = (const char *)a; w.b = (const char *)b; w.c = (char *)c;
+    w.bias = g->bias ? (const char *)bias : NULL;
+    w.a_m = x->turned ? 1 : x->cols; w.a_k = x->turned ? x->cols : 1;
+    w.b_k = y->turned ? 1 : y->cols; w.b_n = y->turned ? y->cols : 1;
+    w.c_m = g->n; w.c_n = 1;
+    return w;
+}
+
 static int product_16(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
     int64_t m = g->m, n = g->n, k = g->k, sizes = m * k + k * n + m * n + n;
     float room[2048], *buf = sizes <= 2048 ? room : malloc((size_t)sizes * sizeof(float));
     if (!buf) return RT_ERR_MEMORY;
     float *x = buf, *y = x + m * k, *o = y + k * n, *bias = o + m * n;
-    RtGemm wide = *g;
-    wide.dtype = RT_F32;
-    t->widen(g->dtype, m, k, a, g->a_m, g->a_k, x);
-    wide.a_m = k; wide.a_k = 1;
-    if (g->b_k == 1 && g->b_n != 1) {                  /* keep the layout: the copy then runs along memory */
-        t->widen(g->dtype, n, k, b, g->b_n, 1, y);
-        wide.b_k = 1; wide.b_n = k;
-    } else {
-        t->widen(g->dtype, k, n, b, g->b_k, g->b_n, y);
-        wide.b_k = n; wide.b_n = 1;
-    }
+    Wide wa = wide_of(m, k, g->a_m, g->a_k), wb = wide_of(k, n, g->b_k, g->b_n);
+    RtGemm wide = widened(g, &wa, &wb, x, y, bias, o);
+    t->widen(g->dtype, wa.rows, wa.cols, a, wa.r, wa.c, x);
+    t->widen(g->dtype, wb.rows, wb.cols, b, wb.r, wb.c, y);
     if (g->bias) t->widen(g->dtype, 1, n, g->bias, n, 1, bias);
-    wide.bias = g->bias ? (const char *)bias : NULL;
-    wide.c_m = n; wide.c_n = 1;
     if (g->beta[0] != 0) t->widen(g->dtype, m, n, c, g->c_m, g->c_n, o);
     int status = product_rows(t, &wide, (const char *)x, (const char *)y, (char *)o);
     if (!status)
         for (int64_t i = 0; i < m; i++) t->narrow(g->dtype, n, o + i * n, c + i * g->c_m * 2, g->c_n);
     if (buf != room) free(buf);
+    return status;
+}
+
+/* One product with all threads: the copies are shared, so no operand is widened twice. */
+static int shared_16(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z) {
+    int64_t m = g->m, n = g->n, k = g->k;
+    const char *a = g->a + z * g->a_z * 2, *b = g->b + z * g->b_z * 2;
+    char *c = g->c + z * g->c_z * 2;
+    size_t got;
+    float *x = g->host->alloc(0, (size_t)(m * k + k * n + m * n + n) * sizeof(float), &got);
+    if (!x) return RT_ERR_MEMORY;
+    float *y = x + m * k, *o = y + k * n, *bias = o + m * n;
+    Wide wa = wide_of(m, k, g->a_m, g->a_k), wb = wide_of(k, n, g->b_k, g->b_n);
+    RtGemm wide = widened(g, &wa, &wb, x, y, bias, o);
+    wide.batch = 1;
+    wide.threads = threads;
+    if (g->bias) t->widen(g->dtype, 1, n, g->bias, n, 1, bias);
+    RT_OMP(omp parallel num_threads(threads)) {
+        RT_OMP(omp for schedule(static) nowait)
+        for (int64_t i = 0; i < wa.rows; i++) t->widen(g->dtype, 1, wa.cols, a + i * wa.r * 2, 0, wa.c, x + i * wa.cols);
+        RT_OMP(omp for schedule(static) nowait)
+        for (int64_t i = 0; i < wb.rows; i++) t->widen(g->dtype, 1, wb.cols, b + i * wb.r * 2, 0, wb.c, y + i * wb.cols);
+        if (g->beta[0] != 0) {
+            RT_OMP(omp for schedule(static) nowait)
+            for (int64_t i = 0; i < m; i++) t->widen(g->dtype, 1, n, c + i * g->c_m * 2, 0, g->c_n, o + i * n);
+        }
+    }
+    int status = rt_gemm(t, &wide);
+    if (!status) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static))
+        for (int64_t i = 0; i < m; i++) t->narrow(g->dtype, n, o + i * n, c + i * g->c_m * 2, g->c_n);
+    }
+    g->host->free(0, x, got);
     return status;
 }
 
@@ -272,6 +315,10 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
             int status = one(t, g, z);
             if (status) { RT_OMP(omp atomic write) failed = status; }
         }
+        return failed;
+    }
+    if (g->dtype == RT_F16 || g->dtype == RT_BF16) {
+        for (int64_t z = 0; z < g->batch && !failed; z++) failed = shared_16(t, g, threads, z);
         return failed;
     }
     /* split the longer side of the result; pieces are multiples of 32 so that tiles stay whole */

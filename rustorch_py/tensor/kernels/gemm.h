@@ -15,6 +15,7 @@ typedef struct {
     int64_t a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;
     double  alpha[2], beta[2];           /* real and imaginary part */
     int64_t ialpha, ibeta;               /* for integer dtypes */
+    const RtBackend *host;               /* whose alloc and free give room for the copies of 16-bit operands */
 } RtGemm;
 
 #define RT_LEAF 32

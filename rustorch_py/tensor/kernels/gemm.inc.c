@@ -109,28 +109,50 @@ static void integer(const RtGemm *g, int64_t z) {
     }
 }
 
-static void widen(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out) {
+/* Runs of 16-bit floats; gcc finds the bf16 loops by itself, half precision has instructions of its own. */
+static void widen_run(int dtype, int64_t n, const uint16_t *restrict x, float *restrict out) {
+    int64_t i = 0;
     if (dtype == RT_BF16) {
-        const rt_bf16 *p = (const rt_bf16 *)x;
-        for (int64_t i = 0; i < rows; i++, out += cols) {
-            if (x_c == 1) for (int64_t j = 0; j < cols; j++) out[j] = rt_bf16_to_f32(p[i * x_r + j]);
-            else for (int64_t j = 0; j < cols; j++) out[j] = rt_bf16_to_f32(p[i * x_r + j * x_c]);
-        }
-    } else {
-        const rt_f16 *p = (const rt_f16 *)x;
-        for (int64_t i = 0; i < rows; i++, out += cols)
-            for (int64_t j = 0; j < cols; j++) out[j] = rt_f16_to_f32(p[i * x_r + j * x_c]);
+        for (; i < n; i++) out[i] = rt_bf16_to_f32((rt_bf16){x[i]});
+        return;
+    }
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(out + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(x + i))));
+#elif defined(__F16C__)
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
+#endif
+    for (; i < n; i++) out[i] = rt_f16_to_f32((rt_f16){x[i]});
+}
+
+static void narrow_run(int dtype, int64_t n, const float *restrict x, uint16_t *restrict out) {
+    int64_t i = 0;
+    if (dtype == RT_BF16) {
+        for (; i < n; i++) out[i] = rt_f32_to_bf16(x[i]).bits;
+        return;
+    }
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtps_ph(_mm512_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i < n; i++) out[i] = rt_f32_to_f16(x[i]).bits;
+}
+
+static void widen(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out) {
+    const uint16_t *p = (const uint16_t *)x;
+    if (x_c == 1 && x_r == cols) { widen_run(dtype, rows * cols, p, out); return; }
+    for (int64_t i = 0; i < rows; i++, out += cols) {
+        if (x_c == 1) widen_run(dtype, cols, p + i * x_r, out);
+        else if (dtype == RT_BF16) for (int64_t j = 0; j < cols; j++) out[j] = rt_bf16_to_f32((rt_bf16){p[i * x_r + j * x_c]});
+        else for (int64_t j = 0; j < cols; j++) out[j] = rt_f16_to_f32((rt_f16){p[i * x_r + j * x_c]});
     }
 }
 
 static void narrow(int dtype, int64_t n, const float *x, char *out, int64_t step) {
-    if (dtype == RT_BF16) {
-        rt_bf16 *p = (rt_bf16 *)out;
-        for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_bf16(x[i]);
-    } else {
-        rt_f16 *p = (rt_f16 *)out;
-        for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_f16(x[i]);
-    }
+    uint16_t *p = (uint16_t *)out;
+    if (step == 1) narrow_run(dtype, n, x, p);
+    else if (dtype == RT_BF16) for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_bf16(x[i]).bits;
+    else for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_f16(x[i]).bits;
 }
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {

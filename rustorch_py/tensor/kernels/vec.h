@@ -44,6 +44,55 @@ RT_INLINE rt_vf rt_vf_fma(rt_vf a, rt_vf b, rt_vf c) { return a * b + c; }
 RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return a * b + c; }
 #endif
 
+/* Masks of the first n lanes, and a load of these lanes alone (zeros behind them). */
+typedef int32_t rt_vf_mask __attribute__((vector_size(RT_VEC)));
+typedef int64_t rt_vd_mask __attribute__((vector_size(RT_VEC)));
+RT_INLINE rt_vf_mask rt_vf_first(int n) {
+    rt_vf_mask at;
+    for (int i = 0; i < RT_LANES_F32; i++) at[i] = i;
+    return at < n - (rt_vf_mask){0};
+}
+RT_INLINE rt_vd_mask rt_vd_first(int n) {
+    rt_vd_mask at;
+    for (int i = 0; i < RT_LANES_F64; i++) at[i] = i;
+    return at < n - (rt_vd_mask){0};
+}
+#if defined(__AVX512F__)
+RT_INLINE rt_vf rt_vf_load_first(const float *p, int n) { return (rt_vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+RT_INLINE rt_vd rt_vd_load_first(const double *p, int n) { return (rt_vd)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p); }
+RT_INLINE void rt_vf_store_first(float *p, rt_vf v, int n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v); }
+RT_INLINE void rt_vd_store_first(double *p, rt_vd v, int n) { _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v); }
+#else
+RT_INLINE rt_vf rt_vf_load_first(const float *p, int n) { rt_vf v = {0}; memcpy(&v, p, sizeof(float) * (size_t)n); return v; }
+RT_INLINE rt_vd rt_vd_load_first(const double *p, int n) { rt_vd v = {0}; memcpy(&v, p, sizeof(double) * (size_t)n); return v; }
+RT_INLINE void rt_vf_store_first(float *p, rt_vf v, int n) { memcpy(p, &v, sizeof(float) * (size_t)n); }
+RT_INLINE void rt_vd_store_first(double *p, rt_vd v, int n) { memcpy(p, &v, sizeof(double) * (size_t)n); }
+#endif
+
+/* p[0], p[2], p[4] ...: reads two vectors. */
+RT_INLINE rt_vf rt_vf_evens(const float *p) {
+    rt_vf a = rt_vf_load(p), b = rt_vf_load(p + RT_LANES_F32), out;
+    rt_vf_mask at;
+    for (int i = 0; i < RT_LANES_F32; i++) at[i] = 2 * i;
+#if defined(__clang__)
+    for (int i = 0; i < RT_LANES_F32; i++) out[i] = at[i] < RT_LANES_F32 ? a[at[i]] : b[at[i] - RT_LANES_F32];
+#else
+    out = __builtin_shuffle(a, b, at);
+#endif
+    return out;
+}
+RT_INLINE rt_vd rt_vd_evens(const double *p) {
+    rt_vd a = rt_vd_load(p), b = rt_vd_load(p + RT_LANES_F64), out;
+    rt_vd_mask at;
+    for (int i = 0; i < RT_LANES_F64; i++) at[i] = 2 * i;
+#if defined(__clang__)
+    for (int i = 0; i < RT_LANES_F64; i++) out[i] = at[i] < RT_LANES_F64 ? a[at[i]] : b[at[i] - RT_LANES_F64];
+#else
+    out = __builtin_shuffle(a, b, at);
+#endif
+    return out;
+}
+
 /* Lanes added pairwise: the error grows with log2 of the lanes. */
 #if defined(__AVX512F__)
 RT_INLINE float rt_vf_sum(rt_vf v) { return _mm512_reduce_add_ps((__m512)v); }
