@@ -51,6 +51,8 @@ def conv_oracle(x, w, b, stride, pad, dilation, groups):
     (2, 4, 8, (21, 40), (5, 5), (2, 2), (2, 2), (1, 1), 4),
     (2, 6, 3, (9, 18), (3, 5), (3, 2), (1, 0), (2, 1), 3),
     (2, 6, 6, (11, 33), (1, 1), (2, 3), (0, 0), (1, 1), 6),
+    (9, 40, 37, (7, 7), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (5, 48, 40, (14, 13), (3, 3), (2, 2), (1, 1), (1, 1), 2),
 ])
 def test_conv2d(level, n, c, o, size, k, stride, pad, dilation, groups, dtype, tol):
     """Values against the definition; gradients by the adjoint identity <conv(x), g> = <x, dx> = <w, dw>."""

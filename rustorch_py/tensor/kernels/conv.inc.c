@@ -10,8 +10,10 @@
  * weights transposed, once per residue of the output position; the gradient with respect to the
  * weights is the dot product of the same windows with the output's gradient.
  * Where planes are so small that dropped columns would cost too much, the matrix is stored for a
- * few images at a time (`packed`), and off[k] = k * columns. */
+ * few images at a time (`packed`), and off[k] = k * columns; large products then go to BLAS, whose
+ * threads are off (see Note [One thread pool] in gemm.c): each thread of the team calls it for its own images. */
 #include <stdlib.h>
+#include "cblas.h"
 #include "conv.h"
 #include "vec.h"
 
@@ -23,17 +25,20 @@ typedef struct { int64_t at, len, dst; } RtRun;
 #define VF(x) rt_vf_##x
 #define LANES RT_LANES_F32
 #define SUF(x) x##_f32
+#define GEMM scipy_cblas_sgemm
 #include "conv_t.h"
 #undef T
 #undef V
 #undef VF
 #undef LANES
 #undef SUF
+#undef GEMM
 #define T double
 #define V rt_vd
 #define VF(x) rt_vd_##x
 #define LANES RT_LANES_F64
 #define SUF(x) x##_f64
+#define GEMM scipy_cblas_dgemm
 #include "conv_t.h"
 
 const RtConvTable RT_NAME(rt_conv_table) = {

@@ -24,6 +24,7 @@ typedef struct {
     int64_t residues, qn;                 /* residue planes per channel; length of the q range */
     int64_t chunk;                        /* packed mode: images per task; 0: virtual */
     int in_place;                         /* windows are planes of the source itself (1x1) */
+    int blas;                             /* packed mode: the product is BLAS's, and the weights stay row by row */
 } SUF(Job);
 
 /* out = init (or out itself, when init is NULL) + a x windows */
@@ -110,7 +111,7 @@ static void SUF(plan)(SUF(Job) *j) {
     j->qn = reals ? ((j->grid[0] - 1) * p1 + j->grid[1] - 1) * p2 + j->grid[2] : 0;
     j->in_place = j->taps == 1 && j->residues == 1;
     for (int d = 0; d < 3; d++) j->in_place &= j->front[d] == 0 && j->grid[d] == j->in[d];
-    j->chunk = 0;
+    j->chunk = j->blas = 0;
     int64_t rounded = (j->qn + LANES - 1) / LANES * LANES;
     /* Storing an element costs about as much as `store` multiply-adds. */
     const int64_t store = 10;
@@ -118,6 +119,8 @@ static void SUF(plan)(SUF(Job) *j) {
         /* enough images for some hundred columns */
         j->in_place = 0;
         j->chunk = reals ? (4 * NR + reals - 1) / reals : 1;
+        j->blas = j->m >= 16 && (double)j->m * j->cin * j->taps * reals * j->batch > 4e6;
+        if (j->blas) j->chunk = (8 * NR + reals - 1) / reals;
         if (j->chunk > j->batch) j->chunk = j->batch > 0 ? j->batch : 1;
     }
 }
@@ -164,7 +167,12 @@ RT_INLINE void SUF(gather_row)(T *restrict dst, const T *restrict src, int64_t l
     for (; i < lo; i++) dst[i] = 0;
     if (step == 1) memcpy(dst + i, src + first + i, (size_t)(hi - i) * sizeof(T));
     else {
-        if (step == 2) for (; i + LANES < hi; i += LANES) VF(store)(dst + i, VF(evens)(src + first + 2 * i));
+        if (step == 2 && hi - i >= LANES) {
+            for (; i + LANES < hi; i += LANES) VF(store)(dst + i, VF(evens)(src + first + 2 * i));
+            i = hi - LANES;               /* the last vector overlaps the one before */
+            VF(store)(dst + i, VF(evens)(src + first + 2 * i));
+            i = hi;
+        }
         for (; i < hi; i++) dst[i] = src[first + i * step];
     }
     for (i = hi; i < len; i++) dst[i] = 0;
@@ -295,6 +303,23 @@ static void SUF(product)(const SUF(Job) *j, const T *b, const int64_t *off, cons
     }
 }
 
+/* The product of a whole stored matrix, m rows of `images` grids, to where it belongs. */
+static void SUF(write_columns)(const SUF(Job) *j, const T *sums, int64_t ld, int64_t images, const T *bias, const SUF(Dest) *dest,
+                               int64_t n0) {
+    const int64_t *g = j->grid;
+    for (int64_t m = 0; m < j->m; m++) {
+        const T *src = sums + m * ld;
+        T add = bias ? bias[m] : 0;
+        for (int64_t n = 0; n < images; n++)
+            for (int64_t a = 0; a < g[0]; a++)
+                for (int64_t b = 0; b < g[1]; b++, src += g[2]) {
+                    T *to = dest->y + m * dest->row + (n0 + n) * dest->image + dest->first + a * dest->step[0] + b * dest->step[1];
+                    if (dest->step[2] == 1) for (int64_t i = 0; i < g[2]; i++) to[i] = src[i] + add;
+                    else for (int64_t i = 0; i < g[2]; i++) to[i * dest->step[2]] = src[i] + add;
+                }
+    }
+}
+
 /* All groups and images of a product. a_packed: groups x (m rounded up to MR) x kn. */
 static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, SUF(Dest) dest, int threads) {
     int64_t kn = j->cin * j->taps, mpad = (j->m + MR - 1) / MR * MR;
@@ -305,7 +330,7 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
     int64_t images = j->chunk ? j->chunk : 1;
     int64_t steps = (j->batch + images - 1) / images, tasks = steps * j->groups;
     int64_t ld = j->chunk ? SUF(row_length)(j, images) : 0;
-    int64_t sums_size = kn > KBLOCK ? GROUP * mpad * NR : MR * NR;
+    int64_t sums_size = j->blas ? j->m * ld : kn > KBLOCK ? GROUP * mpad * NR : MR * NR;
     int64_t size = SUF(window_size)(j), tail_size = j->in_place ? (kn < KBLOCK ? kn : KBLOCK) * NR : 0;
     double work = (double)j->batch * j->groups * j->m * kn * per_image;
     if (work < 1e5) threads = 1;
@@ -338,6 +363,12 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
                     else SUF(pack_planes)(j, src, buf, 0, j->cin);
                     SUF(Dest) d = dest;
                     d.y = g_y + g * j->m * dest.row;
+                    if (j->blas) {
+                        GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)j->m, (int)qn, (int)kn, 1, a_packed + g * mpad * kn,
+                             (int)kn, buf, (int)ld, 0, sums, (int)ld);
+                        SUF(write_columns)(j, sums, ld, count, bias ? bias + g * j->m : NULL, &d, n);
+                        continue;
+                    }
                     SUF(product)(j, b, off, a_packed + g * mpad * kn, bias ? bias + g * j->m : NULL, &d, n, 0, qn,
                                  buf + size, tail_off, sums);
                 }
@@ -414,7 +445,11 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
         free(tap); free(a);
         return rc;
     }
-    for (int64_t g = 0; g < j.groups; g++)
+    for (int64_t g = 0; g < j.groups; g++) {
+        if (j.blas) {
+            memcpy(a + g * mpad * kn, w + g * j.m * kn, (size_t)(j.m * kn) * sizeof(T));
+            continue;
+        }
         for (int64_t m = 0; m < mpad; m += MR)
             for (int i = 0; i < MR; i++) {
                 T *dst = a + g * mpad * kn + m * kn + i;
@@ -422,6 +457,7 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
                 if (m + i < j.m) for (int64_t k = 0; k < kn; k++) dst[k * MR] = src[k];
                 else for (int64_t k = 0; k < kn; k++) dst[k * MR] = 0;
             }
+    }
     int rc = SUF(run)(&j, x, a, b, d, threads);
     free(tap); free(a);
     return rc;
@@ -499,7 +535,14 @@ static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T 
         SUF(Dest) d;
         SUF(dinput_job)(c, r, &j, tap, which, gx, &d);
         int64_t kn = j.cin * j.taps;
-        for (int64_t g = 0; g < c->groups; g++)
+        for (int64_t g = 0; g < c->groups; g++) {
+            if (j.blas) {
+                for (int64_t m = 0; m < c->cin; m++)
+                    for (int64_t o = 0; o < c->cout; o++)
+                        for (int64_t t = 0; t < j.taps; t++)
+                            a[g * mpad * kn + m * kn + o * j.taps + t] = w[((g * c->cout + o) * c->cin + m) * all + which[t]];
+                continue;
+            }
             for (int64_t m = 0; m < mpad; m += MR)
                 for (int64_t o = 0; o < c->cout; o++)
                     for (int64_t t = 0; t < j.taps; t++) {
@@ -507,6 +550,7 @@ static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T 
                         const T *src = w + ((g * c->cout + o) * c->cin + m) * all + which[t];
                         for (int i = 0; i < MR; i++) dst[i] = m + i < c->cin ? src[i * all] : 0;
                     }
+        }
         rc |= SUF(run)(&j, g_nos, a, b, d, threads);
     }
     free(tap); free(a);
@@ -615,7 +659,7 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
     if (j.chunk) {                        /* long stretches: one horizontal sum per stretch and weight */
         j.chunk = (16 * NR + per_image - 1) / per_image;
         if (j.chunk > c->batch) j.chunk = c->batch;
-        int64_t cap = (1 << 20) / (kn * per_image) + 1;      /* columns stay near 4 MB */
+        int64_t cap = (j.blas ? 2 << 20 : 1 << 20) / (kn * per_image) + 1;      /* columns stay near 4 MB; BLAS packs them again */
         if (j.chunk > cap) j.chunk = cap;
         if (threads > 1 && c->groups < threads && c->batch / j.chunk < threads) j.chunk = (c->batch + threads - 1) / threads;
     }
@@ -672,7 +716,10 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
                                     memcpy(gbuf + o * qn + (z * j.plane[1] + y) * j.plane[2], gs,
                                            (size_t)c->out[2] * sizeof(T));
                     }
-                    SUF(dots_block)(gq, gld, len, b, off, kn, out, 0, c->cout);
+                    if (j.chunk && j.blas)
+                        GEMM(CblasRowMajor, CblasNoTrans, CblasTrans, (int)c->cout, (int)kn, (int)(count * per_image), 1, gbuf, (int)qn,
+                             buf, (int)ld, 1, out, (int)kn);
+                    else SUF(dots_block)(gq, gld, len, b, off, kn, out, 0, c->cout);
                 }
             }
             for (int64_t part = 1; part < parts; part++) {

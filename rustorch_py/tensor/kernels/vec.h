@@ -69,25 +69,25 @@ RT_INLINE void rt_vf_store_first(float *p, rt_vf v, int n) { memcpy(p, &v, sizeo
 RT_INLINE void rt_vd_store_first(double *p, rt_vd v, int n) { memcpy(p, &v, sizeof(double) * (size_t)n); }
 #endif
 
-/* p[0], p[2], p[4] ...: reads two vectors. */
+/* p[0], p[2], p[4] ...: reads nothing behind the last of them. */
 RT_INLINE rt_vf rt_vf_evens(const float *p) {
-    rt_vf a = rt_vf_load(p), b = rt_vf_load(p + RT_LANES_F32), out;
-    rt_vf_mask at;
-    for (int i = 0; i < RT_LANES_F32; i++) at[i] = 2 * i;
+    rt_vf a = rt_vf_load(p), b = rt_vf_load(p + RT_LANES_F32 - 1), out;
 #if defined(__clang__)
-    for (int i = 0; i < RT_LANES_F32; i++) out[i] = at[i] < RT_LANES_F32 ? a[at[i]] : b[at[i] - RT_LANES_F32];
+    for (int i = 0; i < RT_LANES_F32; i++) out[i] = i < RT_LANES_F32 / 2 ? a[2 * i % RT_LANES_F32] : b[2 * i - RT_LANES_F32 + 1];
 #else
+    rt_vf_mask at;
+    for (int i = 0; i < RT_LANES_F32; i++) at[i] = i < RT_LANES_F32 / 2 ? 2 * i : 2 * i + 1;
     out = __builtin_shuffle(a, b, at);
 #endif
     return out;
 }
 RT_INLINE rt_vd rt_vd_evens(const double *p) {
-    rt_vd a = rt_vd_load(p), b = rt_vd_load(p + RT_LANES_F64), out;
-    rt_vd_mask at;
-    for (int i = 0; i < RT_LANES_F64; i++) at[i] = 2 * i;
+    rt_vd a = rt_vd_load(p), b = rt_vd_load(p + RT_LANES_F64 - 1), out;
 #if defined(__clang__)
-    for (int i = 0; i < RT_LANES_F64; i++) out[i] = at[i] < RT_LANES_F64 ? a[at[i]] : b[at[i] - RT_LANES_F64];
+    for (int i = 0; i < RT_LANES_F64; i++) out[i] = i < RT_LANES_F64 / 2 ? a[2 * i % RT_LANES_F64] : b[2 * i - RT_LANES_F64 + 1];
 #else
+    rt_vd_mask at;
+    for (int i = 0; i < RT_LANES_F64; i++) at[i] = i < RT_LANES_F64 / 2 ? 2 * i : 2 * i + 1;
     out = __builtin_shuffle(a, b, at);
 #endif
     return out;
