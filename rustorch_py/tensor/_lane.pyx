@@ -150,7 +150,9 @@ cdef TensorBase order_topk(TensorBase x, int dim, int64_t k, bint largest, bint 
     cdef TensorBase source = dense(x), idx = empty_resized(x, dim, k, RT_I64)
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0
-    if idx.n > 0:
+    if idx.n > 0 and k == 0:         # of a 0-dim tensor, which stays one element
+        (<int64_t *>idx.ptr)[0] = 0
+    elif idx.n > 0:
         with nogil:
             status = rt_topk_lanes(x.dt, source.ptr, s, k, largest, in_order, <int64_t *>idx.ptr, rt_num_threads())
         if status:

@@ -6,7 +6,7 @@ from ._node cimport Node
 from ._ops cimport (cast, deliver, sum_mask, expand_tuple, contiguous, drop_view, recording)
 from ._plan cimport reduce_raw, dims_mask, full_
 from ._dtype cimport dtype_code, dtype_of
-from ..errors import DimError, DTypeError, ShapeError
+from ..errors import DimError, DTypeError, ShapeError, UnsupportedOpError
 from . import _rows, _pointwise
 include "_row_ids.pxi"
 
@@ -150,7 +150,7 @@ cdef object extremum(str op, int row, object input, object dim, bint keepdim, ob
     cdef ExtremumBackward0 node
     cdef int i
     if rt_kind(t.dt) == RT_KIND_COMPLEX:
-        raise DTypeError(f"\"{op}\" not implemented for '{dtype_of(t.dt).name}'", op=op)
+        raise UnsupportedOpError(f"\"{op}\" not implemented for '{dtype_of(t.dt).name}'", op=op)
     dims_mask(op, dim, t.nd, mask, True)
     for i in range(t.nd):
         if mask[i] and t.sh[i] == 0:
