@@ -6,8 +6,20 @@ compiled loop of the same text.
 from ..tensor import _create, _ops, _pointwise, _rows, _view
 
 
+def _of_tensors(function):
+    """The function with a number among its operands made a tensor like the other one."""
+    def call(x, y):
+        if not hasattr(x, "shape"):
+            x = _create.full_like(y, x)
+        elif not hasattr(y, "shape"):
+            y = _create.full_like(x, y)
+        return function(x, y)
+    return call
+
+
 _NAMES = {
     **_rows.FUNCTIONS,
+    **{name: _of_tensors(_rows.FUNCTIONS[name]) for name in ("maximum", "minimum", "fmax", "fmin", "copysign", "hypot", "atan2")},
     "where": _pointwise.choose, "pow": _pointwise.pow, "conj": _view.conj, "round": _pointwise.round,
     "abs_c": lambda x: _rows.abs(x), "mul_i": lambda x: x * 1j,
     "floordiv": _rows.floor_divide, "truncdiv": lambda x, y: _pointwise.div(x, y, rounding_mode="trunc"),
@@ -17,7 +29,6 @@ _NAMES = {
     "fmax_left": lambda x, y: _rows.logical_or(x >= y, _rows.isnan(y)), "fmin_left": lambda x, y: _rows.logical_or(x <= y, _rows.isnan(y)),
     "clamp": lambda x, lo, hi: _pointwise.clamp(x, lo, hi),
     "polygamma": lambda n, x: _pointwise.polygamma(int(n), x),
-    "copysign": lambda x, y: _rows.copysign(x if hasattr(x, "shape") else _create.full_like(y, x), y),
     "sgn": lambda x: _rows.sgn(x), "sign": lambda x: _rows.sgn(x),
 }
 

@@ -2,7 +2,7 @@
 from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
-from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, launch
+from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote
 from ..errors import DTypeError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"

@@ -335,11 +335,14 @@ def ravel(input):
 def unflatten(input, dim, sizes):
     """Split one dimension into several; one size may be -1."""
     cdef TensorBase t = as_base("unflatten", "input", input)
-    cdef int d = wrap_dim("unflatten", dim, t.nd)
+    cdef int d
     cdef tuple shape = shape_tuple(t)
     sizes = tuple(sizes)
     if not sizes:
         raise ShapeError("unflatten: sizes must be non-empty")
+    if t.nd == 0:
+        raise ShapeError(f"unflatten: Dimension specified as {dim} but tensor has no dimensions")
+    d = wrap_dim("unflatten", dim, t.nd)
     known = 1
     for s in sizes:
         if s != -1:

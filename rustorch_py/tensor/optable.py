@@ -21,6 +21,7 @@ Fields of a row
     nn        True: exported to nn.functional, no Tensor method of that name in PyTorch
     method    True/False: also a method; ``inplace``: also ``name_``
     aliases   further public names
+    numbers   which operands of the public function may be Python numbers, as in PyTorch's signatures ("", "y", "xy")
     cost      rough cost of an element in cycles (0 moves, 1 arithmetic, 2 divisions, 3 exp, 4 libm)
 """
 
@@ -33,12 +34,12 @@ class Row:
 
     def __init__(self, name, expr, grad=None, kinds="f", let=None, ints=None, bools=None, cplx=None, cgrad=None,
                  out="same", types=None, promote="default", params="", public=True, nn=False, method=True, inplace=True,
-                 aliases=(), cost=1, doc="", has_out=None):
+                 aliases=(), cost=1, doc="", has_out=None, numbers=""):
         self.name, self.expr, self.kinds, self.let = name, expr, kinds, dict(let or {})
         self.ints, self.bools, self.cplx = ints, bools, cplx
         self.out, self.promote, self.params = out, promote, params
         self.public, self.nn, self.method, self.inplace = public, nn, method and not nn, inplace
-        self.aliases, self.cost, self.doc = tuple(aliases), cost, doc
+        self.aliases, self.cost, self.doc, self.numbers = tuple(aliases), cost, doc, numbers
         self.has_out = not nn if has_out is None else has_out
         text = " ".join([expr, *self.let.values()])
         self.arity = 3 if _reads(text, "z") else 2 if _reads(text, "y") else 1
@@ -72,12 +73,12 @@ def unary(name, expr, grad, kinds="fc", cost=4, **fields):
 row("add", "x + y", grad=["g", "g"], kinds="bifc", bools="bitor(x, y)", public=False)
 row("add_scaled", "x + k0 * y", grad=["g", "g * k0"], kinds="ifc", public=False, doc="x + alpha·y")
 row("sub", "x - y", grad=["g", "-g"], kinds="ifc", public=False)
-row("mul", "x * y", grad=["g * conj(y)", "g * conj(x)"], kinds="bifc", bools="bitand(x, y)", aliases=("multiply",))
+row("mul", "x * y", grad=["g * conj(y)", "g * conj(x)"], kinds="bifc", bools="bitand(x, y)", aliases=("multiply",), numbers="xy")
 row("div", "x / y", grad=["g / conj(y)", "-g * conj(o / y)"], kinds="fc", promote="float", cost=2, public=False)
-row("floor_divide", "floordiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4)
+row("floor_divide", "floordiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4, numbers="xy")
 row("trunc_divide", "truncdiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4, public=False)
-row("remainder", "remainder(x, y)", grad=["g", "-g * floordiv(x, y)"], kinds="if", cost=4)
-row("fmod", "fmod(x, y)", grad=["g", "-g * truncdiv(x, y)"], kinds="if", cost=4)
+row("remainder", "remainder(x, y)", grad=["g", "-g * floordiv(x, y)"], kinds="if", cost=4, numbers="xy")
+row("fmod", "fmod(x, y)", grad=["g", "-g * truncdiv(x, y)"], kinds="if", cost=4, numbers="y")
 row("pow", "pow(x, y)", public=False, cost=4, kinds="ifc",
     grad=["where(y == 0, 0, g * conj(y * pow(x, y - 1)))", "where(x == 0, where(real_ge0(y), 0, g * conj(o * log(x))), g * conj(o * log(x)))"])
 row("neg", "-x", grad=["-g"], kinds="ifc", aliases=("negative",))
@@ -101,7 +102,7 @@ row("rad2deg", "x * 57.29577951308232", grad=["g * 57.29577951308232"], kinds="f
 # ---- comparison and logic ---------------------------------------------------------------------
 for _name, _sign, _alias in (("eq", "==", ()), ("ne", "!=", ("not_equal",)), ("lt", "<", ("less",)), ("le", "<=", ("less_equal",)),
                              ("gt", ">", ("greater",)), ("ge", ">=", ("greater_equal",))):
-    row(_name, f"x {_sign} y", kinds="bifc" if _name in ("eq", "ne") else "bif", out="bool", aliases=_alias)
+    row(_name, f"x {_sign} y", kinds="bifc" if _name in ("eq", "ne") else "bif", out="bool", aliases=_alias, numbers="y")
 row("isnan", "x != x", kinds="bifc", out="bool", inplace=False, has_out=False, bools="0", ints="0")
 row("isinf", "isinf(x)", kinds="bifc", out="bool", inplace=False, has_out=False, bools="0", ints="0")
 row("isfinite", "isfinite(x)", kinds="bifc", out="bool", inplace=False, has_out=False, bools="1", ints="1")
@@ -113,11 +114,11 @@ row("logical_and", "land(x, y)", kinds="bifc", out="bool")
 row("logical_or", "lor(x, y)", kinds="bifc", out="bool")
 row("logical_xor", "lxor(x, y)", kinds="bifc", out="bool")
 row("bitwise_not", "bitnot(x)", kinds="bi", bools="x == 0")
-row("bitwise_and", "bitand(x, y)", kinds="bi")
-row("bitwise_or", "bitor(x, y)", kinds="bi")
-row("bitwise_xor", "bitxor(x, y)", kinds="bi")
-row("bitwise_left_shift", "shl(x, y)", kinds="i")
-row("bitwise_right_shift", "shr(x, y)", kinds="i")
+row("bitwise_and", "bitand(x, y)", kinds="bi", numbers="xy")
+row("bitwise_or", "bitor(x, y)", kinds="bi", numbers="xy")
+row("bitwise_xor", "bitxor(x, y)", kinds="bi", numbers="xy")
+row("bitwise_left_shift", "shl(x, y)", kinds="i", numbers="xy")
+row("bitwise_right_shift", "shr(x, y)", kinds="i", numbers="xy")
 row("where", "where(x, y, z)", grad=[None, "where(x, g, 0)", "where(x, 0, g)"], kinds="bifc", types="b..", public=False, cost=0)
 row("maximum", "maximum(x, y)", grad=["where(x == y, g / 2, where(x < y, 0, g))", "where(x == y, g / 2, where(x < y, g, 0))"], kinds="bif")
 row("minimum", "minimum(x, y)", grad=["where(x == y, g / 2, where(x > y, 0, g))", "where(x == y, g / 2, where(x > y, g, 0))"], kinds="bif")
@@ -129,7 +130,7 @@ row("clamp_lo", "maximum(x, y)", grad=["where(x < y, 0, g)", "where(x < y, g, 0)
 row("clamp_hi", "minimum(x, y)", grad=["where(x > y, 0, g)", "where(x > y, g, 0)"], kinds="bif", public=False)
 row("heaviside", "where(x == 0, y, where(x < 0, 0, where(x > 0, 1, x)))", kinds="bif", bools="where(x == 0, y, 1)",
     ints="where(x == 0, y, where(x < 0, 0, 1))")
-row("copysign", "copysign(x, y)", grad=["where(x == 0, 0, g * copysign(1, x) * copysign(1, y))", "0 * g"], kinds="f", promote="float")
+row("copysign", "copysign(x, y)", grad=["where(x == 0, 0, g * copysign(1, x) * copysign(1, y))", "0 * g"], kinds="f", promote="float", numbers="y")
 row("nextafter", "nextafter(x, y)", grad=["where(x == y, 0, g)", "0 * g"], kinds="f", cost=4)
 row("gcd", "gcd(x, y)", kinds="i", cost=4)
 row("lcm", "lcm(x, y)", kinds="i", cost=4)
@@ -184,9 +185,9 @@ unary("logit_eps", "log(clamp(x, k0, 1 - k0) / (1 - clamp(x, k0, 1 - k0)))", "wh
 row("atan2", "atan2(x, y)", grad=["g * (y / (x * x + y * y))", "-g * (x / (x * x + y * y))"], kinds="f", promote="float", aliases=("arctan2",), cost=4)
 row("logaddexp", "logaddexp(x, y)", grad=["g * exp(x - o)", "g * exp(y - o)"], kinds="f", cost=4, inplace=False)
 row("logaddexp2", "logaddexp2(x, y)", grad=["g * exp2(x - o)", "g * exp2(y - o)"], kinds="f", cost=4, inplace=False)
-row("xlogy", "xlogy(x, y)", grad=["where(land(x == 0, y <= 0), 0, g * log(y))", "g * (x / y)"], kinds="f", promote="float", cost=4)
-row("xlog1py", "xlog1py(x, y)", grad=["where(land(x == 0, y <= -1), 0, g * log1p(y))", "g * (x / (y + 1))"], kinds="f", promote="float", cost=4, method=False)
-row("zeta", "zeta(x, y)", grad=[None, "-g * x * zeta(x + 1, y)"], kinds="f", promote="float", cost=4, method=False)
+row("xlogy", "xlogy(x, y)", grad=["where(land(x == 0, y <= 0), 0, g * log(y))", "g * (x / y)"], kinds="f", promote="float", cost=4, numbers="xy")
+row("xlog1py", "xlog1py(x, y)", grad=["where(land(x == 0, y <= -1), 0, g * log1p(y))", "g * (x / (y + 1))"], kinds="f", promote="float", cost=4, method=False, numbers="xy")
+row("zeta", "zeta(x, y)", grad=[None, "-g * x * zeta(x + 1, y)"], kinds="f", promote="float", cost=4, method=False, numbers="xy")
 row("ldexp_", "x * exp2(y)", grad=["g * exp2(y)", "g * x * exp2(y) * 0.6931471805599453"], kinds="f", public=False, cost=4)
 
 # ---- activations ------------------------------------------------------------------------------------

@@ -313,7 +313,7 @@ def rows_pxi():
 def rows_module():
     """Public functions of the rows: torch-level, method, in-place."""
     out = ["# printed from optable.py; do not edit", '"""Elementwise operators of the table."""',
-           "from ._ops cimport unary, unary_inplace, binary, binary_inplace", 'include "_row_ids.pxi"', ""]
+           "from ._base cimport as_base", "from ._ops cimport unary, unary_inplace, binary, binary_inplace", 'include "_row_ids.pxi"', ""]
     functions, methods = {}, {}
     for r in optable.ROWS:
         if not r.public:
@@ -324,10 +324,12 @@ def rows_module():
         args = "input" if r.arity == 1 else "input, other"
         pass_args = "input" if r.arity == 1 else "input, other"
         fn = "unary" if r.arity == 1 else "binary"
+        check = {n: "" if r.arity == 1 or letter in r.numbers else f'    as_base("{r.name}", "{n}", {n})\n' for letter, n in (("x", "input"), ("y", "other"))}
+        checks = check["input"] + check["other"]
         if r.has_out:
-            out.append(f'def {r.name}({args}, *, out=None):\n    """{doc}"""\n    return {fn}({rid}, {pass_args}, out)\n')
+            out.append(f'def {r.name}({args}, *, out=None):\n    """{doc}"""\n{checks}    return {fn}({rid}, {pass_args}, out)\n')
         else:
-            out.append(f'def {r.name}({args}):\n    """{doc}"""\n    return {fn}({rid}, {pass_args}, None)\n')
+            out.append(f'def {r.name}({args}):\n    """{doc}"""\n{checks}    return {fn}({rid}, {pass_args}, None)\n')
         names = [r.name, *r.aliases]
         for n in names:
             functions[n] = r.name
@@ -335,7 +337,7 @@ def rows_module():
                 methods[n] = r.name
         if r.inplace:
             selfargs = args.replace("input", "self")
-            out.append(f'def {r.name}_({selfargs}):\n    """{doc} In place."""\n    return {fn}_inplace({rid}, {selfargs})\n')
+            out.append(f'def {r.name}_({selfargs}):\n    """{doc} In place."""\n{check["other"]}    return {fn}_inplace({rid}, {selfargs})\n')
             for n in names:
                 if r.nn or r.arity == 1:
                     functions[n + "_"] = r.name + "_"
