@@ -158,6 +158,8 @@ RT_INLINE rt_bool rt_highest_b8(rt_bool x) { (void)x; return 1; }
     RT_INLINE T rt_abs_c_##t(T x) { return rt_make_##t(rt_abs_##t(x), 0); }                                   \
     RT_INLINE R rt_angle_##t(T x) { return rt_atan2_##r(rt_im_##t(x), rt_re_##t(x)); }                        \
     RT_INLINE T rt_conj_##t(T x) { return rt_make_##t(rt_re_##t(x), -rt_im_##t(x)); }                         \
+    /* by zero: each part over zero, so that 1/0 is inf and not nan + nan i */                              \
+    RT_INLINE T rt_cdiv_##t(T x, T y) { return y == 0 ? rt_make_##t(rt_re_##t(x) / (R)0, rt_im_##t(x) / (R)0) : x / y; } \
     RT_INLINE T rt_mul_i_##t(T x) { return rt_make_##t(-rt_im_##t(x), rt_re_##t(x)); }                        \
     RT_INLINE T rt_sgn_##t(T x) { R m = rt_abs_##t(x); return m == 0 ? rt_make_##t(0, 0) : rt_make_##t(rt_re_##t(x) / m, rt_im_##t(x) / m); } \
     RT_INLINE int rt_isinf_##t(T x) { return rt_isinf_##r(rt_re_##t(x)) || rt_isinf_##r(rt_im_##t(x)); }      \

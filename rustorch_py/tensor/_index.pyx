@@ -342,16 +342,24 @@ cdef inline int put_int(TensorBase t, Basic *b, int dim, object item) except -1:
     return 0
 
 
+cdef int64_t check_step(slice item) except -1:
+    """A slice's step; PyTorch has positive ones only."""
+    cdef int64_t step = 1
+    if item.step is not None:
+        step = item.step if type(item.step) is int else item.step.__index__()
+    if step == 0:
+        raise TensorValueError("slice step cannot be zero", op="index")
+    if step < 0:
+        raise TensorValueError("step must be greater than zero", op="index")
+    return step
+
+
 cdef inline int put_slice(TensorBase t, Basic *b, int dim, slice item) except -1:
     cdef int64_t size = t.sh[dim], start, stop, step = 1
     if b.nd >= RT_MAX_DIM:
         raise ShapeError(f"index: the result has more than {RT_MAX_DIM} dimensions", op="index")
     if item.step is not None:
-        step = item.step.__index__() if type(item.step) is not int else item.step
-        if step == 0:
-            raise TensorValueError("slice step cannot be zero", op="index")
-        if step < 0:
-            raise TensorValueError("step must be greater than zero", op="index")
+        step = check_step(item)
     start = bound(item.start, 0, size)
     stop = bound(item.stop, size, size)
     if stop < start:
@@ -452,7 +460,8 @@ cdef list parse(TensorBase t, object key, Basic *b):
     cdef list clean = None, adv = None
     cdef object item
     cdef TensorBase x
-    cdef int dim = 0, specified = 0, k, i, left
+    cdef bint filled = False
+    cdef int dim = 0, specified = 0, k, i, left, beyond = 0
     b.nd = b.last = b.filled = 0
     b.offset = 0
     b.moved = False
@@ -474,9 +483,13 @@ cdef list parse(TensorBase t, object key, Basic *b):
             else:
                 specified += 1
     if specified > t.nd:
+        if type(key) is slice:
+            check_step(key)
         raise DimError(f"too many indices for tensor of dimension {t.nd}", op="index")
     left = t.nd - specified
     for item in (clean if clean is not None else items):
+        if beyond and item is not Ellipsis:                # a second Ellipsis steps over as many dimensions again
+            raise DimError(f"Dimension out of range: a second Ellipsis leaves no dimension of {t.nd} for the key's next item", op="index")
         if type(item) is int:
             put_int(t, b, dim, item)
             dim += 1
@@ -486,10 +499,13 @@ cdef list parse(TensorBase t, object key, Basic *b):
         elif item is None:
             put_new(t, b, dim)
         elif item is Ellipsis:
+            if filled:
+                beyond = left
+                continue
+            filled = True
             for i in range(left):
                 put_whole(t, b, dim)
                 dim += 1
-            left = 0
         elif type(item) is bool:
             put_new(t, b, dim)
             if adv is None:
@@ -644,8 +660,10 @@ cpdef int setitem(TensorBase self, object key, object value) except -1:
         v = <TensorBase>value
     else:
         v = assigned_number(self, value)
-    if type(key) is bool and not key:                      # writes nothing, whatever the value's shape
-        return 0
+    if type(key) is bool:
+        if key:                                            # a plain copy, of any dtype
+            copy_into(<TensorBase>(<object>self).unsqueeze(0), strip_ones(v, self.nd + 1))
+        return 0                                           # False writes nothing, whatever the value's shape
     if type(key) is int and self.nd == 0:
         raise DimError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim "
                        "tensor to a number", op="index")
@@ -660,8 +678,21 @@ cpdef int setitem(TensorBase self, object key, object value) except -1:
         mask_matches(view, <TensorBase>adv[0], 0, 0)
         fill_leading_mask(view, <TensorBase>adv[0], v)
         return 0
+    if v.n == 1 and v.dt != view.dt and not v.rg and only_mask(adv):
+        v = assigned_number(self, element_to_py(v.ptr, v.dt))              # a fill: the number's dtype does not matter
     put_into(view, adv, strip_ones(v, RT_MAX_DIM), False, "index_put_")
     return 0
+
+
+cdef bint only_mask(list indices):
+    """Whether the only index is a mask."""
+    cdef object only = None, item
+    for item in indices:
+        if item is not None:
+            if only is not None:
+                return False
+            only = item
+    return isinstance(only, TensorBase) and ((<TensorBase>only).dt == RT_BOOL or (<TensorBase>only).dt == RT_U8)
 
 
 cdef int fill_leading_mask(TensorBase t, TensorBase mask, TensorBase v) except -1:
@@ -1021,14 +1052,14 @@ cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumula
     cdef int64_t st[64]
     cdef int k, j
     need_cpu("index_put_", self)
-    if v.dt != self.dt:
-        raise DTypeError("Index put requires the source and destination dtypes match, got "
-                         f"{torch_name(self.dt)} for the destination and {torch_name(v.dt)} for the source.", op="index_put_")
     t = merge_masked(self, indices, clean)
     if t is None:
         t = self
         clean = expand_masks(self, indices)
     p = make_plan(t, clean)
+    if v.dt != self.dt:
+        raise DTypeError("Index put requires the source and destination dtypes match, got "
+                         f"{torch_name(self.dt)} for the destination and {torch_name(v.dt)} for the source.", op="index_put_")
     if v.nd > p.r_nd and v.n != 1:
         bad_values(v, p)
     for k in range(v.nd if v.nd < p.r_nd else p.r_nd):

@@ -599,10 +599,10 @@ def roll(input, shifts, dims=None):
         raise ShapeError("`shifts` required", op="roll")
     if len(s) != len(d):
         raise ShapeError(f"shifts and dimensions must align. shifts: {len(s)}, dims:{len(d)}", op="roll")
-    if t.nd == 0:
-        for x in d:
-            wrap_dim("roll", x, 0)
+    if t.n == 0:
         return clone(t)
+    if t.nd == 0:
+        raise DimError(f"Dimension specified as {d[0]} but tensor has no dimensions", op="roll")
     return roll_(t, s, [wrap_dim("roll", x, t.nd) for x in d])
 
 

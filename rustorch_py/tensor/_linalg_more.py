@@ -4,6 +4,7 @@
 the top level.
 """
 from . import _einsum, _linalg, _linalg_grad, _matmul, _view
+from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
 from ._create import arange
 from ._join import cat, stack
@@ -11,7 +12,7 @@ from ._dtype import NAMED
 from ._linalg import attach_formula, check_info, check_matrix, check_same, identity
 from ._random import randn
 from ._return_types import named_result
-from ..errors import DimError, DTypeError, LinAlgError, ShapeError, TensorValueError
+from ..errors import DimError, DTypeError, LinAlgError, ShapeError, TensorTypeError, TensorValueError
 
 INF = float("inf")
 _H = _linalg_grad.H
@@ -829,6 +830,9 @@ def nuclear_norm(input, dim=None, keepdim=False, *, out=None):
 
 def dist(input, other, p=2):
     """Compute the p-norm of ``input - other``."""
+    for name, value in (("input", input), ("other", other)):
+        if not isinstance(value, TensorBase):
+            raise TensorTypeError(f"dist(): argument '{name}' must be Tensor, not {type(value).__name__}", op="dist")
     return vector_norm(input - other, p)
 
 

@@ -211,12 +211,15 @@ cdef inline bint zero_divisor_matters(int row) noexcept:
     return row == ROW_FLOOR_DIVIDE or row == ROW_TRUNC_DIVIDE or row == ROW_REMAINDER or row == ROW_FMOD
 
 
-cdef int check_divisor(int row, int dt, TensorBase y) except -1:
-    """Integer division by zero is an error, not a number."""
+cdef int check_divisor(int row, int dt, TensorBase y, int nd, const int64_t *sh) except -1:
+    """Integer division by zero is an error, not a number, where there is an element to divide."""
     cdef uint8_t mask[64]
     cdef int i
     cdef TensorBase r
-    if rt_kind(dt) == RT_KIND_INT and zero_divisor_matters(row) and y.n:
+    if rt_kind(dt) == RT_KIND_INT and zero_divisor_matters(row):
+        for i in range(nd):
+            if sh[i] == 0:
+                return 0
         for i in range(y.nd):
             mask[i] = 1
         r = reduce_raw(RED_ALL, y, mask, False, RT_BOOL, RT_BOOL, 0)
@@ -482,7 +485,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
             odt = out_dtype(&rt_rows[row], dt)
             ldt = rt_compute_dtype(dt)
             if zero_divisor_matters(row):
-                check_divisor(row, dt, b)
+                check_divisor(row, dt, b, b.nd, b.sh)
             r = empty(a.nd, a.sh, odt, a.dev)
             launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
             if (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable:
@@ -504,7 +507,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
     odt = out_dtype(&rt_rows[row], dt)
     ldt = rt_compute_dtype(dt)
     nd = broadcast_shapes(op, a, b, None, sh)
-    check_divisor(row, dt, b)
+    check_divisor(row, dt, b, nd, sh)
     if out is not None:
         if recording(a, b, None):
             refuse_out_grad(op)
@@ -561,7 +564,7 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
     check_inplace_dtype(op, a, out_dtype(&rt_rows[row], dt))
     nd = broadcast_shapes(op, a, b, None, sh)
     check_inplace_shape(op, a, nd, sh)
-    check_divisor(row, dt, b)
+    check_divisor(row, dt, b, nd, sh)
     rec = (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable and rt_kind(a.dt) >= RT_KIND_FLOAT
     if b.stor is a.stor and b is not a and (b.ptr != a.ptr or not same_shape(a, b)):
         b = same_history(clone_raw(b), b)      # reads what it writes at another place

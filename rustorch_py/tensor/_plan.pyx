@@ -531,6 +531,7 @@ cdef TensorBase expand_raw(TensorBase t, int nd, const int64_t *sh):
 # ---- reductions ---------------------------------------------------------------------------------------
 cdef int dims_mask(object op, object dim, int nd, uint8_t *mask, bint empty_is_all) except -1:
     cdef int i, d, count = 0
+    cdef uint64_t seen = 0
     for i in range(nd):
         mask[i] = 0
     if dim is None or (empty_is_all and isinstance(dim, (tuple, list)) and len(dim) == 0):
@@ -539,14 +540,15 @@ cdef int dims_mask(object op, object dim, int nd, uint8_t *mask, bint empty_is_a
         return nd
     if isinstance(dim, (tuple, list)):
         for item in dim:
-            if nd == 0:
-                wrap_dim(op, item, nd)
-                continue
             d = wrap_dim(op, item, nd)
-            if mask[d]:
+            if seen >> d & 1:
+                for other in dim:                          # a dim out of range is the first complaint
+                    wrap_dim(op, other, nd)
                 raise ShapeError(f"dim {d} appears multiple times in the list of dims", op=op)
-            mask[d] = 1
-            count += 1
+            seen |= <uint64_t>1 << d
+            if nd:
+                mask[d] = 1
+                count += 1
         return count
     try:
         d = wrap_dim(op, dim.__index__(), nd)

@@ -4,7 +4,7 @@ from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, bina
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote
-from ..errors import DTypeError, TensorTypeError, TensorValueError
+from ..errors import DTypeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 
@@ -180,13 +180,19 @@ def choose(condition, input, other, *, out=None):
     return ternary(ROW_WHERE, c if c.dt == RT_BOOL else cast(c, RT_BOOL), input, other, out, 0)
 
 
+cdef bint all_bool(object bound) noexcept:
+    return bound is None or (isinstance(bound, TensorBase) and (<TensorBase>bound).dt == RT_BOOL) or type(bound) is bool
+
+
 def clamp(input, min=None, max=None, *, out=None):
     """Limit values to [min, max]; bounds are numbers or tensors, one may be None."""
     cdef TensorBase x = as_base("clamp", "input", input)
     if min is None and max is None:
         raise TensorValueError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if x.dt == RT_BOOL or rt_kind(x.dt) == RT_KIND_COMPLEX:
-        raise DTypeError(f"clamp is not supported for {'complex types' if x.dt != RT_BOOL else 'bool tensors'}", op="clamp")
+    if rt_kind(x.dt) == RT_KIND_COMPLEX:
+        raise UnsupportedOpError("clamp is not supported for complex types", op="clamp")
+    if x.dt == RT_BOOL and all_bool(min) and all_bool(max):
+        raise UnsupportedOpError("\"clamp\" not implemented for 'Bool'", op="clamp")
     if max is None:
         return binary(ROW_CLAMP_LO, x, min, out)
     if min is None:
@@ -225,23 +231,24 @@ def clamp_max_(self, max):
     return clamp_(self, None, max)
 
 
-cdef int check_ends(object start, object end) except -1:
-    """lerp does not promote."""
-    cdef TensorBase a = as_base("lerp", "input", start), b = as_base("lerp", "end", end)
-    if a.dt != b.dt:
-        raise DTypeError(f"expected dtype {dtype_of(a.dt)} for `end` but got dtype {dtype_of(b.dt)}", op="lerp")
+cdef int same_dtypes(object input, object end, object weight) except -1:
+    cdef TensorBase x = as_base("lerp", "input", input), y = as_base("lerp", "end", end)
+    if y.dt != x.dt:
+        raise DTypeError(f"lerp: expected dtype {dtype_of(x.dt).name} for `end` but got dtype {dtype_of(y.dt).name}", op="lerp")
+    if isinstance(weight, TensorBase) and (<TensorBase>weight).dt != x.dt:
+        raise DTypeError(f"lerp: expected dtype {dtype_of(x.dt).name} for `weight` but got dtype {dtype_of((<TensorBase>weight).dt).name}", op="lerp")
     return 0
 
 
 def lerp(input, end, weight, *, out=None):
     """Interpolate: ``input + weight * (end - input)``."""
-    check_ends(input, end)
+    same_dtypes(input, end, weight)
     return ternary(ROW_LERP, input, end, weight, out, 0)
 
 
 def lerp_(self, end, weight):
     """Interpolate in place."""
-    check_ends(self, end)
+    same_dtypes(self, end, weight)
     return ternary_inplace(ROW_LERP, self, end, weight, 0)
 
 

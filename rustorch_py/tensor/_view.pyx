@@ -469,6 +469,8 @@ cdef TensorBase transpose_view(TensorBase t, int a, int b):
 
 
 cdef TensorBase transpose_last(TensorBase t, object op):
+    if t.nd == 0:
+        return alias_view(t)
     if t.nd < 2:
         raise ShapeError(f"tensor.{op} is only supported on matrices or batches of matrices. Got {t.nd}-D tensor.", op=op)
     return transpose_view(t, t.nd - 2, t.nd - 1)

@@ -74,7 +74,7 @@ row("add", "x + y", grad=["g", "g"], kinds="bifc", bools="bitor(x, y)", public=F
 row("add_scaled", "x + k0 * y", grad=["g", "g * k0"], kinds="ifc", public=False, doc="x + alpha·y")
 row("sub", "x - y", grad=["g", "-g"], kinds="ifc", public=False)
 row("mul", "x * y", grad=["g * conj(y)", "g * conj(x)"], kinds="bifc", bools="bitand(x, y)", aliases=("multiply",), numbers="xy")
-row("div", "x / y", grad=["g / conj(y)", "-g * conj(o / y)"], kinds="fc", promote="float", cost=2, public=False)
+row("div", "x / y", cplx="cdiv(x, y)", grad=["g / conj(y)", "-g * conj(o / y)"], kinds="fc", promote="float", cost=2, public=False)
 row("floor_divide", "floordiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4, numbers="xy")
 row("trunc_divide", "truncdiv(x, y)", grad=["0 * g", "0 * g"], kinds="if", cost=4, public=False)
 row("remainder", "remainder(x, y)", grad=["g", "-g * floordiv(x, y)"], kinds="if", cost=4, numbers="xy")

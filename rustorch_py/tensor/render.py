@@ -17,7 +17,7 @@ SCALAR_FUNCTIONS = {
         asin acos atan sinh cosh tanh asinh acosh atanh sigmoid softplus1 erf erfc erfinv erfcx lgamma digamma i0 i0e i1 i1e
         ndtri log_ndtr isinf isfinite signbit bitnot lowest highest inf lt_half real_ge0""".split(), 1),
     **dict.fromkeys("""floordiv truncdiv remainder fmod pow hypot maximum minimum fmax fmin fmax_left fmin_left land lor lxor
-        bitand bitor bitxor shl shr copysign nextafter gcd lcm atan2 logaddexp logaddexp2 xlogy xlog1py zeta polygamma""".split(), 2),
+        bitand bitor bitxor shl shr copysign nextafter gcd lcm atan2 logaddexp logaddexp2 xlogy xlog1py zeta polygamma cdiv""".split(), 2),
     "clamp": 3,
 }
 # Functions of real floats whose vector form does not reach every argument: a loop tests F(name_far) over a block of

@@ -31,7 +31,9 @@ def test_over_dims(name, a, dims, keep):
     def run(m, x):
         keywords = {} if name == "count_nonzero" else {"keepdim": keep}
         return getattr(m, name)(x, dim=dims, **keywords)
-    same(call(lambda: run(torch, a.t)), call(lambda: run(rt, a.r)), f"{name}({a}, dim={dims}, keepdim={keep})", loose(a))
+    # the mean beside a variance comes from PyTorch's running update, which makes nan of inf
+    t, r = (finite(a.t), finite(a.r)) if name.endswith("_mean") else (a.t, a.r)
+    same(call(lambda: run(torch, t)), call(lambda: run(rt, r)), f"{name}({a}, dim={dims}, keepdim={keep})", loose(a))
 
 
 @fuzz
@@ -46,12 +48,16 @@ def test_over_one_dim(name, a, dim):
             return getattr(m, name)(x, dim).values   # which of equal elements is named is not defined
         return getattr(m, name)(x, dim)
     t, r = (finite(a.t), finite(a.r)) if name in ("cumprod", "prod", "mode", "logcumsumexp") else (a.t, a.r)
+    if name == "nanmedian" and not t.is_contiguous():
+        return                                        # PyTorch reads past an expanded input
     same(call(lambda: run(torch, t)), call(lambda: run(rt, r)), f"{name}({a}, {dim})", loose(a))
 
 
 @fuzz
 @given(st.sampled_from(WHOLE), pairs())
 def test_whole(name, a):
+    if name == "prod" and (a.t.is_complex() or a.t.dtype == torch.float16) and a.t.numel() > 8:
+        return                                        # overflows to inf or nan by the order of the factors
     same(call(lambda: getattr(torch, name)(a.t)), call(lambda: getattr(rt, name)(a.r)), f"{name}({a})", loose(a))
 
 
@@ -59,6 +65,8 @@ def test_whole(name, a):
 @given(st.sampled_from(["sum", "mean", "prod", "cumsum", "cumprod", "softmax"]), pairs(), DIM, st.sampled_from(DTYPES))
 def test_with_dtype(name, a, dim, dtype):
     t, r = finite(a.t), finite(a.r)
+    if name.startswith("cum") and dtype == "bool" and not a.t.dim():
+        return                                        # PyTorch has no such loop and does not need it here
     same(call(lambda: getattr(torch, name)(t, dim, dtype=getattr(torch, dtype))), call(lambda: getattr(rt, name)(r, dim, dtype=getattr(rt, dtype))),
          f"{name}({a}, {dim}, dtype={dtype})", max(loose(a), {"float16": 2e-2, "bfloat16": 1e-1}.get(dtype, 0)))
 
