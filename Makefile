@@ -15,10 +15,11 @@ NATIVE := $(shell find rustorch_py include -name '*.pyx' -o -name '*.pxd' -o -na
           $(wildcard rustorch_py/tensor/optable.py rustorch_py/tensor/render.py)
 PACKAGE := $(shell find rustorch_py -name '*.py')
 
-.PHONY: help demo test sanitize bench sdist clean
+.PHONY: help demo test sanitize fuzz bench sdist clean
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make fuzz      random programs under both libraries, over 100,000 cases (FUZZ=5000 a test)"
 	@echo "make bench     the benchmark suite beside PyTorch and others, where installed; results in benchmarks/results/"
 	@echo "make sdist     dist/*.tar.gz"
 	@echo "make clean     remove what was built, virtual environments included"
@@ -64,6 +65,12 @@ sanitize: .venv-test/.installed
 	cd build/sanitize && LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	    UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=. \
 	    ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
+
+# FUZZ cases a test, against PyTorch; a failing case is printed as small as it gets.
+FUZZ ?= 5000
+fuzz: .venv-test/.installed
+	$(TEST)/python -m pip install --quiet --progress-bar off torch==2.13.0
+	OMP_NUM_THREADS=1 RUSTORCH_FUZZ=$(FUZZ) $(TEST)/python -m pytest --timeout=7200 tests/fuzz $(PYTEST_ARGS)
 
 bench: .venv-test/.installed
 	@$(TEST)/python -m rustorch_py.cli bench $(BENCH_ARGS)

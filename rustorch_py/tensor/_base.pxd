@@ -17,6 +17,7 @@ cdef enum:
     F_RETAIN_GRAD = 8         # retain_grad() on a non-leaf
     F_CONJ = 16               # reserved: lazy conjugate view
     F_WRAPPED = 32            # a Python number in tensor form (promotes like one)
+    F_MULTI = 64              # one of several views that split or unbind made of a tensor with history, or a view of one
 
 cdef class TensorBase:
     """C fields of a tensor; the public class Tensor (in _tensor) derives from it."""

@@ -5,7 +5,7 @@ from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat
 from ._lane import deliver_out
-from ._linalg_more import vector_norm
+from ._linalg_more import tensors_only, vector_norm
 from ._mask import where
 from ._pointwise import float_power
 from ._return_types import named_result
@@ -22,6 +22,7 @@ def _floats(x):
 # ---- comparison ----
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Tell where ``|input - other| <= atol + rtol * |other|``; infinities are close to themselves."""
+    tensors_only("isclose", input, other)
     if input.dtype != other.dtype:
         raise TensorError(f"isclose(): {input.dtype} did not match {other.dtype}", op="isclose")
     if rtol < 0 or atol < 0:

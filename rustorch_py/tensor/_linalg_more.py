@@ -18,6 +18,12 @@ INF = float("inf")
 _H = _linalg_grad.H
 
 
+def tensors_only(op, input, other):
+    for name, value in (("input", input), ("other", other)):
+        if not isinstance(value, TensorBase):
+            raise TensorTypeError(f"{op}(): argument '{name}' must be Tensor, not {type(value).__name__}", op=op)
+
+
 def _deliver(result, out):
     """Copy into ``out`` when it was given (a tensor, or a tuple for several results)."""
     if out is None:
@@ -830,9 +836,7 @@ def nuclear_norm(input, dim=None, keepdim=False, *, out=None):
 
 def dist(input, other, p=2):
     """Compute the p-norm of ``input - other``."""
-    for name, value in (("input", input), ("other", other)):
-        if not isinstance(value, TensorBase):
-            raise TensorTypeError(f"dist(): argument '{name}' must be Tensor, not {type(value).__name__}", op="dist")
+    tensors_only("dist", input, other)
     return vector_norm(input - other, p)
 
 

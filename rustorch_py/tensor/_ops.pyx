@@ -200,8 +200,10 @@ cdef object refuse_dtype(int row, int dt):
 cdef inline int row_dtype(int row, int dt) except -1:
     """dtype in which the row's result is defined, from the promoted dtype of its inputs."""
     cdef const RtRow *r = &rt_rows[row]
-    if r.promote_float and rt_kind(dt) <= RT_KIND_INT:
+    if r.promote == 1 and rt_kind(dt) <= RT_KIND_INT:
         dt = default_code()
+    elif r.promote == 2 and dt == RT_BOOL:
+        dt = RT_I64
     if not r.kinds >> rt_kind(dt) & 1:
         refuse_dtype(row, dt)
     return dt
@@ -209,6 +211,16 @@ cdef inline int row_dtype(int row, int dt) except -1:
 
 cdef inline bint zero_divisor_matters(int row) noexcept:
     return row == ROW_FLOOR_DIVIDE or row == ROW_TRUNC_DIVIDE or row == ROW_REMAINDER or row == ROW_FMOD
+
+
+cdef int refuse_bool_sub(TensorBase x, TensorBase y) except -1:
+    if x.dt == RT_BOOL and y.dt == RT_BOOL:
+        raise DTypeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+                         "operator instead.", op="sub")
+    if x.dt == RT_BOOL or y.dt == RT_BOOL:
+        raise DTypeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
+                         "the `~` or `logical_not()` operator instead.", op="sub")
+    return 0
 
 
 cdef int check_divisor(int row, int dt, TensorBase y, int nd, const int64_t *sh) except -1:
@@ -322,6 +334,10 @@ cdef int inplace_begin(object op, TensorBase t) except -1:
     if grad_mode():
         if t.rg and t.base is None and t.fn is None:
             raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.", op=op)
+        if t.flags & F_MULTI and t.rg:
+            raise AutogradError("Output of split or unbind is a view and is being modified inplace. This view is the output of a function that "
+                                "returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace "
+                                "the inplace operation by an out-of-place one.", op=op)
         if t.base is not None and t.base.rg and t.base.fn is None:
             raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation.", op=op)
     return 0
@@ -480,7 +496,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
     if isinstance(x, TensorBase) and isinstance(y, TensorBase):
         a = <TensorBase>x
         b = <TensorBase>y
-        if out is None and fast_pair(a, b):
+        if out is None and fast_pair(a, b) and not (row == ROW_SUB and a.dt == RT_BOOL):
             dt = row_dtype(row, a.dt)
             odt = out_dtype(&rt_rows[row], dt)
             ldt = rt_compute_dtype(dt)
@@ -501,6 +517,8 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
     else:
         a = as_base(op, "input", x)
         b = operand(op, y, a.dev)
+    if row == ROW_SUB:
+        refuse_bool_sub(a, b)
     check_devices(op, a, b)
     dev = b.dev if a.nd == 0 and a.dev == 0 else a.dev
     dt = row_dtype(row, result_dtype(a, b, None))
@@ -558,6 +576,8 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
     cdef int64_t sh[64]
     cdef bint rec
     cdef Node node = None
+    if row == ROW_SUB:
+        refuse_bool_sub(a, b)
     check_devices(op, a, b)
     inplace_begin(op, a)
     dt = row_dtype(row, result_dtype(a, b, None))
@@ -824,6 +844,7 @@ cdef int track_view(TensorBase v, TensorBase t) except -1:
     """Remember what v views, so that in-place writes reach the base's history."""
     v.base = t.base if t.base is not None else t
     v.base_epoch = v.base.epoch
+    v.flags |= t.flags & F_MULTI
     return 0
 
 

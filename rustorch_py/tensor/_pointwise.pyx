@@ -52,21 +52,8 @@ cdef bint is_bool_result(object x, object y):
     return result_dtype(operand("add", x, 0), operand("add", y, 0), None) == RT_BOOL
 
 
-cdef int refuse_bool_sub(object x, object y) except -1:
-    cdef bint bx = isinstance(x, TensorBase) and (<TensorBase>x).dt == RT_BOOL or isinstance(x, bool)
-    cdef bint by = isinstance(y, TensorBase) and (<TensorBase>y).dt == RT_BOOL or isinstance(y, bool)
-    if bx and by:
-        raise DTypeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
-                         "operator instead.", op="sub")
-    if bx or by:
-        raise DTypeError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use "
-                         "the `~` or `logical_not()` operator instead.", op="sub")
-    return 0
-
-
 def sub(input, other, *, alpha=1, out=None):
     """Compute ``input - alpha * other``."""
-    refuse_bool_sub(input, other)
     if alpha == 1:
         return binary(ROW_SUB, input, other, out)
     check_alpha("sub", input, other, alpha)
@@ -77,7 +64,6 @@ def sub(input, other, *, alpha=1, out=None):
 
 def sub_(self, other, *, alpha=1):
     """Subtract ``alpha * other`` in place."""
-    refuse_bool_sub(self, other)
     if alpha == 1:
         return binary_inplace(ROW_SUB, self, other)
     check_alpha("sub_", self, other, alpha)
@@ -90,7 +76,6 @@ def rsub(input, other, *, alpha=1):
     """Compute ``other - alpha * input``."""
     if isinstance(other, TensorBase):
         return sub(other, input, alpha=alpha)
-    refuse_bool_sub(input, other)
     return binary(ROW_SUB, other, input if alpha == 1 else binary(ROW_MUL, input, alpha, None), None)
 
 
@@ -121,6 +106,8 @@ cdef int check_int_pow(object x, object y) except -1:
     cdef TensorBase a = operand("pow", x, 0)
     if isinstance(y, int) and not isinstance(y, bool) and y < 0 and rt_kind(a.dt) <= RT_KIND_INT and isinstance(x, TensorBase):
         raise TensorValueError("Integers to negative integer powers are not allowed.")
+    if type(y) is int and (y > 127 or y < -128) and isinstance(x, TensorBase) or type(y) is float and rt_kind(a.dt) == RT_KIND_FLOAT and abs(y) > 60000:
+        full_(0, NULL, y, a.dt, a.dev)                     # refuses an exponent that the tensor's dtype cannot hold
     return 0
 
 
@@ -235,7 +222,7 @@ cdef int same_dtypes(object input, object end, object weight) except -1:
     cdef TensorBase x = as_base("lerp", "input", input), y = as_base("lerp", "end", end)
     if y.dt != x.dt:
         raise DTypeError(f"lerp: expected dtype {dtype_of(x.dt).name} for `end` but got dtype {dtype_of(y.dt).name}", op="lerp")
-    if isinstance(weight, TensorBase) and (<TensorBase>weight).dt != x.dt:
+    if isinstance(weight, TensorBase) and (<TensorBase>weight).nd and (<TensorBase>weight).dt != x.dt:
         raise DTypeError(f"lerp: expected dtype {dtype_of(x.dt).name} for `weight` but got dtype {dtype_of((<TensorBase>weight).dt).name}", op="lerp")
     return 0
 

@@ -120,7 +120,9 @@ def take_along_dim(input, indices, dim=None, *, out=None):
         raise ShapeError("torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
                          f"{t.nd} dimensions for input, and {x.nd} dimensions for indices", op="take_along_dim")
     d = wrap_dim("take_along_dim", dim, t.nd)
-    if t.nd and not within(x, 0, t.sh[d]):                 # indices wrap around here, as in torch
+    if t.nd == 0:
+        raise DimError(f"Dimension specified as {dim} but tensor has no dimensions", op="take_along_dim")
+    if not within(x, 0, t.sh[d]):                 # indices wrap around here, as in torch
         x = <TensorBase>binary(ROW_REMAINDER, x, t.sh[d], None)
     for i in range(t.nd):
         if i == d:

@@ -726,6 +726,7 @@ def as_strided(input, size, stride, storage_offset_=None):
     for i in range(nd):
         if st[i] < 0:
             raise ShapeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+    for i in range(nd):
         if sh[i] == 0:
             last = -1
             break
@@ -823,6 +824,13 @@ def narrow(input, dim, start, length):
     return slice_view(t, d, s, n, 1)
 
 
+cdef TensorBase one_of_several(TensorBase v):
+    """Mark a view that came with others: PyTorch refuses writes into it while gradients are recorded."""
+    if v.rg and grad_mode():
+        v.flags |= F_MULTI
+    return v
+
+
 def split(tensor, split_size_or_sections, dim=0):
     """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
     cdef TensorBase t = as_base("split", "tensor", tensor)
@@ -838,10 +846,10 @@ def split(tensor, split_size_or_sections, dim=0):
         if size == 0:
             if t.sh[d]:
                 raise ShapeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {t.sh[d]}")
-            return (slice_view(t, d, 0, 0, 1),)
+            return (one_of_several(slice_view(t, d, 0, 0, 1)),)
         while at < t.sh[d] or (at == 0 and not out):
             n = min(size, t.sh[d] - at)
-            out.append(slice_view(t, d, at, n, 1))
+            out.append(one_of_several(slice_view(t, d, at, n, 1)))
             at += size
         return tuple(out)
     sizes = list(split_size_or_sections)
@@ -849,7 +857,7 @@ def split(tensor, split_size_or_sections, dim=0):
         raise ShapeError(f"split_with_sizes expects split_sizes to sum exactly to {t.sh[d]} (input tensor's size at dimension {d}), but got "
                          f"split_sizes={sizes}")
     for n in sizes:
-        out.append(slice_view(t, d, at, n, 1))
+        out.append(one_of_several(slice_view(t, d, at, n, 1)))
         at += n
     return tuple(out)
 
@@ -874,7 +882,7 @@ def chunk(input, chunks, dim=0):
         raise ShapeError("chunk expects at least a 1-dimensional tensor")
     size = (t.sh[d] + chunks - 1) // chunks
     if size == 0:
-        return tuple(slice_view(t, d, 0, 0, 1) for _ in range(chunks))
+        return tuple(one_of_several(slice_view(t, d, 0, 0, 1)) for _ in range(chunks))
     return split(t, size, d)
 
 
@@ -970,6 +978,8 @@ def unbind(input, dim=0):
     node.dev = t.dev
     if out:
         attach_outputs(out, node, (t,))
+    for v in out:
+        one_of_several(<TensorBase>v)
     return tuple(out)
 
 

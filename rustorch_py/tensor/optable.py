@@ -15,7 +15,7 @@ Fields of a row
     let       names for common subexpressions
     out       dtype of the result: "same", "bool", or "real" (of a complex loop)
     types     loop dtype an operand, a letter each: "." the loop's, "b" bool, "r" its real type
-    promote   "default", or "float": integers become the default float dtype first
+    promote   "default", "float": integers become the default float dtype first, "int": bool becomes int64
     params    public names of k0, k1 with defaults, as a Python signature fragment
     public    False: no public function is printed (a hand-written one calls the row)
     nn        True: exported to nn.functional, no Tensor method of that name in PyTorch
@@ -84,7 +84,7 @@ row("pow", "pow(x, y)", public=False, cost=4, kinds="ifc",
 row("neg", "-x", grad=["-g"], kinds="ifc", aliases=("negative",))
 row("positive", "x", grad=["g"], kinds="ifc", public=False)
 row("reciprocal", "1 / x", grad=["-g * conj(o * o)"], kinds="fc", promote="float", cost=2)
-row("square", "x * x", grad=["2 * g * conj(x)"], kinds="bifc", bools="x")
+row("square", "x * x", grad=["2 * g * conj(x)"], kinds="ifc", promote="int")
 row("cube", "x * x * x", grad=["3 * g * conj(x * x)"], kinds="fc", public=False)
 row("abs", "abs(x)", grad=["g * sgn(x)"], kinds="ifc", out="real", aliases=("absolute",))
 row("sign", "sign(x)", grad=["0 * g"], kinds="bif", bools="x")

@@ -275,9 +275,9 @@ def header_file():
     lines += ["enum {"] + [f"    ROW_{r.name.upper()} = {r.index}," for r in optable.ROWS] + [f"    RT_NROWS = {len(optable.ROWS)},"]
     lines += [f"    RT_NKERNELS = {4 * len(optable.ROWS)}", "};", "enum {"]
     lines += [f"    RED_{r.name.upper()} = {r.index}," for r in optable.REDUCTIONS] + [f"    RT_NREDUCTIONS = {len(optable.REDUCTIONS)}", "};"]
-    lines += ["typedef struct { const char *name; uint8_t arity, out, promote_float, cost, kinds; char types[4];",
+    lines += ["typedef struct { const char *name; uint8_t arity, out, promote, cost, kinds; char types[4];",
               "                 uint8_t differentiable, identity; uint8_t saves[3]; } RtRow;",
-              "/* out: 0 same 1 bool 2 real; kinds: bit b=1 i=2 f=4 c=8; saves[i]: what the gradient of input i",
+              "/* out: 0 same 1 bool 2 real; promote: 0 no, 1 integers to float, 2 bool to int64; kinds: bit b=1 i=2 f=4 c=8; saves[i]: what the gradient of input i",
               "   reads: x=1 y=2 z=4 o=8; differentiable: bit i; identity: bit i, the gradient is g itself */",
               "static const RtRow rt_rows[RT_NROWS] = {"]
     bits = {"x": 1, "y": 2, "z": 4, "o": 8}
@@ -287,7 +287,7 @@ def header_file():
         kinds = sum({"b": 1, "i": 2, "f": 4, "c": 8}[k] for k in r.kinds)
         same = sum(1 << i for i, g in enumerate(r.grad) if g == "g")
         out = {"same": 0, "bool": 1, "real": 2}[r.out]
-        lines.append(f'    {{"{r.name}", {r.arity}, {out}, {int(r.promote == "float")}, {r.cost}, {kinds}, "{r.types}", {diff}, {same}, '
+        lines.append(f'    {{"{r.name}", {r.arity}, {out}, {["default", "float", "int"].index(r.promote)}, {r.cost}, {kinds}, "{r.types}", {diff}, {same}, '
                      f'{{{saves[0]}, {saves[1]}, {saves[2]}}}}},')
     lines += ["};", "typedef struct { const char *name; uint8_t kinds, own; } RtReduction;",
               "static const RtReduction rt_reductions[RT_NREDUCTIONS] = {"]
@@ -302,7 +302,7 @@ def rows_pxi():
     out = ["# printed from optable.py; do not edit", 'cdef extern from "_gen/rt_rows.h" nogil:', "    enum:"]
     out += [f"        ROW_{r.name.upper()}" for r in optable.ROWS] + ["        RT_NROWS", "        RT_NKERNELS"]
     out += ["    enum:"] + [f"        RED_{r.name.upper()}" for r in optable.REDUCTIONS] + ["        RT_NREDUCTIONS"]
-    out += ["    ctypedef struct RtRow:", "        const char *name", "        unsigned char arity, out, promote_float, cost, kinds",
+    out += ["    ctypedef struct RtRow:", "        const char *name", "        unsigned char arity, out, promote, cost, kinds",
             "        char types[4]", "        unsigned char differentiable, identity", "        unsigned char saves[3]",
             "    const RtRow rt_rows[RT_NROWS]",
             "    ctypedef struct RtReduction:", "        const char *name", "        unsigned char kinds, own",

@@ -108,6 +108,8 @@ def index_calls(draw):
 @given(index_calls())
 def test_index_functions(case):
     a, kind, dim, index, reduce, include = case
+    if kind == "index_fill" and not a.t.numel():
+        return                                        # PyTorch returns before its checks
 
     def run(m, x):
         i = m.from_numpy(index.copy())

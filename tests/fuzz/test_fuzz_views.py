@@ -25,7 +25,7 @@ STEPS = {
     "tensor_split": lambda d: (d(st.one_of(st.integers(-1, 4), st.lists(SMALL, max_size=3))), d(DIM)), "as_strided": lambda d: (sizes(d), sizes(d), d(st.integers(-1, 3))),
     "mT": lambda d: (), "H": lambda d: (), "real": lambda d: (), "conj": lambda d: (), "view_as_real": lambda d: (), "ravel": lambda d: (), "swapaxes": lambda d: (d(DIM), d(DIM)),
     "hsplit": lambda d: (d(st.integers(1, 3)),), "vsplit": lambda d: (d(st.integers(1, 3)),), "broadcast_to": lambda d: (sizes(d),), "roll": lambda d: (d(SMALL), d(DIM)),
-    "flip": lambda d: (d(st.lists(DIM, max_size=3)),), "repeat": lambda d: (sizes(d),), "rot90": lambda d: (d(SMALL), [0, 1]),
+    "flip": lambda d: (d(st.lists(DIM, max_size=3)),), "repeat": lambda d: ([abs(n) for n in sizes(d)],), "rot90": lambda d: (d(SMALL), [0, 1]),
 }
 
 
