@@ -490,7 +490,7 @@ cdef list parse(TensorBase t, object key, Basic *b):
     for item in (clean if clean is not None else items):
         if type(item) is slice and beyond:
             check_step(item)
-        if beyond and item is not Ellipsis and not (type(item) is slice and item.start is None and item.stop is None):        # a second Ellipsis steps over as many dimensions again
+        if beyond and item is not Ellipsis and not (type(item) is slice and item.start is None and item.stop is None and check_step(item) == 1):        # a second Ellipsis steps over as many dimensions again
             raise DimError(f"Dimension out of range: a second Ellipsis leaves no dimension of {t.nd} for the key's next item", op="index")
         if type(item) is int:
             put_int(t, b, dim, item)

@@ -158,6 +158,26 @@ def shift_slot(x, y, bint left):
     return binary_slot(ROW_BITWISE_LEFT_SHIFT if left else ROW_BITWISE_RIGHT_SHIFT, x, y)
 
 
+# ---- heaviside ----
+cdef int one_dtype(object op, object x, object y) except -1:
+    cdef TensorBase a = as_base(op, "input", x), b = as_base(op, "values", y)
+    if a.dt != b.dt:
+        raise DTypeError(f"{op} is not yet implemented for tensors with different dtypes: {dtype_of(a.dt)} and {dtype_of(b.dt)}", op=op)
+    return 0
+
+
+def heaviside(input, values, *, out=None):
+    """Step elementwise: 0 below zero, 1 above, ``values`` at zero; both of one dtype."""
+    one_dtype("heaviside", input, values)
+    return binary(ROW_HEAVISIDE, input, values, out)
+
+
+def heaviside_(self, values):
+    """Step elementwise, in place."""
+    one_dtype("heaviside_", self, values)
+    return binary_inplace(ROW_HEAVISIDE, self, values)
+
+
 # ---- where, clamp, lerp, addcmul ----------------------------------------------------------------------------
 def choose(condition, input, other, *, out=None):
     """Take ``input`` where ``condition`` holds, else ``other``: ``where`` with three arguments."""
@@ -479,7 +499,7 @@ def run_row(int row, tuple args, double k0=0, double k1=0):
     return ternary(row, args[0], args[1], args[2], None, k0)
 
 
-FUNCTIONS = {"add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, "divide": div, "true_divide": div, "pow": pow,
+FUNCTIONS = {"heaviside": heaviside, "add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, "divide": div, "true_divide": div, "pow": pow,
              "float_power": float_power, "clamp": clamp, "clip": clamp, "clamp_": clamp_, "clip_": clamp_, "clamp_min": clamp_min, "clamp_max": clamp_max,
              "clamp_min_": clamp_min_, "clamp_max_": clamp_max_,
              "lerp": lerp, "addcmul": addcmul, "addcdiv": addcdiv, "round": round, "round_": round_, "logit": logit, "logit_": logit_,
@@ -497,8 +517,8 @@ def _where_method(self, condition, other):
 
 
 METHODS = {name: FUNCTIONS[name] for name in
-           ("add", "sub", "subtract", "div", "divide", "true_divide", "pow", "float_power", "clamp", "clip", "clamp_", "clip_", "clamp_min",
+           ("heaviside", "add", "sub", "subtract", "div", "divide", "true_divide", "pow", "float_power", "clamp", "clip", "clamp_", "clip_", "clamp_min",
             "clamp_max", "clamp_min_", "clamp_max_", "lerp", "addcmul", "addcdiv", "round", "round_", "logit", "logit_", "polygamma", "positive", "ldexp", "mvlgamma",
             "hardshrink", "prelu")}
-METHODS.update(add_=add_, sub_=sub_, subtract_=sub_, div_=div_, divide_=div_, true_divide_=div_, pow_=pow_, lerp_=lerp_, addcmul_=addcmul_,
+METHODS.update(heaviside_=heaviside_, add_=add_, sub_=sub_, subtract_=sub_, div_=div_, divide_=div_, true_divide_=div_, pow_=pow_, lerp_=lerp_, addcmul_=addcmul_,
                addcdiv_=addcdiv_, polygamma_=polygamma_, ldexp_=ldexp_, mvlgamma_=mvlgamma_, where=_where_method)

@@ -129,7 +129,7 @@ row("clamp_pair", "clamp(x, y, z)", kinds="bif", public=False,
 row("clamp_lo", "maximum(x, y)", grad=["where(x < y, 0, g)", "where(x < y, g, 0)"], kinds="bif", public=False)
 row("clamp_hi", "minimum(x, y)", grad=["where(x > y, 0, g)", "where(x > y, g, 0)"], kinds="bif", public=False)
 row("heaviside", "where(x == 0, y, where(x < 0, 0, where(x > 0, 1, x)))", kinds="bif", bools="where(x == 0, y, 1)",
-    ints="where(x == 0, y, where(x < 0, 0, 1))")
+    ints="where(x == 0, y, where(x < 0, 0, 1))", public=False)
 row("copysign", "copysign(x, y)", grad=["where(x == 0, 0, g * copysign(1, x) * copysign(1, y))", "0 * g"], kinds="f", promote="float", numbers="y")
 row("nextafter", "nextafter(x, y)", grad=["where(x == y, 0, g)", "0 * g"], kinds="f", cost=4)
 row("gcd", "gcd(x, y)", kinds="i", cost=4)

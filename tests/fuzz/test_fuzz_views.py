@@ -52,6 +52,8 @@ def programs(draw):
 def test_view_programs(a, program, write):
     t, r, about = a.t, a.r, str(a)
     for name, arguments in program:
+        if name in ("conj", "H") and t.is_complex():
+            return                                        # a copy here, a lazy view in PyTorch
         about += f".{name}{arguments}"
         got = call(lambda: apply(t, name, arguments)), call(lambda: apply(r, name, arguments))
         same(*got, about)
