@@ -86,7 +86,7 @@ def is_contiguous(self, *, memory_format=contiguous_format):
         return is_channels_last(t, 4)
     if memory_format is channels_last_3d:
         return is_channels_last(t, 5)
-    return is_contig(t)
+    return t.n == 0 or is_contig(t)
 
 
 def is_floating_point(input):
