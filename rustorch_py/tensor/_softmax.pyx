@@ -135,20 +135,31 @@ def log_softmax(input, dim, dtype=None, *, out=None):
 
 
 # ---- logsumexp ------------------------------------------------------------------------------------------------
-cdef object lse_last(TensorBase x):
-    """Over the last dimension of a tensor; recorded."""
+cdef object lse_along(TensorBase x, int dim):
+    """Over one dimension of a tensor; recorded."""
     cdef const RtSoftmaxTable *table = rt_softmax_pick(isa_level())
-    cdef TensorBase xc = contiguous_raw(x), out = empty(x.nd - 1, x.sh, x.dt, x.dev)
-    cdef int64_t n = x.sh[x.nd - 1], outer = out.n
-    cdef int threads = num_threads()
+    cdef TensorBase xc = contiguous_raw(x), out
+    cdef int64_t sh[64]
+    cdef int64_t n = x.sh[dim], outer = 1, inner = 1
+    cdef int threads = num_threads(), i
     cdef LogsumexpBackward0 node
-    with nogil:
-        if x.dt == RT_F32:
-            table.logsumexp_f32(<float *>xc.ptr, outer, n, 1, <float *>out.ptr, threads)
-        else:
-            table.logsumexp_f64(<double *>xc.ptr, outer, n, 1, <double *>out.ptr, threads)
+    for i in range(x.nd):
+        if i < dim:
+            sh[i] = x.sh[i]
+            outer *= x.sh[i]
+        elif i > dim:
+            sh[i - 1] = x.sh[i]
+            inner *= x.sh[i]
+    out = empty(x.nd - 1, sh, x.dt, x.dev)
+    if out.n:
+        with nogil:
+            if x.dt == RT_F32:
+                table.logsumexp_f32(<float *>xc.ptr, outer, n, inner, <float *>out.ptr, threads)
+            else:
+                table.logsumexp_f64(<double *>xc.ptr, outer, n, inner, <double *>out.ptr, threads)
     if recording(x, None, None):
         node = LogsumexpBackward0.__new__(LogsumexpBackward0)
+        node.dim = dim
         save(node, 0, x)
         attach1(out, node, x)
         save_output(node, 1, out)
@@ -156,11 +167,13 @@ cdef object lse_last(TensorBase x):
 
 
 cdef class LogsumexpBackward0(Node):
+    cdef int dim
+
     cdef object apply(self, object g):
         cdef object x = saved(self, 0), y = saved(self, 1)
-        y = y.unsqueeze(-1)
+        y = y.unsqueeze(self.dim)
         # an infinite maximum: exp(x - y) would be inf - inf
-        return g.unsqueeze(-1) * (x - y.masked_fill(y.isinf(), 0)).exp()
+        return g.unsqueeze(self.dim) * (x - y.masked_fill(y.isinf(), 0)).exp()
 
 
 def logsumexp(input, dim, keepdim=False, *, out=None):
@@ -187,16 +200,19 @@ def logsumexp(input, dim, keepdim=False, *, out=None):
         if len(set(dims)) != len(dims):
             raise DimError(f"logsumexp: a dimension appears twice in dim={dim}", op="logsumexp")
         if x.nd == 0:
-            v = lse_last(<TensorBase>input.reshape(1))
+            v = lse_along(<TensorBase>input.reshape(1), 0)
         else:
             if not dims:
                 dims = list(range(x.nd))
-            rest = [i for i in range(x.nd) if i not in dims]
-            shape = [x.sh[i] for i in rest]
-            total = 1
-            for i in dims:
-                total *= x.sh[i]
-            v = lse_last(<TensorBase>input.permute(rest + dims).reshape(shape + [total]))
+            if len(dims) == 1:
+                v = lse_along(x, dims[0])
+            else:
+                rest = [i for i in range(x.nd) if i not in dims]
+                shape = [x.sh[i] for i in rest]
+                total = 1
+                for i in dims:
+                    total *= x.sh[i]
+                v = lse_along(<TensorBase>input.permute(rest + dims).reshape(shape + [total]), len(rest))
             if keepdim:
                 v = v.reshape([1 if i in dims else x.sh[i] for i in range(x.nd)])
     return deliver("logsumexp", <TensorBase>v, out)

@@ -134,3 +134,16 @@ def test_layer_norm_gradients_of_long_rows(simd, threads):
         h = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
         np.testing.assert_allclose(w.grad.numpy(), (g * h).sum(0), rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(b.grad.numpy(), g.sum(0), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(70, 300), (4, 33, 200), (5, 0, 3), (0, 4)])
+def test_logsumexp_over_any_dimension(shape, simd, threads):
+    a = np.random.default_rng(9).standard_normal(shape)
+    t = rt.from_numpy(a).requires_grad_()
+    for dim in range(len(shape)):
+        got = t.logsumexp(dim)
+        with np.errstate(divide="ignore"):
+            np.testing.assert_allclose(got.detach().numpy(), np.log(np.exp(a).sum(dim)), rtol=1e-12)
+        t.grad = None
+        got.sum().backward()
+        np.testing.assert_allclose(t.grad.numpy(), np.exp(a) / np.exp(a).sum(dim, keepdims=True), rtol=1e-10)

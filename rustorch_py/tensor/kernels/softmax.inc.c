@@ -3,7 +3,7 @@
 #include "rustorch/math.h"
 #include "softmax.h"
 
-#define BLOCK 64      /* columns handled together when the classes are not the last dimension */
+#define BLOCK 128      /* columns handled together when the classes are not the last dimension */
 #define SHORT 64      /* rows shorter than this are handled PACK elements at a time, so that exp */
 #define PACK 1024     /* runs over whole vectors */
 
