@@ -55,7 +55,7 @@ def __getattr__(name):
 
 
 _ERRORS = tuple(n for n in dir(errors) if n.endswith("Error"))
-_LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "create_variable": "_seed", "tensor_add": "_seed",
+_LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "create_variable": "_seed", "tensor_add": "_seed", "vmap": "func",
                "tensor_matmul": "_seed", "backward": "_seed", "set_debug_mode": "_seed", "get_debug_mode": "_seed", "finfo": "_info", "iinfo": "_info",
                "compile": "_seed", "Node": "autograd", "autocast": "amp", "Stream": "cpu", "Event": "cpu", "Future": "futures",
                "grid_sampler": "nn.functional._vision", "grid_sampler_2d": "nn.functional._vision", "grid_sampler_3d": "nn.functional._vision"}

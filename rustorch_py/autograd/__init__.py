@@ -10,14 +10,14 @@ from .variable import Variable
 _tensor.set_entry("backward", _tensor_backward)
 _neural.set_grad_function(grad)
 
-_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph"}
+_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph", "forward_ad": "forward_ad"}
 
 
 def __getattr__(name):
     if name in _LAZY:
         from importlib import import_module
         module = import_module("." + _LAZY[name], __name__)
-        value = module if name in ("functional", "graph") else getattr(module, name)
+        value = module if name in ("functional", "graph", "forward_ad") else getattr(module, name)
         globals()[name] = value
         return value
     if name == "function":
@@ -26,6 +26,6 @@ def __getattr__(name):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Function", "FunctionCtx", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck",
+__all__ = ["Function", "FunctionCtx", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "forward_ad", "functional", "grad", "gradcheck",
            "gradgradcheck", "graph", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "no_grad", "once_differentiable",
            "set_detect_anomaly", "set_grad_enabled"]

@@ -313,6 +313,33 @@ cdef set find_needed(list roots, list inputs):
     return needed
 
 
+def reaches_other_leaves(roots, inputs):
+    """Tell whether the graph of roots holds a leaf that is none of inputs; beyond inputs nothing is searched (for rustorch_py.func)."""
+    cdef set seen = set()
+    cdef list stack = []
+    cdef Node node
+    cdef int i
+    for t in inputs:
+        fn = history(<TensorBase?>t)
+        seen.add(fn if fn is not None else t)
+    for t in roots:
+        fn = history(<TensorBase?>t)
+        stack.append(fn if fn is not None else t)
+    while stack:
+        x = stack.pop()
+        if x in seen:
+            continue
+        seen.add(x)
+        if not isinstance(x, Node):
+            return True
+        node = <Node>x
+        for i in range(node.n_edges):
+            target = edge_target(node, i)
+            if target is not None:
+                stack.append(target)
+    return False
+
+
 cdef int partial = 0          # runs under way that serve given inputs only
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import tensor as _t
 from ..errors import TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
+from ..tensor._overrides import _disabled_torch_function_impl
 
 __all__ = [
     "Buffer",
@@ -34,6 +35,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):
         data: the tensor to share storage with; an empty one if absent.
         requires_grad: whether gradients are collected (also under ``no_grad``).
     """
+
+    __torch_function__ = _disabled_torch_function_impl
 
     def __new__(cls, data=None, requires_grad=True):
         if data is None:
@@ -103,6 +106,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):
         persistent: whether ``state_dict()`` includes it.
     """
 
+    __torch_function__ = _disabled_torch_function_impl
+
     def __new__(cls, data=None, *, persistent=True):
         if data is None:
             data = _t.empty(0)
@@ -117,6 +122,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):
 
 class UninitializedTensorMixin:
     """What a parameter or buffer without a shape may do: be moved, be materialized."""
+
+    __torch_function__ = _disabled_torch_function_impl
 
     def materialize(self, shape, device=None, dtype=None):
         """Give the tensor its shape; from then on it is an ordinary parameter or buffer."""
@@ -191,6 +198,8 @@ class UninitializedParameter(UninitializedTensorMixin, Parameter):
 
 class _ShapedBuffer(Tensor):
     """A buffer that got its shape late: a Tensor in all but name (an object cannot become a plain Tensor)."""
+
+    __torch_function__ = _disabled_torch_function_impl
 
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):

@@ -7,8 +7,9 @@ import sys
 import types
 from importlib import import_module
 
-from . import _cpu, _dtype, _face, _tensor  # noqa: F401
+from . import _cpu, _dtype, _face, _overrides, _tensor  # noqa: F401
 from ._base_modes import enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled
+from ._function import public as _public
 from ._dtype import (channels_last, channels_last_3d, contiguous_format, device, dtype, layout, memory_format, preserve_format, strided)
 from ._hooks import RemovableHandle
 from ._node import Node
@@ -20,8 +21,11 @@ globals().update(_dtype.NAMED)
 globals().update(_functions)
 if "matmul" in _functions:
     _slots.setdefault("matmul", _functions["matmul"])
+for _name in ("getitem", "setitem"):         # Python asks the indexed tensor only: a key may override too
+    _slots[_name] = _public(_slots[_name])
 for _name, _fn in _slots.items():
     _tensor.set_entry(_name, _fn)
+_overrides.ready(_slots["getitem"], _slots["setitem"])
 del _methods, _name, _fn
 
 

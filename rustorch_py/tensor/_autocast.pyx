@@ -70,14 +70,14 @@ def rule_of(name):
 
 
 def covered(functions, prefix=""):
-    """Return those of a face's functions that have a rule, as callables that obey autocast.
+    """Return a face's own functions as callables that obey autocast and ask ``__torch_function__``.
 
     Args:
-        functions: dictionary of a face's names.
+        functions: dictionary of a face's names; private names and what is no function are left out.
         prefix: what stands before the names in `RULES`.
     """
     return {name: public(fn, rule_of(prefix + name)) for name, fn in functions.items()
-            if rule_of(prefix + name) and type(fn).__name__ in ("function", "cython_function_or_method") and not hasattr(fn, "__wrapped__")}
+            if type(fn).__name__ in ("function", "cython_function_or_method") and not name.startswith("_") and not hasattr(fn, "__wrapped__")}
 
 
 # ---- the state of this thread ------------------------------------------------------------------------

@@ -1,10 +1,15 @@
-"""What stands before a public function: NumPy's argument names (axis for dim, keepdims for keepdim), and autocast."""
+"""What stands before a public function: NumPy's argument names (axis for dim, keepdims for keepdim), autocast, overrides."""
 from cpython.object cimport PyObject
+from ._base cimport TensorBase, set_dims
+from ._backend cimport RT_META
 
 cdef extern from "function.h":
     ctypedef object (*RtCastHook)(object function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtCastHook rt_cast_hook
     int rt_casting
+    ctypedef object (*RtOverrideHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+    RtOverrideHook rt_override_hook
+    int rt_overriding
     int rt_function_ready() except -1
     object rt_function_new(object inner, int renames, int rule)
 
@@ -25,14 +30,130 @@ cdef void set_casting(bint on) noexcept:
     rt_casting = on
 
 
+# ---- overrides: Note [Overrides] in _overrides.py ----------------------------------------------------------
+cdef extern from *:
+    """
+    static __thread int rt_subclass_off, rt_modes_on; /* in this thread: classes are not asked; modes entered */
+    """
+    int rt_subclass_off
+    int rt_modes_on
+
+cdef dict asks = {}                      # type -> whether its __torch_function__ is to be asked
+cdef object asks_of = None               # computes that
+cdef object dispatch = None              # makes an overridden call: (function, relevant args, args, kwargs)
+cdef set watched = set()                 # functions that `watcher` is asked about even without a relevant argument
+cdef object watcher = None
+
+
+cdef inline bint is_relevant(object x) except -1:
+    known = asks.get(type(x))
+    if known is None:
+        known = asks[type(x)] = asks_of(type(x))
+    return known
+
+
+cdef int find_relevant(object x, list found) except -1:
+    """Add what overrides calls: x, or items of the list or tuple x."""
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            if isinstance(item, TensorBase) or not isinstance(item, (int, float, list, tuple)):
+                if is_relevant(item):
+                    found.append(item)
+    elif is_relevant(x):
+        found.append(x)
+    return 0
+
+
+cdef object override(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames):
+    cdef list found
+    cdef Py_ssize_t i, total = n
+    if rt_subclass_off and not rt_modes_on:
+        return NotImplemented
+    found = []
+    if kwnames is not NULL:
+        total += len(<tuple>kwnames)
+    if not rt_subclass_off:
+        for i in range(total):
+            find_relevant(<object>args[i], found)
+    if not found and not rt_modes_on and function not in watched:
+        return NotImplemented
+    given = tuple([<object>args[i] for i in range(n)])
+    named = {}
+    if kwnames is not NULL:
+        for i in range(total - n):
+            named[(<tuple>kwnames)[i]] = <object>args[n + i]
+    if not found and not rt_modes_on:
+        return watcher(function, given, named)
+    return dispatch(function, found, given, named)
+
+rt_override_hook = override
+
+
+def set_override_entry(asks_type, dispatcher):
+    """Take the functions of `_overrides`: ``asks_type(type)`` and ``dispatcher(function, relevant, args, kwargs)``."""
+    global asks_of, dispatch
+    asks_of, dispatch = asks_type, dispatcher
+
+
+def watch(functions, fn):
+    """Ask ``fn(function, args, kwargs)`` about calls of these functions that nothing overrides; NotImplemented: go on."""
+    global watcher
+    watched.update(functions)
+    watcher = fn
+
+
+def count_overriding(int change):
+    """Change the number of reasons to ask: classes with __torch_function__, modes entered."""
+    global rt_overriding
+    rt_overriding += change
+    asks.clear()
+
+
+def overriding_state(subclass_off=None, modes=None):
+    """Set this thread's state where given; return (whether classes are left unasked, number of modes entered) as it was."""
+    global rt_subclass_off, rt_modes_on
+    old = bool(rt_subclass_off), rt_modes_on
+    if subclass_off is not None:
+        rt_subclass_off = subclass_off
+    if modes is not None:
+        rt_modes_on = modes
+    return old
+
+
+def relevant_args(values):
+    """Return those of some values that override calls in this thread now."""
+    cdef list found = []
+    if not rt_subclass_off:
+        for x in values:
+            if is_relevant(x):
+                found.append(x)
+    return found
+
+
+def shell(cls, TensorBase value not None):
+    """Return an instance of cls, a subclass of Tensor, that has the shape of ``value[0]`` and its dtype, but no elements to compute with.
+
+    A kernel that is given one raises, since the back end of such tensors does not exist; so cls must answer every call itself.
+    """
+    cdef TensorBase out = <TensorBase?>cls.__new__(cls)
+    out.dt = value.dt
+    out.dev = RT_META
+    out.stor = value.stor
+    out.ptr = value.ptr
+    set_dims(out, value.nd - 1, value.sh + 1, NULL)
+    return out
+
+
 def public(fn, int rule=0):
-    """Return fn as a callable that also takes ``axis`` and ``keepdims`` and obeys autocast, or fn itself when neither applies.
+    """Return fn as a callable that also takes ``axis`` and ``keepdims``, obeys autocast and asks ``__torch_function__``.
 
     Args:
-        fn: function of tensors.
+        fn: function of tensors; anything that is no function is returned as it is.
         rule: what autocast does with its arguments (`_autocast.RULES`); 0: nothing.
     """
+    if type(fn).__name__ not in ("function", "cython_function_or_method", "builtin_function_or_method"):
+        return fn
     code = getattr(fn, "__code__", None)
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     renames = ("dim" in names or "keepdim" in names) and "axis" not in names
-    return rt_function_new(fn, renames, rule) if renames or rule else fn
+    return rt_function_new(fn, renames, rule)

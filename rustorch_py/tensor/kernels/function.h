@@ -1,6 +1,7 @@
-/* A callable that stands before a function. It renames two keywords (axis -> dim, keepdims -> keepdim) and, where
- * autocast has a rule for the function, hands the call to autocast while that is on in this thread. A call that needs
- * neither passes through at the cost of a test; so the functions themselves stay plain. */
+/* A callable that stands before a function. It renames two keywords (axis -> dim, keepdims -> keepdim); where autocast has
+ * a rule for the function, it hands the call to autocast while that is on in this thread; and where __torch_function__ may
+ * have a say (Note [Overrides] in _overrides.py), it asks. A call that needs none of these passes through at the cost of a
+ * test; so the functions themselves stay plain. */
 #ifndef RUSTORCH_FUNCTION_H
 #define RUSTORCH_FUNCTION_H
 #include <Python.h>
@@ -8,6 +9,9 @@
 
 /* Make a call whose arguments need other dtypes; kwnames may be NULL. */
 typedef PyObject *(*RtCastHook)(PyObject *function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
+/* Make a call that __torch_function__ or a mode overrides; a new reference to NotImplemented: nothing overrides it. */
+typedef PyObject *(*RtOverrideHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
 typedef struct {
     PyObject_HEAD
@@ -19,6 +23,8 @@ typedef struct {
 static PyObject *rt_name_dim, *rt_name_keepdim;
 static RtCastHook rt_cast_hook;
 static __thread int rt_casting; /* autocast is on in this thread, and no rule is being applied */
+static RtOverrideHook rt_override_hook;
+static int rt_overriding; /* classes with __torch_function__ and modes there are, in all threads: ask the hook */
 
 /* The name to use instead (borrowed), or NULL. */
 static inline PyObject *rt_other_name(PyObject *name) {
@@ -54,9 +60,21 @@ static PyObject *rt_function_renamed(PyObject *self, PyObject *const *args, size
     return result;
 }
 
-static PyObject *rt_function_cast(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
-    if (rt_casting) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (rt_overriding) {
+        PyObject *result = rt_override_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
+        if (result != Py_NotImplemented) return result;
+        Py_DECREF(result);
+    }
+    if (rt_casting && f->rule) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
+    return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+}
+
+static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    RtFunction *f = (RtFunction *)self;
+    if (rt_casting | rt_overriding) return rt_function_special(self, args, nargsf, kwnames);
     if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
     return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
 }
@@ -135,7 +153,7 @@ static PyObject *rt_function_new(PyObject *inner, int renames, int rule) {
     self->inner = inner;
     self->renames = renames;
     self->rule = rule;
-    self->vectorcall = rule ? rt_function_cast : rt_function_renamed;
+    self->vectorcall = rt_function_call;
     return (PyObject *)self;
 }
 #endif
