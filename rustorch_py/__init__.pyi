@@ -4,7 +4,7 @@ from __future__ import annotations
 import builtins
 from typing import Any, Iterator
 
-from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, distributions as distributions, fft as fft, futures as futures, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, ops as ops, optim as optim, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
+from . import amp as amp, backends as backends, callbacks as callbacks, cli as cli, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, distributions as distributions, fft as fft, func as func, futures as futures, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, nn as nn, operations as operations, ops as ops, optim as optim, overrides as overrides, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, sparse as sparse, special as special, testing as testing, training as training, utils as utils, version as version, visualization as visualization
 from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype
@@ -538,10 +538,15 @@ from .tensor import slogdet as slogdet
 from .tensor import softmax as softmax
 from .tensor import softshrink as softshrink
 from .tensor import sort as sort
+from .tensor import sparse_compressed_tensor as sparse_compressed_tensor
+from .tensor import sparse_coo_tensor as sparse_coo_tensor
+from .tensor import sparse_csc_tensor as sparse_csc_tensor
+from .tensor import sparse_csr_tensor as sparse_csr_tensor
 from .tensor import split as split
 from .tensor import split_copy as split_copy
 from .tensor import split_with_sizes as split_with_sizes
 from .tensor import split_with_sizes_copy as split_with_sizes_copy
+from .tensor import spmm as spmm
 from .tensor import sqrt as sqrt
 from .tensor import sqrt_ as sqrt_
 from .tensor import square as square

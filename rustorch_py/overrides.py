@@ -8,8 +8,9 @@ from functools import wraps
 
 from . import tensor as _t
 from .tensor import Tensor
-from .tensor._function import count_overriding, overriding_state, relevant_args
-from .tensor._overrides import DisableTorchFunction, DisableTorchFunctionSubclass, _disabled_torch_function_impl, dispatch, modes
+from .tensor._function import count_overriding, overriding_state
+from .tensor._overrides import (DisableTorchFunction, DisableTorchFunctionSubclass, handle_torch_function, has_torch_function,
+                                has_torch_function_unary, has_torch_function_variadic, modes)
 
 __all__ = ["BaseTorchFunctionMode", "DisableTorchFunction", "DisableTorchFunctionSubclass", "TorchFunctionMode", "get_overridable_functions",
            "handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like",
@@ -60,30 +61,6 @@ class BaseTorchFunctionMode(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return func(*args, **(kwargs or {}))
-
-
-def has_torch_function(relevant):
-    """Tell whether one of some arguments overrides calls, or a mode is entered."""
-    return bool(modes()) or bool(relevant_args(tuple(relevant)))
-
-
-def has_torch_function_unary(arg):
-    """`has_torch_function` of one argument."""
-    return has_torch_function((arg,))
-
-
-def has_torch_function_variadic(*args):
-    """`has_torch_function` of the arguments given."""
-    return has_torch_function(args)
-
-
-def handle_torch_function(public_api, relevant, *args, **kwargs):
-    """Make the call ``public_api(*args, **kwargs)`` as the relevant arguments, or a mode, override it.
-
-    Raises:
-        TypeError: each of them returns NotImplemented.
-    """
-    return dispatch(public_api, relevant_args(tuple(relevant)), args, kwargs)
 
 
 def is_tensor_like(inp):

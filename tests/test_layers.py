@@ -5,7 +5,7 @@ from pathlib import Path
 PKG = Path(__file__).resolve().parent.parent / "rustorch_py"
 
 # lowest first; a floor may import itself and the floors below
-FLOORS = ["errors", "_version", "_log", "version", "tensor", "return_types", "_info", "autograd", "random", "memory", "linalg", "special", "fft", "signal", "masked", "futures", "metal", "amp", "cuda", "cpu", "mps",
+FLOORS = ["errors", "_version", "_log", "version", "tensor", "return_types", "_info", "autograd", "random", "memory", "linalg", "sparse", "special", "fft", "signal", "masked", "futures", "metal", "amp", "cuda", "cpu", "mps",
           "backends", "config", "operations", "_seed", "utils", "serialization", "nn", "overrides", "func", "optim", "data", "distributions", "testing", "profiler", "jit",
           "library", "ops", "distributed", "callbacks", "_trace", "visualization", "training", "cli", "__init__"]
 IMPORT = re.compile(r"^\s*(?:from\s+(\.+[\w.]*)\s+c?import\s+([^#\n]*)|c?import\s+(rustorch_py[\w.]*))", re.M)

@@ -9,6 +9,7 @@ import warnings
 from .. import tensor as _t
 from ..errors import BackendUnavailableError
 from ..tensor import Tensor
+from ..tensor._overrides import public_names
 from ..utils._pytree import rebuilt
 from ._batched import BatchedTensor, batched, is_at
 
@@ -62,23 +63,10 @@ def lift(level, a, rank):
 # ---- which function, which rule ------------------------------------------------------------------------
 def _learn():
     """Give every public function its name."""
+    from .. import autograd, fft, linalg, special
     from ..nn import functional
-    from .. import fft, linalg, special
 
-    def add(name, fn):
-        try:
-            if fn not in _names or (name in RULES and _names[fn] not in RULES):
-                _names[fn] = name
-        except TypeError:
-            return
-    for name, fn in Tensor.__dict__.items():
-        if callable(fn):
-            add(name, fn)
-    for module, prefix in ((_t, ""), (functional, ""), (linalg, "linalg_"), (fft, "fft_"), (special, "special_")):
-        for name in dir(module):
-            fn = getattr(module, name)
-            if callable(fn) and not isinstance(fn, type) and not name.startswith("_"):
-                add(prefix + name, fn)
+    _names.update(public_names(RULES, (_t, ""), (functional, ""), (linalg, "linalg_"), (fft, "fft_"), (special, "special_"), (autograd, "autograd_")))
 
 
 def name_of(func):

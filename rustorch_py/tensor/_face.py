@@ -53,6 +53,7 @@ MODULES = [
     "_switches",
     "_autocast",
     "_files",
+    "_sparse_doors",
 ]
 
 # Kernels of nn.functional: offered by this package, but no torch-level names

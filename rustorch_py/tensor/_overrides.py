@@ -129,6 +129,50 @@ def dispatch(func, relevant, args, kwargs):
     raise TypeError(f"no implementation found for '{name}' on types that implement __torch_function__: {types}")
 
 
+def has_torch_function(relevant):
+    """Tell whether one of some arguments overrides calls, or a mode is entered."""
+    return bool(modes()) or bool(relevant_args(tuple(relevant)))
+
+
+def has_torch_function_unary(arg):
+    """`has_torch_function` of one argument."""
+    return has_torch_function((arg,))
+
+
+def has_torch_function_variadic(*args):
+    """`has_torch_function` of the arguments given."""
+    return has_torch_function(args)
+
+
+def handle_torch_function(public_api, relevant, *args, **kwargs):
+    """Make the call ``public_api(*args, **kwargs)`` as the relevant arguments, or a mode, override it.
+
+    Raises:
+        TypeError: each of them returns NotImplemented.
+    """
+    return dispatch(public_api, relevant_args(tuple(relevant)), args, kwargs)
+
+
+def public_names(rules, *spaces):
+    """Return a dictionary of Tensor's methods, and functions of some modules, to their names.
+
+    Args:
+        rules: of several names of one function, one that is here is chosen.
+        *spaces: (module, what stands before its names).
+    """
+    out = {}
+    for space, prefix in ((Tensor, ""), *spaces):
+        for name in dir(space) if space is not Tensor else Tensor.__dict__:
+            fn = getattr(space, name, None)
+            if callable(fn) and not isinstance(fn, type) and (space is Tensor or not name.startswith("_")):
+                try:
+                    if fn not in out or prefix + name in rules and out[fn] not in rules:
+                        out[fn] = prefix + name
+                except TypeError:
+                    continue                 # not hashable
+    return out
+
+
 def _operator(name):
     base = getattr(Tensor, name)
 

@@ -147,3 +147,11 @@ from ._vision import (
 from ...tensor._autocast import covered as _covered  # noqa: E402
 
 globals().update(_covered(globals()))
+
+
+def __getattr__(name):
+    if name in ("handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
+        from ...tensor import _overrides
+
+        return getattr(_overrides, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
