@@ -178,9 +178,23 @@ cdef int64_t storage_offset(TensorBase t) noexcept:
     return (t.ptr - t.stor.ptr) // rt_itemsize(t.dt)
 
 
+cdef extern from *:
+    """
+    static PyObject *rt_tuple_of(const int64_t *values, int n) {
+        PyObject *t = PyTuple_New(n);
+        for (int i = 0; t && i < n; i++) {
+            PyObject *v = PyLong_FromLongLong(values[i]);
+            if (!v) { Py_CLEAR(t); break; }
+            PyTuple_SET_ITEM(t, i, v);
+        }
+        return t;
+    }
+    """
+    tuple rt_tuple_of(const int64_t *values, int n)
+
+
 cdef tuple shape_tuple(TensorBase t):
-    cdef int i
-    return tuple([t.sh[i] for i in range(t.nd)])
+    return rt_tuple_of(t.sh, t.nd)
 
 
 cdef int same_shape(TensorBase a, TensorBase b) noexcept:

@@ -20,17 +20,24 @@ cdef extern from *:
         PyType_Modified(type);
         return r;
     }
+    /* A tuple subclass made without its __new__: the items are known to be good. */
+    static PyObject *rt_tuple_as(PyObject *type, PyObject *items) {
+        PyObject *args = PyTuple_Pack(1, items), *made = NULL;
+        if (args) {
+            made = PyTuple_Type.tp_new((PyTypeObject *)type, args, NULL);
+            Py_DECREF(args);
+        }
+        return made;
+    }
     """
     int rt_type_set(PyTypeObject *type, object name, object value) except -1
+    object rt_tuple_as(object type, object items)
 
 # Functions of modules above this one, handed down at import: getitem, setitem, backward, repr ...
 cdef object getitem_fn = None
 cdef object setitem_fn = None
 cdef object backward_fn = None
 cdef object repr_fn = None
-
-
-cdef object tuple_new = tuple.__new__
 
 
 class Size(tuple):
@@ -261,7 +268,7 @@ cdef class Tensor(TensorBase):
     @property
     def shape(self):
         """Sizes of the dimensions."""
-        return tuple_new(Size, shape_tuple(self))
+        return rt_tuple_as(Size, shape_tuple(self))
 
     @property
     def dtype(self):
