@@ -569,13 +569,27 @@ cdef object binary_inplace_k(int row, object x, object y, double k0):
         profiler[1](token)
 
 
+cdef inline bint fast_inplace(int row, TensorBase a, TensorBase b) except -1:
+    """Nothing to record, to promote, to broadcast or to refuse: the loop can run."""
+    return fast_pair(a, b) and not (a.rg or b.rg) and a.base is None and not zero_divisor_matters(row) \
+        and row_dtype(row, a.dt) == a.dt and out_dtype(&rt_rows[row], a.dt) == a.dt and (b.stor is not a.stor or b.ptr == a.ptr)
+
+
 cdef object binary_inplace_run(int row, object x, object y, double k0):
-    cdef object op = rt_rows[row].name.decode() + "_"
-    cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), src, old
+    cdef TensorBase a, b, src
     cdef int dt, nd
     cdef int64_t sh[64]
     cdef bint rec
-    cdef Node node = None
+    if isinstance(x, TensorBase) and isinstance(y, TensorBase):
+        a = <TensorBase>x
+        b = <TensorBase>y
+        if fast_inplace(row, a, b):
+            launch(row * 4, rt_compute_dtype(a.dt), a, a, b, None, None, None, k0, 0)
+            bump(a)
+            return a
+    cdef object op = rt_rows[row].name.decode() + "_"
+    a = as_base(op, "input", x)
+    b = operand(op, y, 0)
     if row == ROW_SUB:
         refuse_bool_sub(a, b)
     check_devices(op, a, b)

@@ -5,7 +5,7 @@ from cpython.complex cimport PyComplex_Check
 from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve, view_raw, fill_array, shape_tuple, new_tensor, wrap_dim,
                      rt_iter_coalesce, rt_itemsize, rt_kind, rt_real_dtype, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
                      RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
@@ -174,6 +174,14 @@ cdef TensorBase to_device_raw(TensorBase t, int dev):
     return out
 
 
+cdef inline bint is_zero(const char *p, int size) noexcept:
+    cdef int i
+    for i in range(size):
+        if p[i]:
+            return False
+    return True
+
+
 cdef int fill_value(TensorBase t, object value) except -1:
     cdef char buf[16]
     cdef RtIter it
@@ -185,6 +193,9 @@ cdef int fill_value(TensorBase t, object value) except -1:
         host = empty(t.nd, t.sh, t.dt, 0)
         fill_value(host, value)
         return copy_raw(t, host)
+    if t.flags & F_CONTIG and t.n <= 4096 and is_zero(buf, rt_itemsize(t.dt)):
+        memset(t.ptr, 0, t.n * rt_itemsize(t.dt))
+        return 0
     it.ndim = 0
     it.nargs = 1
     plan_begin(&it, t)

@@ -9,6 +9,7 @@ from ... import tensor as _t
 from ...errors import AutogradError, TensorError
 from ...tensor import Tensor
 from ..parameter import Buffer, Parameter
+from ._call import all_parameters, call, share_hooks
 from ._members import Members
 from ._state import StateDictMixin, _BoundHook, _IncompatibleKeys, _register, _warn  # noqa: F401
 
@@ -35,6 +36,9 @@ _global_forward_hooks_with_kwargs = OrderedDict()
 _global_buffer_registration_hooks = OrderedDict()
 _global_module_registration_hooks = OrderedDict()
 _global_parameter_registration_hooks = OrderedDict()
+
+
+share_hooks(_global_forward_hooks, _global_forward_pre_hooks, _global_backward_hooks, _global_backward_pre_hooks)
 
 
 def _type_name(value):
@@ -528,28 +532,7 @@ class Module(StateDictMixin):
 
     # ---- the call -----------------------------------------------------------------------------
 
-    def _call_impl(self, *args, **kwargs):
-        own = self.__dict__
-        try:
-            hooked = (
-                own["_forward_hooks"]
-                or own["_forward_pre_hooks"]
-                or own["_backward_hooks"]
-                or own["_backward_pre_hooks"]
-                or _global_forward_hooks
-                or _global_forward_pre_hooks
-                or _global_backward_hooks
-                or _global_backward_pre_hooks
-            )
-        except KeyError as missing:
-            raise AttributeError(
-                f"'{type(self).__name__}' object has no attribute {missing}; call super().__init__() first"
-            ) from None
-        if hooked:
-            return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
-
-    __call__ = _wrapped_call_impl = _call_impl
+    __call__ = _call_impl = _wrapped_call_impl = call      # compiled; no base class, which would forbid mixins before Module
 
     def compile(self, *args, **kwargs):
         """Do nothing yet: calls run eagerly. Kept so that programs that compile in place run."""
@@ -809,8 +792,10 @@ class Module(StateDictMixin):
 
     def parameters(self, recurse=True):
         """Iterate over the parameters, each once; with ``recurse``, of all submodules too."""
-        for _, param in self.named_parameters(recurse=recurse):
-            yield param
+        found = all_parameters(self, _WALK) if recurse else None
+        if found is None:
+            found = (param for _, param in self.named_parameters(recurse=recurse))
+        yield from found
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         """Iterate over (dotted name, parameter)."""
@@ -937,3 +922,6 @@ class Module(StateDictMixin):
             replica.__dict__[name].attach(replica)
         replica._is_replica = True
         return replica
+
+
+_WALK = (Module.named_parameters, Module._named_members, Module.named_modules)
