@@ -43,6 +43,19 @@ def get_thread_pool_size():
     return _cpu.get_num_threads()
 
 
+def use_deterministic(enabled=True):
+    """Make results the same bits on every run and with every number of threads; costs a little in matrix products.
+
+    Another name of ``use_deterministic_algorithms``; sums keep one order on every machine that has the same instruction set.
+    """
+    _t.use_deterministic_algorithms(bool(enabled))
+
+
+def is_deterministic():
+    """Tell whether deterministic results were asked for."""
+    return _t.are_deterministic_algorithms_enabled()
+
+
 def simd_level():
     """Return the instruction set in force: "baseline", "avx2" or "avx512"."""
     return _cpu.simd_level()

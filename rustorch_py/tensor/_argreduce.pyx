@@ -7,7 +7,7 @@ from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIA
                      take_lane, order_sort, order_select, order_mode, need_cpu, need_nonempty_dim, into_pair, refuse_complex, flat)
 from ._dtype cimport dtype_of
 from ._ops cimport deliver
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, rt_num_threads
 
 from ..errors import DimError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
@@ -17,9 +17,6 @@ cdef extern from "lane.h" nogil:
     ctypedef struct RtArgTable:
         RtArgReduce arg[12]
     const RtArgTable *rt_pick_arg(int level)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 _max = named_result("max", "values", "indices")
 _min = named_result("min", "values", "indices")

@@ -21,20 +21,17 @@ cdef extern from "cpu.h" nogil:
     void rt_pool_trim()
     void rt_pool_stats(RtPoolStats *out)
     void rt_pool_reset_peak()
-    int rt_num_threads()
+    int team_size "rt_num_threads"()
+    void rt_set_threads(int n)
 
 cdef extern from *:
     """
     #ifdef _OPENMP
-    #include <omp.h>
-    #define rt_set_threads(n) omp_set_num_threads(n)
     #define rt_openmp() 1
     #else
-    #define rt_set_threads(n) ((void)(n))
     #define rt_openmp() 0
     #endif
     """
-    void rt_set_threads(int n) nogil
     int rt_openmp() nogil
 
 cdef extern from *:
@@ -45,7 +42,7 @@ cdef extern from *:
     #include <xmmintrin.h>
     static int rt_flush_denormal(int on) {
     #ifdef _OPENMP
-    #pragma omp parallel
+    #pragma omp parallel num_threads(rt_num_threads())
     #endif
         { _mm_setcsr(on ? _mm_getcsr() | 0x8040 : _mm_getcsr() & ~0x8040u); }
         return 1;
@@ -61,10 +58,25 @@ cdef extern from *:
 
 LEVELS = ("baseline", "avx2", "avx512")
 cdef int level = 0
+cdef bint fixed = False
 
 
 cdef int isa_level() noexcept nogil:
     return level
+
+
+cdef int rt_num_threads() noexcept nogil:
+    return team_size()
+
+
+cdef bint fixed_split() noexcept nogil:
+    return fixed
+
+
+def set_fixed_split(bint on):
+    """Cut all work by its size alone, so that results do not depend on the number of threads."""
+    global fixed
+    fixed = on
 
 
 cdef int copy_plan(RtIter *it) noexcept nogil:
@@ -113,11 +125,11 @@ def set_simd_enabled(enabled):
 
 def get_num_threads():
     """Return the number of threads that a large CPU operator may use."""
-    return rt_num_threads()
+    return team_size()
 
 
 def set_num_threads(int n):
-    """Set the number of threads of CPU operators.
+    """Set the number of threads of CPU operators, whichever Python thread calls them.
 
     A forked process computes on one thread (its parent's team did not come along): more are refused there
     with a warning; start workers with "spawn" or "forkserver" to let them use several.

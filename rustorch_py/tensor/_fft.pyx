@@ -11,7 +11,7 @@ from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
 from ._ops cimport cast
 from ._dtype cimport default_code, torch_name
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, rt_num_threads
 from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
 
 from ..errors import OutOfMemoryError, UnsupportedOpError
@@ -28,9 +28,6 @@ cdef extern from "fft.h" nogil:
         RtFftDrop drop[2]
         RtFftLanes lanes[2]
     const RtFftTable *rt_pick_fft(int level)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 
 cdef class Plan:

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy, memset
 from cpython.slice cimport PySlice_Check
+from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport torch_name
@@ -18,9 +19,6 @@ from ._cpu cimport isa_level
 from ._ops cimport contiguous, drop_view, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
 from ._data cimport from_data
 from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 cdef extern from "index.h" nogil:
     ctypedef struct RtIndexPlan:

@@ -1,6 +1,7 @@
 # build: sources=order.c
 """Work along one dimension: geometry, gathering by position, order."""
 from libc.stdint cimport int64_t, uint8_t
+from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, empty, empty_like_shape, grad_mode, attach1, save, saved, shape_tuple,
                      RT_F16, RT_BF16, RT_F32, RT_I64, RT_CPU, RT_DEVICE_TYPE, RT_KIND_COMPLEX, rt_itemsize, rt_kind)
 from ._node cimport Node
@@ -16,9 +17,6 @@ cdef extern from "lane.h" nogil:
     int rt_mode_lanes(int dtype, const void *x, RtLane s, int64_t *idx, int threads)
     void rt_take_lanes(int itemsize, const void *x, RtLane s, const int64_t *idx, int64_t k, void *out, int threads)
     void rt_put_lanes(int dtype, const void *g, int64_t k, const int64_t *idx, RtLane s, void *out, int threads)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 
 cdef RtLane lane_of(TensorBase t, int dim) noexcept:

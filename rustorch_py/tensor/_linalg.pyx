@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 from ._base cimport (TensorBase, RtArray, empty, empty_strided, shape_tuple, as_base, grad_mode, attach_outputs, save, save_output, saved,
                      wants_edge, rt_kind, rt_itemsize, rt_real_dtype, rt_compute_dtype, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX)
+from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._dtype cimport torch_name
 from ._plan cimport copy_raw, fill_value, contiguous_raw, reduce_raw
@@ -22,7 +23,7 @@ from ..errors import DeviceError, DTypeError, LinAlgError, OutOfMemoryError, Sha
 include "_row_ids.pxi"
 
 cdef extern from "lapack.h" nogil:
-    void rt_lapack_init()
+    void rt_lapack_init(int (*threads)() noexcept nogil)
     int rt_getrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, int32_t *piv, int32_t *info)
     int rt_getrs(const RtGemmTable *t, int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info)
     int rt_potrf(int dtype, int64_t batch, char uplo, int64_t n, char *a, int32_t *info)
@@ -39,7 +40,7 @@ cdef extern from "lapack.h" nogil:
     int rt_ldl_factor(int dtype, int64_t batch, int hermitian, int64_t n, char *a, int32_t *piv, int32_t *info)
     int rt_ldl_solve(int dtype, int64_t batch, int hermitian, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info)
 
-rt_lapack_init()
+rt_lapack_init(rt_num_threads)
 
 
 # Gradient formulas by name, handed in by _linalg_grad and _linalg_more, which stand above this file.

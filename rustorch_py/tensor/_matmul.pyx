@@ -12,16 +12,13 @@ from ._base cimport (TensorBase, RtArray, empty, view_raw, fill_array, shape_tup
                      wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
 from ._node cimport Node
 from ._backend cimport backend_of, RtBackend
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
 from ._plan cimport contiguous_raw, expand_raw, copy_raw
 from ._ops cimport alloc_out, deliver, sum_to, reduce_sum, copy_into, binary, unary
 from . import _view
 from ..errors import AutogradError, DeviceError, DTypeError, OutOfMemoryError, ShapeError, UnsupportedOpError
 include "_row_ids.pxi"
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 cdef extern from "gemm.h" nogil:
     ctypedef struct RtGemm:
@@ -122,7 +119,7 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) e
             g.host = backend_of(out.dev)
         if g.m * g.n * g.k * g.batch > 32768:
             with nogil:
-                g.threads = rt_num_threads()
+                g.threads = -rt_num_threads() if fixed_split() else rt_num_threads()
                 status = rt_gemm(rt_gemm_pick(isa_level()), g)
         else:
             status = rt_gemm(rt_gemm_pick(isa_level()), g)

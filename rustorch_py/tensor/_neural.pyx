@@ -1,10 +1,8 @@
 """What the modules of the neural floor share: reading sizes, dtype checks, 16-bit floats by way of float32."""
+from ._cpu cimport rt_num_threads
 from ._base cimport TensorBase, RT_F32, RT_F64, grad_mode, shape_tuple
 from ._dtype cimport dtype_of, torch_name
 from ..errors import OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 
 cdef int num_threads() noexcept nogil:

@@ -14,7 +14,7 @@ from libc.stdint cimport int64_t
 
 from ._backend cimport RT_CPU
 from ._base cimport F_CONTIG, RT_BF16, RT_F32, RT_F64, TensorBase, bump
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, rt_num_threads
 
 cdef extern from "optim.h" nogil:
     ctypedef struct RtOptimItem:
@@ -30,7 +30,7 @@ cdef extern from "optim.h" nogil:
         double lr, beta1, beta2, eps, weight_decay, momentum, dampening, shrink
         int l2, maximize, nesterov, amsgrad, centered
     enum: RT_OPTIM_SGD, RT_OPTIM_ADAM, RT_OPTIM_RMSPROP, RT_OPTIM_ADAGRAD
-    void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o)
+    void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o, int threads)
 
 
 cdef inline bint fits(TensorBase t, TensorBase like) noexcept:
@@ -112,7 +112,7 @@ cdef class Batch:
         if self.count == 0:
             return
         with nogil:
-            rt_optim_run(method, self.dtype, isa, self.items, self.count, o)
+            rt_optim_run(method, self.dtype, isa, self.items, self.count, o, rt_num_threads())
         for t in self.touched:
             bump(t)
 

@@ -8,7 +8,7 @@ from ._plan cimport cast_raw
 from ._dtype cimport dtype_of
 from ._ops cimport deliver
 from ._lane cimport RtLane, lane_of, computable, dense, take_lane, need_cpu, into_pair, refuse_complex
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, rt_num_threads
 
 from ..errors import UnsupportedOpError
 from ._return_types import named_result
@@ -21,9 +21,6 @@ cdef extern from "lane.h" nogil:
         RtScan scan[3][12]
         RtScanArg extreme[12]
     const RtScanTable *rt_pick_scan(int level)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 _cummax = named_result("cummax", "values", "indices")
 _cummin = named_result("cummin", "values", "indices")

@@ -2,6 +2,7 @@
 """Sorting, searching and sets."""
 from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free
+from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64,
                      rt_kind, RT_KIND_FLOAT)
 from ._dtype cimport dtype_of, promote
@@ -18,9 +19,6 @@ cdef extern from "lane.h" nogil:
     void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                         const void *v, int64_t m, int right, int64_t *out, int threads)
     void rt_is_member(int dtype, const void *x, int64_t n, const void *sorted, int64_t m, int invert, uint8_t *out, int threads)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 _sort = named_result("sort", "values", "indices")
 _topk = named_result("topk", "values", "indices")

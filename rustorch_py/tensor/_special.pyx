@@ -1,6 +1,7 @@
 # build: sources=bessel.c
 """Special functions that are not rows of the operator table, computed in double precision."""
 from libc.stdint cimport int64_t
+from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved, wants_edge, grad_mode, shape_tuple,
                      RT_F64, RT_F32, RT_C64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, empty)
 from ._node cimport Node
@@ -17,9 +18,6 @@ cdef extern from "bessel.h" nogil:
     enum: RT_SHIFTED_V, RT_SHIFTED_W, RT_HERMITE_H, RT_HERMITE_HE, RT_LAGUERRE_L, RT_LEGENDRE_P
     void rt_bessel(int which, const double *x, int64_t n, double *out, int threads)
     void rt_special2(int which, const double *a, const double *b, int64_t n, double limit, double *out, int threads)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 
 cdef object one(object op, int which, object input, object out):

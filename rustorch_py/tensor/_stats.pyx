@@ -11,7 +11,7 @@ from ._dtype cimport dtype_code, torch_name
 from ._plan cimport cast_raw, reduce_raw
 from ._ops cimport binary, deliver, detach
 from ._lane cimport RtLane, computable, dense, need_cpu, flat
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, rt_num_threads
 
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
@@ -26,9 +26,6 @@ cdef extern from "lane.h" nogil:
     void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out)
     void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                         const void *v, int64_t m, int right, int64_t *out, int threads)
-
-cdef extern from "cpu.h" nogil:
-    int rt_num_threads()
 
 
 # ---- which dimensions, and where their elements lie ----

@@ -1,4 +1,5 @@
 """Process-wide switches: determinism, precision of products, denormals."""
+from . import _cpu
 from ..errors import TensorError, TensorValueError
 
 _precision = "highest"
@@ -8,7 +9,11 @@ _MODES = {"default": 0, "warn": 1, "error": 2}
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
-    """Ask for deterministic algorithms. The CPU kernels share work among threads by position, never by order of arrival."""
+    """Ask for deterministic algorithms.
+
+    The CPU kernels share work among threads by position, never by order of arrival; with this on, work is cut by its size
+    alone, so that results do not depend on the number of threads either.
+    """
     set_deterministic_debug_mode((1 if warn_only else 2) if mode else 0)
 
 
@@ -30,6 +35,7 @@ def set_deterministic_debug_mode(debug_mode):
         raise TensorError(f"invalid value of debug_mode, expected one of `default`, `warn`, `error` or 0, 1, 2, but got {debug_mode!r}",
                           op="set_deterministic_debug_mode")
     _deterministic = int(value)
+    _cpu.set_fixed_split(_deterministic > 0)
 
 
 def get_deterministic_debug_mode():

@@ -16,6 +16,10 @@
 #include "cblas.h"
 #include "conv.h"
 #include "vec.h"
+#include "grain.h"
+
+#define GRAIN_MACS 1.5e6     /* multiply-adds a thread should have, see Note [Grain] */
+#define PARTS 8              /* sums that a weight gradient is cut into at most */
 
 /* A run of `len` results that are neighbours both in q and in t. */
 typedef struct { int64_t at, len, dst; } RtRun;

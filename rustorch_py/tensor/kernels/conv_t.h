@@ -326,14 +326,14 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
     int64_t plane_in = j->in[0] * j->in[1] * j->in[2], image_in = j->groups * j->cin * plane_in;
     int64_t per_image = j->grid[0] * j->grid[1] * j->grid[2];
     if (per_image == 0 || j->batch == 0 || j->m == 0) return 0;
+    double work = (double)j->batch * j->groups * j->m * kn * per_image;
+    threads = rt_few(work, GRAIN_MACS, threads, threads);
     if (j->chunk > (j->batch + threads - 1) / threads) j->chunk = (j->batch + threads - 1) / threads;
     int64_t images = j->chunk ? j->chunk : 1;
     int64_t steps = (j->batch + images - 1) / images, tasks = steps * j->groups;
     int64_t ld = j->chunk ? SUF(row_length)(j, images) : 0;
     int64_t sums_size = j->blas ? j->m * ld : kn > KBLOCK ? GROUP * mpad * NR : MR * NR;
     int64_t size = SUF(window_size)(j), tail_size = j->in_place ? (kn < KBLOCK ? kn : KBLOCK) * NR : 0;
-    double work = (double)j->batch * j->groups * j->m * kn * per_image;
-    if (work < 1e5) threads = 1;
     int failed = 0;
     int64_t *off = malloc((size_t)(2 * kn + 1) * sizeof(int64_t));
     if (!off) return 1;
@@ -661,7 +661,7 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
         if (j.chunk > c->batch) j.chunk = c->batch;
         int64_t cap = (j.blas ? 2 << 20 : 1 << 20) / (kn * per_image) + 1;      /* columns stay near 4 MB; BLAS packs them again */
         if (j.chunk > cap) j.chunk = cap;
-        if (threads > 1 && c->groups < threads && c->batch / j.chunk < threads) j.chunk = (c->batch + threads - 1) / threads;
+        if (c->groups < PARTS && c->batch / j.chunk < PARTS) j.chunk = (c->batch + PARTS - 1) / PARTS;
     }
     int64_t images = j.chunk ? j.chunk : 1, steps = (c->batch + images - 1) / images;
     int64_t ld = j.chunk ? SUF(row_length)(&j, images) : 0;
@@ -670,10 +670,12 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
     int64_t plane_in = c->in[0] * c->in[1] * c->in[2], image_in = c->groups * c->cin * plane_in;
     SUF(offsets)(&j, ld, off);
     double work = (double)c->batch * wsize * per_image;
-    if (work < 1e5) threads = 1;
-    /* Split images over `parts` when groups alone do not feed the threads; each part adds into its
-     * own array, and the arrays are added in order: the result depends on the number of threads only. */
-    int64_t parts = c->groups >= threads ? 1 : (steps < threads ? steps : threads);
+    threads = rt_few(work, GRAIN_MACS, threads, threads);
+    /* Split images over `parts` when groups alone do not feed the threads; each part adds into its own array, and the
+     * arrays are added in order: the result does not depend on the number of threads. A part has 256 products a weight. */
+    int64_t most = c->groups >= PARTS ? 1 : c->batch * per_image / 256;
+    int64_t parts = most < 1 ? 1 : most < PARTS ? most : PARTS;
+    if (parts > steps) parts = steps;
     T *sums = parts > 1 ? calloc((size_t)((parts - 1) * wsize), sizeof(T)) : NULL;
     int failed = parts > 1 && !sums;
     int64_t tasks = parts * c->groups;
@@ -734,7 +736,7 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
 }
 
 static void SUF(dbias)(const T *g, T *gb, int64_t batch, int64_t channels, int64_t plane, int threads) {
-    if ((double)batch * channels * plane < 65536) threads = 1;
+    threads = rt_few((double)batch * channels * plane, 65536, threads, channels);
     RT_OMP(omp parallel for num_threads(threads) if (threads > 1))
     for (int64_t c = 0; c < channels; c++) {
         double total = 0;

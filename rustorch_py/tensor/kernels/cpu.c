@@ -54,14 +54,26 @@ int rt_cpu_set_isa(int level) {
     return isa_level;
 }
 
+/* OpenMP keeps its number a thread; PyTorch's is the process's, so it is kept here. 0: not set, OpenMP's own. */
+static int team;
+#ifdef _OPENMP
+int rt_num_threads(void) {
+    if (omp_in_parallel()) return 1;
+    int n = __atomic_load_n(&team, __ATOMIC_RELAXED);
+    return n ? n : omp_get_max_threads();
+}
+#else
+int rt_num_threads(void) { return 1; }
+#endif
+void rt_set_threads(int n) { __atomic_store_n(&team, n, __ATOMIC_RELAXED); }
+
 /* Note [After fork]
  * A forked child has the forking thread only. The OpenMP team that this thread led in the parent is
- * gone, and a parallel region would wait for it for ever; so the child's thread computes alone.
- * Threads that the child starts lead teams of their own and are not concerned. */
+ * gone, and a parallel region would wait for it for ever; so the child computes on one thread. */
 static int forked;
 int rt_forked(void) { return forked; }
 #if defined(_OPENMP) && !defined(_WIN32)
-static void after_fork(void) { forked = 1; omp_set_num_threads(1); }
+static void after_fork(void) { forked = 1; rt_set_threads(1); }
 #endif
 
 void rt_cpu_init(void) {

@@ -4,9 +4,6 @@
 #include "rustorch/backend.h"
 #ifdef _OPENMP
 #include <omp.h>
-static inline int rt_num_threads(void) { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
-#else
-static inline int rt_num_threads(void) { return 1; }
 #endif
 
 typedef void (*RtCast)(char *dst, int64_t dst_step, const char *src, int64_t src_step, int64_t n);
@@ -30,6 +27,8 @@ void   rt_pool_reset_peak(void);
 
 /* cpu.c */
 void rt_cpu_init(void);
+int  rt_num_threads(void);                     /* threads an operator may use now: one for all Python threads, 1 inside a region */
+void rt_set_threads(int n);
 int  rt_forked(void);                          /* this process was forked from one that had the package loaded */
 int  rt_cpu_best_isa(void);                    /* what this processor can do */
 int  rt_cpu_set_isa(int level);                /* returns the level now in force */

@@ -1,10 +1,9 @@
 #include <string.h>
 #include "embedding.h"
+#include "grain.h"
 
-static int few(double work, int threads, int64_t tasks) {
-    if (work < 65536 || threads < 2) return 1;
-    return threads > tasks ? (int)(tasks > 0 ? tasks : 1) : threads;
-}
+/* see Note [Grain]; work counts bytes or elements */
+static int few(double work, int threads, int64_t tasks) { return rt_few(work, 131072, threads, tasks); }
 
 static int64_t gather_rows(const char *table, int64_t rows, int64_t row_bytes, const int64_t *idx, int64_t n, char *out, int threads) {
     for (int64_t i = 0; i < n; i++) if ((uint64_t)idx[i] >= (uint64_t)rows) return i + 1;

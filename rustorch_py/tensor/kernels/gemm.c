@@ -19,7 +19,8 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 enum { TINY = 4096 };                      /* m*n*k below which calling BLAS costs more than the loop */
 #define PACKED_LEAST (1LL << 15)          /* ... and between which packed products beat it, where the set has them */
 #define PACKED_MOST (1LL << 30)
-#define GRAIN_MACS (1LL << 20)             /* multiply-adds a thread should have */
+#define GRAIN_MACS (1LL << 20)             /* multiply-adds a thread should have, see Note [Grain] */
+#define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
 /* Each thread's room for packed blocks, kept for its next product and freed when it ends. */
 static pthread_key_t room_key;
@@ -296,12 +297,15 @@ static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
     }
 }
 
+/* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
+ * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
     int64_t macs = g->m * g->n * max64(g->k, 1);
-    int threads = g->threads;
-    if (threads > 1) threads = (int)min64(threads, macs * g->batch / GRAIN_MACS);
-    if (threads <= 1) {
+    int64_t room = macs * g->batch / GRAIN_MACS;                   /* threads that the work feeds */
+    int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
+    int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
+    if (threads == 1 && split == 1) {
         for (int64_t z = 0; z < g->batch; z++) {
             int status = one(t, g, z);
             if (status) return status;
@@ -309,7 +313,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
         return RT_OK;
     }
     int failed = RT_OK;
-    if (g->batch >= threads) {
+    if (split == 1) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static))
         for (int64_t z = 0; z < g->batch; z++) {
             int status = one(t, g, z);
@@ -323,7 +327,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     }
     /* split the longer side of the result; pieces are multiples of 32 so that tiles stay whole */
     int by_rows = g->m >= g->n, size = rt_itemsize(g->dtype);
-    int64_t side = by_rows ? g->m : g->n, piece = (side + threads - 1) / threads;
+    int64_t side = by_rows ? g->m : g->n, piece = (side + split - 1) / split;
     piece = (piece + 31) / 32 * 32;
     int64_t pieces = (side + piece - 1) / piece;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(2))

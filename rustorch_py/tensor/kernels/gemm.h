@@ -7,7 +7,7 @@
 
 /* c = alpha * a @ b + beta * c (+ bias_n on every row). beta == 0 does not read c. */
 typedef struct {
-    int     dtype, threads;
+    int     dtype, threads;              /* threads < 0: -threads, and the result may not depend on their number */
     int     conj_a, conj_b;              /* complex only */
     int64_t batch, m, n, k;
     const char *a, *b, *bias;            /* bias: n contiguous elements or NULL */

@@ -10,7 +10,10 @@
 
 void scipy_openblas_set_num_threads(int);
 
-void rt_lapack_init(void) {
+static int (*num_threads)(void);
+
+void rt_lapack_init(int (*threads)(void)) {
+    num_threads = threads;
     scipy_openblas_set_num_threads(1);
     scipy_LAPACKE_set_nancheck(0);                     /* NaN goes through, as in PyTorch */
 }
@@ -25,7 +28,7 @@ static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 /* Runs BODY for each matrix z; `work` is the cost of one in flops. */
 #define EACH(work, BODY)                                                                          \
     {                                                                                             \
-        int threads = (double)(work) * (double)batch > 4e6 && batch > 1 ? rt_num_threads() : 1;   \
+        int threads = (double)(work) * (double)batch > 4e6 && batch > 1 ? num_threads() : 1;      \
         (void)threads;                                                                            \
         RT_OMP(omp parallel for num_threads(threads) if (threads > 1) schedule(static))           \
         for (int64_t z = 0; z < batch; z++) { BODY }                                              \

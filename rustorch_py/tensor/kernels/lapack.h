@@ -6,7 +6,7 @@
 #include "rustorch/backend.h"
 #include "gemm.h"
 
-void rt_lapack_init(void);
+void rt_lapack_init(int (*threads)(void));      /* how to ask for the number of threads */
 int rt_getrf(int dtype, int64_t batch, int64_t m, int64_t n, char *a, int32_t *piv, int32_t *info);
 int rt_getrs(const RtGemmTable *t, int dtype, int64_t batch, char trans, int64_t n, int64_t nrhs, const char *a, const int32_t *piv, char *b, int32_t *info);
 int rt_potrf(int dtype, int64_t batch, char uplo, int64_t n, char *a, int32_t *info);

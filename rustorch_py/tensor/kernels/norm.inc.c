@@ -2,13 +2,12 @@
 #include <stdlib.h>
 #include <math.h>
 #include "norm.h"
+#include "grain.h"
 
 #define STRETCH 4096
 
-static int few(double work, int threads, int64_t tasks) {
-    if (work < 32768 || threads < 2) return 1;
-    return threads > tasks ? (int)(tasks > 0 ? tasks : 1) : threads;
-}
+/* see Note [Grain]; work counts elements */
+static int few(double work, int threads, int64_t tasks) { return rt_few(work, 32768, threads, tasks); }
 
 #define T float
 #define SUF(x) x##_f32

@@ -10,7 +10,7 @@ extern const RtOptimKernel rt_optim_table_avx512[3][RT_OPTIM_METHODS];
 #endif
 
 /* Elements a thread should have. A step is memory traffic: one thread moves this many in 60 (SGD) to
- * 150 us (Adam), and waking a sleeping thread costs some 50 us (benchmarks/bench_optim.py, 2 cores). */
+ * 150 us (Adam), and waking a sleeping thread costs some 50 us (2 cores). */
 #define GRAIN 262144
 
 static RtOptimKernel find(int method, int dtype, int isa) {
@@ -34,11 +34,10 @@ static void run_range(RtOptimKernel kernel, const RtOptimItem *items, int64_t co
     }
 }
 
-void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o) {
+void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o, int threads) {
     RtOptimKernel kernel = find(method, dtype, isa);
     int64_t total = 0;
     for (int64_t i = 0; i < count; i++) total += items[i].n;
-    int threads = total >= 2 * GRAIN ? rt_num_threads() : 1;
     if (threads > total / GRAIN) threads = (int)(total / GRAIN);
     if (threads <= 1) {
         run_range(kernel, items, count, o, 0, total);

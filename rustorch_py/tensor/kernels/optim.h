@@ -28,5 +28,5 @@ typedef void (*RtOptimKernel)(const RtOptimItem *it, const RtOptimOptions *o, in
 enum { RT_OPTIM_SGD, RT_OPTIM_ADAM, RT_OPTIM_RMSPROP, RT_OPTIM_ADAGRAD, RT_OPTIM_METHODS };
 
 /* optim.c: method RT_OPTIM_*, dtype RT_F32, RT_F64 or RT_BF16; isa: RT_ISA_*. */
-void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o);
+void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o, int threads);
 #endif

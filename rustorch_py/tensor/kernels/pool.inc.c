@@ -4,13 +4,12 @@
 #include <math.h>
 #include "pool.h"
 #include "vec.h"
+#include "grain.h"
 
 #define ROW_MAX 512      /* outputs of a row handled at a time */
 
-static int few(double work, int threads, int64_t planes) {
-    if (work < 32768 || threads < 2) return 1;
-    return threads > planes ? (int)planes : threads;
-}
+/* see Note [Grain]; work counts elements read or written */
+static int few(double work, int threads, int64_t tasks) { return rt_few(work, 32768, threads, tasks); }
 
 #define MAX_BODY(T, t, LOWEST, ISNAN)                                                                   \
 static void max_even_##t(const RtPool *p, const T *x, T *y, int64_t *idx) {                             \

@@ -1,11 +1,9 @@
 #include <stdlib.h>
 #include "rustorch/math.h"
 #include "resample.h"
+#include "grain.h"
 
-static int few(double work, int threads, int64_t tasks) {
-    if (work < 32768 || threads < 2) return 1;
-    return threads > tasks ? (int)(tasks > 0 ? tasks : 1) : threads;
-}
+static int few(double work, int threads, int64_t tasks) { return rt_few(work, 32768, threads, tasks); }      /* see Note [Grain] */
 
 #define T float
 #define SUF(x) x##_f32

@@ -2,15 +2,14 @@
 #include <stdlib.h>
 #include "rustorch/math.h"
 #include "softmax.h"
+#include "grain.h"
 
 #define BLOCK 128      /* columns handled together when the classes are not the last dimension */
 #define SHORT 64      /* rows shorter than this are handled PACK elements at a time, so that exp */
 #define PACK 1024     /* runs over whole vectors */
 
-static int few(double work, int threads, int64_t tasks) {
-    if (work < 8192 || threads < 2) return 1;
-    return threads > tasks ? (int)(tasks > 0 ? tasks : 1) : threads;
-}
+/* see Note [Grain]; work counts elements, an exponential each */
+static int few(double work, int threads, int64_t tasks) { return rt_few(work, 16384, threads, tasks); }
 
 #define T float
 #define SUF(x) x##_f32

@@ -1,0 +1,18 @@
+/* How many threads a loop deserves.
+ *
+ * Note [Grain]
+ * Entering a parallel region costs about 1 us while the team still spins after its last one, 5 to 50 us when a thread must be
+ * woken, and much more when other processes hold the cores (rustorch_py/__init__.py says how long it spins). A thread is
+ * started only for some 20 us of work: grains below are that much of each kernel's own unit, measured on one core of an
+ * AVX-512 machine. Small steps (a batch of one, a layer of a hundred units) thus stay on the calling thread. */
+#ifndef RUSTORCH_GRAIN_H
+#define RUSTORCH_GRAIN_H
+#include <stdint.h>
+
+/* threads for `work` units of which each thread should have `grain`, split into `tasks` */
+static inline int rt_few(double work, double grain, int threads, int64_t tasks) {
+    if (work < 2 * grain || threads < 2) return 1;
+    if (threads > work / grain) threads = (int)(work / grain);
+    return threads > tasks ? (int)(tasks > 0 ? tasks : 1) : threads;
+}
+#endif
