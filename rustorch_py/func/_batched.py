@@ -98,6 +98,16 @@ class BatchedTensor(Tensor):
     def requires_grad(self, value):
         self._value.requires_grad = value
 
+    def requires_grad_(self, requires_grad=True):
+        """Set whether gradients are computed for the examples, in place."""
+        self._value.requires_grad_(requires_grad)
+        return self
+
+    def item(self):
+        """Refuse: one example's value is not known."""
+        from ._dispatch import RULES
+        return RULES["item"](self._level, Tensor.item, self)
+
     @property
     def grad_fn(self):
         return self._value.grad_fn

@@ -55,6 +55,11 @@ class SparseTensor(Tensor):
     def requires_grad(self, value):
         self._val.requires_grad = value
 
+    def requires_grad_(self, requires_grad=True):
+        """Set whether gradients are computed for the values, in place."""
+        self._val.requires_grad_(requires_grad)
+        return self
+
     @property
     def grad(self):
         """The gradient at the places that are stored, or None."""
@@ -398,12 +403,6 @@ for _name in """abs sqrt sin tan tanh sinh asin atan asinh atanh relu sign sgn s
         RULES[_name] = _with_values(getattr(Tensor, _name, None) or getattr(_t, _name), _name == "neg_")
 RULES["__abs__"] = RULES["abs"]
 del _name
-
-
-@rule("requires_grad_")
-def requires_grad_(x, requires_grad=True):
-    x._val.requires_grad_(requires_grad)
-    return x
 
 
 @rule("pow __pow__")

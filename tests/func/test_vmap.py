@@ -213,3 +213,47 @@ def test_what_one_example_shows():
         return t
     vmap(f)(torch.randn(3, 2, requires_grad=True))
     assert seen == [((2,), 1, torch.float32, "cpu", True, True, "BatchedTensor")]
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x ** 3
+
+    @staticmethod
+    def backward(ctx, g):
+        x, = ctx.saved_tensors
+        return g * 3 * x ** 2
+
+
+class LoopedCube(Cube):
+    generate_vmap_rule = True
+
+
+class MappedCube(Cube):
+    @staticmethod
+    def vmap(info, in_dims, x):
+        assert info.batch_size == 3 and in_dims == (0,)
+        return MappedCube.apply(x), 0
+
+
+def test_custom_functions():
+    x = torch.randn(3, 2, dtype=torch.float64)
+    for cls in (LoopedCube, MappedCube):
+        torch.testing.assert_close(vmap(cls.apply)(x), x ** 3)
+        torch.testing.assert_close(vmap(grad(lambda t: cls.apply(t).sum()))(x), 3 * x ** 2)
+    with pytest.raises(RuntimeError, match="does not have vmap support"):
+        vmap(Cube.apply)(x)
+
+
+def test_autograd_grad_inside():
+    x, w = torch.randn(3, 2, dtype=torch.float64), torch.randn(2, dtype=torch.float64, requires_grad=True)
+
+    def own(t):
+        t = t.detach().requires_grad_()
+        return torch.autograd.grad((t ** 3).sum(), t)[0]
+    torch.testing.assert_close(vmap(own)(x), 3 * x ** 2)
+    torch.testing.assert_close(vmap(lambda t: torch.autograd.grad((t * w).pow(2).sum(), w)[0])(x), 2 * x ** 2 * w.detach())     # shared: one gradient an example
+    y = w ** 2
+    torch.testing.assert_close(vmap(lambda v: torch.autograd.grad(y, w, v, retain_graph=True)[0])(torch.eye(2, dtype=torch.float64)), torch.diag(2 * w.detach()))

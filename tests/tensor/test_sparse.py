@@ -50,6 +50,13 @@ def test_gradients():
     assert leaf.is_leaf and leaf.grad.is_sparse and torch.allclose(leaf.grad._values(), x.detach().sum(1)[INDICES[1]])
 
 
+def test_requires_grad_in_place():
+    s = torch.sparse_coo_tensor(INDICES, VALUES.clone(), (3, 4)).requires_grad_()
+    assert s.requires_grad and s._values().requires_grad
+    s.to_dense().sum().backward()
+    assert torch.equal(s.grad._values(), torch.ones(5, dtype=torch.float64))
+
+
 def test_a_graph_layer_trains():
     torch.manual_seed(0)
     adjacency = torch.eye(5).roll(1, 0).add(torch.eye(5)).to_sparse()
