@@ -72,10 +72,13 @@ def merge(path, result):
         return result
     old = json.loads(path.read_text(encoding="utf-8"))
 
+    limits = ("triad_gb_s", "fma_gflop_s")
+
     def setting(r):
-        return {k: v for k, v in r["machine"].items() if k not in ("triad_gb_s", "fma_gflop_s")}, r["versions"]
+        return {k: v for k, v in r["machine"].items() if k not in limits}, r["versions"]
     if setting(old) != setting(result):
         return result
+    result["machine"].update({k: max(old["machine"][k], result["machine"][k]) for k in limits})
     new = {e["name"]: e for e in result["rows"]}
     kept = {e["name"]: e for e in old["rows"]}
     result["rows"] = [new.get(name) or kept[name] for name in result["order"] if name in new or name in kept]
@@ -91,6 +94,9 @@ def write(folder, result, order):
     path = base.with_name(base.name + ".json")
     result = merge(path, {**result, "order": order})
     del result["order"]
+    for e in result["rows"]:
+        if "seconds" in e:
+            e["of_triad"], e["of_peak"] = share(e, "nbytes", result["machine"]["triad_gb_s"]), share(e, "flops", result["machine"]["fma_gflop_s"])
     result["summary"] = summary(result["rows"])
     with atomic_write(path, "w", encoding="utf-8") as f:
         json.dump(result, f, indent=1)
@@ -102,6 +108,11 @@ def write(folder, result, order):
     if plot(result, picture):
         paths.append(picture)
     return paths, result
+
+
+def share(entry, work, limit):
+    """The part of one of the machine's limits that our time reaches; None for a row that does not state its work."""
+    return round(entry[work] / entry["seconds"][OURS] / 1e9 / limit, 3) if entry.get(work) else None
 
 
 def cell(seconds):
@@ -117,8 +128,8 @@ def markdown(result, name):
     lines = [f"# {where['cpu']}, {where['threads']} threads", "",
              f"{versions}; Python {where['python']}, {where['system']} {where['architecture']}, instruction set {where['simd']}. Medians, libraries in turns in "
              "one process. *×* is PyTorch's time over ours: above 1 we are faster.", "",
-             f"Limits measured in the same run: STREAM triad {where['triad_gb_s']} GB/s, float32 multiply-adds {where['fma_gflop_s']} GFLOP/s. A share of the "
-             "triad above 1 means that the data stayed in a cache.", "",
+             f"Limits, the best rates seen in the same runs: STREAM triad {where['triad_gb_s']} GB/s, float32 multiply-adds {where['fma_gflop_s']} GFLOP/s. A share "
+             "of the triad above 1 means that the data stayed in a cache.", "",
              f"{total['rows']} rows, geometric mean **{total['geometric_mean']} ×**.", "", f"![ratios]({name}.png)", "",
              "| family | geometric mean |", "|---|---|", *(f"| {n} | {v} × |" for n, v in total["families"].items()), ""]
     if total["under_0.95"]:
@@ -135,9 +146,8 @@ def markdown(result, name):
             if e["family"] != family or "seconds" not in e:
                 continue
             s, r = e["seconds"], ratio(e)
-            share = f"{e['nbytes'] / s[OURS] / 1e9 / where['triad_gb_s']:.2f}" if e.get("nbytes") else ""
-            peak = f"{e['flops'] / s[OURS] / 1e9 / where['fma_gflop_s']:.2f}" if e.get("flops") else ""
-            lines.append(f"| {e['name']} | {cell(s[OURS])} | " + " | ".join(cell(s.get(n)) for n in peers) + f" | {f'{r:.2f}' if r else ''} | {share} | {peak} |")
+            cells = [cell(s[OURS]), *(cell(s.get(n)) for n in peers), *("" if v is None else f"{v:.2f}" for v in (r, e["of_triad"], e["of_peak"]))]
+            lines.append(f"| {e['name']} | " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
 
