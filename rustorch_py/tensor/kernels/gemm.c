@@ -265,7 +265,7 @@ static int shared_16(const RtGemmTable *t, const RtGemm *g, int threads, int64_t
     Wide wa = wide_of(m, k, g->a_m, g->a_k), wb = wide_of(k, n, g->b_k, g->b_n);
     RtGemm wide = widened(g, &wa, &wb, x, y, bias, o);
     wide.batch = 1;
-    wide.threads = threads;
+    wide.threads = g->threads;
     if (g->bias) t->widen(g->dtype, 1, n, g->bias, n, 1, bias);
     RT_OMP(omp parallel num_threads(threads)) {
         RT_OMP(omp for schedule(static) nowait)
