@@ -36,7 +36,7 @@ cdef extern from "gemm.h" nogil:
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     void rt_blas_init()
-    void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s, int conj_x, char *out)
+    void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s, int conj_x, char *out, int threads)
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
 
 rt_blas_init()
@@ -584,6 +584,7 @@ def vdot(input, other, *, out=None):
 cdef TensorBase dot_(object op, TensorBase a, TensorBase b, bint conj_a):
     cdef TensorBase out
     cdef DotBackward node
+    cdef int threads
     if a.nd != 1 or b.nd != 1:
         raise ShapeError(f"1D tensors expected, but got {a.nd}D and {b.nd}D tensors", op=op)
     if a.dt != b.dt:
@@ -598,7 +599,9 @@ cdef TensorBase dot_(object op, TensorBase a, TensorBase b, bint conj_a):
         conj_a = False
     if a.dev & 255 == 0:
         out = empty(0, NULL, a.dt, a.dev)
-        rt_dot(rt_gemm_pick(isa_level()), a.dt, a.n, a.ptr, a.st[0], b.ptr, b.st[0], conj_a, out.ptr)
+        threads = rt_num_threads() if a.n > 131072 else 1
+        with nogil:
+            rt_dot(rt_gemm_pick(isa_level()), a.dt, a.n, a.ptr, a.st[0], b.ptr, b.st[0], conj_a, out.ptr, threads)
     else:
         return reduce_sum(<TensorBase>binary(ROW_MUL, unary(ROW_CONJ_PHYSICAL, a, None) if conj_a else a, b, None), None, False)
     if grad_mode() and (a.rg or b.rg):

@@ -294,3 +294,32 @@ def test_a_forked_child_computes():
         assert status == 0, "the child hung" if status is None else "the child failed"
     finally:
         rt.set_num_threads(before)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_rows_and_long_vectors(dtype, level, simd):
+    """Rows too few for tiles, with beta, bias and a step between rows; dot products cut into pieces."""
+    simd(level)
+    rng = np.random.default_rng(11)
+    for m, k, n in itertools.product((1, 2, 3, 5, 7), (1, 6, 67), (64, 131, 1100)):
+        (a, x), (b, y), (c, z), (v, w) = (make(rng, s, dtype) for s in ((m, k), (k, n), (m, n), (n,)))
+        close(rt.mm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
+        close(rt.addmm(z, x, y, beta=0.5, alpha=2.0), 0.5 * wide(c, dtype) + 2 * (wide(a, dtype) @ wide(b, dtype)), dtype, k)
+        close(rt.nn.functional.linear(x, y.t().contiguous().t().t(), w), wide(a, dtype) @ wide(b, dtype) + wide(v, dtype), dtype, k)
+        large = rt.full((m, n + 3), 7.0, dtype=x.dtype)
+        rt.mm(x, y, out=large[:, :n])
+        close(large[:, :n], wide(a, dtype) @ wide(b, dtype), dtype, k)
+        assert (large[:, n:] == 7).all()
+    before = rt.get_num_threads()
+    try:
+        for n in (131071, 131072, 200003):
+            (a, x), (b, y) = make(rng, (n,), dtype), make(rng, (n,), dtype)
+            found = []
+            for threads in (1, 2):
+                rt.set_num_threads(threads)
+                found.append(x.dot(y).item())
+            assert found[0] == found[1]
+            assert abs(found[0] - float(wide(a, dtype) @ wide(b, dtype))) < TOL[dtype] * n ** 0.5
+    finally:
+        rt.set_num_threads(before)

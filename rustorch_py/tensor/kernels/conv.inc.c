@@ -12,6 +12,7 @@
  * Where planes are so small that dropped columns would cost too much, the matrix is stored for a
  * few images at a time (`packed`), and off[k] = k * columns; large products then go to BLAS, whose
  * threads are off (see Note [One thread pool] in gemm.c): each thread of the team calls it for its own images. */
+#include <limits.h>
 #include <stdlib.h>
 #include "cblas.h"
 #include "conv.h"

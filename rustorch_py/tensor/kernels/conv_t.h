@@ -320,6 +320,13 @@ static void SUF(write_columns)(const SUF(Job) *j, const T *sums, int64_t ld, int
     }
 }
 
+/* Planes that are their own windows, enough of them for all threads, are plain products: BLAS packs what lies far apart. */
+static int SUF(is_plain)(const SUF(Job) *j, const SUF(Dest) *d, int threads) {
+    int64_t plane = j->grid[0] * j->grid[1] * j->grid[2];
+    return j->in_place && d->step[2] == 1 && d->step[1] == j->grid[2] && d->step[0] == j->grid[1] * j->grid[2] && j->m >= 16 && j->cin >= 32 &&
+           j->batch * j->groups >= threads && plane < INT_MAX && (double)j->m * j->cin * plane > 1e5;
+}
+
 /* All groups and images of a product. a_packed: groups x (m rounded up to MR) x kn. */
 static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, SUF(Dest) dest, int threads) {
     int64_t kn = j->cin * j->taps, mpad = (j->m + MR - 1) / MR * MR;
@@ -363,6 +370,13 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
                     else SUF(pack_planes)(j, src, buf, 0, j->cin);
                     SUF(Dest) d = dest;
                     d.y = g_y + g * j->m * dest.row;
+                    if (j->blas && j->in_place) {
+                        T *to = d.y + n * d.image + d.first;
+                        if (bias) for (int64_t m = 0; m < j->m; m++) for (int64_t i = 0; i < qn; i++) to[m * d.row + i] = bias[g * j->m + m];
+                        GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)j->m, (int)qn, (int)kn, 1, a_packed + g * mpad * kn, (int)kn,
+                             src, (int)per_image, bias ? 1 : 0, to, (int)d.row);
+                        continue;
+                    }
                     if (j->blas) {
                         GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)j->m, (int)qn, (int)kn, 1, a_packed + g * mpad * kn,
                              (int)kn, buf, (int)ld, 0, sums, (int)ld);
@@ -440,6 +454,7 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
     SUF(plan)(&j);
     int64_t p2 = c->out[2], p1 = p2 * c->out[1], plane = p1 * c->out[0];
     SUF(Dest) d = {y, j.groups * j.m * plane, plane, 0, {p1, p2, 1}};
+    j.blas |= SUF(is_plain)(&j, &d, threads);
     if (depth) {
         int rc = SUF(run_depth)(&j, 1, x, &w, b, &d, threads);
         free(tap); free(a);
@@ -534,6 +549,7 @@ static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T 
         SUF(Job) j;
         SUF(Dest) d;
         SUF(dinput_job)(c, r, &j, tap, which, gx, &d);
+        j.blas |= SUF(is_plain)(&j, &d, threads);
         int64_t kn = j.cin * j.taps;
         for (int64_t g = 0; g < c->groups; g++) {
             if (j.blas) {
@@ -614,7 +630,10 @@ static const SUF(Dots) SUF(dots_of)[DR][DK] = {
  * windows hold dropped columns). */
 static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, const int64_t *off, int64_t kn, T *gw,
                             int64_t o0, int64_t o1) {
-    const int64_t stretch = 4096 / (int64_t)sizeof(T);       /* DR rows of g and a window stay in the first cache */
+    /* Equal stretches, so that none pays its sums over lanes for a few columns: DR rows of g and a window stay in
+     * the first cache. */
+    const int64_t most = 6144 / (int64_t)sizeof(T), pieces = (qn + most - 1) / most;
+    const int64_t stretch = pieces ? (qn + pieces * LANES - 1) / (pieces * LANES) * LANES : 0;
     for (int64_t q = 0; q < qn; q += stretch) {
         int64_t len = qn - q < stretch ? qn - q : stretch;
         for (int64_t o = o0; o < o1; o += DR) {

@@ -110,6 +110,7 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
         int rows_b = g->b_n == 1 || n == 1, rows_ab = (g->a_k == 1 || k == 1) && (g->b_k == 1 || k == 1);
         int nt = rows_ab && !(g->b_n == 1 && n > 1) && (tiny || (macs <= t->nt_most && m >= 6));
         int nn = !nt && rows_b && (tiny || (macs >= t->nn_least && macs <= t->nn_most && (m % 8 == 0 || m >= 64)));
+        if (!nt && m > 1 && m < 8 && g->b_n == 1 && n >= 64 && g->b_k >= n) nn = 1;
         if (n == 1 && rows_ab && tiny) { nt = 1; nn = 0; }
         if (dtype == RT_F32) {
             const float *fa = (const float *)a, *fb = (const float *)b, *bias = (const float *)g->bias;
@@ -347,8 +348,26 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     return failed;
 }
 
+/* Long vectors in 64 pieces whose sums are added in order: the same bits on any number of threads. */
+enum { DOT_PIECES = 64, DOT_LONG = 1 << 17 };
+#define LONG_DOT(T, F)                                                                             \
+    static T F(const RtGemmTable *t, int64_t n, const T *x, const T *y, int threads) {             \
+        if (n < DOT_LONG) return t->F(n, x, y);                                                    \
+        T sums[DOT_PIECES];                                                                        \
+        int64_t piece = (n / DOT_PIECES + 63) / 64 * 64;                                           \
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))            \
+        for (int i = 0; i < DOT_PIECES; i++) {                                                     \
+            int64_t from = min64(n, i * piece), to = i == DOT_PIECES - 1 ? n : min64(n, from + piece); \
+            sums[i] = t->F(to - from, x + from, y + from);                                         \
+        }                                                                                          \
+        for (int w = DOT_PIECES / 2; w; w /= 2) for (int i = 0; i < w; i++) sums[i] += sums[i + w]; \
+        return sums[0];                                                                            \
+    }
+LONG_DOT(float, dot_f32)
+LONG_DOT(double, dot_f64)
+
 void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s,
-            int conj_x, char *out) {
+            int conj_x, char *out, int threads) {
 #define DOT(T, S, X)                                                                               \
     {                                                                                              \
         const T *p = (const T *)x, *q = (const T *)y;                                              \
@@ -358,11 +377,11 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
     }
     switch (dtype) {
     case RT_F32:
-        if (x_s == 1 && y_s == 1) *(float *)out = t->dot_f32(n, (const float *)x, (const float *)y);
+        if (x_s == 1 && y_s == 1) *(float *)out = dot_f32(t, n, (const float *)x, (const float *)y, threads);
         else DOT(float, double, p[i * x_s])
         break;
     case RT_F64:
-        if (x_s == 1 && y_s == 1) *(double *)out = t->dot_f64(n, (const double *)x, (const double *)y);
+        if (x_s == 1 && y_s == 1) *(double *)out = dot_f64(t, n, (const double *)x, (const double *)y, threads);
         else DOT(double, double, p[i * x_s])
         break;
     case RT_C64:

@@ -77,7 +77,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g);
 void rt_blas_init(void);
 /* sum of x*y over n elements; result in the dtype. conj_x: complex only. */
 void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s,
-            int conj_x, char *out);
+            int conj_x, char *out, int threads);
 /* out_n = sum over m of x_mn, x row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
 int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out);
 #endif

@@ -104,9 +104,57 @@ static void F(nn_block)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m
         F(nn_ragged)(m, (int)(n - j), k, a, a_m, a_k, b + j, ldb, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
 }
 
+/* Few rows: b streams through once, four of its rows at a time; the rows of c stay in the first cache. */
+RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+                            T *c, int64_t ldc, T alpha) {
+    int64_t p = 0;
+    for (; p + 4 <= k; p += 4) {
+        T x[4][4];
+        for (int r = 0; r < rows; r++) for (int q = 0; q < 4; q++) x[r][q] = alpha * a[r * a_m + (p + q) * a_k];
+        const T *b0 = b + p * ldb, *b1 = b0 + ldb, *b2 = b1 + ldb, *b3 = b2 + ldb;
+        int64_t j = 0;
+        for (; j + L <= n; j += L) {
+            V y0 = F(load)(b0 + j), y1 = F(load)(b1 + j), y2 = F(load)(b2 + j), y3 = F(load)(b3 + j);
+            for (int r = 0; r < rows; r++)
+                F(store)(c + r * ldc + j, F(load)(c + r * ldc + j) + x[r][0] * y0 + x[r][1] * y1 + x[r][2] * y2 + x[r][3] * y3);
+        }
+        for (; j < n; j++)
+            for (int r = 0; r < rows; r++) c[r * ldc + j] += x[r][0] * b0[j] + x[r][1] * b1[j] + x[r][2] * b2[j] + x[r][3] * b3[j];
+    }
+    for (; p < k; p++)
+        for (int r = 0; r < rows; r++) {
+            T x = alpha * a[r * a_m + p * a_k];
+            for (int64_t j = 0; j < n; j++) c[r * ldc + j] += x * b[p * ldb + j];
+        }
+}
+#define RT_THIN(R)                                                                                                           static __attribute__((noinline)) void F(thin_##R)(int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b,                                                       int64_t ldb, T *c, int64_t ldc, T alpha) {                                 F(thin_rows)(R, n, k, a, a_m, a_k, b, ldb, c, ldc, alpha);                                                           }
+RT_THIN(1) RT_THIN(2) RT_THIN(3) RT_THIN(4)
+#undef RT_THIN
+
+static void F(nn_thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+                       T *c, int64_t ldc, T alpha, T beta, const T *bias) {
+    static void (*const thin[4])(int64_t, int64_t, const T *, int64_t, int64_t, const T *, int64_t, T *, int64_t, T) = {
+        F(thin_1), F(thin_2), F(thin_3), F(thin_4)};
+    enum { NB = 1024 };
+    for (int64_t j = 0; j < n; j += NB) {
+        int64_t cols = n - j < NB ? n - j : NB;
+        for (int64_t i = 0; i < m; i++) {
+            T *row = c + i * ldc + j;
+            if (beta == 0) memset(row, 0, sizeof(T) * (size_t)cols);
+            else if (beta != 1) for (int64_t q = 0; q < cols; q++) row[q] *= beta;
+            if (bias) for (int64_t q = 0; q < cols; q++) row[q] += bias[j + q];
+        }
+        for (int64_t p = 0; p < k; p += 4)                /* all rows of c meet four rows of b before the next four */
+            for (int64_t i = 0; i < m; i += 4)
+                thin[m - i < 4 ? m - i - 1 : 3](cols, k - p < 4 ? k - p : 4, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j, ldb,
+                                                c + i * ldc + j, ldc, alpha);
+    }
+}
+
 static void F(nn)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
     enum { KC = 256, W = 2 * L };
+    if (m < 8 && k > 0 && n >= 4 * L && ldb >= n && m * n * k > 4096) { F(nn_thin)(m, n, k, a, a_m, a_k, b, ldb, c, ldc, alpha, beta, bias); return; }
     if (m >= 64 && n >= W && ldb > W) {               /* panels of b, each side by side in the first cache */
         T panel[KC * W];
         for (int64_t p = 0; p < k || p == 0; p += KC) {
