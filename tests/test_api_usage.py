@@ -1,4 +1,4 @@
-"""The torch names that programs use most exist here. Not yet there: autocast, amp.autocast."""
+"""The torch names that programs use most exist here."""
 import functools
 
 import pytest
@@ -33,7 +33,8 @@ Tensor.scatter_ Tensor.cumsum gather Tensor.sigmoid nn.Module.children topk inf 
 multinomial nn.functional.softplus compile Tensor.topk enable_grad Tensor.clip nn.Module.add_module all nn.ModuleDict
 Tensor.select Tensor.square cumsum Tensor.new_full Tensor.median nn.Module.named_children distributions.Categorical distributions.Normal.rsample distributions.kl_divergence nn.Conv3d uint8 Tensor.view_as
 nn.AvgPool2d autograd.grad cumprod Tensor.var nn.functional.max_pool2d Tensor.matmul Tensor.unique IntTensor Tensor.diagonal
-nn.init.kaiming_normal_ nn.Upsample full_like Tensor.new_empty isnan Tensor.new_tensor
+nn.init.kaiming_normal_ nn.Upsample autocast amp.autocast amp.GradScaler distributions.Categorical distributions.Normal
+distributions.constraints.positive distributions.constraints.real func.vmap library.custom_op full_like Tensor.new_empty isnan Tensor.new_tensor
 """.split()
 
 
