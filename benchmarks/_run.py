@@ -7,14 +7,17 @@ import traceback
 from . import _peers
 
 
-def settle(limit_s=0.06):
-    """Wait until no thread of this process burns time: a library's team spins for a while after its last parallel region."""
-    end = time.perf_counter() + limit_s
-    while time.perf_counter() < end:
+def settle(limit_s=0.3):
+    """Wait until no thread of this process burns time: a library's team spins for a while after its last parallel region.
+
+    Kernels count a thread's time in ticks of up to 4 ms, so stillness is three pauses of 4 ms without one. NumPy's OpenBLAS
+    spins for 100 ms and would take half of the next library's cores.
+    """
+    clock, end, still = time.perf_counter, time.perf_counter() + limit_s, 0
+    while still < 3 and clock() < end:
         before = time.process_time()
-        time.sleep(0.002)
-        if time.process_time() - before < 0.0004:
-            return
+        time.sleep(0.004)
+        still = still + 1 if time.process_time() - before < 0.0008 else 0
 
 
 def turn(run, n):
