@@ -7,12 +7,12 @@ partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolu
 (gradient of w) are each other's gradients, so one Node class with a mode serves all orders.
 """
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
+from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
                      RT_F32, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level
 from ._neural cimport (num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, no_memory,
-                       sizes_text, dtype_text)
-from ._plan cimport contiguous_raw, cast_raw
+                       sizes_text, dtype_text, suggests_last, in_order, empty_in_order)
+from ._plan cimport contiguous_raw, cast_raw, copy_raw
 from ..errors import DTypeError, ShapeError
 
 cdef extern from "conv.h" nogil:
@@ -43,9 +43,23 @@ cdef extern from "conv.h" nogil:
         int (*dweight_f64)(const RtConvGeom *, const double *, const double *, double *, int) noexcept nogil
         void (*dbias_f32)(const float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
         void (*dbias_f64)(const double *, double *, int64_t, int64_t, int64_t, int) noexcept nogil
+        int (*forward_last_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
+        int (*forward_last_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
+        int (*dinput_last_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
+        int (*dinput_last_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
+        int (*dweight_last_f32)(const RtConvGeom *, const float *, const float *, float *, int, int) noexcept nogil
+        int (*dweight_last_f64)(const RtConvGeom *, const double *, const double *, double *, int, int) noexcept nogil
+        void (*dbias_last_f32)(const float *, float *, int64_t, int64_t, int) noexcept nogil
+        void (*dbias_last_f64)(const double *, double *, int64_t, int64_t, int) noexcept nogil
+        int (*has_last)(const RtConvGeom *, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
     void rt_conv_forward_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
     void rt_conv_dinput_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
+
+    enum:
+        RT_LAST_X
+        RT_LAST_W
+        RT_LAST_Y
 
 cdef enum:
     FORWARD = 0       # y = F(x, w); slots x, w
@@ -54,12 +68,12 @@ cdef enum:
 
 
 # ---- the three products ------------------------------------------------------------------------------
-cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd):
-    """One of the three products, recorded. nd: spatial dimensions of the tensors."""
+cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd, bint last):
+    """One of the three products, recorded. nd: spatial dimensions of the tensors; last: results have their channels innermost."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef int64_t sh[5]
-    cdef int i, rc, threads = num_threads()
-    cdef TensorBase ac = contiguous_raw(a), bc = contiguous_raw(b), kc = None, out
+    cdef int i, rc, threads = num_threads(), orders = 0
+    cdef TensorBase ac, bc, kc = None, out, to
     cdef ConvolutionBackward0 node
     cdef void *k = NULL
     if bias is not None:
@@ -73,34 +87,62 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         sh[1] = geom.groups * (geom.cout if mode == FORWARD else geom.cin)
     for i in range(nd):
         sh[2 + i] = geom.out[3 - nd + i] if mode == FORWARD else geom.in_[3 - nd + i] if mode == DINPUT else geom.kernel[3 - nd + i]
-    out = empty(nd + 2, sh, a.dt, a.dev)
+    out = to = empty_in_order(nd + 2, sh, a.dt, a.dev, last)
+    if last and a.dt != RT_I64 and table.has_last(geom, mode):
+        # each array in the order that it has
+        ac = in_order(a, not is_contig(a))
+        bc = in_order(b, not is_contig(b))
+        orders = order_bit(mode, 0, ac) | order_bit(mode, 1, bc) | order_bit(mode, 2, out)
+    else:
+        ac = contiguous_raw(a)
+        bc = contiguous_raw(b)
+        if last:
+            to = empty(nd + 2, sh, a.dt, a.dev)
     with nogil:
         rc = 0
         if a.dt == RT_I64:
             if mode == FORWARD:
-                rt_conv_forward_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>out.ptr)
+                rt_conv_forward_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
             else:
-                rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>out.ptr)
+                rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
+        elif orders:
+            if a.dt == RT_F32:
+                if mode == FORWARD:
+                    rc = table.forward_last_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)
+                elif mode == DINPUT:
+                    rc = table.dinput_last_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)
+                else:
+                    rc = table.dweight_last_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>to.ptr, orders, threads)
+            else:
+                if mode == FORWARD:
+                    rc = table.forward_last_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
+                elif mode == DINPUT:
+                    rc = table.dinput_last_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
+                else:
+                    rc = table.dweight_last_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>to.ptr, orders, threads)
         elif a.dt == RT_F32:
             if mode == FORWARD:
-                rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>out.ptr, threads)
+                rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads)
             elif mode == DINPUT:
-                rc = table.dinput_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>out.ptr, threads)
+                rc = table.dinput_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads)
             else:
-                rc = table.dweight_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>out.ptr, threads)
+                rc = table.dweight_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>to.ptr, threads)
         else:
             if mode == FORWARD:
-                rc = table.forward_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>out.ptr, threads)
+                rc = table.forward_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, threads)
             elif mode == DINPUT:
-                rc = table.dinput_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>out.ptr, threads)
+                rc = table.dinput_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, threads)
             else:
-                rc = table.dweight_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>out.ptr, threads)
+                rc = table.dweight_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>to.ptr, threads)
+    if to is not out:
+        copy_raw(out, to)
     if rc:
         no_memory("conv")
     if recording(a, b, bias):
         node = ConvolutionBackward0.__new__(ConvolutionBackward0)
         node.mode = mode
         node.nd = nd
+        node.last = last
         node.geom = geom[0]
         save(node, 0, a)
         save(node, 1, b)
@@ -111,20 +153,34 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
     return out
 
 
+cdef int order_bit(int mode, int slot, TensorBase t) noexcept:
+    """RT_LAST_* of the array in slot 0, 1 (operands) or 2 (result) of a product, when its channels are innermost."""
+    cdef int role = slot if mode == FORWARD else 2 - slot if mode == DINPUT else (slot + 2) % 3
+    if is_contig(t):
+        return 0
+    return RT_LAST_X if role == 0 else RT_LAST_W if role == 1 else RT_LAST_Y
+
+
 cdef object bias_gradient(TensorBase g):
     """Sum over everything but the channels."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef TensorBase gc, out
     cdef int64_t plane = 1
     cdef int i, threads = num_threads()
+    cdef bint last
     if grad_mode() and g.rg:
         return (<object>g).sum([0] + list(range(2, g.nd)))
-    gc = contiguous_raw(g)
+    last = suggests_last(g)
+    gc = in_order(g, last)
     out = empty(1, &g.sh[1], g.dt, g.dev)
     for i in range(2, g.nd):
         plane *= g.sh[i]
     with nogil:
-        if g.dt == RT_F32:
+        if last and g.dt == RT_F32:
+            table.dbias_last_f32(<float *>gc.ptr, <float *>out.ptr, gc.sh[0] * plane, gc.sh[1], threads)
+        elif last:
+            table.dbias_last_f64(<double *>gc.ptr, <double *>out.ptr, gc.sh[0] * plane, gc.sh[1], threads)
+        elif g.dt == RT_F32:
             table.dbias_f32(<float *>gc.ptr, <float *>out.ptr, gc.sh[0], gc.sh[1], plane, threads)
         else:
             table.dbias_f64(<double *>gc.ptr, <double *>out.ptr, gc.sh[0], gc.sh[1], plane, threads)
@@ -134,6 +190,7 @@ cdef object bias_gradient(TensorBase g):
 cdef class ConvolutionBackward0(Node):
     cdef RtConvGeom geom
     cdef int mode, nd
+    cdef bint last
 
     cdef object apply(self, object g_):
         cdef TensorBase g = <TensorBase?>g_
@@ -141,19 +198,19 @@ cdef class ConvolutionBackward0(Node):
         cdef object da = None, db = None, dbias = None
         if self.mode == FORWARD:
             if wants_edge(self, 0):
-                da = product(DINPUT, g, b, None, &self.geom, self.nd)
+                da = product(DINPUT, g, b, None, &self.geom, self.nd, self.last)
             if wants_edge(self, 1):
-                db = product(DWEIGHT, g, a, None, &self.geom, self.nd)
+                db = product(DWEIGHT, g, a, None, &self.geom, self.nd, self.last)
         elif self.mode == DINPUT:
             if wants_edge(self, 0):
-                da = product(FORWARD, g, b, None, &self.geom, self.nd)
+                da = product(FORWARD, g, b, None, &self.geom, self.nd, self.last)
             if wants_edge(self, 1):
-                db = product(DWEIGHT, a, g, None, &self.geom, self.nd)
+                db = product(DWEIGHT, a, g, None, &self.geom, self.nd, self.last)
         else:
             if wants_edge(self, 0):
-                da = product(FORWARD, b, g, None, &self.geom, self.nd)
+                da = product(FORWARD, b, g, None, &self.geom, self.nd, self.last)
             if wants_edge(self, 1):
-                db = product(DINPUT, a, g, None, &self.geom, self.nd)
+                db = product(DINPUT, a, g, None, &self.geom, self.nd, self.last)
         if self.n_edges == 2:
             return da, db
         if wants_edge(self, 2):
@@ -268,7 +325,7 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
                 f"Kernel size: ({' x '.join(str(c.dilation[f + k] * (c.kernel[f + k] - 1) + 1) for k in range(n))}). "
                 f"Kernel size can't be greater than actual input size", op=op)
         c.out[i] = span // c.stride[i] + 1
-    return product(FORWARD, x, w, b, &c, n)
+    return product(FORWARD, x, w, b, &c, n, suggests_last(x) or suggests_last(w))
 
 
 cdef object conv_transpose(object op, int n, object input, object weight, object bias, object stride, object padding,
@@ -310,7 +367,7 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
         if c.in_[i] <= 0:
             raise ShapeError(f"{op}: Given input size per channel: {list(shape_tuple(x))[2:]}. Calculated output size per "
                              f"channel is too small in dimension {i - f}: {c.in_[i]}", op=op)
-    return product(DINPUT, x, w, b, &c, n)
+    return product(DINPUT, x, w, b, &c, n, suggests_last(x) or suggests_last(w))
 
 
 cdef object complex_conv(object op, int n, bint transposed, object x, object w, object bias, object stride, object padding,

@@ -16,6 +16,11 @@ cdef int need_float(object op, TensorBase t) except -1     # float32 or float64,
 cdef int no_memory(object op) except -1
 cdef object sizes_text(TensorBase t)               # "[2, 3]"
 cdef object dtype_text(TensorBase t)               # "float32"
+# Memory order of images (4-d) and volumes (5-d): does t lie with its channels innermost (PyTorch's suggest_memory_format); t in
+# that order or in row-major order, itself when it is there already; an empty one.
+cdef bint suggests_last(TensorBase t) noexcept
+cdef TensorBase in_order(TensorBase t, bint last)
+cdef TensorBase empty_in_order(int nd, const int64_t *sh, int dt, int dev, bint last)
 # Gradients of outputs = fn(*inputs) for the inputs that are wanted, through recorded operators: how a hand-written
 # node answers create_graph. inputs: tensors or None; g: the outputs' gradients, a list or one.
 cdef object pull_back(object fn, list inputs, list wanted, object g)

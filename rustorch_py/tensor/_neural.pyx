@@ -1,7 +1,8 @@
 """What the modules of the neural floor share: reading sizes, dtype checks, 16-bit floats by way of float32."""
 from ._cpu cimport rt_num_threads
-from ._base cimport TensorBase, RT_F32, RT_F64, grad_mode, shape_tuple
+from ._base cimport TensorBase, RT_F32, RT_F64, empty, empty_strided, grad_mode, shape_tuple
 from ._dtype cimport dtype_of, torch_name
+from ._plan cimport contiguous_raw, copy_raw
 from ..errors import OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
 
 
@@ -65,6 +66,59 @@ cdef object sizes_text(TensorBase t):
 
 cdef object dtype_text(TensorBase t):
     return dtype_of(t.dt).name
+
+
+cdef int axis_of(int i, int nd) noexcept:
+    """The dimension that is i-th from the innermost, with channels innermost: 1, nd-1, ..., 2, 0."""
+    return 1 if i == 0 else nd - i if i < nd - 1 else 0
+
+
+cdef bint suggests_last(TensorBase t) noexcept:
+    # the rule of c10/core/MemoryFormat.h, is_channels_last_strides: doubtful cases are row-major
+    cdef int64_t least = 0
+    cdef int i, d
+    if (t.nd != 4 and t.nd != 5) or t.st[1] == 0:
+        return False
+    for i in range(t.nd):
+        d = axis_of(i, t.nd)
+        if t.sh[d] == 0 or t.st[d] < least or (d == 0 and least == t.st[1]):
+            return False
+        least = t.st[d]
+        if t.sh[d] > 1:
+            least *= t.sh[d]
+    return True
+
+
+cdef void last_strides(int nd, const int64_t *sh, int64_t *st) noexcept:
+    cdef int64_t step = 1
+    cdef int i, d
+    for i in range(nd):
+        d = axis_of(i, nd)
+        st[d] = step
+        step *= sh[d]
+
+
+cdef TensorBase empty_in_order(int nd, const int64_t *sh, int dt, int dev, bint last):
+    cdef int64_t st[5]
+    if not last:
+        return empty(nd, sh, dt, dev)
+    last_strides(nd, sh, st)
+    return empty_strided(nd, sh, st, dt, dev)
+
+
+cdef TensorBase in_order(TensorBase t, bint last):
+    cdef TensorBase out
+    cdef int64_t st[5]
+    cdef int i
+    if not last:
+        return contiguous_raw(t)
+    last_strides(t.nd, t.sh, st)
+    for i in range(t.nd):
+        if t.sh[i] != 1 and t.st[i] != st[i]:
+            out = empty_strided(t.nd, t.sh, st, t.dt, t.dev)
+            copy_raw(out, t)
+            return out
+    return t
 
 
 cdef object grad_function = None               # autograd's grad, handed in from the floor above

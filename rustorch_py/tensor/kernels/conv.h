@@ -13,6 +13,8 @@ typedef struct {
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
 } RtConvGeom;
 
+enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4 };
+
 /* Arrays are contiguous: x (batch, groups*cin, in), w (groups*cout, cin, kernel), y (batch,
  * groups*cout, out). b may be NULL. Return 0, or 1 when there is no memory. */
 typedef struct {
@@ -26,6 +28,19 @@ typedef struct {
     /* sum of (batch, channels, plane) over batch and plane */
     void (*dbias_f32)(const float *g, float *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
     void (*dbias_f64)(const double *g, double *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
+    /* The same three products where arrays have their channels innermost: `orders` says which (RT_LAST_X: x and gx, RT_LAST_W:
+     * w and gw, RT_LAST_Y: y and g). */
+    int (*forward_last_f32)(const RtConvGeom *, const float *x, const float *w, const float *b, float *y, int orders, int threads);
+    int (*forward_last_f64)(const RtConvGeom *, const double *x, const double *w, const double *b, double *y, int orders, int threads);
+    int (*dinput_last_f32)(const RtConvGeom *, const float *g, const float *w, const float *b, float *gx, int orders, int threads);
+    int (*dinput_last_f64)(const RtConvGeom *, const double *g, const double *w, const double *b, double *gx, int orders, int threads);
+    int (*dweight_last_f32)(const RtConvGeom *, const float *g, const float *x, float *gw, int orders, int threads);
+    int (*dweight_last_f64)(const RtConvGeom *, const double *g, const double *x, double *gw, int orders, int threads);
+    /* sum of (rows, channels) over rows */
+    void (*dbias_last_f32)(const float *g, float *gb, int64_t rows, int64_t channels, int threads);
+    void (*dbias_last_f64)(const double *g, double *gb, int64_t rows, int64_t channels, int threads);
+    /* Whether product `mode` (0 forward, 1 dinput, 2 dweight) of this shape is better there than through copies. */
+    int (*has_last)(const RtConvGeom *, int mode);
 } RtConvTable;
 
 void rt_conv_forward_i64(const RtConvGeom *, const int64_t *x, const int64_t *w, const int64_t *b, int64_t *y);

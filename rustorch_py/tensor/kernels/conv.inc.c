@@ -18,34 +18,65 @@
 #include "conv.h"
 #include "vec.h"
 #include "grain.h"
+#include "turn.h"
 
 #define GRAIN_MACS 1.5e6     /* multiply-adds a thread should have, see Note [Grain] */
+#ifndef LAST_CHUNK
+#define LAST_CHUNK 4096
+#endif
 #define PARTS 8              /* sums that a weight gradient is cut into at most */
 
 /* A run of `len` results that are neighbours both in q and in t. */
 typedef struct { int64_t at, len, dst; } RtRun;
 
+/* An array of images: element (n, pixel, channel) at n*image + pixel*pixel_step + channel*channel_step, from the first channel on. */
+typedef struct { int64_t image, pixel, channel; } RtOrder;
+
+static RtOrder order(int64_t channels, int64_t pixels, int last) {
+    return last ? (RtOrder){channels * pixels, channels, 1} : (RtOrder){channels * pixels, 1, pixels};
+}
+
+/* 16 x 16: dst[i*ds + j] = src[j*ss + i] */
+static void turn_square_f32(float *dst, int64_t ds, const float *src, int64_t ss) { rt_turn_16_4((uint32_t *)dst, ds, (const uint32_t *)src, ss); }
+static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t ss) { rt_turn_16_8((uint64_t *)dst, ds, (const uint64_t *)src, ss); }
+
 #define T float
+#define SHORT_LAST 1
 #define V rt_vf
 #define VF(x) rt_vf_##x
 #define LANES RT_LANES_F32
 #define SUF(x) x##_f32
 #define GEMM scipy_cblas_sgemm
 #include "conv_t.h"
+#include "conv_last_t.h"
 #undef T
 #undef V
 #undef VF
 #undef LANES
 #undef SUF
 #undef GEMM
+#undef SHORT_LAST
 #define T double
+#define SHORT_LAST 0      /* fewer tiles: doubles are rare */
 #define V rt_vd
 #define VF(x) rt_vd_##x
 #define LANES RT_LANES_F64
 #define SUF(x) x##_f64
 #define GEMM scipy_cblas_dgemm
 #include "conv_t.h"
+#include "conv_last_t.h"
+
+/* Few result channels waste lanes; a group of one or two channels is depthwise; weights are packed anew in each call, and
+ * their gradient is turned, so that there must be enough pixels to a weight. */
+static int has_last(const RtConvGeom *c, int mode) {
+    int64_t m = mode == 1 ? c->cin : c->cout, pixels = c->batch * c->out[0] * c->out[1] * c->out[2];
+    int64_t weights = c->cout * c->cin * c->kernel[0] * c->kernel[1] * c->kernel[2];
+    if (m <= RT_LANES_F32 / 4 || is_depth_f32(c, c->cout, c->cin)) return 0;
+    return weights < 65536 || pixels >= (mode == 2 ? 1024 : 256);
+}
 
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_f32, forward_f64, dinput_f32, dinput_f64, dweight_f32, dweight_f64, dbias_f32, dbias_f64,
+    forward_last_f32, forward_last_f64, dinput_last_f32, dinput_last_f64, dweight_last_f32, dweight_last_f64,
+    dbias_last_f32, dbias_last_f64, has_last,
 };

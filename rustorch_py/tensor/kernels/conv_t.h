@@ -262,7 +262,7 @@ static void SUF(write_tile)(const T *tile, int mr, const RtRun *runs, int nruns,
 }
 
 #define GROUP 8          /* tiles whose partial sums are kept while k is walked in blocks */
-#define KBLOCK 768       /* k of a block: weights of a block stay in the second cache over a group */
+#define KBLOCK 288       /* k of a block: its windows of a tile stay in the first cache while all rows pass over them */
 
 /* Columns [q0, q1) of the product, for images from n0 on of one group. `tail`: room for kn x NR
  * (in_place only), `sums`: GROUP x (m rounded up to MR) x NR when kn > KBLOCK, else one tile. */
@@ -434,14 +434,9 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
 
 #include "conv_depth_t.h"
 
-static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
-    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
-                  .batch = c->batch, .groups = c->groups};
-    int64_t kn = j.cin * j.taps, mpad = (j.m + MR - 1) / MR * MR, t = 0;
-    int depth = SUF(is_depth)(c, j.m, j.cin);
-    int64_t *tap = malloc((size_t)(3 * j.taps + 1) * sizeof(int64_t));
-    T *a = SUF(buffer)(depth ? 0 : j.groups * mpad * kn);
-    if (!tap || !a) { free(tap); free(a); return 1; }
+/* Offsets of the taps from a result's first position in the source. */
+static void SUF(forward_taps)(const RtConvGeom *c, int64_t *tap) {
+    int64_t t = 0;
     for (int64_t i = 0; i < c->kernel[0]; i++)
         for (int64_t k = 0; k < c->kernel[1]; k++)
             for (int64_t l = 0; l < c->kernel[2]; l++, t++) {
@@ -449,6 +444,17 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
                 tap[3 * t + 1] = k * c->dilation[1] - c->pad[1];
                 tap[3 * t + 2] = l * c->dilation[2] - c->pad[2];
             }
+}
+
+static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
+    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
+                  .batch = c->batch, .groups = c->groups};
+    int64_t kn = j.cin * j.taps, mpad = (j.m + MR - 1) / MR * MR;
+    int depth = SUF(is_depth)(c, j.m, j.cin);
+    int64_t *tap = malloc((size_t)(3 * j.taps + 1) * sizeof(int64_t));
+    T *a = SUF(buffer)(depth ? 0 : j.groups * mpad * kn);
+    if (!tap || !a) { free(tap); free(a); return 1; }
+    SUF(forward_taps)(c, tap);
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
     j.tap = tap;
     SUF(plan)(&j);
@@ -647,7 +653,7 @@ static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, 
 }
 
 static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, int threads) {
-    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], kn = c->cin * taps, t = 0;
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], kn = c->cin * taps;
     int64_t wsize = c->groups * c->cout * kn;
     memset(gw, 0, (size_t)wsize * sizeof(T));
     SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = taps, .batch = c->batch, .groups = c->groups};
@@ -655,13 +661,7 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
     if (!wsize || !per_image || !c->batch) return 0;
     int64_t *tap = malloc((size_t)(3 * taps + kn) * sizeof(int64_t)), *off = tap + 3 * taps;
     if (!tap) return 1;
-    for (int64_t i = 0; i < c->kernel[0]; i++)
-        for (int64_t k = 0; k < c->kernel[1]; k++)
-            for (int64_t l = 0; l < c->kernel[2]; l++, t++) {
-                tap[3 * t] = i * c->dilation[0] - c->pad[0];
-                tap[3 * t + 1] = k * c->dilation[1] - c->pad[1];
-                tap[3 * t + 2] = l * c->dilation[2] - c->pad[2];
-            }
+    SUF(forward_taps)(c, tap);
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
     j.tap = tap;
     SUF(plan)(&j);

@@ -1,0 +1,40 @@
+"""Memory order of results of convolutions: PyTorch's, for each order of the operands; values too."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import rustorch_py as rt  # noqa: E402
+
+RNG = np.random.default_rng(2)
+
+
+def order(t, package):
+    """Which of the two contiguous orders t is in, or both."""
+    return t.is_contiguous(), t.is_contiguous(memory_format=package.channels_last)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("x_last, w_last, g_last", list(itertools.product((0, 1), repeat=3)))
+@pytest.mark.parametrize("n, c, o, k, groups, stride", [(2, 8, 8, 3, 1, 1), (2, 8, 8, 1, 1, 1), (2, 8, 8, 3, 8, 1), (1, 16, 32, 3, 1, 2),
+                                                        (1, 1, 8, 3, 1, 1), (2, 24, 48, 3, 1, 1)])
+def test_conv2d_orders(n, c, o, k, groups, stride, x_last, w_last, g_last, dtype):
+    arrays = RNG.standard_normal((n, c, 6, 7)), RNG.standard_normal((o, c // groups, k, k)), RNG.standard_normal((c, o // groups, k, k))
+    gradient, found = None, []
+    for package in (rt, torch):
+        put = lambda a, last: (lambda t: t.contiguous(memory_format=package.channels_last) if last else t)(  # noqa: E731
+            package.tensor(a).to(getattr(package, dtype)))
+        x, w, wt = put(arrays[0], x_last).requires_grad_(), put(arrays[1], w_last).requires_grad_(), put(arrays[2], w_last)
+        y = package.conv2d(x, w, None, stride, k // 2, 1, groups)
+        if gradient is None:
+            gradient = RNG.standard_normal(tuple(y.shape))
+        dx, dw = package.autograd.grad(y, (x, w), put(gradient, g_last))
+        z = package.conv_transpose2d(x.detach(), wt, None, stride, k // 2, 0, groups)
+        found.append(([order(t, package) for t in (y, dx, dw, z)], [t.detach().double().numpy() for t in (y, dx, dw, z)]))
+    assert found[0][0] == found[1][0]
+    tol = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 2e-2}[dtype]
+    for a, b in zip(found[0][1], found[1][1]):
+        np.testing.assert_allclose(a, b, rtol=tol, atol=tol * (1 + np.abs(b).max()))
