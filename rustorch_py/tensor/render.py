@@ -4,6 +4,7 @@ Standard library only; setup.py runs :func:`build_files` before compiling. Devic
 the same rows in their own dialect through :class:`Printer`.
 """
 import ast
+import re
 
 try:
     from . import optable
@@ -20,9 +21,11 @@ SCALAR_FUNCTIONS = {
         bitand bitor bitxor shl shr copysign nextafter gcd lcm atan2 logaddexp logaddexp2 xlogy xlog1py zeta polygamma cdiv""".split(), 2),
     "clamp": 3,
 }
-# Functions of real floats whose vector form does not reach every argument: a loop tests F(name_far) over a block of
-# elements, then runs F(name_near), or, where one is far, F(name), an element at a time.
-NEAR = {"sin", "cos", "tan", "fmod", "remainder", "floordiv"}
+# Functions of real floats that exist for arrays too, rt_v<name>_<tag>(out, x[, y], n), compiled once an instruction set
+# (kernels/vfun.inc.c): a loop computes their arguments for a block of elements, calls them, and goes on with the results.
+VECTOR = set("""exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid softplus1 erf erfc erfinv
+    erfcx lgamma digamma i0 i0e i1 i1e ndtri log_ndtr floordiv remainder fmod pow hypot nextafter atan2 logaddexp logaddexp2 xlogy
+    xlog1py zeta polygamma""".split())
 HEAVY = 3        # rows of this cost class and above get no loop of their own for strides: operands are copied to blocks
 OPERANDS = ("g", "x", "y", "z", "o")
 VARIABLES = {*OPERANDS, "k0", "k1", "a", "b"}
@@ -39,11 +42,9 @@ class TableError(ValueError):
 class Printer(ast.NodeVisitor):
     """Expression text to C. A dialect overrides ``call``, ``literal`` and ``select``."""
 
-    def __init__(self, row_name, lets=(), near=False):
+    def __init__(self, row_name, lets=()):
         self.row_name = row_name
         self.known = VARIABLES | set(lets)
-        self.near = near             # spell NEAR functions in their vector form, gathering the tests in `far`
-        self.far = []
 
     def render(self, text):
         try:
@@ -98,10 +99,22 @@ class Printer(ast.NodeVisitor):
         return f"({cond} ? {yes} : {no})"
 
     def call(self, name, args):
-        if self.near and name in NEAR:
-            self.far.append(f"F({name}_far)({', '.join(args)})")
-            name += "_near"
         return f"F({name})({', '.join(args)})"
+
+
+class BlockPrinter(Printer):
+    """As Printer, but a call of a VECTOR function becomes the name of a block of its results; `calls` lists them in order."""
+
+    def __init__(self, row_name, lets=()):
+        super().__init__(row_name, lets)
+        self.calls = []              # (function, texts of its arguments)
+
+    def call(self, name, args):
+        if name not in VECTOR:
+            return super().call(name, args)
+        if (name, args) not in self.calls:
+            self.calls.append((name, args))
+        return f"c{self.calls.index((name, args))}_"
 
 
 def names_in(text):
@@ -118,6 +131,12 @@ def used_lets(row, text):
             picked.append((name, value))
             need |= names_in(value)
     return picked[::-1]
+
+
+def calls_in(row, text):
+    """Functions that a text calls, lets expanded."""
+    texts = [text, *(v for _, v in used_lets(row, text))]
+    return {n.func.id for t in texts for n in ast.walk(ast.parse(t, mode="eval")) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
 
 
 def reads(row, text):
@@ -155,6 +174,11 @@ def saved_operands(row):
     return masks
 
 
+def words(text):
+    """Identifiers of a C text."""
+    return set(re.findall(r"[A-Za-z_]\w*", text))
+
+
 def _loop(row, which, kind):
     """One C loop: branches for dense operands, for scalar ones, and for strides."""
     found = kernel_text(row, which, kind)
@@ -164,14 +188,11 @@ def _loop(row, which, kind):
     # the gradient kernels take the union over kinds, so that callers pass one operand list
     if which:
         operands = ["g"] + [c for c in saved_operands(row)[which - 1]]
-    def spell(near):
-        """C text of the lets and of the value, and the tests of functions that may not reach."""
-        printer = Printer(row.name, row.let, near)
-        body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
-        return body, printer.render(text), printer.far
-
-    body, value, _ = spell(False)
-    near_body, near_value, far = spell(kind == "f")
+    if kind == "f" and (row.cost >= HEAVY or VECTOR & calls_in(row, text)):
+        return _block_loop(row, which, text, operands)
+    printer = Printer(row.name, row.let)
+    body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
+    value = printer.render(text)
     types = {}
     for i, name in enumerate(("x", "y", "z")[: row.arity]):
         types[name] = {".": "T", "b": "rt_bool", "r": "R"}[row.types[i]]
@@ -198,25 +219,11 @@ def _loop(row, which, kind):
                 load += f"const {t} {op} = {op}_[i_]; (void){op}; "
         lines.append(f"    if ({' && '.join(cond)}) {{")
         lines.append(f"        {out_type} *o_out = ({out_type} *)p_[0]; {pre}")
-        if far:
-            loop = "for (int64_t i_ = b_; i_ < e_; i_++)"
-            lines.append("        for (int64_t b_ = 0; b_ < n_; b_ += RT_STAGE) {")
-            lines.append("            const int64_t e_ = n_ - b_ < RT_STAGE ? n_ : b_ + RT_STAGE; int far_ = 0;")
-            lines.append(f"            RT_IVDEP\n            {loop} {{ {load}{near_body}far_ |= {' | '.join(far)}; }}")
-            lines.append("            if (RT_LIKELY(!far_)) {\n                RT_IVDEP")
-            lines.append(f"                {loop} {{ {load}{near_body}o_out[i_] = ({out_type})({near_value}); }}")
-            lines.append(f"            }} else {loop} {{ {load}{body}o_out[i_] = ({out_type})({value}); }}\n        }}")
-        else:
-            lines.append("        RT_IVDEP")
-            lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = ({out_type})({value}); }}")
+        lines.append("        RT_IVDEP")
+        lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = ({out_type})({value}); }}")
         lines.append("        return;\n    }")
 
     contiguous()
-    if kind == "f" and row.cost >= HEAVY:
-        sizes = ", ".join(f"sizeof({t})" for t in [out_type, *(typ[op] for op in operands)])
-        lines.append(f"    static const uint8_t size_[] = {{{sizes}}};")
-        lines.append(f"    rt_staged(K({name}), p_, s_, n_, k_, {m + 1}, size_);\n}}")
-        return name, "\n".join(lines)
     if which:
         variants = [("g",)] if m >= 2 else []
     elif m == 2:
@@ -228,8 +235,63 @@ def _loop(row, which, kind):
     for scalars in variants:
         contiguous(*scalars)
     load = "".join(f"const {typ[op]} {op} = *(const {typ[op]} *)(p_[{i + 1}] + j_ * s_[{i + 1}]); (void){op}; " for i, op in enumerate(operands))
-    lines.append(f"    for (int64_t j_ = 0; j_ < n_; j_++) {{ {load}{body}*({out_type} *)(p_[0] + j_ * s_[0]) = ({out_type})({value}); }}")
+    lines.append(f"    RT_ROLLED\n    for (int64_t j_ = 0; j_ < n_; j_++) {{ RT_SCALAR; {load}{body}*({out_type} *)(p_[0] + j_ * s_[0]) = ({out_type})({value}); }}")
     lines.append("}")
+    return name, "\n".join(lines)
+
+
+def _block_loop(row, which, text, operands):
+    """A loop of blocks: the arguments of each VECTOR function, its results, at last the value. `K(name_blocks)` takes dense
+    operands and a multiple of RT_V elements; `K(name)` is the loop for all layouts (kernels/ew_block.h)."""
+    assert row.types.strip(".r") == "" and (which or row.out != "bool"), row.name
+    printer = BlockPrinter(row.name, row.let)
+    lets = [(n, printer.render(v), len(printer.calls)) for n, v in used_lets(row, text)]      # and the calls that precede it
+    value = printer.render(text)
+    name = f"{row.name}_{'fwd' if which == 0 else f'd{which - 1}'}"
+    ks = "".join(f"const T k{i} = (T)k_[{i}]; " for i in (0, 1) if f"k{i}" in reads(row, text))
+    lines = [f"static void K({name}_blocks)(char **p_, int64_t n_, const double *k_) {{", f"    {ks}(void)k_;"]
+    lines.append("    T *o_out = (T *)p_[0]; " + " ".join(f"const T *{op}_ = (const T *)p_[{i + 1}];" for i, op in enumerate(operands)))
+    calls = printer.calls
+    if not calls:
+        load = "".join(f"const T {op} = {op}_[i_]; (void){op}; " for op in operands)
+        lets = "".join(f"const T {n} = {v}; " for n, v, _ in lets)
+        lines.append(f"    RT_EACH(n_, {{ {load}{lets}o_out[i_] = {value}; }})\n}}")
+    elif value == "c0_" and len(calls) == 1 and all(arg in operands for arg in calls[0][1]):
+        lines.append(f"    V({calls[0][0]})(o_out, {', '.join(arg + '_' for arg in calls[0][1])}, n_);\n}}")
+    else:
+        second = [a[1] for _, a in calls if len(a) == 2 and a[1] not in operands and not re.fullmatch(r"c\d+_", a[1])]
+        blocks = [f"c{i}_b[RT_B]" for i in range(len(calls))] + (["y_b[RT_B]"] if second else [])
+        lines.append(f"    T {', '.join(blocks)};")
+        lines.append("    for (int64_t b_ = 0; b_ < n_; b_ += RT_B) {\n        const int64_t m_ = n_ - b_ < RT_B ? n_ - b_ : RT_B;")
+
+        def each(stage, what):
+            """A loop over the block, with the results of the first `stage` calls at hand."""
+            seen, body = words(what), ""
+            for n, v, after in reversed(lets):
+                if n in seen and after <= stage:
+                    seen |= words(v)
+                    body = f"const T {n} = {v}; {body}"
+            load = "".join(f"const T {op} = {op}_[b_ + i_]; " for op in operands if op in seen)
+            load += "".join(f"const T c{i}_ = c{i}_b[i_]; " for i in range(stage) if f"c{i}_" in seen)
+            lines.append(f"        RT_EACH(m_, {{ {load}{body}{what} }})")
+
+        for i, (fn, args) in enumerate(calls):
+            given = []
+            for arg, block in zip(args, (f"c{i}_b", "y_b")):
+                if arg in operands:
+                    given.append(f"{arg}_ + b_")
+                elif arg[0] == "c" and arg[1:-1].isdigit():
+                    given.append(f"{arg}b")
+                else:
+                    each(i, f"{block}[i_] = {arg};")
+                    given.append(block)
+            into = "o_out + b_" if value == f"c{i}_" and i == len(calls) - 1 else f"c{i}_b"
+            lines.append(f"        V({fn})({into}, {', '.join(given)}, m_);")
+        if value != f"c{len(calls) - 1}_":
+            each(len(calls), f"o_out[b_ + i_] = {value};")
+        lines.append("    }\n}")
+    lines.append(f"static void K({name})(char **p_, const int64_t *s_, int64_t n_, const double *k_) {{ "
+                 f"K(blocks)(K({name}_blocks), p_, s_, n_, k_, {len(operands) + 1}); }}")
     return name, "\n".join(lines)
 
 

@@ -1,0 +1,373 @@
+/* Array functions of their own for AVX-512: registers of 16 float32 or 8 float64, with what the set has and C has not
+ * (scalef, getexp, getmant, fixupimm, table look-ups in registers). Included by vfun.inc.c; the polynomials that are not
+ * explained here are those of rustorch/math_f32.h and math_f64.h. Polynomials and tables were fitted by Chebyshev
+ * interpolation in 40 digits (mpmath.chebyfit); tests/tensor/test_accuracy.py holds every bound. */
+#ifndef RUSTORCH_VFUN_V16_H
+#define RUSTORCH_VFUN_V16_H
+#include <immintrin.h>
+
+#define S(x) _mm512_set1_ps(x)
+#define D(x) _mm512_set1_pd(x)
+#define FMA _mm512_fmadd_ps
+#define FMAD _mm512_fmadd_pd
+#define RNE (_MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+
+/* ---- exponentials ---- */
+/* e^c = (1 + p) 2^n of c within [-104, 89.7]; NaN stays */
+RT_INLINE __m512 v16_exp_reduce(__m512 c, __m512 *n) {
+    const __m512 magic = S(RT_MAGIC_F32);
+    *n = _mm512_sub_ps(FMA(c, S(1.44269504088896341f), magic), magic);
+    __m512 r = FMA(*n, S(2.12194440e-4f), _mm512_fnmadd_ps(*n, S(0.693359375f), c));
+    __m512 p = FMA(S(1.392618359e-03f), r, S(8.363179053e-03f));
+    p = FMA(p, r, S(4.166655462e-02f)); p = FMA(p, r, S(1.666657699e-01f)); p = FMA(p, r, S(0.5f));
+    return FMA(_mm512_mul_ps(p, r), r, r);
+}
+RT_INLINE __m512 v16_clamp(__m512 x, float lo, float hi) { return _mm512_min_ps(S(hi), _mm512_max_ps(S(lo), x)); }   /* NaN passes both */
+RT_INLINE __m512 v16_exp(__m512 x) {
+    __m512 n, p = v16_exp_reduce(v16_clamp(x, -104.0f, 89.0f), &n);
+    return _mm512_scalef_ps(_mm512_add_ps(p, S(1.0f)), n);
+}
+RT_INLINE __m512 v16_expm1(__m512 x) {
+    __m512 n, p = v16_exp_reduce(v16_clamp(x, -30.0f, 89.7f), &n), half = _mm512_scalef_ps(S(0.5f), n);
+    __m512 v = FMA(half, p, _mm512_sub_ps(half, S(0.5f)));
+    v = _mm512_add_ps(v, v);
+    return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(_mm512_mul_ps(x, x), S(0), _CMP_EQ_OQ), x);
+}
+RT_INLINE __m512 v16_exp2(__m512 x) {
+    __m512 c = v16_clamp(x, -151.0f, 129.0f), n = _mm512_roundscale_ps(c, RNE), r = _mm512_sub_ps(c, n);
+    __m512 p = FMA(S(1.545316295e-04f), r, S(1.339086336e-03f));
+    p = FMA(p, r, S(9.618082557e-03f)); p = FMA(p, r, S(5.550357114e-02f)); p = FMA(p, r, S(2.402265076e-01f));
+    p = FMA(p, r, S(6.931471880e-01f)); p = FMA(p, r, S(1.0f));
+    return _mm512_scalef_ps(p, n);
+}
+RT_INLINE __m512 v16_sigmoid(__m512 x) {
+    return _mm512_div_ps(S(1.0f), _mm512_add_ps(S(1.0f), v16_exp(_mm512_sub_ps(_mm512_setzero_ps(), x))));
+}
+
+/* ---- logarithms: x = m 2^e, m in [sqrt 1/2, sqrt 2), f = m - 1 ---- */
+RT_INLINE __m512 v16_log_split(__m512 x, __m512 *e) {
+    __m512 m = _mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero);
+    __mmask16 big = _mm512_cmp_ps_mask(m, S(1.41421354f), _CMP_GE_OQ);
+    *e = _mm512_getexp_ps(x);
+    *e = _mm512_mask_add_ps(*e, big, *e, S(1.0f));
+    return _mm512_sub_ps(_mm512_mask_mul_ps(m, big, m, S(0.5f)), S(1.0f));
+}
+RT_INLINE __m512 v16_log_1p(__m512 f) {                          /* log(1 + f) - f */
+    __m512 p = FMA(S(6.971611471e-02f), f, S(-1.147973385e-01f));
+    p = FMA(p, f, S(1.168541992e-01f)); p = FMA(p, f, S(-1.242568733e-01f)); p = FMA(p, f, S(1.424905765e-01f));
+    p = FMA(p, f, S(-1.666780232e-01f)); p = FMA(p, f, S(2.000071575e-01f)); p = FMA(p, f, S(-2.499999696e-01f));
+    p = FMA(p, f, S(3.333333118e-01f));
+    __m512 z = _mm512_mul_ps(f, f);
+    return FMA(_mm512_mul_ps(p, f), z, _mm512_mul_ps(S(-0.5f), z));
+}
+/* v, or what the logarithm of a zero, an infinity, a negative number, 1 or a NaN is */
+#define LOG_CASES 0x03538422
+RT_INLINE __m512 v16_log_cases(__m512 v, __m512 x) { return _mm512_fixupimm_ps(v, x, _mm512_set1_epi32(LOG_CASES), 0); }
+RT_INLINE __m512 v16_log_join(__m512 e, __m512 f, __m512 lo) {   /* e log 2 + f + lo */
+    return FMA(e, S(0.693359375f), _mm512_add_ps(f, FMA(e, S(-2.12194440e-4f), lo)));
+}
+RT_INLINE __m512 v16_log(__m512 x) {
+    __m512 e, f = v16_log_split(x, &e);
+    return v16_log_cases(v16_log_join(e, f, v16_log_1p(f)), x);
+}
+RT_INLINE __m512 v16_log2(__m512 x) {
+    __m512 e, f = v16_log_split(x, &e);
+    return v16_log_cases(FMA(_mm512_add_ps(f, v16_log_1p(f)), S(1.44269504088896340736f), e), x);
+}
+RT_INLINE __m512 v16_log10(__m512 x) {
+    __m512 e, f = v16_log_split(x, &e);
+    __m512 v = FMA(_mm512_add_ps(f, v16_log_1p(f)), S(0.43429448190325182765f), _mm512_mul_ps(e, S(7.90341510e-7f)));
+    return v16_log_cases(FMA(e, S(3.01029205e-1f), v), x);
+}
+RT_INLINE __m512 v16_log_plus(__m512 u, __m512 c) {              /* log(u) of a u that is too small by c << u */
+    __m512 e, f = v16_log_split(u, &e), y = _mm512_rcp14_ps(u);
+    y = FMA(_mm512_fnmadd_ps(u, y, S(1.0f)), y, y);
+    return v16_log_join(e, f, FMA(c, y, v16_log_1p(f)));
+}
+RT_INLINE __m512 v16_log1p(__m512 x) {
+    __m512 u = _mm512_add_ps(x, S(1.0f)), v = v16_log_plus(u, _mm512_sub_ps(x, _mm512_sub_ps(u, S(1.0f))));
+    __mmask16 one = _mm512_cmp_ps_mask(u, S(1.0f), _CMP_EQ_OQ);  /* then x itself */
+    return _mm512_mask_mov_ps(v16_log_cases(v, u), one, x);
+}
+RT_INLINE __m512 v16_softplus1(__m512 x) {                       /* log(1 + e^x) = max(x, 0) + log1p(e^-|x|) */
+    __m512 u = v16_exp(_mm512_or_ps(x, S(-0.0f))), w = _mm512_add_ps(u, S(1.0f));
+    __m512 v = v16_log_plus(w, _mm512_sub_ps(u, _mm512_sub_ps(w, S(1.0f))));
+    return _mm512_add_ps(_mm512_max_ps(S(0), x), v);             /* a NaN is max's second operand */
+}
+
+/* ---- tables of 32 intervals: f(a) / a as a polynomial in the place within the interval ---- */
+/* erf(a) / a of a = (i + t) / 8, t in [0, 1), i < 32: coefficients of t^0, t^1 ...; error 2^-28 */
+static const float rt_erf_table[5][32] __attribute__((aligned(64))) = {
+    {1.12837917f, 1.12252964f, 1.10530556f, 1.07764509f, 1.04099975f, 0.997185409f, 0.94820751f, 0.896085783f,
+     0.842700793f, 0.789678428f, 0.738320103f, 0.689578236f, 0.644070099f, 0.602119221f, 0.563812384f, 0.529061365f,
+     0.497661133f, 0.469339281f, 0.443794348f, 0.420722973f, 0.399837219f, 0.380874143f, 0.363599774f, 0.347809442f,
+     0.33332597f, 0.319996833f, 0.307690984f, 0.296295758f, 0.285714073f, 0.275861988f, 0.266666636f, 0.258064505f},
+    {2.46576587e-8f, -0.0116442888f, -0.0226455933f, -0.0324306153f, -0.040554147f, -0.0467370454f, -0.0508793087f, -0.0530486169f,
+     -0.0534491401f, -0.0523782851f, -0.0501799322f, -0.0472017258f, -0.0437617023f, -0.040126738f, -0.0365027119f, -0.0330344011f,
+     -0.0298121568f, -0.0268822767f, -0.024258454f, -0.0219324504f, -0.019882947f, -0.0180822017f, -0.0165006111f, -0.0151095284f,
+     -0.0138827773f, -0.0127972807f, -0.0118331439f, -0.010973443f, -0.0102038798f, -0.00951240474f, -0.00888885752f, -0.00832464969f},
+    {-0.00587716378f, -0.00571384669f, -0.00524083675f, -0.0045089205f, -0.00359358304f, -0.00258328692f, -0.00156668899f, -0.000621245155f,
+     0.000194910594f, 0.000846859057f, 0.00132261771f, 0.00162956876f, 0.00178893128f, 0.00182967966f, 0.00178305623f, 0.00167839515f,
+     0.00154051897f, 0.00138860039f, 0.0012361567f, 0.00109176461f, 0.000960113703f, 0.000843109626f, 0.000740848313f, 0.000652380178f,
+     0.000576252788f, 0.000510860877f, 0.000454648792f, 0.00040621098f, 0.000364328566f, 0.000327969921f, 0.000296273686f, 0.000268525318f},
+    {4.77601926e-7f, 0.000109889372f, 0.000207231022f, 0.000282512565f, 0.000329283544f, 0.000345412383f, 0.000332994221f, 0.000297494198f,
+     0.000246401695f, 0.000187746234f, 0.000128799364f, 7.51831479e-5f, 3.04682432e-5f, -3.78232858e-6f, -2.7652304e-5f, -4.23538943e-5f,
+     -4.9696393e-5f, -5.16420871e-5f, -4.99978076e-5f, -4.62459446e-5f, -4.14899428e-5f, -3.64771456e-5f, -3.16625893e-5f, -2.72854203e-5f,
+     -2.34399788e-5f, -2.01328744e-5f, -1.73240076e-5f, -1.49532934e-5f, -1.29563967e-5f, -1.12729105e-5f, -9.8498281e-6f, -8.64236709e-6f},
+    {2.713403e-5f, 2.417173e-5f, 1.87352046e-5f, 1.16929328e-5f, 4.10817929e-6f, -2.974961e-6f, -8.72023586e-6f, -1.26210181e-5f,
+     -1.45362286e-5f, -1.46462999e-5f, -1.33542035e-5f, -1.11651798e-5f, -8.57646217e-6f, -5.99812875e-6f, -3.71312881e-6f, -1.87302424e-6f,
+     -5.18840717e-7f, 3.85752e-7f, 9.19972728e-7f, 1.17740989e-6f, 1.24658587e-6f, 1.20052916e-6f, 1.09342013e-6f, 9.61766622e-7f,
+     8.27804457e-7f, 7.03460137e-7f, 5.93910741e-7f, 5.00337086e-7f, 4.21827172e-7f, 3.5656816e-7f, 3.0252076e-7f, 2.57755897e-7f},
+};
+/* tanh(a) / a of a = (i + t) 9.25 / 32, t in [0, 1): error 2^-26 */
+static const float rt_tanh_table[6][32] __attribute__((aligned(64))) = {
+    {1.00000001f, 0.973048074f, 0.901710358f, 0.807140726f, 0.709028335f, 0.619078638f, 0.541734531f, 0.477230744f,
+     0.424035912f, 0.380179777f, 0.343818122f, 0.313409756f, 0.287729152f, 0.265822622f, 0.246953341f, 0.230551613f,
+     0.216174658f, 0.203475674f, 0.192180568f, 0.182070636f, 0.172969681f, 0.164734406f, 0.157247216f, 0.150410776f,
+     0.144143873f, 0.138378232f, 0.133056054f, 0.128128086f, 0.1235521f, 0.119291693f, 0.115315309f, 0.111595463f},
+    {-9.11197506e-7f, -0.0521616639f, -0.0867321412f, -0.0990197671f, -0.095280849f, -0.0839356367f, -0.0707546951f, -0.0585291786f,
+     -0.0481973896f, -0.0398247076f, -0.0331554485f, -0.0278647142f, -0.0236544917f, -0.0202805344f, -0.017552308f, -0.0153244328f,
+     -0.0134868926f, -0.0119564729f, -0.0106699778f, -0.00957909355f, -0.00864658074f, -0.00784347868f, -0.00714705622f, -0.00653930678f,
+     -0.00600583762f, -0.0055350447f, -0.00511749492f, -0.00474546f, -0.00441256168f, -0.00411349943f, -0.0038438397f, -0.00359985151f},
+    {-0.0278416604f, -0.0227129648f, -0.0115094031f, -0.00139723525f, 0.00439380281f, 0.00647322157f, 0.00648758338f, 0.00566892372f,
+     0.00466223417f, 0.0037338541f, 0.00296324189f, 0.00235251507f, 0.00187803425f, 0.00151171072f, 0.00122853586f, 0.00100842673f,
+     0.000835984945f, 0.00069965362f, 0.0005908325f, 0.000503129327f, 0.000431778036f, 0.000373204439f, 0.000324708344f, 0.000284232891f,
+     0.000250197574f, 0.00022137714f, 0.000196813387f, 0.000175750535f, 0.000157587542f, 0.000141842647f, 0.0001281268f, 0.000116123581f},
+    {-4.64484624e-5f, 0.00315730198f, 0.00390624515f, 0.00270198598f, 0.00122164909f, 0.000259170705f, -0.000186874879f, -0.000328219864f,
+     -0.000331024282f, -0.000284814869f, -0.000229321993f, -0.000179290531f, -0.000138595672f, -0.000106968639f, -8.28820276e-5f, -6.46701938e-5f,
+     -5.08990971e-5f, -4.0440486e-5f, -3.24429458e-5f, -2.62765837e-5f, -2.14792278e-5f, -1.77122991e-5f, -1.47271339e-5f, -1.23401747e-5f,
+     -1.04150152e-5f, -8.84950997e-6f, -7.56654075e-6f, -6.50739249e-6f, -5.62698288e-6f, -4.8904081e-6f, -4.27042521e-6f, -3.74560401e-6f},
+    {0.0010229701f, 0.000515408696f, -0.000183349481f, -0.000414140648f, -0.000314257041f, -0.000161419202f, -6.00498226e-5f, -1.0417757e-5f,
+     8.92100599e-6f, 1.40696995e-5f, 1.35923612e-5f, 1.13664153e-5f, 8.94295315e-6f, 6.8448131e-6f, 5.18078348e-6f, 3.91276784e-6f,
+     2.96403102e-6f, 2.25901079e-6f, 1.73522682e-6f, 1.34464103e-6f, 1.05159118e-6f, 8.30050509e-7f, 6.61161076e-7f, 5.31277869e-7f,
+     4.30505035e-7f, 3.51632237e-7f, 2.89373294e-7f, 2.39824932e-7f, 2.00082714e-7f, 1.6796809e-7f, 1.41833719e-7f, 1.20423894e-7f},
+    {-8.58750659e-5f, -0.000135794398f, -5.09875479e-5f, 1.6763036e-5f, 2.99571081e-5f, 2.05563684e-5f, 1.02493965e-5f, 4.06149975e-6f,
+     1.12337297e-6f, -5.57346539e-8f, -4.30443319e-7f, -4.80467789e-7f, -4.19407412e-7f, -3.33856511e-7f, -2.54864744e-7f, -1.90860362e-7f,
+     -1.4188485e-7f, -1.05419994e-7f, -7.86044458e-8f, -5.89639466e-8f, -4.45642701e-8f, -3.39633532e-8f, -2.61114245e-8f, -2.02530581e-8f,
+     -1.58470166e-8f, -1.25054926e-8f, -9.94979159e-9f, -7.97865715e-9f, -6.44586292e-9f, -5.24442821e-9f, -4.29550311e-9f, -3.54052445e-9f},
+};
+RT_INLINE __m512 v16_table(const float table[][32], int degree, __m512 a, float scale, __m512 x) {     /* f(a) with the sign of x, 1 at most */
+    __m512 u = _mm512_mul_ps(a, S(scale)), v = S(0), c;
+    __m512i i = _mm512_cvttps_epi32(u);
+    __m512 t = _mm512_fmsub_ps(a, S(scale), _mm512_cvtepi32_ps(i));       /* rounded once, where it is small */
+    for (int k = degree; k >= 0; k--) {
+        c = _mm512_permutex2var_ps(_mm512_load_ps(table[k]), i, _mm512_load_ps(table[k] + 16));
+        v = k == degree ? c : k ? FMA(v, t, c) : FMA(a, c, _mm512_mul_ps(_mm512_mul_ps(v, t), a));
+    }
+    return _mm512_or_ps(_mm512_min_ps(S(1.0f), v), _mm512_and_ps(x, S(-0.0f)));
+}
+RT_INLINE __m512 v16_erf(__m512 x) {
+    return v16_table(rt_erf_table, 4, _mm512_min_ps(S(3.99999976f), _mm512_abs_ps(x)), 8.0f, x);
+}
+RT_INLINE __m512 v16_tanh(__m512 x) {
+    return v16_table(rt_tanh_table, 5, _mm512_min_ps(S(9.249f), _mm512_abs_ps(x)), 3.45945954f, x);
+}
+
+/* ---- sine and cosine: |x| <= RT_TRIG_MAX, x = q pi + r, |r| <= pi/2; pi in three parts, q times the first is exact ---- */
+RT_INLINE __m512 v16_sin_of(__m512 r) {
+    __m512 z = _mm512_mul_ps(r, r);
+    __m512 p = FMA(S(-2.40800951e-08f), z, S(2.75364594e-06f));
+    p = FMA(p, z, S(-1.98410865e-04f)); p = FMA(p, z, S(8.33333277e-03f)); p = FMA(p, z, S(-1.66666667e-01f));
+    return FMA(_mm512_mul_ps(p, z), r, r);
+}
+RT_INLINE __m512 v16_sin_rest(__m512 x, __m512 q) {
+    __m512 r = _mm512_fnmadd_ps(q, S(3.14159274f), x);
+    return _mm512_fnmadd_ps(q, S(-3.43024902e-15f), _mm512_fnmadd_ps(q, S(-8.74227766e-08f), r));
+}
+RT_INLINE __m512 v16_flip_odd(__m512 v, __m512 t) {              /* -v where the integer in t = magic + q is odd */
+    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(v), _mm512_slli_epi32(_mm512_castps_si512(t), 31)));
+}
+RT_INLINE __m512 v16_sin(__m512 x) {
+    __m512 t = FMA(x, S(0.318309886f), S(RT_MAGIC_F32)), v = v16_flip_odd(v16_sin_of(v16_sin_rest(x, _mm512_sub_ps(t, S(RT_MAGIC_F32)))), t);
+    return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(x, S(0), _CMP_EQ_OQ), x);
+}
+RT_INLINE __m512 v16_cos(__m512 x) {                             /* q = n + 1/2: cos(x) = -(-1)^n sin(r) */
+    __m512 t = _mm512_add_ps(FMA(_mm512_abs_ps(x), S(0.318309886f), S(-0.5f)), S(RT_MAGIC_F32));
+    __m512 q = _mm512_add_ps(_mm512_sub_ps(t, S(RT_MAGIC_F32)), S(0.5f)), v = v16_sin_of(v16_sin_rest(_mm512_abs_ps(x), q));
+    return v16_flip_odd(_mm512_xor_ps(v, S(-0.0f)), t);
+}
+RT_INLINE int v16_trig_far(__m512 x) {
+    __m512 a = _mm512_abs_ps(x);
+    return _mm512_cmp_ps_mask(a, S(RT_TRIG_MAX_f32), _CMP_GT_OQ) & _mm512_cmp_ps_mask(a, S(INFINITY), _CMP_LT_OQ);
+}
+
+/* M. Giles, see math_pair.h; `far` lanes take the second polynomial */
+RT_INLINE __m512 v16_erfinv(__m512 x) {
+    static const float near_[] = {2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f, 0.00021858087f, -0.00125372503f,
+                                  -0.00417768164f, 0.246640727f, 1.50140941f};
+    static const float far_[] = {-0.000200214257f, 0.000100950558f, 0.00134934322f, -0.00367342844f, 0.00573950773f, -0.0076224613f,
+                                 0.00943887047f, 1.00167406f, 2.83297682f};
+    __m512 w = _mm512_sub_ps(S(0), v16_log(_mm512_mul_ps(_mm512_sub_ps(S(1.0f), x), _mm512_add_ps(S(1.0f), x))));
+    __mmask16 far = _mm512_cmp_ps_mask(w, S(5.0f), _CMP_GE_OQ);
+    __m512 t = _mm512_sub_ps(w, S(2.5f)), p = S(near_[0]);
+    for (int i = 1; i < 9; i++) p = FMA(p, t, S(near_[i]));
+    if (far) {
+        __m512 u = _mm512_sub_ps(_mm512_sqrt_ps(w), S(3.0f)), q = S(far_[0]);
+        for (int i = 1; i < 9; i++) q = FMA(q, u, S(far_[i]));
+        p = _mm512_mask_mov_ps(p, far, q);
+        p = _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(_mm512_abs_ps(x), S(1.0f), _CMP_EQ_OQ), S(INFINITY));
+    }
+    return _mm512_mul_ps(x, p);
+}
+
+/* x^y = 2^(y log2 x) of a positive x, in double. x = z 2^k, z in [3/4, 3/2); with the table's c near 1/z, r = z c - 1 is in
+ * [-1/32, 1/16] and log2 x = k - log2 c + log2(1 + r), error 2^-39; c is 1 on both sides of 1. 2^r to 2^-29. */
+static const double rt_pow_c[16] __attribute__((aligned(64))) = {1.0, 0.9142857193946838, 0.8648648858070374, 0.8205128312110901,
+    0.7804877758026123, 0.7441860437393188, 0.7111111283302307, 0.6808510422706604, 1.3061224222183228, 1.2549020051956177,
+    1.2075471878051758, 1.163636326789856, 1.1228070259094238, 1.0847457647323608, 1.049180269241333, 1.0};
+static const double rt_pow_log_c[16] __attribute__((aligned(64))) = {0.0, 0.12928300888327973, 0.20945333069497424, 0.285402200051646,
+    0.35755205836266307, 0.4262647600765558, 0.4918530613956992, 0.5545888973605297, -0.3852901263252734, -0.32757470908585296,
+    -0.27207956693463203, -0.21864024079244804, -0.16710999658417397, -0.11735695332538766, -0.06926258182024388, 0.0};
+RT_INLINE __m256 v16_pow_half(__m256 z8, __m256 k8, __m512i i, __m256 y8) {
+    __m512d z = _mm512_cvtps_pd(z8), y = _mm512_cvtps_pd(y8);
+    __m512d c = _mm512_permutex2var_pd(_mm512_load_pd(rt_pow_c), i, _mm512_load_pd(rt_pow_c + 8));
+    __m512d l = _mm512_permutex2var_pd(_mm512_load_pd(rt_pow_log_c), i, _mm512_load_pd(rt_pow_log_c + 8));
+    __m512d r = _mm512_fmsub_pd(z, c, D(1.0));
+    __m512d p = FMAD(D(0.187954288341251206), r, D(-0.240263063481634581));
+    p = FMAD(p, r, D(0.288566939469508287)); p = FMAD(p, r, D(-0.360674257074887192)); p = FMAD(p, r, D(0.48089833513182361));
+    p = FMAD(p, r, D(-0.721347520298278131)); p = FMAD(p, r, D(1.44269504088985118));
+    l = _mm512_mul_pd(FMAD(p, r, _mm512_add_pd(_mm512_cvtps_pd(k8), l)), y);
+    l = _mm512_min_pd(D(200), _mm512_max_pd(D(-200), l));
+    __m512d n = _mm512_roundscale_pd(l, RNE);
+    r = _mm512_sub_pd(l, n);
+    p = FMAD(D(0.000154614446985691291), r, D(0.00134004281776158379));
+    p = FMAD(p, r, D(0.00961805667852463808)); p = FMAD(p, r, D(0.0555032722667030206)); p = FMAD(p, r, D(0.240226509222887581));
+    p = FMAD(p, r, D(0.693147206702832596)); p = FMAD(p, r, D(1.0));
+    return _mm512_cvtpd_ps(_mm512_scalef_pd(p, n));
+}
+RT_INLINE __m512 v16_pow(__m512 x, __m512 y) {                   /* of positive finite x, finite y */
+    __m512 z = _mm512_getmant_ps(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero), k = _mm512_getexp_ps(x);
+    k = _mm512_mask_add_ps(k, _mm512_cmp_ps_mask(z, S(1.0f), _CMP_LT_OQ), k, S(1.0f));
+    __m512i i = _mm512_srli_epi32(_mm512_castps_si512(z), 19);
+    __m256 lo = v16_pow_half(_mm512_castps512_ps256(z), _mm512_castps512_ps256(k), _mm512_cvtepu32_epi64(_mm512_castsi512_si256(i)),
+                             _mm512_castps512_ps256(y));
+    __m256 hi = v16_pow_half(_mm512_extractf32x8_ps(z, 1), _mm512_extractf32x8_ps(k, 1), _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(i, 1)),
+                             _mm512_extractf32x8_ps(y, 1));
+    __m512 v = _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
+    return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(y, S(2.0f), _CMP_EQ_OQ), x, x);
+}
+RT_INLINE int v16_pow_far(__m512 x, __m512 y) {                  /* NaN, zero, infinite or negative x; NaN or infinite y */
+    return _mm512_fpclass_ps_mask(x, 0xdf) | _mm512_fpclass_ps_mask(y, 0x99);
+}
+
+/* ---- float64 ---- */
+RT_INLINE __m512d v8_exp(__m512d x) {
+    const __m512d magic = D(RT_MAGIC_F64);
+    __m512d c = _mm512_min_pd(D(710.0), _mm512_max_pd(D(-746.0), x));
+    __m512d n = _mm512_sub_pd(FMAD(c, D(1.44269504088896338700e+00), magic), magic);
+    __m512d r = _mm512_fnmadd_pd(n, D(1.90821492927058770002e-10), _mm512_fnmadd_pd(n, D(6.93147180369123816490e-01), c));
+    __m512d p = FMAD(D(2.51003854955103203e-08), r, D(2.76200884454097462e-07));
+    p = FMAD(p, r, D(2.75572684599970641e-06)); p = FMAD(p, r, D(2.48015212959543761e-05)); p = FMAD(p, r, D(1.98412698630536177e-04));
+    p = FMAD(p, r, D(1.38888889172137167e-03)); p = FMAD(p, r, D(8.33333333333006153e-03)); p = FMAD(p, r, D(4.16666666666241289e-02));
+    p = FMAD(p, r, D(1.66666666666666685e-01)); p = FMAD(p, r, D(0.5));
+    p = FMAD(_mm512_mul_pd(p, r), r, r);
+    return _mm512_scalef_pd(_mm512_add_pd(p, D(1.0)), n);
+}
+RT_INLINE __m512d v8_quotient(__m512d a, __m512d b) {            /* of normal numbers near 1: an estimate and two steps, 1 ULP */
+    __m512d y = _mm512_rcp14_pd(b), e = _mm512_fnmadd_pd(b, y, D(1.0));
+    y = FMAD(y, e, y);
+    e = _mm512_fnmadd_pd(b, y, D(1.0));
+    y = FMAD(y, e, y);
+    __m512d q = _mm512_mul_pd(a, y);
+    return FMAD(_mm512_fnmadd_pd(b, q, a), y, q);
+}
+RT_INLINE __m512d v8_log_split(__m512d x, __m512d *e, __m512d *lo) {     /* as rt_log_split_f64 and rt_log_1p_f64 */
+    __m512d m = _mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero);
+    __mmask8 big = _mm512_cmp_pd_mask(m, D(1.4142135623730951), _CMP_GE_OQ);
+    *e = _mm512_getexp_pd(x);
+    *e = _mm512_mask_add_pd(*e, big, *e, D(1.0));
+    __m512d f = _mm512_sub_pd(_mm512_mask_mul_pd(m, big, m, D(0.5)), D(1.0));
+    __m512d s = v8_quotient(f, _mm512_add_pd(f, D(2.0))), w = _mm512_mul_pd(s, s), half = _mm512_mul_pd(_mm512_mul_pd(D(0.5), f), f);
+    __m512d p = FMAD(D(1.479819860511658591e-01), w, D(1.531383769920937332e-01));
+    p = FMAD(p, w, D(1.818357216161805012e-01)); p = FMAD(p, w, D(2.222219843214978396e-01)); p = FMAD(p, w, D(2.857142874366239149e-01));
+    p = FMAD(p, w, D(3.999999999940941908e-01)); p = FMAD(p, w, D(6.666666666666735130e-01));
+    *lo = _mm512_fmsub_pd(s, FMAD(p, w, half), half);
+    return f;
+}
+RT_INLINE __m512d v8_log_cases(__m512d v, __m512d x) { return _mm512_fixupimm_pd(v, x, _mm512_set1_epi64(LOG_CASES), 0); }
+RT_INLINE __m512d v8_log(__m512d x) {
+    __m512d e, lo, f = v8_log_split(x, &e, &lo);
+    return v8_log_cases(FMAD(e, D(6.93147180369123816490e-01), _mm512_add_pd(f, FMAD(e, D(1.90821492927058770002e-10), lo))), x);
+}
+RT_INLINE __m512d v8_log2(__m512d x) {
+    __m512d e, lo, f = v8_log_split(x, &e, &lo);
+    return v8_log_cases(FMAD(_mm512_add_pd(f, lo), D(1.44269504088896340736), e), x);
+}
+RT_INLINE __m512d v8_log10(__m512d x) {
+    __m512d e, lo, f = v8_log_split(x, &e, &lo);
+    __m512d v = FMAD(_mm512_add_pd(f, lo), D(0.43429448190325182765), _mm512_mul_pd(e, D(3.69423907715893078616e-13)));
+    return v8_log_cases(FMAD(e, D(3.01029995663611771306e-01), v), x);
+}
+RT_INLINE __m512d v8_log1p(__m512d x) {
+    __m512d u = _mm512_add_pd(x, D(1.0)), c = _mm512_sub_pd(x, _mm512_sub_pd(u, D(1.0))), e, lo, f = v8_log_split(u, &e, &lo);
+    lo = _mm512_add_pd(v8_quotient(c, u), FMAD(e, D(1.90821492927058770002e-10), lo));
+    __m512d v = v8_log_cases(FMAD(e, D(6.93147180369123816490e-01), _mm512_add_pd(f, lo)), u);
+    return _mm512_mask_mov_pd(v, _mm512_cmp_pd_mask(u, D(1.0), _CMP_EQ_OQ), x);
+}
+RT_INLINE __m512d v8_sin_of(__m512d x, __m512d q) {              /* sin(x - q pi); what rounding the difference lost is added */
+    __m512d a = _mm512_fnmadd_pd(q, D(3.141592653589793116), x), m = _mm512_mul_pd(q, D(1.2246467991473532072e-16));
+    __m512d r = _mm512_sub_pd(a, m), z = _mm512_mul_pd(r, r);
+    __m512d rest = _mm512_sub_pd(_mm512_sub_pd(a, r), m);
+    rest = FMAD(q, D(2.9947698097183396659e-33), rest);
+    __m512d p = FMAD(D(2.73143687693798919e-15), z, D(-7.64396966398807435e-13));
+    p = FMAD(p, z, D(1.60589772926427429e-10)); p = FMAD(p, z, D(-2.50521076166904498e-08)); p = FMAD(p, z, D(2.75573192191608326e-06));
+    p = FMAD(p, z, D(-1.98412698412549649e-04)); p = FMAD(p, z, D(8.33333333333331586e-03));
+    /* -1/6 + z p and its product with z in two parts: the term is more than half of the result at pi/2 */
+    __m512d h = FMAD(p, z, D(-1.66666666666666657e-01)), h_lo = FMAD(p, z, _mm512_sub_pd(D(-1.66666666666666657e-01), h));
+    __m512d hz = _mm512_mul_pd(h, z), hz_lo = FMAD(h_lo, z, _mm512_fmsub_pd(h, z, hz));
+    rest = FMAD(rest, FMAD(z, D(-0.4053), D(1.0)), _mm512_mul_pd(hz_lo, r));       /* times cos(r), nearly */
+    return _mm512_add_pd(r, FMAD(hz, r, rest));
+}
+RT_INLINE __m512d v8_flip_odd(__m512d v, __m512d t) {
+    return _mm512_castsi512_pd(_mm512_xor_si512(_mm512_castpd_si512(v), _mm512_slli_epi64(_mm512_castpd_si512(t), 63)));
+}
+RT_INLINE __m512d v8_sin(__m512d x) {
+    __m512d t = FMAD(x, D(3.18309886183790671538e-01), D(RT_MAGIC_F64)), v = v8_flip_odd(v8_sin_of(x, _mm512_sub_pd(t, D(RT_MAGIC_F64))), t);
+    return _mm512_mask_mov_pd(v, _mm512_cmp_pd_mask(x, D(0), _CMP_EQ_OQ), x);
+}
+RT_INLINE __m512d v8_cos(__m512d x) {
+    __m512d a = _mm512_abs_pd(x), t = _mm512_add_pd(FMAD(a, D(3.18309886183790671538e-01), D(-0.5)), D(RT_MAGIC_F64));
+    __m512d v = v8_sin_of(a, _mm512_add_pd(_mm512_sub_pd(t, D(RT_MAGIC_F64)), D(0.5)));
+    return v8_flip_odd(_mm512_xor_pd(v, D(-0.0)), t);
+}
+RT_INLINE int v8_trig_far(__m512d x) {
+    __m512d a = _mm512_abs_pd(x);
+    return _mm512_cmp_pd_mask(a, D(RT_TRIG_MAX_f64), _CMP_GT_OQ) & _mm512_cmp_pd_mask(a, D((double)INFINITY), _CMP_LT_OQ);
+}
+
+#undef S
+#undef D
+#undef FMA
+#undef FMAD
+#undef RNE
+#undef LOG_CASES
+
+#define V16(name) \
+    void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
+        for (int64_t i = 0; i < n; i += 16) _mm512_storeu_ps(out + i, v16_##name(_mm512_loadu_ps(x + i))); }
+#define V8(name) \
+    void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
+        for (int64_t i = 0; i < n; i += 8) _mm512_storeu_pd(out + i, v8_##name(_mm512_loadu_pd(x + i))); }
+V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv)
+V8(exp) V8(log) V8(log2) V8(log10) V8(log1p)
+#define V16_NEAR(name) \
+    void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
+        for (int64_t i = 0; i < n; i += 16) { \
+            __m512 v = _mm512_loadu_ps(x + i); \
+            if (RT_LIKELY(!v16_trig_far(v))) _mm512_storeu_ps(out + i, v16_##name(v)); \
+            else for (int64_t j = i; j < i + 16; j++) out[j] = rt_##name##_f32(x[j]); } }
+#define V8_NEAR(name) \
+    void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
+        for (int64_t i = 0; i < n; i += 8) { \
+            __m512d v = _mm512_loadu_pd(x + i); \
+            if (RT_LIKELY(!v8_trig_far(v))) _mm512_storeu_pd(out + i, v8_##name(v)); \
+            else for (int64_t j = i; j < i + 8; j++) out[j] = rt_##name##_f64(x[j]); } }
+V16_NEAR(sin) V16_NEAR(cos) V8_NEAR(sin) V8_NEAR(cos)
+void RT_NAME(rt_vpow_f32)(float *out, const float *x, const float *y, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) {
+        __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(y + i);
+        if (RT_LIKELY(!v16_pow_far(a, b))) _mm512_storeu_ps(out + i, v16_pow(a, b));
+        else { RT_IVDEP for (int64_t j = i; j < i + 16; j++) out[j] = rt_pow_f32(x[j], y[j]); }
+    }
+}
+#endif
