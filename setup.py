@@ -204,7 +204,8 @@ class build_ext(_build_ext):
 
             for src in ext.sources:
                 job(src, "", MODULE_FLAGS)
-            for src in ext.rt["sources"]:
+            kernels = ext.rt["isa"] + ext.rt["sources"]
+            for src in ext.rt["sources"] + (["region.c"] if kernels else []):
                 job(KERNELS / src, "", KERNEL_FLAGS + V2)
             for src in ext.rt["isa"]:
                 for isa, flags in ISAS.items():

@@ -8,9 +8,11 @@ from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIA
 from ._dtype cimport dtype_of
 from ._ops cimport deliver
 from ._cpu cimport isa_level, rt_num_threads
+from ._reduce cimport extremum
 
 from ..errors import DimError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
+include "_row_ids.pxi"
 
 cdef extern from "lane.h" nogil:
     ctypedef void (*RtArgReduce)(const void *x, RtLane s, int want_min, void *val, int64_t *idx, int threads) noexcept nogil
@@ -94,7 +96,7 @@ cdef object extreme(object op, object kind, object input, object dim, bint keepd
         if t.n == 0:
             raise TensorError(f"{op}(): Expected reduction dim to be specified for input.numel() == 0. "
                               "Specify the reduction dim with the 'dim' argument.", op=op)
-        return deliver(op, <TensorBase>(input.amin() if want_min else input.amax()), out)
+        return extremum("amin" if want_min else "amax", RED_AMIN if want_min else RED_AMAX, t, None, False, out)
     d = wrap_dim(op, dim, t.nd)
     need_nonempty_dim(op, t, d)
     refuse_complex(op, t)

@@ -52,7 +52,7 @@ cdef TensorBase empty_preserve(TensorBase t, int dt)            # torch.preserve
 cdef TensorBase alias(TensorBase t)                             # same memory, same geometry, no history
 cdef TensorBase view_raw(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset_elements)
 cdef int set_dims(TensorBase t, int nd, const int64_t *sh, const int64_t *st) except -1   # st NULL: contiguous
-cdef void set_tensor_type(PyTypeObject *type)
+cdef int set_tensor_type(PyTypeObject *type) except -1
 cdef void fill_array(TensorBase t, RtArray *a) noexcept         # borrow as RtArray for C kernels
 cdef int64_t storage_offset(TensorBase t) noexcept
 cdef inline bint is_contig(TensorBase t) noexcept:

@@ -1,3 +1,4 @@
+# cython: preliminary_late_includes_cy28=True
 """C fields of a tensor, making tensors, recording history. Knows nothing of operators."""
 cimport cython
 from cpython.object cimport PyTypeObject
@@ -16,13 +17,11 @@ cdef extern from *:
     static inline void rt_set_grad_mode(int v) { rt_grad_mode = v; }
     static inline int rt_get_inference(void) { return rt_inference; }
     static inline void rt_set_inference(int v) { rt_inference = v; }
-    static PyObject *rt_new_instance(PyTypeObject *type, PyObject *args) { return type->tp_new(type, args, NULL); }
     """
     int rt_get_grad_mode() noexcept nogil
     void rt_set_grad_mode(int v) noexcept nogil
     int rt_get_inference() noexcept nogil
     void rt_set_inference(int v) noexcept nogil
-    object rt_new_instance(PyTypeObject *type, tuple args)
 
 
 @cython.trashcan(True)
@@ -37,17 +36,87 @@ cdef class TensorBase:
 
 
 # ---- making tensors ------------------------------------------------------------------------------
-cdef PyTypeObject *tensor_type = NULL
-cdef tuple no_args = ()
+# Note [Spare tensors]
+#     An operator on a few elements spends as long on the object around its result as on the result. Instances of the
+#     public class itself (not of subclasses) are therefore kept when they die, their fields empty, and handed out again;
+#     their __dict__ is made when it is first written to, and those without history, gradient or hooks, which cannot be
+#     the head of a chain, are taken apart without the trashcan.
+cdef extern from *:
+    """
+    typedef struct __pyx_obj_11rustorch_py_6tensor_5_base_TensorBase RtTensor;
+    #ifdef Py_GIL_DISABLED
+    #define RT_SPARE 0
+    #else
+    #define RT_SPARE 64
+    #endif
+    static PyTypeObject *rt_tensor_type;
+    static PyObject *rt_no_args;
+    static destructor rt_tensor_dealloc_any;
+    static RtTensor *rt_spare[RT_SPARE + 1];
+    static int rt_n_spare, rt_max_spare;
+
+    static void rt_tensor_free(void *o) {
+        if (Py_TYPE((PyObject *)o) == rt_tensor_type && rt_n_spare < rt_max_spare) rt_spare[rt_n_spare++] = (RtTensor *)o;
+        else PyObject_GC_Del(o);
+    }
+    static void rt_tensor_dealloc(PyObject *o) {
+        RtTensor *t = (RtTensor *)o;
+        if (Py_TYPE(o) != rt_tensor_type || (PyObject *)t->fn != Py_None || (PyObject *)t->base != Py_None || t->grad_ != Py_None ||
+            t->meta != Py_None || t->__dict__ || t->__weakref__) {
+            rt_tensor_dealloc_any(o);
+            return;
+        }
+        PyObject_GC_UnTrack(o);
+        if (t->sh != t->dims) free(t->sh);
+        Py_DECREF((PyObject *)t->stor);
+        Py_DECREF(Py_None); Py_DECREF(Py_None); Py_DECREF(Py_None); Py_DECREF(Py_None);
+        rt_tensor_free(o);
+    }
+    static int rt_take_tensor_type(PyTypeObject *type) {
+        rt_tensor_type = type;
+        rt_no_args = PyTuple_New(0);
+        if (!rt_no_args) return -1;
+        if (!(type->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+            rt_max_spare = RT_SPARE;
+            rt_tensor_dealloc_any = type->tp_dealloc;
+            type->tp_dealloc = rt_tensor_dealloc;
+            type->tp_free = rt_tensor_free;
+            PyType_Modified(type);
+        }
+        return 0;
+    }
+    static inline PyObject *rt_new_tensor(void) {
+        if (!rt_n_spare) return rt_tensor_type->tp_new(rt_tensor_type, rt_no_args, NULL);
+        RtTensor *t = rt_spare[--rt_n_spare];
+        PyObject *none = Py_None;
+        Py_INCREF(none); Py_INCREF(none); Py_INCREF(none); Py_INCREF(none); Py_INCREF(none);
+        t->stor = (void *)none;
+        t->fn = (void *)none;
+        t->grad_ = none;
+        t->base = (void *)none;
+        t->meta = none;
+        t->__dict__ = t->__weakref__ = NULL;
+        t->ptr = NULL;
+        t->dt = t->nd = t->dev = t->rg = t->out_nr = 0;
+        t->flags = t->base_epoch = t->epoch = 0;
+        t->n = 0;
+        t->sh = t->dims;
+        t->st = t->dims + sizeof t->dims / sizeof *t->dims / 2;
+        PyObject_Init((PyObject *)t, rt_tensor_type);
+        PyObject_GC_Track(t);
+        return (PyObject *)t;
+    }
+    """
+    int rt_take_tensor_type(PyTypeObject *type) except -1
+    object rt_new_tensor()
 
 
-cdef void set_tensor_type(PyTypeObject *type):
-    global tensor_type
-    tensor_type = type
+cdef int set_tensor_type(PyTypeObject *type) except -1:
+    return rt_take_tensor_type(type)
 
 
 cdef TensorBase new_tensor():
-    return <TensorBase>rt_new_instance(tensor_type, no_args)
+    return <TensorBase>rt_new_tensor()
 
 
 cdef int set_dims(TensorBase t, int nd, const int64_t *sh, const int64_t *st) except -1:

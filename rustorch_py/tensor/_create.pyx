@@ -1,10 +1,12 @@
 """Making tensors: empty, zeros, ones, full, arange, linspace, logspace, eye and their _like and new_ forms."""
+from cpython.object cimport PyObject
 from libc.math cimport ceil
 from ._base cimport *
 from ._ops cimport alloc_out, deliver, cast, operand, binary
 from ._plan cimport full_, fill_value, number_to, is_number, copy_raw
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, device_code
-from ._view cimport parse_shape
+from ._function cimport set_plain_call
+from ._view cimport parse_shape, plain_sizes
 from ._view import _complex_of, broadcast_tensors
 from . import _rows
 from ._dtype import strided, contiguous_format, preserve_format, channels_last, channels_last_3d
@@ -91,6 +93,38 @@ def ones(*size_, size=None, out=None, dtype=None, layout=None, device=None, requ
     cdef TensorBase t = make("ones", size_ if size_ else ((),), size, out, dtype, layout, device, pin_memory)
     fill_value(t, 1)
     return finish("ones", t, requires_grad)
+
+
+cdef TensorBase plain_empty_(PyObject *const *args, Py_ssize_t n):
+    cdef int64_t sh[16]
+    cdef int nd = plain_sizes(args, n, sh), i
+    for i in range(nd):
+        if sh[i] < 0:
+            return None
+    return None if nd < 0 else empty(nd, sh, default_code(), device_code(None, None))
+
+
+cdef object plain_empty(PyObject *const *args, Py_ssize_t n):
+    return plain_empty_(args, n)
+
+
+cdef object plain_zeros(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = plain_empty_(args, n)
+    if t is not None:
+        fill_value(t, 0)
+    return t
+
+
+cdef object plain_ones(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = plain_empty_(args, n)
+    if t is not None:
+        fill_value(t, 1)
+    return t
+
+
+set_plain_call(empty_, plain_empty)
+set_plain_call(zeros, plain_zeros)
+set_plain_call(ones, plain_ones)
 
 
 def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):

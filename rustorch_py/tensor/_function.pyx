@@ -11,9 +11,17 @@ cdef extern from "function.h":
     RtOverrideHook rt_override_hook
     int rt_overriding
     int rt_function_ready() except -1
-    object rt_function_new(object inner, int renames, int rule)
+    object rt_function_new(object inner, int renames, int rule, PlainCall plain)
 
 rt_function_ready()
+
+
+cdef dict plain_calls = {}               # function -> address of its PlainCall
+
+
+cdef int set_plain_call(object fn, PlainCall call) except -1:
+    plain_calls[fn] = <size_t>call
+    return 0
 
 
 cdef void set_cast_hook(CastHook fn) noexcept:
@@ -156,4 +164,4 @@ def public(fn, int rule=0):
     code = getattr(fn, "__code__", None)
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     renames = ("dim" in names or "keepdim" in names) and "axis" not in names
-    return rt_function_new(fn, renames, rule)
+    return rt_function_new(fn, renames, rule, <PlainCall><size_t>plain_calls.get(fn, 0))

@@ -13,13 +13,13 @@ from ..errors import AutogradError, DeviceError, DimError, ShapeError, TensorTyp
 
 
 # ---- cat and stack -----------------------------------------------------------------------------------------
-cdef list tensor_list(str op, object tensors):
-    cdef list out
-    cdef int i
+cdef tuple tensor_list(str op, object tensors):
+    cdef tuple out
+    cdef Py_ssize_t i
     if isinstance(tensors, TensorBase):
         raise TensorTypeError(f"{op}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor", op=op)
     try:
-        out = list(tensors)
+        out = tuple(tensors)
     except TypeError:
         raise TensorTypeError(f"{op}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}", op=op) from None
     for i in range(len(out)):
@@ -28,7 +28,7 @@ cdef list tensor_list(str op, object tensors):
     return out
 
 
-cdef bint any_grad(list tensors):
+cdef bint any_grad(tuple tensors):
     cdef object t
     if not grad_mode():
         return False
@@ -62,7 +62,7 @@ cdef bint skipped(TensorBase t) noexcept:
     return t.nd == 1 and t.sh[0] == 0
 
 
-cdef TensorBase cat_list(list tensors, object dim, object out):
+cdef TensorBase cat_list(tuple tensors, object dim, object out):
     cdef int64_t sh[64]
     cdef int i, j, d, nd = -1, dt, count = <int>len(tensors)
     cdef TensorBase t, first = None, r
@@ -83,7 +83,7 @@ cdef TensorBase cat_list(list tensors, object dim, object out):
     dt = (<TensorBase>tensors[0]).dt if count == 1 else first.dt
     for i in range(count):
         if (<TensorBase>tensors[i]).dt != dt:
-            dt = result_dtype_list(tensors)
+            dt = result_dtype_list(list(tensors))
             break
     memcpy(sh, first.sh, nd * sizeof(int64_t))
     sh[d] = 0
@@ -127,7 +127,7 @@ cdef TensorBase cat_list(list tensors, object dim, object out):
         node.dim = d
         node.widths = [-1 if skipped(<TensorBase>x) and nd != 1 else (<TensorBase>x).sh[d] for x in tensors]
         node.dtypes = [(<TensorBase>x).dt for x in tensors]
-        attach(r, node, tuple(tensors))
+        attach(r, node, tensors)
     return r
 
 
@@ -165,7 +165,7 @@ cdef class StackBackward0(Node):
 
 def stack(tensors, dim=0, *, out=None):
     """Join tensors of one shape along a new dimension."""
-    cdef list items = tensor_list("stack", tensors)
+    cdef tuple items = tensor_list("stack", tensors)
     cdef int64_t sh[64]
     cdef int64_t one[64]
     cdef int64_t st[64]
@@ -185,7 +185,7 @@ def stack(tensors, dim=0, *, out=None):
         if t.dev != first.dev:
             raise DeviceError(f"stack: expected all tensors to be on the same device, but tensor number {i} is on another", op="stack")
         if t.dt != dt:
-            dt = result_dtype_list(items)
+            dt = result_dtype_list(list(items))
     j = 0
     for i in range(first.nd + 1):
         if i == d:
@@ -194,7 +194,7 @@ def stack(tensors, dim=0, *, out=None):
             sh[i] = one[i] = first.sh[j]
             j += 1
     if out is not None:
-        return deliver("stack", cat_list([unsqueeze_view(<TensorBase>x, d) for x in items], d, None), out)
+        return deliver("stack", cat_list(tuple([unsqueeze_view(<TensorBase>x, d) for x in items]), d, None), out)
     r = empty(first.nd + 1, sh, dt, first.dev)
     for i in range(count):
         t = <TensorBase>items[i]
@@ -213,7 +213,7 @@ def stack(tensors, dim=0, *, out=None):
         node = StackBackward0.__new__(StackBackward0)
         node.dim = d
         node.dtypes = [(<TensorBase>x).dt for x in items]
-        attach(r, node, tuple(items))
+        attach(r, node, items)
     return r
 
 
@@ -251,16 +251,16 @@ def atleast_3d(*tensors):
     return at_least("atleast_3d", tensors, 3)
 
 
-cdef list stackable(str op, object tensors, int nd):
-    cdef list items = tensor_list(op, tensors)
+cdef tuple stackable(str op, object tensors, int nd):
+    cdef tuple items = tensor_list(op, tensors)
     if not items:
         raise TensorValueError(f"{op} expects a non-empty TensorList", op=op)
-    return [raise_dims(<TensorBase>t, nd) for t in items]
+    return tuple([raise_dims(<TensorBase>t, nd) for t in items])
 
 
 def hstack(tensors, *, out=None):
     """Join tensors side by side: along dimension 1, or 0 for 1-d tensors."""
-    cdef list items = stackable("hstack", tensors, 1)
+    cdef tuple items = stackable("hstack", tensors, 1)
     return cat_list(items, 0 if (<TensorBase>items[0]).nd == 1 else 1, out)
 
 
@@ -276,10 +276,10 @@ def dstack(tensors, *, out=None):
 
 def column_stack(tensors, *, out=None):
     """Join tensors side by side, 1-d tensors as columns."""
-    cdef list items = tensor_list("column_stack", tensors)
+    cdef tuple items = tensor_list("column_stack", tensors)
     if not items:
         raise TensorValueError("column_stack expects a non-empty TensorList", op="column_stack")
-    return cat_list([_view.reshape(t, ((<TensorBase>t).n, 1)) if (<TensorBase>t).nd <= 1 else t for t in items], 1, out)
+    return cat_list(tuple([_view.reshape(t, ((<TensorBase>t).n, 1)) if (<TensorBase>t).nd <= 1 else t for t in items]), 1, out)
 
 
 # ---- repeat ----------------------------------------------------------------------------------------------------

@@ -40,8 +40,11 @@ def get_profiler():
     return profiler
 
 
-cdef str row_label(int row):
-    return rt_rows[row].name.decode()
+cdef list ROW_NAMES = [rt_rows[_row].name.decode() for _row in range(RT_NROWS)]
+
+
+cdef inline str row_label(int row):
+    return <str>ROW_NAMES[row]
 
 
 # ---- gradient of a row ------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ cdef inline int out_dtype(const RtRow *r, int dt) noexcept:
 
 
 cdef object refuse_dtype(int row, int dt):
-    name = rt_rows[row].name.decode()
+    name = row_label(row)
     raise UnsupportedOpError(f'"{name}" not implemented for \'{dtype_of(dt).name}\'', op=name, dtype=dtype_of(dt))
 
 
@@ -405,7 +408,7 @@ cdef object unary_run(int row, object x, object out, double k0, double k1):
     cdef TensorBase a, r
     cdef int dt, odt
     if not isinstance(x, TensorBase):
-        as_base(rt_rows[row].name.decode(), "input", x)
+        as_base(row_label(row), "input", x)
     a = <TensorBase>x
     dt = row_dtype(row, a.dt)
     odt = out_dtype(&rt_rows[row], dt)
@@ -413,8 +416,8 @@ cdef object unary_run(int row, object x, object out, double k0, double k1):
         r = empty(a.nd, a.sh, odt, a.dev) if a.flags & F_CONTIG else empty_preserve(a, odt)
     else:
         if a.rg and grad_mode():
-            refuse_out_grad(rt_rows[row].name.decode())
-        r = alloc_out(rt_rows[row].name.decode(), out, a.nd, a.sh, odt, a.dev)
+            refuse_out_grad(row_label(row))
+        r = alloc_out(row_label(row), out, a.nd, a.sh, odt, a.dev)
     launch(row * 4, rt_compute_dtype(dt), r, a, None, None, None, None, k0, k1)
     if out is not None:
         bump(r)
@@ -438,7 +441,7 @@ cdef object unary_inplace_k(int row, object x, double k0, double k1):
 
 
 cdef object unary_inplace_run(int row, object x, double k0, double k1):
-    cdef object op = rt_rows[row].name.decode() + "_"
+    cdef object op = row_label(row) + "_"
     cdef TensorBase a = as_base(op, "input", x), old
     cdef int dt = row_dtype(row, a.dt)
     cdef bint rec
@@ -507,7 +510,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
             if (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable:
                 record_row(row, ldt, r, a, b, None, k0, 0)
             return r
-    op = rt_rows[row].name.decode()
+    op = row_label(row)
     if isinstance(x, TensorBase):
         a = <TensorBase>x
         b = operand(op, y, a.dev)
@@ -587,7 +590,7 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
             launch(row * 4, rt_compute_dtype(a.dt), a, a, b, None, None, None, k0, 0)
             bump(a)
             return a
-    cdef object op = rt_rows[row].name.decode() + "_"
+    cdef object op = row_label(row) + "_"
     a = as_base(op, "input", x)
     b = operand(op, y, 0)
     if row == ROW_SUB:
@@ -650,7 +653,7 @@ cdef object ternary(int row, object x, object y, object z, object out, double k0
 
 
 cdef object ternary_run(int row, object x, object y, object z, object out, double k0):
-    cdef object op = rt_rows[row].name.decode()
+    cdef object op = row_label(row)
     cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), r
     cdef int dt, odt, nd, dev
     cdef int64_t sh[64]
@@ -685,7 +688,7 @@ cdef object ternary_inplace(int row, object x, object y, object z, double k0):
 
 
 cdef object ternary_inplace_run(int row, object x, object y, object z, double k0):
-    cdef object op = rt_rows[row].name.decode() + "_"
+    cdef object op = row_label(row) + "_"
     cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), c = operand(op, z, 0), src
     cdef int dt, nd
     cdef int64_t sh[64]

@@ -53,9 +53,16 @@ cdef void split(TensorBase x, int dim, int64_t *outer, int64_t *n, int64_t *inne
 
 
 # ---- softmax, log_softmax -----------------------------------------------------------------------------------
+cdef void run_softmax(int dt, const char *x, int64_t outer, int64_t n, int64_t inner, bint logs, char *y, int threads) noexcept nogil:
+    cdef const RtSoftmaxTable *table = rt_softmax_pick(isa_level())
+    if dt == RT_F32:
+        table.softmax_f32(<const float *>x, outer, n, inner, logs, <float *>y, threads)
+    else:
+        table.softmax_f64(<const double *>x, outer, n, inner, logs, <double *>y, threads)
+
+
 cdef object normalised(object op, object input, object dim, object dtype, bint logs):
     cdef TensorBase x = as_base(op, "input", input), xc, out
-    cdef const RtSoftmaxTable *table = rt_softmax_pick(isa_level())
     cdef int64_t outer, n, inner
     cdef int d, threads = num_threads()
     cdef SoftmaxBackward0 node
@@ -69,12 +76,11 @@ cdef object normalised(object op, object input, object dim, object dtype, bint l
     split(x, d, &outer, &n, &inner)
     xc = contiguous_raw(x)
     out = empty_like_shape(x, x.dt)
-    if out.n:
+    if out.n > 4096:
         with nogil:
-            if x.dt == RT_F32:
-                table.softmax_f32(<float *>xc.ptr, outer, n, inner, logs, <float *>out.ptr, threads)
-            else:
-                table.softmax_f64(<double *>xc.ptr, outer, n, inner, logs, <double *>out.ptr, threads)
+            run_softmax(xc.dt, xc.ptr, outer, n, inner, logs, out.ptr, threads)
+    elif out.n:
+        run_softmax(xc.dt, xc.ptr, outer, n, inner, logs, out.ptr, threads)
     if recording(x, None, None):
         node = SoftmaxBackward0.__new__(SoftmaxBackward0)
         node.dim = d

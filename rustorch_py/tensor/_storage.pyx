@@ -1,19 +1,39 @@
+# cython: preliminary_late_includes_cy28=True
 """Blocks of device memory with an owner."""
 cimport cython
+from cpython.object cimport PyTypeObject
 from ._backend cimport RtBackend, backend_of, peek_backend
 from ..errors import OutOfMemoryError
+
+
+
+cdef extern from *:
+    """
+    static destructor rt_storage_dealloc_fields;
+    static void (*rt_storage_give_back)(int, char *, size_t);
+    static void rt_storage_dealloc(PyObject *o) {        /* no __dealloc__: Cython saves and restores the exception around it */
+        struct __pyx_obj_11rustorch_py_6tensor_8_storage_Storage *s = (void *)o;
+        if (s->got) rt_storage_give_back(s->device, s->ptr, s->got);
+        rt_storage_dealloc_fields(o);
+    }
+    static int rt_take_storage_type(PyTypeObject *type, void (*give_back)(int, char *, size_t)) {
+        rt_storage_give_back = give_back;
+        rt_storage_dealloc_fields = type->tp_dealloc;
+        type->tp_dealloc = rt_storage_dealloc;
+        return 0;
+    }
+    """
+    int rt_take_storage_type(PyTypeObject *type, void (*give_back)(int, char *, size_t) noexcept) except -1
+
+
+cdef void give_back(int device, char *ptr, size_t got) noexcept:
+    peek_backend(device & 255).free(device, ptr, got)
 
 
 @cython.final
 @cython.no_gc
 @cython.freelist(64)
 cdef class Storage:
-    def __dealloc__(self):
-        cdef const RtBackend *b
-        if self.got:
-            b = peek_backend(self.device & 255)
-            b.free(self.device, self.ptr, self.got)
-
     def __init__(self):
         raise TypeError("Storage objects are made by tensors")
 
@@ -24,6 +44,9 @@ cdef class Storage:
     @property
     def address(self):
         return <size_t>self.ptr
+
+
+rt_take_storage_type(<PyTypeObject *>Storage, give_back)
 
 
 cdef object out_of_memory(size_t nbytes, int device):

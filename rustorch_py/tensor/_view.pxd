@@ -1,4 +1,5 @@
 from libc.stdint cimport int64_t
+from cpython.object cimport PyObject
 from ._base cimport TensorBase
 # differentiable views; all share memory
 cdef TensorBase as_strided_view(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset)   # offset from t's first element
@@ -12,3 +13,4 @@ cdef TensorBase t_reverse(TensorBase t)
 cdef TensorBase reshape_view(TensorBase t, int nd, const int64_t *sh)        # view or copy, as torch.reshape
 cdef TensorBase try_view(TensorBase t, int nd, const int64_t *sh)            # None when the strides forbid it
 cdef int parse_shape(object op, tuple args, int64_t *sh) except -1           # (2, 3) or ((2, 3),) -> ndim
+cdef int plain_sizes(PyObject *const *args, Py_ssize_t n, int64_t *sh) noexcept   # ints or one tuple of ints -> ndim; else -1

@@ -4,11 +4,14 @@ The gradient of a permutation or reshape is a view again; that of select and sli
 zeros through the same view; every other geometry goes through as_strided.
 """
 cimport cython
+from cpython.long cimport PyLong_Check, PyLong_CheckExact
+from cpython.object cimport PyObject
 from ._base cimport *
 from ._node cimport Node, edge_target, edge_nr
 from ._ops cimport (track_view, expand_to, contiguous, clone, sum_to, set_rebase_hook, copy_into, inplace_begin, cast)
 from ._plan cimport copy_raw, clone_raw, fill_value, full_
 from ._dtype cimport dtype_code
+from ._function cimport set_plain_call
 from . import _rows
 from ..errors import AutogradError, DimError, ShapeError, TensorTypeError, TensorValueError
 
@@ -25,22 +28,44 @@ cdef int to_c(tuple shape, int64_t *sh) except -1:
 
 
 cdef int parse_shape(object op, tuple args, int64_t *sh) except -1:
-    cdef object seq = args
-    cdef int i
-    if len(args) == 1 and not isinstance(args[0], int) and (isinstance(args[0], (tuple, list)) or
-                                                            (not hasattr(args[0], "__index__") and hasattr(args[0], "__iter__"))):
+    cdef object seq = args, item
+    cdef int i = 0
+    if len(args) == 1 and not PyLong_Check(args[0]) and (isinstance(args[0], (tuple, list)) or
+                                                         (not hasattr(args[0], "__index__") and hasattr(args[0], "__iter__"))):
         seq = args[0]
     if len(seq) > 64:
         raise ShapeError(f"{op}: at most 64 dimensions, got {len(seq)}")
-    i = 0
     for item in seq:
-        try:
+        if PyLong_CheckExact(item):
+            sh[i] = item
+        elif hasattr(item, "__index__"):
             sh[i] = item.__index__()
-        except AttributeError:
+        else:
             raise TensorTypeError(f"{op}(): argument 'size' must be tuple of ints, but found element of type {type(item).__name__} "
-                                  f"at pos {i}", op=op) from None
+                                  f"at pos {i}", op=op)
         i += 1
     return i
+
+
+cdef extern from *:
+    """
+    static int rt_plain_sizes(PyObject *const *args, Py_ssize_t n, int64_t *sh) {
+        if (n == 1 && PyTuple_Check(args[0])) { n = PyTuple_GET_SIZE(args[0]); args = ((PyTupleObject *)args[0])->ob_item; }
+        if (n < 1 || n > 16) return -1;
+        for (Py_ssize_t i = 0; i < n; i++) {
+            int overflow;
+            if (!PyLong_CheckExact(args[i])) return -1;
+            sh[i] = PyLong_AsLongLongAndOverflow(args[i], &overflow);
+            if (overflow) return -1;
+        }
+        return (int)n;
+    }
+    """
+    int rt_plain_sizes(PyObject *const *args, Py_ssize_t n, int64_t *sh) noexcept
+
+
+cdef int plain_sizes(PyObject *const *args, Py_ssize_t n, int64_t *sh) noexcept:
+    return rt_plain_sizes(args, n, sh)
 
 
 # ---- one index, a range of indices ----------------------------------------------------------------------
@@ -286,6 +311,38 @@ def reshape(input, *sizes, shape=None):
     cdef int nd = parse_shape("reshape", sizes if shape is None else (*sizes, shape), sh)
     infer_shape("reshape", t, nd, sh)
     return reshape_view(t, nd, sh)
+
+
+cdef object plain_view(PyObject *const *args, Py_ssize_t n):
+    cdef int64_t sh[16]
+    cdef int nd
+    cdef TensorBase t
+    if n < 2 or not isinstance(<object>args[0], TensorBase):
+        return None
+    nd = rt_plain_sizes(args + 1, n - 1, sh)
+    if nd < 0:
+        return None
+    t = <TensorBase><object>args[0]
+    infer_shape("view", t, nd, sh)
+    return try_view(t, nd, sh)              # None: `view` says why
+
+
+cdef object plain_reshape(PyObject *const *args, Py_ssize_t n):
+    cdef int64_t sh[16]
+    cdef int nd
+    cdef TensorBase t
+    if n < 2 or not isinstance(<object>args[0], TensorBase):
+        return None
+    nd = rt_plain_sizes(args + 1, n - 1, sh)
+    if nd < 0:
+        return None
+    t = <TensorBase><object>args[0]
+    infer_shape("reshape", t, nd, sh)
+    return reshape_view(t, nd, sh)
+
+
+set_plain_call(view, plain_view)
+set_plain_call(reshape, plain_reshape)
 
 
 def _reshape_fn(input, shape):

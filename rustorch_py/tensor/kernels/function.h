@@ -13,10 +13,15 @@ typedef PyObject *(*RtCastHook)(PyObject *function, int rule, PyObject *const *a
 /* Make a call that __torch_function__ or a mode overrides; a new reference to NotImplemented: nothing overrides it. */
 typedef PyObject *(*RtOverrideHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
+/* Make a call of positional arguments without a tuple around them (Cython's *args need one); a new reference to None:
+ * these arguments are for the function itself. */
+typedef PyObject *(*RtPlainCall)(PyObject *const *args, Py_ssize_t n);
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *inner;
+    RtPlainCall plain; /* or NULL */
     int renames, rule; /* rule: of tensor/_autocast; 0: none */
 } RtFunction;
 
@@ -75,7 +80,13 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     if (rt_casting | rt_overriding) return rt_function_special(self, args, nargsf, kwnames);
-    if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
+    if (kwnames) {
+        if (f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
+    } else if (f->plain) {
+        PyObject *result = f->plain(args, PyVectorcall_NARGS(nargsf));
+        if (result != Py_None) return result;
+        Py_DECREF(result);
+    }
     return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
 }
 
@@ -146,11 +157,12 @@ static int rt_function_ready(void) {
     rt_name_keepdim = PyUnicode_InternFromString("keepdim");
     return rt_name_dim && rt_name_keepdim ? PyType_Ready(&rt_function_type) : -1;
 }
-static PyObject *rt_function_new(PyObject *inner, int renames, int rule) {
+static PyObject *rt_function_new(PyObject *inner, int renames, int rule, RtPlainCall plain) {
     RtFunction *self = PyObject_New(RtFunction, &rt_function_type);
     if (!self) return NULL;
     Py_INCREF(inner);
     self->inner = inner;
+    self->plain = plain;
     self->renames = renames;
     self->rule = rule;
     self->vectorcall = rt_function_call;

@@ -1,7 +1,4 @@
-"""Activation functions, each with its in-place form where PyTorch has one."""
-
-from __future__ import annotations
-
+"""Activation functions, each with its in-place form where PyTorch has one. Compiled: they are called most, and do little themselves."""
 from ... import tensor as _t
 from ...errors import TensorError
 from ._util import warn
@@ -65,7 +62,9 @@ rrelu_ = _t.rrelu_
 selu_ = _t.selu_
 threshold_ = _t.threshold_
 
-_relu = _t.relu
+cdef object _relu = _t.relu
+cdef object _softmax = _t.softmax
+cdef object _log_softmax = _t.log_softmax
 
 
 def relu(input, inplace=False):
@@ -154,12 +153,11 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     return (_t.rrelu_ if inplace else _t.rrelu)(input, lower, upper, training)
 
 
-def _implicit_dim(name, n_dims, stacklevel):
+cdef object _implicit_dim(object name, object n_dims, object stacklevel):
     """Choose the dimension that older programs meant when they gave none."""
-    warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel + 1,
-    )
+    # PyTorch counts the frame of its function and of a helper, which are not there in compiled code
+    warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+         stacklevel=stacklevel - 1)
     return 0 if n_dims in (0, 1, 3) else 1
 
 
@@ -173,21 +171,21 @@ def softmax(input, dim=None, _stacklevel=3, dtype=None):
     """
     if dim is None:
         dim = _implicit_dim("softmax", input.dim(), _stacklevel)
-    return _t.softmax(input, dim) if dtype is None else _t.softmax(input, dim, dtype=dtype)
+    return _softmax(input, dim) if dtype is None else _softmax(input, dim, dtype=dtype)
 
 
 def softmin(input, dim=None, _stacklevel=3, dtype=None):
     """Return ``softmax(-input)``."""
     if dim is None:
         dim = _implicit_dim("softmin", input.dim(), _stacklevel)
-    return _t.softmax(-input, dim) if dtype is None else _t.softmax(-input, dim, dtype=dtype)
+    return _softmax(-input, dim) if dtype is None else _softmax(-input, dim, dtype=dtype)
 
 
 def log_softmax(input, dim=None, _stacklevel=3, dtype=None):
     """Return the logarithm of ``softmax``, computed without overflow."""
     if dim is None:
         dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)
-    return _t.log_softmax(input, dim) if dtype is None else _t.log_softmax(input, dim, dtype=dtype)
+    return _log_softmax(input, dim) if dtype is None else _log_softmax(input, dim, dtype=dtype)
 
 
 def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
@@ -203,9 +201,9 @@ def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
     Source: Jang et al. (2016), Categorical reparameterization with Gumbel-softmax.
     """
     if eps != 1e-10:
-        warn("`eps` parameter is deprecated and has no effect.")
+        warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
     noise = -_t.empty_like(logits).detach().exponential_().log()
-    soft = _t.softmax((logits + noise) / tau, dim)
+    soft = _softmax((logits + noise) / tau, dim)
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]

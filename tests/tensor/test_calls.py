@@ -1,0 +1,98 @@
+"""What a call leaves behind: recycled tensor objects, calls without a tuple around their arguments, regions of one thread."""
+import gc
+import weakref
+
+import pytest
+
+import rustorch_py as torch
+import rustorch_py.nn.functional as F
+
+
+def test_recycled_tensors_are_blank():
+    for _ in range(200):
+        a = torch.ones(2, 2, 2, 2, 2, 2, 2, 2)              # more dimensions than a tensor has room for
+        a.note = "mine"
+        seen = weakref.ref(a)
+        b = torch.ones(3, requires_grad=True) * 2
+        b.register_hook(lambda g: g)
+        b.retain_grad()
+        b.sum().backward()
+        del a, b
+        assert seen() is None
+        fresh = [torch.ones(2) + 1 for _ in range(100)]
+        for t in fresh:
+            assert not hasattr(t, "note") and t.__dict__ == {} and t.grad is None and t.grad_fn is None and t.is_leaf
+            assert not t.requires_grad and t._version == 0 and t._base is None and t.shape == (2,) and t.stride() == (1,)
+
+
+def test_recycled_tensors_in_cycles_and_chains():
+    a = torch.ones(2)
+    a.me = a                                                  # a cycle through the dictionary
+    seen = weakref.ref(a)
+    del a
+    gc.collect()
+    assert seen() is None
+    x = torch.ones(1, requires_grad=True)
+    for _ in range(50_000):
+        x = x + 1
+    del x                                                     # a long history goes without recursion
+
+
+def test_subclasses_are_not_mixed_up():
+    class Mine(torch.Tensor):
+        pass
+
+    for _ in range(100):
+        t = torch.ones(2).as_subclass(Mine)
+        t.note = 1
+        p = torch.nn.Parameter(torch.ones(2))
+        del t, p
+        assert type(torch.ones(2) + 1) is torch.Tensor
+
+
+@pytest.mark.parametrize("make", [torch.zeros, torch.ones, torch.empty])
+def test_sizes_of_new_tensors(make):
+    assert make(2, 3).shape == make((2, 3)).shape == make([2, 3]).shape == make(torch.Size([2, 3])).shape == (2, 3)
+    assert make(()).shape == () and make(0).shape == (0,) and make(True, 2).shape == (1, 2)
+    with pytest.raises(RuntimeError, match="negative dimension -1"):
+        make(2, -1)
+    with pytest.raises(TypeError, match="must be tuple of ints"):
+        make(2, 1.5)
+    with torch.device("cpu"):
+        assert make(2).device.type == "cpu"
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert make(2).dtype is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_sizes_of_views():
+    m = torch.arange(16.0).reshape(4, 4)
+    assert m.reshape(16).shape == m.reshape((16,)).shape == m.reshape(-1).shape == m.view([16]).shape == (16,)
+    assert torch.reshape(m, (2, 8)).shape == m.view(2, -1).shape == (2, 8)
+    assert m.t().reshape(16).tolist() == m.t().contiguous().view(16).tolist()
+    with pytest.raises(RuntimeError, match="not compatible with input tensor's size and stride"):
+        m.t().view(16)
+    with pytest.raises(RuntimeError, match="invalid for input of size 16"):
+        m.reshape(3, 5)
+    with pytest.raises(RuntimeError, match="only one dimension can be inferred"):
+        m.view(-1, -1)
+    with pytest.raises(TypeError):
+        m.reshape("4")
+    with pytest.raises(OverflowError):
+        m.reshape(2**80)
+    assert m.view(torch.int32).dtype is torch.int32
+
+
+def test_implicit_softmax_dimension_warns_at_the_caller():
+    x = torch.ones(2, 3)
+    with pytest.warns(UserWarning, match="Implicit dimension choice") as caught:
+        F.softmax(x)
+    assert caught[0].filename == __file__
+
+
+def test_cat_refuses_what_is_no_tensor():
+    with pytest.raises(TypeError, match="element 1"):
+        torch.cat([torch.ones(2), 3])
+    assert torch.cat(t for t in (torch.ones(1), torch.zeros(1))).tolist() == [1, 0]
