@@ -6,7 +6,7 @@ from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, sha
                      RT_KIND_INT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
-from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text
+from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, suggests_last, in_order, empty_in_order
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ..errors import DTypeError, ShapeError
@@ -46,6 +46,16 @@ cdef extern from "pool.h" nogil:
         int64_t (*scatter_f64)(int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int, int) noexcept nogil
         void (*gather_f32)(int64_t, int64_t, int64_t, const int64_t *, const float *, float *, int) noexcept nogil
         void (*gather_f64)(int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
+        void (*max_last_f32)(const RtPool *, int64_t, int64_t, const float *, float *, int64_t *, int) noexcept nogil
+        void (*max_last_f64)(const RtPool *, int64_t, int64_t, const double *, double *, int64_t *, int) noexcept nogil
+        void (*avg_last_f32)(const RtPool *, int64_t, int64_t, const float *, float *, int) noexcept nogil
+        void (*avg_last_f64)(const RtPool *, int64_t, int64_t, const double *, double *, int) noexcept nogil
+        void (*avg_last_d0_f32)(const RtPool *, int64_t, int64_t, const float *, float *, int) noexcept nogil
+        void (*avg_last_d0_f64)(const RtPool *, int64_t, int64_t, const double *, double *, int) noexcept nogil
+        int64_t (*scatter_last_f32)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const float *, float *, int) noexcept nogil
+        int64_t (*scatter_last_f64)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
+        void (*gather_last_f32)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const float *, float *, int) noexcept nogil
+        void (*gather_last_f64)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
     const RtPoolTable *rt_pool_pick(int level) noexcept nogil
 
 
@@ -165,8 +175,8 @@ cdef Windows adaptive_windows(object op, TensorBase x, int n, object output_size
         output_size = [x.sh[x.nd - n + k] if s is None else s for k, s in enumerate(output_size)]
     read_sizes(op, "output_size", output_size, n, &p.out[f])
     for d in range(3):
-        if d >= f:
-            p.stride[d] = 0
+        if d >= f:                            # even windows, or none that are evenly spaced
+            p.stride[d] = p.kernel[d] = p.in_[d] // p.out[d] if p.out[d] > 0 and p.in_[d] % p.out[d] == 0 else 0
         if p.out[d] < 0:
             raise ShapeError(f"{op}: elements of output_size must be greater than or equal to 0, got {output_size}", op=op)
     w.tables()
@@ -180,14 +190,19 @@ cdef Windows adaptive_windows(object op, TensorBase x, int n, object output_size
     return w
 
 
-cdef TensorBase output_of(TensorBase x, Windows w, int dt):
+cdef TensorBase output_of(TensorBase x, Windows w, int dt, bint last):
     cdef int64_t sh[5]
     cdef int d, lead = x.nd - w.n
     for d in range(lead):
         sh[d] = x.sh[d]
     for d in range(w.n):
         sh[lead + d] = w.p.out[3 - w.n + d]
-    return empty(x.nd, sh, dt, x.dev)
+    return empty_in_order(x.nd, sh, dt, x.dev, last)
+
+
+cdef bint lies_last(TensorBase x, Windows w) noexcept:
+    """Whether the channels of a batch of images or volumes are innermost: the result lies as they do."""
+    return x.nd == w.n + 2 and w.n >= 2 and suggests_last(x)
 
 
 cdef int64_t volume(const int64_t *v) noexcept:
@@ -201,6 +216,7 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
     cdef TensorBase xc, out, idx
     cdef MaxPoolWithIndicesBackward0 node
     cdef int threads = num_threads()
+    cdef bint last = lies_last(x, w)
     if is_half(x):
         values, where = max_pool(op, float32_of(input), float32_of(input), w)
         return like_dtype(values, x.dt), where
@@ -210,12 +226,20 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
         return cast_raw(values, x.dt), where
     if x.dt != RT_I64:
         need_float(op, x)
-    xc = contiguous_raw(x)
-    out = output_of(x, w, x.dt)
-    idx = output_of(x, w, RT_I64)
+    elif last:                                # no loop for integers: their order is PyTorch's all the same
+        xc = contiguous_raw(x)
+        values, where = max_pool(op, xc, xc, w)
+        return in_order(values, True), in_order(where, True)
+    xc = in_order(x, last)
+    out = output_of(x, w, x.dt, last)
+    idx = output_of(x, w, RT_I64, last)
     if out.n:
         with nogil:
-            if x.dt == RT_F32:
+            if last and x.dt == RT_F32:
+                table.max_last_f32(&w.p, x.sh[0], x.sh[1], <float *>xc.ptr, <float *>out.ptr, <int64_t *>idx.ptr, threads)
+            elif last:
+                table.max_last_f64(&w.p, x.sh[0], x.sh[1], <double *>xc.ptr, <double *>out.ptr, <int64_t *>idx.ptr, threads)
+            elif x.dt == RT_F32:
                 table.max_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, <int64_t *>idx.ptr, threads)
             elif x.dt == RT_F64:
                 table.max_f64(&w.p, <double *>xc.ptr, <double *>out.ptr, <int64_t *>idx.ptr, threads)
@@ -225,6 +249,7 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
         node = MaxPoolWithIndicesBackward0.__new__(MaxPoolWithIndicesBackward0)
         node.shape = shape_tuple(x)
         node.planes = w.p.planes
+        node.last = last
         save(node, 0, idx)
         attach1(out, node, x)
     return out, idx
@@ -233,26 +258,31 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
 cdef class MaxPoolWithIndicesBackward0(Node):
     cdef tuple shape          # of the input
     cdef int64_t planes
+    cdef bint last            # channels innermost
 
     cdef object apply(self, object g):
-        return plane_scatter("max_pool", <TensorBase?>g, saved(self, 0), self.planes, self.shape, True)
+        return plane_scatter("max_pool", <TensorBase?>g, saved(self, 0), self.planes, self.shape, True, self.last)
 
 
-cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t planes, tuple shape, bint add):
-    """Add (or put) g's elements at the positions idx of zeroed planes; recorded."""
+cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t planes, tuple shape, bint add, bint last):
+    """Add (or put) g's elements at the positions idx of zeroed planes; recorded. last: channels innermost (add only)."""
     cdef const RtPoolTable *table = rt_pool_pick(isa_level())
-    cdef TensorBase gc = contiguous_raw(g), ic = contiguous_raw(idx), out
+    cdef TensorBase gc = in_order(g, last), ic = in_order(idx, last), out
     cdef int64_t sh[8]
     cdef int64_t n_in, n_out, bad
     cdef int i, threads = num_threads()
     cdef PlaneScatterBackward0 node
     for i in range(len(shape)):
         sh[i] = shape[i]
-    out = empty(<int>len(shape), sh, g.dt, g.dev)
+    out = empty_in_order(<int>len(shape), sh, g.dt, g.dev, last)
     n_in = out.n // planes if planes else 0
     n_out = g.n // planes if planes else 0
     with nogil:
-        if g.dt == RT_F32:
+        if last and g.dt == RT_F32:
+            bad = table.scatter_last_f32(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <float *>gc.ptr, <float *>out.ptr, threads)
+        elif last:
+            bad = table.scatter_last_f64(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <double *>gc.ptr, <double *>out.ptr, threads)
+        elif g.dt == RT_F32:
             bad = table.scatter_f32(planes, n_in, n_out, <int64_t *>ic.ptr, <float *>gc.ptr, <float *>out.ptr, add, threads)
         else:
             bad = table.scatter_f64(planes, n_in, n_out, <int64_t *>ic.ptr, <double *>gc.ptr, <double *>out.ptr, add, threads)
@@ -263,26 +293,31 @@ cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t plane
         node = PlaneScatterBackward0.__new__(PlaneScatterBackward0)
         node.shape = shape_tuple(g)
         node.planes = planes
+        node.last = last
         save(node, 0, idx)
         attach1(out, node, g)
     return out
 
 
-cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple shape):
+cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple shape, bint last):
     """Pick the positions idx from planes; the gradient of plane_scatter. Recorded."""
     cdef const RtPoolTable *table = rt_pool_pick(isa_level())
-    cdef TensorBase xc = contiguous_raw(x), ic = contiguous_raw(idx), out
+    cdef TensorBase xc = in_order(x, last), ic = in_order(idx, last), out
     cdef int64_t sh[8]
     cdef int64_t n_in, n_out
     cdef int i, threads = num_threads()
     cdef MaxPoolWithIndicesBackward0 node
     for i in range(len(shape)):
         sh[i] = shape[i]
-    out = empty(<int>len(shape), sh, x.dt, x.dev)
+    out = empty_in_order(<int>len(shape), sh, x.dt, x.dev, last)
     n_in = x.n // planes if planes else 0
     n_out = out.n // planes if planes else 0
     with nogil:
-        if x.dt == RT_F32:
+        if last and x.dt == RT_F32:
+            table.gather_last_f32(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <float *>xc.ptr, <float *>out.ptr, threads)
+        elif last:
+            table.gather_last_f64(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <double *>xc.ptr, <double *>out.ptr, threads)
+        elif x.dt == RT_F32:
             table.gather_f32(planes, n_in, n_out, <int64_t *>ic.ptr, <float *>xc.ptr, <float *>out.ptr, threads)
         else:
             table.gather_f64(planes, n_in, n_out, <int64_t *>ic.ptr, <double *>xc.ptr, <double *>out.ptr, threads)
@@ -290,6 +325,7 @@ cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple sha
         node = MaxPoolWithIndicesBackward0.__new__(MaxPoolWithIndicesBackward0)
         node.shape = shape_tuple(x)
         node.planes = planes
+        node.last = last
         save(node, 0, idx)
         attach1(out, node, x)
     return out
@@ -298,9 +334,10 @@ cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple sha
 cdef class PlaneScatterBackward0(Node):
     cdef tuple shape          # of what was scattered
     cdef int64_t planes
+    cdef bint last
 
     cdef object apply(self, object g):
-        return plane_gather(<TensorBase?>g, saved(self, 0), self.planes, self.shape)
+        return plane_gather(<TensorBase?>g, saved(self, 0), self.planes, self.shape, self.last)
 
 
 cdef tuple max_pool_even(object op, int n, object input, object kernel, object stride, object padding, object dilation, bint ceil_mode):
@@ -325,7 +362,7 @@ cdef object max_unpool(object op, int n, object input, object indices, object ou
     read_sizes(op, "output_size", output_size, n, sizes)
     for d in range(x.nd - n):
         planes *= x.sh[d]
-    return plane_scatter(op, x, idx, planes, shape_tuple(x)[:x.nd - n] + tuple([sizes[d] for d in range(n)]), False)
+    return plane_scatter(op, x, idx, planes, shape_tuple(x)[:x.nd - n] + tuple([sizes[d] for d in range(n)]), False, False)
 
 
 # ---- averages ---------------------------------------------------------------------------------------------
@@ -333,26 +370,32 @@ cdef object avg_pool(object op, object input, TensorBase x, Windows w):
     if is_half(x):
         return like_dtype(avg_pool(op, float32_of(input), float32_of(input), w), x.dt)
     if x.dt == RT_I64:                       # rounded towards zero; exact below 2^53
-        return cast_raw(average(cast_raw(x, RT_F64), w, shape_tuple(x), True), RT_I64)
+        return cast_raw(average(cast_raw(x, RT_F64), w, shape_tuple(x), True, lies_last(x, w)), RT_I64)
     need_float(op, x)
-    return average(x, w, shape_tuple(x), True)
+    return average(x, w, shape_tuple(x), True, lies_last(x, w))
 
 
-cdef object average(TensorBase x, Windows w, tuple shape, bint forward):
-    """Averages over windows, or their transpose (which is their gradient); recorded. shape: of the input planes."""
+cdef object average(TensorBase x, Windows w, tuple shape, bint forward, bint last):
+    """Averages over windows, or their transpose (which is their gradient); recorded. shape: of the input planes; last: channels
+    innermost."""
     cdef const RtPoolTable *table = rt_pool_pick(isa_level())
-    cdef TensorBase xc = contiguous_raw(x), out
+    cdef TensorBase xc = in_order(x, last), out
     cdef int64_t sh[8]
     cdef int i, threads = num_threads()
     cdef AvgPoolBackward0 node
     if forward:
-        out = output_of(x, w, x.dt)
+        out = output_of(x, w, x.dt, last)
     else:
         for i in range(len(shape)):
             sh[i] = shape[i]
-        out = empty(<int>len(shape), sh, x.dt, x.dev)
+        out = empty_in_order(<int>len(shape), sh, x.dt, x.dev, last)
     with nogil:
-        if forward:
+        if last:
+            if x.dt == RT_F32:
+                (table.avg_last_f32 if forward else table.avg_last_d0_f32)(&w.p, x.sh[0], x.sh[1], <float *>xc.ptr, <float *>out.ptr, threads)
+            else:
+                (table.avg_last_f64 if forward else table.avg_last_d0_f64)(&w.p, x.sh[0], x.sh[1], <double *>xc.ptr, <double *>out.ptr, threads)
+        elif forward:
             if x.dt == RT_F32:
                 table.avg_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, threads)
             else:
@@ -367,6 +410,7 @@ cdef object average(TensorBase x, Windows w, tuple shape, bint forward):
         node.w = w
         node.shape = shape
         node.forward = forward
+        node.last = last
         attach1(out, node, x)
     return out
 
@@ -374,10 +418,10 @@ cdef object average(TensorBase x, Windows w, tuple shape, bint forward):
 cdef class AvgPoolBackward0(Node):
     cdef Windows w
     cdef tuple shape
-    cdef bint forward
+    cdef bint forward, last
 
     cdef object apply(self, object g):
-        return average(<TensorBase?>g, self.w, self.shape, not self.forward)
+        return average(<TensorBase?>g, self.w, self.shape, not self.forward, self.last)
 
 
 cdef object avg_pool_even(object op, int n, object input, object kernel, object stride, object padding, bint ceil_mode,

@@ -38,3 +38,32 @@ def test_conv2d_orders(n, c, o, k, groups, stride, x_last, w_last, g_last, dtype
     tol = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 2e-2}[dtype]
     for a, b in zip(found[0][1], found[1][1]):
         np.testing.assert_allclose(a, b, rtol=tol, atol=tol * (1 + np.abs(b).max()))
+
+
+POOLS = {
+    "max_pool2d": lambda p, x: p.nn.functional.max_pool2d(x, 2),
+    "max_pool2d 3/2": lambda p, x: p.nn.functional.max_pool2d(x, 3, 2, 1),
+    "avg_pool2d": lambda p, x: p.nn.functional.avg_pool2d(x, 2),
+    "avg_pool2d 3/1": lambda p, x: p.nn.functional.avg_pool2d(x, 3, 1, 1, False, False),
+    "adaptive_avg_pool2d": lambda p, x: p.nn.functional.adaptive_avg_pool2d(x, (3, 2)),
+    "adaptive_max_pool2d": lambda p, x: p.nn.functional.adaptive_max_pool2d(x, 3),
+    "lp_pool2d": lambda p, x: p.nn.functional.lp_pool2d(x, 2, 2),
+    "indices": lambda p, x: p.nn.functional.max_pool2d(x, 2, return_indices=True)[1],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("name", POOLS)
+def test_pool_orders(name, dtype):
+    a, found = RNG.standard_normal((2, 5, 6, 8)), []
+    for package in (rt, torch):
+        x = package.tensor(a).to(getattr(package, dtype)).contiguous(memory_format=package.channels_last).requires_grad_()
+        y = POOLS[name](package, x)
+        results = [y]
+        if name != "indices":
+            results.append(package.autograd.grad((y * y).sum(), x)[0])
+        found.append(([order(t, package) for t in results], [t.detach().double().numpy() for t in results]))
+    assert found[0][0][0] == found[1][0][0]
+    tol = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 3e-2}[dtype]
+    for u, v in zip(found[0][1], found[1][1]):
+        np.testing.assert_allclose(u, v, rtol=tol, atol=tol)

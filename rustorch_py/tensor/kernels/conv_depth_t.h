@@ -49,13 +49,116 @@ static const SUF(DepthTile) SUF(depth_tiles)[DEPTH_R][DEPTH_C] = {
 };
 #undef TILE
 
+/* 3 x 3 taps that are neighbours: each vector of a source row serves three rows of results, and the weights stay in registers.
+ * Rows of results: nr; `at` begins the first one's window. */
+RT_INLINE void SUF(depth3)(int nr, const T *w, const T *restrict at, int64_t pitch, T bias, T *restrict out, int64_t out_pitch, int64_t cols) {
+    V wv[9];
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++) wv[k] = VF(set)(w[k]);
+    for (int64_t i = 0; i < cols; i += LANES) {
+        V acc[DEPTH_R];
+#pragma GCC unroll 4
+        for (int r = 0; r < nr; r++) acc[r] = VF(set)(bias);
+#pragma GCC unroll 6
+        for (int r = 0; r < nr + 2; r++)
+#pragma GCC unroll 3
+            for (int k = 0; k < 3; k++) {
+                V v = VF(load)(at + r * pitch + i + k);
+                RT_HOLD(v);
+#pragma GCC unroll 3
+                for (int h = 0; h < 3; h++) if (r - h >= 0 && r - h < nr) acc[r - h] = VF(fma)(wv[3 * h + k], v, acc[r - h]);
+            }
+        int64_t left = cols - i;
+#pragma GCC unroll 4
+        for (int r = 0; r < nr; r++) {
+            if (left >= LANES) VF(store)(out + r * out_pitch + i, acc[r]);
+            else VF(store_first)(out + r * out_pitch + i, acc[r], (int)left);
+        }
+    }
+}
+static __attribute__((noinline)) void SUF(depth3_4)(const T *w, const T *at, int64_t pitch, T bias, T *out, int64_t out_pitch, int64_t cols) {
+    SUF(depth3)(4, w, at, pitch, bias, out, out_pitch, cols);
+}
+static __attribute__((noinline)) void SUF(depth3_1)(const T *w, const T *at, int64_t pitch, T bias, T *out, int64_t out_pitch, int64_t cols) {
+    SUF(depth3)(1, w, at, pitch, bias, out, out_pitch, cols);
+}
+
+/* Whether the taps are a 3 x 3 square of neighbours of one channel: 1 from the first to the last, -1 backwards, else 0. */
+static int SUF(depth_square)(const SUF(Job) *j, const int64_t *off) {
+    if (j->cin != 1 || j->taps != 9 || j->residues != 1) return 0;
+    int forward = 1, back = 1;
+    for (int k = 0; k < 9; k++) {
+        int64_t want = k / 3 * j->plane[2] + k % 3;
+        forward &= off[k] - off[0] == want;
+        back &= off[8 - k] - off[8] == want;
+    }
+    return forward - back;
+}
+
+/* dst[i] = src[i * step], i < n: reads nothing behind the last of them. */
+RT_INLINE void SUF(depth_line)(T *restrict dst, const T *restrict src, int64_t n, int64_t step) {
+    int64_t i = 0;
+    if (step == 1 && n >= LANES) {
+        for (; i + LANES < n; i += LANES) VF(store)(dst + i, VF(load)(src + i));
+        VF(store)(dst + n - LANES, VF(load)(src + n - LANES));        /* the last vector overlaps the one before */
+    } else if (step == 2 && n >= LANES) {
+        for (; i + LANES < n; i += LANES) VF(store)(dst + i, VF(evens)(src + 2 * i));
+        VF(store)(dst + n - LANES, VF(evens)(src + 2 * (n - LANES)));
+    } else for (; i < n; i++) dst[i] = src[i * step];
+}
+
+/* Source rows and columns into the padded residue planes of one group of one image. What lies outside is zero already: the
+ * buffer is cleared once, and its borders are the same for all planes. */
+static void SUF(depth_fill)(const SUF(Job) *j, const T *x_cs, T *to) {
+    const int64_t *p = j->plane, *in = j->in, *st = j->step;
+    for (int64_t c = 0; c < j->cin; c++)
+        for (int64_t r0 = 0; r0 < st[0]; r0++)
+        for (int64_t r1 = 0; r1 < st[1]; r1++)
+        for (int64_t r2 = 0; r2 < st[2]; r2++, to += p[0] * p[1] * p[2]) {
+            int64_t lo[3], hi[3], first[3] = {r0 - j->front[0], r1 - j->front[1], r2 - j->front[2]};
+            for (int d = 0; d < 3; d++) {
+                lo[d] = first[d] >= 0 ? 0 : (-first[d] + st[d] - 1) / st[d];
+                hi[d] = in[d] > first[d] ? (in[d] - first[d] + st[d] - 1) / st[d] : 0;
+                if (hi[d] > p[d]) hi[d] = p[d];
+            }
+            if (lo[2] >= hi[2]) continue;
+            for (int64_t a = lo[0]; a < hi[0]; a++)
+                for (int64_t b = lo[1]; b < hi[1]; b++)
+                    SUF(depth_line)(to + (a * p[1] + b) * p[2] + lo[2],
+                                    x_cs + ((c * in[0] + a * st[0] + first[0]) * in[1] + b * st[1] + first[1]) * in[2] + lo[2] * st[2] + first[2],
+                                    hi[2] - lo[2], st[2]);
+        }
+}
+
+/* to[i * step] = from[i], i < n */
+RT_INLINE void SUF(depth_spread)(T *restrict to, const T *restrict from, int64_t n, int64_t step) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    if (step == 2)
+        for (; i + LANES <= n; i += LANES) VF(store_evens)(to + 2 * i, VF(load)(from + i));
+#endif
+    for (; i < n; i++) to[i * step] = from[i];
+}
+
 /* The grid of one job for one group of one image, from its padded planes. `line`: DEPTH_R rows of results,
  * for destinations with a step. */
 static void SUF(depth_plane)(const SUF(Job) *j, const SUF(Dest) *dest, const T *planes, const int64_t *off, const T *w_k,
                              T bias, T *y, T *line) {
     const int64_t *g = j->grid, *p = j->plane;
     int64_t kn = j->cin * j->taps, line_pitch = (g[2] + LANES - 1) / LANES * LANES;
-    int dense = dest->step[2] == 1;
+    int dense = dest->step[2] == 1, square = dense ? SUF(depth_square)(j, off) : 0;
+    if (square) {
+        T turned[9];
+        for (int k = 0; k < 9; k++) turned[k] = w_k[square > 0 ? k : 8 - k];
+        for (int64_t a = 0; a < g[0]; a++)
+            for (int64_t b = 0; b < g[1];) {
+                const T *at = planes + (a * p[1] + b) * p[2] + off[square > 0 ? 0 : 8];
+                T *out = y + dest->first + a * dest->step[0] + b * dest->step[1];
+                if (g[1] - b >= 4) { SUF(depth3_4)(turned, at, p[2], bias, out, dest->step[1], g[2]); b += 4; }
+                else { SUF(depth3_1)(turned, at, p[2], bias, out, dest->step[1], g[2]); b++; }
+            }
+        return;
+    }
     for (int64_t a = 0; a < g[0]; a++)
         for (int64_t b = 0; b < g[1]; b += DEPTH_R) {
             int nr = (int)(g[1] - b < DEPTH_R ? g[1] - b : DEPTH_R);
@@ -72,7 +175,7 @@ static void SUF(depth_plane)(const SUF(Job) *j, const SUF(Dest) *dest, const T *
                 for (int r = 0; r < nr; r++) {
                     T *to = rows + r * dest->step[1];
                     const T *from = line + r * line_pitch;
-                    for (int64_t i = 0; i < g[2]; i++) to[i * dest->step[2]] = from[i];
+                    SUF(depth_spread)(to, from, g[2], dest->step[2]);
                 }
         }
 }
@@ -88,12 +191,15 @@ static int SUF(run_depth)(SUF(Job) *jobs, int count, const T *x, const T *const 
     const SUF(Job) *j0 = jobs;
     int64_t plane_in = j0->in[0] * j0->in[1] * j0->in[2], tasks = j0->batch * j0->groups, most = 0, row = 0, kmax = 1;
     double work = 0;
+    int64_t *at = malloc((size_t)(count + 1) * sizeof(int64_t));
+    if (!at) return 1;
     for (int i = 0; i < count; i++) {
         SUF(Job) *j = jobs + i;
         j->in_place = 0;
         j->chunk = 0;
         int64_t kn = j->cin * j->taps, size = SUF(window_size)(j);
-        if (size > most) most = size;
+        at[i] = most;                     /* each product's planes have their own place */
+        most += (size + DEPTH_C * LANES + LANES - 1) / LANES * LANES;      /* a tile reads up to a full tile of columns from its last row */
         if (j->grid[2] > row) row = j->grid[2];
         if (kn > kmax) kmax = kn;
         work += (double)tasks * j->m * (kn + 4) * j->grid[0] * j->grid[1] * j->grid[2];
@@ -103,11 +209,10 @@ static int SUF(run_depth)(SUF(Job) *jobs, int count, const T *x, const T *const 
     if (threads > tasks) threads = tasks ? (int)tasks : 1;
     int failed = 0;
     int64_t *off = malloc((size_t)(count * kmax) * sizeof(int64_t));
-    if (!off) return 1;
+    if (!off) { free(at); return 1; }
     for (int i = 0; i < count; i++) SUF(offsets)(jobs + i, 0, off + i * kmax);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        /* a tile reads up to a full tile of columns from its last row: DEPTH_C vectors of room */
-        int64_t room = most + DEPTH_C * LANES;
+        int64_t room = most;
         T *buf = SUF(buffer)(room + DEPTH_R * row), *line = buf ? buf + room : NULL;
         if (!buf) {
             RT_OMP(omp atomic write)
@@ -122,10 +227,10 @@ static int SUF(run_depth)(SUF(Job) *jobs, int count, const T *x, const T *const 
                 for (int i = 0; i < count; i++) {
                     const SUF(Job) *j = jobs + i;
                     int64_t kn = j->cin * j->taps;
-                    if (kn) SUF(pack_planes)(j, src, buf, 0, j->cin);
+                    if (kn) SUF(depth_fill)(j, src, buf + at[i]);
                     for (int64_t m = 0; m < j->m; m++) {
                         int64_t channel = g * j->m + m;
-                        SUF(depth_plane)(j, dests + i, buf, off + i * kmax, w[i] + channel * kn, bias ? bias[channel] : 0,
+                        SUF(depth_plane)(j, dests + i, buf + at[i], off + i * kmax, w[i] + channel * kn, bias ? bias[channel] : 0,
                                          dests[i].y + n * dests[i].image + channel * dests[i].row, line);
                     }
                 }
@@ -133,7 +238,7 @@ static int SUF(run_depth)(SUF(Job) *jobs, int count, const T *x, const T *const 
         }
         free(buf);
     }
-    free(off);
+    free(off); free(at);
     return failed;
 }
 
@@ -166,6 +271,35 @@ RT_INLINE void SUF(depth_dots)(int nk, int64_t rows, int64_t cols, const T *rest
     for (int k = 0; k < nk; k++) gw[k] += VF(sum)(acc[k]);
 }
 
+/* The same for a 3 x 3 square: three rows of g stay in registers while the rows of x pass. */
+static void SUF(depth3_dots)(int64_t rows, int64_t cols, const T *restrict g, int64_t g_pitch, const T *restrict x, int64_t pitch, T *restrict gw) {
+    V acc[9];
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++) acc[k] = (V){0};
+    for (int64_t i = 0; i < cols; i += LANES) {
+        int whole = cols - i >= LANES, left = whole ? LANES : (int)(cols - i);
+        VF(mask) keep = VF(first)(left);
+        V g1 = {0}, g2 = {0};
+        for (int64_t r = 0; r < rows + 2; r++) {
+            V g0 = {0};
+            if (r < rows) g0 = whole ? VF(load)(g + r * g_pitch + i) : VF(load_first)(g + r * g_pitch + i, left);
+#pragma GCC unroll 3
+            for (int k = 0; k < 3; k++) {
+                V v = VF(load)(x + r * pitch + i + k);
+                if (!whole) v = (V)((VF(mask))v & keep);
+                RT_HOLD(v);
+                acc[k] = VF(fma)(g0, v, acc[k]);
+                acc[3 + k] = VF(fma)(g1, v, acc[3 + k]);
+                acc[6 + k] = VF(fma)(g2, v, acc[6 + k]);
+            }
+            g2 = g1;
+            g1 = g0;
+        }
+    }
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++) gw[k] += VF(sum)(acc[k]);
+}
+
 #define DOTS(nk)                                                                                                     \
     static __attribute__((noinline)) void SUF(depth_dots_##nk)(int64_t rows, int64_t cols, const T *g, int64_t g_pitch, \
                           const T *x, int64_t pitch, const int64_t *off, T *gw) {                                     \
@@ -192,21 +326,25 @@ static int SUF(dweight_depth)(SUF(Job) *j, const T *g_nos, const T *x, T *gw, in
     T *parts = calloc((size_t)(j->batch * wsize), sizeof(T));
     int failed = !off || !parts;
     if (!failed) SUF(offsets)(j, 0, off);
+    int square = !failed && SUF(depth_square)(j, off) > 0;
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        T *buf = SUF(buffer)(size);
+        T *buf = SUF(buffer)(size + LANES);
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
-        } else memset(buf, 0, (size_t)size * sizeof(T));
+        } else memset(buf, 0, (size_t)(size + LANES) * sizeof(T));
         RT_OMP(omp barrier)
         if (!failed) {
             RT_OMP(omp for schedule(static))
             for (int64_t task = 0; task < tasks; task++) {
-                SUF(pack_planes)(j, x + task * j->cin * plane_in, buf, 0, j->cin);
+                SUF(depth_fill)(j, x + task * j->cin * plane_in, buf);
                 for (int64_t m = 0; m < j->m; m++)
                     for (int64_t a = 0; a < g[0]; a++)
-                        for (int64_t k = 0; k < kn; k += DEPTH_K) {
+                        if (square)
+                            SUF(depth3_dots)(g[1], g[2], g_nos + (task * j->m + m) * plane_out + a * g[1] * g[2], g[2],
+                                             buf + a * p[1] * p[2] + off[0], p[2], parts + task * each + m * kn);
+                        else for (int64_t k = 0; k < kn; k += DEPTH_K) {
                             int nk = (int)(kn - k < DEPTH_K ? kn - k : DEPTH_K);
                             SUF(depth_dots_of)[nk - 1](g[1], g[2], g_nos + (task * j->m + m) * plane_out + a * g[1] * g[2], g[2],
                                                        buf + a * p[1] * p[2], p[2], off + k, parts + task * each + m * kn + k);

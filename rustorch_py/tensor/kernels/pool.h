@@ -31,6 +31,17 @@ typedef struct {
     int64_t (*scatter_f64)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const double *g, double *gx, int add, int threads);
     void (*gather_f32)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const float *x, float *y, int threads);
     void (*gather_f64)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const double *x, double *y, int threads);
+    /* arrays with their channels innermost; the RtPool's planes are not read */
+    void (*max_last_f32)(const RtPool *, int64_t images, int64_t channels, const float *x, float *y, int64_t *idx, int threads);
+    void (*max_last_f64)(const RtPool *, int64_t images, int64_t channels, const double *x, double *y, int64_t *idx, int threads);
+    void (*avg_last_f32)(const RtPool *, int64_t images, int64_t channels, const float *x, float *y, int threads);
+    void (*avg_last_f64)(const RtPool *, int64_t images, int64_t channels, const double *x, double *y, int threads);
+    void (*avg_last_d0_f32)(const RtPool *, int64_t images, int64_t channels, const float *g, float *gx, int threads);
+    void (*avg_last_d0_f64)(const RtPool *, int64_t images, int64_t channels, const double *g, double *gx, int threads);
+    int64_t (*scatter_last_f32)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const float *g, float *gx, int threads);
+    int64_t (*scatter_last_f64)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const double *g, double *gx, int threads);
+    void (*gather_last_f32)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const float *x, float *y, int threads);
+    void (*gather_last_f64)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const double *x, double *y, int threads);
 } RtPoolTable;
 
 extern const RtPoolTable rt_pool_table_base;

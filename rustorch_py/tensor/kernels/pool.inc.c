@@ -1,5 +1,5 @@
 /* Pooling. Maxima walk the taps outside and a row of outputs inside, so that the row is vector
- * code; averages add the window's rows first and then along the row. */
+ * code; averages add the window's rows first and then along the row (pool_t.h). */
 #include <stdlib.h>
 #include <math.h>
 #include "pool.h"
@@ -75,62 +75,6 @@ MAX_BODY(double, f64, -(double)INFINITY, FLOAT_NAN)
 MAX_BODY(int64_t, i64, INT64_MIN, INT_NAN)
 
 #define FLOAT_BODY(T, t)                                                                                \
-static void avg_##t(const RtPool *p, const T *x, T *y, int threads) {                                   \
-    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2], W = p->in[2]; \
-    threads = few((double)p->planes * (in + out), threads, p->planes);                                  \
-    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {                                        \
-        T small[ROW_MAX], *sum = W <= ROW_MAX ? small : malloc((size_t)W * sizeof(T));                  \
-        RT_OMP(omp for schedule(static))                                                                \
-        for (int64_t q = 0; q < p->planes; q++) {                                                       \
-            const T *xq = x + q * in;                                                                   \
-            T *yq = y + q * out;                                                                        \
-            for (int64_t a = 0; a < p->out[0]; a++)                                                     \
-            for (int64_t b = 0; b < p->out[1]; b++, yq += p->out[2]) {                                  \
-                for (int64_t i = 0; i < W; i++) sum[i] = 0;                                             \
-                for (int64_t z = p->lo[0][a]; z < p->hi[0][a]; z++)                                     \
-                for (int64_t r = p->lo[1][b]; r < p->hi[1][b]; r++) {                                   \
-                    const T *row = xq + (z * p->in[1] + r) * W;                                         \
-                    for (int64_t i = 0; i < W; i++) sum[i] += row[i];                                   \
-                }                                                                                       \
-                T sizes = (T)(p->size[0][a] * p->size[1][b]);                                           \
-                for (int64_t c = 0; c < p->out[2]; c++) {                                               \
-                    T s = 0;                                                                            \
-                    for (int64_t i = p->lo[2][c]; i < p->hi[2][c]; i++) s += sum[i];                    \
-                    yq[c] = s / (p->divisor != 0 ? (T)p->divisor : sizes * (T)p->size[2][c]);           \
-                }                                                                                       \
-            }                                                                                           \
-        }                                                                                               \
-        if (sum != small) free(sum);                                                                    \
-    }                                                                                                   \
-}                                                                                                       \
-static void avg_d0_##t(const RtPool *p, const T *g, T *gx, int threads) {                               \
-    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2], W = p->in[2]; \
-    threads = few((double)p->planes * (in + out), threads, p->planes);                                  \
-    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {                                        \
-        T small[ROW_MAX], *sum = W <= ROW_MAX ? small : malloc((size_t)W * sizeof(T));                  \
-        RT_OMP(omp for schedule(static))                                                                \
-        for (int64_t q = 0; q < p->planes; q++) {                                                       \
-            const T *gq = g + q * out;                                                                  \
-            T *xq = gx + q * in;                                                                        \
-            memset(xq, 0, (size_t)in * sizeof(T));                                                      \
-            for (int64_t a = 0; a < p->out[0]; a++)                                                     \
-            for (int64_t b = 0; b < p->out[1]; b++, gq += p->out[2]) {                                  \
-                T sizes = (T)(p->size[0][a] * p->size[1][b]);                                           \
-                for (int64_t i = 0; i < W; i++) sum[i] = 0;                                             \
-                for (int64_t c = 0; c < p->out[2]; c++) {                                               \
-                    T v = gq[c] / (p->divisor != 0 ? (T)p->divisor : sizes * (T)p->size[2][c]);         \
-                    for (int64_t i = p->lo[2][c]; i < p->hi[2][c]; i++) sum[i] += v;                    \
-                }                                                                                       \
-                for (int64_t z = p->lo[0][a]; z < p->hi[0][a]; z++)                                     \
-                for (int64_t r = p->lo[1][b]; r < p->hi[1][b]; r++) {                                   \
-                    T *row = xq + (z * p->in[1] + r) * W;                                               \
-                    for (int64_t i = 0; i < W; i++) row[i] += sum[i];                                   \
-                }                                                                                       \
-            }                                                                                           \
-        }                                                                                               \
-        if (sum != small) free(sum);                                                                    \
-    }                                                                                                   \
-}                                                                                                       \
 static int64_t scatter_##t(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const T *g, T *gx, int add, int threads) { \
     int64_t bad = 0;                                                                                    \
     threads = few((double)planes * (in + out), threads, planes);                                        \
@@ -158,6 +102,26 @@ static void gather_##t(int64_t planes, int64_t in, int64_t out, const int64_t *i
 FLOAT_BODY(float, f32)
 FLOAT_BODY(double, f64)
 
+#define T float
+#define V rt_vf
+#define VF(x) rt_vf_##x
+#define LANES RT_LANES_F32
+#define SUF(x) x##_f32
+#include "pool_t.h"
+#undef T
+#undef V
+#undef VF
+#undef LANES
+#undef SUF
+#define T double
+#define V rt_vd
+#define VF(x) rt_vd_##x
+#define LANES RT_LANES_F64
+#define SUF(x) x##_f64
+#include "pool_t.h"
+
 const RtPoolTable RT_NAME(rt_pool_table) = {
     max_f32, max_f64, max_i64, avg_f32, avg_f64, avg_d0_f32, avg_d0_f64, scatter_f32, scatter_f64, gather_f32, gather_f64,
+    max_last_f32, max_last_f64, avg_last_f32, avg_last_f64, avg_last_d0_f32, avg_last_d0_f64,
+    scatter_last_f32, scatter_last_f64, gather_last_f32, gather_last_f64,
 };

@@ -44,6 +44,17 @@ RT_INLINE rt_vf rt_vf_fma(rt_vf a, rt_vf b, rt_vf c) { return a * b + c; }
 RT_INLINE rt_vd rt_vd_fma(rt_vd a, rt_vd b, rt_vd c) { return a * b + c; }
 #endif
 
+/* Holds a vector in a register: a compiler that reads it from memory again for each use pays a load a use. */
+#if defined(__AVX512F__)
+#define RT_HOLD(v) __asm__("" : "+v"(v))
+#elif defined(__x86_64__)
+#define RT_HOLD(v) __asm__("" : "+x"(v))
+#elif defined(__aarch64__)
+#define RT_HOLD(v) __asm__("" : "+w"(v))
+#else
+#define RT_HOLD(v) (void)(v)
+#endif
+
 /* Masks of the first n lanes, and a load of these lanes alone (zeros behind them). */
 typedef int32_t rt_vf_mask __attribute__((vector_size(RT_VEC)));
 typedef int64_t rt_vd_mask __attribute__((vector_size(RT_VEC)));
@@ -69,6 +80,20 @@ RT_INLINE void rt_vf_store_first(float *p, rt_vf v, int n) { memcpy(p, &v, sizeo
 RT_INLINE void rt_vd_store_first(double *p, rt_vd v, int n) { memcpy(p, &v, sizeof(double) * (size_t)n); }
 #endif
 
+#if defined(__AVX512F__)
+/* p[0], p[2], p[4] ... = lanes; what lies between them stays. */
+RT_INLINE void rt_vf_store_evens(float *p, rt_vf v) {
+    const __m512i lo = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    _mm512_mask_storeu_ps(p, 0x5555, _mm512_permutexvar_ps(lo, (__m512)v));
+    _mm512_mask_storeu_ps(p + 16, 0x5555, _mm512_permutexvar_ps(_mm512_add_epi32(lo, _mm512_set1_epi32(8)), (__m512)v));
+}
+RT_INLINE void rt_vd_store_evens(double *p, rt_vd v) {
+    const __m512i lo = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    _mm512_mask_storeu_pd(p, 0x55, _mm512_permutexvar_pd(lo, (__m512d)v));
+    _mm512_mask_storeu_pd(p + 8, 0x55, _mm512_permutexvar_pd(_mm512_add_epi64(lo, _mm512_set1_epi64(4)), (__m512d)v));
+}
+#endif
+
 /* p[0], p[2], p[4] ...: reads nothing behind the last of them. */
 RT_INLINE rt_vf rt_vf_evens(const float *p) {
     rt_vf a = rt_vf_load(p), b = rt_vf_load(p + RT_LANES_F32 - 1), out;
@@ -92,6 +117,27 @@ RT_INLINE rt_vd rt_vd_evens(const double *p) {
 #endif
     return out;
 }
+
+/* a[0]+a[1], a[2]+a[3] ... and so on through b; and every lane twice in a row. */
+#define RT_PAIRS(V, N, LANES, MASK)                                                               \
+    RT_INLINE V N##_pair_sums(V a, V b) {                                                         \
+        MASK even, odd;                                                                           \
+        for (int i = 0; i < LANES; i++) { even[i] = 2 * i; odd[i] = 2 * i + 1; }                  \
+        return RT_SHUFFLE2(a, b, even, LANES, 2 * i) + RT_SHUFFLE2(a, b, odd, LANES, 2 * i + 1);  \
+    }                                                                                             \
+    RT_INLINE void N##_twice(V v, V *lo, V *hi) {                                                 \
+        MASK a, b;                                                                                \
+        for (int i = 0; i < LANES; i++) { a[i] = i / 2; b[i] = LANES / 2 + i / 2; }               \
+        *lo = RT_SHUFFLE2(v, v, a, LANES, i / 2);                                                 \
+        *hi = RT_SHUFFLE2(v, v, b, LANES, LANES / 2 + i / 2);                                     \
+    }
+#if defined(__clang__)                    /* its shuffles want constants */
+#define RT_SHUFFLE2(x, y, mask, n, expr) ({ __typeof__(x) r_; for (int i = 0; i < (n); i++) { int at_ = (expr); r_[i] = at_ < (n) ? (x)[at_] : (y)[at_ - (n)]; } r_; })
+#else
+#define RT_SHUFFLE2(x, y, mask, n, expr) __builtin_shuffle(x, y, mask)
+#endif
+RT_PAIRS(rt_vf, rt_vf, RT_LANES_F32, rt_vf_mask)
+RT_PAIRS(rt_vd, rt_vd, RT_LANES_F64, rt_vd_mask)
 
 /* Lanes added pairwise: the error grows with log2 of the lanes. */
 #if defined(__AVX512F__)
