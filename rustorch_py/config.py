@@ -56,6 +56,29 @@ def is_deterministic():
     return _t.are_deterministic_algorithms_enabled()
 
 
+def set_fast_convolution(enabled=True):
+    """Let float32 convolutions with 3x3 kernels and stride 1 use Winograd's minimal filtering where it is faster (the default).
+
+    A quarter of the multiplications; the rounding error of a result is two to eight times that of the plain sum (some 2e-6 of the largest
+    result), and an infinite or NaN input reaches results up to three positions further. PyTorch's CPU kernels do not rearrange these products. It is off under
+    ``use_deterministic()`` too.
+
+    Example:
+        >>> set_fast_convolution(False)
+        >>> is_fast_convolution()
+        False
+        >>> set_fast_convolution()
+    """
+    from .tensor import _conv
+    _conv.set_fast_convolution(bool(enabled))
+
+
+def is_fast_convolution():
+    """Tell whether 3x3 convolutions may use fewer products."""
+    from .tensor import _conv
+    return _conv.get_fast_convolution()
+
+
 def simd_level():
     """Return the instruction set in force: "baseline", "avx2" or "avx512"."""
     return _cpu.simd_level()

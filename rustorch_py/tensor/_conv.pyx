@@ -9,7 +9,7 @@ partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolu
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
                      RT_F32, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, fixed_split
 from ._neural cimport (num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, in_order, empty_in_order)
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
@@ -35,20 +35,14 @@ cdef extern from "conv.h" nogil:
         int64_t pad[3]
         int64_t dilation[3]
     ctypedef struct RtConvTable:
-        int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int) noexcept nogil
-        int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int) noexcept nogil
-        int (*dinput_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int) noexcept nogil
-        int (*dinput_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int) noexcept nogil
-        int (*dweight_f32)(const RtConvGeom *, const float *, const float *, float *, int) noexcept nogil
-        int (*dweight_f64)(const RtConvGeom *, const double *, const double *, double *, int) noexcept nogil
+        int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
+        int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
+        int (*dinput_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
+        int (*dinput_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
+        int (*dweight_f32)(const RtConvGeom *, const float *, const float *, float *, int, int) noexcept nogil
+        int (*dweight_f64)(const RtConvGeom *, const double *, const double *, double *, int, int) noexcept nogil
         void (*dbias_f32)(const float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
         void (*dbias_f64)(const double *, double *, int64_t, int64_t, int64_t, int) noexcept nogil
-        int (*forward_last_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
-        int (*forward_last_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
-        int (*dinput_last_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
-        int (*dinput_last_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
-        int (*dweight_last_f32)(const RtConvGeom *, const float *, const float *, float *, int, int) noexcept nogil
-        int (*dweight_last_f64)(const RtConvGeom *, const double *, const double *, double *, int, int) noexcept nogil
         void (*dbias_last_f32)(const float *, float *, int64_t, int64_t, int) noexcept nogil
         void (*dbias_last_f64)(const double *, double *, int64_t, int64_t, int) noexcept nogil
         int (*has_last)(const RtConvGeom *, int) noexcept nogil
@@ -60,11 +54,26 @@ cdef extern from "conv.h" nogil:
         RT_LAST_X
         RT_LAST_W
         RT_LAST_Y
+        RT_FAST
 
 cdef enum:
     FORWARD = 0       # y = F(x, w); slots x, w
     DINPUT = 1        # gx = I(g, w); slots g, w
     DWEIGHT = 2       # gw = W(g, x); slots g, x
+
+
+cdef bint fast = True           # products may be rearranged
+
+
+def set_fast_convolution(bint on):
+    """Let float32 convolutions with 3 x 3 kernels use fewer products, with slightly larger rounding errors."""
+    global fast
+    fast = on
+
+
+def get_fast_convolution():
+    """Tell whether they may."""
+    return fast
 
 
 # ---- the three products ------------------------------------------------------------------------------
@@ -98,6 +107,8 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         bc = contiguous_raw(b)
         if last:
             to = empty(nd + 2, sh, a.dt, a.dev)
+    if fast and not fixed_split():
+        orders |= RT_FAST
     with nogil:
         rc = 0
         if a.dt == RT_I64:
@@ -105,35 +116,20 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
                 rt_conv_forward_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
             else:
                 rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
-        elif orders:
-            if a.dt == RT_F32:
-                if mode == FORWARD:
-                    rc = table.forward_last_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)
-                elif mode == DINPUT:
-                    rc = table.dinput_last_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)
-                else:
-                    rc = table.dweight_last_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>to.ptr, orders, threads)
-            else:
-                if mode == FORWARD:
-                    rc = table.forward_last_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
-                elif mode == DINPUT:
-                    rc = table.dinput_last_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
-                else:
-                    rc = table.dweight_last_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>to.ptr, orders, threads)
         elif a.dt == RT_F32:
             if mode == FORWARD:
-                rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads)
+                rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)
             elif mode == DINPUT:
-                rc = table.dinput_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads)
+                rc = table.dinput_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)
             else:
-                rc = table.dweight_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>to.ptr, threads)
+                rc = table.dweight_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>to.ptr, orders, threads)
         else:
             if mode == FORWARD:
-                rc = table.forward_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, threads)
+                rc = table.forward_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
             elif mode == DINPUT:
-                rc = table.dinput_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, threads)
+                rc = table.dinput_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
             else:
-                rc = table.dweight_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>to.ptr, threads)
+                rc = table.dweight_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>to.ptr, orders, threads)
     if to is not out:
         copy_raw(out, to)
     if rc:

@@ -13,29 +13,23 @@ typedef struct {
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
 } RtConvGeom;
 
-enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4 };
+/* `orders`: which arrays have their channels innermost (RT_LAST_X: x and gx, RT_LAST_W: w and gw, RT_LAST_Y: y and g), and whether
+ * products may be rearranged (RT_FAST: Note [Winograd]). */
+enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4, RT_LAST_ANY = 7, RT_FAST = 8 };
 
 /* Arrays are contiguous: x (batch, groups*cin, in), w (groups*cout, cin, kernel), y (batch,
- * groups*cout, out). b may be NULL. Return 0, or 1 when there is no memory. */
+ * groups*cout, out), or with their second dimension innermost. b may be NULL. Return 0, or 1 when there is no memory. */
 typedef struct {
-    int (*forward_f32)(const RtConvGeom *, const float *x, const float *w, const float *b, float *y, int threads);
-    int (*forward_f64)(const RtConvGeom *, const double *x, const double *w, const double *b, double *y, int threads);
+    int (*forward_f32)(const RtConvGeom *, const float *x, const float *w, const float *b, float *y, int orders, int threads);
+    int (*forward_f64)(const RtConvGeom *, const double *x, const double *w, const double *b, double *y, int orders, int threads);
     /* gradient with respect to x; with `b` (groups*cin) added it is the transposed convolution */
-    int (*dinput_f32)(const RtConvGeom *, const float *g, const float *w, const float *b, float *gx, int threads);
-    int (*dinput_f64)(const RtConvGeom *, const double *g, const double *w, const double *b, double *gx, int threads);
-    int (*dweight_f32)(const RtConvGeom *, const float *g, const float *x, float *gw, int threads);
-    int (*dweight_f64)(const RtConvGeom *, const double *g, const double *x, double *gw, int threads);
+    int (*dinput_f32)(const RtConvGeom *, const float *g, const float *w, const float *b, float *gx, int orders, int threads);
+    int (*dinput_f64)(const RtConvGeom *, const double *g, const double *w, const double *b, double *gx, int orders, int threads);
+    int (*dweight_f32)(const RtConvGeom *, const float *g, const float *x, float *gw, int orders, int threads);
+    int (*dweight_f64)(const RtConvGeom *, const double *g, const double *x, double *gw, int orders, int threads);
     /* sum of (batch, channels, plane) over batch and plane */
     void (*dbias_f32)(const float *g, float *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
     void (*dbias_f64)(const double *g, double *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
-    /* The same three products where arrays have their channels innermost: `orders` says which (RT_LAST_X: x and gx, RT_LAST_W:
-     * w and gw, RT_LAST_Y: y and g). */
-    int (*forward_last_f32)(const RtConvGeom *, const float *x, const float *w, const float *b, float *y, int orders, int threads);
-    int (*forward_last_f64)(const RtConvGeom *, const double *x, const double *w, const double *b, double *y, int orders, int threads);
-    int (*dinput_last_f32)(const RtConvGeom *, const float *g, const float *w, const float *b, float *gx, int orders, int threads);
-    int (*dinput_last_f64)(const RtConvGeom *, const double *g, const double *w, const double *b, double *gx, int orders, int threads);
-    int (*dweight_last_f32)(const RtConvGeom *, const float *g, const float *x, float *gw, int orders, int threads);
-    int (*dweight_last_f64)(const RtConvGeom *, const double *g, const double *x, double *gw, int orders, int threads);
     /* sum of (rows, channels) over rows */
     void (*dbias_last_f32)(const float *g, float *gb, int64_t rows, int64_t channels, int threads);
     void (*dbias_last_f64)(const double *g, double *gb, int64_t rows, int64_t channels, int threads);

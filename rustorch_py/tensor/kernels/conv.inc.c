@@ -49,6 +49,7 @@ static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t 
 #define GEMM scipy_cblas_sgemm
 #include "conv_t.h"
 #include "conv_last_t.h"
+#include "conv_wino.h"
 #undef T
 #undef V
 #undef VF
@@ -75,8 +76,26 @@ static int has_last(const RtConvGeom *c, int mode) {
     return weights < 65536 || pixels >= (mode == 2 ? 1024 : 256);
 }
 
+/* One door for each product: by Winograd's way, with channels innermost, or row-major. Without RT_FAST no product does. */
+#define DOORS(T, t, FAST)                                                                                                     \
+    static int forward_any_##t(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int orders, int threads) {      \
+        FAST(0, wino_forward(c, x, w, b, y, orders, threads))                                                                 \
+        return orders & RT_LAST_ANY ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
+    }                                                                                                                         \
+    static int dinput_any_##t(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int orders, int threads) {      \
+        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads))                                                                 \
+        return orders & RT_LAST_ANY ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
+    }                                                                                                                         \
+    static int dweight_any_##t(const RtConvGeom *c, const T *g, const T *x, T *gw, int orders, int threads) {                 \
+        FAST(2, wino_dweight(c, g, x, gw, orders, threads))                                                                   \
+        return orders & RT_LAST_ANY ? dweight_last_##t(c, g, x, gw, orders, threads) : dweight_##t(c, g, x, gw, threads);     \
+    }
+#define WINO(mode, call) if (orders & RT_FAST && is_wino(c, mode)) return call;
+#define NEVER(mode, call)
+DOORS(float, f32, WINO)
+DOORS(double, f64, NEVER)
+
 const RtConvTable RT_NAME(rt_conv_table) = {
-    forward_f32, forward_f64, dinput_f32, dinput_f64, dweight_f32, dweight_f64, dbias_f32, dbias_f64,
-    forward_last_f32, forward_last_f64, dinput_last_f32, dinput_last_f64, dweight_last_f32, dweight_last_f64,
+    forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, dbias_f32, dbias_f64,
     dbias_last_f32, dbias_last_f64, has_last,
 };
