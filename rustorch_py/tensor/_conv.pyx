@@ -81,7 +81,7 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
     """One of the three products, recorded. nd: spatial dimensions of the tensors; last: results have their channels innermost."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef int64_t sh[5]
-    cdef int i, rc, threads = num_threads(), orders = 0
+    cdef int i, rc, kind, threads = num_threads(), orders = 0
     cdef TensorBase ac, bc, kc = None, out, to
     cdef ConvolutionBackward0 node
     cdef void *k = NULL
@@ -97,7 +97,12 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
     for i in range(nd):
         sh[2 + i] = geom.out[3 - nd + i] if mode == FORWARD else geom.in_[3 - nd + i] if mode == DINPUT else geom.kernel[3 - nd + i]
     out = to = empty_in_order(nd + 2, sh, a.dt, a.dev, last)
-    if last and a.dt != RT_I64 and table.has_last(geom, mode):
+    kind = table.has_last(geom, mode) if last and a.dt != RT_I64 else 0
+    if kind == 2:
+        ac = in_order(a, True)
+        bc = in_order(b, True)
+        orders = RT_LAST_X | RT_LAST_Y
+    elif kind:
         # each array in the order that it has
         ac = in_order(a, not is_contig(a))
         bc = in_order(b, not is_contig(b))

@@ -33,7 +33,8 @@ typedef struct {
     /* sum of (rows, channels) over rows */
     void (*dbias_last_f32)(const float *g, float *gb, int64_t rows, int64_t channels, int threads);
     void (*dbias_last_f64)(const double *g, double *gb, int64_t rows, int64_t channels, int threads);
-    /* Whether product `mode` (0 forward, 1 dinput, 2 dweight) of this shape is better there than through copies. */
+    /* Whether product `mode` (0 forward, 1 dinput, 2 dweight) of this shape is better with channels innermost than through copies: 1;
+     * 2: if input and output both have them there. */
     int (*has_last)(const RtConvGeom *, int mode);
 } RtConvTable;
 

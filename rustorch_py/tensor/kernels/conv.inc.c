@@ -40,6 +40,10 @@ static RtOrder order(int64_t channels, int64_t pixels, int last) {
 static void turn_square_f32(float *dst, int64_t ds, const float *src, int64_t ss) { rt_turn_16_4((uint32_t *)dst, ds, (const uint32_t *)src, ss); }
 static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t ss) { rt_turn_16_8((uint64_t *)dst, ds, (const uint64_t *)src, ss); }
 
+/* A channel a group, enough of them for a vector: conv_depth_last_t.h, where input and output have their channels innermost. */
+static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && c->groups >= 8; }
+#define DEEP_ORDERS (RT_LAST_X | RT_LAST_Y)
+
 #define T float
 #define SHORT_LAST 1
 #define V rt_vf
@@ -49,6 +53,7 @@ static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t 
 #define GEMM scipy_cblas_sgemm
 #include "conv_t.h"
 #include "conv_last_t.h"
+#include "conv_depth_last_t.h"
 #include "conv_wino.h"
 #undef T
 #undef V
@@ -66,12 +71,14 @@ static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t 
 #define GEMM scipy_cblas_dgemm
 #include "conv_t.h"
 #include "conv_last_t.h"
+#include "conv_depth_last_t.h"
 
 /* Few result channels waste lanes; a group of one or two channels is depthwise; weights are packed anew in each call, and
  * their gradient is turned, so that there must be enough pixels to a weight. */
 static int has_last(const RtConvGeom *c, int mode) {
     int64_t m = mode == 1 ? c->cin : c->cout, pixels = c->batch * c->out[0] * c->out[1] * c->out[2];
     int64_t weights = c->cout * c->cin * c->kernel[0] * c->kernel[1] * c->kernel[2];
+    if (is_deep(c)) return 2;
     if (m <= RT_LANES_F32 / 4 || is_depth_f32(c, c->cout, c->cin)) return 0;
     return weights < 65536 || pixels >= (mode == 2 ? 1024 : 256);
 }
@@ -80,14 +87,17 @@ static int has_last(const RtConvGeom *c, int mode) {
 #define DOORS(T, t, FAST)                                                                                                     \
     static int forward_any_##t(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int orders, int threads) {      \
         FAST(0, wino_forward(c, x, w, b, y, orders, threads))                                                                 \
+        if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return forward_deep_##t(c, x, w, b, y, threads);              \
         return orders & RT_LAST_ANY ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
     }                                                                                                                         \
     static int dinput_any_##t(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int orders, int threads) {      \
         FAST(1, wino_dinput(c, g, w, b, gx, orders, threads))                                                                 \
+        if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
         return orders & RT_LAST_ANY ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
     }                                                                                                                         \
     static int dweight_any_##t(const RtConvGeom *c, const T *g, const T *x, T *gw, int orders, int threads) {                 \
         FAST(2, wino_dweight(c, g, x, gw, orders, threads))                                                                   \
+        if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dweight_deep_##t(c, g, x, gw, threads);                \
         return orders & RT_LAST_ANY ? dweight_last_##t(c, g, x, gw, orders, threads) : dweight_##t(c, g, x, gw, threads);     \
     }
 #define WINO(mode, call) if (orders & RT_FAST && is_wino(c, mode)) return call;

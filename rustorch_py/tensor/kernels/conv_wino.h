@@ -6,8 +6,8 @@
  * transforms there are 36 matrix products (tiles x channels) by (channels x channels), which run on the tiles of conv_last_t.h.
  * The gradient of the input is the same with the filter turned around; that of the weights is G'[(B' x B) * (A g A')]G summed over
  * tiles. Points: 0, +-5/8, +-5/4 and infinity, all exact; with them the largest error is 2e-6 of the largest result with 64
- * channels, 3e-6 with 256, where the plain sums have 1e-6 and 5e-7 (with the usual 0, +-1, +-2 it is three times larger: B. Barabasz et al., Error analysis and improving the accuracy of Winograd convolution
- * for deep neural networks, ACM TOMS 46 (2020)); tests/tensor/test_winograd.py states bounds. Sources: S. Winograd, Arithmetic
+ * channels, 3e-6 with 256, where the plain sums have 1e-6 and 5e-7 (with the usual 0, +-1, +-2 it is three times larger: B. Barabasz
+ * et al., Error analysis and improving the accuracy of Winograd convolution for deep neural networks, ACM TOMS 46 (2020)); tests/tensor/test_winograd.py states bounds. Sources: S. Winograd, Arithmetic
  * complexity of computations (1980); A. Lavin and S. Gray, Fast algorithms for convolutional neural networks (2016). */
 
 #define WINO_P 36
