@@ -90,6 +90,22 @@ class PluginError(RustorchError, OSError):
     """A plugin that cannot be loaded; the message names the package or library and the cause."""
 
 
+class DistError(RustorchError, RuntimeError):
+    """Something that went wrong between the processes of a distributed run."""
+
+
+class DistBackendError(DistError):
+    """A message-passing library that reports an error, ranks that disagree, or a collective that timed out."""
+
+
+class DistNetworkError(DistError):
+    """A process that cannot be reached."""
+
+
+class DistStoreError(DistError):
+    """A key that did not come in time."""
+
+
 class SchemaError(TensorError):
     """An operator's schema that does not parse, or arguments that do not fit one."""
 

@@ -1,9 +1,9 @@
 """Define-by-run gradients: backward, grad, custom functions, modes and checks."""
-from ..tensor import _neural, _tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from ..tensor import _leaf, _neural, _tensor, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ..tensor._function import public as _public
 from ..tensor._node import Node
 from . import formula as _formula  # noqa: F401  (installs the derivative builder)
-from ._engine import backward, grad, tensor_backward as _tensor_backward
+from ._engine import backward, grad, tensor_backward as _tensor_backward, watch_leaves as _watch_leaves
 from ._function import Function, FunctionCtx, once_differentiable
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .variable import Variable
@@ -12,6 +12,7 @@ grad = _public(grad)                 # vmap has a rule for it
 
 _tensor.set_entry("backward", _tensor_backward)
 _neural.set_grad_function(grad)
+_leaf.set_watcher(_watch_leaves)
 
 _LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph", "forward_ad": "forward_ad"}
 

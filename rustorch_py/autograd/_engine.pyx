@@ -6,6 +6,7 @@ arrived, without counting dependencies first. The order is kept in a binary heap
 their way wait in a dictionary. Nothing recurses, so depth is bounded by memory only.
 """
 cimport cython
+from _thread import get_ident
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport uint64_t, int32_t
@@ -21,8 +22,10 @@ from ..errors import AutogradError, ShapeError, TensorTypeError
 cdef extern from *:
     """
     static inline Py_ssize_t rt_refcnt(PyObject *o) { return Py_REFCNT(o); }
+    static _Thread_local int rt_backward_depth = 0;
     """
     Py_ssize_t rt_refcnt(object o)
+    int rt_backward_depth             # runs of this thread that are inside one another
 
 include "../tensor/_row_ids.pxi"
 
@@ -267,14 +270,137 @@ cdef int accumulate(TensorBase leaf, object holder) except -1:
     else:
         binary_inplace(ROW_ADD, leaf.grad_, g)
     if leaf.meta is not None:
-        hooks = leaf.meta.get("node_post")
-        if hooks:
-            for fn in list(hooks.values()):
-                fn((), (g,))
         hooks = leaf.meta.get("post_hooks")
         if hooks:
             for fn in list(hooks.values()):
                 fn(leaf)
+        hooks = leaf.meta.get("node_post")
+        if hooks:
+            for fn in list(hooks.values()):
+                fn((), (g,))
+    return 0
+
+
+# Note [Leaves that are final early]
+# Gradients of leaves are added to .grad when all nodes have run. Where somebody waits for them (post-accumulate hooks: optimizers that
+# step in backward, DistributedDataParallel), a leaf is handed over as soon as no node that is left can add to it: when the next node's
+# number is below that of the leaf's first consumer. The numbers are found by a walk over the graph, made only once such hooks exist.
+cdef bint watched = False
+
+
+def watch_leaves():
+    """Look for leaves with post-accumulate hooks from now on (called when the first hook is registered)."""
+    global watched
+    watched = True
+
+
+@cython.final
+cdef class Early:
+    """The watched leaves of a graph, by their first consumer's number, largest first."""
+    cdef list order               # (-number, place, leaf)
+    cdef Py_ssize_t at
+    cdef uint64_t seq             # number of the next leaf's first consumer; 0: no leaf is left
+
+    cdef int step(self) except -1:
+        self.at += 1
+        self.seq = 0 if self.at >= len(self.order) else <uint64_t>(-<object>self.order[self.at][0])
+        return 0
+
+    cdef int hand_over(self, Heap heap, dict leaves) except -1:
+        """Accumulate every leaf that is final now."""
+        cdef object holder
+        while self.seq and (heap.n == 0 or heap.seq[0] < self.seq):
+            holder = leaves.pop(id(self.order[self.at][2]), None)
+            self.step()
+            if holder is not None:
+                accumulate(<TensorBase>holder[0], holder)
+        return 0
+
+
+cdef Early find_watched(list roots):
+    """Walk the graph; None if no leaf in it is watched."""
+    cdef dict first = {}, leaf_of = {}
+    cdef set seen = set()
+    cdef list stack = []
+    cdef Node node
+    cdef TensorBase leaf
+    cdef Early early
+    cdef int i
+    for t in roots:
+        fn = history(<TensorBase>t)
+        if fn is not None and fn not in seen:
+            seen.add(fn)
+            stack.append(fn)
+    while stack:
+        node = <Node>stack.pop()
+        for i in range(node.n_edges):
+            target = edge_target(node, i)
+            if target is None:
+                continue
+            if isinstance(target, Node):
+                if target not in seen:
+                    seen.add(target)
+                    stack.append(target)
+            else:
+                leaf = <TensorBase>target
+                if leaf.meta is not None and (leaf.meta.get("post_hooks") or leaf.meta.get("node_post")):
+                    old = first.get(id(leaf))
+                    if old is None or node.seq < old:
+                        first[id(leaf)] = node.seq
+                        leaf_of[id(leaf)] = leaf
+    if not first:
+        return None
+    early = Early.__new__(Early)
+    early.order = sorted([(-number, place, leaf_of[place]) for place, number in first.items()])
+    early.at = -1
+    early.step()
+    return early
+
+
+def reachable_leaves(roots):
+    """Return the leaves in the graph of roots, each once (for DistributedDataParallel)."""
+    cdef set seen = set()
+    cdef list stack = [], found = []
+    cdef Node node
+    cdef int i
+    for t in roots:
+        fn = history(<TensorBase?>t)
+        stack.append(fn if fn is not None else t)
+    while stack:
+        x = stack.pop()
+        if x in seen:
+            continue
+        seen.add(x)
+        if not isinstance(x, Node):
+            found.append(x)
+            continue
+        node = <Node>x
+        for i in range(node.n_edges):
+            target = edge_target(node, i)
+            if target is not None:
+                stack.append(target)
+    return found
+
+
+cdef dict queued = {}          # thread id -> functions to call when its outermost run ends
+
+
+def queue_callback(fn):
+    """Call ``fn()`` when the backward that runs now, in this thread, has accumulated every gradient.
+
+    Raises:
+        RuntimeError: no backward is running.
+    """
+    if rt_backward_depth == 0:
+        raise AutogradError("Final callbacks can only be installed during backward pass.", op="queue_callback")
+    queued.setdefault(get_ident(), []).append(fn)
+
+
+cdef int run_queued() except -1:
+    cdef list waiting_ = queued.get(get_ident())
+    while waiting_:
+        waiting_.pop(0)()
+    queued.pop(get_ident(), None)
     return 0
 
 
@@ -359,15 +485,22 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
     cdef int i
     cdef bint old_mode = grad_mode()
     cdef dict want_nodes = {}
-    global partial
+    cdef Early early = None
+    cdef uint64_t early_seq = 0
+    global partial, rt_backward_depth
     if inputs is not None:
         needed = find_needed(roots, inputs)
         for t in inputs:
             fn = history(t)
             if fn is not None:
                 want_nodes.setdefault(fn, set()).add(t.out_nr)
+    elif watched:
+        early = find_watched(roots)
+        if early is not None:
+            early_seq = early.seq
     set_grad_mode(create_graph)
     partial += inputs is not None
+    rt_backward_depth += 1
     try:
         for i in range(len(roots)):
             t = <TensorBase>roots[i]
@@ -375,6 +508,9 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
             deliver_to(fn if fn is not None else t, t.out_nr if fn is not None else 0, <TensorBase>grads[i], waiting, leaves, heap, needed)
         fn = None
         while heap.n:
+            if early_seq != 0 and heap.seq[0] < early_seq:
+                early.hand_over(heap, leaves)
+                early_seq = early.seq
             node = heap.pop()
             g = waiting.pop(node)
             if node.extra is not None:
@@ -406,8 +542,12 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
                             deliver_to(target, edge_nr(node, i), <TensorBase?>out[i], waiting, leaves, heap, needed)
             out = target = None
         if inputs is None:
+            if early_seq != 0:
+                early.hand_over(heap, leaves)
             for holder in leaves.values():
                 accumulate(<TensorBase>holder[0], holder)
+            if queued and rt_backward_depth == 1:
+                run_queued()
             return None
         result = []
         for t in inputs:
@@ -428,10 +568,15 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
                 if g is not None and into_grad:
                     t.grad_ = g if t.grad_ is None else add_up(<TensorBase>t.grad_, <TensorBase>g)
             result.append(g)
+        if queued and rt_backward_depth == 1:
+            run_queued()
         return result
     finally:
         set_grad_mode(old_mode)
         partial -= inputs is not None
+        rt_backward_depth -= 1
+        if queued and rt_backward_depth == 0:
+            queued.pop(get_ident(), None)
 
 
 cdef bint any_needed(Node node, set needed):

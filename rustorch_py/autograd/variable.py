@@ -24,3 +24,19 @@ class Variable(metaclass=_VariableMeta):
         out = data.detach()
         out.requires_grad_(requires_grad)
         return out
+
+
+class _Engine:
+    """The backward engine, as far as programs reach for it: ``Variable._execution_engine.queue_callback(fn)``."""
+
+    def queue_callback(self, callback):
+        """Call ``callback()`` once the backward under way has accumulated every gradient.
+
+        Raises:
+            RuntimeError: no backward is under way.
+        """
+        from ._engine import queue_callback
+        queue_callback(callback)
+
+
+Variable._execution_engine = _Engine()

@@ -1,116 +1,86 @@
-"""Training in several processes: not in this version. The names are here, and every use says what is missing.
+"""Training in several processes over MPI, under PyTorch's names: ``mpirun -n 4 python train.py``.
 
-Programs that ask `is_available()` and `is_initialized()` before they go parallel run as one process.
+Needs mpi4py and an MPI: pip install 'rustorch_py[mpi]'. Without them this module can be imported, `is_available()` is False, and
+what needs other processes raises an error that says so. Tensors travel from host memory, as they lie there.
 """
-import enum as _enum
-
-from ..errors import BackendUnavailableError, TensorValueError
-
-_MISSING = ("this version runs in one process; runs over several processes will use MPI, which the extra brings: "
-            "pip install 'rustorch_py[mpi]'")
-
-
-class ReduceOp(_enum.Enum):
-    """How a collective operation combines the values of the ranks."""
-    SUM = 0
-    AVG = 1
-    PRODUCT = 2
-    MIN = 3
-    MAX = 4
-    BAND = 5
-    BOR = 6
-    BXOR = 7
-
-
-class Backend(str):
-    """Name of a communication back end."""
-    UNDEFINED, GLOO, NCCL, MPI = "undefined", "gloo", "nccl", "mpi"
-
-
-class _Group:
-    WORLD = None
-
-
-group = _Group
-GroupMember = _Group
+from ..errors import DistBackendError, DistError, DistNetworkError, DistStoreError
+from ._debug import DebugLevel, get_debug_level, set_debug_level, set_debug_level_from_env
+from ._group import (Backend, GroupMember, ProcessGroup, default_pg_timeout, destroy_process_group, get_backend, get_backend_config, get_global_rank,
+                     get_group_rank, get_node_local_rank, get_pg_count, get_process_group_ranks, get_rank, get_world_size, group, init_process_group,
+                     is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration)
+from ._mpi import installed as _installed
+from ._reduce_op import RedOpType, ReduceOp, _make_nccl_premul_sum  # noqa: F401
+from ._collectives import (all_gather, all_gather_coalesced, all_gather_into_tensor, all_gather_single, all_reduce, all_reduce_coalesced, all_to_all,
+                           all_to_all_single, barrier, broadcast, gather, reduce, reduce_scatter, reduce_scatter_single, reduce_scatter_tensor, scatter)
+from ._objects import (all_gather_object, broadcast_object_list, gather_object, recv_object_list, scatter_object_list, send_object_list)
+from ._p2p import P2POp, batch_isend_irecv, irecv, isend, monitored_barrier, recv, send
+from ._store import FileStore, HashStore, PrefixStore, Store, TCPStore
+from ._work import Work
 
 
 def is_available():
     """Tell whether mpi4py, which carries the messages, is installed."""
-    from importlib.util import find_spec
-    return find_spec("mpi4py") is not None
+    return _installed()
 
 
 def is_mpi_available():
     """Tell whether mpi4py is installed."""
-    return is_available()
-
-
-def is_nccl_available():
-    """Tell whether NCCL can be used: it cannot."""
-    return False
+    return _installed()
 
 
 def is_gloo_available():
-    """Tell whether Gloo can be used: it cannot."""
+    """Tell whether "gloo" can be asked for: where MPI is there, MPI serves it."""
+    return _installed()
+
+
+def is_nccl_available():
+    """Tell whether NCCL can be used: not in this version."""
     return False
 
 
+def is_ucc_available():
+    """Tell whether UCC can be used: it cannot."""
+    return False
+
+
+def is_xccl_available():
+    """Tell whether XCCL can be used: it cannot."""
+    return False
+
+
+def is_backend_available(backend):
+    """Tell whether a back end of this name can be asked for."""
+    return backend.lower() in ("mpi", "gloo") and _installed()
+
+
+def get_default_backend_for_device(device):
+    """Return the name of the back end for a device's tensors."""
+    from .. import tensor
+    kind = tensor.device(device).type
+    if kind not in Backend.default_device_backend_map:
+        raise ValueError(f"Default backend not registered for device : {device}")
+    return Backend.default_device_backend_map[kind]
+
+
+def supports_complex(reduceOp):
+    """Tell whether a reduction is defined on complex numbers."""
+    from ._reduce_op import parse
+    return parse("supports_complex", reduceOp if reduceOp != ReduceOp.PREMUL_SUM else ReduceOp.SUM)[0] in ("SUM", "AVG", "PRODUCT")
+
+
 def is_torchelastic_launched():
-    """Tell whether PyTorch's elastic launcher started this process."""
+    """Tell whether an elastic launcher (torchrun, rustorch launch) started this process."""
     import os
     return os.environ.get("TORCHELASTIC_RUN_ID") is not None
 
 
-def is_initialized():
-    """Tell whether a process group exists: none can, in this version."""
-    return False
-
-
-def init_process_group(backend=None, init_method=None, timeout=None, world_size=-1, rank=-1, store=None, group_name="", pg_options=None, device_id=None):
-    """Join the group of processes.
-
-    Raises:
-        BackendUnavailableError: always, in this version.
-    """
-    raise BackendUnavailableError(f"distributed.init_process_group({backend!r}): {_MISSING}", op="init_process_group")
-
-
-def _no_group(op):
-    raise TensorValueError("Default process group has not been initialized, please make sure to call init_process_group.", op=op)
-
-
-def get_rank(group=None):
-    """Return this process's number in the group; without a group that is an error."""
-    _no_group("get_rank")
-
-
-def get_world_size(group=None):
-    """Return the number of processes in the group; without a group that is an error."""
-    _no_group("get_world_size")
-
-
-def get_backend(group=None):
-    """Return the back end's name; without a group that is an error."""
-    _no_group("get_backend")
-
-
-def destroy_process_group(group=None):
-    """Leave the group; without one there is nothing to leave, and that is an error as in PyTorch."""
-    _no_group("destroy_process_group")
-
-
-_COLLECTIVES = ("all_reduce", "all_gather", "all_gather_into_tensor", "all_gather_object", "all_to_all", "all_to_all_single", "barrier", "broadcast",
-                "broadcast_object_list", "gather", "gather_object", "irecv", "isend", "new_group", "recv", "reduce", "reduce_scatter",
-                "reduce_scatter_tensor", "scatter", "scatter_object_list", "send", "monitored_barrier")
-
-
-def _collective(name):
-    def unavailable(*args, **kwargs):
-        raise BackendUnavailableError(f"distributed.{name}: no process group; {_MISSING}", op=f"distributed.{name}")
-    unavailable.__name__ = unavailable.__qualname__ = name
-    unavailable.__doc__ = "Refuse: there is no process group in this version."
-    return unavailable
-
-
-globals().update({_name: _collective(_name) for _name in _COLLECTIVES})
+__all__ = ["Backend", "DebugLevel", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore", "GroupMember", "HashStore", "P2POp",
+           "PrefixStore", "ProcessGroup", "ReduceOp", "Store", "TCPStore", "Work", "all_gather", "all_gather_coalesced", "all_gather_into_tensor",
+           "all_gather_object", "all_gather_single", "all_reduce", "all_reduce_coalesced", "all_to_all", "all_to_all_single", "barrier", "batch_isend_irecv",
+           "broadcast", "broadcast_object_list", "default_pg_timeout", "destroy_process_group", "gather", "gather_object", "get_backend",
+           "get_backend_config", "get_debug_level", "get_default_backend_for_device", "get_global_rank", "get_group_rank", "get_node_local_rank",
+           "get_pg_count", "get_process_group_ranks", "get_rank", "get_world_size", "group", "init_process_group", "irecv", "is_available",
+           "is_backend_available", "is_gloo_available", "is_initialized", "is_mpi_available", "is_nccl_available", "is_torchelastic_launched",
+           "is_ucc_available", "is_xccl_available", "isend", "monitored_barrier", "new_group", "new_subgroups", "new_subgroups_by_enumeration", "recv",
+           "recv_object_list", "reduce", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send",
+           "send_object_list", "set_debug_level", "set_debug_level_from_env", "supports_complex"]

@@ -34,9 +34,20 @@ cdef class AccumulateGrad(Node):
         return add_hook(leaf_hooks(fn, self.variable, "node_pre"), fn)
 
 
+cdef object watcher = None        # told when the first hook is registered that runs after a gradient was added
+
+
+def set_watcher(fn):
+    """Install the function to tell (called by rustorch_py.autograd)."""
+    global watcher
+    watcher = fn
+
+
 cdef object leaf_hooks(object fn, TensorBase t, str kind):
     if not callable(fn):
         raise TensorTypeError(f"hook: expected a callable, got {type(fn).__name__}")
+    if watcher is not None and kind in ("post_hooks", "node_post"):
+        watcher()
     if t.meta is None:
         t.meta = {}
     return t.meta.setdefault(kind, OrderedDict())

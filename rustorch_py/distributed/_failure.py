@@ -1,0 +1,83 @@
+"""A rank that fails ends the job, with one error that says which rank, where and why.
+
+MPI leaves the others waiting when one rank stops calling it. While a process group exists, an exception nobody caught and
+sys.exit with an error status abort the job; a crash (SIGSEGV and the like) prints Python's traceback and is seen by mpirun.
+"""
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import os
+import socket
+import sys
+import traceback
+
+_state = {"rank": None, "size": None, "code": None, "hooks": None}
+
+
+def name():
+    """Return this process as text: rank, size and host."""
+    return f"rank {_state['rank']} of {_state['size']} on {socket.gethostname()} (process {os.getpid()})"
+
+
+def abort(message, code=1):
+    """Print one message and end the job on all ranks."""
+    from ._mpi import mpi
+    sys.stdout.flush()
+    # One write, so that ranks that fail together do not mix their lines.
+    os.write(2, f"rustorch_py: {name()}: {message.rstrip()}\n".encode())
+    mpi().COMM_WORLD.Abort(code)
+
+
+def install(rank, size):
+    """Begin to watch over this process."""
+    _state.update(rank=rank, size=size, code=None)
+    if _state["hooks"] is not None:
+        return
+    _state["hooks"] = (sys.excepthook, sys.exit, faulthandler.is_enabled())
+    sys.excepthook, sys.exit = _uncaught, _exit
+    if not faulthandler.is_enabled():
+        try:
+            faulthandler.enable(all_threads=False)
+        except (OSError, ValueError, AttributeError):        # stderr without a file descriptor (notebooks, tests)
+            _state["hooks"] = (*_state["hooks"][:2], True)
+    if size > 1 and not _state.get("registered"):
+        _state["registered"] = True
+        atexit.register(_leave)
+
+
+def remove():
+    """Put back what install changed."""
+    if _state["hooks"] is None:
+        return
+    hook, leave, had_handler = _state["hooks"]
+    if sys.excepthook is _uncaught:
+        sys.excepthook = hook
+    if sys.exit is _exit:
+        sys.exit = leave
+    if not had_handler:
+        faulthandler.disable()
+    _state.update(hooks=None, code=None)
+
+
+def _uncaught(kind, error, trace):
+    if _state["size"] == 1:
+        _state["hooks"][0](kind, error, trace)
+        return
+    if issubclass(kind, KeyboardInterrupt):
+        abort(f"interrupted ({kind.__name__}{': ' + str(error) if str(error) else ''})", 130)
+    abort("uncaught exception ends the job\n" + "".join(traceback.format_exception(kind, error, trace)))
+
+
+def _exit(status=None, /):
+    """Exit as sys.exit does; an error status seen at the end of the program ends the job."""
+    _state["code"] = status
+    raise SystemExit(status)
+
+
+def _leave():
+    """At the end of the program: a rank that leaves with an error takes the others along."""
+    status = _state["code"]
+    if _state["hooks"] is None or status in (None, 0):
+        return
+    abort(f"left with sys.exit({status!r})", status if isinstance(status, int) and 0 < status < 256 else 1)
