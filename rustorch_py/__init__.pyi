@@ -9,9 +9,17 @@ from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype
 from .tensor import _dirichlet_grad as _dirichlet_grad
+from .tensor import _fused_adadelta as _fused_adadelta
 from .tensor import _fused_adagrad as _fused_adagrad
 from .tensor import _fused_adam as _fused_adam
+from .tensor import _fused_adamax as _fused_adamax
+from .tensor import _fused_asgd as _fused_asgd
+from .tensor import _fused_nadam as _fused_nadam
+from .tensor import _fused_norm as _fused_norm
+from .tensor import _fused_radam as _fused_radam
 from .tensor import _fused_rmsprop as _fused_rmsprop
+from .tensor import _fused_rprop as _fused_rprop
+from .tensor import _fused_scale as _fused_scale
 from .tensor import _fused_sgd as _fused_sgd
 from .tensor import _sample_dirichlet as _sample_dirichlet
 from .tensor import _standard_gamma as _standard_gamma

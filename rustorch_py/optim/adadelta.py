@@ -1,8 +1,10 @@
 """Adadelta: steps in the units of the parameter, from running averages only."""
 from __future__ import annotations
 
+from .. import tensor as _t
 from ..errors import TensorValueError
-from ._method import (Method, check_eps, check_lr, check_nonnegative, decay, step_counter, subtract_scaled, zeros_of)
+from ._method import (Method, check_eps, check_lr, check_nonnegative, decay, scalar, step_counter, subtract_scaled,
+                      zeros_of)
 
 __all__ = ["Adadelta"]
 
@@ -35,6 +37,10 @@ class Adadelta(Method):
 
     def _start(self, p, grad, group):
         return {"step": step_counter(p, group), "square_avg": zeros_of(p), "acc_delta": zeros_of(p)}
+
+    def _fused(self, group):
+        return _t._fused_adadelta(group["params"], self.state, lr=scalar(group["lr"]), rho=group["rho"], eps=group["eps"],
+                                  weight_decay=scalar(group["weight_decay"]), maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):
         rho, eps = group["rho"], group["eps"]

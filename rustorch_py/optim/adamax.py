@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from .. import tensor as _t
-from ._method import (Method, check_betas, check_eps, check_lr, check_nonnegative, decay, step_counter,
+from ._method import (Method, check_betas, check_eps, check_lr, check_nonnegative, decay, scalar, step_counter,
                       subtract_quotient, zeros_of)
 
 __all__ = ["Adamax"]
@@ -35,6 +35,11 @@ class Adamax(Method):
 
     def _start(self, p, grad, group):
         return {"step": step_counter(p, group), "exp_avg": zeros_of(p), "exp_inf": zeros_of(p)}
+
+    def _fused(self, group):
+        beta1, beta2 = group["betas"]
+        return _t._fused_adamax(group["params"], self.state, lr=scalar(group["lr"]), beta1=beta1, beta2=beta2, eps=group["eps"],
+                                weight_decay=scalar(group["weight_decay"]), maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):
         beta1, beta2 = group["betas"]

@@ -45,6 +45,10 @@ class ASGD(Method):
         return {"step": _on_device(p, 0.0), "eta": _on_device(p, scalar(group["lr"])), "mu": _on_device(p, 1.0),
                 "ax": zeros_of(p)}
 
+    def _fused(self, group):
+        return _t._fused_asgd(group["params"], self.state, lr=scalar(group["lr"]), lambd=group["lambd"], alpha=group["alpha"],
+                              t0=group["t0"], weight_decay=scalar(group["weight_decay"]), maximize=group["maximize"])
+
     def _update(self, p, grad, state, group):
         lambd, lr = group["lambd"], scalar(group["lr"])
         step_t, eta_t, mu_t, ax = state["step"], state["eta"], state["mu"], state["ax"]

@@ -1,8 +1,9 @@
 """RAdam: Adam that waits until its variance can be trusted."""
 from __future__ import annotations
 
-from ._method import (Method, check_betas, check_eps, check_lr, check_nonnegative, decay, shrink, step_counter,
-                      subtract_scaled, zeros_of)
+from .. import tensor as _t
+from ._method import (Method, check_betas, check_eps, check_lr, check_nonnegative, decay, scalar, shrink,
+                      step_counter, subtract_scaled, zeros_of)
 
 __all__ = ["RAdam"]
 
@@ -37,6 +38,12 @@ class RAdam(Method):
 
     def _start(self, p, grad, group):
         return {"step": step_counter(p, group), "exp_avg": zeros_of(p), "exp_avg_sq": zeros_of(p)}
+
+    def _fused(self, group):
+        beta1, beta2 = group["betas"]
+        return _t._fused_radam(group["params"], self.state, lr=scalar(group["lr"]), beta1=beta1, beta2=beta2, eps=group["eps"],
+                               weight_decay=scalar(group["weight_decay"]), maximize=group["maximize"],
+                               decoupled=group["decoupled_weight_decay"])
 
     def _update(self, p, grad, state, group):
         lr = group["lr"]

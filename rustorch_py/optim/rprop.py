@@ -38,6 +38,12 @@ class Rprop(Method):
         return {"step": step_counter(p, group), "prev": zeros_of(p),
                 "step_size": _t.full_like(grad, first, requires_grad=False)}
 
+    def _fused(self, group):
+        shorter, longer = group["etas"]
+        low, high = group["step_sizes"]
+        return _t._fused_rprop(group["params"], self.state, shorter=shorter, longer=longer, low=low, high=high,
+                               maximize=group["maximize"])
+
     def _update(self, p, grad, state, group):
         shorter, longer = group["etas"]
         prev, step_size = state["prev"], state["step_size"]

@@ -26,11 +26,14 @@ cdef extern from "optim.h" nogil:
         int64_t n
         double k0
         double k1
+        double k2
     ctypedef struct RtOptimOptions:
-        double lr, beta1, beta2, eps, weight_decay, momentum, dampening, shrink
+        double lr, beta1, beta2, eps, weight_decay, momentum, dampening, shrink, low, high
         int l2, maximize, nesterov, amsgrad, centered
-    enum: RT_OPTIM_SGD, RT_OPTIM_ADAM, RT_OPTIM_RMSPROP, RT_OPTIM_ADAGRAD
+    enum: RT_OPTIM_SGD, RT_OPTIM_ADAM, RT_OPTIM_RMSPROP, RT_OPTIM_ADAGRAD, RT_OPTIM_ADAMAX, RT_OPTIM_NADAM, RT_OPTIM_RADAM, \
+        RT_OPTIM_ADADELTA, RT_OPTIM_ASGD, RT_OPTIM_RPROP, RT_OPTIM_SCALE
     void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o, int threads)
+    double rt_optim_squares(int dtype, int isa, const RtOptimItem *items, int64_t count, int threads)
 
 
 cdef inline bint fits(TensorBase t, TensorBase like) noexcept:
@@ -72,7 +75,7 @@ cdef class Batch:
         cdef RtOptimItem *it = &self.items[self.count]
         it.p, it.g, it.n = p.ptr, g.ptr, p.n
         it.a = it.b = it.c = NULL
-        it.k0 = it.k1 = 0
+        it.k0 = it.k1 = it.k2 = 0
         self.count += 1
         self.touched.append(p)
         return True
@@ -265,6 +268,225 @@ def _fused_adagrad(object params, object state, *, double lr, double lr_decay, d
     return True
 
 
+cdef Batch taken(object params, object state, str a, str b, str c):
+    """Gather parameters with a step counter and the state tensors named a, b, c (None: not used); None if the loop cannot take them."""
+    cdef Batch batch = gather(params, state)
+    cdef RtOptimItem *it
+    cdef TensorBase p
+    cdef dict kept
+    if batch is None:
+        return None
+    for p in params:
+        if p.grad_ is None:
+            continue
+        kept = state_of(state, p)
+        if kept is None or not batch.add(p, <TensorBase>p.grad_) or not batch.step(kept):
+            return None
+        it = &batch.items[batch.count - 1]
+        if a is not None:
+            it.a = batch.state(kept, a, p)
+        if b is not None:
+            it.b = batch.state(kept, b, p)
+        if c is not None:
+            it.c = batch.state(kept, c, p)
+        if p.n and ((a is not None and it.a == NULL) or (b is not None and it.b == NULL) or (c is not None and it.c == NULL)):
+            return None
+    return batch
+
+
+cdef list numbers(object params, object state, str name):
+    """0-dim float state tensors of the parameters that have a gradient; None if one is something else."""
+    cdef list found = []
+    cdef TensorBase p, t
+    for p in params:
+        if p.grad_ is None:
+            continue
+        value = state_of(state, p).get(name)
+        if not isinstance(value, TensorBase):
+            return None
+        t = <TensorBase>value
+        if t.n != 1 or t.dev != RT_CPU or (t.dt != RT_F32 and t.dt != RT_F64):
+            return None
+        found.append(t)
+    return found
+
+
+cdef double read(TensorBase t):
+    return (<float *>t.ptr)[0] if t.dt == RT_F32 else (<double *>t.ptr)[0]
+
+
+cdef double write(TensorBase t, double value):
+    """Store a number and return it as rounded."""
+    bump(t)
+    if t.dt == RT_F32:
+        (<float *>t.ptr)[0] = <float>value
+    else:
+        (<double *>t.ptr)[0] = value
+    return read(t)
+
+
+def _fused_adamax(object params, object state, *, double lr, double beta1, double beta2, double eps, double weight_decay, bint maximize):
+    """Take a step of Adamax; state has "step", "exp_avg" and "exp_inf"."""
+    cdef RtOptimOptions o
+    cdef Batch batch = taken(params, state, "exp_avg", None, "exp_inf")
+    cdef Py_ssize_t i
+    if batch is None:
+        return False
+    o.beta1, o.beta2, o.eps, o.weight_decay, o.maximize, o.l2 = beta1, beta2, eps, weight_decay, maximize, weight_decay != 0
+    for i in range(batch.count):
+        batch.items[i].k0 = -lr / (1 - pow(beta1, batch.count_step(i)))
+    batch.run(RT_OPTIM_ADAMAX, &o)
+    return True
+
+
+def _fused_nadam(object params, object state, *, double lr, double beta1, double beta2, double eps, double weight_decay,
+                 double momentum_decay, bint maximize, bint decoupled):
+    """Take a step of NAdam; state has "step", "mu_product", "exp_avg" and "exp_avg_sq"."""
+    cdef RtOptimOptions o
+    cdef Batch batch = taken(params, state, "exp_avg", "exp_avg_sq", None)
+    cdef list products
+    cdef Py_ssize_t i
+    cdef TensorBase product
+    cdef double t, mu, mu_next, so_far
+    if batch is None:
+        return False
+    products = numbers(params, state, "mu_product")
+    if products is None:
+        return False
+    o.beta1, o.beta2, o.eps, o.weight_decay, o.maximize = beta1, beta2, eps, weight_decay, maximize
+    o.l2 = weight_decay != 0 and not decoupled
+    o.shrink = 1 - lr * weight_decay if decoupled else 1
+    for i in range(batch.count):
+        t = batch.count_step(i)
+        mu = beta1 * (1 - 0.5 * pow(0.96, t * momentum_decay))
+        mu_next = beta1 * (1 - 0.5 * pow(0.96, (t + 1) * momentum_decay))
+        product = <TensorBase>products[i]
+        so_far = write(product, read(product) * (<float>mu if product.dt == RT_F32 else mu))
+        batch.items[i].k0 = -lr * (1 - mu) / (1 - so_far)
+        batch.items[i].k1 = -lr * mu_next / (1 - so_far * mu_next)
+        batch.items[i].k2 = 1 - pow(beta2, t)
+    batch.run(RT_OPTIM_NADAM, &o)
+    return True
+
+
+def _fused_radam(object params, object state, *, double lr, double beta1, double beta2, double eps, double weight_decay,
+                 bint maximize, bint decoupled):
+    """Take a step of RAdam; state has "step", "exp_avg" and "exp_avg_sq"."""
+    cdef RtOptimOptions o
+    cdef Batch batch = taken(params, state, "exp_avg", "exp_avg_sq", None)
+    cdef Py_ssize_t i
+    cdef double t, correction, rho, limit = 2 / (1 - beta2) - 1
+    if batch is None:
+        return False
+    o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, o.maximize = lr, beta1, beta2, eps, weight_decay, maximize
+    o.l2 = weight_decay != 0 and not decoupled
+    o.shrink = 1 - lr * weight_decay if decoupled else 1
+    for i in range(batch.count):
+        t = batch.count_step(i)
+        correction = 1 - pow(beta2, t)
+        rho = limit - 2 * t * pow(beta2, t) / correction
+        batch.items[i].k0 = 1 - pow(beta1, t)
+        batch.items[i].k1 = sqrt(correction)
+        batch.items[i].k2 = sqrt((rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)) if rho > 5 else 0
+    batch.run(RT_OPTIM_RADAM, &o)
+    return True
+
+
+def _fused_adadelta(object params, object state, *, double lr, double rho, double eps, double weight_decay, bint maximize):
+    """Take a step of Adadelta; state has "step", "square_avg" and "acc_delta"."""
+    cdef RtOptimOptions o
+    cdef Batch batch = taken(params, state, "square_avg", "acc_delta", None)
+    cdef Py_ssize_t i
+    if batch is None:
+        return False
+    o.lr, o.beta1, o.eps, o.weight_decay, o.maximize, o.l2 = lr, rho, eps, weight_decay, maximize, weight_decay != 0
+    for i in range(batch.count):
+        batch.count_step(i)
+    batch.run(RT_OPTIM_ADADELTA, &o)
+    return True
+
+
+def _fused_asgd(object params, object state, *, double lr, double lambd, double alpha, double t0, double weight_decay, bint maximize):
+    """Take a step of ASGD; state has "step", "eta", "mu" and "ax"."""
+    cdef RtOptimOptions o
+    cdef Batch batch = taken(params, state, "ax", None, None)
+    cdef list etas, mus
+    cdef Py_ssize_t i
+    cdef double t, eta
+    if batch is None:
+        return False
+    etas, mus = numbers(params, state, "eta"), numbers(params, state, "mu")
+    if etas is None or mus is None:
+        return False
+    o.weight_decay, o.maximize, o.l2 = weight_decay, maximize, weight_decay != 0
+    for i in range(batch.count):
+        t = batch.count_step(i)
+        eta = read(<TensorBase>etas[i])
+        batch.items[i].k0, batch.items[i].k1, batch.items[i].k2 = eta, read(<TensorBase>mus[i]), 1 - lambd * eta
+        write(<TensorBase>etas[i], lr / pow(1 + lambd * lr * t, alpha))
+        write(<TensorBase>mus[i], 1 / max(1.0, t - t0))
+    batch.run(RT_OPTIM_ASGD, &o)
+    return True
+
+
+def _fused_rprop(object params, object state, *, double shorter, double longer, double low, double high, bint maximize):
+    """Take a step of Rprop; state has "step", "prev" and "step_size"."""
+    cdef RtOptimOptions o
+    cdef Batch batch = taken(params, state, "prev", "step_size", None)
+    cdef Py_ssize_t i
+    if batch is None:
+        return False
+    o.maximize, o.low, o.high = maximize, low, high
+    for i in range(batch.count):
+        batch.count_step(i)
+        batch.items[i].k0, batch.items[i].k1 = shorter, longer
+    batch.run(RT_OPTIM_RPROP, &o)
+    return True
+
+
+cdef Batch listed(list tensors):
+    """The tensors as items to be read and written; None if the loop cannot take one."""
+    cdef Batch batch = Batch(len(tensors))
+    for x in tensors:
+        if not isinstance(x, TensorBase) or not ((<TensorBase>x).flags & F_CONTIG) or not batch.add(<TensorBase>x, <TensorBase>x):
+            return None
+    return batch
+
+
+def _fused_norm(list tensors):
+    """Return the Euclidean norm of all float32 or all float64 tensors' elements together, None if the loop cannot take them."""
+    cdef Batch batch = listed(tensors)
+    cdef double total
+    cdef int isa = isa_level()
+    if batch is None or batch.count == 0 or batch.dtype == RT_BF16:
+        return None
+    with nogil:
+        total = rt_optim_squares(batch.dtype, isa, batch.items, batch.count, rt_num_threads())
+    if total == -1:
+        raise MemoryError()
+    return sqrt(total)
+
+
+def _fused_scale(list tensors, double factor):
+    """Multiply all tensors by a number, in place; False if the loop cannot take them, and nothing is changed."""
+    cdef RtOptimOptions o
+    cdef Batch batch = listed(tensors)
+    cdef TensorBase t
+    cdef Py_ssize_t i
+    if batch is None:
+        return False
+    if factor == 1:              # the numbers stay, but they count as written
+        for t in batch.touched:
+            bump(t)
+        return True
+    for i in range(batch.count):
+        batch.items[i].k0 = factor
+    batch.run(RT_OPTIM_SCALE, &o)
+    return True
+
+
 FUNCTIONS = {"_fused_sgd": _fused_sgd, "_fused_adam": _fused_adam, "_fused_rmsprop": _fused_rmsprop,
-             "_fused_adagrad": _fused_adagrad}
+             "_fused_adagrad": _fused_adagrad, "_fused_adamax": _fused_adamax, "_fused_nadam": _fused_nadam,
+             "_fused_radam": _fused_radam, "_fused_adadelta": _fused_adadelta, "_fused_asgd": _fused_asgd,
+             "_fused_rprop": _fused_rprop, "_fused_norm": _fused_norm, "_fused_scale": _fused_scale}
 METHODS = {}

@@ -16,6 +16,12 @@ CASES = [
     ("AdamW", dict(weight_decay=0.2)),
     ("RMSprop", {}), ("RMSprop", dict(momentum=0.9)), ("RMSprop", dict(centered=True, weight_decay=0.1)),
     ("RMSprop", dict(centered=True, momentum=0.9, alpha=0.4)),
+    ("Adamax", {}), ("Adamax", dict(weight_decay=0.1, maximize=True)),
+    ("NAdam", {}), ("NAdam", dict(weight_decay=0.1, momentum_decay=0.1)), ("NAdam", dict(weight_decay=0.1, decoupled_weight_decay=True)),
+    ("RAdam", {}), ("RAdam", dict(weight_decay=0.1, betas=(0.9, 0.5))), ("RAdam", dict(weight_decay=0.1, decoupled_weight_decay=True, betas=(0.3, 0.9))),
+    ("Adadelta", {}), ("Adadelta", dict(weight_decay=0.1, rho=0.5, maximize=True)),
+    ("ASGD", {}), ("ASGD", dict(t0=2, lr=0.1, weight_decay=0.1, lambd=0.1)),
+    ("Rprop", {}), ("Rprop", dict(maximize=True, etas=(0.4, 1.5), step_sizes=(1e-3, 0.02))),
     ("Adagrad", {}), ("Adagrad", dict(lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.1)),
 ]
 
@@ -121,3 +127,36 @@ def test_nan_and_infinity_pass_through():
                 optimizer.step()
             results.append(p)
         torch.testing.assert_close(results[0], results[1], equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("max_norm", [1.0, 1e6])
+def test_clipped_together(dtype, max_norm, level):
+    dtype = getattr(torch, dtype)
+    grads = [torch.randn(shape).to(dtype) for shape in [(3, 4), (1,), (), (0, 2), (70_000,)]]
+    params = [torch.zeros(g.shape, dtype=dtype, requires_grad=True) for g in grads]
+    for p, g in zip(params, grads):
+        p.grad = g.clone()
+    versions = [p.grad._version for p in params]
+    norm = torch.nn.utils.clip_grad_norm_(params, max_norm)
+    want = torch.cat([g.double().reshape(-1) for g in grads]).norm()
+    assert norm.dtype == dtype and norm.shape == ()
+    tolerance = 0.02 if dtype == torch.bfloat16 else 1e-6
+    torch.testing.assert_close(norm.double(), want, rtol=tolerance, atol=0)
+    factor = min(1.0, max_norm / (want.item() + 1e-6))
+    for p, g, version in zip(params, grads, versions):
+        torch.testing.assert_close(p.grad, (g.double() * factor).to(dtype), rtol=tolerance, atol=tolerance * 1e-2)
+        assert p.grad._version > version
+
+
+def test_norm_does_not_depend_on_threads():
+    grads = [torch.randn(n) for n in (7, 700_003, 33_000, 1, 270_000)]
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(torch.nn.utils.get_total_norm(grads).item())
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]

@@ -26,10 +26,14 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     norm_type = float(norm_type)
     if not tensors:
         return _t.tensor(0.0)
-    with _t.no_grad():
-        device = tensors[0].device
-        norms = [t.norm(norm_type).to(device) for t in tensors]
-        total = norms[0] if len(norms) == 1 else _t.stack(norms).norm(norm_type)
+    total = _t._fused_norm(tensors) if norm_type == 2 else None
+    if total is not None:
+        total = _t.tensor(total, dtype=tensors[0].dtype)
+    else:
+        with _t.no_grad():
+            device = tensors[0].device
+            norms = [t.norm(norm_type).to(device) for t in tensors]
+            total = norms[0] if len(norms) == 1 else _t.stack(norms).norm(norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise TensorError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -55,6 +59,8 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     with _t.no_grad():
         # Always multiplied, without looking: on a device, looking would wait for it.
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+        if factor.device.type == "cpu" and len(set(map(id, grads))) == len(grads) and _t._fused_scale(grads, factor.item()):
+            return
         for grad in grads:
             grad.mul_(factor.to(grad.device))
 

@@ -3,10 +3,14 @@
 #include "rustorch/dtype.h"
 #include "cpu.h"
 
+#include <stdlib.h>
+
 extern const RtOptimKernel rt_optim_table_base[3][RT_OPTIM_METHODS];
+extern const RtOptimSquares rt_optim_squares_table_base[2];
 #if defined(__x86_64__) || defined(_M_X64)
 extern const RtOptimKernel rt_optim_table_avx2[3][RT_OPTIM_METHODS];
 extern const RtOptimKernel rt_optim_table_avx512[3][RT_OPTIM_METHODS];
+extern const RtOptimSquares rt_optim_squares_table_avx2[2], rt_optim_squares_table_avx512[2];
 #endif
 
 /* Elements a thread should have. A step is memory traffic: one thread moves this many in 60 (SGD) to
@@ -50,4 +54,33 @@ void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int6
         int64_t end = t + 1 < threads ? total * (t + 1) / threads / 64 * 64 : total;
         run_range(kernel, items, count, o, begin, end);
     }
+}
+
+#define SQUARES_CHUNK 32768
+
+double rt_optim_squares(int dtype, int isa, const RtOptimItem *items, int64_t count, int threads) {
+    RtOptimSquares kernel = rt_optim_squares_table_base[dtype == RT_F64];
+#if defined(__x86_64__) || defined(_M_X64)
+    if (isa == RT_ISA_AVX512) kernel = rt_optim_squares_table_avx512[dtype == RT_F64];
+    if (isa == RT_ISA_AVX2) kernel = rt_optim_squares_table_avx2[dtype == RT_F64];
+#endif
+    (void)isa;
+    int64_t chunks = 0, total = 0;
+    for (int64_t i = 0; i < count; i++) { chunks += (items[i].n + SQUARES_CHUNK - 1) / SQUARES_CHUNK; total += items[i].n; }
+    struct Part { const char *g; int64_t begin, end; double sum; } *part = malloc(sizeof *part * (size_t)(chunks ? chunks : 1));
+    if (!part) return -1;
+    int64_t c = 0;
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t b = 0; b < items[i].n; b += SQUARES_CHUNK, c++) {
+            part[c].g = items[i].g;
+            part[c].begin = b;
+            part[c].end = items[i].n - b < SQUARES_CHUNK ? items[i].n : b + SQUARES_CHUNK;
+        }
+    if (threads > total / GRAIN) threads = (int)(total / GRAIN);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t j = 0; j < chunks; j++) part[j].sum = kernel(part[j].g, part[j].begin, part[j].end);
+    double sum = 0;
+    for (int64_t j = 0; j < chunks; j++) sum += part[j].sum;
+    free(part);
+    return sum;
 }

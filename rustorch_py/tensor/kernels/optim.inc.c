@@ -44,8 +44,21 @@
 #define FN(x) RT_NAME(rt_optim_bf16_##x)
 #include "optim_type.h"
 
-const RtOptimKernel RT_NAME(rt_optim_table)[3][RT_OPTIM_METHODS] = {
-    {RT_NAME(rt_optim_f32_sgd), RT_NAME(rt_optim_f32_adam), RT_NAME(rt_optim_f32_rmsprop), RT_NAME(rt_optim_f32_adagrad)},
-    {RT_NAME(rt_optim_f64_sgd), RT_NAME(rt_optim_f64_adam), RT_NAME(rt_optim_f64_rmsprop), RT_NAME(rt_optim_f64_adagrad)},
-    {RT_NAME(rt_optim_bf16_sgd), RT_NAME(rt_optim_bf16_adam), RT_NAME(rt_optim_bf16_rmsprop), RT_NAME(rt_optim_bf16_adagrad)},
-};
+#define METHODS(t) {RT_NAME(rt_optim_##t##_sgd), RT_NAME(rt_optim_##t##_adam), RT_NAME(rt_optim_##t##_rmsprop), RT_NAME(rt_optim_##t##_adagrad), \
+    RT_NAME(rt_optim_##t##_adamax), RT_NAME(rt_optim_##t##_nadam), RT_NAME(rt_optim_##t##_radam), RT_NAME(rt_optim_##t##_adadelta), \
+    RT_NAME(rt_optim_##t##_asgd), RT_NAME(rt_optim_##t##_rprop), RT_NAME(rt_optim_##t##_scale)}
+const RtOptimKernel RT_NAME(rt_optim_table)[3][RT_OPTIM_METHODS] = {METHODS(f32), METHODS(f64), METHODS(bf16)};
+
+#define SQUARES(t, T)                                                                            \
+    static double squares_##t(const char *g, int64_t begin, int64_t end) {                       \
+        const T *restrict x = (const T *)g;                                                      \
+        double lane[32] = {0}, sum = 0;                                                          \
+        for (; begin + 32 <= end; begin += 32)                                                   \
+            for (int j = 0; j < 32; j++) lane[j] += (double)x[begin + j] * (double)x[begin + j]; \
+        for (; begin < end; begin++) sum += (double)x[begin] * (double)x[begin];                 \
+        for (int j = 0; j < 32; j++) sum += lane[j];                                             \
+        return sum;                                                                              \
+    }
+SQUARES(f32, float)
+SQUARES(f64, double)
+const RtOptimSquares RT_NAME(rt_optim_squares_table)[2] = {squares_f32, squares_f64};

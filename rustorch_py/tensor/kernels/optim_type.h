@@ -113,3 +113,127 @@ void FN(adagrad)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, 
         p[i] = ST(x + step * d / RD(RD(SQRT(s)) + eps));
     }
 }
+
+/* a: mean of g, c: decaying maximum of |g|; k0: -lr / (1 - beta1^t) */
+void FN(adamax)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict c = (T *)it->c;
+    const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, eps = (C)o->eps, beta2 = (C)o->beta2, step = (C)it->k0;
+    const C w = (C)(1 - o->beta1), w1 = 1 - w;
+    const int near = w < (C)0.5, l2 = o->l2;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) {
+        C x = LD(p[i]), d = sign * LD(g[i]);
+        d = l2 ? AXPY(d, wd, x) : d;
+        C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
+        C kept = RD(beta2 * LD(c[i])), size = RD((d < 0 ? -d : d) + eps);
+        C top = kept != kept ? kept : (kept < size || size != size) ? size : kept;      /* maximum carries NaN on */
+        a[i] = ST(m);
+        c[i] = ST(top);
+        p[i] = ST(x + step * (m / top));
+    }
+}
+
+/* a: mean of g, b: mean of g^2; k0, k1: factors of g and of its mean, k2: 1 - beta2^t */
+void FN(nadam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
+    const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, shrink = (C)o->shrink, eps = (C)o->eps;
+    const C w = (C)(1 - o->beta1), w1 = 1 - w, beta2 = (C)o->beta2, new2 = (C)(1 - o->beta2);
+    const C now = (C)it->k0, mean = (C)it->k1, correction = (C)it->k2;
+    const int near = w < (C)0.5, l2 = o->l2;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) {
+        C x = RD(LD(p[i]) * shrink), d = sign * LD(g[i]);
+        d = l2 ? AXPY(d, wd, x) : d;
+        C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
+        C v = RD(RD(beta2 * LD(b[i])) + new2 * d * d);
+        a[i] = ST(m);
+        b[i] = ST(v);
+        C denom = RD(RD(SQRT(RD(v / correction))) + eps);
+        x = RD(x + now * (d / denom));
+        p[i] = ST(x + mean * (m / denom));
+    }
+}
+
+/* a: mean of g, b: mean of g^2; k0: 1 - beta1^t, k1: sqrt(1 - beta2^t), k2: the rectification, 0 where there is none yet */
+RT_INLINE void FN(radam_body)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end, const int rectified) {
+    T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
+    const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, shrink = (C)o->shrink, eps = (C)o->eps, lr = (C)-o->lr;
+    const C w = (C)(1 - o->beta1), w1 = 1 - w, beta2 = (C)o->beta2, new2 = (C)(1 - o->beta2);
+    const C correction = (C)it->k0, root = (C)it->k1, rectify = (C)it->k2;
+    const int near = w < (C)0.5, l2 = o->l2;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) {
+        C x = RD(LD(p[i]) * shrink), d = sign * LD(g[i]);
+        d = l2 ? AXPY(d, wd, x) : d;
+        C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
+        C v = RD(RD(beta2 * LD(b[i])) + new2 * d * d);
+        a[i] = ST(m);
+        b[i] = ST(v);
+        C u = RD(m / correction);
+        if (rectified) u = RD(RD(u * RD(root / RD(RD(SQRT(v)) + eps))) * rectify);
+        p[i] = ST(AXPY(x, lr, u));
+    }
+}
+void FN(radam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    if (it->k2 != 0) FN(radam_body)(it, o, begin, end, 1);
+    else FN(radam_body)(it, o, begin, end, 0);
+}
+
+/* a: mean of g^2, b: mean of the squared steps; both kept by beta1 */
+void FN(adadelta)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
+    const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, eps = (C)o->eps, rho = (C)o->beta1, fresh = (C)(1 - o->beta1), lr = (C)-o->lr;
+    const int l2 = o->l2;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) {
+        C x = LD(p[i]), d = sign * LD(g[i]), s = LD(b[i]);
+        d = l2 ? AXPY(d, wd, x) : d;
+        C v = RD(RD(rho * LD(a[i])) + fresh * d * d);
+        C delta = RD(RD(RD(SQRT(RD(s + eps))) / RD(SQRT(RD(v + eps)))) * d);
+        a[i] = ST(v);
+        b[i] = ST(RD(rho * s) + fresh * delta * delta);
+        p[i] = ST(AXPY(x, lr, delta));
+    }
+}
+
+/* a: average of the parameters; k0: eta, k1: mu, k2: 1 - lambd * eta */
+void FN(asgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a;
+    const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, step = (C)-it->k0, mu = (C)it->k1, keep = (C)it->k2;
+    const int l2 = o->l2, first = it->k1 == 1;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) {
+        C x = LD(p[i]), d = sign * LD(g[i]), mean = LD(a[i]);
+        d = l2 ? AXPY(d, wd, x) : d;
+        x = RD(AXPY(RD(x * keep), step, d));
+        p[i] = ST(x);
+        mean = RD(mean + RD(RD(x - mean) * mu));
+        a[i] = ST(first ? x : mean);
+    }
+}
+
+/* a: the last gradient, b: step of each element; k0, k1: factors that shorten and lengthen it, within o->low .. o->high */
+void FN(rprop)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
+    const C sign = o->maximize ? -1 : 1, shorter = (C)it->k0, longer = (C)it->k1, low = (C)o->low, high = (C)o->high;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) {
+        C d = sign * LD(g[i]), turn = RD(d * LD(a[i])), size = LD(b[i]);
+        size = RD(size * (turn < 0 ? shorter : turn > 0 ? longer : (C)1));
+        size = size < low ? low : size;
+        size = size > high ? high : size;
+        d = turn < 0 ? 0 : d;                     /* an element that turned rests for one step */
+        a[i] = ST(d);
+        b[i] = ST(size);
+        p[i] = ST(LD(p[i]) - (C)((d > 0) - (d < 0)) * size);
+    }
+}
+
+/* p times k0 */
+void FN(scale)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+    T *restrict p = (T *)it->p;
+    const C k = (C)it->k0;
+    (void)o;
+    RT_OMP(omp simd)
+    for (int64_t i = begin; i < end; i++) p[i] = ST(LD(p[i]) * k);
+}
