@@ -97,6 +97,52 @@ def test_float64_against_many_digits(level, simd):
                 assert abs(mpmath.mpf(float(result)) - want) <= bound * math.ulp(abs(float(want))), (name, value)
 
 
+SPECIAL = {  # name: (mpmath's, intervals, ULP float32, ULP float64)
+    "lgamma": (lambda mp, x: mp.log(abs(mp.gamma(x))), [(-9.9, 0), (0.001, 1), (0.99, 1.01), (1.99, 2.01), (2, 9), (9, 1e4)], 0.6, None),
+    "digamma": (lambda mp, x: mp.digamma(x), [(-9.9, 0), (0.001, 1), (1.4, 1.5), (2, 9), (9, 1e4)], 0.6, None),
+    "erfinv": (lambda mp, x: mp.erfinv(x), [(-0.99, 0.99), (-1e-3, 1e-3), (0.999, 0.99999)], 4, 5.5),
+    "special.ndtri": (lambda mp, x: -mp.sqrt(2) * mp.erfinv(1 - 2 * x), [(1e-3, 0.4), (0.6, 0.99)], 0.6, 5.5),
+    "special.i0": (lambda mp, x: mp.besseli(0, x), [(-8, 8), (8, 80)], 0.6, None),
+    "special.i0e": (lambda mp, x: mp.exp(-abs(x)) * mp.besseli(0, x), [(-8, 8), (8, 200)], 0.6, None),
+    "special.i1": (lambda mp, x: mp.besseli(1, x), [(-8, 8), (8, 80)], 0.6, None),
+    "special.i1e": (lambda mp, x: mp.exp(-abs(x)) * mp.besseli(1, x), [(-8, 8), (8, 200)], 0.6, None),
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_ulp(name, level, simd):
+    mpmath = pytest.importorskip("mpmath")
+    simd(level)
+    exact, intervals, *bounds = SPECIAL[name]
+    call = getattr(rt.special, name[8:]) if name.startswith("special.") else getattr(rt, name)
+    rng = np.random.default_rng(11)
+    with mpmath.workdps(40):
+        for dtype, bound in zip((np.float32, np.float64), bounds):
+            x = np.concatenate([rng.uniform(low, high, 20) for low, high in intervals]).astype(dtype)
+            for value, result in zip(x, call(rt.from_numpy(x)).numpy() if bound else ()):
+                want = exact(mpmath, mpmath.mpf(float(value)))
+                unit = float(np.spacing(np.abs(dtype(float(want)))))
+                assert abs(mpmath.mpf(float(result)) - want) <= bound * unit, (name, dtype, value, result)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_special_edges(dtype, level, simd):
+    simd(level)
+    inf, nan = math.inf, math.nan
+    x = np.array([0.0, -0.0, 1, 2, -1, -2, inf, -inf, nan], dtype)
+    want = {"lgamma": [inf, inf, 0, 0, inf, inf, inf, inf, nan], "erfinv": [0.0, -0.0, inf, nan, -inf, nan, nan, nan, nan]}
+    for name, values in want.items():
+        assert np.array_equal(getattr(rt, name)(rt.from_numpy(x)).numpy(), np.array(values, dtype), equal_nan=True), name
+    got = rt.digamma(rt.from_numpy(x)).numpy()
+    assert got[0] == -inf and got[1] == inf and np.isnan(got[[4, 5, 7, 8]]).all() and got[6] == inf
+    assert np.array_equal(rt.special.i0(rt.from_numpy(x)).numpy()[[0, 1, 6, 7]], np.array([1, 1, inf, inf], dtype))
+    assert np.array_equal(rt.special.i1e(rt.from_numpy(x)).numpy()[[0, 1, 6, 7]], np.zeros(4, dtype))
+    p = np.array([0, 0.5, 1, -0.1, 1.1, nan], dtype)
+    assert np.array_equal(rt.special.ndtri(rt.from_numpy(p)).numpy(), np.array([-inf, 0, inf, nan, nan, nan], dtype), equal_nan=True)
+
+
 PAIRS = {"pow": (np.power, 0.6, 2.5), "atan2": (np.arctan2, 3, 2.5), "hypot": (np.hypot, 0.6, 2.5)}
 
 

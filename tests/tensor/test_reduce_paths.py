@@ -147,3 +147,20 @@ def test_logsumexp_over_any_dimension(shape, simd, threads):
         t.grad = None
         got.sum().backward()
         np.testing.assert_allclose(t.grad.numpy(), np.exp(a) / np.exp(a).sum(dim, keepdims=True), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [65_535, 65_536, 98_304, 300_001])
+def test_long_lane_moments(dtype, n):
+    """A long lane is cut in chunks: right to the last bits, and the same for any number of threads."""
+    x = (np.random.default_rng(n).standard_normal(n) + 100).astype(dtype)
+    before, found = rt.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            rt.set_num_threads(threads)
+            found.append([v.item() for v in rt.var_mean(rt.from_numpy(x))])
+    finally:
+        rt.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+    wide = x.astype(np.longdouble)
+    np.testing.assert_allclose(found[0], [float(wide.var(ddof=1)), float(wide.mean())], rtol=3e-7 if dtype == np.float32 else 1e-13)

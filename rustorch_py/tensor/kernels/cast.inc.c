@@ -53,6 +53,36 @@ static int64_t narrow_f16(rt_f16 *d, const float *s, int64_t n) {
 #define narrow_f16(d, s, n) 0
 #endif
 
+#if defined(__AVX512BW__)
+/* as rt_f32_to_bf16, 32 numbers at a time; a vector with a NaN goes the plain way */
+static int64_t narrow_bf16(rt_bf16 *d, const float *s, int64_t n) {
+    const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi32(0x7fff), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 x = _mm512_loadu_ps(s + i), y = _mm512_loadu_ps(s + i + 16);
+        if (RT_UNLIKELY(_mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q))) {
+            for (int64_t j = i; j < i + 32; j++) d[j] = rt_f32_to_bf16(s[j]);
+            continue;
+        }
+        __m512i u = _mm512_castps_si512(x), v = _mm512_castps_si512(y);
+        u = _mm512_add_epi32(_mm512_add_epi32(u, half), _mm512_and_si512(_mm512_srli_epi32(u, 16), one));
+        v = _mm512_add_epi32(_mm512_add_epi32(v, half), _mm512_and_si512(_mm512_srli_epi32(v, 16), one));
+        u = _mm512_packus_epi32(_mm512_srli_epi32(u, 16), _mm512_srli_epi32(v, 16));
+        _mm512_storeu_si512(d + i, _mm512_permutexvar_epi64(order, u));
+    }
+    return i;
+}
+static int64_t widen_bf16(float *d, const rt_bf16 *s, int64_t n) {
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_si512(d + i, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(s + i))), 16));
+    return i;
+}
+#else
+#define widen_bf16(d, s, n) 0
+#define narrow_bf16(d, s, n) 0
+#endif
+
 /* from an integer or bool */
 #define FROM_INT(s, S)                                                    \
     LOOP(s##_b8, S, rt_bool, v != 0)                                      \
@@ -90,9 +120,18 @@ static void narrow_half(char *dst, int64_t ds, const char *src, int64_t ss, int6
     int64_t done = ds == 2 && ss == 4 ? narrow_f16((rt_f16 *)dst, (const float *)src, n) : 0;
     f32_f16(dst + done * ds, ds, src + done * ss, ss, n - done);
 }
+static void widen_brain(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {
+    int64_t done = ds == 4 && ss == 2 ? widen_bf16((float *)dst, (const rt_bf16 *)src, n) : 0;
+    bf16_f32(dst + done * ds, ds, src + done * ss, ss, n - done);
+}
+static void narrow_brain(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {
+    int64_t done = ds == 2 && ss == 4 ? narrow_bf16((rt_bf16 *)dst, (const float *)src, n) : 0;
+    f32_bf16(dst + done * ds, ds, src + done * ss, ss, n - done);
+}
 
 #define ROWOF(s) {s##_b8, s##_u8, s##_i8, s##_i16, s##_i32, s##_i64, s##_f16, s##_bf16, s##_f32, s##_f64, s##_c64, s##_c128}
 const RtCast RT_NAME(rt_cast)[RT_NDTYPES][RT_NDTYPES] = {
     ROWOF(b8), ROWOF(u8), ROWOF(i8), ROWOF(i16), ROWOF(i32), ROWOF(i64), 
-    {f16_b8, f16_u8, f16_i8, f16_i16, f16_i32, f16_i64, f16_f16, f16_bf16, widen_half, f16_f64, f16_c64, f16_c128}, ROWOF(bf16),
-    {f32_b8, f32_u8, f32_i8, f32_i16, f32_i32, f32_i64, narrow_half, f32_bf16, f32_f32, f32_f64, f32_c64, f32_c128}, ROWOF(f64), ROWOF(c64), ROWOF(c128)};
+    {f16_b8, f16_u8, f16_i8, f16_i16, f16_i32, f16_i64, f16_f16, f16_bf16, widen_half, f16_f64, f16_c64, f16_c128},
+    {bf16_b8, bf16_u8, bf16_i8, bf16_i16, bf16_i32, bf16_i64, bf16_f16, bf16_bf16, widen_brain, bf16_f64, bf16_c64, bf16_c128},
+    {f32_b8, f32_u8, f32_i8, f32_i16, f32_i32, f32_i64, narrow_half, narrow_brain, f32_f32, f32_f64, f32_c64, f32_c128}, ROWOF(f64), ROWOF(c64), ROWOF(c128)};

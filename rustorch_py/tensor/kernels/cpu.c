@@ -97,8 +97,10 @@ static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
     char *p[RT_MAX_ARGS], *cur[RT_MAX_ARGS];
     int64_t step[RT_MAX_ARGS];
     memcpy(cur, ptr, sizeof(char *) * t->nargs);
+    int64_t block = RT_BLOCK;                         /* as many elements as the first level of the cache holds well */
+    for (int a = 0; a < t->nargs; a++) if (rt_itemsize(t->want[a]) > 8) block = RT_BLOCK / 2;
     while (n > 0) {
-        int64_t m = n < RT_BLOCK / 2 ? n : RT_BLOCK / 2;
+        int64_t m = n < block ? n : block;
         for (int a = 0; a < t->nargs; a++) {
             p[a] = cur[a];
             step[a] = it->step_bytes[0][a];

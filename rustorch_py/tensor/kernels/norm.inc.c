@@ -3,6 +3,7 @@
 #include <math.h>
 #include "norm.h"
 #include "grain.h"
+#include "vec.h"
 
 #define STRETCH 4096
 
@@ -11,11 +12,20 @@ static int few(double work, int threads, int64_t tasks) { return rt_few(work, 32
 
 #define T float
 #define SUF(x) x##_f32
+#define VT rt_vf
+#define V(x) rt_vf_##x
+#define LANES RT_LANES_F32
 #include "norm_t.h"
 #undef T
 #undef SUF
+#undef VT
+#undef V
+#undef LANES
 #define T double
 #define SUF(x) x##_f64
+#define VT rt_vd
+#define V(x) rt_vd_##x
+#define LANES RT_LANES_F64
 #include "norm_t.h"
 #undef T
 #undef SUF

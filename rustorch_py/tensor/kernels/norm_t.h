@@ -1,13 +1,18 @@
 /* Typed body of norm.inc.c: T element, SUF(name). */
 
+/* Four vectors at a time, so that a sum does not wait for the last one. */
 RT_INLINE double SUF(sum)(const T *x, int64_t n) {
     double total = 0;
     for (int64_t i = 0; i < n; i += STRETCH) {
-        int64_t m = n - i < STRETCH ? n - i : STRETCH;
-        T s = 0;
-        RT_OMP(omp simd reduction(+:s))
-        for (int64_t k = 0; k < m; k++) s += x[i + k];
-        total += s;
+        int64_t m = n - i < STRETCH ? n - i : STRETCH, k = 0;
+        const T *p = x + i;
+        VT a = {0}, b = {0}, c = {0}, d = {0};
+        for (; k + 4 * LANES <= m; k += 4 * LANES) {
+            a += V(load)(p + k); b += V(load)(p + k + LANES); c += V(load)(p + k + 2 * LANES); d += V(load)(p + k + 3 * LANES);
+        }
+        for (; k + LANES <= m; k += LANES) a += V(load)(p + k);
+        if (k < m) b += V(load_first)(p + k, (int)(m - k));
+        total += V(sum)((a + b) + (c + d));
     }
     return total;
 }
@@ -15,12 +20,19 @@ RT_INLINE double SUF(sum)(const T *x, int64_t n) {
 /* sum of (x - mean)^2 */
 RT_INLINE double SUF(sum_sq)(const T *x, int64_t n, T mean) {
     double total = 0;
+    const VT v = V(set)(mean);
     for (int64_t i = 0; i < n; i += STRETCH) {
-        int64_t m = n - i < STRETCH ? n - i : STRETCH;
+        int64_t m = n - i < STRETCH ? n - i : STRETCH, k = 0;
+        const T *p = x + i;
+        VT a = {0}, b = {0}, c = {0}, d = {0};
         T s = 0;
-        RT_OMP(omp simd reduction(+:s))
-        for (int64_t k = 0; k < m; k++) { T d = x[i + k] - mean; s += d * d; }
-        total += s;
+        for (; k + 4 * LANES <= m; k += 4 * LANES) {
+            VT e = V(load)(p + k) - v, f = V(load)(p + k + LANES) - v, g = V(load)(p + k + 2 * LANES) - v, h = V(load)(p + k + 3 * LANES) - v;
+            a = V(fma)(e, e, a); b = V(fma)(f, f, b); c = V(fma)(g, g, c); d = V(fma)(h, h, d);
+        }
+        for (; k + LANES <= m; k += LANES) { VT e = V(load)(p + k) - v; a = V(fma)(e, e, a); }
+        for (; k < m; k++) s += (p[k] - mean) * (p[k] - mean);
+        total += V(sum)((a + b) + (c + d)) + s;
     }
     return total;
 }
@@ -162,7 +174,7 @@ static void SUF(row)(const T *x, int64_t R, int64_t n, const T *w, const T *b, d
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t r = 0; r < R; r++) {
         const T *xs = x + r * n;
-        T *ys = y + r * n;
+        T *restrict ys = y + r * n;
         T m = rms ? 0 : (T)(SUF(sum)(xs, n) / (double)n);
         T k = (T)(1.0 / sqrt(SUF(sum_sq)(xs, n, m) / (double)n + eps));
         if (mean) mean[r] = m;
@@ -181,7 +193,8 @@ static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w
         RT_OMP(omp parallel for num_threads(nt) schedule(static) if (nt > 1))
         for (int64_t r = 0; r < R; r++) {
             const T *xs = x + r * n, *gs = g + r * n;
-            T *out = gx + r * n, m = rms ? 0 : mean[r], k = rstd[r];
+            T *restrict out = gx + r * n;
+            T m = rms ? 0 : mean[r], k = rstd[r];
             double sg = 0, sgx = 0;
             for (int64_t i = 0; i < n; i += STRETCH) {
                 int64_t len = n - i < STRETCH ? n - i : STRETCH;
@@ -202,7 +215,8 @@ static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w
         }
     }
     if (gw || gb) {                                   /* columns are shared out, rows added in order */
-        const int64_t block = 512;
+        int64_t block = threads > 1 ? (n / threads + 31) / 32 * 32 : 512;
+        if (block > 512 || block < 32) block = block < 32 ? 32 : 512;
         int64_t blocks = (n + block - 1) / block;
         int nt = few((double)R * n, threads, blocks);
         RT_OMP(omp parallel for num_threads(nt) schedule(static) if (nt > 1))

@@ -25,9 +25,12 @@
                 for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(K(name##_init)(), p[j], kk);      \
                 for (int64_t r = 1; r < rounds; r++) { p += LANES;                                         \
                     for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(lane[j], p[j], kk); }         \
+                int rest = n - rounds * LANES < LANES ? (int)(n - rounds * LANES) : 0;                     \
+                p += LANES;                                                                                \
+                for (int j = 0; j < rest; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);                \
                 for (int w = LANES / 2; w; w /= 2)                                                         \
                     for (int j = 0; j < w; j++) lane[j] = K(name##_comb)(lane[j], lane[j + w]);            \
-                v = lane[0]; x += rounds * LANES * sizeof(T); n -= rounds * LANES;                         \
+                v = lane[0]; x += (rounds * LANES + rest) * (int64_t)sizeof(T); n -= rounds * LANES + rest; \
             } else if (s == (int64_t)sizeof(T) && n > 8) {                                                 \
                 T lane[LANES]; const T *p = (const T *)x; int m = n < LANES ? (int)n : LANES;              \
                 for (int j = 0; j < LANES; j++) lane[j] = K(name##_init)();                                \

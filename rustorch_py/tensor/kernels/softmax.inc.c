@@ -3,6 +3,7 @@
 #include "rustorch/math.h"
 #include "softmax.h"
 #include "grain.h"
+#include "vmath.h"
 
 #define BLOCK 128      /* columns handled together when the classes are not the last dimension */
 #define SHORT 64      /* rows shorter than this are handled PACK elements at a time, so that exp */
@@ -11,6 +12,30 @@
 /* see Note [Grain]; work counts elements, an exponential each */
 static int few(double work, int threads, int64_t tasks) { return rt_few(work, 16384, threads, tasks); }
 
+#if defined(__AVX512F__)
+/* y = exp(x - m), where y is wanted, and its sum; two registers at a time */
+static float exp_sum_v16(const float *x, int64_t n, float m, float *y) {
+    const __m512 top = _mm512_set1_ps(m);
+    __m512 s = _mm512_setzero_ps(), t = _mm512_setzero_ps();
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 a = rt_exp_v16(_mm512_sub_ps(_mm512_loadu_ps(x + i), top)), b = rt_exp_v16(_mm512_sub_ps(_mm512_loadu_ps(x + i + 16), top));
+        if (y) { _mm512_storeu_ps(y + i, a); _mm512_storeu_ps(y + i + 16, b); }
+        s = _mm512_add_ps(s, a);
+        t = _mm512_add_ps(t, b);
+    }
+    for (; i < n; i += 16) {
+        __mmask16 k = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
+        __m512 a = _mm512_maskz_mov_ps(k, rt_exp_v16(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), top)));
+        if (y) _mm512_mask_storeu_ps(y + i, k, a);
+        s = _mm512_add_ps(s, a);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(s, t));
+}
+#define EXP_SUM exp_sum_v16
+#else
+#define EXP_SUM exp_sum_f32
+#endif
 #define T float
 #define SUF(x) x##_f32
 #define HUGE_T INFINITY
@@ -18,6 +43,8 @@ static int few(double work, int threads, int64_t tasks) { return rt_few(work, 16
 #undef T
 #undef SUF
 #undef HUGE_T
+#undef EXP_SUM
+#define EXP_SUM exp_sum_f64
 #define T double
 #define SUF(x) x##_f64
 #define HUGE_T ((double)INFINITY)

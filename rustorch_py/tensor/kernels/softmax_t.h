@@ -9,13 +9,41 @@ RT_INLINE T SUF(row_max)(const T *x, int64_t n) {
     return nan ? (T)NAN : m;
 }
 
+/* Maximum of a row of numbers. With a NaN in the row it may be anything: the sum of the exponentials is NaN then. */
+#define WAYS 64
+RT_INLINE T SUF(row_top)(const T *x, int64_t n) {
+    T lane[WAYS], m = -HUGE_T;
+    int64_t i = 0;
+    if (n >= WAYS) {
+        for (int j = 0; j < WAYS; j++) lane[j] = x[j];
+        for (i = WAYS; i + WAYS <= n; i += WAYS)
+            for (int j = 0; j < WAYS; j++) lane[j] = lane[j] > x[i + j] ? lane[j] : x[i + j];
+        for (int w = WAYS / 2; w; w /= 2)
+            for (int j = 0; j < w; j++) lane[j] = lane[j] > lane[j + w] ? lane[j] : lane[j + w];
+        m = lane[0];
+    }
+    for (; i < n; i++) m = m > x[i] ? m : x[i];
+    return m;
+}
+
+/* y = exp(x - m), where y is wanted, and its sum */
+RT_INLINE T SUF(exp_sum)(const T *x, int64_t n, T m, T *y) {
+    T s = 0;
+    if (y) {
+        RT_OMP(omp simd reduction(+:s))
+        for (int64_t i = 0; i < n; i++) { T e = SUF(rt_exp)(x[i] - m); y[i] = e; s += e; }
+    } else {
+        RT_OMP(omp simd reduction(+:s))
+        for (int64_t i = 0; i < n; i++) s += SUF(rt_exp)(x[i] - m);
+    }
+    return s;
+}
+
 /* The shift that keeps exp in range: the maximum, or 0 for an infinite one in logsumexp. */
 RT_INLINE T SUF(row_lse)(const T *x, int64_t n) {
-    T m = SUF(row_max)(x, n), s = 0;
+    T m = SUF(row_max)(x, n);
     if (n == 0 || m == HUGE_T || m == -HUGE_T) return m;
-    RT_OMP(omp simd reduction(+:s))
-    for (int64_t i = 0; i < n; i++) s += SUF(rt_exp)(x[i] - m);
-    return m + (T)log((double)s);
+    return m + (T)log((double)EXP_SUM(x, n, m, NULL));
 }
 
 RT_INLINE void SUF(exp_all)(T *x, int64_t n) {
@@ -71,15 +99,12 @@ static void SUF(softmax)(const T *x, int64_t outer, int64_t n, int64_t inner, in
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
         for (int64_t o = 0; o < outer; o++) {
             const T *xs = x + o * n;
-            T *ys = y + o * n, m = SUF(row_max)(xs, n), s = 0;
+            T *restrict ys = y + o * n;
+            T m = SUF(row_top)(xs, n), s = EXP_SUM(xs, n, m, logs ? NULL : ys);
             if (logs) {
-                RT_OMP(omp simd reduction(+:s))
-                for (int64_t i = 0; i < n; i++) s += SUF(rt_exp)(xs[i] - m);
                 T l = (T)log((double)s);
                 for (int64_t i = 0; i < n; i++) ys[i] = xs[i] - m - l;
             } else {
-                RT_OMP(omp simd reduction(+:s))
-                for (int64_t i = 0; i < n; i++) { T e = SUF(rt_exp)(xs[i] - m); ys[i] = e; s += e; }
                 T r = 1 / s;
                 for (int64_t i = 0; i < n; i++) ys[i] *= r;
             }

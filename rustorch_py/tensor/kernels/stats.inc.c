@@ -1,9 +1,13 @@
-/* Mean and variance in two passes; sums in double in 16 partial sums. The second pass removes the
- * first's rounding (corrected two-pass algorithm; Chan, Golub, LeVeque 1983). */
+/* Mean and variance in two passes; sums in double in 32 partial sums. The second pass removes the
+ * first's rounding (corrected two-pass algorithm; Chan, Golub, LeVeque 1983). A long lane is cut in chunks that stay in
+ * the cache for their second pass; their moments are joined in order, so the result does not depend on the threads. */
 #include <math.h>
+#include <stdlib.h>
 #include "lane_loop.h"
 
-#define ACC 16
+#define ACC 32
+#define CHUNK 32768
+typedef struct { double mean, square; } Part;
 
 #define BODY(tag, T)                                                                             \
     RT_INLINE double sum_##tag(const T *restrict x, int64_t n) {                                 \
@@ -24,8 +28,44 @@
         for (int j = 0; j < ACC; j++) { s += q[j]; t += e[j]; }                                  \
         return s - t * t / (double)n;                                                            \
     }                                                                                            \
+    /* mean and sum of squared deviations of a lane of several chunks; -1: no memory */          \
+    static int long_lane_##tag(const T *x, int64_t n, int squares, int threads, double *mean, double *square) { \
+        int64_t chunks = (n + CHUNK - 1) / CHUNK;                                                \
+        Part *part = malloc(sizeof *part * (size_t)chunks);                                      \
+        if (!part) return -1;                                                                    \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))          \
+        for (int64_t c = 0; c < chunks; c++) {                                                   \
+            int64_t m = n - c * CHUNK < CHUNK ? n - c * CHUNK : CHUNK;                           \
+            part[c].mean = sum_##tag(x + c * CHUNK, m) / (double)m;                              \
+            part[c].square = squares ? square_##tag(x + c * CHUNK, m, part[c].mean) : 0;         \
+        }                                                                                        \
+        double have = CHUNK, s = part[0].mean, q = part[0].square;                               \
+        for (int64_t c = 1; c < chunks; c++) {                                                   \
+            double m = (double)(n - c * CHUNK < CHUNK ? n - c * CHUNK : CHUNK), d = part[c].mean - s; \
+            q += part[c].square + d * d * have * m / (have + m);                                 \
+            have += m;                                                                           \
+            s += d * m / have;                                                                   \
+        }                                                                                        \
+        free(part);                                                                              \
+        *mean = s;                                                                               \
+        *square = q;                                                                             \
+        return 0;                                                                                \
+    }                                                                                            \
     static void moments_##tag(const void *xv, RtLane s, double divisor, int take_sqrt, void *varv, void *meanv, int threads) { \
         const T *x_oli = xv; T *var_oi = varv; T *mean_oi = meanv;                               \
+        if (s.inner == 1 && s.L >= 2 * CHUNK) {                                                  \
+            for (int64_t o = 0; o < s.outer; o++) {                                              \
+                double m, v;                                                                     \
+                const T *x = x_oli + o * s.L;                                                    \
+                if (long_lane_##tag(x, s.L, var_oi != NULL, threads, &m, &v)) {                  \
+                    m = sum_##tag(x, s.L) / (double)s.L;                                         \
+                    v = var_oi ? square_##tag(x, s.L, m) : 0;                                    \
+                }                                                                                \
+                if (mean_oi) mean_oi[o] = (T)m;                                                  \
+                if (var_oi) var_oi[o] = (T)(take_sqrt ? sqrt(v / divisor) : v / divisor);        \
+            }                                                                                    \
+            return;                                                                              \
+        }                                                                                        \
         RT_LANE_FOR(s, threads, {                                                                \
             const T *x = x_oli + o * s.L * s.inner + i0;                                         \
             if (s.inner == 1) {                                                                  \

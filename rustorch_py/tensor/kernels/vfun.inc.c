@@ -2,6 +2,7 @@
  * makes vector code of; AVX-512 has forms of its own for the common ones (vfun_v16.h). */
 #include "ew_common.h"
 #include "vfun.h"
+#include "vspecial.h"
 
 #define V_f32 16
 #define V_f64 8
@@ -29,20 +30,24 @@
             else for (int64_t i = e; i < e + V_##t; i++) out[i] = rt_##name##_##t(x[i], y[i]);              \
         }                                                                                                   \
     }
+/* by a function of vspecial.h */
+#define MAPV(name, T, t) \
+    void RT_NAME(rt_v##name##_##t)(T *out, const T *x, int64_t n) { EACH(t, out[i] = (T)v_##name((double)x[i]);) }
 #define BOTH(KIND, name) KIND(name, float, f32) KIND(name, double, f64)
 
 #if defined(__AVX512F__)
 #include "vfun_v16.h"
 BOTH(NEAR1, tan)
 MAP1(expm1, double, f64) MAP1(exp2, double, f64) MAP1(tanh, double, f64) MAP1(sigmoid, double, f64) MAP1(softplus1, double, f64)
-MAP1(erf, double, f64) MAP1(erfinv, double, f64) MAP2(pow, double, f64)
+MAP1(erf, double, f64) MAP2(pow, double, f64)
 #else
 BOTH(MAP1, exp) BOTH(MAP1, exp2) BOTH(MAP1, expm1) BOTH(MAP1, log) BOTH(MAP1, log2) BOTH(MAP1, log10) BOTH(MAP1, log1p)
 BOTH(NEAR1, sin) BOTH(NEAR1, cos) BOTH(NEAR1, tan) BOTH(MAP1, tanh) BOTH(MAP1, sigmoid) BOTH(MAP1, softplus1)
-BOTH(MAP1, erf) BOTH(MAP1, erfinv) BOTH(MAP2, pow)
+BOTH(MAP1, erf) MAP1(erfinv, float, f32) BOTH(MAP2, pow)
 #endif
 BOTH(MAP1, asin) BOTH(MAP1, acos) BOTH(MAP1, atan) BOTH(MAP1, sinh) BOTH(MAP1, cosh) BOTH(MAP1, asinh) BOTH(MAP1, acosh) BOTH(MAP1, atanh)
-BOTH(MAP1, erfc) BOTH(MAP1, erfcx) BOTH(MAP1, lgamma) BOTH(MAP1, digamma)
-BOTH(MAP1, i0) BOTH(MAP1, i0e) BOTH(MAP1, i1) BOTH(MAP1, i1e) BOTH(MAP1, ndtri) BOTH(MAP1, log_ndtr)
+BOTH(MAP1, erfc) BOTH(MAP1, erfcx) BOTH(MAP1, log_ndtr) MAPV(erfinv, double, f64) BOTH(MAPV, ndtri)
+MAPV(lgamma, float, f32) MAPV(digamma, float, f32) MAPV(i0, float, f32) MAPV(i0e, float, f32) MAPV(i1, float, f32) MAPV(i1e, float, f32)
+MAP1(lgamma, double, f64) MAP1(digamma, double, f64) MAP1(i0, double, f64) MAP1(i0e, double, f64) MAP1(i1, double, f64) MAP1(i1e, double, f64)
 BOTH(NEAR2, floordiv) BOTH(NEAR2, remainder) BOTH(NEAR2, fmod) BOTH(MAP2, hypot) BOTH(MAP2, nextafter)
 BOTH(MAP2, atan2) BOTH(MAP2, logaddexp) BOTH(MAP2, logaddexp2) BOTH(MAP2, xlogy) BOTH(MAP2, xlog1py) BOTH(MAP2, zeta) BOTH(MAP2, polygamma)
