@@ -1,4 +1,4 @@
-# build: isa=machine.inc.c
+# build: isa=machine.inc.c cold
 """What this machine can do at most: memory bandwidth and multiply-adds, measured."""
 import time
 

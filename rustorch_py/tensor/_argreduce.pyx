@@ -1,4 +1,4 @@
-# build: isa=argreduce.inc.c
+# build: isa=argreduce.inc.c cold
 """Reductions that pick an element: argmax, max, median, mode, kthvalue, quantile."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, same_shape, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,

@@ -1,4 +1,4 @@
-# build: isa=attention.inc.c
+# build: isa=attention.inc.c cold
 """Scaled dot product attention by tiles: no score matrix in memory, forward or backward."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_strided, attach, save, save_output, saved, wants_edge, as_base, grad_mode,

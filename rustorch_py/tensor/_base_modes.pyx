@@ -1,3 +1,4 @@
+# build: cold
 """Switches of recording: no_grad, enable_grad, set_grad_enabled, inference_mode."""
 from ._base cimport grad_mode, set_grad_mode, inference_mode_on, set_inference_mode_, set_anomaly_hook, set_pack_hook
 

@@ -1,4 +1,4 @@
-# build: isa=conv.inc.c sources=conv_int.c blas
+# build: isa=conv.inc.c sources=conv_int.c blas cold
 """Convolutions and transposed convolutions in one, two and three dimensions.
 
 Note [Three products]

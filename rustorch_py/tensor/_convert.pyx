@@ -1,3 +1,4 @@
+# build: cold
 """Conversions, copies and what a tensor tells about itself."""
 from cpython.object cimport PyObject
 from libc.string cimport memcpy

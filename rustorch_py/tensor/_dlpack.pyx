@@ -1,3 +1,4 @@
+# build: cold
 """DLPack both ways: tensors handed to and taken from other libraries without a copy."""
 from cpython.pycapsule cimport PyCapsule_New, PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
 from cpython.ref cimport PyObject, Py_INCREF, Py_DECREF

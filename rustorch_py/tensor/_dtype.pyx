@@ -1,3 +1,4 @@
+# build: cold
 """Interned dtype, device, layout and memory_format objects, and promotion between dtypes."""
 cimport cython
 from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,

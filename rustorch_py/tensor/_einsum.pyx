@@ -1,3 +1,4 @@
+# build: cold
 """Contractions written over matrix products: einsum, tensordot, kron, bilinear, chains and powers."""
 from libc.stdint cimport int64_t
 from ._base cimport TensorBase, shape_tuple, as_base

@@ -1,4 +1,4 @@
-# build: isa=embedding.inc.c
+# build: isa=embedding.inc.c cold
 """Embedding tables: rows picked by index, and bags of rows."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach1, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, RT_F32,

@@ -1,4 +1,4 @@
-# build: isa=fft.inc.c
+# build: isa=fft.inc.c cold
 """Fourier transforms along one dimension: the three kinds every function of torch.fft is made of.
 
 Gradient of a transform: the transform with the opposite sign (conjugate transpose), unnormalised,

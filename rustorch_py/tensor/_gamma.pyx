@@ -1,4 +1,4 @@
-# build: sources=implicit.c,special.c
+# build: sources=implicit.c,special.c cold
 """Gamma and Dirichlet samples, and their derivatives by the parameters."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, RtArray, as_base, empty, empty_like_shape, attach1, fill_array, save, save_output, saved, grad_mode,

@@ -1,3 +1,4 @@
+# build: cold
 """NumPy, torch, pickle and copy: a tensor's other faces, and storage objects.
 
 Pickles keep sharing: tensors on one storage name the same storage object, which the pickler

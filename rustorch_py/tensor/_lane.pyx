@@ -1,4 +1,4 @@
-# build: sources=order.c
+# build: sources=order.c cold
 """Work along one dimension: geometry, gathering by position, order."""
 from libc.stdint cimport int64_t, uint8_t
 from ._cpu cimport rt_num_threads

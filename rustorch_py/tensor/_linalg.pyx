@@ -1,4 +1,4 @@
-# build: sources=lapack.c blas
+# build: sources=lapack.c blas cold
 """Decompositions and solvers through LAPACK, with gradients.
 
 Each function here is one LAPACK routine over a batch: the input is copied to column-major matrices,

@@ -1,3 +1,4 @@
+# build: cold
 """Masks: nonzero and where(condition), masked_fill, masked_select, masked_scatter."""
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy

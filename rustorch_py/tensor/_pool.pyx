@@ -1,4 +1,4 @@
-# build: isa=pool.inc.c
+# build: isa=pool.inc.c cold
 """Pooling: maxima (with positions), averages, adaptive windows, and the inverse of max pooling."""
 from libc.stdint cimport int64_t
 from libc.stdlib cimport malloc, free

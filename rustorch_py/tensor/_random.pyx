@@ -1,4 +1,4 @@
-# build: sources=random.c
+# build: sources=random.c cold
 """Random numbers on the CPU: Generator, factories, in-place fills.
 
 Every draw is PyTorch's for the same seed; Note [Same numbers as PyTorch] in random.h says how.

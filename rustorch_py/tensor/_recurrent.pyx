@@ -1,4 +1,4 @@
-# build: isa=recurrent.inc.c
+# build: isa=recurrent.inc.c cold
 """The steps of a recurrent layer over a whole sequence: RNN, LSTM and GRU, packed sequences, projections.
 
 The input part of the gates is one product made before (``linear``); what is here is the rest of one direction of one

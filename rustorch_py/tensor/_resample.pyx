@@ -1,4 +1,4 @@
-# build: isa=resample.inc.c
+# build: isa=resample.inc.c cold
 """Positions mixed or moved: weighted taps along a dimension, constant padding, windows as columns, CTC."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2, save, saved, as_base, shape_tuple, view_raw, wrap_dim,

@@ -1,4 +1,4 @@
-# build: isa=scan.inc.c
+# build: isa=scan.inc.c cold
 """Running sums, products, log-sums and extremes along a dimension."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, as_base, wrap_dim, empty_like_shape, attach1, save, save_output, saved, grad_mode, RT_I64, RT_F16, RT_BF16,

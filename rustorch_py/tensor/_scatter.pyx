@@ -1,3 +1,4 @@
+# build: cold
 """Gather, scatter and the index_* family, with their gradients.
 
 Each is linear in what moves, so gradients are calls of siblings: gather <-> scatter_add,

@@ -1,4 +1,4 @@
-# build: sources=search.c
+# build: sources=search.c cold
 """Sorting, searching and sets."""
 from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free

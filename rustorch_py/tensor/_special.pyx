@@ -1,4 +1,4 @@
-# build: sources=bessel.c
+# build: sources=bessel.c cold
 """Special functions that are not rows of the operator table, computed in double precision."""
 from libc.stdint cimport int64_t
 from ._cpu cimport rt_num_threads

@@ -1,4 +1,4 @@
-# build: isa=stats.inc.c sources=search.c
+# build: isa=stats.inc.c sources=search.c cold
 """Means, variances, histograms."""
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.math cimport isfinite, sqrt
