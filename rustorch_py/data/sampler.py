@@ -5,13 +5,15 @@ gives the same order.
 """
 from __future__ import annotations
 
+import math
+from importlib import import_module
 from itertools import islice
 
 from .. import tensor as _t
-from ..errors import TensorTypeError, TensorValueError
+from ..errors import TensorError, TensorTypeError, TensorValueError
 from .dataset import _Subscriptable
 
-__all__ = ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
+__all__ = ["BatchSampler", "DistributedSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
            "WeightedRandomSampler"]
 
 
@@ -179,3 +181,58 @@ class BatchSampler(Sampler):
     def __len__(self):
         n = len(self.sampler)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+
+class DistributedSampler(Sampler):
+    """Read this rank's part of a dataset: every rank gets as many samples, and together they read all.
+
+    Args:
+        dataset: only its length is used.
+        num_replicas, rank: None: the default process group's.
+        shuffle: read in an order drawn from seed and epoch, the same on all ranks.
+        seed: the same on all ranks.
+        drop_last: leave out the samples that do not go round; else the first ones are read again.
+
+    Call ``set_epoch`` before each epoch, or every epoch has the first one's order.
+
+    Example:
+        >>> [list(DistributedSampler(range(5), 2, r, shuffle=False)) for r in (0, 1)]
+        [[0, 2, 4], [1, 3, 0]]
+    """
+
+    def __init__(self, dataset, num_replicas=None, rank=None, shuffle=True, seed=0, drop_last=False):
+        if num_replicas is None or rank is None:
+            dist = import_module(__package__.rpartition(".")[0] + ".distributed")
+            if not dist.is_available():
+                raise TensorError("Requires distributed package to be available", op="DistributedSampler")
+            num_replicas = dist.get_world_size() if num_replicas is None else num_replicas
+            rank = dist.get_rank() if rank is None else rank
+        if rank >= num_replicas or rank < 0:
+            raise TensorValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]", op="DistributedSampler")
+        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
+        self.epoch, self.drop_last, self.shuffle, self.seed = 0, drop_last, shuffle, seed
+        n = len(dataset)
+        self.num_samples = math.ceil((n - num_replicas) / num_replicas) if drop_last and n % num_replicas else math.ceil(n / num_replicas)
+        self.total_size = self.num_samples * num_replicas
+
+    def __iter__(self):
+        n = len(self.dataset)
+        if self.shuffle:
+            generator = _t.Generator()
+            generator.manual_seed(self.seed + self.epoch)
+            indices = _t.randperm(n, generator=generator).tolist()
+        else:
+            indices = list(range(n))
+        if self.drop_last:
+            indices = indices[:self.total_size]
+        else:
+            missing = self.total_size - n
+            indices += (indices * math.ceil(missing / n))[:missing] if missing else []
+        return iter(indices[self.rank:self.total_size:self.num_replicas])
+
+    def __len__(self):
+        return self.num_samples
+
+    def set_epoch(self, epoch):
+        """Set the epoch, which decides the order with the seed."""
+        self.epoch = epoch

@@ -18,6 +18,15 @@ from ._store import FileStore, HashStore, PrefixStore, Store, TCPStore
 from ._work import Work
 
 
+def __getattr__(name):
+    if name in ("algorithms", "GradBucket"):
+        from importlib import import_module
+        value = import_module(".algorithms", __name__) if name == "algorithms" else import_module("._reducer", __name__).GradBucket
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def is_available():
     """Tell whether mpi4py, which carries the messages, is installed."""
     return _installed()

@@ -285,6 +285,11 @@ def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local
     return pg
 
 
+def duplicate(pg, description):
+    """Return a group of the same members with communicators of its own; all members call it, in step with the group's collectives."""
+    return ProcessGroup(pg.comm.Dup(), pg.ranks, pg.backend, pg.timeout, pg.group_name, description)
+
+
 def _tag(ranks):
     """Return a tag that members of different groups made at once do not share by chance."""
     import zlib

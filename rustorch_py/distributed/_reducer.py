@@ -59,7 +59,7 @@ class _Bucket:
     def __init__(self, index, numbers, parameters):
         self.index, self.numbers = index, numbers
         self.parameters = [parameters[i] for i in numbers]
-        self.flat = _t.zeros(sum(p.numel() for p in self.parameters), dtype=self.parameters[0].dtype)
+        self.own = self.flat = _t.zeros(sum(p.numel() for p in self.parameters), dtype=self.parameters[0].dtype)
         self.views, at = [], 0
         for p in self.parameters:
             self.views.append(_shaped(self.flat[at:at + p.numel()], p))
@@ -80,11 +80,14 @@ def _shaped(piece, parameter):
 
 
 def plan_buckets(parameters, order, cap_mb):
-    """Return lists of parameter numbers: at most cap_mb each (the first less), one dtype each, in the given order."""
+    """Return lists of parameter numbers in the given order: one dtype each, closed at cap_mb (the first earlier); a parameter of that size has its own."""
     open_buckets, done = {}, []
     for number in order:
         p = parameters[number]
         key = p.dtype
+        if p.numel() * p.element_size() >= 2**20 * cap_mb:
+            done.append([number])          # reduced where its gradient lies, see Reducer.fill
+            continue
         numbers, size = open_buckets.get(key, ([], 0))
         numbers.append(number)
         size += p.numel() * p.element_size()
@@ -158,7 +161,7 @@ class Reducer:
         self.active, self.fired, self.next_bucket, self.queued = True, {}, 0, False
         self.absent, self.used_work = set(), None
         for bucket in self.buckets:
-            bucket.pending, bucket.future = len(bucket.numbers), None
+            bucket.pending, bucket.future, bucket.flat = len(bucket.numbers), None, bucket.own
         if self.static:
             if self.steps:
                 self.absent = {n for n, times in enumerate(self.expected) if times == 0}
@@ -234,13 +237,14 @@ class Reducer:
             if grad.data_ptr() == view.data_ptr():
                 if self.hook is None:
                     view.mul_(1 / self.group.size())
+            elif self.hook is not None:
+                view.copy_(grad)
+            elif len(bucket.numbers) == 1 and not self.as_view and grad.is_contiguous():
+                bucket.flat = grad.detach().mul_(1 / self.group.size())          # no copy in, none out
             else:
-                if self.hook is None:
-                    _t.mul(grad.detach(), 1 / self.group.size(), out=view)
-                else:
-                    view.copy_(grad)
-                if self.as_view:
-                    self.parameters[number].grad = view
+                _t.mul(grad.detach(), 1 / self.group.size(), out=view)
+            if self.as_view:
+                self.parameters[number].grad = view
         bucket.pending -= 1
 
     def launch(self):
@@ -288,6 +292,8 @@ class Reducer:
 
     def give(self, bucket):
         """Put a reduced bucket into the parameters' .grad."""
+        if bucket.flat is not bucket.own:
+            return
         for number, p, view in zip(bucket.numbers, bucket.parameters, bucket.views):
             if number in self.unused_everywhere and (self.find_unused or self.static):
                 continue

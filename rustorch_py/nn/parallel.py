@@ -1,4 +1,4 @@
-"""Replicas of a module on several devices."""
+"""Replicas of a module: on several devices of one process, on the ranks of several (`distributed._ddp`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from .. import tensor as _t
 from ..errors import BackendUnavailableError
 from .modules.module import Module
 
-__all__ = ["DataParallel", "data_parallel"]
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]
+
+
+def __getattr__(name):
+    if name == "DistributedDataParallel":            # its house is a floor above
+        from importlib import import_module
+        value = import_module(__package__.rpartition(".")[0] + ".distributed._ddp").DistributedDataParallel
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class DataParallel(Module):

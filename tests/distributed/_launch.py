@@ -1,4 +1,5 @@
 """Starts programs under mpirun. A file ``ranks_*.py`` holds checks that every rank runs; one start runs them all."""
+import ast
 import json
 import os
 import subprocess
@@ -39,3 +40,9 @@ def run_checks(file, ranks):
     if results is None:
         pytest.fail(f"{file} on {ranks} ranks ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
     return results
+
+
+def checks_of(file):
+    """The names in a file's list of checks, without running it."""
+    tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
+    return next([n.id for n in node.value.elts] for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "CHECKS")

@@ -264,7 +264,9 @@ def works_and_futures():
 
 def pieces_beyond_one_call():
     """With a small limit every collective goes the way of more than 2**30 elements."""
-    old, _mpi.MAX_COUNT = _mpi.MAX_COUNT, 7
+    global ALL
+    old, _mpi.MAX_COUNT, every = _mpi.MAX_COUNT, 7, ALL
+    ALL = (torch.float32, torch.bfloat16, torch.int64, torch.complex64, torch.bool)
     try:
         for check in (all_reduce_every_op_and_dtype, reduce_to_each_rank, broadcast_from_each_rank, all_gather_of_every_kind, reduce_scatter_of_every_kind,
                       all_to_all_of_every_kind, gather_and_scatter, works_and_futures):
@@ -272,7 +274,7 @@ def pieces_beyond_one_call():
         if N > 1:
             messages_between_neighbours()
     finally:
-        _mpi.MAX_COUNT = old
+        _mpi.MAX_COUNT, ALL = old, every
 
 
 def objects():

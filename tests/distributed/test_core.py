@@ -1,5 +1,4 @@
 """The communication core on 1 to 4 ranks, stores, and starts without mpirun."""
-import ast
 import subprocess
 import sys
 import threading
@@ -7,13 +6,7 @@ from datetime import timedelta
 
 import pytest
 import rustorch_py.distributed as dist
-from _launch import HERE, environment, run_checks
-
-
-def checks_of(file):
-    """The names in a file's list of checks, without running it."""
-    tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
-    return next([n.id for n in node.value.elts] for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "CHECKS")
+from _launch import checks_of, environment, run_checks
 
 
 @pytest.mark.parametrize("check", checks_of("ranks_core.py"))
