@@ -2,8 +2,20 @@
 RUSTORCH_LOG_LEVEL (debug, info, warning, error, critical): the logging module costs a tenth of the import time."""
 import logging
 import os
+import sys
 
 logger = logging.getLogger("rustorch_py")
+
+
+def _add_rank(record):
+    """Give a record ``rank``, and ``rank_text`` for a line's beginning: empty outside of a distributed run."""
+    module = sys.modules.get("rustorch_py.distributed")
+    record.rank = module.get_rank() if module is not None and module.is_initialized() else 0
+    record.rank_text = f"[rank {record.rank} of {module.get_world_size()}] " if module is not None and module.is_initialized() else ""
+    return True
+
+
+logger.addFilter(_add_rank)
 
 
 def configure(level=None):
@@ -22,5 +34,5 @@ def configure(level=None):
     logger.setLevel(levels[name])
     if not logger.hasHandlers():
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+        handler.setFormatter(logging.Formatter("%(asctime)s %(rank_text)s%(name)s %(levelname)s: %(message)s"))
         logger.addHandler(handler)

@@ -24,7 +24,11 @@ class Callback:
 
     State that must survive an interruption goes through `state_dict` and `load_state_dict`: the
     Trainer stores it in every checkpoint.
+
+    On several ranks every rank has its callbacks; those with ``first_rank_only`` (they write files or to the terminal) run on rank 0.
     """
+
+    first_rank_only = False
 
     def on_train_begin(self, trainer):
         """Run once before the first batch (also after a resume)."""
@@ -222,6 +226,8 @@ class ModelCheckpoint(Callback):
         every: epochs between two `last` files; the final epoch is always written.
     """
 
+    first_rank_only = True
+
     def __init__(self, directory, monitor="auto", mode="auto", min_delta=0.0, every=1):
         if every < 1:
             raise ValueError(f"ModelCheckpoint: every must be at least 1, got {every}")
@@ -260,6 +266,8 @@ class HistoryLogger(Callback):
     and a resumed run leaves no row twice.
     """
 
+    first_rank_only = True
+
     def __init__(self, directory):
         self.directory = os.fspath(directory)
 
@@ -287,10 +295,19 @@ class TensorBoardLogger(Callback):
         histograms: also write each parameter's histogram after each epoch.
     """
 
+    first_rank_only = True
+
     def __init__(self, directory, histograms=False):
         from .utils.tensorboard import SummaryWriter
         self.histograms = histograms
-        self.writer = SummaryWriter(os.fspath(directory))
+        self._make, self._writer = lambda: SummaryWriter(os.fspath(directory)), None
+
+    @property
+    def writer(self):
+        """The SummaryWriter, made when first used: on several ranks only the first one writes."""
+        if self._writer is None:
+            self._writer = self._make()
+        return self._writer
 
     def on_epoch_end(self, trainer, logs):
         for name, value in logs.items():

@@ -1,4 +1,4 @@
-"""The console script `rustorch`: `rustorch train`, `rustorch bench` and `rustorch info`.
+"""The console script `rustorch`: `rustorch train`, `rustorch launch`, `rustorch bench` and `rustorch info`.
 
 Exit codes: 0 done; 1 the run failed; 2 wrong usage, or data, a checkpoint or a dependency that is not
 usable (one line on stderr says which); 130 stopped by Ctrl-C or SIGTERM.
@@ -62,6 +62,17 @@ Ctrl-C saves a checkpoint; `rustorch train --resume FOLDER` goes on with the sam
                      "without PATH, from the folder that --out or --data and --model name")
     run.add_argument("--no-pictures", action="store_true", help="draw no pictures")
 
+    launch = commands.add_parser(
+        "launch", help="start a program on several ranks under MPI",
+        description="Start a program on several ranks under mpirun, and again if a rank fails: a Trainer with a checkpoint_dir then goes on from its "
+        "last checkpoint. Needs an MPI: pip install 'rustorch_py[mpi]'.")
+    launch.add_argument("-n", "--ranks", type=_positive, metavar="N", help="how many (default: the cores of this machine)")
+    launch.add_argument("--hosts", metavar="HOSTS", help="machines and their ranks, as mpirun takes them: a:4,b:4")
+    launch.add_argument("--max-restarts", type=_count, default=0, metavar="N", help="how often to start again after a failure (default 0)")
+    launch.add_argument("--pause", type=_not_negative, default=1.0, metavar="SECONDS", help="before a new start (default 1)")
+    launch.add_argument("-m", dest="module", nargs=argparse.REMAINDER, metavar="MODULE ...", help="run a module of Python's path, with its arguments")
+    launch.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM ...", help="Python program and its arguments")
+
     bench = commands.add_parser(
         "bench", help="measure every row of the benchmark suite beside PyTorch",
         description="Time the rows of benchmarks/ beside PyTorch, NumPy and, where installed, JAX, MLX and tinygrad, in turns; check every result "
@@ -93,6 +104,7 @@ def _number(convert, fits, wanted):
 
 
 _positive = _number(int, lambda v: v > 0, "a whole number above 0")
+_count = _number(int, lambda v: v >= 0, "a whole number of at least 0")
 _above_zero = _number(float, lambda v: 0 < v < float("inf"), "a number above 0")
 _not_negative = _number(float, lambda v: 0 <= v < float("inf"), "a number of at least 0")
 _share = _number(float, lambda v: 0 < v < 1, "a number between 0 and 1")
@@ -109,6 +121,8 @@ def main(argv=None):
     try:
         if arguments.command == "train":
             from ._train import run
+        elif arguments.command == "launch":
+            from ._launch import run
         elif arguments.command == "bench":
             from ._bench import run
         else:

@@ -13,7 +13,7 @@ from .. import callbacks, nn, optim
 from .. import tensor as _t
 from ..data import DataLoader, TensorDataset
 from ..errors import DataError
-from ..training import Trainer, metrics
+from ..training import Trainer, _ranks, metrics
 from ..training._progress import format_logs
 from ..training._trainer import read_checkpoint
 from ..utils import save
@@ -30,7 +30,9 @@ CHANGEABLE = ("epochs", "device", "threads", "out", "data", "patience")
 
 
 def run(arguments):
-    """Carry out `rustorch train`; returns the exit code."""
+    """Carry out `rustorch train`; returns the exit code. Under mpirun the ranks train together; rank 0 speaks and writes."""
+    _ranks.join()
+    first = _ranks.is_first()
     options, checkpoint = _options(arguments)
     if options["threads"]:
         _t.set_num_threads(options["threads"])
@@ -51,9 +53,10 @@ def run(arguments):
     held_out = DataLoader(TensorDataset(data.test_x, data.test_y), batch_size=max(256, options["batch_size"]))
 
     parameters = sum(p.numel() for p in model.parameters())
-    print(f"{data.name}: {len(data.train_y):,} samples to train on, {len(data.test_y):,} held out, "
-          f"{data.num_classes} classes, inputs {'×'.join(map(str, data.input_shape))}")
-    print(f"{options['model']}: {parameters:,} parameters on {device}, {options['epochs']} epochs", flush=True)
+    if first:
+        print(f"{data.name}: {len(data.train_y):,} samples to train on, {len(data.test_y):,} held out, "
+              f"{data.num_classes} classes, inputs {'×'.join(map(str, data.input_shape))}")
+        print(f"{options['model']}: {parameters:,} parameters on {device}, {options['epochs']} epochs{_ranks.text()}", flush=True)
     started = time.perf_counter()
     with _TerminateLikeInterrupt():
         try:
@@ -65,6 +68,8 @@ def run(arguments):
                     f"{trainer.interrupt_checkpoint}; go on with: rustorch train --resume {shlex.quote(out)}") from stop
             raise
     seconds = time.perf_counter() - started
+    if not first:
+        return 0
     if trainer.stop_reason:
         print(f"stopped early: {trainer.stop_reason}")
 
@@ -165,6 +170,8 @@ def _trainer(model, options, device):
 
 class _Lines(callbacks.Callback):
     """One line an epoch where there is no terminal for a bar."""
+
+    first_rank_only = True
 
     def on_epoch_end(self, trainer, logs):
         print(f"epoch {trainer.epoch}/{trainer.last_epoch}  {format_logs(logs)}", flush=True)

@@ -14,7 +14,7 @@ from ..errors import DataError
 from ..nn import utils as _nn_utils
 from ..utils import load as _load, save as _save
 from ..utils._notebook import notebook_shell
-from . import metrics as _metrics
+from . import _ranks, metrics as _metrics
 from ._checkpoint import FORMAT, rng_state, set_rng_state
 from ._history import History
 from ._progress import NotebookProgress, finish_bar, make_bar, short_logs
@@ -109,6 +109,8 @@ class Trainer:
         self._epoch_rng = None    # generators when this epoch's iterator was made
         self._loaded = None       # what train() still needs of a checkpoint that was read
         self._notebook = None     # the table of this call of train(), in a notebook
+        self._team = None         # the other ranks, where mpirun started several (see _ranks)
+        self._forward_model = None     # what a training step calls: the model, or its DistributedDataParallel
 
     # -- the public verbs ------------------------------------------------------------------------
 
@@ -118,6 +120,9 @@ class Trainer:
         Ctrl-C lets the current step finish, writes `checkpoint_dir/last.safetensors` and raises
         KeyboardInterrupt; a second Ctrl-C stops at once. A run resumed from that file continues with the
         same numbers as one that was never interrupted (see Note [Same numbers after a resume]).
+
+        Under mpirun the ranks train together (see `_ranks`): the same program, the same batches, rank 0 has the bar and the files. Started
+        again by `rustorch launch --max-restarts`, it goes on from the last checkpoint.
 
         Args:
             loader: yields (input, target) batches; several inputs may come as (a, b, ..., target) or
@@ -129,9 +134,13 @@ class Trainer:
         if epochs < 0:
             raise ValueError(f"train: epochs must not be negative, got {epochs}")
         self._loader = loader
+        self._team = _ranks.join()
+        self._forward_model = self.model if self._team is None else self._team.wrap(self.model)
+        last = os.path.join(self.checkpoint_dir or ".", "last.safetensors")
+        if resume is None and self.checkpoint_dir is not None and _ranks.restarted() and self._first(os.path.exists(last)):
+            resume = True
         if resume:
-            self.load_checkpoint(os.path.join(self.checkpoint_dir or ".", "last.safetensors")
-                                 if resume is True else resume)
+            self.load_checkpoint(last if resume is True else resume)
         self.stopping, self.stop_reason, self.interrupt_checkpoint = False, None, None
         loaded, self._loaded = self._loaded, None
         if loaded is not None:
@@ -141,12 +150,14 @@ class Trainer:
         else:
             self.last_epoch = self.completed_epochs + epochs
 
-        shown = self.progress is not False and notebook_shell() is not None
+        shown = self.progress is not False and _ranks.is_first() and notebook_shell() is not None
         self._notebook = NotebookProgress(self.last_epoch - self.completed_epochs) if shown else None
         functions = _callbacks.training_callbacks()
         registered = [c for c in functions if isinstance(c, _callbacks.Callback)]
+        if not _ranks.is_first():
+            registered = [c for c in registered if not c.first_rank_only]
         functions = [c for c in functions if not isinstance(c, _callbacks.Callback)]
-        everyone = registered + self.callbacks
+        everyone = registered + [c for c in self.callbacks if _ranks.is_first() or not c.first_rank_only]
         if not self.model.training:  # else single modules that the user put into eval mode stay there
             self.model.train()
         with _CatchInterrupt(self):
@@ -194,7 +205,9 @@ class Trainer:
         self.stopping, self.stop_reason = True, reason
 
     def save_checkpoint(self, path):
-        """Write everything a resume needs to one safetensors file, atomically."""
+        """Write everything a resume needs to one safetensors file, atomically; on several ranks the first one writes."""
+        if not _ranks.is_first():
+            return
         in_epoch = self.epoch > self.completed_epochs
         state = {
             "format": FORMAT,
@@ -219,7 +232,7 @@ class Trainer:
 
     def load_checkpoint(self, path):
         """Take everything back from `save_checkpoint`'s file; the next `train` goes on from there."""
-        state = read_checkpoint(path)
+        state = self._first(read_checkpoint(path) if _ranks.is_first() or self._team is None else None)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if len(state["schedulers"]) != len(self.schedulers):
@@ -252,6 +265,8 @@ class Trainer:
             metric.reset()
         if unfinished:
             set_rng_state(unfinished["epoch"]["rng"], loader)
+        if self._team is not None:
+            self._team.begin_epoch(loader)
         self._epoch_rng = rng_state(loader)
         batches = iter(loader)
         total = len(loader) if hasattr(loader, "__len__") else None
@@ -260,7 +275,7 @@ class Trainer:
         if self._notebook is not None:
             bar = self._notebook.bar(total, description)
         else:
-            bar = make_bar(total, description, self.progress)
+            bar = make_bar(total, description, self.progress if _ranks.is_first() else False)
         try:
             if unfinished:
                 self._skip(batches, unfinished["epoch"], unfinished["rng"], bar)
@@ -316,14 +331,16 @@ class Trainer:
             self.batch += 1
             self._tell(everyone, "on_batch_begin")
             inputs, target = self._split(batch)
-            target = self._move(target)
-            output = self._forward(self._move(inputs))
-            loss = self.criterion(output, target)
             size = _length(target)
-            self.scaler.scale(loss * size if weigh else loss).backward()
+            if self._team is None:
+                target = self._move(target)
+                output = self._forward(self._move(inputs))
+                loss = self.criterion(output, target)
+                self.scaler.scale(loss * size if weigh else loss).backward()
+                self.batch_loss = loss.item()
+            else:
+                output, target, loss, size = self._team_step(inputs, target, size, sums, weigh)
             held, samples = held + 1, samples + size
-
-            self.batch_loss = loss.item()
             self._loss.update(self.batch_loss / size if sums else self.batch_loss, size)
             with _t.no_grad():
                 if self.metrics is None:
@@ -344,6 +361,27 @@ class Trainer:
                 self._save_and_raise(everyone)
         if held:
             self._optimizer_step(1.0 / samples if weigh else None)
+
+    def _team_step(self, inputs, target, size, sums, weigh):
+        """Forward and backward of this rank's rows; returns the batch's outputs, targets, own loss and number of rows."""
+        team = self._team
+        inputs, target, mine, size = team.share(inputs, target, size, team.sharded(self._loader))
+        with team.own_random():
+            target = self._move(target)
+            output = self._forward(self._move(inputs), self._forward_model)
+            loss = self.criterion(output, target)
+            # DistributedDataParallel divides the sum of the ranks' gradients by their number.
+            weight = float(mine > 0) if sums else mine / size
+            self.scaler.scale(loss * (weight * team.size * (size if weigh else 1))).backward()
+        self.batch_loss, interrupted = team.sum(loss.item() * weight if mine else 0.0, float(self._interrupted))
+        self._interrupted = interrupted > 0
+        if self.metrics is None or self.metrics:
+            output, target = team.gather(output, mine), team.gather(target, mine)
+        return output, target, loss, size
+
+    def _first(self, value):
+        """Return rank 0's value."""
+        return value if self._team is None else self._team.from_first(value)
 
     def _optimizer_step(self, factor):
         self.scaler.unscale_(self.optimizer)
@@ -397,15 +435,24 @@ class Trainer:
         sums = getattr(self.criterion, "reduction", "mean") == "sum"
         if chosen is None and self.metrics is not None:
             chosen = [_fresh(metric) for metric in self.metrics]
+        team = self._team if interruptible else None      # evaluate() may be called by one rank alone
+        sharded = team is not None and team.sharded(loader)
         with _EvalMode(self.model):
             for batch in loader:
                 inputs, target = self._split(batch)
+                size = mine = _length(target)
+                if team is not None:
+                    inputs, target, mine, size = team.share(inputs, target, size, sharded)
                 target = self._move(target)
                 output = self._forward(self._move(inputs))
+                value = self.criterion(output, target).item()
+                if team is not None:
+                    value, interrupted = team.sum((value if sums else value * mine / size) if mine else 0.0, float(self._interrupted))
+                    self._interrupted = interrupted > 0
                 if chosen is None:
                     chosen = _metrics.default_metrics(self.criterion, output, target)
-                size = _length(target)
-                value = self.criterion(output, target).item()
+                if team is not None and chosen:
+                    output, target = team.gather(output, mine), team.gather(target, mine)
                 mean.update(value / size if sums else value, size)
                 for metric in chosen:
                     metric.update(output, target)
@@ -426,18 +473,12 @@ class Trainer:
         raise DataError("train: a batch must be (input, target) or (input, ..., target), got "
                         f"{type(batch).__name__}{f' of length {len(batch)}' if isinstance(batch, (list, tuple)) else ''}")
 
-    def _forward(self, inputs):
+    def _forward(self, inputs, model=None):
+        model = self.model if model is None else model
         if self.precision is None:
-            return self._call(inputs)
+            return _call(model, inputs)
         with autocast("cpu" if self.device is None else self.device.type, dtype=_PRECISIONS[self.precision]):
-            return _widened(self._call(inputs))
-
-    def _call(self, inputs):
-        if isinstance(inputs, (list, tuple)):
-            return self.model(*inputs)
-        if isinstance(inputs, dict):
-            return self.model(**inputs)
-        return self.model(inputs)
+            return _widened(_call(model, inputs))
 
     def _move(self, value):
         if self.device is None:
@@ -463,6 +504,8 @@ class Trainer:
             self.interrupt_checkpoint = os.path.join(self.checkpoint_dir, "last.safetensors")
             self.save_checkpoint(self.interrupt_checkpoint)
         self._tell(everyone, "on_interrupt")
+        if self._team is not None:
+            self._team.barrier()           # a rank that leaves ends the job: not before rank 0 has written
         where = f"; saved {self.interrupt_checkpoint}" if self.interrupt_checkpoint else ""
         raise KeyboardInterrupt(f"training interrupted in epoch {self.epoch} after batch {self.batch + 1}{where}")
 
@@ -521,6 +564,14 @@ def _is_a(value, *class_names):
     By name, so that schedulers of other libraries that follow PyTorch's are known too.
     """
     return any(base.__name__ in class_names for base in type(value).__mro__)
+
+
+def _call(model, inputs):
+    if isinstance(inputs, (list, tuple)):
+        return model(*inputs)
+    if isinstance(inputs, dict):
+        return model(**inputs)
+    return model(inputs)
 
 
 def _widened(output):
