@@ -19,9 +19,9 @@ from ._work import Work
 
 
 def __getattr__(name):
-    if name in ("algorithms", "GradBucket"):
+    if name in ("algorithms", "optim", "GradBucket"):
         from importlib import import_module
-        value = import_module(".algorithms", __name__) if name == "algorithms" else import_module("._reducer", __name__).GradBucket
+        value = import_module("._reducer", __name__).GradBucket if name == "GradBucket" else import_module("." + name, __name__)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
