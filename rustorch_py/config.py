@@ -57,9 +57,9 @@ def is_deterministic():
 
 
 def set_fast_convolution(enabled=True):
-    """Let float32 convolutions with 3x3 kernels and stride 1 use Winograd's minimal filtering where it is faster (the default).
+    """Let float32 convolutions with 3x3 and 5x5 kernels and stride 1 use Winograd's minimal filtering where it is faster (the default).
 
-    A quarter of the multiplications; the rounding error of a result is two to eight times that of the plain sum (some 2e-6 of the largest
+    A quarter or a third of the multiplications; the rounding error of a result is two to eight times that of the plain sum (some 2e-6 of the largest
     result), and an infinite or NaN input reaches results up to three positions further. PyTorch's CPU kernels do not rearrange these products. It is off under
     ``use_deterministic()`` too.
 
@@ -74,7 +74,7 @@ def set_fast_convolution(enabled=True):
 
 
 def is_fast_convolution():
-    """Tell whether 3x3 convolutions may use fewer products."""
+    """Tell whether 3x3 and 5x5 convolutions may use fewer products."""
     from .tensor import _conv
     return _conv.get_fast_convolution()
 

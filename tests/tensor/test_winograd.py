@@ -1,4 +1,4 @@
-"""3 x 3 convolutions by Winograd's filtering against float64, for each instruction set: values, error bounds, the switch."""
+"""3 x 3 and 5 x 5 convolutions by Winograd's filtering against float64, for each instruction set: values, error bounds, the switch."""
 
 import numpy as np
 import pytest
@@ -41,15 +41,15 @@ def padded(a, p, q):
 
 def products(x, w, g, pad, groups=1):
     """(y, dx, dw) in float64 from windows of the padded arrays."""
-    o, c = w.shape[0] // groups, w.shape[1]
+    o, c, r = w.shape[0] // groups, w.shape[1], w.shape[2]
     y, dx, dw = [], [], []
     for k in range(groups):
         xk, wk = x[:, k * c:(k + 1) * c], w[k * o:(k + 1) * o]
-        windows = sliding_window_view(padded(xk, *pad), (3, 3), (2, 3))
+        windows = sliding_window_view(padded(xk, *pad), (r, r), (2, 3))
         y.append(np.einsum("nchwij,ocij->nohw", windows, wk, optimize=True))
         if g is not None:
             gk = g[:, k * o:(k + 1) * o]
-            back = sliding_window_view(padded(gk, 2 - pad[0], 2 - pad[1]), (3, 3), (2, 3))
+            back = sliding_window_view(padded(gk, r - 1 - pad[0], r - 1 - pad[1]), (r, r), (2, 3))
             dx.append(np.einsum("nohwij,ocij->nchw", back, wk[:, :, ::-1, ::-1], optimize=True))
             dw.append(np.einsum("nchwij,nohw->ocij", windows, gk, optimize=True))
     return np.concatenate(y, 1), np.concatenate(dx, 1) if dx else None, np.concatenate(dw, 0) if dw else None
@@ -63,20 +63,23 @@ def run(x, w, g, pad, groups, orders):
 
 
 CASES = [
-    # batch, in, out, size, pad, groups
-    (2, 32, 16, (33, 34), (1, 1), 1),
-    (9, 16, 37, (15, 17), (1, 1), 1),
-    (5, 40, 64, (19, 22), (0, 0), 1),
-    (4, 24, 24, (30, 8), (2, 1), 1),
-    (4, 64, 64, (31, 32), (1, 1), 2),
-    (17, 64, 112, (8, 8), (1, 0), 1),
+    # batch, in, out, size, kernel, pad, groups
+    (2, 32, 16, (33, 34), 3, (1, 1), 1),
+    (9, 16, 37, (15, 17), 3, (1, 1), 1),
+    (5, 40, 64, (19, 22), 3, (0, 0), 1),
+    (4, 24, 24, (30, 8), 3, (2, 1), 1),
+    (4, 64, 64, (31, 32), 3, (1, 1), 2),
+    (17, 64, 112, (8, 8), 3, (1, 0), 1),
+    (2, 32, 16, (29, 28), 5, (2, 2), 1),
+    (3, 20, 37, (15, 17), 5, (1, 4), 1),
+    (2, 48, 48, (16, 14), 5, (0, 2), 2),
 ]
 
 
-@pytest.mark.parametrize("n, c, o, size, pad, groups", CASES)
-def test_all_products(level, plain, n, c, o, size, pad, groups):
+@pytest.mark.parametrize("n, c, o, size, kernel, pad, groups", CASES)
+def test_all_products(level, plain, n, c, o, size, kernel, pad, groups):
     """Within 16 units of the sum of absolute products, in every order; and the products really are rearranged."""
-    x, w = (RNG.standard_normal(s).astype("float32").astype("float64") for s in ((n, c, *size), (o, c // groups, 3, 3)))
+    x, w = (RNG.standard_normal(s).astype("float32").astype("float64") for s in ((n, c, *size), (o, c // groups, kernel, kernel)))
     g = RNG.standard_normal(products(x, w, None, pad, groups)[0].shape).astype("float32").astype("float64")
     want, size_of = products(x, w, g, pad, groups), products(abs(x), abs(w), abs(g), pad, groups)
     for orders in ((0, 0, 0), (1, 1, 1), (1, 0, 0), (0, 1, 0)):
@@ -86,14 +89,16 @@ def test_all_products(level, plain, n, c, o, size, pad, groups):
     assert (fast != plain(lambda: run(x, w, g, pad, groups, (0, 0, 0)))[0]).any()
 
 
-def test_error_beside_the_plain_sum(level, plain):
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_error_beside_the_plain_sum(level, plain, kernel):
     """Root mean square errors of results and the input's gradient are at most four times the plain sum's; of small weights too."""
     for scale in (1.0, 1e-20):
-        x, w, g = (RNG.standard_normal(s).astype("float32").astype("float64") for s in ((4, 64, 32, 32), (64, 64, 3, 3), (4, 64, 32, 32)))
+        x, w, g = (RNG.standard_normal(s).astype("float32").astype("float64") for s in ((4, 64, 32, 32), (64, 64, kernel, kernel), (4, 64, 32, 32)))
         w = (w * scale).astype("float32").astype("float64")
-        want = products(x, w, g, (1, 1))
+        pad = (kernel // 2,) * 2
+        want = products(x, w, g, pad)
         error = lambda got: [np.sqrt(np.square(a - b).mean()) for a, b in zip(got, want)]  # noqa: E731
-        fast, slow = error(run(x, w, g, (1, 1), 1, (0, 0, 0))), error(plain(lambda: run(x, w, g, (1, 1), 1, (0, 0, 0))))
+        fast, slow = error(run(x, w, g, pad, 1, (0, 0, 0))), error(plain(lambda: run(x, w, g, pad, 1, (0, 0, 0))))
         assert fast[0] <= 4 * slow[0] and fast[1] <= 4 * slow[1]
         assert fast[2] <= 2e-6 * np.sqrt(np.square(want[2]).mean())
 

@@ -38,14 +38,15 @@ RT_INLINE int64_t SUF(last_next)(int64_t n, int64_t high) {
     return mr;
 }
 
-/* out[i,j] = (init[j], or out[i,j] when it is NULL) + sum over s < segs, k < len of x[off[s] + k*kstep + i*pitch] * w[s,k,j] */
+/* out[i,j] = (init[j], or out[i,j] when it is NULL) + sum over s < segs, k < len of x[off[s] + k*kstep + i*pitch] * w[s,k,j]. Sums of a
+ * block are made apart from what is there already: rounding errors grow with the length of a block, not of the whole. */
 RT_INLINE void SUF(last_tile)(int mr, int nv, int64_t segs, int64_t len, const int64_t *restrict off, const T *restrict x, int64_t pitch,
                               int64_t kstep, const T *restrict w, int64_t wstep, const T *init, T *restrict out, int64_t out_pitch) {
     V acc[LAST_R][LAST_V];
 #pragma GCC unroll 12
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < nv; j++) acc[i][j] = VF(load)(init ? init + j * LANES : out + i * out_pitch + j * LANES);
+        for (int j = 0; j < nv; j++) acc[i][j] = init ? VF(load)(init + j * LANES) : (V){0};
     for (int64_t s = 0; s < segs; s++) {
         const T *p = x + off[s], *q = p + 6 * pitch;        /* two bases share the steps: there are few address registers */
         for (int64_t k = 0; k < len; k++, p += kstep, q += kstep, w += wstep) {
@@ -63,7 +64,7 @@ RT_INLINE void SUF(last_tile)(int mr, int nv, int64_t segs, int64_t len, const i
 #pragma GCC unroll 12
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < nv; j++) VF(store)(out + i * out_pitch + j * LANES, acc[i][j]);
+        for (int j = 0; j < nv; j++) VF(store)(out + i * out_pitch + j * LANES, init ? acc[i][j] : VF(load)(out + i * out_pitch + j * LANES) + acc[i][j]);
 }
 
 typedef void (*SUF(LastTile))(int64_t, int64_t, const int64_t *, const T *, int64_t, int64_t, const T *, int64_t, const T *, T *, int64_t);

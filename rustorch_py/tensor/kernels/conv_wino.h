@@ -1,16 +1,17 @@
-/* 3 x 3 convolutions of stride 1 by Winograd's minimal filtering: part of conv.inc.c, float32 only.
+/* 3 x 3 and 5 x 5 convolutions of stride 1 by Winograd's minimal filtering: part of conv.inc.c, float32 only.
  *
  * Note [Winograd]
  * F(4x4, 3x3): a tile of 4 x 4 results comes from 6 x 6 positions by 36 products a channel where the definition takes 144. With
  * x the 6 x 6 patch, w the filter and y the tile, y = A'[(G w G') * (B' x B)]A summed over channels, so that between the
  * transforms there are 36 matrix products (tiles x channels) by (channels x channels), which run on the tiles of conv_last_t.h.
  * The gradient of the input is the same with the filter turned around; that of the weights is G'[(B' x B) * (A g A')]G summed over
- * tiles. Points: 0, +-5/8, +-5/4 and infinity, all exact; with them the largest error is 2e-6 of the largest result with 64
+ * tiles. F(2x2, 5x5) has the same patches and points: 36 products for 100. Points: 0, +-5/8, +-5/4 and infinity, all exact; with them the largest error is 2e-6 of the largest result with 64
  * channels, 3e-6 with 256, where the plain sums have 1e-6 and 5e-7 (with the usual 0, +-1, +-2 it is three times larger: B. Barabasz
  * et al., Error analysis and improving the accuracy of Winograd convolution for deep neural networks, ACM TOMS 46 (2020)); tests/tensor/test_winograd.py states bounds. Sources: S. Winograd, Arithmetic
  * complexity of computations (1980); A. Lavin and S. Gray, Fast algorithms for convolutional neural networks (2016). */
 
 #define WINO_P 36
+#define WINO_TAPS 25
 #define WA 0.625f
 #define WB 1.25f
 #define WAA 0.390625f
@@ -21,6 +22,7 @@
 #define WNB (1 / (2 * WBB * (WBB - WAA)))
 
 typedef struct {
+    int tile, r;                          /* a tile is tile x tile results, the kernel r x r; tile + r - 1 = 6 */
     int64_t batch, groups, m, cin;        /* m, cin: result and summed channels of a group */
     int64_t h, w, sh, sw, top, left;      /* results; source; result (r, c) reads source (r - top + i, c - left + j) */
     int64_t across, down;                 /* tiles of an image */
@@ -36,27 +38,41 @@ RT_INLINE void wino_bt(const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {        
     o[5 * t] = d[5 * s] - S(WSUM) * d[3 * s] + S(WAABB) * d[s];
     o[t] = t1 + t2; o[2 * t] = t1 - t2; o[3 * t] = t3 + t4; o[4 * t] = t3 - t4;
 }
-RT_INLINE void wino_at(const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {        /* A' d: 4 from 6 */
+RT_INLINE void wino_at(int m, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {      /* A' d: m from 6 */
     rt_vf p = d[s] + d[2 * s], q = d[s] - d[2 * s], u = d[3 * s] + d[4 * s], v = d[3 * s] - d[4 * s];
     o[0] = d[0] + p + u;
     o[t] = S(WA) * q + S(WB) * v;
+    if (m == 2) { o[t] += d[5 * s]; return; }
     o[2 * t] = S(WAA) * p + S(WBB) * u;
     o[3 * t] = S(WA * WAA) * q + S(WB * WBB) * v + d[5 * s];
 }
-RT_INLINE void wino_a(const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {         /* A d: 6 from 4 */
-    rt_vf e1 = d[0] + S(WAA) * d[2 * s], o1 = S(WA) * (d[s] + S(WAA) * d[3 * s]);
-    rt_vf e2 = d[0] + S(WBB) * d[2 * s], o2 = S(WB) * (d[s] + S(WBB) * d[3 * s]);
-    o[0] = d[0]; o[t] = e1 + o1; o[2 * t] = e1 - o1; o[3 * t] = e2 + o2; o[4 * t] = e2 - o2; o[5 * t] = d[3 * s];
+RT_INLINE void wino_a(int m, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {       /* A d: 6 from m */
+    rt_vf e1 = d[0], o1 = d[s], e2 = d[0], o2 = d[s];
+    if (m == 4) {
+        e1 += S(WAA) * d[2 * s]; o1 += S(WAA) * d[3 * s];
+        e2 += S(WBB) * d[2 * s]; o2 += S(WBB) * d[3 * s];
+    }
+    o1 *= S(WA);
+    o2 *= S(WB);
+    o[0] = d[0]; o[t] = e1 + o1; o[2 * t] = e1 - o1; o[3 * t] = e2 + o2; o[4 * t] = e2 - o2; o[5 * t] = d[(m - 1) * s];
 }
-RT_INLINE void wino_g(const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {         /* G d: 6 from 3 */
-    rt_vf e1 = S(WNA) * (d[0] + S(WAA) * d[2 * s]), o1 = S(WNA * WA) * d[s], e2 = S(WNB) * (d[0] + S(WBB) * d[2 * s]), o2 = S(WNB * WB) * d[s];
-    o[0] = S(1 / WAABB) * d[0]; o[t] = e1 + o1; o[2 * t] = e1 - o1; o[3 * t] = e2 + o2; o[4 * t] = e2 - o2; o[5 * t] = d[2 * s];
+RT_INLINE void wino_g(int r, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {       /* G d: 6 from r */
+    rt_vf e1 = d[0] + S(WAA) * d[2 * s], o1 = d[s], e2 = d[0] + S(WBB) * d[2 * s], o2 = d[s];
+    if (r == 5) {
+        e1 += S(WAA * WAA) * d[4 * s]; o1 += S(WAA) * d[3 * s];
+        e2 += S(WBB * WBB) * d[4 * s]; o2 += S(WBB) * d[3 * s];
+    }
+    e1 *= S(WNA); o1 *= S(WNA * WA); e2 *= S(WNB); o2 *= S(WNB * WB);
+    o[0] = S(1 / WAABB) * d[0]; o[t] = e1 + o1; o[2 * t] = e1 - o1; o[3 * t] = e2 + o2; o[4 * t] = e2 - o2; o[5 * t] = d[(r - 1) * s];
 }
-RT_INLINE void wino_gt(const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {        /* G' d: 3 from 6 */
+RT_INLINE void wino_gt(int r, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {      /* G' d: r from 6 */
     rt_vf p = S(WNA) * (d[s] + d[2 * s]), q = S(WNA * WA) * (d[s] - d[2 * s]), u = S(WNB) * (d[3 * s] + d[4 * s]), v = S(WNB * WB) * (d[3 * s] - d[4 * s]);
     o[0] = S(1 / WAABB) * d[0] + p + u;
     o[t] = q + v;
-    o[2 * t] = S(WAA) * p + S(WBB) * u + d[5 * s];
+    o[2 * t] = S(WAA) * p + S(WBB) * u;
+    if (r == 3) { o[2 * t] += d[5 * s]; return; }
+    o[3 * t] = S(WAA) * q + S(WBB) * v;
+    o[4 * t] = S(WAA * WAA) * p + S(WBB * WBB) * u + d[5 * s];
 }
 #undef S
 
@@ -73,15 +89,16 @@ static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int t
         while (first + (nv = last_vectors_f32(first, vectors)) <= v) first += nv;
         int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
         for (int64_t c = 0; c < z->cin; c++) {
-            float s[9][L] __attribute__((aligned(64)));
-            rt_vf g[9], half[18], u[WINO_P];
-            for (int t = 0; t < 9; t++) {
-                const float *src = w + m0 * ws[0] + c * ws[1] + (turned ? 8 - t : t) * ws[2];
+            float s[WINO_TAPS][L] __attribute__((aligned(64)));
+            rt_vf g[WINO_TAPS], half[30], u[WINO_P];
+            int r = z->r, taps = r * r;
+            for (int t = 0; t < taps; t++) {
+                const float *src = w + m0 * ws[0] + c * ws[1] + (turned ? taps - 1 - t : t) * ws[2];
                 for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
                 g[t] = rt_vf_load(s[t]);
             }
-            for (int j = 0; j < 3; j++) wino_g(g + j, 3, half + j, 3);
-            for (int i = 0; i < 6; i++) wino_g(half + 3 * i, 1, u + 6 * i, 1);
+            for (int j = 0; j < r; j++) wino_g(r, g + j, r, half + j, r);
+            for (int i = 0; i < 6; i++) wino_g(r, half + r * i, 1, u + 6 * i, 1);
             for (int p = 0; p < WINO_P; p++)
                 rt_vf_store(to + p * z->cin * z->mpad + first * L * z->cin + c * nv * L + (v - first) * L, u[p]);
         }
@@ -90,7 +107,7 @@ static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int t
 
 /* Patches of `count` tiles of one row, from a padded row of the source (pitch elements a row, cin a pixel), to to[p][tile][channel] */
 static void wino_patches(const Wino *z, const float *restrict x, int64_t pitch, int64_t count, int64_t plane, float *restrict to) {
-    for (int64_t t = 0; t < count; t++, x += 4 * z->cin, to += z->cpad)
+    for (int64_t t = 0; t < count; t++, x += z->tile * z->cin, to += z->cpad)
         for (int64_t c = 0; c < z->cin; c += RT_LANES_F32) {
             rt_vf half[WINO_P], v[6];
 #pragma GCC unroll 6
@@ -109,31 +126,56 @@ static void wino_patches(const Wino *z, const float *restrict x, int64_t pitch, 
         }
 }
 
-/* A tile of results of one vector of channels: [p][...] with `plane` from p to p, plus bias, to y[4][4] */
-RT_INLINE void wino_results(const float *m, int64_t plane, rt_vf bias, rt_vf *y) {
-    rt_vf half[24];
+/* A tile of results of one vector of channels: [p][...] with `plane` from p to p, plus bias, to y, of which `high` rows and `wide`
+ * columns exist. */
+RT_INLINE void wino_results(int m, const float *d0, int64_t plane, rt_vf bias, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+    rt_vf half[24], res[4];
 #pragma GCC unroll 6
     for (int j = 0; j < 6; j++) {
         rt_vf d[6];
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) d[i] = rt_vf_load(m + (6 * i + j) * plane);
-        wino_at(d, 1, half + j, 6);
+        for (int i = 0; i < 6; i++) d[i] = rt_vf_load(d0 + (6 * i + j) * plane);
+        wino_at(m, d, 1, half + j, 6);
     }
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        wino_at(half + 6 * i, 1, y + 4 * i, 1);
+    for (int i = 0; i < m; i++) {
+        wino_at(m, half + 6 * i, 1, res, 1);
 #pragma GCC unroll 4
-        for (int j = 0; j < 4; j++) y[4 * i + j] += bias;
+        for (int j = 0; j < m; j++) if (i < high && j < wide) rt_vf_store(y + i * row + j * pixel, res[j] + bias);
     }
 }
+static __attribute__((noinline)) void wino_results_4(const float *d, int64_t plane, rt_vf bias, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+    if (high == 4 && wide == 4) wino_results(4, d, plane, bias, y, row, pixel, 4, 4);
+    else wino_results(4, d, plane, bias, y, row, pixel, high, wide);
+}
+static __attribute__((noinline)) void wino_results_2(const float *d, int64_t plane, rt_vf bias, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+    wino_results(2, d, plane, bias, y, row, pixel, high, wide);
+}
+
+/* A tile of the result's gradient, from g with `row` from row to row and mpad from pixel to pixel, to to[p] with `plane` from p to p */
+RT_INLINE void wino_gradient(int m, const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) {
+    rt_vf d[16], half[24], o[6];
+#pragma GCC unroll 16
+    for (int i = 0; i < m * m; i++) d[i] = rt_vf_load(g + i / m * row + i % m * pixel);
+#pragma GCC unroll 4
+    for (int j = 0; j < m; j++) wino_a(m, d + j, m, half + j, m);
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) {
+        wino_a(m, half + m * i, 1, o, 1);
+#pragma GCC unroll 6
+        for (int j = 0; j < 6; j++) rt_vf_store(to + (6 * i + j) * plane, o[j]);
+    }
+}
+static __attribute__((noinline)) void wino_gradient_4(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(4, g, row, pixel, to, plane); }
+static __attribute__((noinline)) void wino_gradient_2(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(2, g, row, pixel, to, plane); }
 
 /* How images are cut into tasks: about `bytes` of transformed tiles, all from whole tile rows. */
 static void wino_plan(Wino *z, int64_t bytes, int threads) {
     enum { L = RT_LANES_F32 };
     z->cpad = (z->cin + L - 1) / L * L;
     z->mpad = (z->m + L - 1) / L * L;
-    z->across = (z->w + 3) / 4;
-    z->down = (z->h + 3) / 4;
+    z->across = (z->w + z->tile - 1) / z->tile;
+    z->down = (z->h + z->tile - 1) / z->tile;
     int64_t most = bytes / (WINO_P * 4 * (z->cpad + z->mpad)), all = z->across * z->down * z->batch * z->groups;
     if (most < 24) most = 24;
     if (most > 96) most = 96;
@@ -151,24 +193,24 @@ static void wino_plan(Wino *z, int64_t bytes, int threads) {
 
 /* The padded rows of a strip: the buffer of conv_last_t.h */
 static void wino_pad(const Wino *z, const float *x, RtOrder from, int64_t strip, float *to) {
-    Last_f32 l = {.lo = {0, -z->top, -z->left}, .plane = {1, 4 * z->rows + 2, 4 * z->across + 2}};
+    Last_f32 l = {.lo = {0, -z->top, -z->left}, .plane = {1, z->tile * z->rows + z->r - 1, z->tile * z->across + z->r - 1}};
     Job_f32 j = {.cin = z->cin, .in = {1, z->sh, z->sw}, .step = {1, 1, 1}};
-    last_pad_f32(&l, &j, x, from, 0, strip * z->rows * 4, to);
+    last_pad_f32(&l, &j, x, from, 0, strip * z->rows * z->tile, to);
 }
 
 static int64_t wino_pad_size(const Wino *z) {
-    return ((4 * z->rows + 2) * (4 * z->across + 2) * z->cin + 2 * RT_LANES_F32 - 1) / RT_LANES_F32 * RT_LANES_F32;
+    return ((z->tile * z->rows + z->r - 1) * (z->tile * z->across + z->r - 1) * z->cin + 2 * RT_LANES_F32 - 1) / RT_LANES_F32 * RT_LANES_F32;
 }
 
 /* Transformed patches of strips [s0, s1) of group g; returns the number of tiles. */
 static int64_t wino_inputs(const Wino *z, const float *x, RtOrder from, int64_t g, int64_t s0, int64_t s1, float *buf, float *v) {
-    int64_t pitch = (4 * z->across + 2) * z->cin, tiles = 0, plane = z->tiles * z->cpad;
+    int64_t pitch = (z->tile * z->across + z->r - 1) * z->cin, tiles = 0, plane = z->tiles * z->cpad;
     for (int64_t s = s0; s < s1; s++) {
         int64_t n = s / z->strips, strip = s % z->strips, rows = z->down - strip * z->rows;
         if (rows > z->rows) rows = z->rows;
         wino_pad(z, x + n * from.image + g * z->cin * from.channel, from, strip, buf);
         for (int64_t r = 0; r < rows; r++, tiles += z->across)
-            wino_patches(z, buf + 4 * r * pitch, pitch, z->across, plane, v + tiles * z->cpad);
+            wino_patches(z, buf + z->tile * r * pitch, pitch, z->across, plane, v + tiles * z->cpad);
     }
     return tiles;
 }
@@ -183,7 +225,7 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
     int64_t steps = (z->batch * z->strips + z->per - 1) / z->per, tasks = steps * z->groups, usize = WINO_P * z->cin * z->mpad;
     int64_t psize = wino_pad_size(z), vsize = WINO_P * z->tiles * z->cpad, msize = WINO_P * z->tiles * z->mpad;
     int direct = to.channel == 1 && z->m % L == 0;
-    int64_t rowlen = 4 * z->across * z->mpad, ysize = direct ? 0 : 4 * rowlen;
+    int64_t size = z->tile, rowlen = size * z->across * z->mpad, ysize = direct ? 0 : size * rowlen;
     float *u = buffer_f32(z->groups * (usize + z->mpad) + L), *base = u ? u + z->groups * usize : NULL;
     int failed = 0;
     if (!u) return 1;
@@ -227,24 +269,20 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
                     int64_t n = s / z->strips, r0 = s % z->strips * z->rows, r1 = r0 + z->rows < z->down ? r0 + z->rows : z->down;
                     float *yn = y + n * to.image + g * z->m * to.channel;
                     for (int64_t r = r0; r < r1; r++) {
-                        int64_t high = z->h - 4 * r < 4 ? z->h - 4 * r : 4;
+                        int64_t high = z->h - size * r < size ? z->h - size * r : size;
                         for (int64_t t = 0; t < z->across; t++, tile++) {
-                            int64_t wide = z->w - 4 * t < 4 ? z->w - 4 * t : 4;
+                            int64_t wide = z->w - size * t < size ? z->w - size * t : size;
                             for (int64_t q = 0; q < z->mpad; q += L) {
-                                rt_vf res[16];
-                                wino_results(mm + tile * z->mpad + q, plane, rt_vf_load(base + g * z->mpad + q), res);
-                                float *dst = direct ? yn + ((4 * r * z->w) + 4 * t) * to.pixel + q : out + 4 * t * z->mpad + q;
+                                rt_vf add = rt_vf_load(base + g * z->mpad + q);
+                                const float *from_p = mm + tile * z->mpad + q;
+                                float *dst = direct ? yn + (size * r * z->w + size * t) * to.pixel + q : out + size * t * z->mpad + q;
                                 int64_t pixel = direct ? to.pixel : z->mpad, row = direct ? z->w * to.pixel : rowlen;
-                                if (!direct || (high == 4 && wide == 4)) {
-#pragma GCC unroll 16
-                                    for (int i = 0; i < 16; i++) rt_vf_store(dst + i / 4 * row + i % 4 * pixel, res[i]);
-                                } else
-                                    for (int i = 0; i < 16; i++) if (i / 4 < high && i % 4 < wide) rt_vf_store(dst + i / 4 * row + i % 4 * pixel, res[i]);
+                                (size == 4 ? wino_results_4 : wino_results_2)(from_p, plane, add, dst, row, pixel, direct ? high : size, direct ? wide : size);
                             }
                         }
                         if (!direct)
                             for (int64_t i = 0; i < high; i++)
-                                last_out_f32(out + i * rowlen, z->mpad, z->w, z->m, yn + (4 * r + i) * z->w * to.pixel, to.pixel, to.channel);
+                                last_out_f32(out + i * rowlen, z->mpad, z->w, z->m, yn + (size * r + i) * z->w * to.pixel, to.pixel, to.channel);
                     }
                 }
             }
@@ -257,15 +295,15 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
 
 /* Shapes that gain: enough channels for the products to outweigh the transforms, enough tiles for those of the weights. */
 static int is_wino(const RtConvGeom *c, int mode) {
-    int64_t tiles = c->batch * ((c->out[1] + 3) / 4) * ((c->out[2] + 3) / 4), channels = c->cin * c->cout;
-    if (c->kernel[0] != 1 || c->kernel[1] != 3 || c->kernel[2] != 3 || c->in[0] != 1 || c->pad[0]) return 0;
-    for (int d = 0; d < 3; d++) if (c->stride[d] != 1 || c->dilation[d] != 1 || c->pad[d] > 2) return 0;
+    int64_t r = c->kernel[2], t = 7 - r, tiles = c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + t - 1) / t), channels = c->cin * c->cout;
+    if (c->kernel[0] != 1 || (r != 3 && r != 5) || c->kernel[1] != r || c->in[0] != 1 || c->pad[0]) return 0;
+    for (int d = 0; d < 3; d++) if (c->stride[d] != 1 || c->dilation[d] != 1 || c->pad[d] > r - 1) return 0;
     if (c->cin < 16 || c->cout < 16 || channels < 512 || c->out[1] < 6 || c->out[2] < 6) return 0;
     return mode == 2 ? tiles >= 128 && channels <= 128 * 128 : tiles >= 48 + channels / 512;
 }
 
 static int wino_forward(const RtConvGeom *c, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
-    Wino z = {.batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
+    Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
               .top = c->pad[1], .left = c->pad[2]};
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
@@ -274,8 +312,8 @@ static int wino_forward(const RtConvGeom *c, const float *x, const float *w, con
 }
 
 static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, const float *b, float *gx, int orders, int threads) {
-    Wino z = {.batch = c->batch, .groups = c->groups, .m = c->cin, .cin = c->cout, .h = c->in[1], .w = c->in[2], .sh = c->out[1], .sw = c->out[2],
-              .top = 2 - c->pad[1], .left = 2 - c->pad[2]};
+    Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cin, .cin = c->cout, .h = c->in[1], .w = c->in[2], .sh = c->out[1], .sw = c->out[2],
+              .top = c->kernel[1] - 1 - c->pad[1], .left = c->kernel[2] - 1 - c->pad[2]};
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 0, ws);
     return wino_run(&z, g, order(c->groups * c->cout, z.sh * z.sw, orders & RT_LAST_Y), w, ws, 1, b, gx,
@@ -285,7 +323,7 @@ static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, cons
 /* Parts of the tasks add into arrays of their own, which are added in order: the same bits on any number of threads. */
 static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, float *gw, int orders, int threads) {
     enum { L = RT_LANES_F32, MOST = 4 };
-    Wino z = {.batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
+    Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
               .top = c->pad[1], .left = c->pad[2]};
     int64_t ws[4], pixels = z.h * z.w;
     RtOrder from = order(c->groups * c->cin, z.sh * z.sw, orders & RT_LAST_X), up = order(c->groups * c->cout, pixels, orders & RT_LAST_Y);
@@ -294,7 +332,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
     wino_plan(&z, 480 << 10, MOST);                 /* the cut is the same for all numbers of threads */
     int64_t steps = (z.batch * z.strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
     int64_t psize = wino_pad_size(&z), vsize = WINO_P * z.tiles * z.cpad, msize = WINO_P * z.tiles * z.mpad;
-    int64_t grow = 4 * z.across * z.mpad, gsize = 4 * grow, each = WINO_P * z.cin * z.mpad, wsize = z.groups * each;
+    int64_t size = z.tile, grow = size * z.across * z.mpad, gsize = size * grow, each = WINO_P * z.cin * z.mpad, wsize = z.groups * each;
     float *sums = calloc((size_t)(parts * wsize), sizeof(float));
     int failed = !sums;
     if (threads > tasks) threads = (int)tasks;
@@ -318,27 +356,16 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
                         int64_t n = s / z.strips, r0 = s % z.strips * z.rows, r1 = r0 + z.rows < z.down ? r0 + z.rows : z.down;
                         const float *gn = g + n * up.image + group * z.m * up.channel;
                         for (int64_t r = r0; r < r1; r++) {
-                            int64_t high = z.h - 4 * r < 4 ? z.h - 4 * r : 4;
+                            int64_t high = z.h - size * r < size ? z.h - size * r : size;
                             memset(gb, 0, (size_t)gsize * sizeof(float));
                             for (int64_t i = 0; i < high; i++) {
-                                const float *src = gn + (4 * r + i) * z.w * up.pixel;
+                                const float *src = gn + (size * r + i) * z.w * up.pixel;
                                 if (up.channel == 1) for (int64_t k = 0; k < z.w; k++) memcpy(gb + i * grow + k * z.mpad, src + k * up.pixel, (size_t)z.m * sizeof(float));
                                 else last_turn_f32(gb + i * grow, z.mpad, src, up.channel, z.w, z.m);
                             }
                             for (int64_t t = 0; t < z.across; t++, tile++)
-                                for (int64_t q = 0; q < z.mpad; q += L) {
-                                    rt_vf d[16], half[24], o[6];
-#pragma GCC unroll 16
-                                    for (int i = 0; i < 16; i++) d[i] = rt_vf_load(gb + i / 4 * grow + (4 * t + i % 4) * z.mpad + q);
-#pragma GCC unroll 4
-                                    for (int j = 0; j < 4; j++) wino_a(d + j, 4, half + j, 4);
-#pragma GCC unroll 6
-                                    for (int i = 0; i < 6; i++) {
-                                        wino_a(half + 4 * i, 1, o, 1);
-#pragma GCC unroll 6
-                                        for (int j = 0; j < 6; j++) rt_vf_store(mm + (6 * i + j) * plane + tile * z.mpad + q, o[j]);
-                                    }
-                                }
+                                for (int64_t q = 0; q < z.mpad; q += L)
+                                    (size == 4 ? wino_gradient_4 : wino_gradient_2)(gb + size * t * z.mpad + q, grow, z.mpad, mm + tile * z.mpad + q, plane);
                         }
                     }
                     for (int p = 0; p < WINO_P; p++) {
@@ -358,21 +385,22 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
             for (int64_t row = 0; row < z.groups * z.cin; row++) {
                 int64_t group = row / z.cin, i = row % z.cin;
                 for (int64_t q = 0; q < z.mpad; q += L) {
-                    rt_vf half[18], u[6], o[9];
-                    float s[9][L];
+                    rt_vf half[30], u[6], o[WINO_TAPS];
+                    float s[WINO_TAPS][L];
+                    int kernel = z.r, taps = kernel * kernel;
                     for (int j = 0; j < 6; j++) {
                         for (int k = 0; k < 6; k++) {
                             const float *at = sums + group * each + ((6 * k + j) * z.cin + i) * z.mpad + q;
                             u[k] = rt_vf_load(at);
                             for (int64_t part = 1; part < parts; part++) u[k] += rt_vf_load(at + part * wsize);
                         }
-                        wino_gt(u, 1, half + j, 6);
+                        wino_gt(kernel, u, 1, half + j, 6);
                     }
-                    for (int k = 0; k < 3; k++) wino_gt(half + 6 * k, 1, o + 3 * k, 1);
-                    for (int t = 0; t < 9; t++) rt_vf_store(s[t], o[t]);
+                    for (int k = 0; k < kernel; k++) wino_gt(kernel, half + 6 * k, 1, o + kernel * k, 1);
+                    for (int t = 0; t < taps; t++) rt_vf_store(s[t], o[t]);
                     int64_t count = z.m - q < L ? z.m - q : L;
                     for (int64_t m = 0; m < count; m++)
-                        for (int t = 0; t < 9; t++) gw[group * ws[3] + (q + m) * ws[0] + i * ws[1] + t * ws[2]] = s[t][m];
+                        for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + i * ws[1] + t * ws[2]] = s[t][m];
                 }
             }
         }
