@@ -601,10 +601,23 @@ RT_INLINE void SUF(dots)(int dr, int dk, int64_t qn, const T *restrict g_oq, int
             for (int i = 0; i < dr; i++) acc[i][k] = VF(fma)(g[i], v, acc[i][k]);
         }
     }
+    /* sums over lanes, LANES vectors at a time: a tree of pair sums leaves them in order */
+    T sums[(DR * DK + LANES - 1) / LANES * LANES];
+#pragma GCC unroll 8
+    for (int at = 0; at < dr * dk; at += LANES) {
+        V t[LANES];
+#pragma GCC unroll 16
+        for (int v = 0; v < LANES; v++) t[v] = at + v < dr * dk ? acc[(at + v) / dk][(at + v) % dk] : (V){0};
+#pragma GCC unroll 4
+        for (int n = LANES / 2; n; n /= 2)
+#pragma GCC unroll 8
+            for (int v = 0; v < n; v++) t[v] = VF(pair_sums)(t[2 * v], t[2 * v + 1]);
+        VF(store)(sums + at, t[0]);
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < dr; i++)
 #pragma GCC unroll 6
-        for (int k = 0; k < dk; k++) gw[i * wld + k] += VF(sum)(acc[i][k]);
+        for (int k = 0; k < dk; k++) gw[i * wld + k] += sums[i * dk + k];
 }
 
 #define DOTS(dr, dk)                                                                              \
@@ -632,6 +645,8 @@ static const SUF(Dots) SUF(dots_of)[DR][DK] = {
 #undef ALL
 #undef ROW
 
+#define DOTS_K (6 * DK)
+
 /* gw[o0..o1) += gradient from one stretch of columns, whose g is stored as g_oq (zeros where the
  * windows hold dropped columns). */
 static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, const int64_t *off, int64_t kn, T *gw,
@@ -642,11 +657,14 @@ static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, 
     const int64_t stretch = pieces ? (qn + pieces * LANES - 1) / (pieces * LANES) * LANES : 0;
     for (int64_t q = 0; q < qn; q += stretch) {
         int64_t len = qn - q < stretch ? qn - q : stretch;
-        for (int64_t o = o0; o < o1; o += DR) {
-            int dr = (int)(o1 - o < DR ? o1 - o : DR);
-            for (int64_t k = 0; k < kn; k += DK) {
-                int dk = (int)(kn - k < DK ? kn - k : DK);
-                SUF(dots_of)[dr - 1][dk - 1](len, g_oq + o * gld + q, gld, x + q, off + k, gw + o * kn + k, kn);
+        for (int64_t k0 = 0; k0 < kn; k0 += DOTS_K) {            /* these windows stay there while all rows of g pass */
+            int64_t k1 = kn - k0 < DOTS_K ? kn : k0 + DOTS_K;
+            for (int64_t o = o0; o < o1; o += DR) {
+                int dr = (int)(o1 - o < DR ? o1 - o : DR);
+                for (int64_t k = k0; k < k1; k += DK) {
+                    int dk = (int)(k1 - k < DK ? k1 - k : DK);
+                    SUF(dots_of)[dr - 1][dk - 1](len, g_oq + o * gld + q, gld, x + q, off + k, gw + o * kn + k, kn);
+                }
             }
         }
     }
@@ -778,4 +796,5 @@ static void SUF(dbias)(const T *g, T *gb, int64_t batch, int64_t channels, int64
 #undef NV
 #undef NR
 #undef DR
+#undef DOTS_K
 #undef DK
