@@ -164,3 +164,17 @@ def test_long_lane_moments(dtype, n):
     assert found[0] == found[1] == found[2]
     wide = x.astype(np.longdouble)
     np.testing.assert_allclose(found[0], [float(wide.var(ddof=1)), float(wide.mean())], rtol=3e-7 if dtype == np.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_argmax_of_a_long_lane(dtype, simd, threads):
+    """Chunks of a long lane: the first of equal values wins, a NaN over everything, wherever they lie."""
+    n = 200_003
+    x = np.random.default_rng(2).integers(-1000, 1000, n).astype(dtype)
+    for at in (0, 5, 32_767, 32_768, 70_000, n - 1):
+        y = x.copy()
+        y[at:] = np.where(np.arange(at, n) % 7 == at % 7, 5000, y[at:])
+        assert rt.from_numpy(y).argmax().item() == at and rt.from_numpy(-y).argmin().item() == at
+        if dtype == np.float32:
+            y[[at, n - 1]] = np.nan
+            assert rt.from_numpy(y).argmax().item() == at and rt.from_numpy(-y).argmin().item() == at

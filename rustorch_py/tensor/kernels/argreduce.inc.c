@@ -1,7 +1,9 @@
 /* argmax/argmin with the value: first occurrence wins, the first NaN wins over everything. */
+#include <stdlib.h>
 #include "lane_loop.h"
 
 #define ACC 32                             /* independent accumulators of a contiguous lane */
+#define CHUNK 32768                        /* a long lane is cut in chunks, shared out to the threads; the first best of them wins */
 
 /* better(v, m): v replaces m. For floats a NaN v replaces a number and nothing replaces a NaN. */
 #define BODY(tag, T, ISNAN)                                                                         \
@@ -41,8 +43,29 @@
         }                                                                                           \
         return k;                                                                                   \
     }                                                                                               \
+    static int64_t long_lane_##tag(const T *restrict x, int64_t n, int want_min, int threads) {     \
+        int64_t chunks = (n + CHUNK - 1) / CHUNK;                                                   \
+        int64_t *at = malloc(sizeof *at * (size_t)chunks);                                          \
+        if (!at) return lane_##tag(x, n, want_min);                                                 \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))             \
+        for (int64_t c = 0; c < chunks; c++)                                                        \
+            at[c] = c * CHUNK + lane_##tag(x + c * CHUNK, n - c * CHUNK < CHUNK ? n - c * CHUNK : CHUNK, want_min); \
+        int64_t k = at[0];                                                                          \
+        for (int64_t c = 1; c < chunks && !(ISNAN(x[k])); c++)                                      \
+            if (ISNAN(x[at[c]]) || (want_min ? x[at[c]] < x[k] : x[at[c]] > x[k])) k = at[c];       \
+        free(at);                                                                                   \
+        return k;                                                                                   \
+    }                                                                                               \
     static void arg_##tag(const void *xv, RtLane s, int want_min, void *valv, int64_t *idx_oi, int threads) { \
         const T *x_oli = xv; T *val_oi = valv;                                                      \
+        if (s.inner == 1 && s.L >= 2 * CHUNK) {                                                     \
+            for (int64_t o = 0; o < s.outer; o++) {                                                 \
+                int64_t k = long_lane_##tag(x_oli + o * s.L, s.L, want_min, threads);               \
+                if (idx_oi) idx_oi[o] = k;                                                          \
+                if (val_oi) val_oi[o] = x_oli[o * s.L + k];                                         \
+            }                                                                                       \
+            return;                                                                                 \
+        }                                                                                           \
         RT_LANE_FOR(s, threads, {                                                                   \
             if (s.inner == 1) {                                                                     \
                 int64_t k = lane_##tag(x_oli + o * s.L, s.L, want_min);                             \

@@ -37,7 +37,6 @@
 
 #if defined(__AVX512F__)
 #include "vfun_v16.h"
-BOTH(NEAR1, tan)
 MAP1(expm1, double, f64) MAP1(exp2, double, f64) MAP1(tanh, double, f64) MAP1(sigmoid, double, f64) MAP1(softplus1, double, f64)
 MAP1(erf, double, f64) MAP2(pow, double, f64)
 #else

@@ -186,6 +186,18 @@ RT_INLINE __m512 v16_cos(__m512 x) {                             /* q = n + 1/2:
     __m512 q = _mm512_add_ps(_mm512_sub_ps(t, S(RT_MAGIC_F32)), S(0.5f)), v = v16_sin_of(v16_sin_rest(_mm512_abs_ps(x), q));
     return v16_flip_odd(_mm512_xor_ps(v, S(-0.0f)), t);
 }
+RT_INLINE __m512 v16_tan(__m512 x) {                             /* reduced by pi/2: the sine over the cosine, or their inverse */
+    __m512 a = _mm512_abs_ps(x), t = FMA(a, S(0.636619772f), S(RT_MAGIC_F32)), n = _mm512_sub_ps(t, S(RT_MAGIC_F32));
+    __m512 r = _mm512_fnmadd_ps(n, S(1.57079637f), a);
+    r = FMA(n, S(1.71512489e-15f), FMA(n, S(4.37113883e-8f), r));
+    __m512 z = _mm512_mul_ps(r, r);
+    __m512 p = FMA(FMA(S(-1.958784052e-04f), z, S(8.332748038e-03f)), z, S(-1.666666466e-01f)), s = FMA(_mm512_mul_ps(p, z), r, r);
+    p = FMA(FMA(S(2.454789162e-05f), z, S(-1.388830280e-03f)), z, S(4.166666466e-02f));
+    __m512 c = FMA(p, _mm512_mul_ps(z, z), FMA(S(-0.5f), z, S(1.0f)));
+    __mmask16 odd = _mm512_test_epi32_mask(_mm512_castps_si512(t), _mm512_set1_epi32(1));
+    __m512 v = _mm512_div_ps(_mm512_mask_mov_ps(s, odd, c), _mm512_mask_mov_ps(c, odd, s));
+    return _mm512_xor_ps(v16_flip_odd(v, t), _mm512_and_ps(x, S(-0.0f)));
+}
 RT_INLINE int v16_trig_far(__m512 x) {
     __m512 a = _mm512_abs_ps(x);
     return _mm512_cmp_ps_mask(a, S(RT_TRIG_MAX_f32), _CMP_GT_OQ) & _mm512_cmp_ps_mask(a, S(INFINITY), _CMP_LT_OQ);
@@ -330,6 +342,26 @@ RT_INLINE __m512d v8_cos(__m512d x) {
     __m512d v = v8_sin_of(a, _mm512_add_pd(_mm512_sub_pd(t, D(RT_MAGIC_F64)), D(0.5)));
     return v8_flip_odd(_mm512_xor_pd(v, D(-0.0)), t);
 }
+RT_INLINE __m512d v8_tan(__m512d x) {                            /* as rt_sincos_parts_f64 */
+    __m512d a = _mm512_abs_pd(x), t = FMAD(a, D(6.36619772367581382433e-01), D(RT_MAGIC_F64)), n = _mm512_sub_pd(t, D(RT_MAGIC_F64));
+    __m512d r0 = _mm512_fnmadd_pd(n, D(1.57079632673412561417e+00), a), m = _mm512_mul_pd(n, D(6.07710050630396597660e-11));
+    __m512d r = _mm512_sub_pd(r0, m), rest = _mm512_sub_pd(_mm512_sub_pd(r0, r), m);
+    rest = _mm512_fnmadd_pd(n, D(2.02226624879595063154e-21), rest);
+    __m512d h = _mm512_add_pd(r, rest), z = _mm512_mul_pd(h, h);
+    rest = _mm512_sub_pd(rest, _mm512_sub_pd(h, r));
+    __m512d p = FMAD(D(1.59181012302741205e-10), z, D(-2.50511314554279461e-08));
+    p = FMAD(p, z, D(2.75573161006830287e-06)); p = FMAD(p, z, D(-1.98412698367549713e-04)); p = FMAD(p, z, D(8.33333333333094624e-03));
+    p = FMAD(p, z, D(-1.66666666666666657e-01));
+    __m512d s = _mm512_add_pd(h, FMAD(_mm512_mul_pd(p, z), h, rest));
+    p = FMAD(D(-1.13826148685563245e-11), z, D(2.08761460246897470e-09));
+    p = FMAD(p, z, D(-2.75573172705603264e-07)); p = FMAD(p, z, D(2.48015872987634326e-05)); p = FMAD(p, z, D(-1.38888888888873954e-03));
+    p = FMAD(p, z, D(4.16666666666666644e-02));
+    __m512d half = _mm512_mul_pd(D(0.5), z), v = _mm512_sub_pd(D(1.0), half);
+    __m512d c = _mm512_add_pd(v, _mm512_add_pd(_mm512_sub_pd(_mm512_sub_pd(D(1.0), v), half), FMAD(_mm512_mul_pd(p, z), z, _mm512_fnmadd_pd(h, rest, D(0)))));
+    __mmask8 odd = _mm512_test_epi64_mask(_mm512_castpd_si512(t), _mm512_set1_epi64(1));
+    v = _mm512_div_pd(_mm512_mask_mov_pd(s, odd, c), _mm512_mask_mov_pd(c, odd, s));
+    return _mm512_xor_pd(v8_flip_odd(v, t), _mm512_and_pd(x, D(-0.0)));
+}
 RT_INLINE int v8_trig_far(__m512d x) {
     __m512d a = _mm512_abs_pd(x);
     return _mm512_cmp_pd_mask(a, D(RT_TRIG_MAX_f64), _CMP_GT_OQ) & _mm512_cmp_pd_mask(a, D((double)INFINITY), _CMP_LT_OQ);
@@ -362,7 +394,7 @@ V8(exp) V8(log) V8(log2) V8(log10) V8(log1p)
             __m512d v = _mm512_loadu_pd(x + i); \
             if (RT_LIKELY(!v8_trig_far(v))) _mm512_storeu_pd(out + i, v8_##name(v)); \
             else for (int64_t j = i; j < i + 8; j++) out[j] = rt_##name##_f64(x[j]); } }
-V16_NEAR(sin) V16_NEAR(cos) V8_NEAR(sin) V8_NEAR(cos)
+V16_NEAR(sin) V16_NEAR(cos) V16_NEAR(tan) V8_NEAR(sin) V8_NEAR(cos) V8_NEAR(tan)
 void RT_NAME(rt_vpow_f32)(float *out, const float *x, const float *y, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) {
         __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(y + i);
