@@ -206,3 +206,20 @@ def test_one_far_argument_in_a_block(level, simd):
             np.testing.assert_allclose(t.numpy(), want, rtol=5e-7 if dtype == np.float32 else 1e-14)
             strided = rt.from_numpy(np.repeat(a, 3))[::3]
             np.testing.assert_array_equal(getattr(rt, name)(strided).numpy(), t.numpy())
+
+
+@pytest.mark.parametrize("dtype", [rt.bfloat16, rt.float16])
+def test_signs_of_sixteen_bits(dtype):
+    """abs and neg change one bit of a 16-bit float, in every layout, in place too."""
+    x = rt.tensor([0.0, -0.0, 1.5, -2.25, math.inf, -math.inf, math.nan, -3.0] * 9).to(dtype)
+    for t in (x, x[::2], x.reshape(8, 9).t(), x[:1]):
+        wide = t.to(rt.float32).numpy()
+        for fn, want in ((rt.abs, np.abs(wide)), (rt.neg, -wide)):
+            got = fn(t)
+            assert got.dtype == dtype
+            got = got.to(rt.float32).numpy()
+            assert np.array_equal(got, want, equal_nan=True)
+            finite = ~np.isnan(want)
+            assert np.array_equal(np.signbit(got)[finite], np.signbit(want)[finite])
+        out = t.clone()
+        assert out.neg_() is out and np.array_equal(out.to(rt.float32).numpy(), -wide, equal_nan=True)

@@ -14,20 +14,27 @@ RT_INLINE int64_t to_i64(double v) { return v >= -9223372036854775808.0 && v < 9
 #define LOAD_c64(v) (((const float *)&(v))[0])
 #define LOAD_c128(v) (((const double *)&(v))[0])
 
+/* In a loop that is to stay scalar: with strides its vector form would be text and no faster. */
+#if defined(__GNUC__)
+#define SCALAR __asm__ volatile ("")
+#else
+#define SCALAR
+#endif
+
 #define LOOP(NAME, S, D, EXPR)                                                                        \
     static void NAME(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {                 \
         if (ds == (int64_t)sizeof(D) && ss == (int64_t)sizeof(S)) {                                   \
             D *d = (D *)dst; const S *s = (const S *)src;                                             \
             for (int64_t i = 0; i < n; i++) { const S v = s[i]; d[i] = (D)(EXPR); }                   \
             return; }                                                                                 \
-        for (int64_t i = 0; i < n; i++) { const S v = *(const S *)(src + i * ss); *(D *)(dst + i * ds) = (D)(EXPR); } }
+        for (int64_t i = 0; i < n; i++) { SCALAR; const S v = *(const S *)(src + i * ss); *(D *)(dst + i * ds) = (D)(EXPR); } }
 #define LOOPX(NAME, S, D, STORE)                                                                      \
     static void NAME(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {                 \
         if (ds == (int64_t)sizeof(D) && ss == (int64_t)sizeof(S)) {                                   \
             D *d = (D *)dst; const S *s = (const S *)src;                                             \
             for (int64_t i = 0; i < n; i++) { const S v = s[i]; D *o = d + i; STORE; }                \
             return; }                                                                                 \
-        for (int64_t i = 0; i < n; i++) { const S v = *(const S *)(src + i * ss); D *o = (D *)(dst + i * ds); STORE; } }
+        for (int64_t i = 0; i < n; i++) { SCALAR; const S v = *(const S *)(src + i * ss); D *o = (D *)(dst + i * ds); STORE; } }
 
 /* Dense runs to and from float16 by the processor's own conversion, which the compiler does not vectorise by itself. */
 #if defined(__F16C__)

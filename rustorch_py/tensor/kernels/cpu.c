@@ -192,6 +192,21 @@ static void *straighten(RtIter *it, int a, size_t *got) {
     return p;
 }
 
+/* abs and neg of 16-bit floats change one bit, and need no float32 in between */
+#define BITS16(name, expr)                                                                              \
+    static void name(char **p, const int64_t *s, int64_t n, const double *k) {                          \
+        (void)k;                                                                                        \
+        if (s[0] == 2 && s[1] == 2) {                                                                   \
+            uint16_t *out = (uint16_t *)p[0];                                                           \
+            const uint16_t *in = (const uint16_t *)p[1];                                                \
+            for (int64_t i = 0; i < n; i++) { uint16_t x = in[i]; out[i] = (uint16_t)(expr); }          \
+            return;                                                                                     \
+        }                                                                                               \
+        for (int64_t i = 0; i < n; i++) { uint16_t x = *(const uint16_t *)(p[1] + i * s[1]); *(uint16_t *)(p[0] + i * s[0]) = (uint16_t)(expr); } \
+    }
+BITS16(abs16, x & 0x7fff)
+BITS16(neg16, x ^ 0x8000)
+
 int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k) {
     (void)device;
     const RtLoop *table = loop_tables[isa_level][loop_dtype];
@@ -209,6 +224,11 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
         for (int i = 0; i < 3; i++) if (saves >> i & 1) { if (row->types[i] == 'b') t.want[a] = RT_BOOL; a++; }
     }
     for (int a = 0; a < it->nargs; a++) t.convert |= it->dtype[a] != t.want[a];
+    if (t.convert && (kernel == ROW_ABS * 4 || kernel == ROW_NEG * 4) && it->dtype[0] == it->dtype[1] && rt_itemsize(it->dtype[0]) == 2 &&
+        loop_dtype == RT_F32) {
+        t.fn = kernel == ROW_ABS * 4 ? abs16 : neg16;
+        t.convert = 0;
+    }
     if (RT_LIKELY(it->ndim == 1 || it->numel < CROSS_MIN)) { run_all(&t, it, grain_of_cost[row->cost]); return RT_OK; }
     void *dense[RT_MAX_ARGS];
     size_t got[RT_MAX_ARGS];
@@ -352,7 +372,7 @@ typedef struct {
 
 static void red_run1d(const Red *r, char *acc, const char *x, int64_t step, int64_t n) {
     if (r->in_dtype == r->acc_dtype) { r->f->run1d(acc, x, step, n, r->k0); return; }
-    char buffer[4096 * 8] __attribute__((aligned(64)));
+    char buffer[1024 * 8] __attribute__((aligned(64)));              /* and its source: well within the first level of the cache */
     RtCast cast = cast_tables[isa_level][r->in_dtype][r->acc_dtype];
     int64_t block = (int64_t)sizeof(buffer) / r->acc_size;
     while (n > 0) {

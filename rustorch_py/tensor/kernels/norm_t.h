@@ -37,15 +37,22 @@ RT_INLINE double SUF(sum_sq)(const T *x, int64_t n, T mean) {
     return total;
 }
 
-/* sums of g and of g * (x - mean) */
-RT_INLINE void SUF(sum_pair)(const T *g, const T *x, int64_t n, T mean, double *sum_g, double *sum_gx) {
+/* sums of v and of v * (x - mean), v = g or g * w where w is not NULL */
+RT_INLINE void SUF(sum_pair)(const T *g, const T *x, const T *w, int64_t n, T mean, double *sum_g, double *sum_gx) {
+    const VT m = V(set)(mean);
     for (int64_t i = 0; i < n; i += STRETCH) {
-        int64_t m = n - i < STRETCH ? n - i : STRETCH;
+        int64_t end = n - i < STRETCH ? n : i + STRETCH, k = i;
+        VT a = {0}, b = {0}, c = {0}, d = {0};
         T s = 0, t = 0;
-        RT_OMP(omp simd reduction(+:s,t))
-        for (int64_t k = 0; k < m; k++) { s += g[i + k]; t += g[i + k] * (x[i + k] - mean); }
-        *sum_g += s;
-        *sum_gx += t;
+        for (; k + 2 * LANES <= end; k += 2 * LANES) {
+            VT v = V(load)(g + k), u = V(load)(g + k + LANES);
+            if (w) { v *= V(load)(w + k); u *= V(load)(w + k + LANES); }
+            a += v; c += u;
+            b = V(fma)(v, V(load)(x + k) - m, b); d = V(fma)(u, V(load)(x + k + LANES) - m, d);
+        }
+        for (; k < end; k++) { T v = w ? g[k] * w[k] : g[k]; s += v; t += v * (x[k] - mean); }
+        *sum_g += V(sum)(a + c) + s;
+        *sum_gx += V(sum)(b + d) + t;
     }
 }
 
@@ -153,7 +160,7 @@ static void SUF(channel_d0)(const T *x, const T *g, int64_t N, int64_t C, int64_
     for (int64_t c = 0; c < C; c++) {
         double sg = 0, sgx = 0;
         T m = mean[c], r = rstd[c];
-        for (int64_t n = 0; n < N; n++) SUF(sum_pair)(g + (n * C + c) * S, x + (n * C + c) * S, S, m, &sg, &sgx);
+        for (int64_t n = 0; n < N; n++) SUF(sum_pair)(g + (n * C + c) * S, x + (n * C + c) * S, NULL, S, m, &sg, &sgx);
         if (gw) gw[c] = (T)(sgx * r);
         if (gb) gb[c] = (T)sg;
         if (!gx) continue;
@@ -196,19 +203,8 @@ static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w
             T *restrict out = gx + r * n;
             T m = rms ? 0 : mean[r], k = rstd[r];
             double sg = 0, sgx = 0;
-            for (int64_t i = 0; i < n; i += STRETCH) {
-                int64_t len = n - i < STRETCH ? n - i : STRETCH;
-                T s = 0, t = 0;
-                if (w) {
-                    RT_OMP(omp simd reduction(+:s,t))
-                    for (int64_t j = i; j < i + len; j++) { T v = gs[j] * w[j]; s += v; t += v * (xs[j] - m); }
-                } else {
-                    RT_OMP(omp simd reduction(+:s,t))
-                    for (int64_t j = i; j < i + len; j++) { s += gs[j]; t += gs[j] * (xs[j] - m); }
-                }
-                sg += s;
-                sgx += t;
-            }
+            if (w) SUF(sum_pair)(gs, xs, w, n, m, &sg, &sgx);
+            else SUF(sum_pair)(gs, xs, NULL, n, m, &sg, &sgx);
             T a = rms ? 0 : (T)(sg / (double)n), q = (T)(sgx * k * k / (double)n);
             if (w) for (int64_t i = 0; i < n; i++) out[i] = (gs[i] * w[i] - a - (xs[i] - m) * q) * k;
             else for (int64_t i = 0; i < n; i++) out[i] = (gs[i] - a - (xs[i] - m) * q) * k;
@@ -225,7 +221,19 @@ static void SUF(row_d0)(const T *x, const T *g, int64_t R, int64_t n, const T *w
             double sw[512] = {0}, sb[512] = {0};
             for (int64_t r0 = 0; r0 < R; r0 += 16) {     /* sixteen rows in T, then on in double */
                 T pw[512] = {0}, pb[512] = {0};
-                for (int64_t r = r0; r < r0 + 16 && r < R; r++) {
+                int64_t r = r0, r1 = r0 + 16 < R ? r0 + 16 : R;
+                for (; r + 4 <= r1; r += 4) {
+                    const T *x0 = x + r * n + i0, *x1 = x0 + n, *x2 = x1 + n, *x3 = x2 + n;
+                    const T *g0 = g + r * n + i0, *g1 = g0 + n, *g2 = g1 + n, *g3 = g2 + n;
+                    T m0 = rms ? 0 : mean[r], m1 = rms ? 0 : mean[r + 1], m2 = rms ? 0 : mean[r + 2], m3 = rms ? 0 : mean[r + 3];
+                    T q0 = rstd[r], q1 = rstd[r + 1], q2 = rstd[r + 2], q3 = rstd[r + 3];
+                    RT_OMP(omp simd)
+                    for (int64_t i = 0; i < len; i++) {
+                        pw[i] += (g0[i] * ((x0[i] - m0) * q0) + g1[i] * ((x1[i] - m1) * q1)) + (g2[i] * ((x2[i] - m2) * q2) + g3[i] * ((x3[i] - m3) * q3));
+                        pb[i] += (g0[i] + g1[i]) + (g2[i] + g3[i]);
+                    }
+                }
+                for (; r < r1; r++) {
                     const T *xs = x + r * n + i0, *gs = g + r * n + i0;
                     T m = rms ? 0 : mean[r], q = rstd[r];
                     for (int64_t i = 0; i < len; i++) { pw[i] += gs[i] * ((xs[i] - m) * q); pb[i] += gs[i]; }
@@ -278,7 +286,7 @@ static void SUF(group_d0)(const T *x, const T *g, int64_t N, int64_t G, int64_t 
             for (int64_t c = 0; c < C; c++) {
                 double s = 0, t = 0;
                 int64_t gc = group * C + c;
-                SUF(sum_pair)(gs + c * S, xs + c * S, S, m, &s, &t);
+                SUF(sum_pair)(gs + c * S, xs + c * S, NULL, S, m, &s, &t);
                 if (gw) gw[gc] += (T)(t * k);
                 if (gb) gb[gc] += (T)s;
                 sg += w ? s * w[gc] : s;

@@ -13,7 +13,7 @@
         T *a = (T *)acc; const T kk = (T)k0;                                                               \
         if (s == (int64_t)sizeof(T)) { const T *v = (const T *)x;                                          \
             for (int64_t i = 0; i < n; i++) a[i] = K(name##_step)(a[i], v[i], kk); return; }               \
-        for (int64_t i = 0; i < n; i++) a[i] = K(name##_step)(a[i], *(const T *)(x + i * s), kk); }        \
+        for (int64_t i = 0; i < n; i++) { RT_SCALAR; a[i] = K(name##_step)(a[i], *(const T *)(x + i * s), kk); } } \
     static void K(name##_run)(char *acc, const char *x, int64_t s, int64_t n, double k0) {                 \
         const T kk = (T)k0; T *out = (T *)acc;                                                             \
         T part[64]; uint64_t blocks = 0;                                                                   \

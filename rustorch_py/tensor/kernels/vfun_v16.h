@@ -275,11 +275,14 @@ RT_INLINE __m512d v8_exp(__m512d x) {
     p = FMAD(_mm512_mul_pd(p, r), r, r);
     return _mm512_scalef_pd(_mm512_add_pd(p, D(1.0)), n);
 }
-RT_INLINE __m512d v8_quotient(__m512d a, __m512d b) {            /* of normal numbers near 1: an estimate and two steps, 1 ULP */
+RT_INLINE __m512d v8_inverse(__m512d b) {                        /* of a normal number: an estimate and two steps */
     __m512d y = _mm512_rcp14_pd(b), e = _mm512_fnmadd_pd(b, y, D(1.0));
     y = FMAD(y, e, y);
     e = _mm512_fnmadd_pd(b, y, D(1.0));
-    y = FMAD(y, e, y);
+    return FMAD(y, e, y);
+}
+RT_INLINE __m512d v8_quotient(__m512d a, __m512d b) {            /* to 1 ULP */
+    __m512d y = v8_inverse(b);
     __m512d q = _mm512_mul_pd(a, y);
     return FMAD(_mm512_fnmadd_pd(b, q, a), y, q);
 }
@@ -289,7 +292,7 @@ RT_INLINE __m512d v8_log_split(__m512d x, __m512d *e, __m512d *lo) {     /* as r
     *e = _mm512_getexp_pd(x);
     *e = _mm512_mask_add_pd(*e, big, *e, D(1.0));
     __m512d f = _mm512_sub_pd(_mm512_mask_mul_pd(m, big, m, D(0.5)), D(1.0));
-    __m512d s = v8_quotient(f, _mm512_add_pd(f, D(2.0))), w = _mm512_mul_pd(s, s), half = _mm512_mul_pd(_mm512_mul_pd(D(0.5), f), f);
+    __m512d s = _mm512_mul_pd(f, v8_inverse(_mm512_add_pd(f, D(2.0)))), w = _mm512_mul_pd(s, s), half = _mm512_mul_pd(_mm512_mul_pd(D(0.5), f), f);
     __m512d p = FMAD(D(1.479819860511658591e-01), w, D(1.531383769920937332e-01));
     p = FMAD(p, w, D(1.818357216161805012e-01)); p = FMAD(p, w, D(2.222219843214978396e-01)); p = FMAD(p, w, D(2.857142874366239149e-01));
     p = FMAD(p, w, D(3.999999999940941908e-01)); p = FMAD(p, w, D(6.666666666666735130e-01));
