@@ -203,6 +203,20 @@ RT_INLINE int v16_trig_far(__m512 x) {
     return _mm512_cmp_ps_mask(a, S(RT_TRIG_MAX_f32), _CMP_GT_OQ) & _mm512_cmp_ps_mask(a, S(INFINITY), _CMP_LT_OQ);
 }
 
+RT_INLINE __m512 v16_atan(__m512 x) {                            /* as in math_real.h */
+    __m512 a = _mm512_abs_ps(x);
+    __mmask16 big = _mm512_cmp_ps_mask(a, S(2.41421356f), _CMP_GT_OQ), mid = _mm512_cmp_ps_mask(a, S(0.41421356f), _CMP_GT_OQ);
+    __m512 top = _mm512_mask_mov_ps(_mm512_mask_sub_ps(a, mid, a, S(1.0f)), big, S(-1.0f));
+    __m512 low = _mm512_mask_mov_ps(_mm512_mask_add_ps(S(1.0f), mid, a, S(1.0f)), big, a);
+    __m512 hi = _mm512_mask_mov_ps(_mm512_maskz_mov_ps(mid, S(7.85398185e-1f)), big, S(1.57079637f));
+    __m512 lo = _mm512_mask_mov_ps(_mm512_maskz_mov_ps(mid, S(-2.18556941e-8f)), big, S(-4.37113883e-8f));
+    __m512 z = _mm512_div_ps(top, low), w = _mm512_mul_ps(z, z);
+    __m512 p = FMA(FMA(S(-6.451928208e-02f), w, S(1.074373149e-01f)), w, S(-1.426395560e-01f));
+    p = FMA(FMA(p, w, S(1.999954048e-01f)), w, S(-3.333333176e-01f));
+    __m512 v = _mm512_add_ps(hi, _mm512_add_ps(z, FMA(_mm512_mul_ps(p, w), z, lo)));
+    return _mm512_xor_ps(v, _mm512_and_ps(x, S(-0.0f)));
+}
+
 /* M. Giles, see math_pair.h; `far` lanes take the second polynomial */
 RT_INLINE __m512 v16_erfinv(__m512 x) {
     static const float near_[] = {2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f, 0.00021858087f, -0.00125372503f,
@@ -383,7 +397,7 @@ RT_INLINE int v8_trig_far(__m512d x) {
 #define V8(name) \
     void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
         for (int64_t i = 0; i < n; i += 8) _mm512_storeu_pd(out + i, v8_##name(_mm512_loadu_pd(x + i))); }
-V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv)
+V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv) V16(atan)
 V8(exp) V8(log) V8(log2) V8(log10) V8(log1p)
 #define V16_NEAR(name) \
     void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
