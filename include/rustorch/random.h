@@ -30,9 +30,9 @@ typedef struct {
     float    normal_f32;          /* never made here; kept for states written elsewhere */
 } RtRandom;
 
-/* Which loops to take (RT_ISA_BASE at first; AVX2 and above means AVX2 with FMA). All of them give
- * the same bits: without FMA instructions the C library's exact fma() stands in. */
-void     rt_random_set_isa(int level);
+/* Which loops to take (RT_ISA_BASE at first; AVX2 and above means AVX2 with FMA), and how many threads a large fill may use
+ * (1 at first). The bits are always the same: without FMA instructions the C library's exact fma() stands in. */
+void     rt_random_set_isa(int level, int threads);
 
 void     rt_random_seed(RtRandom *g, uint64_t seed);
 uint32_t rt_random_u32(RtRandom *g);

@@ -15,7 +15,7 @@ cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t hig
 cdef bint within(TensorBase index, int64_t low, int64_t high)     # every index of an int64 tensor in [low, high)?
 # dst[b, j, a] = src[b, index[j], a] or the reverse with `op`, along dim; geometry of t sides given by the tensors
 cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1
-cdef int run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1
+cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim, int64_t size) except -1   # False: an index outside [0, size)
 # take (GET) or put at flat positions of t (row-major order of its elements): dst and src 1-d on the other side
 cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) except -1
 cdef TensorBase true_positions(TensorBase mask)             # flat int64 positions of a bool tensor's true elements

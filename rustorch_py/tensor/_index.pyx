@@ -38,12 +38,12 @@ cdef extern from "index.h" nogil:
     int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
     void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
     void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
-    void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int threads)
+    int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
     void rt_copy_nd(int itemsize, RtIter *it, int threads)
     void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
-    void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer)
+    void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads)
 
 cdef extern from "select.h" nogil:
     int64_t rt_mask_counts(const uint8_t *mask, int64_t n, int64_t piece, int64_t *before, int threads)
@@ -138,19 +138,20 @@ cdef inline void run_plan(int op, int dt, RtIndexPlan *p) noexcept:
         rt_index_run(op, dt, p, threads)
 
 
-cdef int run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1:
+cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim, int64_t size) except -1:
+    """`index`: int64, any strides. False: one was outside [0, size) (-1: all are known to be inside) and part of the work is undone."""
     cdef RtArray d, s, x
-    cdef int threads = rt_num_threads()
+    cdef int threads = rt_num_threads(), good
     need_cpu("gather", dst)
     fill_array(dst, &d)
     fill_array(src, &s)
     fill_array(index, &x)
     if index.n > 4096:
         with nogil:
-            rt_gather_run(op, dst.dt, &d, &s, &x, dim, threads)
+            good = rt_gather_run(op, dst.dt, &d, &s, &x, dim, size, threads)
     else:
-        rt_gather_run(op, dst.dt, &d, &s, &x, dim, threads)
-    return 0
+        good = rt_gather_run(op, dst.dt, &d, &s, &x, dim, size, threads)
+    return good
 
 
 cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) except -1:
@@ -282,8 +283,13 @@ cdef int cat_slab(TensorBase out, int64_t at, TensorBase t, int dim) except -1:
         outer *= t.sh[i]
     for i in range(dim + 1, t.nd):
         inner *= t.sh[i]
-    if t.n:
-        rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer)
+    cdef int threads
+    if t.n * rt_itemsize(t.dt) > 65536:
+        threads = rt_num_threads()
+        with nogil:
+            rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer, threads)
+    elif t.n:
+        rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer, 1)
     return 0
 
 

@@ -7,7 +7,7 @@ cdef extern from "rustorch/random.h" nogil:
     uint64_t RT_RANDOM_DEFAULT_SEED
     ctypedef struct RtRandom:
         uint64_t seed
-    void rt_random_set_isa(int level)
+    void rt_random_set_isa(int level, int threads)
     void rt_random_seed(RtRandom *g, uint64_t seed)
     uint64_t rt_random_u64(RtRandom *g)
     double rt_random_uniform_f64(RtRandom *g)

@@ -1,4 +1,4 @@
-# build: sources=random.c cold
+# build: sources=random.c,random_engine.c cold
 """Random numbers on the CPU: Generator, factories, in-place fills.
 
 Every draw is PyTorch's for the same seed; Note [Same numbers as PyTorch] in random.h says how.
@@ -16,7 +16,7 @@ from ._base cimport (
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
 from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
 from ._ops cimport expand_to, inplace_begin, inplace_end
-from ._cpu cimport isa_level
+from ._cpu cimport isa_level, rt_num_threads
 from ._create cimport check_layout, finish, like, make
 from ._plan cimport broadcast_shapes, contiguous_raw, copy_raw, full_
 from ._dtype import device as device_class
@@ -157,7 +157,7 @@ cdef Generator default_stream = default_generator
 
 
 cdef RtRandom *stream(object op, object generator) except NULL:
-    rt_random_set_isa(isa_level())
+    rt_random_set_isa(isa_level(), rt_num_threads())
     if generator is None:
         return &default_stream.g
     if isinstance(generator, Generator):
@@ -959,6 +959,7 @@ cdef int bad_weights(int status) except -1:
 # ---- for _dropout: random.c is linked into this module only ----------------------------------------------------
 
 cdef int draw_dropout(int dt, void *y, const void *x, uint8_t *keep, int64_t n, double p) noexcept:
+    rt_random_set_isa(isa_level(), rt_num_threads())
     return rt_random_dropout(&default_stream.g, dt, y, x, keep, n, p)
 
 

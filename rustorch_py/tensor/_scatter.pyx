@@ -26,14 +26,20 @@ cdef TensorBase one_d(TensorBase t):
     return t if t.nd else view_raw(t, 1, &one, &one, 0)
 
 
-cdef TensorBase index_for(str op, TensorBase index, int64_t size, int dim):
-    """The index checked against [0, size): int64 with any strides."""
+cdef int move_by(int op, str name, TensorBase dst, TensorBase src, TensorBase index, int dim, TensorBase side, bint ours) except -1:
+    """Gather or scatter; the index is checked against side's size. ours: nobody sees dst if that fails halfway."""
+    cdef int64_t size = side.sh[dim] if side.nd else 1
+    cdef TensorBase x
     if index.dt != RT_I64 and index.dt != RT_I32:
-        raise DTypeError(f"{op}(): Expected dtype int32/int64 for index", op=op)
-    cdef TensorBase whole = index
-    if index.n == 0:
-        return cast_raw(index, RT_I64)
-    return checked_index(op, index, 0, size, dim, size)
+        raise DTypeError(f"{name}(): Expected dtype int32/int64 for index", op=name)
+    if ours and index.nd:
+        x = cast_raw(index, RT_I64)
+        if not run_gather(op, dst, src, x, dim, size):
+            checked_index(name, x, 0, size, dim, size)
+        return 0
+    x = checked_index(name, index, 0, size, dim, size)
+    run_gather(op, dst, src, one_d(x), dim, -1)
+    return 0
 
 
 cdef int check_sizes(str op, TensorBase self, int dim, TensorBase index, TensorBase src) except -1:
@@ -77,12 +83,10 @@ cdef TensorBase zeros_of(tuple shape, TensorBase like):
 
 cdef TensorBase gather_(TensorBase self, int dim, TensorBase index):
     cdef TensorBase out = empty(index.nd, index.sh, self.dt, self.dev)
-    cdef TensorBase flat
     cdef GatherBackward0 node
     check_sizes("gather", self, dim, index, None)
     if out.n:
-        flat = index_for("gather", index, self.sh[dim] if self.nd else 1, dim)
-        run_gather(RT_IX_GET, one_d(out), one_d(self), one_d(flat), dim)
+        move_by(RT_IX_GET, "gather", one_d(out), one_d(self), index, dim, self, True)
     if self.rg and grad_mode():
         node = GatherBackward0.__new__(GatherBackward0)
         node.dim, node.shape = dim, shape_tuple(self)
@@ -180,11 +184,11 @@ def _grid(TensorBase g, int d):
     return _view.reshape(t, tuple([n if k == d else 1 for k in range(g.nd)]))
 
 
-cdef int scatter_raw(TensorBase self, int dim, TensorBase index, TensorBase src, int op, str name) except -1:
+cdef int scatter_raw(TensorBase self, int dim, TensorBase index, TensorBase src, int op, str name, bint ours=True) except -1:
     """Write through the index into self; src: a tensor at least as large as index, or 0-dim for one value."""
     cdef int64_t st[64]
     cdef int i
-    cdef TensorBase flat, s = src
+    cdef TensorBase s = src
     cdef bint number = src.nd == 0 and (index.nd != 0 or self.nd != 0)
     need_cpu(name, self)
     if src.dt != self.dt:
@@ -194,15 +198,13 @@ cdef int scatter_raw(TensorBase self, int dim, TensorBase index, TensorBase src,
     check_sizes(name, self, dim, index, None if number else src)
     if index.n == 0:
         return 0
-    flat = one_d(index_for(name, index, self.sh[dim] if self.nd else 1, dim))
     if s.stor is self.stor:
         s = clone_raw(s)
     if number:
-        for i in range(flat.nd):
+        for i in range(64):
             st[i] = 0
-        s = view_raw(s, flat.nd, flat.sh, st, 0)
-    run_gather(op, one_d(self), one_d(s), flat, dim)
-    return 0
+        s = view_raw(s, one_d(index).nd, one_d(index).sh, st, 0)
+    return move_by(op, name, one_d(self), one_d(s), index, dim, self, ours)
 
 
 cdef Node scatter_node(int op, int dim, TensorBase index, TensorBase src):
@@ -231,7 +233,7 @@ cdef TensorBase scatter_to(TensorBase self, int dim, TensorBase index, TensorBas
 cdef TensorBase scatter_into(TensorBase self, int dim, TensorBase index, TensorBase src, int op, str name):
     cdef Node node = None
     inplace_begin(name, self)
-    scatter_raw(self, dim, index, src, op, name)
+    scatter_raw(self, dim, index, src, op, name, False)
     if recording(self, src, None):
         node = scatter_node(op, dim, index, src)
         attach2(self, node, self, src)

@@ -1,7 +1,4 @@
 #include <string.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #include "index.h"
 #include "rustorch/half.h"
 #include "rustorch/loops.h"
@@ -52,6 +49,10 @@ MOVE_ROWS(16, u128)
             T *d = (T *)(dst + j * ds + AT(j));                                            \
             T x = *d, y = *(const T *)(src + j * ss);                                      \
             *d = EXPR;                                                                     \
+        } else if (ds == (int64_t)sizeof(T) && ss == ds) {                                 \
+            T *restrict d = (T *)dst;                                                      \
+            const T *restrict v = (const T *)src;                                          \
+            for (int64_t j = 0; j < n; j++) { T x = d[j], y = v[j]; d[j] = EXPR; }         \
         } else for (int64_t j = 0; j < n; j++) {                                           \
             T *d = (T *)(dst + j * ds);                                                    \
             T x = *d, y = *(const T *)(src + j * ss);                                      \
@@ -107,12 +108,11 @@ static Row acc_row(int op, int dtype) {
 }
 
 int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high) {
-    uint64_t span = (uint64_t)(high - low);
-    int64_t bad = 0;
+    int64_t signs = 0;                                    /* of the distances to both ends */
     if (high <= low) return n ? 0 : -1;
-    for (int64_t j = 0; j < n; j++) bad |= (uint64_t)idx[j] - (uint64_t)low >= span;
-    if (RT_LIKELY(!bad)) return -1;
-    for (int64_t j = 0; j < n; j++) if ((uint64_t)idx[j] - (uint64_t)low >= span) return j;
+    for (int64_t j = 0; j < n; j++) signs |= (idx[j] - low) | (high - 1 - idx[j]);
+    if (RT_LIKELY(signs >= 0)) return -1;
+    for (int64_t j = 0; j < n; j++) if (idx[j] < low || idx[j] >= high) return j;
     return -1;
 }
 
@@ -174,6 +174,15 @@ static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char 
     }
 }
 
+/* [j0, j1) below every position of the dimensions before. */
+static void index_part(const RtIndexPlan *p, int get, Row row, Row inner, int64_t j0, int64_t j1, int64_t itemsize) {
+    int64_t at[RT_MAX_DIM] = {0};
+    char *dst = p->dst;
+    const char *src = p->src;
+    do index_block(p, get, row, inner, dst, src, j0, j1, itemsize);
+    while (turn(p->nb, p->b_shape, p->b_dst, p->b_src, at, &dst, &src));
+}
+
 void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
     int64_t itemsize = rt_itemsize(dtype), before = 1, after = 1;
     int get = op == RT_IX_GET;
@@ -184,74 +193,118 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
     if (!before || !after || !p->n_off) return;
     Row row = op <= RT_IX_SET ? NULL : acc_row(op, dtype);
     Row inner = op <= RT_IX_SET ? move_row((int)itemsize, op) : row;
-    int64_t at[RT_MAX_DIM] = {0};
-    char *dst = p->dst;
-    const char *src = p->src;
-    int par = get && threads > 1 && p->n_off * after >= 32768;
-    do {
-        if (par) {
-            int64_t chunk = (p->n_off + threads - 1) / threads;
-            RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
-            for (int t = 0; t < threads; t++) {
-                int64_t j0 = t * chunk, j1 = j0 + chunk < p->n_off ? j0 + chunk : p->n_off;
-                if (j0 < j1) index_block(p, get, row, inner, dst, src, j0, j1, itemsize);
-            }
-        } else index_block(p, get, row, inner, dst, src, 0, p->n_off, itemsize);
-    } while (turn(p->nb, p->b_shape, p->b_dst, p->b_src, at, &dst, &src));
+    if (before * after * p->n_off < 32768) threads = 1;
+    /* Threads share what no two of them write: positions before the index, else the index itself when reading, else
+     * positions after it. Each place is written by one thread, in the order of the index. */
+    if (threads > 1 && p->nb && p->b_shape[0] >= threads) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+        for (int t = 0; t < threads; t++) {
+            int64_t lo = p->b_shape[0] * t / threads, hi = p->b_shape[0] * (t + 1) / threads;
+            RtIndexPlan part = *p;
+            part.b_shape[0] = hi - lo;
+            part.dst += lo * p->b_dst[0];
+            part.src += lo * p->b_src[0];
+            index_part(&part, get, row, inner, 0, p->n_off, itemsize);
+        }
+    } else if (threads > 1 && get) {
+        int64_t chunk = (p->n_off + threads - 1) / threads;
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+        for (int t = 0; t < threads; t++) {
+            int64_t j0 = t * chunk, j1 = j0 + chunk < p->n_off ? j0 + chunk : p->n_off;
+            if (j0 < j1) index_part(p, get, row, inner, j0, j1, itemsize);
+        }
+    } else if (threads > 1 && p->na && p->a_shape[0] >= 16 * threads) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+        for (int t = 0; t < threads; t++) {
+            int64_t lo = p->a_shape[0] * t / threads, hi = p->a_shape[0] * (t + 1) / threads;
+            RtIndexPlan part = *p;
+            part.a_shape[0] = hi - lo;
+            part.dst += lo * p->a_dst[0];
+            part.src += lo * p->a_src[0];
+            index_part(&part, get, row, inner, 0, p->n_off, itemsize);
+        }
+    } else index_part(p, get, row, inner, 0, p->n_off, itemsize);
 }
 
-void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim,
-                   int threads) {
-    int64_t size = rt_itemsize(dtype), outer = 1;
-    int nd = index->ndim, get = op == RT_IX_GET, last = nd - 1;
-    Row row = op <= RT_IX_SET ? move_row((int)size, op) : acc_row(op, dtype);
-    if (nd == 0) {
+/* Is one of n indices outside [0, last]? Its sign or that of its distance to the end tells. */
+static int outside(const int64_t *ix, int64_t step, int64_t n, int64_t last) {
+    int64_t signs = 0;
+    if (step == 1) for (int64_t j = 0; j < n; j++) signs |= ix[j] | (last - ix[j]);
+    else for (int64_t j = 0; j < n; j++) signs |= ix[j * step] | (last - ix[j * step]);
+    return signs < 0;
+}
+
+typedef struct {
+    Row row;
+    int nd;
+    int64_t mul, size;                                    /* size < 0: the indices are known to be good */
+    int64_t shape[RT_MAX_DIM], ds[RT_MAX_DIM], ss[RT_MAX_DIM], is[RT_MAX_DIM];
+    char *dst;
+    const char *src;
+    const int64_t *ix;
+} Gather;
+
+/* A part of the index's shape; 0 when an index was bad, whose row and the rest are left undone. */
+static int gather_part(const Gather *g) {
+    int last = g->nd - 1;
+    int64_t at[RT_MAX_DIM] = {0}, n = g->shape[last];
+    char *d = g->dst;
+    const char *s = g->src;
+    const int64_t *ix = g->ix;
+    for (;;) {
+        if (g->size >= 0 && outside(ix, g->is[last], n, g->size - 1)) return 0;
+        g->row(d, g->ds[last], s, g->ss[last], ix, g->is[last], g->mul, n);
+        int i = last - 1;
+        for (; i >= 0; i--) {
+            d += g->ds[i]; s += g->ss[i]; ix += g->is[i];
+            if (++at[i] < g->shape[i]) break;
+            d -= g->ds[i] * g->shape[i]; s -= g->ss[i] * g->shape[i]; ix -= g->is[i] * g->shape[i];
+            at[i] = 0;
+        }
+        if (i < 0) return 1;
+    }
+}
+
+int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,
+                  int threads) {
+    int64_t item = rt_itemsize(dtype), total = 1;
+    int get = op == RT_IX_GET, split = -1, good = 1;
+    Gather g;
+    g.row = op <= RT_IX_SET ? move_row((int)item, op) : acc_row(op, dtype);
+    g.nd = index->ndim;
+    g.dst = dst->data;
+    g.src = src->data;
+    g.ix = (const int64_t *)index->data;
+    g.size = size;
+    if (g.nd == 0) {
         static const int64_t zero = 0;                    /* what 0 and -1, the indices allowed, both mean */
-        row(dst->data, 0, src->data, 0, &zero, 0, 0, 1);
-        return;
+        g.row(g.dst, 0, g.src, 0, &zero, 0, 0, 1);
+        return 1;
     }
-    for (int i = 0; i < nd; i++) if (!index->shape[i]) return;
-    int64_t ds[RT_MAX_DIM], ss[RT_MAX_DIM], is[RT_MAX_DIM];
-    for (int i = 0; i < nd; i++) {
-        ds[i] = (i == dim && !get) ? 0 : dst->strides[i] * size;
-        ss[i] = (i == dim && get) ? 0 : src->strides[i] * size;
-        is[i] = index->strides[i];
-        if (i < last) outer *= index->shape[i];
+    g.mul = (get ? src->strides[dim] : dst->strides[dim]) * item;
+    for (int i = 0; i < g.nd; i++) {
+        g.shape[i] = index->shape[i];
+        g.ds[i] = (i == dim && !get) ? 0 : dst->strides[i] * item;
+        g.ss[i] = (i == dim && get) ? 0 : src->strides[i] * item;
+        g.is[i] = index->strides[i];
+        total *= g.shape[i];
+        /* threads share a dimension along which no two of them write to one place */
+        if ((get || i != dim) && (split < 0 || g.shape[i] > g.shape[split])) split = i;
     }
-    int64_t mul = (get ? src->strides[dim] : dst->strides[dim]) * size;
-    int64_t n = index->shape[last];
-    int par = get && threads > 1 && outer > 1 && outer * n >= 32768;
-    (void)par;
-    RT_OMP(omp parallel num_threads(threads) if (par))
-    {
-        int64_t lo = 0, hi = outer;
-#ifdef _OPENMP
-        if (par) {
-            int nt = omp_get_num_threads(), t = omp_get_thread_num();
-            int64_t chunk = (outer + nt - 1) / nt;
-            lo = t * chunk; hi = lo + chunk < outer ? lo + chunk : outer;
-        }
-#endif
-        if (lo < hi) {
-            int64_t at[RT_MAX_DIM], rest = lo;
-            char *d = dst->data;
-            const char *s = src->data;
-            const int64_t *ix = (const int64_t *)index->data;
-            for (int i = last - 1; i >= 0; i--) {
-                at[i] = rest % index->shape[i]; rest /= index->shape[i];
-                d += at[i] * ds[i]; s += at[i] * ss[i]; ix += at[i] * is[i];
-            }
-            for (int64_t o = lo; o < hi; o++) {
-                row(d, ds[last], s, ss[last], ix, is[last], mul, n);
-                for (int i = last - 1; i >= 0; i--) {
-                    d += ds[i]; s += ss[i]; ix += is[i];
-                    if (++at[i] < index->shape[i]) break;
-                    d -= ds[i] * index->shape[i]; s -= ss[i] * index->shape[i]; ix -= is[i] * index->shape[i];
-                    at[i] = 0;
-                }
-            }
-        }
+    if (!total) return 1;
+    if (split < 0 || total < 32768) return gather_part(&g);
+    if (threads > g.shape[split]) threads = (int)g.shape[split];
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) reduction(&:good) if (threads > 1))
+    for (int t = 0; t < threads; t++) {
+        int64_t lo = g.shape[split] * t / threads, hi = g.shape[split] * (t + 1) / threads;
+        Gather part = g;
+        part.shape[split] = hi - lo;
+        part.dst += lo * g.ds[split];
+        part.src += lo * g.ss[split];
+        part.ix += lo * g.is[split];
+        good &= gather_part(&part);
     }
+    return good;
 }
 
 int64_t rt_count_true(const uint8_t *mask, int64_t n) {
@@ -343,7 +396,7 @@ void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t c
         }
 }
 
-void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer) {
+static void cat_rows(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer) {
     if (slab >= 16 && slab <= 256) {                      /* a call of memcpy costs more than the move */
         for (int64_t o = 0; o < outer; o++, dst += dst_step, src += slab) {
             int64_t k = 0;
@@ -355,4 +408,18 @@ void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int
         return;
     }
     for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_step, src + o * slab, slab);
+}
+
+void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads) {
+    if (slab * outer < (1 << 18) || threads < 2) { cat_rows(dst, dst_step, src, slab, outer); return; }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+    for (int t = 0; t < threads; t++) {
+        if (outer >= threads) {
+            int64_t lo = outer * t / threads, hi = outer * (t + 1) / threads;
+            cat_rows(dst + lo * dst_step, dst_step, src + lo * slab, slab, hi - lo);
+        } else {                                          /* few long slabs: each is cut */
+            int64_t lo = slab * t / threads & ~(int64_t)63, hi = t + 1 == threads ? slab : slab * (t + 1) / threads & ~(int64_t)63;
+            for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_step + lo, src + o * slab + lo, hi - lo);
+        }
+    }
 }

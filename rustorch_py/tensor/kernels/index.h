@@ -25,9 +25,10 @@ int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
 /* off[j] (+)= idx[j] * step_bytes, indices below 0 counted from the end. */
 void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off);
 void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads);
-/* The index's shape is walked; `dim` is replaced by its value, already checked against [0, size). */
-void rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim,
-                   int threads);
+/* The index's shape is walked; `dim` is replaced by its value, which is checked against [0, size) on the way: 0 when one
+ * was outside, with part of the work done. size -1: they are known to be good. */
+int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,
+                  int threads);
 
 int64_t rt_count_true(const uint8_t *mask, int64_t n);
 void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
@@ -37,5 +38,5 @@ void rt_copy_nd(int itemsize, RtIter *it, int threads);                     /* o
 void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k,
                  char *dst, const char *src);
 /* out[o, at : at + slab] = in[o, :slab], bytes, for every outer o */
-void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer);
+void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads);
 #endif

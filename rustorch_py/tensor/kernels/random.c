@@ -5,131 +5,26 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "rustorch/random.h"
+#include "random_engine.h"
 #include "rustorch/half.h"
-#include "rustorch/loops.h"
+#include "rustorch/math.h"
 
 #define PI 3.14159265358979323846
-#define BLOCK 512                      /* values made at a time on the stack; a multiple of 16 */
-
-/* ---- engine: MT19937 ---- */
-
-static uint32_t twist(uint32_t u, uint32_t v) {
-    uint32_t y = (u & 0x80000000u) | (v & 0x7fffffffu);
-    return (y >> 1) ^ ((0u - (v & 1u)) & 0x9908b0dfu);
-}
-
-static uint32_t temper(uint32_t y) {
-    y ^= y >> 11;
-    y ^= (y << 7) & 0x9d2c5680u;
-    y ^= (y << 15) & 0xefc60000u;
-    return y ^ (y >> 18);
-}
-
-void rt_random_seed(RtRandom *g, uint64_t seed) {
-    memset(g, 0, sizeof *g);
-    g->seed = seed;
-    g->word[0] = (uint32_t)seed;
-    for (uint32_t i = 1; i < RT_MT_N; i++)
-        g->word[i] = 1812433253u * (g->word[i - 1] ^ (g->word[i - 1] >> 30)) + i;
-    g->left = 1;
-    g->next = 0;
-}
-
-/* Makes the next block. `left` counts one more than the words at hand, so 625 here: callers take
- * at least one word before anybody sees it. */
-static void refill(RtRandom *g) {
-    enum { M = 397 };
-    uint32_t *w = g->word;
-    int i = 0;
-    for (; i < RT_MT_N - M; i++) w[i] = w[i + M] ^ twist(w[i], w[i + 1]);
-    for (; i < RT_MT_N - 1; i++) w[i] = w[i + M - RT_MT_N] ^ twist(w[i], w[i + 1]);
-    w[i] = w[M - 1] ^ twist(w[i], w[0]);
-    g->left = RT_MT_N + 1;
-    g->next = 0;
-}
-
-uint32_t rt_random_u32(RtRandom *g) {
-    if (g->left <= 1) refill(g);
-    g->left--;
-    return temper(g->word[g->next++]);
-}
-
-uint64_t rt_random_u64(RtRandom *g) {
-    uint64_t high = rt_random_u32(g);
-    return high << 32 | rt_random_u32(g);
-}
-
-RT_INLINE void temper_all(uint32_t *restrict dst, const uint32_t *restrict src, int64_t n) {
-    for (int64_t i = 0; i < n; i++) dst[i] = temper(src[i]);
-}
-
-void rt_random_words(RtRandom *g, uint32_t *dst, int64_t n) {
-    while (n > 0) {
-        if (g->left <= 1) refill(g);
-        int64_t m = g->left - 1 < n ? g->left - 1 : n;
-        temper_all(dst, g->word + g->next, m);
-        g->left -= (int32_t)m;
-        g->next += (uint32_t)m;
-        dst += m;
-        n -= m;
-    }
-}
-
-/* ---- state: the record that PyTorch serialises (little-endian machines) ---- */
-
-typedef struct {
-    uint64_t seed;
-    int32_t  left, seeded;
-    uint64_t next;
-    uint64_t word[RT_MT_N];
-    double   normal_x, normal_y, normal_rho;
-    int32_t  normal_valid, pad;
-    float    next_float;
-    uint8_t  next_float_valid, pad2[3];
-} State;
-
-_Static_assert(sizeof(State) == RT_RANDOM_STATE_NBYTES, "layout of the saved random state");
-
-void rt_random_get_state(const RtRandom *g, uint8_t bytes[RT_RANDOM_STATE_NBYTES]) {
-    State s;
-    memset(&s, 0, sizeof s);
-    s.seed = g->seed;
-    s.left = g->left;
-    s.seeded = 1;
-    s.next = g->next;
-    for (int i = 0; i < RT_MT_N; i++) s.word[i] = g->word[i];
-    if (g->has_normal_f64) { s.normal_valid = 1; s.normal_y = g->normal_f64; }
-    if (g->has_normal_f32) { s.next_float_valid = 1; s.next_float = g->normal_f32; }
-    memcpy(bytes, &s, sizeof s);
-}
-
-int rt_random_set_state(RtRandom *g, const uint8_t bytes[RT_RANDOM_STATE_NBYTES]) {
-    State s;
-    memcpy(&s, bytes, sizeof s);
-    /* left - 1 words must lie at `next`, else drawing would leave the array */
-    if (!s.seeded || s.left < 1 || s.left > RT_MT_N || s.next > RT_MT_N
-        || (uint64_t)s.left - 1 > RT_MT_N - s.next)
-        return -1;
-    g->seed = s.seed;
-    g->left = s.left;
-    g->next = (uint32_t)s.next;
-    for (int i = 0; i < RT_MT_N; i++) g->word[i] = (uint32_t)s.word[i];
-    g->has_normal_f64 = s.normal_valid != 0;
-    g->normal_f64 = s.normal_valid ? s.normal_y : 0.0;
-    g->has_normal_f32 = s.next_float_valid != 0;
-    g->normal_f32 = s.next_float_valid ? s.next_float : 0.0f;
-    return 0;
-}
+#define BLOCK RT_RANDOM_BLOCK
 
 /* ---- uniforms ---- */
 
 #define TWO_M24 5.9604644775390625e-08f          /* 2^-24 */
 #define TWO_M53 1.1102230246251565404e-16        /* 2^-53 */
 
+/* The low 53 bits of two words. Both parts and their sum are exact, and there is a vector instruction for each step. */
 RT_INLINE double unit_f64(uint32_t high, uint32_t low) {
-    uint64_t v = ((uint64_t)high << 32 | low) & ((1ull << 53) - 1);
-    return (double)(int64_t)v * TWO_M53;
+    double top = (double)(int32_t)(high & 0x1fffffu) * 4294967296.0;
+    return (top + ((double)(int32_t)(low ^ 0x80000000u) + 2147483648.0)) * TWO_M53;
+}
+
+RT_INLINE void unit_f64_body(double *restrict x, const uint32_t *restrict w, int64_t n) {
+    for (int64_t i = 0; i < n; i++) x[i] = unit_f64(w[2 * i], w[2 * i + 1]);
 }
 
 RT_INLINE void unit_f32_body(float *restrict x, const uint32_t *restrict w, int64_t n) {
@@ -139,12 +34,6 @@ RT_INLINE void unit_f32_body(float *restrict x, const uint32_t *restrict w, int6
 double rt_random_uniform_f64(RtRandom *g) {
     uint32_t high = rt_random_u32(g);
     return unit_f64(high, rt_random_u32(g));
-}
-
-static void units_f64(RtRandom *g, double *x, int64_t n) {      /* n <= BLOCK */
-    uint32_t w[2 * BLOCK];
-    rt_random_words(g, w, 2 * n);
-    for (int64_t i = 0; i < n; i++) x[i] = unit_f64(w[2 * i], w[2 * i + 1]);
 }
 
 /* ---- normals ---- */
@@ -249,6 +138,34 @@ RT_INLINE void scale_f64_body(double *x, int64_t n, double from, double to) {
     }
 }
 
+/* scale * log1p(-x) for a result that will be rounded to float32 or shorter: the C library's value after that rounding. The
+ * vector logarithm (of 1 - x, which is exact) is within a few units of 2^-52; where as much decides the rounding to 24 bits,
+ * the C library is asked. */
+RT_INLINE void exponential_body(double *x, int64_t n, double scale) {
+    double y[BLOCK];
+    int unsure = 0;
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = scale * rt_log_f64(1.0 - x[i]);
+        unsure |= ((float)(y[i] * (1.0 - 0x1p-46)) != (float)(y[i] * (1.0 + 0x1p-46))) | (x[i] == 0.0);
+    }
+    if (unsure)
+        for (int64_t i = 0; i < n; i++)
+            if ((float)(y[i] * (1.0 - 0x1p-46)) != (float)(y[i] * (1.0 + 0x1p-46)) || x[i] == 0.0) y[i] = scale * log1p(-x[i]);
+    memcpy(x, y, (size_t)n * sizeof(double));
+}
+
+/* w % d + base for 1 < d < 2^28: the quotient in float64 is right or one off. */
+RT_INLINE void remainder_body(int64_t *restrict x, const uint32_t *restrict w, int64_t n, uint32_t d, int64_t base) {
+    double inverse = 1.0 / d;
+    for (int64_t i = 0; i < n; i++) {
+        double v = (double)(int32_t)(w[i] ^ 0x80000000u) + 2147483648.0;
+        int32_t rest = (int32_t)(w[i] - (uint32_t)(int32_t)(v * inverse) * d);
+        rest += rest < 0 ? (int32_t)d : 0;
+        rest -= rest >= (int32_t)d ? (int32_t)d : 0;
+        x[i] = base + rest;
+    }
+}
+
 static void unit_f32_base(float *x, const uint32_t *w, int64_t n) { unit_f32_body(x, w, n); }
 static void scale_f32_base(float *x, int64_t n, float from, float to) { scale_f32_body(x, n, from, to); }
 static void scale_f64_base(double *x, int64_t n, double from, double to) { scale_f64_body(x, n, from, to); }
@@ -256,26 +173,32 @@ static void normal16_f32_base(float *x, int64_t groups, float mean, float std) {
     normal16_f32_body(x, groups, mean, std);
 }
 
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
-#define FUSED __attribute__((target("avx2,fma")))
+static void unit_f64_base(double *x, const uint32_t *w, int64_t n) { unit_f64_body(x, w, n); }
+static void exponential_base(double *x, int64_t n, double scale) { exponential_body(x, n, scale); }
+static void remainder_base(int64_t *x, const uint32_t *w, int64_t n, uint32_t d, int64_t base) { remainder_body(x, w, n, d, base); }
+
+#ifdef FUSED
 FUSED static void unit_f32_fused(float *x, const uint32_t *w, int64_t n) { unit_f32_body(x, w, n); }
+FUSED static void unit_f64_fused(double *x, const uint32_t *w, int64_t n) { unit_f64_body(x, w, n); }
 FUSED static void scale_f32_fused(float *x, int64_t n, float from, float to) { scale_f32_body(x, n, from, to); }
 FUSED static void scale_f64_fused(double *x, int64_t n, double from, double to) { scale_f64_body(x, n, from, to); }
 FUSED static void normal16_f32_fused(float *x, int64_t groups, float mean, float std) {
     normal16_f32_body(x, groups, mean, std);
 }
-static int fused;
-void rt_random_set_isa(int level) { fused = level >= RT_ISA_AVX2; }
-#define PICK(name) (fused ? name##_fused : name##_base)
-#else
-void rt_random_set_isa(int level) { (void)level; }
-#define PICK(name) name##_base
+FUSED static void exponential_fused(double *x, int64_t n, double scale) { exponential_body(x, n, scale); }
+FUSED static void remainder_fused(int64_t *x, const uint32_t *w, int64_t n, uint32_t d, int64_t base) { remainder_body(x, w, n, d, base); }
 #endif
 
 static void units_f32(RtRandom *g, float *x, int64_t n) {        /* n <= BLOCK */
     uint32_t w[BLOCK];
     rt_random_words(g, w, n);
     PICK(unit_f32)(x, w, n);
+}
+
+static void units_f64(RtRandom *g, double *x, int64_t n) {       /* n <= BLOCK */
+    uint32_t w[2 * BLOCK];
+    rt_random_words(g, w, 2 * n);
+    PICK(unit_f64)(x, w, n);
 }
 
 /* ---- from values made in float, double or int64 to memory of any dtype and strides ---- */
@@ -315,8 +238,16 @@ typedef struct Fill {
     double    a, b;
     uint64_t  range;
     int64_t   base;
-    int     (*make)(const struct Fill *, char *p, int64_t step, int64_t n);   /* n <= BLOCK */
+    int       per;                     /* words for a value; 0: `make` draws by itself */
+    int     (*make)(const struct Fill *, const uint32_t *words, char *p, int64_t step, int64_t n);   /* n <= BLOCK */
 } Fill;
+
+typedef struct { const Fill *f; char *p; int64_t step; } Line;
+
+static int make_piece(const void *what, const uint32_t *words, int64_t start, int64_t n) {
+    const Line *l = what;
+    return l->f->make(l->f, words, l->p + start * l->step, l->step, n);
+}
 
 /* Complex as pairs of reals: one more dimension of size 2, innermost. */
 static RtArray as_real(const RtArray *a) {
@@ -362,8 +293,12 @@ static int run(Fill *f, const RtArray *out) {
     int64_t idx[RT_MAX_DIM] = {0}, n = it.shape[0], step = it.step_bytes[0][0];
     char *ptr[RT_MAX_ARGS] = {it.ptr[0]};
     do {
-        for (int64_t i = 0; i < n; i += BLOCK) {
-            int rc = f->make(f, ptr[0] + i * step, step, n - i < BLOCK ? n - i : BLOCK);
+        if (f->per) {
+            Line line = {f, ptr[0], step};
+            int rc = rt_random_pieces(f->g, n, f->per, make_piece, &line);
+            if (rc) return rc;
+        } else for (int64_t i = 0; i < n; i += BLOCK) {
+            int rc = f->make(f, NULL, ptr[0] + i * step, step, n - i < BLOCK ? n - i : BLOCK);
             if (rc) return rc;
         }
     } while (rt_iter_next(&it, 1, idx, ptr));
@@ -372,11 +307,11 @@ static int run(Fill *f, const RtArray *out) {
 
 /* ---- uniform ---- */
 
-static int make_uniform_f32(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_uniform_f32(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     float x[BLOCK], from = (float)f->a, to = (float)f->b;
     int direct = f->dtype == RT_F32 && step == sizeof(float);
     float *v = direct ? (float *)p : x;
-    units_f32(f->g, v, n);
+    PICK(unit_f32)(v, w, n);
     if (f->dtype == RT_F32) {
         if (from != 0.0f || to != 1.0f) PICK(scale_f32)(v, n, from, to);
         return direct ? 0 : store_f32(f->dtype, p, step, v, n);
@@ -394,11 +329,11 @@ static int make_uniform_f32(const Fill *f, char *p, int64_t step, int64_t n) {
     return store_f32(f->dtype, p, step, v, n);
 }
 
-static int make_uniform_f64(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_uniform_f64(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK];
     int direct = step == sizeof(double);
     double *v = direct ? (double *)p : x;
-    units_f64(f->g, v, n);
+    PICK(unit_f64)(v, w, n);
     if (f->a != 0.0 || f->b != 1.0) PICK(scale_f64)(v, n, f->a, f->b);
     return direct ? 0 : store_f64(f->dtype, p, step, v, n);
 }
@@ -406,36 +341,37 @@ static int make_uniform_f64(const Fill *f, char *p, int64_t step, int64_t n) {
 int rt_random_uniform(RtRandom *g, const RtArray *out, double from, double to) {
     if (rt_kind(out->dtype) < RT_KIND_FLOAT) return -1;
     Fill f = {.g = g, .a = from, .b = to};
-    f.make = rt_real_dtype(out->dtype) == RT_F64 ? make_uniform_f64 : make_uniform_f32;
+    f.per = rt_real_dtype(out->dtype) == RT_F64 ? 2 : 1;
+    f.make = f.per == 2 ? make_uniform_f64 : make_uniform_f32;
     return run(&f, out);
 }
 
 /* ---- normal ---- */
 
-static int make_normal(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_normal(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
+    (void)w;
     double x[BLOCK];
     for (int64_t i = 0; i < n; i++) x[i] = fma(rt_random_normal_f64(f->g), f->b, f->a);
     return store_f64(f->dtype, p, step, x, n);
 }
 
-static void normal_rows_f32(RtRandom *g, int dtype, char *p, int64_t n, float mean, float std) {
-    int size = rt_itemsize(dtype);
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        float x[BLOCK];
-        int64_t m = n - i < BLOCK ? n - i : BLOCK;
-        units_f32(g, x, m);
-        PICK(normal16_f32)(x, m / 16, mean, std);
-        store_f32(dtype, p + i * size, size, x, m);
+/* Whole groups of 16 of contiguous memory; what is behind the last stays uniform. */
+static int make_groups(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
+    if (f->dtype == RT_F64) {
+        PICK(unit_f64)((double *)p, w, n);
+        normal16_f64((double *)p, n / 16, f->a, f->b);
+        return 0;
     }
+    float x[BLOCK], *v = f->dtype == RT_F32 ? (float *)p : x;
+    PICK(unit_f32)(v, w, n);
+    PICK(normal16_f32)(v, n / 16, (float)f->a, (float)f->b);
+    return v == x ? store_f32(f->dtype, p, step, x, n) : 0;
 }
 
-static void normal_rows_f64(RtRandom *g, char *p, int64_t n, double mean, double std) {
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        double *x = (double *)p + i;
-        int64_t m = n - i < BLOCK ? n - i : BLOCK;
-        units_f64(g, x, m);
-        normal16_f64(x, m / 16, mean, std);
-    }
+static int normal_groups(RtRandom *g, int dtype, char *p, int64_t n, double mean, double std) {
+    Fill f = {.g = g, .dtype = dtype, .a = mean, .b = std, .per = dtype == RT_F64 ? 2 : 1, .make = make_groups};
+    Line line = {&f, p, rt_itemsize(dtype)};
+    return rt_random_pieces(g, n, f.per, make_piece, &line);
 }
 
 int rt_random_normal(RtRandom *g, const RtArray *out, double mean, double std) {
@@ -452,17 +388,12 @@ int rt_random_normal(RtRandom *g, const RtArray *out, double mean, double std) {
     int half = rt_itemsize(a.dtype) == 2;
     int64_t whole = half ? n & ~(int64_t)15 : n, last = n - 16;
     char *end = a.data + last * rt_itemsize(a.dtype);
-    if (a.dtype == RT_F64) {
-        normal_rows_f64(g, a.data, whole, mean, std);
-        if (n % 16) normal_rows_f64(g, end, 16, mean, std);
-    } else {
-        normal_rows_f32(g, a.dtype, a.data, whole, (float)mean, (float)std);
-        if (n % 16) normal_rows_f32(g, a.dtype, end, 16, (float)mean, (float)std);
-    }
-    return 0;
+    int rc = normal_groups(g, a.dtype, a.data, whole, mean, std);
+    return rc || n % 16 == 0 ? rc : normal_groups(g, a.dtype, end, 16, mean, std);
 }
 
-static int make_log_normal(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_log_normal(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
+    (void)w;
     double x[BLOCK];
     for (int64_t i = 0; i < n; i++) x[i] = exp(fma(rt_random_normal_f64(f->g), f->b, f->a));
     return store_f64(f->dtype, p, step, x, n);
@@ -476,105 +407,104 @@ int rt_random_log_normal(RtRandom *g, const RtArray *out, double mean, double st
 
 /* ---- by inversion of one float64 uniform ---- */
 
-static int make_cauchy(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_cauchy(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK];
-    units_f64(f->g, x, n);
+    PICK(unit_f64)(x, w, n);
     for (int64_t i = 0; i < n; i++) x[i] = fma(f->b, tan(PI * (x[i] - 0.5)), f->a);
     return store_f64(f->dtype, p, step, x, n);
 }
 
-static int make_exponential(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_exponential(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK], scale = -1.0 / f->a;
-    units_f64(f->g, x, n);
-    for (int64_t i = 0; i < n; i++) x[i] = scale * log1p(-x[i]);
+    PICK(unit_f64)(x, w, n);
+    if (f->dtype != RT_F64) PICK(exponential)(x, n, scale);
+    else for (int64_t i = 0; i < n; i++) x[i] = scale * log1p(-x[i]);
     return store_f64(f->dtype, p, step, x, n);
 }
 
-static int make_geometric(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_geometric(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK], base = log1p(-f->a);
-    units_f64(f->g, x, n);
+    PICK(unit_f64)(x, w, n);
     for (int64_t i = 0; i < n; i++) x[i] = ceil(log(x[i]) / base);
     return store_f64(f->dtype, p, step, x, n);
 }
 
-static int make_bernoulli(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_bernoulli(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK];
-    units_f64(f->g, x, n);
+    PICK(unit_f64)(x, w, n);
     for (int64_t i = 0; i < n; i++) x[i] = x[i] < f->a;
     return store_f64(f->dtype, p, step, x, n);
 }
 
 int rt_random_cauchy(RtRandom *g, const RtArray *out, double median, double sigma) {
     if (rt_kind(out->dtype) != RT_KIND_FLOAT) return -1;
-    Fill f = {.g = g, .a = median, .b = sigma, .make = make_cauchy};
+    Fill f = {.g = g, .a = median, .b = sigma, .per = 2, .make = make_cauchy};
     return run(&f, out);
 }
 
 int rt_random_exponential(RtRandom *g, const RtArray *out, double lambda) {
     if (rt_kind(out->dtype) != RT_KIND_FLOAT) return -1;
-    Fill f = {.g = g, .a = lambda, .make = make_exponential};
+    Fill f = {.g = g, .a = lambda, .per = 2, .make = make_exponential};
     return run(&f, out);
 }
 
 int rt_random_geometric(RtRandom *g, const RtArray *out, double p) {
     int kind = rt_kind(out->dtype);
     if (kind != RT_KIND_INT && kind != RT_KIND_FLOAT) return -1;
-    Fill f = {.g = g, .a = p, .make = make_geometric};
+    Fill f = {.g = g, .a = p, .per = 2, .make = make_geometric};
     return run(&f, out);
 }
 
 int rt_random_bernoulli(RtRandom *g, const RtArray *out, double p) {
     if (rt_kind(out->dtype) == RT_KIND_COMPLEX) return -1;
-    Fill f = {.g = g, .a = p, .make = make_bernoulli};
+    Fill f = {.g = g, .a = p, .per = 2, .make = make_bernoulli};
     return run(&f, out);
 }
 
 /* ---- integers ---- */
 
-static int make_int_range(const Fill *f, char *p, int64_t step, int64_t n) {
-    int64_t x[BLOCK];
-    uint32_t w[2 * BLOCK];
+static int make_int_range(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
+    int64_t values[BLOCK];
     uint64_t range = f->range, base = (uint64_t)f->base;
-    if (range >= 1ull << 28) {                                   /* keeps the skew of % small */
-        rt_random_words(f->g, w, 2 * n);
+    int direct = f->dtype == RT_I64 && step == sizeof(int64_t);
+    int64_t *x = direct ? (int64_t *)p : values;
+    if (f->per == 2)
         for (int64_t i = 0; i < n; i++)
             x[i] = (int64_t)(((uint64_t)w[2 * i] << 32 | w[2 * i + 1]) % range + base);
-    } else {
-        uint32_t range32 = (uint32_t)range;
-        rt_random_words(f->g, w, n);
-        for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(w[i] % range32 + base);
-    }
+    else if (range == 1)
+        for (int64_t i = 0; i < n; i++) x[i] = (int64_t)base;
+    else PICK(remainder)(x, w, n, (uint32_t)range, (int64_t)base);
+    return direct ? 0 : store_i64(f->dtype, p, step, x, n);
+}
+
+static int make_int_full64(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
+    int64_t x[BLOCK];
+    for (int64_t i = 0; i < n; i++) x[i] = (int64_t)((uint64_t)w[2 * i] << 32 | w[2 * i + 1]);
     return store_i64(f->dtype, p, step, x, n);
 }
 
-static int make_int_full64(const Fill *f, char *p, int64_t step, int64_t n) {
+static int make_int(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     int64_t x[BLOCK];
-    for (int64_t i = 0; i < n; i++) x[i] = (int64_t)rt_random_u64(f->g);
-    return store_i64(f->dtype, p, step, x, n);
-}
-
-static int make_int(const Fill *f, char *p, int64_t step, int64_t n) {
-    int64_t x[BLOCK];
-    int wide = f->dtype == RT_I64 || f->dtype == RT_F64;
-    for (int64_t i = 0; i < n; i++)
-        x[i] = (int64_t)((wide ? rt_random_u64(f->g) : rt_random_u32(f->g)) % f->range);
+    if (f->per == 2) for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(((uint64_t)w[2 * i] << 32 | w[2 * i + 1]) % f->range);
+    else for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(w[i] % f->range);
     return store_i64(f->dtype, p, step, x, n);
 }
 
 int rt_random_int_range(RtRandom *g, const RtArray *out, uint64_t range, int64_t base) {
     if (rt_kind(out->dtype) == RT_KIND_COMPLEX || range == 0) return -1;
     Fill f = {.g = g, .range = range, .base = base, .make = make_int_range};
+    f.per = range >= 1ull << 28 ? 2 : 1;                         /* keeps the skew of % small */
     return run(&f, out);
 }
 
 int rt_random_int_full64(RtRandom *g, const RtArray *out) {
     if (out->dtype != RT_I64 && out->dtype != RT_F64 && out->dtype != RT_F32 && out->dtype != RT_BF16) return -1;
-    Fill f = {.g = g, .make = make_int_full64};
+    Fill f = {.g = g, .per = 2, .make = make_int_full64};
     return run(&f, out);
 }
 
 int rt_random_int(RtRandom *g, const RtArray *out) {
-    Fill f = {.g = g, .make = make_int};
+    Fill f = {.g = g, .per = out->dtype == RT_I64 || out->dtype == RT_F64 ? 2 : 1, .make = make_int};
     switch (out->dtype) {
     case RT_BOOL: f.range = 2; break;
     case RT_U8:   f.range = 1ull << 8; break;
@@ -773,14 +703,38 @@ int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, con
 
 /* ---- permutation: Fisher-Yates from the front ---- */
 
+/* Distances to swap over for places at ... at + m - 1 of n < 2^31: w % (n - place), as in remainder_body. */
+RT_INLINE void distances_body(int32_t *restrict z, const uint32_t *restrict w, int32_t left, int32_t m) {
+    for (int32_t i = 0; i < m; i++) {
+        int32_t d = left - i;
+        double v = (double)(int32_t)(w[i] ^ 0x80000000u) + 2147483648.0, q = v / (double)d;
+        /* d of 1 would take the quotient out of int32; it has no place after it */
+        int32_t rest = (int32_t)(w[i] - (uint32_t)(int32_t)(q < 2147483647.0 ? q : 2147483647.0) * (uint32_t)d);
+        rest += rest < 0 ? d : 0;
+        z[i] = rest - (rest >= d ? d : 0);
+    }
+}
+static void distances_base(int32_t *z, const uint32_t *w, int32_t left, int32_t m) { distances_body(z, w, left, m); }
+#ifdef FUSED
+FUSED static void distances_fused(int32_t *z, const uint32_t *w, int32_t left, int32_t m) { distances_body(z, w, left, m); }
+#endif
+
+#define SWAP(T, a, b) { T t = *(T *)(p + (a) * step); *(T *)(p + (a) * step) = *(T *)(p + (b) * step); *(T *)(p + (b) * step) = t; }
 #define PERMUTE(T, FROM)                                                                   \
     for (int64_t i = 0; i < n; i++) *(T *)(p + i * step) = FROM(i);                        \
-    for (int64_t i = 0; i < n - 1; i++) {                                                  \
-        int64_t z = i + (int64_t)(rt_random_u32(g) % (uint64_t)(n - i));                   \
-        T t = *(T *)(p + i * step);                                                        \
-        *(T *)(p + i * step) = *(T *)(p + z * step);                                       \
-        *(T *)(p + z * step) = t;                                                          \
-    }                                                                                      \
+    if (n < (1ll << 30))                                                                   \
+        for (int64_t i = 0; i < n - 1; i += BLOCK) {                                       \
+            uint32_t w[BLOCK];                                                             \
+            int32_t z[BLOCK], m = (int32_t)(n - 1 - i < BLOCK ? n - 1 - i : BLOCK);        \
+            rt_random_words(g, w, m);                                                      \
+            PICK(distances)(z, w, (int32_t)(n - i), m);                                    \
+            for (int32_t k = 0; k < m; k++) SWAP(T, i + k, i + k + z[k])                   \
+        }                                                                                  \
+    else                                                                                   \
+        for (int64_t i = 0; i < n - 1; i++) {                                              \
+            int64_t z = (int64_t)(rt_random_u32(g) % (uint64_t)(n - i));                   \
+            SWAP(T, i, i + z)                                                              \
+        }                                                                                  \
     return 0;
 
 #define F16_OF(i) rt_f32_to_f16((float)(i))
@@ -807,29 +761,48 @@ int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n) {
 
 /* The running sum is kept in the type of `p` (float32 for 16-bit types), as its rounding decides
  * which category a uniform falls into. */
+/* Uniforms are looked up several at a time, without branches: a guess would be wrong every other time. */
+#define TOGETHER 8
 #define DRAW_CATEGORIES(T)                                                                         \
-    for (int64_t r = 0; r < rows; r++) {                                                           \
-        T *sums = buffer, sum = 0;                                                                 \
-        const char *row = p->data + r * row_step;                                                  \
-        for (int64_t c = 0; c < cats; c++) {                                                       \
-            T v = (T)load(p->dtype, row + c * cat_step);                                           \
-            int bad = !(v >= 0) ? -2 : !isfinite(v) ? -3 : 0;                                      \
-            if (bad) { free(buffer); return bad; }                                                 \
-            sums[c] = sum += v;                                                                    \
-        }                                                                                          \
-        if (!(sum > 0)) { free(buffer); return -4; }                                               \
+    static int draw_##T(RtRandom *g, T *sums, int dtype, const char *row, int64_t cat_step, int64_t cats, int64_t *dst, int64_t samples) { \
+        T sum = 0;                                                                                 \
+        int negative = 0, endless = 0;                                                             \
+        if (cat_step == sizeof(T) && rt_itemsize(dtype) == sizeof(T)) memcpy(sums, row, (size_t)cats * sizeof(T)); \
+        else for (int64_t c = 0; c < cats; c++) sums[c] = (T)load(dtype, row + c * cat_step);      \
+        for (int64_t c = 0; c < cats; c++) { negative |= !(sums[c] >= 0); endless |= !(sums[c] - sums[c] == 0); } \
+        if (negative | endless)                                                                    \
+            for (int64_t c = 0; c < cats; c++) {                                                   \
+                if (!(sums[c] >= 0)) return -2;                                                    \
+                if (!(sums[c] - sums[c] == 0)) return -3;                                          \
+            }                                                                                      \
+        for (int64_t c = 0; c < cats; c++) sums[c] = sum += sums[c];                               \
+        if (!(sum > 0)) return -4;                                                                 \
         for (int64_t c = 0; c < cats; c++) sums[c] /= sum;                                         \
         sums[cats - 1] = 1;                                                                        \
-        for (int64_t s = 0; s < samples; s++) {                                                    \
-            double u = rt_random_uniform_f64(g);                                                   \
-            int64_t low = 0, high = cats;                                                          \
-            while (low < high) {                                                                   \
-                int64_t mid = low + (high - low) / 2;                                              \
-                if ((double)sums[mid] < u) low = mid + 1; else high = mid;                         \
+        int steps = 0;                                                                             \
+        for (int64_t rest = cats; rest > 0; rest >>= 1) steps++;                                   \
+        for (int64_t s = 0; s < samples; s += BLOCK) {                                             \
+            double u[BLOCK + TOGETHER];                                                            \
+            int64_t m = samples - s < BLOCK ? samples - s : BLOCK;                                 \
+            units_f64(g, u, m);                                                                    \
+            for (int k = 0; k < TOGETHER; k++) u[m + k] = 0;                                       \
+            for (int64_t j = 0; j < m; j += TOGETHER) {                                            \
+                int64_t low[TOGETHER], high[TOGETHER];                                             \
+                for (int k = 0; k < TOGETHER; k++) { low[k] = 0; high[k] = cats; }                 \
+                for (int step = 0; step < steps; step++)                                           \
+                    for (int k = 0; k < TOGETHER; k++) {                                           \
+                        int64_t mid = low[k] + (high[k] - low[k]) / 2, at = mid < cats ? mid : cats - 1; \
+                        int64_t open = -(int64_t)(low[k] < high[k]), up = -(int64_t)((double)sums[at] < u[j + k]); \
+                        low[k] += (mid + 1 - low[k]) & open & up;                                  \
+                        high[k] += (mid - high[k]) & open & ~up;                                   \
+                    }                                                                              \
+                for (int k = 0; k < TOGETHER && j + k < m; k++) dst[s + j + k] = low[k];           \
             }                                                                                      \
-            *dst++ = low;                                                                          \
         }                                                                                          \
+        return 0;                                                                                  \
     }
+DRAW_CATEGORIES(float)
+DRAW_CATEGORIES(double)
 
 int rt_random_multinomial(RtRandom *g, const RtArray *out, const RtArray *p) {
     if (out->dtype != RT_I64 || rt_kind(p->dtype) != RT_KIND_FLOAT) return -1;
@@ -840,10 +813,14 @@ int rt_random_multinomial(RtRandom *g, const RtArray *out, const RtArray *p) {
     if (cats == 0) return rows ? -4 : 0;
     void *buffer = malloc((size_t)cats * sizeof(double));
     if (!buffer) return -5;
-    if (p->dtype == RT_F64) { DRAW_CATEGORIES(double) }
-    else { DRAW_CATEGORIES(float) }
+    int rc = 0;
+    for (int64_t r = 0; r < rows && !rc; r++, dst += samples) {
+        const char *row = p->data + r * row_step;
+        rc = p->dtype == RT_F64 ? draw_double(g, buffer, p->dtype, row, cat_step, cats, dst, samples)
+                                : draw_float(g, buffer, p->dtype, row, cat_step, cats, dst, samples);
+    }
     free(buffer);
-    return 0;
+    return rc;
 }
 
 /* ---- dropout ---- */
@@ -882,17 +859,21 @@ int rt_dropout_backward(int dtype, void *y, const void *x, const uint8_t *keep, 
     }
 }
 
+typedef struct { int dtype; char *y; const char *x; uint8_t *keep; double p; } Dropout;
+
+static int make_dropout(const void *what, const uint32_t *words, int64_t start, int64_t n) {
+    const Dropout *d = what;
+    int64_t at = start * rt_itemsize(d->dtype);
+    double u[BLOCK];
+    PICK(unit_f64)(u, words, n);
+    for (int64_t j = 0; j < n; j++) d->keep[start + j] = u[j] < 1.0 - d->p;
+    return rt_dropout_backward(d->dtype, d->y + at, d->x + at, d->keep + start, n, d->p);
+}
+
 int rt_random_dropout(RtRandom *g, int dtype, void *y, const void *x, uint8_t *keep, int64_t n, double p) {
     if (rt_kind(dtype) != RT_KIND_FLOAT) return -1;
-    int64_t size = rt_itemsize(dtype);
-    for (int64_t i = 0; i < n; i += BLOCK) {
-        double u[BLOCK];
-        int64_t m = n - i < BLOCK ? n - i : BLOCK;
-        units_f64(g, u, m);
-        for (int64_t j = 0; j < m; j++) keep[i + j] = u[j] < 1.0 - p;
-        rt_dropout_backward(dtype, (char *)y + i * size, (const char *)x + i * size, keep + i, m, p);
-    }
-    return 0;
+    Dropout d = {dtype, y, x, keep, p};
+    return rt_random_pieces(g, n, 2, make_dropout, &d);
 }
 
 /* ---- randomised leaky ReLU ---- */

@@ -47,17 +47,31 @@ int rt_sort_items(int dtype, const void *x_nw, int64_t n, int64_t width, int64_t
 
 /* ---- searching ---- */
 #define LOAD_PLAIN(p) (p)
+/* TOGETHER values at a time: each step of one depends on its last, and a branch would be guessed wrong half of the times.
+ * The elements looked at are those of the plain loop, so a sequence that is not sorted gives the same (as PyTorch's). */
+#define TOGETHER 8
 #define SEARCH(tag, T, V, LOAD)                                                                          \
-    static int64_t search_##tag(const T *seq, const int64_t *sorter, int64_t n, T value, int right) {    \
-        int64_t lo = 0, hi = n;                                                                          \
-        V v = LOAD(value);                                                                               \
-        while (lo < hi) {                                                                                \
-            int64_t mid = lo + (hi - lo) / 2;                                                            \
-            V m = LOAD(seq[sorter ? sorter[mid] : mid]);                                                 \
-            if (right ? !(m > v) : !(m >= v)) lo = mid + 1;      /* a NaN value goes to the end */       \
-            else hi = mid;                                                                               \
+    static void search_##tag(const T *seq, const int64_t *sorter, int64_t n, const T *value, int64_t m,  \
+                             int right, int64_t *out) {                                                  \
+        int steps = 0;                                                                                   \
+        for (int64_t rest = n; rest > 0; rest >>= 1) steps++;                                            \
+        for (int64_t i = 0; i < m; i += TOGETHER) {                                                      \
+            int64_t lo[TOGETHER], hi[TOGETHER], many = m - i < TOGETHER ? m - i : TOGETHER;              \
+            V v[TOGETHER];                                                                               \
+            for (int k = 0; k < TOGETHER; k++) {                                                         \
+                lo[k] = 0; hi[k] = n; v[k] = LOAD(value[i + (k < many ? k : 0)]);                        \
+            }                                                                                            \
+            for (int step = 0; step < steps; step++)                                                     \
+                for (int k = 0; k < TOGETHER; k++) {                                                     \
+                    int64_t mid = lo[k] + (hi[k] - lo[k]) / 2, at = mid < n ? mid : n - 1;               \
+                    V x = LOAD(seq[sorter ? sorter[at] : at]);                                           \
+                    int64_t open = -(int64_t)(lo[k] < hi[k]);        /* masks: all ones or none */       \
+                    int64_t up = -(int64_t)(right ? !(x > v[k]) : !(x >= v[k]));                         \
+                    lo[k] += (mid + 1 - lo[k]) & open & up;          /* a NaN value goes to the end */   \
+                    hi[k] += (mid - hi[k]) & open & ~up;                                                 \
+                }                                                                                        \
+            for (int k = 0; k < many; k++) out[i + k] = lo[k];                                           \
         }                                                                                                \
-        return lo;                                                                                       \
     }
 SEARCH(b8, rt_bool, rt_bool, LOAD_PLAIN)
 SEARCH(u8, uint8_t, uint8_t, LOAD_PLAIN)
@@ -72,16 +86,17 @@ SEARCH(f64, double, double, LOAD_PLAIN)
 
 void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                     const void *v, int64_t m, int right, int64_t *out, int threads) {
-    int64_t n = rows * m;
+    int64_t n = rows * m, each = 512, parts = (m + each - 1) / each;
     (void)threads;
     switch (dtype) {
 #define CASE(code, tag, T)                                                                              \
     case code: {                                                                                        \
         const T *seq_rl = seq; const T *v_rm = v;                                                       \
         RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && n > 4096))     \
-        for (int64_t i = 0; i < n; i++) {                                                               \
-            int64_t row = i / m;                                                                        \
-            out[i] = search_##tag(seq_rl + row * L, sorter ? sorter + row * L : NULL, L, v_rm[i], right); \
+        for (int64_t part = 0; part < rows * parts; part++) {                                           \
+            int64_t row = part / parts, lo = part % parts * each, len = m - lo < each ? m - lo : each;  \
+            search_##tag(seq_rl + row * L, sorter ? sorter + row * L : NULL, L, v_rm + row * m + lo,    \
+                         len, right, out + row * m + lo);                                               \
         }                                                                                               \
         break;                                                                                          \
     }

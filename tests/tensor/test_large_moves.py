@@ -1,0 +1,150 @@
+"""Gather, scatter, joins, searches and random fills that are large enough for several threads."""
+import numpy as np
+import pytest
+
+import rustorch_py as torch
+
+DTYPES = ["float32", "float64", "int64", "uint8"]
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def whole(rng, shape, dtype):
+    """Small whole numbers: sums are exact in every order."""
+    return rng.integers(0, 9, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_gather_and_scatter(threads, dtype, dim):
+    rng = np.random.default_rng(dim)
+    x = whole(rng, (37, 41, 43), dtype)
+    index = rng.integers(0, x.shape[dim], x.shape)
+    t, i = torch.from_numpy(x), torch.from_numpy(index)
+    np.testing.assert_array_equal(t.gather(dim, i).numpy(), np.take_along_axis(x, index, dim))
+    np.testing.assert_array_equal(t.gather(dim, i.int()).numpy(), np.take_along_axis(x, index, dim))
+    flipped = t.transpose(0, 2)                                        # not contiguous
+    np.testing.assert_array_equal(flipped.gather(2 - dim, i.transpose(0, 2)).numpy(), np.take_along_axis(x, index, dim).transpose(2, 1, 0))
+    places = list(np.indices(x.shape))
+    places[dim] = index
+    added, put = x.copy(), x.copy()
+    with np.errstate(over="ignore"):
+        np.add.at(added, tuple(places), x)
+    for at in np.ndindex(x.shape):                                     # in order: the last write stays
+        to = list(at)
+        to[dim] = index[at]
+        put[tuple(to)] = x[at]
+    np.testing.assert_array_equal(t.scatter_add(dim, i, t).numpy(), added)
+    np.testing.assert_array_equal(t.clone().scatter_add_(dim, i, t).numpy(), added)
+    np.testing.assert_array_equal(t.scatter(dim, i, t).numpy(), put)
+    most = x.copy()
+    np.maximum.at(most, tuple(places), x[::-1])
+    np.testing.assert_array_equal(t.scatter_reduce(dim, i, torch.from_numpy(x[::-1].copy()), "amax").numpy(), most)
+
+
+@pytest.mark.parametrize("bad", [-1, 300, 2**62, -2**63])
+def test_bad_indices(threads, bad):
+    t = torch.zeros(300, 300)
+    i = torch.zeros(300, 300, dtype=torch.int64)
+    i[299, 299] = bad
+    for call in (lambda: t.gather(1, i), lambda: t.gather(0, i), lambda: t.scatter(1, i, t + 1), lambda: t.scatter_add_(0, i, t + 1)):
+        with pytest.raises((IndexError, RuntimeError), match="out of bounds"):
+            call()
+    assert not t.any()                                                 # nothing was written in place
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dim", [0, 1, 2])
+def test_along(threads, dtype, dim):
+    rng = np.random.default_rng(dim)
+    x = whole(rng, (40, 50, 60), dtype)
+    index = rng.integers(0, x.shape[dim], 70)
+    t, i = torch.from_numpy(x), torch.from_numpy(index)
+    picked = np.take(x, index, dim)
+    np.testing.assert_array_equal(t.index_select(dim, i).numpy(), picked)
+    np.testing.assert_array_equal(t.transpose(0, 2).index_select(2 - dim, i).numpy(), picked.transpose(2, 1, 0))
+    added = x.copy()
+    np.add.at(added, (slice(None),) * dim + (index,), picked)
+    np.testing.assert_array_equal(t.index_add(dim, i, torch.from_numpy(picked)).numpy(), added)
+    copied = x.copy()
+    for k, to in enumerate(index):
+        copied[(slice(None),) * dim + (to,)] = picked[(slice(None),) * dim + (k,)] + 1
+    np.testing.assert_array_equal(t.index_copy(dim, i, torch.from_numpy(picked) + 1).numpy(), copied)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(1, 300, 500), (300, 2, 500), (7, 11, 2000), (2, 1, 200_001)])
+def test_cat(threads, dim, shape):
+    rng = np.random.default_rng(0)
+    a, b = rng.random(shape), rng.random(shape)
+    np.testing.assert_array_equal(torch.cat([torch.from_numpy(a), torch.from_numpy(b)], dim).numpy(), np.concatenate([a, b], dim))
+
+
+@pytest.mark.parametrize("right", [False, True])
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 7, 8, 1000])
+def test_searchsorted(threads, right, length):
+    rng = np.random.default_rng(length)
+    rows = np.sort(rng.integers(0, 50, (3, length)), 1).astype("float32")
+    values = rng.integers(-1, 52, (3, 3001)).astype("float32")
+    values[:, ::97] = np.nan
+    values[:, 1::97] = np.inf
+    found = torch.searchsorted(torch.from_numpy(rows), torch.from_numpy(values), right=right).numpy()
+    for r in range(3):
+        np.testing.assert_array_equal(found[r], np.searchsorted(rows[r], values[r], "right" if right else "left"))
+
+
+def test_search_looks_where_a_plain_one_does(threads):
+    """A sequence that is not sorted has no right answer; the one given is that of halving [low, high)."""
+    rng = np.random.default_rng(1)
+    row, values = rng.random(101).astype("float32"), rng.random(5000).astype("float32")
+    row[::9] = np.nan
+    expected = []
+    for v in values:
+        low, high = 0, len(row)
+        while low < high:
+            mid = (low + high) // 2
+            low, high = (mid + 1, high) if not row[mid] >= v else (low, mid)
+        expected.append(low)
+    assert torch.searchsorted(torch.from_numpy(row), torch.from_numpy(values)).tolist() == expected
+
+
+FILLS = {
+    "uniform": lambda t: t.uniform_(-1, 2), "normal": lambda t: t.normal_(1, 2), "exponential": lambda t: t.exponential_(0.7),
+    "cauchy": lambda t: t.cauchy_(), "geometric": lambda t: t.geometric_(0.3), "bernoulli": lambda t: t.bernoulli_(0.3),
+    "random": lambda t: t.random_(), "range": lambda t: t.random_(3, 1000), "log_normal": lambda t: t.log_normal_(),
+    "wide range": lambda t: t.random_(0, 1 << 30),
+}
+
+
+INTEGERS = ("geometric", "bernoulli", "random", "range", "wide range")
+
+
+@pytest.mark.filterwarnings("ignore:random_:UserWarning")
+@pytest.mark.parametrize("name, dtype", [(name, dtype) for name in FILLS for dtype in ("float32", "float64", "bfloat16", "int64")
+                                         if dtype != "int64" or name in INTEGERS])
+def test_fills_in_pieces(name, dtype):
+    """A large fill is the small fills one after another, whatever the threads and the instruction set."""
+    dt, n, piece = getattr(torch, dtype), 100_000, 16 * 625
+    torch.manual_seed(3)
+    expected = torch.cat([FILLS[name](torch.empty(piece, dtype=dt)) for _ in range(n // piece)])
+    state = torch.get_rng_state()
+    threads, level = torch.get_num_threads(), torch.config.simd_level()
+    levels = ["baseline"] if level == "baseline" else ["baseline", level]
+    try:
+        for count in (1, 2, 3):
+            for isa in levels:
+                torch.set_num_threads(count)
+                torch.config.set_simd_level(isa)
+                torch.manual_seed(3)
+                got = FILLS[name](torch.empty(n, dtype=dt))
+                assert torch.equal(got, expected), (count, isa)
+                assert torch.equal(torch.get_rng_state(), state)
+    finally:
+        torch.set_num_threads(threads)
+        torch.config.set_simd_level(level)
