@@ -30,12 +30,12 @@ from __future__ import annotations
 import io
 import json
 import os
-import zlib
 from collections import Counter, OrderedDict
 
 from .. import tensor as _t
 from ..errors import FileFormatError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
+from ._checksum import crc32
 from ._memory import bytes_of, dtype_name
 from ._unpickle import RestrictedUnpickler, add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .atomic import atomic_write
@@ -298,12 +298,12 @@ def _prepare(obj, metadata, pickle_module, pickle_protocol):
     for name, code, shape, raw in entries:
         header[name] = {"dtype": code, "shape": shape, "data_offsets": [place, place + len(raw)]}
         place += len(raw)
-        crc = zlib.crc32(raw, crc)
+        crc = crc32(raw, crc)
     described = {"version": 1, "tensors": rows, "root": root}
     notes = {str(k): str(v) for k, v in (metadata or {}).items()}
     notes.update(format="pt", rustorch=_json(described))
     header = {"__metadata__": notes, **header}
-    notes["crc32"] = f"{zlib.crc32(_json(header).encode(), crc):08x}"
+    notes["crc32"] = f"{crc32(_json(header).encode(), crc):08x}"
     text = _json(header).encode()
     text += b" " * (-len(text) % 8)
     if len(text) > _MAX_HEADER:
@@ -408,7 +408,7 @@ def _load_stream(stream, where, view, options):
         raise FileFormatError(f"load: {where} is damaged: its header cannot be read ({error})", op="load") from None
     held, crc = _read_entries(stream, entries, where, view, 8 + length)
     if crc_expected is not None and view is None:
-        crc = f"{zlib.crc32(text, crc):08x}"
+        crc = f"{crc32(text, crc):08x}"
         if crc != crc_expected:
             raise FileFormatError(f"load: {where} is damaged: its checksum is {crc}, its header says {crc_expected}",
                                   op="load")
@@ -497,7 +497,7 @@ def _read_entries(stream, entries, where, view, begin):
             if got < stop - start:
                 raise FileFormatError(f"load: {where} is damaged: it ends inside {name!r}, after {start + got} of "
                                       f"{total} bytes of tensors", op="load")
-            crc = zlib.crc32(raw, crc)
+            crc = crc32(raw, crc)
         held[name] = tensor
     return held, crc
 
