@@ -779,22 +779,20 @@ int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n) {
         if (!(sum > 0)) return -4;                                                                 \
         for (int64_t c = 0; c < cats; c++) sums[c] /= sum;                                         \
         sums[cats - 1] = 1;                                                                        \
-        int steps = 0;                                                                             \
-        for (int64_t rest = cats; rest > 0; rest >>= 1) steps++;                                   \
         for (int64_t s = 0; s < samples; s += BLOCK) {                                             \
             double u[BLOCK + TOGETHER];                                                            \
             int64_t m = samples - s < BLOCK ? samples - s : BLOCK;                                 \
             units_f64(g, u, m);                                                                    \
             for (int k = 0; k < TOGETHER; k++) u[m + k] = 0;                                       \
             for (int64_t j = 0; j < m; j += TOGETHER) {                                            \
-                int64_t low[TOGETHER], high[TOGETHER];                                             \
-                for (int k = 0; k < TOGETHER; k++) { low[k] = 0; high[k] = cats; }                 \
-                for (int step = 0; step < steps; step++)                                           \
+                int64_t low[TOGETHER], len[TOGETHER];                                              \
+                for (int k = 0; k < TOGETHER; k++) { low[k] = 0; len[k] = cats; }                  \
+                for (int64_t rest = cats; rest > 0; rest >>= 1)                                    \
                     for (int k = 0; k < TOGETHER; k++) {                                           \
-                        int64_t mid = low[k] + (high[k] - low[k]) / 2, at = mid < cats ? mid : cats - 1; \
-                        int64_t open = -(int64_t)(low[k] < high[k]), up = -(int64_t)((double)sums[at] < u[j + k]); \
-                        low[k] += (mid + 1 - low[k]) & open & up;                                  \
-                        high[k] += (mid - high[k]) & open & ~up;                                   \
+                        int64_t half = len[k] >> 1, at = low[k] + half < cats ? low[k] + half : cats - 1; \
+                        int64_t up = -(int64_t)(((double)sums[at] < u[j + k]) & (len[k] > 0));     \
+                        low[k] += (half + 1) & up;                                                 \
+                        len[k] = half + ((len[k] - half - half - 1) & up);                         \
                     }                                                                              \
                 for (int k = 0; k < TOGETHER && j + k < m; k++) dst[s + j + k] = low[k];           \
             }                                                                                      \

@@ -48,29 +48,33 @@ int rt_sort_items(int dtype, const void *x_nw, int64_t n, int64_t width, int64_t
 /* ---- searching ---- */
 #define LOAD_PLAIN(p) (p)
 /* TOGETHER values at a time: each step of one depends on its last, and a branch would be guessed wrong half of the times.
- * The elements looked at are those of the plain loop, so a sequence that is not sorted gives the same (as PyTorch's). */
+ * The elements looked at are those of the plain loop, so a sequence that is not sorted gives the same (as PyTorch's).
+ * While n >> step is 3 and more no range is empty yet, whichever way it went. */
 #define TOGETHER 8
+#define STEP(LOAD, V)                                                                                    \
+    {                                                                                                    \
+        int64_t half = len[k] >> 1, at = lo[k] + half;                                                   \
+        V x = LOAD(seq[sorter ? sorter[at] : at]);                                                       \
+        int64_t up = -(int64_t)!((x > v[k]) | (equal & (x == v[k])));      /* a NaN value goes to the end */ \
+        lo[k] += (half + 1) & up;                                                                        \
+        len[k] = half + ((len[k] - half - half - 1) & up);                                               \
+    }
 #define SEARCH(tag, T, V, LOAD)                                                                          \
     static void search_##tag(const T *seq, const int64_t *sorter, int64_t n, const T *value, int64_t m,  \
                              int right, int64_t *out) {                                                  \
-        int steps = 0;                                                                                   \
-        for (int64_t rest = n; rest > 0; rest >>= 1) steps++;                                            \
+        int equal = !right;                                                                              \
         for (int64_t i = 0; i < m; i += TOGETHER) {                                                      \
-            int64_t lo[TOGETHER], hi[TOGETHER], many = m - i < TOGETHER ? m - i : TOGETHER;              \
+            int64_t lo[TOGETHER], len[TOGETHER], many = m - i < TOGETHER ? m - i : TOGETHER, rest = n;   \
             V v[TOGETHER];                                                                               \
             for (int k = 0; k < TOGETHER; k++) {                                                         \
-                lo[k] = 0; hi[k] = n; v[k] = LOAD(value[i + (k < many ? k : 0)]);                        \
+                lo[k] = 0; len[k] = n; v[k] = LOAD(value[i + (k < many ? k : 0)]);                       \
             }                                                                                            \
-            for (int step = 0; step < steps; step++)                                                     \
-                for (int k = 0; k < TOGETHER; k++) {                                                     \
-                    int64_t mid = lo[k] + (hi[k] - lo[k]) / 2, at = mid < n ? mid : n - 1;               \
-                    V x = LOAD(seq[sorter ? sorter[at] : at]);                                           \
-                    int64_t open = -(int64_t)(lo[k] < hi[k]);        /* masks: all ones or none */       \
-                    int64_t up = -(int64_t)(right ? !(x > v[k]) : !(x >= v[k]));                         \
-                    lo[k] += (mid + 1 - lo[k]) & open & up;          /* a NaN value goes to the end */   \
-                    hi[k] += (mid - hi[k]) & open & ~up;                                                 \
-                }                                                                                        \
-            for (int k = 0; k < many; k++) out[i + k] = lo[k];                                           \
+            for (; rest + 1 >= 4; rest = (rest + 1) / 2 - 1)                                             \
+                for (int k = 0; k < TOGETHER; k++) STEP(LOAD, V)                                         \
+            for (int k = 0; k < many; k++) {                                                             \
+                while (len[k] > 0) STEP(LOAD, V)                                                         \
+                out[i + k] = lo[k];                                                                      \
+            }                                                                                            \
         }                                                                                                \
     }
 SEARCH(b8, rt_bool, rt_bool, LOAD_PLAIN)
