@@ -1,4 +1,4 @@
-# build: sources=crc.c
+# build: sources=crc.c cold
 """CRC-32 at the speed of memory."""
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint32_t
