@@ -32,6 +32,7 @@ cdef extern from "gemm.h" nogil:
         double alpha[2]
         double beta[2]
         int64_t ialpha, ibeta
+        int relu
         const RtBackend *host
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
@@ -197,6 +198,7 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     g.conj_b = cplx and opb & OP_C
     g.a, g.b, g.c = a.ptr, b.ptr, out.ptr
     g.bias = NULL if bias is None else bias.ptr
+    g.relu = 0
     g.alpha[0], g.alpha[1], g.ialpha = alpha.re, alpha.im, alpha.i
     g.beta[0], g.beta[1], g.ibeta = beta.re, beta.im, beta.i
     run(op, &g, out, a, b)
@@ -343,6 +345,7 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
     g.conj_b = opw & OP_C and rt_kind(out.dt) == RT_KIND_COMPLEX
     g.alpha[0], g.alpha[1], g.ialpha = 1, 0, 1
     g.beta[0], g.beta[1], g.ibeta = 0, 0, 0
+    g.relu = 0
     g.bias = NULL
     if bias is not None:
         if out.dev & 255 == 0:
@@ -398,6 +401,7 @@ cdef class FoldBackward(Node):
         r.a_z = r.b_z = r.c_z = 0
         r.c, r.c_m, r.c_n = out.ptr, sh[1], 1
         r.bias = NULL
+        r.relu = 0
         r.alpha[0], r.alpha[1], r.ialpha = 1, 0, 1
         r.beta[0], r.beta[1], r.ibeta = 0, 0, 0
         # op conjugates what it gives back, hence the exclusive-or with its flag

@@ -4,6 +4,7 @@
  * OpenBLAS comes with a pool of POSIX threads. Two pools that alternate spin against each other, so
  * BLAS is told to use one thread a call and products are split here, over the OpenMP team that all
  * other kernels use: over the batch when it is long, else over rows or columns of the result. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <limits.h>
@@ -16,10 +17,9 @@ void scipy_openblas_set_num_threads(int);
 
 void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
-enum { TINY = 4096 };                      /* m*n*k below which calling BLAS costs more than the loop */
-#define PACKED_LEAST (1LL << 15)          /* ... and between which packed products beat it, where the set has them */
-#define PACKED_MOST (1LL << 30)
 #define GRAIN_MACS (1LL << 20)             /* multiply-adds a thread should have, see Note [Grain] */
+#define GRAIN_BYTES (1LL << 19)            /* ... and bytes, where a product is one pass over a matrix */
+#define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
 /* Each thread's room for packed blocks, kept for its next product and freed when it ends. */
@@ -31,7 +31,7 @@ static void make_room_key(void) { pthread_key_create(&room_key, free); }
 static void *packed_room(void) {
     pthread_once(&room_once, make_room_key);
     void *p = pthread_getspecific(room_key);
-    if (!p && !posix_memalign(&p, 64, RT_PACKED_BYTES)) pthread_setspecific(room_key, p);
+    if (!p && !posix_memalign(&p, 64, RT_ROOM)) pthread_setspecific(room_key, p);
     return p;
 }
 
@@ -85,42 +85,75 @@ static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and
 #undef SCALE
 }
 
+#define CUT(T) for (int64_t i = 0; i < m; i++) for (int64_t j = 0; j < n; j++) { T *o = (T *)c + i * ld + j; if (*o < 0) *o = 0; }
+static void cut(int dtype, int64_t m, int64_t n, char *c, int64_t ld) {
+    if (dtype == RT_F32) CUT(float)
+    else CUT(double)
+}
+#undef CUT
+
+enum { FEW_ROWS = 6, THIN_ROWS = 8 };      /* rows of a below which b is read once and not packed: b turned, b as it is */
+
+/* A product of real floats by the own loops; 0 when BLAS shall do it, else 1, or -1 without memory. */
+static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
+    int64_t m = g->m, n = g->n, k = g->k, a_m = g->a_m, a_k = g->a_k, b_k = g->b_k, b_n = g->b_n, c_m = g->c_m;
+    int f32 = g->dtype == RT_F32, size = f32 ? 4 : 8;
+    if (n == 1 && m > 1 && c_m == 1 && !g->bias) {         /* a column: c' = b' a' */
+        const char *p = a; a = b; b = p;
+        n = m; m = 1; b_n = a_m; a_m = 0;
+        int64_t q = a_k; a_k = b_k; b_k = q; c_m = n;
+    }
+    char *own = NULL;
+    int nt = m < FEW_ROWS && b_k == 1 && (b_n != 1 || n == 1), thin = m < THIN_ROWS && b_n == 1 && n >= 64 && m * n * k > 4096;
+    if (nt && a_k != 1) {                                  /* a strided vector: its copy is small beside b */
+        if (!(own = malloc((size_t)(m * k) * size))) return -1;
+        if (f32) pack_4(m, k, (const uint32_t *)a, a_m, a_k, (uint32_t *)own);
+        else pack_8(m, k, (const uint64_t *)a, a_m, a_k, (uint64_t *)own);
+        a = own; a_m = k; a_k = 1;
+    }
+    if (nt) {
+        if (f32) t->nt_f32(m, n, k, (const float *)a, a_m, (const float *)b, b_n, (float *)c, c_m, (float)g->alpha[0], (float)g->beta[0],
+                           (const float *)g->bias);
+        else t->nt_f64(m, n, k, (const double *)a, a_m, (const double *)b, b_n, (double *)c, c_m, g->alpha[0], g->beta[0],
+                       (const double *)g->bias);
+    } else if (thin) {
+        if (f32) t->thin_f32(m, n, k, (const float *)a, a_m, a_k, (const float *)b, b_k, (float *)c, c_m, (float)g->alpha[0], (float)g->beta[0],
+                             (const float *)g->bias);
+        else t->thin_f64(m, n, k, (const double *)a, a_m, a_k, (const double *)b, b_k, (double *)c, c_m, g->alpha[0], g->beta[0],
+                         (const double *)g->bias);
+    } else {
+        double beta = g->beta[0];
+        if (m * n * k > t->tiles_most) return 0;
+        if (beta != 0 && (beta != 1 || g->bias)) {         /* tiles add to c or to a row, not to both */
+            RtGemm first = *g;
+            first.m = m; first.n = n; first.c_m = c_m; first.c_n = 1;
+            scale_rows(&first, c);
+            beta = 1;
+        }
+        RtBlock block = {m, n, k, a_m, a_k, b_k, n == 1 ? 1 : b_n, c_m, a, b, beta == 0 ? g->bias : NULL, c, g->alpha[0],
+                         g->relu ? 0 : -INFINITY, beta != 0, packed_room()};
+        if (!block.room) return -1;
+        if (f32) t->tiles_f32(&block);
+        else t->tiles_f64(&block);
+        return 1;
+    }
+    free(own);
+    if (g->relu) cut(g->dtype, m, n, c, c_m);
+    return 1;
+}
+
 /* One product whose result has unit column step. */
 static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
-    int64_t m = g->m, n = g->n, k = g->k, macs = m * n * k;
-    int dtype = g->dtype;
+    int64_t m = g->m, n = g->n, k = g->k;
+    int dtype = g->dtype, real = dtype == RT_F32 || dtype == RT_F64;
     if (k == 0) {
         scale_rows(g, c);
+        if (g->relu) cut(dtype, m, n, c, g->c_m);
         return RT_OK;
     }
-    int plain = g->alpha[0] == 1 && (g->beta[0] == 0 || (g->beta[0] == 1 && !g->bias));
-    if (t->packed_f32 && plain && m >= 8 && n >= 8 && macs >= PACKED_LEAST && macs <= PACKED_MOST && (dtype == RT_F32 || dtype == RT_F64)) {
-        void *buf = packed_room();
-        if (!buf) return RT_ERR_MEMORY;
-        if (dtype == RT_F32)
-            t->packed_f32(m, n, k, (const float *)a, g->a_m, g->a_k, (const float *)b, g->b_k, g->b_n, (float *)c, g->c_m, g->beta[0] == 1,
-                          (const float *)g->bias, buf);
-        else
-            t->packed_f64(m, n, k, (const double *)a, g->a_m, g->a_k, (const double *)b, g->b_k, g->b_n, (double *)c, g->c_m,
-                          g->beta[0] == 1, (const double *)g->bias, buf);
-        return RT_OK;
-    }
-    if (dtype == RT_F32 || dtype == RT_F64) {
-        int tiny = macs <= TINY;
-        int rows_b = g->b_n == 1 || n == 1, rows_ab = (g->a_k == 1 || k == 1) && (g->b_k == 1 || k == 1);
-        int nt = rows_ab && !(g->b_n == 1 && n > 1) && (tiny || (macs <= t->nt_most && m >= 6));
-        int nn = !nt && rows_b && (tiny || (macs >= t->nn_least && macs <= t->nn_most && (m % 8 == 0 || m >= 64)));
-        if (!nt && m > 1 && m < 8 && g->b_n == 1 && n >= 64 && g->b_k >= n) nn = 1;
-        if (n == 1 && rows_ab && tiny) { nt = 1; nn = 0; }
-        if (dtype == RT_F32) {
-            const float *fa = (const float *)a, *fb = (const float *)b, *bias = (const float *)g->bias;
-            if (nt) { t->nt_f32(m, n, k, fa, g->a_m, fb, g->b_n, (float *)c, g->c_m, (float)g->alpha[0], (float)g->beta[0], bias); return RT_OK; }
-            if (nn) { t->nn_f32(m, n, k, fa, g->a_m, g->a_k, fb, g->b_k, (float *)c, g->c_m, (float)g->alpha[0], (float)g->beta[0], bias); return RT_OK; }
-        } else {
-            const double *fa = (const double *)a, *fb = (const double *)b, *bias = (const double *)g->bias;
-            if (nt) { t->nt_f64(m, n, k, fa, g->a_m, fb, g->b_n, (double *)c, g->c_m, g->alpha[0], g->beta[0], bias); return RT_OK; }
-            if (nn) { t->nn_f64(m, n, k, fa, g->a_m, g->a_k, fb, g->b_k, (double *)c, g->c_m, g->alpha[0], g->beta[0], bias); return RT_OK; }
-        }
+    if (real) {
+        int own = own_product(t, g, a, b, c);
+        if (own) return own < 0 ? RT_ERR_MEMORY : RT_OK;
     }
     if (m > INT_MAX || n > INT_MAX || k > INT_MAX) return RT_ERR_UNSUPPORTED;
     Operand x, y;
@@ -133,53 +166,31 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
         for (int64_t i = 0; i < m; i++) memcpy(c + i * g->c_m * rt_itemsize(dtype), g->bias, row);
         beta[0] = 1; beta[1] = 0;
     }
-    int real = dtype == RT_F32 || dtype == RT_F64;
     if (x.ld > INT_MAX || y.ld > INT_MAX || ldc > INT_MAX) { free(x.own); free(y.own); return RT_ERR_UNSUPPORTED; }
-    if (real && n == 1 && y.own == NULL && g->b_k > 0 && g->b_k <= INT_MAX && g->c_m <= INT_MAX) {
-        int rows = (int)(x.trans ? k : m), cols = (int)(x.trans ? m : k);
-        int inc = (int)(k == 1 ? 1 : g->b_k), inc_c = (int)(m == 1 ? 1 : g->c_m);
-        if (beta[0] == 0) for (int64_t i = 0; i < m; i++) memset(c + i * inc_c * rt_itemsize(dtype), 0, rt_itemsize(dtype));
-        if (dtype == RT_F32)
-            scipy_cblas_sgemv(CblasRowMajor, x.trans ? CblasTrans : CblasNoTrans, rows, cols, (float)g->alpha[0], (const float *)x.p, (int)x.ld,
-                              (const float *)b, inc, (float)beta[0], (float *)c, inc_c);
-        else
-            scipy_cblas_dgemv(CblasRowMajor, x.trans ? CblasTrans : CblasNoTrans, rows, cols, g->alpha[0], (const double *)x.p, (int)x.ld,
-                              (const double *)b, inc, beta[0], (double *)c, inc_c);
-    } else if (real && m == 1 && x.own == NULL && g->a_k > 0 && g->a_k <= INT_MAX) {
-        int rows = (int)(y.trans ? n : k), cols = (int)(y.trans ? k : n);
-        int inc = (int)(k == 1 ? 1 : g->a_k);
-        if (beta[0] == 0) memset(c, 0, (size_t)n * rt_itemsize(dtype));
-        if (dtype == RT_F32)
-            scipy_cblas_sgemv(CblasRowMajor, y.trans ? CblasNoTrans : CblasTrans, rows, cols, (float)g->alpha[0], (const float *)y.p, (int)y.ld,
-                              (const float *)a, inc, (float)beta[0], (float *)c, 1);
-        else
-            scipy_cblas_dgemv(CblasRowMajor, y.trans ? CblasNoTrans : CblasTrans, rows, cols, g->alpha[0], (const double *)y.p, (int)y.ld,
-                              (const double *)a, inc, beta[0], (double *)c, 1);
-    } else {
-        enum CBLAS_TRANSPOSE ta = x.trans ? CblasTrans : CblasNoTrans, tb = y.trans ? CblasTrans : CblasNoTrans;
-        if (g->conj_a) ta = x.trans ? CblasConjTrans : CblasConjNoTrans;
-        if (g->conj_b) tb = y.trans ? CblasConjTrans : CblasConjNoTrans;
-        int lda = (int)x.ld, ldb = (int)y.ld, mm = (int)m, nn = (int)n, kk = (int)k;
-        switch (dtype) {
-        case RT_F32:
-            scipy_cblas_sgemm(CblasRowMajor, ta, tb, mm, nn, kk, (float)g->alpha[0], (const float *)x.p, lda, (const float *)y.p, ldb,
-                              (float)beta[0], (float *)c, (int)ldc);
-            break;
-        case RT_F64:
-            scipy_cblas_dgemm(CblasRowMajor, ta, tb, mm, nn, kk, g->alpha[0], (const double *)x.p, lda, (const double *)y.p, ldb,
-                              beta[0], (double *)c, (int)ldc);
-            break;
-        case RT_C64: {
-            float al[2] = {(float)g->alpha[0], (float)g->alpha[1]}, be[2] = {(float)beta[0], (float)beta[1]};
-            scipy_cblas_cgemm(CblasRowMajor, ta, tb, mm, nn, kk, al, x.p, lda, y.p, ldb, be, c, (int)ldc);
-            break;
-        }
-        default:
-            scipy_cblas_zgemm(CblasRowMajor, ta, tb, mm, nn, kk, g->alpha, x.p, lda, y.p, ldb, beta, c, (int)ldc);
-        }
+    enum CBLAS_TRANSPOSE ta = x.trans ? CblasTrans : CblasNoTrans, tb = y.trans ? CblasTrans : CblasNoTrans;
+    if (g->conj_a) ta = x.trans ? CblasConjTrans : CblasConjNoTrans;
+    if (g->conj_b) tb = y.trans ? CblasConjTrans : CblasConjNoTrans;
+    int lda = (int)x.ld, ldb = (int)y.ld, mm = (int)m, nn = (int)n, kk = (int)k;
+    switch (dtype) {
+    case RT_F32:
+        scipy_cblas_sgemm(CblasRowMajor, ta, tb, mm, nn, kk, (float)g->alpha[0], (const float *)x.p, lda, (const float *)y.p, ldb,
+                          (float)beta[0], (float *)c, (int)ldc);
+        break;
+    case RT_F64:
+        scipy_cblas_dgemm(CblasRowMajor, ta, tb, mm, nn, kk, g->alpha[0], (const double *)x.p, lda, (const double *)y.p, ldb,
+                          beta[0], (double *)c, (int)ldc);
+        break;
+    case RT_C64: {
+        float al[2] = {(float)g->alpha[0], (float)g->alpha[1]}, be[2] = {(float)beta[0], (float)beta[1]};
+        scipy_cblas_cgemm(CblasRowMajor, ta, tb, mm, nn, kk, al, x.p, lda, y.p, ldb, be, c, (int)ldc);
+        break;
+    }
+    default:
+        scipy_cblas_zgemm(CblasRowMajor, ta, tb, mm, nn, kk, g->alpha, x.p, lda, y.p, ldb, beta, c, (int)ldc);
     }
     free(x.own);
     free(y.own);
+    if (g->relu) cut(dtype, m, n, c, ldc);
     return RT_OK;
 }
 
@@ -298,12 +309,31 @@ static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
     }
 }
 
+/* Rows and columns of the pieces in which `count` threads share a product: the grid with the least work for one of them. What a piece
+ * packs counts as ten multiply-adds an element, so that the operand that is dear to pack is packed by few. */
+static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *rows, int64_t *cols) {
+    int size = rt_itemsize(g->dtype);
+    int64_t panel = t->panel_bytes / size, best = -1;
+    double left = g->a_k == 1 ? 2 : 10, right = g->m < FEW_ROWS ? 0 : g->b_n == 1 ? 10 : 20;
+    if (g->n < 2 * panel) panel = 32;
+    for (int64_t down = count; down > 0; down--) {
+        if (count % down) continue;
+        int64_t r = (g->m + down - 1) / down, c = (g->n + count / down - 1) / (count / down);
+        if (down > 1) r = (r + 11) / 12 * 12;
+        if (down < count) c = (c + panel - 1) / panel * panel;
+        double work = (double)r * (double)c + left * (double)r + right * (double)c;
+        if (best < 0 || work < (double)best) { best = (int64_t)work; *rows = r; *cols = c; }
+    }
+}
+
 /* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
  * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
-    int64_t macs = g->m * g->n * max64(g->k, 1);
+    int size = rt_itemsize(g->dtype);
+    int64_t macs = g->m * g->n * max64(g->k, 1) + CALL_MACS;
     int64_t room = macs * g->batch / GRAIN_MACS;                   /* threads that the work feeds */
+    if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size * g->batch / GRAIN_BYTES);
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
     if (threads == 1 && split == 1) {
@@ -326,25 +356,23 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
         for (int64_t z = 0; z < g->batch && !failed; z++) failed = shared_16(t, g, threads, z);
         return failed;
     }
-    /* split the longer side of the result; pieces are multiples of 32 so that tiles stay whole */
-    int by_rows = g->m >= g->n, size = rt_itemsize(g->dtype);
-    int64_t side = by_rows ? g->m : g->n, piece = (side + split - 1) / split;
-    piece = (piece + 31) / 32 * 32;
-    int64_t pieces = (side + piece - 1) / piece;
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(2))
+    int64_t rows, cols;
+    grid(t, g, split, &rows, &cols);
+    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3))
     for (int64_t z = 0; z < g->batch; z++)
-        for (int64_t s = 0; s < pieces; s++) {
-            RtGemm part = *g;
-            int64_t from = s * piece, len = min64(piece, side - from);
-            if (by_rows) {
-                part.m = len; part.a += from * g->a_m * size; part.c += from * g->c_m * size;
-            } else {
-                part.n = len; part.b += from * g->b_n * size; part.c += from * g->c_n * size;
-                if (part.bias) part.bias += from * size;
+        for (int64_t i = 0; i < down; i++)
+            for (int64_t j = 0; j < across; j++) {
+                RtGemm part = *g;
+                part.m = min64(rows, g->m - i * rows);
+                part.n = min64(cols, g->n - j * cols);
+                part.a += i * rows * g->a_m * size;
+                part.b += j * cols * g->b_n * size;
+                part.c += (i * rows * g->c_m + j * cols * g->c_n) * size;
+                if (part.bias) part.bias += j * cols * size;
+                int status = one(t, &part, z);
+                if (status) { RT_OMP(omp atomic write) failed = status; }
             }
-            int status = one(t, &part, z);
-            if (status) { RT_OMP(omp atomic write) failed = status; }
-        }
     return failed;
 }
 

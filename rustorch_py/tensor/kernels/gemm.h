@@ -14,33 +14,41 @@ typedef struct {
     char   *c;
     int64_t a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;
     double  alpha[2], beta[2];           /* real and imaginary part */
+    int     relu;                        /* real floats: negative results become 0 */
     int64_t ialpha, ibeta;               /* for integer dtypes */
     const RtBackend *host;               /* whose alloc and free give room for the copies of 16-bit operands */
 } RtGemm;
 
 #define RT_LEAF 32
 
-/* Blocks of a packed product: KC rows of NC_BYTES of b, MC rows of KC elements of a. */
-enum { RT_PACKED_KC = 256, RT_PACKED_NC_BYTES = 2048, RT_PACKED_MC = 192,
-       RT_PACKED_BYTES = RT_PACKED_KC * (RT_PACKED_NC_BYTES + RT_PACKED_MC * 8) };
+/* One product of float or double by register tiles: c (+)= alpha a b (+ bias on every row), then max(c, least); c's columns neighbours. */
+typedef struct {
+    int64_t m, n, k, a_m, a_k, b_k, b_n, c_m;
+    const char *a, *b, *bias;
+    char   *c;
+    double  alpha, least;
+    int     add;
+    void   *room;                        /* RT_ROOM bytes for packed blocks */
+} RtBlock;
+
+/* Blocks of a packed product, Note [Tiles and panels] in gemm_micro_t.h; RT_FAR: bytes between rows of a from which they are packed,
+ * RT_DIRECT: bytes of b up to which it is not. */
+enum { RT_KC = 256, RT_KL = 128, RT_MC = 192, RT_NC_BYTES = 2048, RT_ROWS = 6, RT_FAR = 4096, RT_DIRECT = 1 << 14,
+       RT_ROOM = RT_KC * (RT_NC_BYTES + RT_MC * 8) };
 
 /* Loops that exist once per instruction set. */
 typedef struct {
-    /* b_n == 1 and c_n == 1; bias may be NULL */
-    void (*nn_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *b, int64_t ldb,
-                   float *c, int64_t ldc, float alpha, float beta, const float *bias);
-    void (*nn_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_m, int64_t a_k, const double *b, int64_t ldb,
-                   double *c, int64_t ldc, double alpha, double beta, const double *bias);
-    /* a_k == 1, b_k == 1 and c_n == 1 */
+    /* few rows of a. thin: b_n == 1; nt: a_k == 1 and b_k == 1; c_n == 1, bias may be NULL */
+    void (*thin_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *b, int64_t ldb,
+                     float *c, int64_t ldc, float alpha, float beta, const float *bias);
+    void (*thin_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_m, int64_t a_k, const double *b, int64_t ldb,
+                     double *c, int64_t ldc, double alpha, double beta, const double *bias);
     void (*nt_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb,
                    float *c, int64_t ldc, float alpha, float beta, const float *bias);
     void (*nt_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b, int64_t ldb,
                    double *c, int64_t ldc, double alpha, double beta, const double *bias);
-    /* any strides of a and b, c_n == 1; c (+)= a b (+ bias); buf: RT_PACKED_BYTES. NULL where BLAS is faster */
-    void (*packed_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *b, int64_t b_k,
-                       int64_t b_n, float *c, int64_t ldc, int add, const float *bias, float *buf);
-    void (*packed_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_m, int64_t a_k, const double *b, int64_t b_k,
-                       int64_t b_n, double *c, int64_t ldc, int add, const double *bias, double *buf);
+    void (*tiles_f32)(const RtBlock *g);
+    void (*tiles_f64)(const RtBlock *g);
     /* any strides; element products wrap as PyTorch's do */
     void (*integer)(const RtGemm *g, int64_t z);
     /* out_n += or = sum over rows; x_mn with row stride ld */
@@ -53,8 +61,8 @@ typedef struct {
     /* triangular leaves (n <= RT_LEAF) of solves, column-major b */
     void (*trsm_f32)(int down, int unit, int64_t n, int64_t nrhs, const float *a, int64_t a_i, int64_t a_j, float *b, int64_t ldb);
     void (*trsm_f64)(int down, int unit, int64_t n, int64_t nrhs, const double *a, int64_t a_i, int64_t a_j, double *b, int64_t ldb);
-    /* m*n*k between which the own loops beat BLAS, measured on this set's usual machines */
-    int64_t nt_most, nn_least, nn_most;
+    int64_t tiles_most;                  /* m*n*k up to which tiles beat BLAS, measured on this set's usual machines */
+    int64_t panel_bytes;                 /* columns of a panel */
 } RtGemmTable;
 
 extern const RtGemmTable rt_gemm_table_base;

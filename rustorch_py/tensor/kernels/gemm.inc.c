@@ -1,25 +1,23 @@
 /* Small matrix products, integer products, column sums; once per instruction set. */
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("fp-contract=fast")              /* a product's sum may be fused: fewer roundings */
+#pragma GCC optimize("fp-contract=fast", "no-version-loops-for-strides") /* a product's sum may be fused: fewer roundings */
 #elif defined(__clang__)
 #pragma clang fp contract(fast)
 #endif
+#include <math.h>
 #include <string.h>
 #include "rustorch/half.h"
 #include "gemm.h"
-#if defined(__AVX512F__)
-#include "panel.h"
-#endif
 
 #if defined(__AVX512F__)
 #define RT_VBYTES 64
-#define RT_MR 8
+#define RT_REGS 4                                     /* registers across a panel */
 #elif defined(__AVX2__)
 #define RT_VBYTES 32
-#define RT_MR 6
+#define RT_REGS 2
 #else
 #define RT_VBYTES 16
-#define RT_MR 4
+#define RT_REGS 2
 #endif
 
 typedef float  rt_vf32 __attribute__((vector_size(RT_VBYTES), may_alias));
@@ -27,11 +25,36 @@ typedef double rt_vf64 __attribute__((vector_size(RT_VBYTES), may_alias));
 typedef int32_t f32_mask __attribute__((vector_size(RT_VBYTES)));
 typedef int64_t f64_mask __attribute__((vector_size(RT_VBYTES)));
 
+/* Loads and stores of a register's first elements, none behind them is touched; `n` of more than a register means all. */
+#if defined(__AVX512F__)
+#define RT_MASKED 1
+typedef __mmask16 f32_tail;
+typedef __mmask8 f64_tail;
+RT_INLINE f32_tail f32_tail_of(int n) { return (f32_tail)(n >= 16 ? 0xffff : (1u << n) - 1); }
+RT_INLINE f64_tail f64_tail_of(int n) { return (f64_tail)(n >= 8 ? 0xff : (1u << n) - 1); }
+RT_INLINE rt_vf32 f32_load_tail(const float *p, f32_tail t) { return (rt_vf32)_mm512_maskz_loadu_ps(t, p); }
+RT_INLINE rt_vf64 f64_load_tail(const double *p, f64_tail t) { return (rt_vf64)_mm512_maskz_loadu_pd(t, p); }
+RT_INLINE void f32_store_tail(float *p, rt_vf32 v, f32_tail t) { _mm512_mask_storeu_ps(p, t, (__m512)v); }
+RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm512_mask_storeu_pd(p, t, (__m512d)v); }
+#elif defined(__AVX2__)
+#define RT_MASKED 1
+typedef __m256i f32_tail, f64_tail;
+RT_INLINE f32_tail f32_tail_of(int n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+RT_INLINE f64_tail f64_tail_of(int n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
+RT_INLINE rt_vf32 f32_load_tail(const float *p, f32_tail t) { return (rt_vf32)_mm256_maskload_ps(p, t); }
+RT_INLINE rt_vf64 f64_load_tail(const double *p, f64_tail t) { return (rt_vf64)_mm256_maskload_pd(p, t); }
+RT_INLINE void f32_store_tail(float *p, rt_vf32 v, f32_tail t) { _mm256_maskstore_ps(p, t, (__m256)v); }
+RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_maskstore_pd(p, t, (__m256d)v); }
+#else
+#define RT_MASKED 0
+#endif
+
 #define T float
 #define V rt_vf32
 #define L (RT_VBYTES / 4)
 #define F(x) f32_##x
 #include "gemm_tile.h"
+#include "gemm_micro_t.h"
 #undef T
 #undef V
 #undef L
@@ -41,30 +64,11 @@ typedef int64_t f64_mask __attribute__((vector_size(RT_VBYTES)));
 #define L (RT_VBYTES / 8)
 #define F(x) f64_##x
 #include "gemm_tile.h"
+#include "gemm_micro_t.h"
 #undef T
 #undef V
 #undef L
 #undef F
-
-#if defined(__AVX512F__)                              /* 32 registers: the tiles then beat BLAS at all sizes but single rows */
-#define T float
-#define L (RT_PANEL_BYTES / 4)
-#define P(x) pf32_##x
-#include "gemm_packed_t.h"
-#undef T
-#undef L
-#undef P
-#define T double
-#define L (RT_PANEL_BYTES / 8)
-#define P(x) pf64_##x
-#include "gemm_packed_t.h"
-#undef T
-#undef L
-#undef P
-#define PACKED(t) p##t##_packed_product
-#else
-#define PACKED(t) NULL
-#endif
 
 /* Integers in unsigned arithmetic of their own width: exact modulo 2^bits. */
 #define RT_INTEGER(name, S, U)                                                                          \
@@ -156,10 +160,13 @@ static void narrow(int dtype, int64_t n, const float *x, char *out, int64_t step
 }
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {
-    f32_nn, f64_nn, f32_nt, f64_nt, PACKED(f32), PACKED(f64), integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
+    f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles, integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
 #if defined(__AVX512F__)
-    1 << 27, 1 << 18, 1 << 24,
+    INT64_MAX,
+#elif defined(__AVX2__)
+    1 << 24,
 #else
-    1 << 12, 1, 0,
+    1 << 15,
 #endif
+    RT_REGS * RT_VBYTES,
 };

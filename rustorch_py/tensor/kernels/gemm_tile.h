@@ -1,6 +1,6 @@
 /* Loops of gemm.inc.c for one element type. Defined before inclusion: T (element), V (vector of
- * one register), L (its lanes), F(name), F(mask) (integer vector of L lanes). Tiles are MR rows x 2 registers of columns (nn) and
- * 4 x 4 dot products (nt), so that a tile's sums stay in registers. */
+ * one register), L (its lanes), F(name), F(mask) (integer vector of L lanes). Products with few rows: streams (thin), 4 x 4 dot products (nt);
+ * the others are in gemm_micro_t.h. */
 
 #include "turn_t.h"
 RT_INLINE T F(hsum)(V v) {
@@ -9,99 +9,11 @@ RT_INLINE T F(hsum)(V v) {
     return s[0];
 }
 
-RT_INLINE void F(put)(T *c, V acc, T alpha, T beta, const T *bias) {
-    V v = alpha * acc;
-    if (beta != 0) v += beta * F(load)(c);
-    if (bias) v += F(load)(bias);
-    F(store)(c, v);
-}
 RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
     T v = alpha * acc;
     if (beta != 0) v += beta * *c;
     if (bias) v += *bias;
     *c = v;
-}
-
-/* R rows x C registers */
-#define RT_NN_TILE(name, R, C)                                                                          \
-    static __attribute__((noinline)) void F(name)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, \
-                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {                      \
-        V acc[R][C];                                                                              \
-        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = (V){0};               \
-        for (int64_t p = 0; p < k; p++) {                                                         \
-            V y[C];                                                                               \
-            for (int j = 0; j < C; j++) y[j] = F(load)(b + p * ldb + j * L);                      \
-            for (int r = 0; r < R; r++) {                                                         \
-                T x = a[r * a_m + p * a_k];                                                       \
-                for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                \
-            }                                                                                     \
-        }                                                                                         \
-        for (int r = 0; r < R; r++)                                                               \
-            for (int j = 0; j < C; j++)                                                           \
-                F(put)(c + r * ldc + j * L, acc[r][j], alpha, beta, bias ? bias + j * L : NULL);  \
-    }
-RT_NN_TILE(nn_rx2, RT_MR, 2)
-RT_NN_TILE(nn_1x2, 1, 2)
-RT_NN_TILE(nn_rx1, RT_MR, 1)
-RT_NN_TILE(nn_1x1, 1, 1)
-
-/* Columns fewer than a register (n < L): b rows are read L wide, c goes through a row buffer. Row p
- * may be read that wide while the L elements stay inside b, so only the last rows are copied. */
-static void F(nn_ragged)(int64_t m, int n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
-                         T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    T pad_kn[L * L], row[RT_MR * L], bias_n[L] = {0};
-    int64_t tail = ldb > 0 ? (L - n + ldb - 1) / ldb : k;
-    if (tail > k) tail = k;
-    if (tail > L) {                                   /* rows overlap (expanded b): plain loops */
-        for (int64_t i = 0; i < m; i++)
-            for (int j = 0; j < n; j++) {
-                T s = 0;
-                for (int64_t p = 0; p < k; p++) s += a[i * a_m + p * a_k] * b[p * ldb + j];
-                F(put1)(c + i * ldc + j, s, alpha, beta, bias ? bias + j : NULL);
-            }
-        return;
-    }
-    int64_t k1 = k - tail;
-    memset(pad_kn, 0, sizeof(T) * L * tail);
-    for (int64_t p = 0; p < tail; p++) memcpy(pad_kn + p * L, b + (k1 + p) * ldb, sizeof(T) * n);
-    if (bias) memcpy(bias_n, bias, sizeof(T) * n);
-    if (beta != 0) memset(row, 0, sizeof row);
-    for (int64_t i = 0; i < m; i += RT_MR) {
-        int rows = m - i < RT_MR ? (int)(m - i) : RT_MR;
-        const T *x = a + i * a_m;
-        if (beta != 0)
-            for (int r = 0; r < rows; r++) memcpy(row + r * L, c + (i + r) * ldc, sizeof(T) * n);
-        if (rows == RT_MR) {
-            if (k1) F(nn_rx1)(k1, x, a_m, a_k, b, ldb, row, L, alpha, beta, bias ? bias_n : NULL);
-            if (tail || !k1) F(nn_rx1)(tail, x + k1 * a_k, a_m, a_k, pad_kn, L, row, L, alpha, k1 ? (T)1 : beta, bias && !k1 ? bias_n : NULL);
-        } else
-            for (int r = 0; r < rows; r++, x += a_m) {
-                if (k1) F(nn_1x1)(k1, x, a_m, a_k, b, ldb, row + r * L, L, alpha, beta, bias ? bias_n : NULL);
-                if (tail || !k1) F(nn_1x1)(tail, x + k1 * a_k, a_m, a_k, pad_kn, L, row + r * L, L, alpha, k1 ? (T)1 : beta, bias && !k1 ? bias_n : NULL);
-            }
-        for (int r = 0; r < rows; r++) memcpy(c + (i + r) * ldc, row + r * L, sizeof(T) * n);
-    }
-}
-
-static void F(nn_block)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
-                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    int64_t j = 0;
-    for (; j + 2 * L <= n; j += 2 * L) {
-        int64_t i = 0;
-        for (; i + RT_MR <= m; i += RT_MR)
-            F(nn_rx2)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-        for (; i < m; i++)
-            F(nn_1x2)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-    }
-    for (; j + L <= n; j += L) {
-        int64_t i = 0;
-        for (; i + RT_MR <= m; i += RT_MR)
-            F(nn_rx1)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-        for (; i < m; i++)
-            F(nn_1x1)(k, a + i * a_m, a_m, a_k, b + j, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-    }
-    if (j < n)
-        F(nn_ragged)(m, (int)(n - j), k, a, a_m, a_k, b + j, ldb, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
 }
 
 /* Few rows: b streams through once, four of its rows at a time; the rows of c stay in the first cache. */
@@ -131,7 +43,7 @@ RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t 
 RT_THIN(1) RT_THIN(2) RT_THIN(3) RT_THIN(4)
 #undef RT_THIN
 
-static void F(nn_thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+static void F(thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {
     static void (*const thin[4])(int64_t, int64_t, const T *, int64_t, int64_t, const T *, int64_t, T *, int64_t, T) = {
         F(thin_1), F(thin_2), F(thin_3), F(thin_4)};
@@ -149,31 +61,6 @@ static void F(nn_thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m,
                 thin[m - i < 4 ? m - i - 1 : 3](cols, k - p < 4 ? k - p : 4, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j, ldb,
                                                 c + i * ldc + j, ldc, alpha);
     }
-}
-
-static void F(nn)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
-                  T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    enum { KC = 256, W = 2 * L };
-    if (m < 8 && k > 0 && n >= 4 * L && ldb >= n && m * n * k > 4096) { F(nn_thin)(m, n, k, a, a_m, a_k, b, ldb, c, ldc, alpha, beta, bias); return; }
-    if (m >= 64 && n >= W && ldb > W) {               /* panels of b, each side by side in the first cache */
-        T panel[KC * W];
-        for (int64_t p = 0; p < k || p == 0; p += KC) {
-            int64_t kb = k - p < KC ? k - p : KC, j = 0;
-            T beta_now = p ? (T)1 : beta;
-            const T *bias_now = p ? NULL : bias;
-            for (; j + W <= n; j += W) {
-                for (int64_t q = 0; q < kb; q++) memcpy(panel + q * W, b + (p + q) * ldb + j, sizeof(T) * W);
-                F(nn_block)(m, W, kb, a + p * a_k, a_m, a_k, panel, W, c + j, ldc, alpha, beta_now, bias_now ? bias_now + j : NULL);
-            }
-            if (j < n)
-                F(nn_block)(m, n - j, kb, a + p * a_k, a_m, a_k, b + p * ldb + j, ldb, c + j, ldc, alpha, beta_now,
-                            bias_now ? bias_now + j : NULL);
-        }
-        return;
-    }
-    for (int64_t p = 0; p < k || p == 0; p += 2 * KC)
-        F(nn_block)(m, n, k - p < 2 * KC ? k - p : 2 * KC, a + p * a_k, a_m, a_k, b + p * ldb, ldb, c, ldc, alpha,
-                    p ? (T)1 : beta, p ? NULL : bias);
 }
 
 /* Solve a triangular leaf, n <= RT_LEAF, for nrhs columns of b, in place. a_ij = a[i * a_i + j * a_j];
@@ -226,35 +113,8 @@ RT_NT_TILE(4, 1)
 RT_NT_TILE(1, 4)
 RT_NT_TILE(1, 1)
 
-/* n rows of b, k long, become k rows of `width` columns, zeros behind the n-th */
-static void F(pack_t)(int64_t n, int64_t k, const T *b, int64_t ldb, T *out, int64_t width) {
-    for (int64_t j = 0; j < width; j += L) {
-        int64_t p = 0;
-        if (j + L <= n)
-            for (; p + L <= k; p += L) F(turn)(b + j * ldb + p, ldb, out + p * width + j, width);
-        for (; p < k; p++)
-            for (int64_t x = j; x < j + L; x++) out[p * width + x] = x < n ? b[x * ldb + p] : 0;
-    }
-}
-
 static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    if (m >= 6 || (k < 2 * L && m > 1)) {             /* turn a panel of b round, then rows */
-        enum { KC = 256, W = 2 * L };
-        T panel[KC * W];
-        for (int64_t p = 0; p < k || p == 0; p += KC) {
-            int64_t kb = k - p < KC ? k - p : KC;
-            T beta_now = p ? (T)1 : beta;
-            const T *bias_now = p ? NULL : bias;
-            for (int64_t j = 0; j < n; j += W) {
-                int64_t nb = n - j < W ? n - j : W;
-                int64_t width = nb > L ? W : L;
-                F(pack_t)(nb, kb, b + j * ldb + p, ldb, panel, width);
-                F(nn_block)(m, nb, kb, a + p, lda, 1, panel, width, c + j, ldc, alpha, beta_now, bias_now ? bias_now + j : NULL);
-            }
-        }
-        return;
-    }
     int64_t i = 0, j;
     for (; i + 4 <= m; i += 4) {
         for (j = 0; j + 4 <= n; j += 4) F(nt_4x4)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
@@ -304,5 +164,4 @@ static T F(dot)(int64_t n, const T *x, const T *y) {
     for (; i < n; i++) s += x[i] * y[i];
     return s;
 }
-#undef RT_NN_TILE
 #undef RT_NT_TILE

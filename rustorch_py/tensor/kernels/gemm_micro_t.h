@@ -1,0 +1,204 @@
+/* Products of one element type by register tiles: T, V, L, F(name) of gemm_tile.h. Letters as in gemm.h.
+ *
+ * Note [Tiles and panels]
+ * A tile is R rows by C registers of c whose sums stay in registers while k runs. A panel is the RT_REGS registers of columns that tiles of
+ * one column share. Where b is small or has few rows of a to meet, tiles read it as it lies; else a block of RT_KC rows of b is packed into
+ * panels once, RT_KL rows of a panel at a time stay in the first cache, and RT_MC rows of a in the second. Rows of a are packed side by
+ * side where they lie far apart: strides of a page or so fall on few lines of a cache and on one page each.
+ * (K. Goto and R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008.) */
+enum { F(NC) = RT_NC_BYTES / (int)sizeof(T) };
+
+/* Where a tile's sums go: c = max(alpha * sum + from, least); from: c itself, a row (ldf 0) or NULL. */
+typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha, least; int len; } F(Out);
+
+RT_INLINE V F(at_least)(V v, T least) {                /* keeps NaN */
+    V floor = (V){0} + least;
+    F(mask) low = v < floor;
+    return (V)((low & (F(mask))floor) | (~low & (F(mask))v));
+}
+
+#if !RT_MASKED
+static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_t w, const F(Out) *o) {
+    for (int r = 0; r < rows; r++)
+        for (int64_t j = 0; j < o->len; j++) {
+            T v = o->alpha * sum[r * w + j];
+            if (o->from) v += o->from[r * o->ldf + j];
+            o->c[r * o->ldc + j] = v < o->least ? o->least : v;
+        }
+}
+#endif
+
+#define RT_UNROLL _Pragma("GCC unroll 16")           /* all of them: the sums must never be addressed */
+#if RT_MASKED                                          /* the last register of a row by a mask that is full inside of the matrix */
+#define RT_TAIL(full) F(tail) tail = F(tail_of)(o->len - (full));
+#define RT_TAIL_LOAD(p) F(load_tail)(p, tail)
+#define RT_TAIL_STORE(p, v) F(store_tail)(p, v, tail)
+#define RT_PARTLY(R, C)
+#else                                                  /* ... or through memory */
+#define RT_TAIL(full)
+#define RT_TAIL_LOAD(p) F(load)(p)
+#define RT_TAIL_STORE(p, v) F(store)(p, v)
+#define RT_PARTLY(R, C)                                                                                            \
+        if (o->len < C * L) {                                                                                      \
+            T sum[R * C * L];                                                                                      \
+            RT_EACH(R, C) F(store)(sum + (r * C + j) * L, acc[r][j]);                                              \
+            F(put_part)(R, sum, C * L, o);                                                                         \
+            return;                                                                                                \
+        }
+#endif
+#define RT_EACH(R, C) RT_UNROLL for (int r = 0; r < R; r++) RT_UNROLL for (int j = 0; j < C; j++)
+#define RT_MICRO(R, C)                                                                                             \
+    static void F(micro_##R##x##C)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o) { \
+        V acc[R][C];                                                                                               \
+        RT_EACH(R, C) acc[r][j] = (V){0};                                                                          \
+        if (k >= 64) RT_EACH(R, C) __builtin_prefetch(o->c + r * o->ldc + j * L, 1);                               \
+        RT_TAIL((C - 1) * L)                                                                                       \
+        do {                                                                                                       \
+            V y[C];                                                                                                \
+            RT_UNROLL for (int j = 0; j < C; j++) y[j] = j < C - 1 ? F(load)(b + j * L) : RT_TAIL_LOAD(b + j * L); \
+            RT_UNROLL for (int r = 0; r < R; r++) {                                                                \
+                T x = a[r * a_m];                                                                                  \
+                RT_UNROLL for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                       \
+            }                                                                                                      \
+            a += a_k; b += ldb;                                                                                    \
+        } while (--k);                                                                                             \
+        RT_PARTLY(R, C)                                                                                            \
+        if (o->from)                                                                                               \
+            RT_EACH(R, C) {                                                                                        \
+                const T *from = o->from + r * o->ldf + j * L;                                                      \
+                acc[r][j] = o->alpha * acc[r][j] + (j < C - 1 ? F(load)(from) : RT_TAIL_LOAD(from));               \
+            }                                                                                                      \
+        else RT_EACH(R, C) acc[r][j] *= o->alpha;                                                                  \
+        RT_EACH(R, C) {                                                                                            \
+            T *c = o->c + r * o->ldc + j * L;                                                                      \
+            V v = F(at_least)(acc[r][j], o->least);                                                                \
+            if (j < C - 1) F(store)(c, v);                                                                         \
+            else RT_TAIL_STORE(c, v);                                                                              \
+        }                                                                                                          \
+    }
+#define RT_MICROS(C) RT_MICRO(1, C) RT_MICRO(2, C) RT_MICRO(3, C) RT_MICRO(4, C) RT_MICRO(5, C) RT_MICRO(6, C)
+typedef void (*F(micro))(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o);
+#define RT_MICRO_ROW(C) {F(micro_1x##C), F(micro_2x##C), F(micro_3x##C), F(micro_4x##C), F(micro_5x##C), F(micro_6x##C)}
+RT_MICROS(1) RT_MICROS(2)
+#if RT_REGS == 4
+RT_MICROS(3) RT_MICROS(4)
+static const F(micro) F(micros)[RT_REGS][RT_ROWS] = {RT_MICRO_ROW(1), RT_MICRO_ROW(2), RT_MICRO_ROW(3), RT_MICRO_ROW(4)};
+#else
+static const F(micro) F(micros)[RT_REGS][RT_ROWS] = {RT_MICRO_ROW(1), RT_MICRO_ROW(2)};
+#endif
+RT_MICRO(8, 1)
+#undef RT_MICRO
+#undef RT_EACH
+#undef RT_TAIL
+#undef RT_TAIL_LOAD
+#undef RT_TAIL_STORE
+#undef RT_PARTLY
+#undef RT_UNROLL
+#undef RT_MICROS
+#undef RT_MICRO_ROW
+
+/* m rows times C registers of columns. Tiles of nearly equal height. */
+static void F(column)(int64_t m, int C, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, F(Out) *o) {
+    if (C == 1)                                        /* one register a row: more rows, or the sums wait for one another */
+        for (; m >= 8; m -= 8, a += 8 * a_m) {
+            F(micro_8x1)(k, a, a_m, a_k, b, ldb, o);
+            o->c += 8 * o->ldc;
+            if (o->from) o->from += 8 * o->ldf;
+        }
+    for (int64_t tiles = (m + RT_ROWS - 1) / RT_ROWS; tiles > 0; tiles--) {
+        int64_t rows = (m + tiles - 1) / tiles;
+        F(micros)[C - 1][rows - 1](k, a, a_m, a_k, b, ldb, o);
+        m -= rows; a += rows * a_m;
+        o->c += rows * o->ldc;
+        if (o->from) o->from += rows * o->ldf;
+    }
+}
+
+RT_INLINE int F(registers)(int64_t cols) { return cols >= RT_REGS * L ? RT_REGS : (int)((cols + L - 1) / L); }
+
+/* Rows i to i + m and columns j to j + len of c, the part of the sums that rows p to p + kb of b bring; x: those rows of a. */
+static void F(strip)(const RtBlock *g, int64_t i, int64_t m, int64_t j, int64_t len, int64_t p, int64_t kb, const T *x, int64_t a_m,
+                     int64_t a_k, const T *b, int64_t ldb) {
+    T *c = (T *)g->c + i * g->c_m + j;
+    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, p + kb < g->k ? -(T)INFINITY : (T)g->least, (int)len};
+    if (p || g->add) { o.from = c; o.ldf = g->c_m; }
+    else if (g->bias) o.from = (const T *)g->bias + j;
+    F(column)(m, F(registers)(len), kb, x, a_m, a_k, b, ldb, &o);
+}
+
+static void F(pack_left)(int64_t m, int64_t k, const T *x, int64_t x_m, int64_t x_k, T *out) {
+    for (int64_t i = 0; i < m; i += L) {
+        int64_t len = m - i < L ? m - i : L, p = 0;
+        const T *xi = x + i * x_m;
+        T *o = out + i * RT_KC;
+        if (x_k == 1) {
+            for (int64_t r = 0; r < len; r++) memcpy(o + r * RT_KC, xi + r * x_m, sizeof(T) * (size_t)k);
+            continue;
+        }
+        if (x_m == 1 && len == L) for (; p + L <= k; p += L) F(turn)(xi + p * x_k, x_k, o + p, RT_KC);
+        for (; p < k; p++) for (int64_t r = 0; r < len; r++) o[r * RT_KC + p] = xi[r * x_m + p * x_k];
+    }
+}
+
+/* k rows of n columns in panels, the last register filled up with zeros */
+static void F(pack_right)(int64_t k, int64_t n, const T *x, int64_t x_k, int64_t x_n, T *out) {
+    for (int64_t j = 0; j < n; j += RT_REGS * L) {
+        int64_t w = F(registers)(n - j) * L, cols = n - j < w ? n - j : w;
+        T *o = out + k * j;
+        const T *y = x + j * x_n;
+        if (x_n == 1 && cols == w)
+            for (int64_t p = 0; p < k; p++) for (int64_t q = 0; q < w; q += L) F(store)(o + p * w + q, F(load)(y + p * x_k + q));
+        else if (x_n == 1)
+            for (int64_t p = 0; p < k; p++) {
+                memcpy(o + p * w, y + p * x_k, sizeof(T) * (size_t)cols);
+                for (int64_t q = cols; q < w; q++) o[p * w + q] = 0;
+            }
+        else if (x_k == 1)
+            for (int64_t q = 0; q < w; q += L) {
+                int64_t p = 0, len = cols - q < L ? cols - q : L;
+                const T *z = y + q * x_n;
+                if (len == L) for (; p + L <= k; p += L) F(turn)(z + p, x_n, o + p * w + q, w);
+                for (; p < k; p++) for (int64_t r = 0; r < L; r++) o[p * w + q + r] = r < len ? z[r * x_n + p] : 0;
+            }
+        else
+            for (int64_t p = 0; p < k; p++)
+                for (int64_t q = 0; q < w; q++) o[p * w + q] = q < cols ? y[p * x_k + q * x_n] : 0;
+    }
+}
+
+/* c (+)= alpha a b (+ bias on every row), any strides of a and b, c's columns neighbours. */
+static void F(tiles)(const RtBlock *g) {
+    int64_t m = g->m, n = g->n, k = g->k, wide = RT_REGS * L;
+    const T *a = (const T *)g->a, *b = (const T *)g->b;
+    if (g->b_n == 1 && (RT_MASKED || n % L == 0) && (m <= 2 * RT_ROWS || (n <= 2 * L && m <= 256) || k * n * (int64_t)sizeof(T) <= RT_DIRECT)) {
+        for (int64_t p = 0; p < k; p += 2 * RT_KC) {
+            int64_t kb = k - p < 2 * RT_KC ? k - p : 2 * RT_KC;
+            for (int64_t j = 0; j < n; j += wide)
+                F(strip)(g, 0, m, j, n - j < wide ? n - j : wide, p, kb, a + p * g->a_k, g->a_m, g->a_k, b + p * g->b_k + j, g->b_k);
+        }
+        return;
+    }
+    T *right = (T *)g->room, *left = right + RT_KC * F(NC);
+    int near = g->a_k == 1 && (g->a_m * (int64_t)sizeof(T) < RT_FAR || n <= 4 * wide);
+    for (int64_t j0 = 0; j0 < n; j0 += F(NC)) {
+        int64_t nb = n - j0 < F(NC) ? n - j0 : F(NC);
+        for (int64_t p = 0; p < k; p += RT_KC) {
+            int64_t kb = k - p < RT_KC ? k - p : RT_KC;
+            int64_t mc = kb <= 64 ? 48 : RT_MC;           /* short sums: c is what moves, and 48 of its rows are 48 pages */
+            F(pack_right)(kb, nb, b + p * g->b_k + j0 * g->b_n, g->b_k, g->b_n, right);
+            for (int64_t i = 0; i < m; i += mc) {
+                int64_t mb = m - i < mc ? m - i : mc, a_m = g->a_m;
+                const T *x = a + i * g->a_m + p * g->a_k;
+                if (!near) {
+                    F(pack_left)(mb, kb, x, g->a_m, g->a_k, left);
+                    x = left; a_m = RT_KC;
+                }
+                for (int64_t j = 0; j < nb; j += wide) {
+                    int64_t len = nb - j < wide ? nb - j : wide, w = F(registers)(len) * L;
+                    for (int64_t q = 0; q < kb; q += RT_KL)
+                        F(strip)(g, i, mb, j0 + j, len, p + q, kb - q < RT_KL ? kb - q : RT_KL, x + q, a_m, 1, right + kb * j + q * w, w);
+                }
+            }
+        }
+    }
+}
