@@ -310,7 +310,7 @@ static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
 }
 
 /* Rows and columns of the pieces in which `count` threads share a product: the grid with the least work for one of them. What a piece
- * packs counts as ten multiply-adds an element, so that the operand that is dear to pack is packed by few. */
+ * packs counts as ten multiply-adds an element, so that the operand that is dear to pack is packed by few; a row's start as 256. */
 static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *rows, int64_t *cols) {
     int size = rt_itemsize(g->dtype);
     int64_t panel = t->panel_bytes / size, best = -1;
@@ -321,7 +321,7 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
         int64_t r = (g->m + down - 1) / down, c = (g->n + count / down - 1) / (count / down);
         if (down > 1) r = (r + 11) / 12 * 12;
         if (down < count) c = (c + panel - 1) / panel * panel;
-        double work = (double)r * (double)c + left * (double)r + right * (double)c;
+        double work = (double)r * (double)c + (left + 256. / (double)max64(g->k, 1)) * (double)r + right * (double)c;
         if (best < 0 || work < (double)best) { best = (int64_t)work; *rows = r; *cols = c; }
     }
 }
@@ -331,7 +331,7 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
     int size = rt_itemsize(g->dtype);
-    int64_t macs = g->m * g->n * max64(g->k, 1) + CALL_MACS;
+    int64_t macs = g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS;   /* a register is multiplied whole */
     int64_t room = macs * g->batch / GRAIN_MACS;                   /* threads that the work feeds */
     if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size * g->batch / GRAIN_BYTES);
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));

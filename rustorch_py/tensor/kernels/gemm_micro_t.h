@@ -51,7 +51,7 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
     static void F(micro_##R##x##C)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o) { \
         V acc[R][C];                                                                                               \
         RT_EACH(R, C) acc[r][j] = (V){0};                                                                          \
-        if (k >= 64) RT_EACH(R, C) __builtin_prefetch(o->c + r * o->ldc + j * L, 1);                               \
+        if (k >= 64) RT_EACH(R, C) __builtin_prefetch(o->c + r * o->ldc + j * L, 1, 2);                               \
         RT_TAIL((C - 1) * L)                                                                                       \
         do {                                                                                                       \
             V y[C];                                                                                                \
@@ -132,7 +132,14 @@ static void F(pack_left)(int64_t m, int64_t k, const T *x, int64_t x_m, int64_t 
         const T *xi = x + i * x_m;
         T *o = out + i * RT_KC;
         if (x_k == 1) {
-            for (int64_t r = 0; r < len; r++) memcpy(o + r * RT_KC, xi + r * x_m, sizeof(T) * (size_t)k);
+            for (int64_t r = 0; r < len; r++) {
+                const T *y = xi + r * x_m, *ahead = y + RT_AHEAD * x_m;
+                for (p = 0; p + L <= k; p += L) {
+                    __builtin_prefetch(ahead + p);
+                    F(store)(o + r * RT_KC + p, F(load)(y + p));
+                }
+                for (; p < k; p++) o[r * RT_KC + p] = y[p];
+            }
             continue;
         }
         if (x_m == 1 && len == L) for (; p + L <= k; p += L) F(turn)(xi + p * x_k, x_k, o + p, RT_KC);
@@ -147,7 +154,11 @@ static void F(pack_right)(int64_t k, int64_t n, const T *x, int64_t x_k, int64_t
         T *o = out + k * j;
         const T *y = x + j * x_n;
         if (x_n == 1 && cols == w)
-            for (int64_t p = 0; p < k; p++) for (int64_t q = 0; q < w; q += L) F(store)(o + p * w + q, F(load)(y + p * x_k + q));
+            for (int64_t p = 0; p < k; p++)
+                for (int64_t q = 0; q < w; q += L) {
+                    __builtin_prefetch(y + (p + RT_AHEAD) * x_k + q);
+                    F(store)(o + p * w + q, F(load)(y + p * x_k + q));
+                }
         else if (x_n == 1)
             for (int64_t p = 0; p < k; p++) {
                 memcpy(o + p * w, y + p * x_k, sizeof(T) * (size_t)cols);

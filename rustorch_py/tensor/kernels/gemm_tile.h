@@ -4,9 +4,18 @@
 
 #include "turn_t.h"
 RT_INLINE T F(hsum)(V v) {
+#if defined(__clang__)
     T s[L]; memcpy(s, &v, sizeof v);
     for (int w = L / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w];
     return s[0];
+#else
+    for (int w = L / 2; w; w /= 2) {
+        F(mask) other;
+        for (int i = 0; i < L; i++) other[i] = i ^ w;
+        v += __builtin_shuffle(v, other);
+    }
+    return v[0];
+#endif
 }
 
 RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
@@ -26,6 +35,7 @@ RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t 
         const T *b0 = b + p * ldb, *b1 = b0 + ldb, *b2 = b1 + ldb, *b3 = b2 + ldb;
         int64_t j = 0;
         for (; j + L <= n; j += L) {
+            for (int q = 4; q < 8; q++) __builtin_prefetch(b0 + q * ldb + j);
             V y0 = F(load)(b0 + j), y1 = F(load)(b1 + j), y2 = F(load)(b2 + j), y3 = F(load)(b3 + j);
             for (int r = 0; r < rows; r++)
                 F(store)(c + r * ldc + j, F(load)(c + r * ldc + j) + x[r][0] * y0 + x[r][1] * y1 + x[r][2] * y2 + x[r][3] * y3);
@@ -39,7 +49,11 @@ RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t 
             for (int64_t j = 0; j < n; j++) c[r * ldc + j] += x * b[p * ldb + j];
         }
 }
-#define RT_THIN(R)                                                                                                           static __attribute__((noinline)) void F(thin_##R)(int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b,                                                       int64_t ldb, T *c, int64_t ldc, T alpha) {                                 F(thin_rows)(R, n, k, a, a_m, a_k, b, ldb, c, ldc, alpha);                                                           }
+#define RT_THIN(R)                                                                                                 \
+    static __attribute__((noinline)) void F(thin_##R)(int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, \
+                                                      int64_t ldb, T *c, int64_t ldc, T alpha) {                   \
+        F(thin_rows)(R, n, k, a, a_m, a_k, b, ldb, c, ldc, alpha);                                                 \
+    }
 RT_THIN(1) RT_THIN(2) RT_THIN(3) RT_THIN(4)
 #undef RT_THIN
 
