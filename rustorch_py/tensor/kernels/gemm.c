@@ -17,7 +17,7 @@ void scipy_openblas_set_num_threads(int);
 
 void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
-#define GRAIN_MACS (1LL << 20)             /* multiply-adds a thread should have, see Note [Grain] */
+#define GRAIN_MACS (3LL << 18)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (1LL << 19)            /* ... and bytes, where a product is one pass over a matrix */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
