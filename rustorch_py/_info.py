@@ -8,9 +8,12 @@ _FLOAT = {
     "bfloat16": (16, 2.0 ** -7, (2 - 2.0 ** -7) * 2.0 ** 127, 2.0 ** -126, 2.0 ** -133, 2),
     "float32": (32, 2.0 ** -23, (2 - 2.0 ** -23) * 2.0 ** 127, 2.0 ** -126, 2.0 ** -149, 6),
     "float64": (64, 2.0 ** -52, (2 - 2.0 ** -52) * 2.0 ** 1023, 2.0 ** -1022, 2.0 ** -1074, 15),
+    "float8_e4m3fn": (8, 0.125, 448.0, 2.0 ** -6, 2.0 ** -9, 0), "float8_e5m2": (8, 0.25, 57344.0, 2.0 ** -14, 2.0 ** -16, 0),
+    "float8_e4m3fnuz": (8, 0.125, 240.0, 2.0 ** -7, 2.0 ** -10, 0), "float8_e5m2fnuz": (8, 0.125, 57344.0, 2.0 ** -15, 2.0 ** -17, 0),
+    "float8_e8m0fnu": (8, 1.0, 2.0 ** 127, 2.0 ** -127, 2.0 ** -127, 0),
 }
 _INT = {"uint8": (8, 0, 255), "int8": (8, -128, 127), "int16": (16, -2 ** 15, 2 ** 15 - 1), "int32": (32, -2 ** 31, 2 ** 31 - 1),
-        "int64": (64, -2 ** 63, 2 ** 63 - 1)}
+        "int64": (64, -2 ** 63, 2 ** 63 - 1), "uint16": (16, 0, 2 ** 16 - 1), "uint32": (32, 0, 2 ** 32 - 1), "uint64": (64, 0, 2 ** 64 - 1)}
 
 
 class finfo:
@@ -22,7 +25,7 @@ class finfo:
         if name not in _FLOAT:
             raise TensorTypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtype}'")
         self.bits, self.eps, self.max, self.tiny, self.smallest_subnormal, digits = _FLOAT[name]
-        self.min, self.smallest_normal, self.resolution, self.dtype = -self.max, self.tiny, 10.0 ** -digits, name
+        self.min, self.smallest_normal, self.resolution, self.dtype = self.tiny if name == "float8_e8m0fnu" else -self.max, self.tiny, 10.0 ** -digits, name
 
     def __repr__(self):
         return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "

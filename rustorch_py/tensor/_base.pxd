@@ -4,7 +4,8 @@ from ._storage cimport Storage
 from ._node cimport Node
 
 from ._base_c cimport (RtArray, RtIter, RT_MAX_DIM, RT_MAX_ARGS, rt_iter_coalesce, rt_is_contiguous, rt_contiguous_strides, rt_numel,
-    RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NDTYPES,
+    RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NDTYPES, RT_NLOOPED,
+    RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E5M2, RT_E4M3FNUZ, RT_E5M2FNUZ, RT_E8M0FNU,
     RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX, rt_itemsize, rt_kind, rt_compute_dtype, rt_real_dtype,
     RT_DEVICE, RT_DEVICE_TYPE, RT_DEVICE_INDEX)
 from ._backend cimport RT_CPU, RT_CUDA, RT_METAL, RT_META

@@ -6,6 +6,7 @@ from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy
 from ._node cimport Node, edge_target
 from ._storage cimport Storage, new_storage
+from ._dtype cimport check_stored
 from ..errors import AutogradError, DimError, ShapeError, TensorTypeError
 
 cdef extern from *:
@@ -285,6 +286,8 @@ cdef int wrap_dim(object op, int64_t dim, int nd) except -1:
 
 cdef TensorBase as_base(object op, object arg, object x):
     if isinstance(x, TensorBase):
+        if (<TensorBase>x).dt >= RT_NLOOPED:
+            check_stored(op, (<TensorBase>x).dt)
         return <TensorBase>x
     raise TensorTypeError(f"{op}(): argument '{arg}' must be Tensor, not {type(x).__name__}", op=op, argument=arg)
 

@@ -24,7 +24,8 @@ cdef extern from "rustorch/layout.h" nogil:
     int64_t rt_numel(int ndim, const int64_t *shape)
 
 cdef extern from "rustorch/dtype.h" nogil:
-    enum: RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NDTYPES
+    enum: RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NDTYPES, RT_NLOOPED
+    enum: RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E5M2, RT_E4M3FNUZ, RT_E5M2FNUZ, RT_E8M0FNU
     enum: RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX
     int rt_itemsize(int dtype)
     int rt_kind(int dtype)

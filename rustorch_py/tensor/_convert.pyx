@@ -277,10 +277,10 @@ def type_(self, dtype=None, non_blocking=False):
     """Return the type's name, or convert to a dtype (or a name such as "torch.FloatTensor")."""
     cdef TensorBase t = as_base("type", "self", self)
     if dtype is None:
-        return f"torch.{torch_name(t.dt) if t.dt < 10 else 'ComplexFloat' if t.dt == RT_C64 else 'ComplexDouble'}Tensor"
+        return f"torch.{torch_name(t.dt)}Tensor"
     if isinstance(dtype, str):
         name = dtype.rsplit(".", 1)[-1]
-        for code in range(12):
+        for code in range(RT_NDTYPES):
             if name == torch_name(code) + "Tensor":
                 return cast(t, code)
         raise TensorValueError(f"invalid type: '{dtype}'")
@@ -305,7 +305,7 @@ def _caster(code, name):
 
 CASTS = {name: _caster(code, name) for name, code in
          (("float", RT_F32), ("double", RT_F64), ("half", RT_F16), ("bfloat16", RT_BF16), ("int", RT_I32), ("long", RT_I64),
-          ("short", RT_I16), ("char", RT_I8), ("byte", RT_U8), ("bool", RT_BOOL), ("cfloat", RT_C64), ("cdouble", RT_C128))}
+          ("short", RT_I16), ("char", RT_I8), ("byte", RT_U8), ("bool", RT_BOOL), ("chalf", RT_C32), ("cfloat", RT_C64), ("cdouble", RT_C128))}
 
 
 def cpu(self, memory_format=None):

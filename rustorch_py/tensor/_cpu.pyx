@@ -1,4 +1,4 @@
-# build: isa=vfun.inc.c,ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c,copy.inc.c sources=cpu.c,alloc.c,special.c,ew_c64.c,ew_c128.c
+# build: isa=vfun.inc.c,ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c,copy.inc.c sources=cpu.c,cast_stored.c,alloc.c,special.c,ew_c64.c,ew_c128.c
 """The CPU back end: registers itself; instruction set, threads and the host allocator's switches."""
 import os
 
@@ -14,6 +14,8 @@ cdef extern from "cpu.h" nogil:
     int rt_cpu_set_isa(int level)
     int rt_cpu_copy(RtIter *it)
     int rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k)
+    ctypedef void (*RtCast)(char *dst, int64_t dst_step, const char *src, int64_t src_step, int64_t n) noexcept nogil
+    RtCast rt_cast_of(int from_, int to)
     void rt_cpu_fill(RtIter *it, const char *value)
     const RtBackend *rt_cpu_backend()
     void rt_pool_enable(int on)
@@ -89,6 +91,10 @@ cdef int loop_plan(RtIter *it, RtLoop fn, const int32_t *want, int cost, const d
 
 cdef void fill_plan(RtIter *it, const char *value) noexcept nogil:
     rt_cpu_fill(it, value)
+
+
+cdef void cast_one(char *dst, int to, const char *src, int from_) noexcept nogil:
+    rt_cast_of(from_, to)(dst, 0, src, 0, 1)
 
 
 def simd_level():

@@ -402,7 +402,7 @@ def complex_(real, imag, *, out=None):
     cdef TensorBase a = as_base("complex", "real", real), b = as_base("complex", "imag", imag)
     if a.dt != b.dt:
         raise DTypeError(f"Expected object of scalar type {dtype_of(a.dt).name} but got scalar type {dtype_of(b.dt).name} for second argument")
-    if a.dt != RT_F32 and a.dt != RT_F64:
+    if a.dt != RT_F32 and a.dt != RT_F64 and a.dt != RT_F16:
         raise DTypeError(f"Expected both inputs to be Half, Float or Double tensors but got {dtype_of(a.dt).name} and {dtype_of(b.dt).name}")
     a, b = broadcast_tensors(a, b)
     return deliver("complex", _complex_of(a, b), out)

@@ -178,6 +178,9 @@ cdef int store(object x, int dt, char *p) except -1:
     if rt_kind(dt) == RT_KIND_INT:
         if PyComplex_Check(x):
             raise TensorTypeError("'complex' object cannot be interpreted as an integer", op="tensor")
+        if dt >= RT_NLOOPED:
+            number_to(x, dt, p)
+            return 0
         if PyFloat_Check(x):
             d = x
             if not (-9223372036854775808.0 <= d < 9223372036854775808.0):
@@ -319,7 +322,7 @@ cdef int set_requires_grad(TensorBase t, bint on) except -1:
 cdef object unsupported_array(object x):
     kind = x.dtype.type if hasattr(x, "dtype") else type(x)
     raise TensorTypeError(f"can't convert np.ndarray of type {kind.__module__}.{kind.__name__}. The only supported types are: float64, "
-                          "float32, float16, complex64, complex128, int64, int32, int16, int8, uint8, and bool.", op="from_numpy")
+                          "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.", op="from_numpy")
 
 
 cdef int format_code(str fmt, int64_t size, object x) except -1:
@@ -337,8 +340,8 @@ cdef int format_code(str fmt, int64_t size, object x) except -1:
         if size == 2:
             return RT_I16
         return RT_I32 if size == 4 else RT_I64
-    if fmt == "B":
-        return RT_U8
+    if fmt in ("B", "H", "I", "L", "Q"):
+        return RT_U8 if size == 1 else RT_U16 if size == 2 else RT_U32 if size == 4 else RT_U64
     if fmt == "e":
         return RT_F16
     if fmt == "f":

@@ -2,11 +2,14 @@
 """Interned dtype, device, layout and memory_format objects, and promotion between dtypes."""
 cimport cython
 from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
+                       RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E8M0FNU, RT_NDTYPES, RT_NLOOPED,
                        rt_itemsize, rt_kind, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
-from ..errors import DeviceError, TensorTypeError
+from ..errors import DeviceError, DTypeError, TensorTypeError, UnsupportedOpError
 
-cdef list NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128"]
-cdef list TORCH_NAMES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "ComplexFloat", "ComplexDouble"]
+cdef list NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
+                   "complex32", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"]
+cdef list TORCH_NAMES = ["Bool", "Byte", "Char", "Short", "Int", "Long", "Half", "BFloat16", "Float", "Double", "ComplexFloat", "ComplexDouble",
+                         "ComplexHalf", "UInt16", "UInt32", "UInt64", "Float8_e4m3fn", "Float8_e5m2", "Float8_e4m3fnuz", "Float8_e5m2fnuz", "Float8_e8m0fnu"]
 cdef list OBJECTS = []
 
 
@@ -43,7 +46,7 @@ cdef class dtype:
 
     @property
     def is_signed(self):
-        return self.code != RT_BOOL and self.code != RT_U8
+        return self.code != RT_BOOL and self.code != RT_U8 and not RT_U16 <= self.code <= RT_U64 and self.code != RT_E8M0FNU
 
     def to_real(self):
         """Return the dtype of the real part."""
@@ -53,6 +56,10 @@ cdef class dtype:
         """Return the complex dtype whose parts hold this one."""
         if self.code == RT_F64 or self.code == RT_C128:
             return dtype_of(RT_C128)
+        if self.code == RT_F16 or self.code == RT_C32:
+            return dtype_of(RT_C32)
+        if self.code >= RT_E4M3FN:
+            raise DTypeError(f"Unknown Complex ScalarType for {torch_name(self.code)}")
         return dtype_of(RT_C64)
 
 
@@ -118,17 +125,32 @@ def set_default_dtype(d):
 
 
 # ---- promotion ------------------------------------------------------------------------------------
-cdef int table[12][12]
+cdef int table[21][21]
 
 
-cdef int promote(int a, int b) noexcept:
-    return table[a][b]
+cdef int promote(int a, int b) except -1:
+    cdef int dt = table[a][b]
+    return dt if dt >= 0 else refuse_promotion(a, b)
+
+
+cdef int refuse_promotion(int a, int b) except -1:
+    kinds = "Float8 Types" if a >= RT_E4M3FN or b >= RT_E4M3FN else "uint16, uint32, uint64 types"
+    raise DTypeError(f"Promotion for {kinds} is not supported, attempted to promote {torch_name(a)} and {torch_name(b)}", op="promote_types")
 
 
 cdef int _pair(int a, int b):
+    """-1: PyTorch has no answer."""
     cdef int t
     if a == b:
         return a
+    if a >= RT_E4M3FN or b >= RT_E4M3FN:
+        return -1
+    if a >= RT_U16 or b >= RT_U16:                          # with floats only
+        t = b if a >= RT_U16 else a
+        return t if t < RT_NLOOPED and rt_kind(t) == RT_KIND_FLOAT else -1
+    if a == RT_C32 or b == RT_C32:
+        t = b if a == RT_C32 else a
+        return RT_C32 if t <= RT_F16 else _pair(RT_C64, t)
     if a > b:
         t = a
         a = b
@@ -152,14 +174,14 @@ cdef int _pair(int a, int b):
 
 
 cdef int _j
-for _i in range(12):
-    for _j in range(12):
+for _i in range(RT_NDTYPES):
+    for _j in range(RT_NDTYPES):
         table[_i][_j] = _pair(_i, _j)
 
 
 def promote_types(type1, type2):
     """Return the smallest dtype that holds both, by PyTorch's table."""
-    return dtype_of(table[dtype_code("promote_types", type1)][dtype_code("promote_types", type2)])
+    return dtype_of(promote(dtype_code("promote_types", type1), dtype_code("promote_types", type2)))
 
 
 def can_cast(from_, to):
@@ -173,6 +195,38 @@ cdef bint castable(int src, int dst) noexcept:
     if src != RT_BOOL and dst == RT_BOOL:
         return False
     return True
+
+
+# ---- stored types ------------------------------------------------------------------------------------
+# Operators that only move or convert elements take every dtype.
+cdef frozenset MOVES = frozenset("""
+    adjoint as_strided as_strided_ broadcast_tensors chunk conj diagonal dsplit expand expand_as flatten hsplit imag movedim narrow permute ravel real
+    reshape reshape_as resolve_conj select split squeeze squeeze_ t t_ tensor_split transpose transpose_ unbind unflatten unfold unsqueeze unsqueeze_
+    view view_as view_as_complex view_as_real vsplit clone contiguous copy_ cpu cuda data_ptr detach detach_ dim element_size fill fill_ get_device
+    is_complex is_conj is_contiguous is_floating_point is_inference is_nonzero is_pinned is_same_size is_set_to is_shared is_signed numel pin_memory
+    resize_ resize_as_ set_ share_memory_ size storage_offset stride to type type_as __reversed__ diag diag_embed diagflat diagonal_scatter repeat
+    repeat_interleave roll select_scatter slice_scatter tile cat concat concatenate stack hstack vstack dstack column_stack new_tensor item tolist
+    __deepcopy__ __reduce_ex__ numpy storage untyped_storage new index requires_grad_ register_hook register_post_accumulate_grad_hook retain_grad
+    _make_subclass data __dlpack__ __dlpack_device__ where masked_select result_type zeros_like ones_like empty_like full_like new_zeros new_ones
+    new_full new_empty new_empty_strided zero zero_ positive any all isnan eq ne mul pad constant_pad_nd block_diag out index_put index_put_
+    bool int long short char byte half float double bfloat16 chalf cfloat cdouble
+""".split())
+# What else each family computes.
+cdef dict COMPUTES = {
+    RT_C32: frozenset("""add sub neg abs sgn conj_physical isfinite isinf addcmul count_nonzero nonzero masked_fill index_select index_copy index_fill
+                         tril triu rsub isclose allclose""".split()),
+    RT_U16: frozenset("bitwise_and bitwise_or bitwise_xor floor ceil trunc isfinite isinf isposinf isneginf signbit sum prod nansum cumsum cumprod equal".split()),
+    RT_E4M3FN: frozenset("abs isfinite isinf index_select eye".split()),
+}
+
+
+cdef int check_stored(object op, int dt) except -1:
+    """Refuse a dtype that has no loops, unless the operator moves elements or is computed for it in another dtype."""
+    cdef str name = <str>op
+    cdef object family = COMPUTES[RT_C32 if dt == RT_C32 else RT_U16 if dt <= RT_U64 else RT_E4M3FN]
+    if name in MOVES or name in family or name[-1:] == "_" and (name[:-1] in MOVES or name[:-1] in family):
+        return 0
+    raise UnsupportedOpError(f'"{name}" not implemented for \'{torch_name(dt)}\'', op=name, dtype=dtype_of(dt))
 
 
 # ---- devices -----------------------------------------------------------------------------------------
@@ -333,4 +387,4 @@ preserve_format = memory_format("preserve_format")
 
 NAMED = {name: OBJECTS[i] for i, name in enumerate(NAMES)}
 NAMED.update(half=OBJECTS[RT_F16], float=OBJECTS[RT_F32], double=OBJECTS[RT_F64], short=OBJECTS[RT_I16], int=OBJECTS[RT_I32],
-             long=OBJECTS[RT_I64], cfloat=OBJECTS[RT_C64], cdouble=OBJECTS[RT_C128])
+             long=OBJECTS[RT_I64], chalf=OBJECTS[RT_C32], cfloat=OBJECTS[RT_C64], cdouble=OBJECTS[RT_C128])

@@ -49,8 +49,9 @@ cdef extern from *:
     """
     /* 'l' where a C long holds int64, so that NumPy calls it int64 and not longlong */
     static const char *rt_array_format(int dt) {
-        static const char *f[] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", 0, "f", "d", "Zf", "Zd"};
-        return f[dt];
+        static const char *f[] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", 0, "f", "d", "Zf", "Zd",
+                                    0, "H", "I", sizeof(long) == 8 ? "L" : "Q"};
+        return dt < (int)(sizeof f / sizeof *f) ? f[dt] : 0;
     }
     """
     const char *rt_array_format(int dt)
@@ -63,8 +64,9 @@ cdef const char *array_format(int dt):
 cdef object as_array(TensorBase t):
     import numpy
     cdef Export e
-    if t.dt == RT_BF16:
-        raise TensorTypeError("Got unsupported ScalarType BFloat16; NumPy has no bfloat16, convert with .float() first", op="numpy")
+    if array_format(t.dt) is NULL:
+        raise TensorTypeError(f"Got unsupported ScalarType {torch_name(t.dt)}; NumPy has no {dtype_of(t.dt).name}, convert with "
+                              f"{'.cfloat()' if t.dt == RT_C32 else '.float()'} first", op="numpy")
     e = Export.__new__(Export)
     e.t = t
     return numpy.asarray(e)
@@ -77,7 +79,7 @@ def numpy(self, *, force=False):
         force: detach, move to the CPU and copy as needed, instead of raising.
     Raises:
         RuntimeError: the tensor requires grad and gradients are recorded.
-        TypeError: bfloat16, or a tensor on another device.
+        TypeError: a dtype that NumPy has not (bfloat16, 8-bit floats, complex32), or a tensor on another device.
     """
     cdef TensorBase t = as_base("numpy", "self", self)
     if t.rg:

@@ -17,7 +17,7 @@ from ._storage cimport Storage, new_storage
 from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_shapes, check_devices, launch, copy_raw, cast_raw,
                      contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
 from ._backend cimport RtBackend, backend_of
-from ._dtype cimport default_code, castable, dtype_of, device_of, promote, torch_name
+from ._dtype cimport default_code, castable, check_stored, dtype_of, device_of, promote, torch_name
 from ..errors import AutogradError, DeviceError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
@@ -209,6 +209,8 @@ cdef inline int row_dtype(int row, int dt) except -1:
         dt = RT_I64
     if not r.kinds >> rt_kind(dt) & 1:
         refuse_dtype(row, dt)
+    if dt >= RT_NLOOPED:
+        check_stored(r.name.decode(), dt)
     return dt
 
 

@@ -11,7 +11,7 @@ cdef TensorBase full_(int nd, const int64_t *sh, object value, int dt, int dev) 
 cdef int fill_value(TensorBase t, object value) except -1  # raw fill, no history, no version
 
 # ---- dtypes of results ----
-cdef int result_dtype(TensorBase a, TensorBase b, TensorBase c) noexcept    # PyTorch's categories; None allowed
+cdef int result_dtype(TensorBase a, TensorBase b, TensorBase c) except -1  # PyTorch's categories; None allowed
 cdef int result_dtype_list(list tensors) except -1
 
 # ---- broadcasting ----

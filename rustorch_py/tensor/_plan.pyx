@@ -8,9 +8,10 @@ from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve, view_raw, fill_array, shape_tuple, new_tensor, wrap_dim,
                      rt_iter_coalesce, rt_itemsize, rt_kind, rt_real_dtype, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
-                     RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
+                     RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NLOOPED,
+                     RT_C32, RT_U16, RT_U32, RT_U64, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._backend cimport RtBackend, backend_of
-from ._cpu cimport copy_plan, fill_plan
+from ._cpu cimport copy_plan, fill_plan, cast_one
 from ._dtype cimport promote, default_code, default_complex, device_of, dtype_of
 from ..errors import DeviceError, DTypeError, ShapeError, TensorTypeError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -52,11 +53,23 @@ cdef int number_dtype(object x):
 
 
 cdef inline bint fits(int64_t i, int dt) noexcept:
-    """Is i in the range of an integer dtype below int64? uint8 lets negative numbers wrap, as in PyTorch."""
+    """Is i in the range of an integer dtype below int64? Unsigned ones let negative numbers wrap, as in PyTorch."""
+    cdef int64_t top
     if dt == RT_U8:
         return -255 <= i <= 255
-    cdef int64_t top = <int64_t>1 << (8 * rt_itemsize(dt) - 1)
+    if dt == RT_U16 or dt == RT_U32:
+        top = <int64_t>1 << (8 * rt_itemsize(dt))
+        return -top < i < top
+    top = <int64_t>1 << (8 * rt_itemsize(dt) - 1)
     return -top <= i < top
+
+
+cdef uint64_t as_u64(object x) except? 0:
+    """Negative numbers wrap."""
+    i = int(x)
+    if not -(1 << 63) <= i < 1 << 64:
+        raise DTypeError("value cannot be converted to type uint64 without overflow")
+    return <uint64_t>(i & 0xFFFFFFFFFFFFFFFF)
 
 
 cdef int number_to(object x, int dt, char *p) except -1:
@@ -64,7 +77,12 @@ cdef int number_to(object x, int dt, char *p) except -1:
     cdef int64_t i
     cdef rt_f16 h
     cdef rt_bf16 b
+    cdef char wide[8]
     x = plain_number(x)
+    if dt >= RT_NLOOPED and (dt == RT_C32 or rt_kind(dt) == RT_KIND_FLOAT):
+        number_to(x, RT_C64 if dt == RT_C32 else RT_F32, wide)
+        cast_one(p, dt, wide, RT_C64 if dt == RT_C32 else RT_F32)
+        return 0
     if rt_kind(dt) <= RT_KIND_INT:
         if PyComplex_Check(x):
             if x.imag != 0:
@@ -72,6 +90,9 @@ cdef int number_to(object x, int dt, char *p) except -1:
             x = x.real
         if dt == RT_BOOL:
             (<uint8_t *>p)[0] = 1 if x else 0
+            return 0
+        if dt == RT_U64:
+            (<uint64_t *>p)[0] = as_u64(x)
             return 0
         if PyFloat_Check(x):
             d = x
@@ -87,9 +108,9 @@ cdef int number_to(object x, int dt, char *p) except -1:
             (<int64_t *>p)[0] = i
         elif not fits(i, dt):
             raise DTypeError(f"value cannot be converted to type {dtype_of(dt).name} without overflow")
-        elif dt == RT_I32:
+        elif dt == RT_I32 or dt == RT_U32:
             (<int32_t *>p)[0] = <int32_t>i
-        elif dt == RT_I16:
+        elif dt == RT_I16 or dt == RT_U16:
             (<int16_t *>p)[0] = <int16_t>i
         else:
             (<int8_t *>p)[0] = <int8_t>i
@@ -123,6 +144,14 @@ cdef int number_to(object x, int dt, char *p) except -1:
 cdef object element_to_py(const char *p, int dt):
     cdef rt_f16 h
     cdef rt_bf16 b
+    cdef char wide[8]
+    cdef int code
+    if dt >= RT_NLOOPED:
+        if dt == RT_U64:
+            return (<const uint64_t *>p)[0]
+        dt, code = (RT_C64 if dt == RT_C32 else RT_I64 if rt_kind(dt) == RT_KIND_INT else RT_F32), dt
+        cast_one(wide, dt, p, code)
+        return element_to_py(wide, dt)
     if dt == RT_F32:
         return <double>(<const float *>p)[0]
     if dt == RT_F64:
@@ -215,7 +244,7 @@ cdef TensorBase full_(int nd, const int64_t *sh, object value, int dt, int dev):
 
 
 # ---- dtypes of results -----------------------------------------------------------------------------
-cdef int combine(int higher, int lower) noexcept:
+cdef int combine(int higher, int lower) except? -1:
     """-1: nothing of that category."""
     if higher < 0:
         return lower
@@ -223,17 +252,17 @@ cdef int combine(int higher, int lower) noexcept:
         return higher
     if rt_kind(higher) == RT_KIND_FLOAT:
         if rt_kind(lower) == RT_KIND_COMPLEX:
-            return RT_C128 if higher == RT_F64 else RT_C64
+            return RT_C128 if higher == RT_F64 else RT_C32 if higher == RT_F16 else promote(RT_C64, higher)
         return higher
     if higher == RT_BOOL or rt_kind(lower) >= RT_KIND_FLOAT:
         return promote(higher, lower)
     return higher
 
 
-cdef void categorise(TensorBase t, int *cat) noexcept:
+cdef int categorise(TensorBase t, int *cat) except -1:
     cdef int dt, c
     if t is None:
-        return
+        return 0
     dt = t.dt
     if t.flags & F_WRAPPED:
         c = 2
@@ -244,9 +273,10 @@ cdef void categorise(TensorBase t, int *cat) noexcept:
     else:
         c = 0 if t.nd > 0 else 1
     cat[c] = dt if cat[c] < 0 else promote(cat[c], dt)
+    return 0
 
 
-cdef int result_dtype(TensorBase a, TensorBase b, TensorBase c) noexcept:
+cdef int result_dtype(TensorBase a, TensorBase b, TensorBase c) except -1:
     cdef int cat[3]
     cat[0] = cat[1] = cat[2] = -1
     categorise(a, cat)

@@ -517,8 +517,8 @@ def item(self):
 cdef extern from *:
     """
     static const char *rt_buffer_format(int dt) {
-        static const char *f[] = {"?", "B", "b", "h", "i", "q", "e", NULL, "f", "d", "Zf", "Zd"};
-        return f[dt];
+        static const char *f[] = {"?", "B", "b", "h", "i", "q", "e", NULL, "f", "d", "Zf", "Zd", NULL, "H", "I", "Q"};
+        return dt < (int)(sizeof f / sizeof *f) ? f[dt] : NULL;
     }
     """
     const char *rt_buffer_format(int dt)
@@ -534,7 +534,7 @@ cdef int export_buffer(TensorBase t, Py_buffer *buffer, int flags) except -1:
     if t.rg:
         raise BufferError("Can't export a Tensor that requires grad. Use tensor.detach().")
     if rt_buffer_format(t.dt) is NULL:
-        raise BufferError("the buffer protocol has no bfloat16; convert with .float() first")
+        raise BufferError(f"the buffer protocol has no {dtype_of(t.dt).name}; convert with {'.cfloat()' if t.dt == RT_C32 else '.float()'} first")
     dims = <Py_ssize_t *>malloc((2 * t.nd + 1) * sizeof(Py_ssize_t))
     if dims is NULL:
         raise MemoryError()

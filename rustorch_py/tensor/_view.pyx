@@ -1107,7 +1107,7 @@ def view_as_complex(input):
     cdef int64_t sh[64]
     cdef int64_t st[64]
     cdef int i
-    if t.dt != RT_F32 and t.dt != RT_F64:
+    if t.dt != RT_F32 and t.dt != RT_F64 and t.dt != RT_F16:
         raise ShapeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of another scalar type")
     if t.nd == 0 or t.sh[t.nd - 1] != 2:
         raise ShapeError("Tensor must have a last dimension of size 2")
@@ -1119,7 +1119,7 @@ def view_as_complex(input):
         sh[i] = t.sh[i]
         st[i] = t.st[i] // 2
     v = alias(t)
-    v.dt = RT_C64 if t.dt == RT_F32 else RT_C128
+    v.dt = RT_C64 if t.dt == RT_F32 else RT_C128 if t.dt == RT_F64 else RT_C32
     set_dims(v, t.nd - 1, sh, st)
     return record_complex(v, t, 1)
 

@@ -1,4 +1,4 @@
-/* Conversions between any two dtypes, rt_cast[from][to](dst, dst step, src, src step, n), steps in
+/* Conversions between any two dtypes that loops are compiled for, rt_cast[from][to](dst, dst step, src, src step, n), steps in
  * bytes. Float to integer truncates (out of range wraps through int64, NaN gives the lowest value);
  * anything to bool is "is not zero"; complex to real drops the imaginary part. */
 #include "rustorch/half.h"
@@ -137,7 +137,7 @@ static void narrow_brain(char *dst, int64_t ds, const char *src, int64_t ss, int
 }
 
 #define ROWOF(s) {s##_b8, s##_u8, s##_i8, s##_i16, s##_i32, s##_i64, s##_f16, s##_bf16, s##_f32, s##_f64, s##_c64, s##_c128}
-const RtCast RT_NAME(rt_cast)[RT_NDTYPES][RT_NDTYPES] = {
+const RtCast RT_NAME(rt_cast)[RT_NLOOPED][RT_NLOOPED] = {
     ROWOF(b8), ROWOF(u8), ROWOF(i8), ROWOF(i16), ROWOF(i32), ROWOF(i64), 
     {f16_b8, f16_u8, f16_i8, f16_i16, f16_i32, f16_i64, f16_f16, f16_bf16, widen_half, f16_f64, f16_c64, f16_c128},
     {bf16_b8, bf16_u8, bf16_i8, bf16_i16, bf16_i32, bf16_i64, bf16_f16, bf16_bf16, widen_brain, bf16_f64, bf16_c64, bf16_c128},

@@ -20,7 +20,7 @@
         rt_loops_i64_##isa[], rt_loops_b8_##isa[], rt_loops_f32_##isa[], rt_loops_f64_##isa[];              \
     extern const RtReduceFns rt_reduce_u8_##isa[], rt_reduce_i8_##isa[], rt_reduce_i16_##isa[], rt_reduce_i32_##isa[], \
         rt_reduce_i64_##isa[], rt_reduce_b8_##isa[], rt_reduce_f32_##isa[], rt_reduce_f64_##isa[], rt_reduce_c64_##isa[], rt_reduce_c128_##isa[]; \
-    extern const RtCast rt_cast_##isa[RT_NDTYPES][RT_NDTYPES]; \
+    extern const RtCast rt_cast_##isa[RT_NLOOPED][RT_NLOOPED]; \
     extern const RtCopyFns rt_copy_fns_##isa[5];
 EACH_ISA(DECLARE)
 extern const RtLoop rt_loops_c64_base[], rt_loops_c128_base[];
@@ -32,12 +32,16 @@ static const RtLoop *const loop_tables[][RT_NDTYPES] = {EACH_ISA(LOOPS)};
                       NULL, NULL, rt_reduce_f32_##isa, rt_reduce_f64_##isa, rt_reduce_c64_##isa, rt_reduce_c128_##isa},
 static const RtReduceFns *const reduce_tables[][RT_NDTYPES] = {EACH_ISA(REDUCES)};
 #define CASTS(isa) rt_cast_##isa,
-static const RtCast (*const cast_tables[])[RT_NDTYPES] = {EACH_ISA(CASTS)};
+static const RtCast (*const cast_tables[])[RT_NLOOPED] = {EACH_ISA(CASTS)};
 
 #define COPIES(isa) rt_copy_fns_##isa,
 static const RtCopyFns *const copy_tables[] = {EACH_ISA(COPIES)};
 
 static int isa_level = 0;
+
+RtCast rt_cast_of(int from, int to) {
+    return from < RT_NLOOPED && to < RT_NLOOPED ? cast_tables[isa_level][from][to] : rt_cast_stored(from, to);
+}
 
 int rt_cpu_best_isa(void) {
 #ifdef RT_X86
@@ -93,7 +97,6 @@ static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
     if (RT_LIKELY(!t->convert)) { t->fn(ptr, it->step_bytes[0], n, t->k); return; }
     /* operands whose dtype is not the loop's are converted by blocks on the stack */
     char buffer[RT_MAX_ARGS][RT_BLOCK / 2 * 16] __attribute__((aligned(64)));
-    const RtCast (*cast)[RT_NDTYPES] = cast_tables[isa_level];
     char *p[RT_MAX_ARGS], *cur[RT_MAX_ARGS];
     int64_t step[RT_MAX_ARGS];
     memcpy(cur, ptr, sizeof(char *) * t->nargs);
@@ -108,14 +111,14 @@ static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
                 int64_t s = step[a];
                 p[a] = buffer[a];
                 if (a) {
-                    if (s == 0) { cast[it->dtype[a]][t->want[a]](p[a], 16, cur[a], 16, 1); step[a] = 0; continue; }
-                    cast[it->dtype[a]][t->want[a]](p[a], rt_itemsize(t->want[a]), cur[a], s, m);
+                    if (s == 0) { rt_cast_of(it->dtype[a], t->want[a])(p[a], 16, cur[a], 16, 1); step[a] = 0; continue; }
+                    rt_cast_of(it->dtype[a], t->want[a])(p[a], rt_itemsize(t->want[a]), cur[a], s, m);
                 }
                 step[a] = rt_itemsize(t->want[a]);
             }
         }
         t->fn(p, step, m, t->k);
-        if (it->dtype[0] != t->want[0]) cast[t->want[0]][it->dtype[0]](cur[0], it->step_bytes[0][0], p[0], step[0], m);
+        if (it->dtype[0] != t->want[0]) rt_cast_of(t->want[0], it->dtype[0])(cur[0], it->step_bytes[0][0], p[0], step[0], m);
         for (int a = 0; a < t->nargs; a++) cur[a] += m * it->step_bytes[0][a];
         n -= m;
     }
@@ -310,7 +313,7 @@ int rt_cpu_copy(RtIter *it) {
     t.nargs = it->nargs;
     t.convert = 0;
     t.k = &slot;
-    RtCast fn = cast_tables[isa_level][it->dtype[1]][it->dtype[0]];
+    RtCast fn = rt_cast_of(it->dtype[1], it->dtype[0]);
     memcpy(&slot, &fn, sizeof fn);
     t.fn = cast_line;
     run_all(&t, it, COPY_GRAIN);
@@ -373,7 +376,7 @@ typedef struct {
 static void red_run1d(const Red *r, char *acc, const char *x, int64_t step, int64_t n) {
     if (r->in_dtype == r->acc_dtype) { r->f->run1d(acc, x, step, n, r->k0); return; }
     char buffer[1024 * 8] __attribute__((aligned(64)));              /* and its source: well within the first level of the cache */
-    RtCast cast = cast_tables[isa_level][r->in_dtype][r->acc_dtype];
+    RtCast cast = rt_cast_of(r->in_dtype, r->acc_dtype);
     int64_t block = (int64_t)sizeof(buffer) / r->acc_size;
     while (n > 0) {
         int64_t m = n < block ? n : block;
@@ -385,11 +388,11 @@ static void red_run1d(const Red *r, char *acc, const char *x, int64_t step, int6
 static void red_cols(const Red *r, char *acc, const char *x, int64_t step, int64_t n) {
     if (r->in_dtype == r->acc_dtype) { r->f->cols(acc, x, step, n, r->k0); return; }
     char buffer[COLS * 16] __attribute__((aligned(64)));
-    cast_tables[isa_level][r->in_dtype][r->acc_dtype](buffer, r->acc_size, x, step, n);
+    rt_cast_of(r->in_dtype, r->acc_dtype)(buffer, r->acc_size, x, step, n);
     r->f->cols(acc, buffer, r->acc_size, n, r->k0);
 }
 static void red_store(const Red *r, char *out, int64_t out_step, const char *acc, int64_t n) {
-    cast_tables[isa_level][r->acc_dtype][r->out_dtype](out, out_step, acc, r->acc_size, n);
+    rt_cast_of(r->acc_dtype, r->out_dtype)(out, out_step, acc, r->acc_size, n);
 }
 
 /* Outputs [b, e): each reduces its rows along red dimension 0. Several rows an output are read in the order of memory, a

@@ -25,8 +25,12 @@ typedef struct { int64_t in_use, in_use_peak, cached, allocs, hits, misses, free
 void   rt_pool_stats(RtPoolStats *out);
 void   rt_pool_reset_peak(void);
 
+/* cast_stored.c: conversions that a stored type takes part in */
+RtCast rt_cast_stored(int from, int to);
+
 /* cpu.c */
 void rt_cpu_init(void);
+RtCast rt_cast_of(int from, int to);           /* the conversion between any two dtypes, for the instruction set in force */
 int  rt_num_threads(void);                     /* threads an operator may use now: one for all Python threads, 1 inside a region */
 void rt_set_threads(int n);
 int  rt_forked(void);                          /* this process was forked from one that had the package loaded */

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 typedef struct { int32_t type, id; } RtDlDevice;                    /* 1 CPU, 2 CUDA, 3 CUDA host, 8 Metal */
-typedef struct { uint8_t code, bits; uint16_t lanes; } RtDlType;    /* 0 int 1 uint 2 float 4 bfloat 5 complex 6 bool */
+typedef struct { uint8_t code, bits; uint16_t lanes; } RtDlType;    /* 0 int 1 uint 2 float 4 bfloat 5 complex 6 bool 10.. 8-bit floats */
 typedef struct {
     void      *data;
     RtDlDevice device;
