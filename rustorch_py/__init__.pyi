@@ -127,6 +127,7 @@ from .tensor import celu as celu
 from .tensor import celu_ as celu_
 from .tensor import cfloat as cfloat
 from .tensor import chain_matmul as chain_matmul
+from .tensor import chalf as chalf
 from .tensor import cholesky as cholesky
 from .tensor import cholesky_inverse as cholesky_inverse
 from .tensor import cholesky_solve as cholesky_solve
@@ -145,6 +146,7 @@ from .tensor import column_stack as column_stack
 from .tensor import combinations as combinations
 from .tensor import complex as complex
 from .tensor import complex128 as complex128
+from .tensor import complex32 as complex32
 from .tensor import complex64 as complex64
 from .tensor import concat as concat
 from .tensor import concatenate as concatenate
@@ -245,6 +247,11 @@ from .tensor import float as float
 from .tensor import float16 as float16
 from .tensor import float32 as float32
 from .tensor import float64 as float64
+from .tensor import float8_e4m3fn as float8_e4m3fn
+from .tensor import float8_e4m3fnuz as float8_e4m3fnuz
+from .tensor import float8_e5m2 as float8_e5m2
+from .tensor import float8_e5m2fnuz as float8_e5m2fnuz
+from .tensor import float8_e8m0fnu as float8_e8m0fnu
 from .tensor import float_power as float_power
 from .tensor import floor as floor
 from .tensor import floor_ as floor_
@@ -601,6 +608,9 @@ from .tensor import triu_indices as triu_indices
 from .tensor import true_divide as true_divide
 from .tensor import trunc as trunc
 from .tensor import trunc_ as trunc_
+from .tensor import uint16 as uint16
+from .tensor import uint32 as uint32
+from .tensor import uint64 as uint64
 from .tensor import uint8 as uint8
 from .tensor import unbind as unbind
 from .tensor import unbind_copy as unbind_copy

@@ -176,6 +176,7 @@ class Tensor:
     def ceil(self, *, out: Tensor | None = None) -> Tensor: ...
     def ceil_(self) -> Tensor: ...
     def cfloat(self, memory_format: Any = None) -> Any: ...
+    def chalf(self, memory_format: Any = None) -> Any: ...
     def char(self, memory_format: Any = None) -> Any: ...
     def cholesky(self, upper: Any = False, *, out: Tensor | None = None) -> Any: ...
     def cholesky_inverse(self, upper: Any = False, *, out: Tensor | None = None) -> Any: ...
@@ -1266,13 +1267,20 @@ bfloat16: dtype
 bool: dtype
 cdouble: dtype
 cfloat: dtype
+chalf: dtype
 complex128: dtype
+complex32: dtype
 complex64: dtype
 double: dtype
 float: dtype
 float16: dtype
 float32: dtype
 float64: dtype
+float8_e4m3fn: dtype
+float8_e4m3fnuz: dtype
+float8_e5m2: dtype
+float8_e5m2fnuz: dtype
+float8_e8m0fnu: dtype
 half: dtype
 int: dtype
 int16: dtype
@@ -1281,4 +1289,7 @@ int64: dtype
 int8: dtype
 long: dtype
 short: dtype
+uint16: dtype
+uint32: dtype
+uint64: dtype
 uint8: dtype

@@ -1,5 +1,5 @@
 """Arithmetic, comparison and statistics made of other operators."""
-from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError
+from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._base import TensorBase
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
@@ -73,8 +73,10 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
 
 def _largest(dtype):
     name = str(dtype).rpartition(".")[2]
-    return {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38,
-            "float64": 1.7976931348623157e308}[name]
+    top = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}.get(name)
+    if top is None:
+        raise UnsupportedOpError(f'"nan_to_num" not implemented for {dtype}', op="nan_to_num")
+    return top
 
 
 def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):

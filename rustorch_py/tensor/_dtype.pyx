@@ -209,14 +209,17 @@ cdef frozenset MOVES = frozenset("""
     __deepcopy__ __reduce_ex__ numpy storage untyped_storage new index requires_grad_ register_hook register_post_accumulate_grad_hook retain_grad
     _make_subclass data __dlpack__ __dlpack_device__ where masked_select result_type zeros_like ones_like empty_like full_like new_zeros new_ones
     new_full new_empty new_empty_strided zero zero_ positive any all isnan eq ne mul pad constant_pad_nd block_diag out index_put index_put_
-    bool int long short char byte half float double bfloat16 chalf cfloat cdouble
+    bool int long short char byte half float double bfloat16 chalf cfloat cdouble flip fliplr flipud rot90 atleast_1d atleast_2d atleast_3d index_select
+    conj_physical outer
 """.split())
 # What else each family computes.
 cdef dict COMPUTES = {
-    RT_C32: frozenset("""add sub neg abs sgn conj_physical isfinite isinf addcmul count_nonzero nonzero masked_fill index_select index_copy index_fill
+    RT_C32: frozenset("""add sub neg abs sgn conj_physical isfinite isinf addcmul count_nonzero nonzero masked_fill index_copy index_fill
                          tril triu rsub isclose allclose""".split()),
-    RT_U16: frozenset("bitwise_and bitwise_or bitwise_xor floor ceil trunc isfinite isinf isposinf isneginf signbit sum prod nansum cumsum cumprod equal".split()),
-    RT_E4M3FN: frozenset("abs isfinite isinf index_select eye".split()),
+    RT_U16: frozenset("""bitwise_and bitwise_or bitwise_xor floor ceil trunc isfinite isinf isposinf isneginf signbit sum prod nansum cumsum cumprod equal sort argsort msort unique
+                         unique_consecutive atan2 copysign round fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
+                         irfftn hfftn ihfftn""".split()),
+    RT_E4M3FN: frozenset("abs isfinite isinf eye".split()),
 }
 
 

@@ -6,11 +6,11 @@ times the same scale; what was padded or cut goes back by `resize_lane`.
 """
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, grad_mode, view_raw, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64,
-                     RT_C128, rt_kind, rt_itemsize, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX)
+                     RT_C128, RT_NLOOPED, rt_kind, rt_itemsize, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
 from ._ops cimport cast
-from ._dtype cimport default_code, torch_name
+from ._dtype cimport default_code, check_stored, torch_name
 from ._cpu cimport isa_level, rt_num_threads
 from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
 
@@ -66,6 +66,8 @@ cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, doubl
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0, x_dt = x.dt
     need_cpu("fft", x)
+    if x_dt >= RT_NLOOPED:
+        check_stored("fft_lanes", x_dt)
     if out.n > 0:
         with nogil:
             status = kernel(plan.p, x_dt, source.ptr, s, flags, sign, scale, out_dt, out_L, out.ptr, rt_num_threads())

@@ -1053,7 +1053,7 @@ cdef IndexPutBackward0 put_node(list indices, bint accumulate, TensorBase values
 
 cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumulate) except -1:
     cdef Plan p
-    cdef TensorBase v = values, t
+    cdef TensorBase v = values, t, wide
     cdef list clean = []
     cdef int64_t st[64]
     cdef int k, j
@@ -1080,7 +1080,11 @@ cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumula
     v = view_raw(v, p.r_nd, p.r_sh, st, 0)
     if not one_step(v, p.s_at, p.s_nd):
         v = contiguous_raw(v)
-    if v.n:
+    if v.n and accumulate and t.dt >= RT_NLOOPED:           # a stored type has no sums: add in the type it is computed in
+        wide = cast_raw(t, rt_compute_dtype(t.dt))
+        run_indexed(RT_IX_ADD, wide, cast_raw(v, wide.dt), p)
+        copy_raw(t, wide)
+    elif v.n:
         run_indexed(RT_IX_ADD if accumulate else RT_IX_SET, t, v, p)
     return 0
 

@@ -13,8 +13,8 @@ from libc.string cimport memcpy
 from libc.stdlib cimport malloc, free
 from ._base cimport *
 from ._storage cimport Storage, new_storage
-from ._dtype cimport dtype_of, dtype_code, device_of, device_code, torch_name
-from ._plan cimport contiguous_raw, copy_raw, clone_raw, element_to_py, fill_value
+from ._dtype cimport dtype_of, dtype_code, default_code, device_of, device_code, torch_name
+from ._plan cimport contiguous_raw, copy_raw, clone_raw, element_to_py, fill_value, number_to
 from ._ops cimport to_device, detach, resize_
 from . import _data, _dlpack
 from ..errors import AutogradError, DimError, DTypeError, MissingDependencyError, TensorError, TensorTypeError, TensorValueError
@@ -144,8 +144,42 @@ def to_torch(self):
 
 # ---- storage ----------------------------------------------------------------------------------------------
 cdef class UntypedStorage:
-    """The block of memory under a tensor, as bytes. Equal (``==``) for views of one block."""
+    """The block of memory under a tensor, as bytes. Equal (``==``) for views of one block.
+
+    Args:
+        size: number of bytes (uninitialised), or the bytes themselves as a sequence of ints.
+    """
     cdef Storage stor
+
+    def __init__(self, size=0, *, device=None):
+        self.stor = <Storage>made_storage(size, RT_U8, device)
+
+    @classmethod
+    def from_buffer(cls, buffer, byte_order=None, count=-1, offset=0, *, dtype=None):
+        """Copy the elements of a buffer; ``byte_order`` ("native", "little", "big") is needed above one byte an element."""
+        return wrap_storage(buffer_storage(buffer, byte_order, count, offset, RT_U8 if dtype is None else dtype_code("from_buffer", dtype)))
+
+    def copy_(self, source, non_blocking=False):
+        """Copy the bytes of another storage of the same size."""
+        copy_bytes(self.stor, storage_of("copy_", source))
+        return self
+
+    def fill_(self, value):
+        """Set every byte."""
+        fill_value(byte_tensor(self.stor), value)
+        self.stor.version += 1
+        return self
+
+    def cpu(self):
+        """Return the storage on the host: itself when it is there."""
+        return self if RT_DEVICE_TYPE(self.stor.device) == RT_CPU else wrap_storage(host_storage(self.stor))
+
+    def untyped(self):
+        """Return the storage itself."""
+        return self
+
+    def type(self):
+        return "torch.UntypedStorage"
 
     def nbytes(self):
         """Return the size in bytes."""
@@ -223,9 +257,147 @@ cdef class UntypedStorage:
 
 
 cdef class TypedStorage:
-    """The block of memory under a tensor, as elements of one dtype."""
+    """The block of memory under a tensor, as elements of one dtype.
+
+    Args:
+        size: number of elements (uninitialised), or the elements themselves as a sequence of numbers.
+        wrap_storage: take this UntypedStorage's memory, instead of a size.
+        dtype: type of the elements (default: the default dtype).
+    """
     cdef Storage stor
     cdef int dt
+
+    def __init__(self, size=0, *, wrap_storage=None, dtype=None, device=None):
+        self.dt = default_code() if dtype is None else dtype_code("TypedStorage", dtype)
+        if wrap_storage is None:
+            self.stor = <Storage>made_storage(size, self.dt, device)
+            return
+        if size != 0 or device is not None:
+            raise TensorError("TypedStorage: no size and no device can be given beside wrap_storage", op="TypedStorage")
+        if not isinstance(wrap_storage, UntypedStorage):
+            raise TensorTypeError(f"TypedStorage: wrap_storage must be UntypedStorage, got {type(wrap_storage).__name__}", op="TypedStorage")
+        self.stor = (<UntypedStorage>wrap_storage).stor
+
+    @classmethod
+    def from_buffer(cls, buffer, byte_order=None, count=-1, offset=0, *, dtype=None):
+        """Copy the elements of a buffer; ``byte_order`` ("native", "little", "big") is needed above one byte an element."""
+        cdef int dt = default_code() if dtype is None else dtype_code("from_buffer", dtype)
+        return typed(buffer_storage(buffer, byte_order, count, offset, dt), dt)
+
+    def copy_(self, source, non_blocking=False):
+        """Copy the elements of another storage of the same length, converting them."""
+        cdef TypedStorage s
+        if not isinstance(source, TypedStorage):
+            copy_bytes(self.stor, storage_of("copy_", source))
+            return self
+        s = <TypedStorage>source
+        if len(s) != len(self):
+            raise TensorError(f"copy_: a storage of {len(s)} elements does not fit into one of {len(self)}", op="copy_")
+        copy_raw(element_tensor(self.stor, self.dt), element_tensor(s.stor, s.dt))
+        self.stor.version += 1
+        return self
+
+    def fill_(self, value):
+        """Set every element."""
+        fill_value(element_tensor(self.stor, self.dt), value)
+        self.stor.version += 1
+        return self
+
+    def resize_(self, size):
+        """Change the number of elements, keeping what fits."""
+        wrap_storage(self.stor).resize_(size * rt_itemsize(self.dt))
+
+    def clone(self):
+        """Return a copy of the memory."""
+        return typed(copy_storage(self.stor), self.dt)
+
+    def cpu(self):
+        """Return the storage on the host: itself when it is there."""
+        return self if RT_DEVICE_TYPE(self.stor.device) == RT_CPU else typed(host_storage(self.stor), self.dt)
+
+    def type(self, dtype=None):
+        """Return the storage's type by name, or convert the elements to a dtype."""
+        if dtype is None:
+            return f"torch.{torch_name(self.dt)}Storage"
+        return self._to(dtype_code("type", dtype))
+
+    def _to(self, int dt):
+        cdef TensorBase t
+        if dt == self.dt:
+            return self
+        t = empty_like_shape(element_tensor(self.stor, self.dt), dt)
+        copy_raw(t, element_tensor(self.stor, self.dt))
+        return typed(t.stor, dt)
+
+    def float(self):
+        """Convert the elements to float32."""
+        return self._to(RT_F32)
+
+    def double(self):
+        """Convert the elements to float64."""
+        return self._to(RT_F64)
+
+    def half(self):
+        """Convert the elements to float16."""
+        return self._to(RT_F16)
+
+    def bfloat16(self):
+        """Convert the elements to bfloat16."""
+        return self._to(RT_BF16)
+
+    def long(self):
+        """Convert the elements to int64."""
+        return self._to(RT_I64)
+
+    def int(self):
+        """Convert the elements to int32."""
+        return self._to(RT_I32)
+
+    def short(self):
+        """Convert the elements to int16."""
+        return self._to(RT_I16)
+
+    def char(self):
+        """Convert the elements to int8."""
+        return self._to(RT_I8)
+
+    def byte(self):
+        """Convert the elements to uint8."""
+        return self._to(RT_U8)
+
+    def bool(self):
+        """Convert the elements to bool."""
+        return self._to(RT_BOOL)
+
+    def complex_float(self):
+        """Convert the elements to complex64."""
+        return self._to(RT_C64)
+
+    def complex_double(self):
+        """Convert the elements to complex128."""
+        return self._to(RT_C128)
+
+    def is_shared(self):
+        return False
+
+    def is_pinned(self, device=None):
+        return False
+
+    @property
+    def is_cuda(self):
+        return RT_DEVICE_TYPE(self.stor.device) == RT_CUDA
+
+    def __setitem__(self, i, value):
+        cdef int64_t n = len(self), at
+        if isinstance(i, slice):
+            for at in range(*i.indices(n)):
+                self[at] = value
+            return
+        at = i
+        if at < -n or at >= n:
+            raise DimError(f"index {at} out of range for storage of size {n}", op="storage")
+        number_to(value, self.dt, self.stor.ptr + (at + n if at < 0 else at) * rt_itemsize(self.dt))
+        self.stor.version += 1
 
     def untyped(self):
         """Return the same memory as bytes."""
@@ -265,8 +437,11 @@ cdef class TypedStorage:
         """Return the elements as a list of numbers."""
         return [self[i] for i in range(len(self))]
 
-    def __getitem__(self, int64_t i):
-        cdef int64_t n = len(self)
+    def __getitem__(self, key):
+        cdef int64_t n = len(self), i
+        if isinstance(key, slice):
+            raise TensorError("slices are only supported in UntypedStorage.__getitem__", op="storage")
+        i = key
         if i < -n or i >= n:
             raise DimError(f"index {i} out of range for storage of size {n}", op="storage")
         return element_to_py(self.stor.ptr + (i + n if i < 0 else i) * rt_itemsize(self.dt), self.dt)
@@ -291,6 +466,77 @@ cdef UntypedStorage wrap_storage(Storage s):
     return u
 
 
+cdef TypedStorage typed(Storage s, int dt):
+    cdef TypedStorage u = TypedStorage.__new__(TypedStorage)
+    u.stor, u.dt = s, dt
+    return u
+
+
+cdef object made_storage(object size, int dt, object device):
+    """A fresh Storage: of a number of elements, or holding a sequence of numbers."""
+    cdef int dev = 0 if device is None else device_code("storage", device)
+    if isinstance(size, int):
+        if size < 0:
+            raise TensorError(f"storage: the size must not be negative, got {size}", op="storage")
+        return new_storage(<size_t>size * rt_itemsize(dt), dev)
+    return (<TensorBase>to_device(<TensorBase?>_data.tensor(list(size), dtype=dtype_of(dt)), dev)).stor
+
+
+cdef Storage storage_of(object op, object s):
+    if isinstance(s, UntypedStorage):
+        return (<UntypedStorage>s).stor
+    if isinstance(s, TypedStorage):
+        return (<TypedStorage>s).stor
+    raise TensorTypeError(f"{op}: expected a storage, got {type(s).__name__}", op=op)
+
+
+cdef int copy_bytes(Storage to, Storage source) except -1:
+    if to.nbytes != source.nbytes:
+        raise TensorError(f"copy_: a storage of {source.nbytes} bytes does not fit into one of {to.nbytes}", op="copy_")
+    copy_raw(byte_tensor(to), byte_tensor(source))
+    to.version += 1
+    return 0
+
+
+cdef Storage buffer_storage(object buffer, object byte_order, int64_t count, int64_t offset, int dt):
+    """The elements of a buffer in memory of their own, in this machine's byte order."""
+    cdef bytes data = bytes(memoryview(buffer).cast("B"))
+    cdef Storage s
+    cdef int64_t size = rt_itemsize(dt), unit
+    if byte_order not in (None, "native", "little", "big"):
+        raise TensorValueError(f"invalid byte_order '{byte_order}' (expected 'big', 'little', or 'native')", op="from_buffer")
+    if byte_order is None:
+        if size > 1:
+            raise TensorTypeError("from_buffer: the argument 'byte_order' is needed for elements of several bytes", op="from_buffer")
+        byte_order = "native"
+    if not data:
+        raise TensorValueError(f"both buffer length (0) and count ({count}) must not be 0", op="from_buffer")
+    if offset < 0 or offset >= len(data):
+        raise TensorValueError(f"offset must be non-negative and no greater than buffer length ({len(data)}) , but got {offset}", op="from_buffer")
+    if count < 0:
+        if (len(data) - offset) % size:
+            raise TensorValueError(f"buffer size ({len(data)}) must be a multiple of element size ({size})", op="from_buffer")
+        count = (len(data) - offset) // size
+    if offset + count * size > len(data):
+        raise TensorValueError(f"buffer has only {len(data) - offset} elements after offset {offset}, but specified a size of {count}", op="from_buffer")
+    data = data[offset:offset + count * size]
+    unit = size // 2 if rt_kind(dt) == RT_KIND_COMPLEX else size
+    if byte_order != "native" and byte_order != sys.byteorder and unit > 1:
+        data = b"".join([data[i:i + unit][::-1] for i in range(0, len(data), unit)])
+    s = new_storage(len(data), RT_CPU)
+    if len(data):
+        memcpy(s.ptr, <const char *>data, len(data))
+    return s
+
+
+cdef TensorBase element_tensor(Storage s, int dt):
+    cdef TensorBase t = new_tensor()
+    cdef int64_t n = <int64_t>s.nbytes // rt_itemsize(dt)
+    t.dt, t.dev, t.stor, t.ptr = dt, s.device, s, s.ptr
+    set_dims(t, 1, &n, NULL)
+    return t
+
+
 cdef bytes storage_bytes(Storage s):
     cdef TensorBase t
     if RT_DEVICE_TYPE(s.device) != RT_CPU:
@@ -299,11 +545,7 @@ cdef bytes storage_bytes(Storage s):
 
 
 cdef TensorBase byte_tensor(Storage s):
-    cdef TensorBase t = new_tensor()
-    cdef int64_t n = <int64_t>s.nbytes
-    t.dt, t.dev, t.stor, t.ptr = RT_U8, s.device, s, s.ptr
-    set_dims(t, 1, &n, NULL)
-    return t
+    return element_tensor(s, RT_U8)
 
 
 cdef Storage host_storage(Storage s):
@@ -328,9 +570,7 @@ def untyped_storage(self):
 def storage(self):
     """Return the block of memory under this tensor as elements of its dtype."""
     cdef TensorBase t = as_base("storage", "self", self)
-    cdef TypedStorage s = TypedStorage.__new__(TypedStorage)
-    s.stor, s.dt = t.stor, t.dt
-    return s
+    return typed(t.stor, t.dt)
 
 
 # ---- pickle -----------------------------------------------------------------------------------------------
@@ -444,6 +684,11 @@ def __deepcopy__(self, memo):
         import copy
         add_attributes(out, copy.deepcopy(attrs, memo))
     return out
+
+
+def storage_tensor(s):
+    """Return the 1-d tensor over a storage's memory."""
+    return element_tensor(storage_of("storage", s), (<TypedStorage>s).dt if isinstance(s, TypedStorage) else RT_U8)
 
 
 FUNCTIONS = {"from_torch": from_torch, "to_torch": to_torch, "UntypedStorage": UntypedStorage, "TypedStorage": TypedStorage}

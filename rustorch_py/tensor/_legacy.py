@@ -5,6 +5,7 @@ from ._base import TensorBase
 from ._create import empty_
 from ._data import tensor
 from ._dtype import NAMED, set_default_dtype
+from ._interop import TypedStorage, UntypedStorage, storage_tensor
 
 
 class TensorKind(type):
@@ -28,6 +29,11 @@ def _made(args, dtype, device):
             if source.dtype is not dtype:
                 raise TensorTypeError(f"expected {dtype} (got {source.dtype}); convert with .to({dtype})", op="new")
             return source.detach()
+        if isinstance(source, (TypedStorage, UntypedStorage)):
+            flat = storage_tensor(source)
+            if flat.dtype is not dtype:
+                raise TensorTypeError(f"expected a storage of {dtype}, got one of {flat.dtype}", op="new")
+            return flat
         return tensor(source, dtype=dtype, device=device)
     sizes = args[0] if len(args) == 1 and not isinstance(args[0], int) else args
     return empty_(tuple(sizes) if sizes else (0,), dtype=dtype, device=device)
@@ -39,6 +45,28 @@ _KINDS = {"FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "fl
 TYPES = {name: TensorKind(name, (), {"dtype": NAMED[d], "__module__": "rustorch_py", "is_cuda": False,
                                      "__doc__": f"Constructor of {d} tensors, as PyTorch's legacy type of that name."})
          for name, d in _KINDS.items()}
+
+
+class StorageKind(type):
+    """Type of ``FloatStorage`` and its siblings: calling one makes a TypedStorage, ``isinstance`` looks at dtype and device."""
+
+    def __call__(cls, *args, wrap_storage=None):
+        return TypedStorage(*args, wrap_storage=wrap_storage, dtype=cls.dtype)
+
+    def __instancecheck__(cls, x):
+        return isinstance(x, TypedStorage) and x.dtype is cls.dtype and x.device.type == "cpu"
+
+    def __repr__(cls):
+        return f"<class 'torch.{cls.__name__}'>"
+
+    def from_buffer(cls, buffer, byte_order=None, count=-1, offset=0):
+        """Copy the elements of a buffer; ``byte_order`` ("native", "little", "big") is needed above one byte an element."""
+        return TypedStorage.from_buffer(buffer, byte_order, count, offset, dtype=cls.dtype)
+
+
+STORAGES = {name.replace("Tensor", "Storage"): StorageKind(name.replace("Tensor", "Storage"), (), {
+                "dtype": NAMED[d], "__module__": "rustorch_py", "is_cuda": False, "__doc__": f"Constructor of {d} storages, as PyTorch's legacy type of that name."})
+            for name, d in _KINDS.items()}
 
 
 def set_default_tensor_type(t):
@@ -142,6 +170,7 @@ def _of_sparse(name):
 
 FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_signed, norm_except_dim, frobenius_norm)}
 FUNCTIONS.update(TYPES)
+FUNCTIONS.update(STORAGES)
 FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
                  as_strided_=_view.as_strided_)
 METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, to_dense, _of_sparse("indices"), _of_sparse("values"))}

@@ -681,7 +681,7 @@ def norm_raw(x, double p, tuple dims, bint keepdim):
     else:
         if rt_kind(t.dt) == RT_KIND_COMPLEX:
             t = <TensorBase>unary(ROW_ABS, t, None)
-            acc = real
+            acc = rt_compute_dtype(real)
         if p == inf or p == -inf:
             row = RED_MAX_ABS if p > 0 else RED_MIN_ABS
             r = reduce_raw(row, t, mask, keepdim, acc, out, 0)

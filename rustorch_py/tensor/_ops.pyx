@@ -214,6 +214,15 @@ cdef inline int row_dtype(int row, int dt) except -1:
     return dt
 
 
+cdef TensorBase rounded(int row, TensorBase t, int dt, bint second):
+    """An operand of a 16-bit result, in the result's dtype first, as PyTorch's; but a number times or below a tensor keeps its precision."""
+    if t.dt == dt or rt_kind(t.dt) == RT_KIND_BOOL or rt_kind(dt) != RT_KIND_FLOAT:
+        return t
+    if t.nd == 0 and (row == ROW_MUL or (row == ROW_DIV and second)):
+        return t
+    return cast_raw(t, dt)
+
+
 cdef inline bint zero_divisor_matters(int row) noexcept:
     return row == ROW_FLOOR_DIVIDE or row == ROW_TRUNC_DIVIDE or row == ROW_REMAINDER or row == ROW_FMOD
 
@@ -541,7 +550,10 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
         r = empty_preserve(b, odt)
     else:
         r = empty(nd, sh, odt, dev)
-    launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
+    if ldt == dt:
+        launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
+    else:
+        launch(row * 4, ldt, r, rounded(row, a, dt, False), rounded(row, b, dt, True), None, None, None, k0, 0)
     if out is not None:
         bump(r)
     elif (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable and rt_kind(odt) >= RT_KIND_FLOAT:
@@ -612,7 +624,10 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
         src = same_history(clone_raw(a), a)    # the gradient reads the old value
         if b is a:
             b = src
-    launch(row * 4, rt_compute_dtype(dt), a, src, b, None, None, None, k0, 0)
+    if rt_compute_dtype(dt) == dt:
+        launch(row * 4, dt, a, src, b, None, None, None, k0, 0)
+    else:
+        launch(row * 4, rt_compute_dtype(dt), a, rounded(row, src, dt, False), rounded(row, b, dt, True), None, None, None, k0, 0)
     if rec:
         record_inplace(row, rt_compute_dtype(dt), a, src, b, None, k0, 0)
     else:

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free
 from ._cpu cimport rt_num_threads
-from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64,
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64, RT_U16, RT_U64,
                      rt_kind, RT_KIND_FLOAT)
 from ._dtype cimport dtype_of, promote
 from ._plan cimport cast_raw
@@ -25,6 +25,14 @@ _topk = named_result("topk", "values", "indices")
 
 
 # ---- sorting ----
+cdef TensorBase order_key(TensorBase t):
+    """What is compared in t's place: unsigned integers that have no loops become int64 of the same order."""
+    if t.dt < RT_U16 or t.dt > RT_U64:
+        return t
+    key = cast_raw(t, RT_I64)
+    return <TensorBase>(<object>key ^ -0x8000000000000000) if t.dt == RT_U64 else key
+
+
 def sort(input, dim=-1, descending=False, *, stable=None, out=None):
     """Sort along ``dim``: a pair ``(values, indices)``.
 
@@ -34,7 +42,7 @@ def sort(input, dim=-1, descending=False, *, stable=None, out=None):
     cdef int d = wrap_dim("sort", dim, t.nd)
     refuse_complex("sort", t)
     need_cpu("sort", t)
-    idx = order_sort(t, d, descending)
+    idx = order_sort(order_key(t), d, descending)
     return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0"), idx)
 
 
@@ -44,7 +52,7 @@ def argsort(input, dim=-1, descending=False, stable=False):
     cdef int d = wrap_dim("argsort", dim, t.nd)
     refuse_complex("argsort", t)
     need_cpu("argsort", t)
-    return order_sort(t, d, descending)
+    return order_sort(order_key(t), d, descending)
 
 
 def msort(input, *, out=None):
@@ -52,7 +60,7 @@ def msort(input, *, out=None):
     cdef TensorBase t = as_base("msort", "input", input)
     refuse_complex("msort", t)
     need_cpu("msort", t)
-    return deliver("msort", take_lane(t, order_sort(t, 0, False), 0, "SortBackward0"), out)
+    return deliver("msort", take_lane(t, order_sort(order_key(t), 0, False), 0, "SortBackward0"), out)
 
 
 def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
@@ -90,13 +98,13 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
     refuse_complex(op, t)
     need_cpu(op, t)
     if dim is None:
-        items = dense(flat(t))
+        items = dense(flat(order_key(t)))
         n, width = t.n, 1
     else:
         d = wrap_dim(op, dim, t.nd)
         if t.nd == 0:
             raise DimError(f"Dimension specified as {dim} but tensor has no dimensions", op=op)
-        items = dense(<TensorBase>input.movedim(d, 0))
+        items = dense(<TensorBase>(<object>order_key(t)).movedim(d, 0))
         n = t.sh[d]
         if t.n == 0 and n > 0:
             raise TensorError(f"{op}: There are 0 sized dimensions, and they aren't selected, so unique cannot be applied", op=op)

@@ -19,7 +19,8 @@ _STORAGES = {"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage
              "BFloat16Storage": "bfloat16", "ComplexDoubleStorage": "complex128", "ComplexFloatStorage": "complex64",
              "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
              "ByteStorage": "uint8", "BoolStorage": "bool", "UntypedStorage": "uint8"}
-_DTYPES = set(_STORAGES.values())
+_DTYPES = {*_STORAGES.values(), "complex32", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+           "float8_e8m0fnu"}
 
 
 def load_pytorch(stream, where, options):

@@ -12,7 +12,7 @@ Note [File layout]
 
     ``tensors`` has one row per tensor of the saved object: ``name`` of the entry, and where they
     differ from the plain case ``grad`` (true if it requires a gradient), ``device``, ``dtype``
-    (complex128, which safetensors lacks, is stored as pairs of F64), and ``shape``, ``stride``,
+    (complex128 and complex32, which safetensors lacks, are stored as pairs of F64 and F16), and ``shape``, ``stride``,
     ``offset`` for a view into its entry: tensors that share memory share an entry, and share
     memory again when loaded.
 
@@ -44,7 +44,9 @@ __all__ = ["save", "load", "add_safe_globals", "clear_safe_globals", "get_safe_g
 
 _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "complex64": "C64",
           "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
-          "uint16": "U16", "uint32": "U32", "uint64": "U64"}
+          "uint16": "U16", "uint32": "U32", "uint64": "U64", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+          "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0"}
+_PAIRS = {"complex128": "float64", "complex32": "float16"}      # what the format lacks, as pairs of another dtype
 _NAMES = {code: name for name, code in _CODES.items()}
 _MAX_HEADER = 100_000_000      # bytes; the format's own limit
 _PLAIN = (type(None), bool, int, float, str)
@@ -109,11 +111,11 @@ class _TensorTable:
             for i in members:
                 rows[i]["name"] = name
             dtype = dtype_name(held.dtype)
-            if dtype == "complex128":
+            if dtype in _PAIRS:
                 for i in members:
                     rows[i]["dtype"] = dtype
                 held = _t.view_as_real(held)
-                dtype = "float64"
+                dtype = _PAIRS[dtype]
             if dtype not in _CODES:
                 raise TensorError(f"save: dtype {held.dtype} of {name!r} has no place in a safetensors file", op="save")
             entries.append((name, _CODES[dtype], list(held.shape), held))
@@ -233,7 +235,7 @@ def _decode(node, tensors):
 
 
 def _dtype_by_name(name):
-    if name not in _CODES and name != "complex128":
+    if name not in _CODES and name not in _PAIRS:
         raise KeyError(f"unknown dtype {name!r}")
     return getattr(_t, name)
 
@@ -537,7 +539,7 @@ def _make_tensors(rows, held, map_location):
         key = (name, device)
         if key not in moved:
             base = held[name]
-            if row.get("dtype") == "complex128":
+            if row.get("dtype") in _PAIRS:
                 base = _t.view_as_complex(base)
             moved[key] = place(base, device)
         tensor = moved[key]
