@@ -1058,6 +1058,10 @@ cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumula
     cdef int64_t st[64]
     cdef int k, j
     need_cpu("index_put_", self)
+    if accumulate and self.dt >= RT_NLOOPED and v.dt == self.dt:       # a stored type has no sums: add in the type it is computed in
+        wide = cast_raw(self, rt_compute_dtype(self.dt))
+        put_raw(wide, indices, cast_raw(v, wide.dt), True)
+        return copy_raw(self, wide)
     t = merge_masked(self, indices, clean)
     if t is None:
         t = self
@@ -1080,11 +1084,7 @@ cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumula
     v = view_raw(v, p.r_nd, p.r_sh, st, 0)
     if not one_step(v, p.s_at, p.s_nd):
         v = contiguous_raw(v)
-    if v.n and accumulate and t.dt >= RT_NLOOPED:           # a stored type has no sums: add in the type it is computed in
-        wide = cast_raw(t, rt_compute_dtype(t.dt))
-        run_indexed(RT_IX_ADD, wide, cast_raw(v, wide.dt), p)
-        copy_raw(t, wide)
-    elif v.n:
+    if v.n:
         run_indexed(RT_IX_ADD if accumulate else RT_IX_SET, t, v, p)
     return 0
 

@@ -104,7 +104,7 @@ def test_numpy_refusals():
         rt.from_numpy(np.arange(3)[::-1])
     with pytest.raises(ValueError, match="byte order"):
         rt.from_numpy(np.arange(3).astype(">i4"))
-    for bad in (np.array(["a"]), np.array([object()]), np.array([1], "M8[s]"), np.array([1], "uint16")):
+    for bad in (np.array(["a"]), np.array([object()]), np.array([1], "M8[s]")):
         with pytest.raises(TypeError, match="can't convert np.ndarray"):
             rt.from_numpy(bad)
     fixed = np.arange(3)
