@@ -300,6 +300,8 @@ def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, d
         dt = RT_I64
     else:
         dt = default_code()
+    if rt_kind(dt) <= RT_KIND_INT and int(step) == 0:
+        raise TensorValueError(f"step must be nonzero, got {step} for {dtype_of(dt)}", op="arange")
     if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
         sh[0] = (end - start + step - (1 if step > 0 else -1)) // step
     elif dt == RT_I64:
@@ -345,9 +347,12 @@ def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devi
 
 cdef TensorBase spaced(object op, object start, object end, object steps):
     cdef int64_t sh[1]
-    cdef int64_t k, n = steps, half
+    cdef int64_t k, n, half
     cdef double a, b, d
     cdef TensorBase t
+    if isinstance(steps, float):
+        raise TensorTypeError(f"{op}(): argument 'steps' must be int, not float", op=op)
+    n = steps
     if n < 0:
         raise ShapeError(f"number of steps must be non-negative", op=op)
     sh[0] = n
@@ -404,6 +409,8 @@ def complex_(real, imag, *, out=None):
         raise DTypeError(f"Expected object of scalar type {dtype_of(a.dt).name} but got scalar type {dtype_of(b.dt).name} for second argument")
     if a.dt != RT_F32 and a.dt != RT_F64 and a.dt != RT_F16:
         raise DTypeError(f"Expected both inputs to be Half, Float or Double tensors but got {dtype_of(a.dt).name} and {dtype_of(b.dt).name}")
+    if out is not None and as_base("complex", "out", out).dt != (RT_C64 if a.dt == RT_F32 else RT_C128 if a.dt == RT_F64 else RT_C32):
+        raise DTypeError(f"Expected object of scalar type {dtype_of(a.dt).to_complex().name} but got scalar type {out.dtype.name} for argument 'out'", op="complex")
     a, b = broadcast_tensors(a, b)
     return deliver("complex", _complex_of(a, b), out)
 

@@ -2,6 +2,7 @@
 from cpython.object cimport PyObject
 from ._base cimport TensorBase, set_dims
 from ._backend cimport RT_META
+from ..errors import TensorTypeError
 
 cdef extern from "function.h":
     ctypedef object (*RtCastHook)(object function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
@@ -9,6 +10,8 @@ cdef extern from "function.h":
     int rt_casting
     ctypedef object (*RtOverrideHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtOverrideHook rt_override_hook
+    ctypedef object (*RtBlameHook)(object error, object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+    RtBlameHook rt_blame_hook
     int rt_overriding
     int rt_function_ready() except -1
     object rt_function_new(object inner, int renames, int rule, PlainCall plain)
@@ -36,6 +39,32 @@ cdef bint get_casting() noexcept:
 cdef void set_casting(bint on) noexcept:
     global rt_casting
     rt_casting = on
+
+
+# ---- what is no tensor -----------------------------------------------------------------------------------
+cdef tuple NO_TENSORS = (str, bytes, bool, int, float, complex, list, tuple, dict, set, type(None), object)
+
+
+cdef object blame(object error, object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames):
+    """The TypeError for the argument whose missing attribute is the error, or None: another object's, or a tensor's."""
+    cdef Py_ssize_t i, total = n + (len(<tuple>kwnames) if kwnames is not NULL else 0)
+    cdef str text = str(error)
+    if not text.startswith("'") or "' object has no attribute '" not in text:
+        return None
+    kind = text[1:text.index("'", 1)]
+    for i in range(total):
+        given = type(<object>args[i])
+        if given.__name__ != kind or given not in NO_TENSORS:
+            continue
+        code = getattr(function, "__code__", None)
+        names = code.co_varnames if code is not None else ()
+        name = (<tuple>kwnames)[i - n] if i >= n else names[i] if i < len(names) else "input"
+        place = f" (position {i + 1})" if i < n else ""
+        op = getattr(function, "__name__", "function")
+        return TensorTypeError(f"{op}(): argument '{name}'{place} must be Tensor, not {kind}", op=op, argument=name)
+    return None
+
+rt_blame_hook = blame
 
 
 # ---- overrides: Note [Overrides] in _overrides.py ----------------------------------------------------------

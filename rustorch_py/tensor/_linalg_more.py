@@ -269,6 +269,7 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True, *, out=N
     none = LU_data.new_empty((0,))
     p = low = up = none
     if unpack_pivots:
+        _check_pivots("lu_unpack", LU_pivots, LU_data)
         p = _linalg.permutation(LU_pivots, m, LU_data)
     if unpack_data:
         low = LU_data[..., :, :k].tril(-1) + identity(max(m, k), LU_data)[:m, :k]
@@ -291,6 +292,22 @@ def _legacy_lu(A, pivot=True, get_infos=False, out=None):
     return _deliver(result[:2], out)
 
 
+def _check_pivots(op, pivots, factor, signed=False):
+    """Refuse what is not the pivots that came with a factor: LAPACK believes them and would write anywhere."""
+    size, name = factor.shape[-2], f"{op}: pivots"
+    if not isinstance(pivots, TensorBase):
+        raise TensorTypeError(f"{name} must be Tensor, not {type(pivots).__name__}", op=op)
+    if str(pivots.dtype) != "torch.int32":
+        raise ShapeError(f"{name} should be a Tensor of scalar type torch.int32, got {pivots.dtype}", op=op)
+    if pivots.dim() == 0 or pivots.shape[-1] != min(factor.shape[-2:]):
+        raise ShapeError(f"{name}: expected {min(factor.shape[-2:])} for each matrix, got pivots of shape {list(pivots.shape)}", op=op)
+    if pivots.numel():
+        low, high = pivots.aminmax()
+        if int(high) > size or int(low) < (-size if signed else 1) or signed and bool((pivots == 0).any()):
+            raise ShapeError(f"{name} must be between {'1' if not signed else '-' + str(size)} and {size}; pass the result of the factorization", op=op)
+    return pivots
+
+
 def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     """Solve ``A X = B``, ``A^H X = B`` (adjoint) or the same from the right, from ``lu_factor``'s result."""
     op = "linalg.lu_solve"
@@ -303,7 +320,7 @@ def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
         x = linalg_lu_solve(LU, pivots, _H(B), adjoint=not adjoint)
         return _deliver(_H(x), out)
     lu_, b = _broadcast(LU, B)
-    piv = pivots.expand(tuple(lu_.shape[:-1]))
+    piv = _check_pivots(op, pivots, LU).expand(tuple(lu_.shape[:-1]))
     if is_grad_enabled() and (lu_.requires_grad or b.requires_grad):
         p, low, up = lu_unpack(lu_, piv)
         if adjoint:
@@ -346,7 +363,7 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
         raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation AX = B ({LD.shape[-2]}x{LD.shape[-1]} and "
                          f"{B.shape[-2]}x{B.shape[-1]})", op=op)
     ld, b = _broadcast(LD, B)
-    return _deliver(_linalg.ldl_solve_raw(ld, pivots.expand(tuple(ld.shape[:-1])), b, hermitian), out)
+    return _deliver(_linalg.ldl_solve_raw(ld, _check_pivots(op, pivots, LD, signed=True).expand(tuple(ld.shape[:-1])), b, hermitian), out)
 
 
 # ---- Cholesky ------------------------------------------------------------------------------------------------------
@@ -379,7 +396,11 @@ def cholesky(input, upper=False, *, out=None):
 def cholesky_solve(B, L, upper=False, *, out=None):
     """Solve ``A X = B`` from A's Cholesky factor."""
     op = "cholesky_solve"
-    b, low = _broadcast(check_matrix(op, B, False, "B"), check_matrix(op, L, True, "L"))
+    B, L = check_matrix(op, B, False, "B"), check_matrix(op, L, True, "L")
+    if B.shape[-2] != L.shape[-1]:
+        raise ShapeError(f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} but each b matrix is "
+                         f"{B.shape[-2]} by {B.shape[-1]}", op=op)
+    b, low = _broadcast(B, L)
     check_same(op, b, low)
     x = _two_triangles(low.detach(), b.detach(), upper)
     attach_formula("CholeskySolveBackward0", "cholesky_solve", (b, low), (x,), (low, x), (upper,))

@@ -341,7 +341,7 @@ def positive(input):
 
 def ldexp(input, other, *, out=None):
     """Compute ``input * 2 ** other``."""
-    return deliver("ldexp", binary(ROW_MUL, input, binary(ROW_POW, 2.0, other, None), None), out)
+    return deliver("ldexp", binary(ROW_MUL, as_base("ldexp", "input", input), binary(ROW_POW, 2.0, other, None), None), out)
 
 
 def ldexp_(self, other):

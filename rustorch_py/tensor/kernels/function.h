@@ -17,6 +17,10 @@ typedef PyObject *(*RtOverrideHook)(PyObject *function, PyObject *const *args, P
  * these arguments are for the function itself. */
 typedef PyObject *(*RtPlainCall)(PyObject *const *args, Py_ssize_t n);
 
+/* A composed function that was handed something else than a tensor fails by an attribute that the thing lacks. The hook
+ * makes of that error the one that compiled functions raise (a new reference), or returns None. */
+typedef PyObject *(*RtBlameHook)(PyObject *error, PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
@@ -29,6 +33,7 @@ static PyObject *rt_name_dim, *rt_name_keepdim;
 static RtCastHook rt_cast_hook;
 static __thread int rt_casting; /* autocast is on in this thread, and no rule is being applied */
 static RtOverrideHook rt_override_hook;
+static RtBlameHook rt_blame_hook;
 static int rt_overriding; /* classes with __torch_function__ and modes there are, in all threads: ask the hook */
 
 /* The name to use instead (borrowed), or NULL. */
@@ -77,6 +82,26 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
     return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
 }
 
+static PyObject *rt_function_failed(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    PyObject *type, *error, *trace, *better;
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError) || !rt_blame_hook) return NULL;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    better = rt_blame_hook(error, self, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (!better || better == Py_None) {
+        PyErr_Clear();
+        Py_XDECREF(better);
+        PyErr_Restore(type, error, trace);
+        return NULL;
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(better), better);
+    Py_DECREF(better);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+    return NULL;
+}
+
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     if (rt_casting | rt_overriding) return rt_function_special(self, args, nargsf, kwnames);
@@ -87,7 +112,8 @@ static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t 
         if (result != Py_None) return result;
         Py_DECREF(result);
     }
-    return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+    PyObject *result = PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+    return result ? result : rt_function_failed(self, args, nargsf, kwnames);
 }
 
 static void rt_function_dealloc(PyObject *self) {
