@@ -340,7 +340,7 @@ cdef object deliver(object op, TensorBase result, object out):
 
 # ---- in-place ------------------------------------------------------------------------------------------
 cdef int inplace_begin(object op, TensorBase t) except -1:
-    if may_overlap_self(t):
+    if may_overlap_self(t) and op != "fill_":              # one number to every element: written twice is written
         raise_overlap()
     if t.flags & F_INFERENCE and not inference_mode_on():
         if grad_mode() and t.rg:

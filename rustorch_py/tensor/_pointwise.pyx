@@ -4,7 +4,7 @@ from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, bina
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote
-from ..errors import DTypeError, TensorTypeError, TensorValueError, UnsupportedOpError
+from ..errors import DTypeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 
@@ -351,10 +351,13 @@ def ldexp_(self, other):
 
 def mvlgamma(input, p, *, out=None):
     """Compute the multivariate log-gamma function of dimension p."""
+    cdef int64_t j, count = p
+    if count < 1:
+        raise TensorError(f"mvlgamma: p has to be greater than or equal to 1, got {p}", op="mvlgamma")
     from_pi = 0.25 * p * (p - 1) * 1.1447298858494002
     total = unary(ROW_LGAMMA, input, None)
-    for j in range(1, p):
-        total = binary(ROW_ADD, total, unary(ROW_LGAMMA, binary(ROW_SUB, input, j / 2, None), None), None)
+    for j in range(1, count):
+        total = binary(ROW_ADD, total, unary(ROW_LGAMMA, binary(ROW_SUB, input, <double>j / 2, None), None), None)
     return deliver("mvlgamma", binary(ROW_ADD, total, from_pi, None), out)
 
 

@@ -947,6 +947,7 @@ def tensor_split(input, indices_or_sections, dim=0):
     """Split at indices, or into a number of nearly equal pieces."""
     cdef TensorBase t = as_base("tensor_split", "input", input)
     cdef int d
+    cdef int64_t k
     if t.nd == 0:
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = wrap_dim("tensor_split", dim, t.nd)

@@ -87,6 +87,8 @@ def test_out(name, a, b, o):
 @given(st.sampled_from(UNARY), pairs())
 def test_unary(name, a):
     tolerance = 1e-2 if str(a.t.dtype) == "torch.float16" else None
+    if name == "signbit" and a.t.dtype == torch.bfloat16:
+        a = Pair(a.t.nan_to_num(1, 2, -2), a.r.nan_to_num(1, 2, -2), a.about)     # the sign of a converted NaN is not defined
     same(call(lambda: getattr(torch, name)(a.t)), call(lambda: getattr(rt, name)(a.r)), f"{name}({a})", tolerance)
 
 

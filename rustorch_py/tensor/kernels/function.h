@@ -70,18 +70,6 @@ static PyObject *rt_function_renamed(PyObject *self, PyObject *const *args, size
     return result;
 }
 
-static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
-    RtFunction *f = (RtFunction *)self;
-    if (rt_overriding) {
-        PyObject *result = rt_override_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
-        if (result != Py_NotImplemented) return result;
-        Py_DECREF(result);
-    }
-    if (rt_casting && f->rule) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
-    if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
-    return PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
-}
-
 static PyObject *rt_function_failed(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     PyObject *type, *error, *trace, *better;
     if (!PyErr_ExceptionMatches(PyExc_AttributeError) || !rt_blame_hook) return NULL;
@@ -100,6 +88,19 @@ static PyObject *rt_function_failed(PyObject *self, PyObject *const *args, size_
     Py_XDECREF(error);
     Py_XDECREF(trace);
     return NULL;
+}
+
+static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    RtFunction *f = (RtFunction *)self;
+    if (rt_overriding) {
+        PyObject *result = rt_override_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
+        if (result != Py_NotImplemented) return result;
+        Py_DECREF(result);
+    }
+    if (rt_casting && f->rule) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
+    PyObject *result = PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+    return result ? result : rt_function_failed(self, args, nargsf, kwnames);
 }
 
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
