@@ -15,11 +15,12 @@ NATIVE := $(shell find rustorch_py include -name '*.pyx' -o -name '*.pxd' -o -na
           $(wildcard rustorch_py/tensor/optable.py rustorch_py/tensor/render.py)
 PACKAGE := $(shell find rustorch_py -name '*.py')
 
-.PHONY: help demo test sanitize fuzz bench sdist clean
+.PHONY: help demo test sanitize fuzz docs bench sdist clean
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make fuzz      random programs under both libraries, over 100,000 cases (FUZZ=5000 a test)"
+	@echo "make docs      COVERAGE.md: which of PyTorch's names are there, which are left out and why"
 	@echo "make bench     the benchmark suite beside PyTorch and others, where installed; results in benchmarks/results/"
 	@echo "make sdist     dist/*.tar.gz"
 	@echo "make clean     remove what was built, virtual environments included"
@@ -71,6 +72,9 @@ FUZZ ?= 5000
 fuzz: .venv-test/.installed
 	$(TEST)/python -m pip install --quiet --progress-bar off torch==2.13.0
 	OMP_NUM_THREADS=1 RUSTORCH_FUZZ=$(FUZZ) $(TEST)/python -m pytest --timeout=7200 tests/fuzz $(PYTEST_ARGS)
+
+docs: .venv-test/.installed
+	$(TEST)/python tests/names/table.py
 
 bench: .venv-test/.installed
 	@$(TEST)/python -m rustorch_py.cli bench $(BENCH_ARGS)

@@ -39,7 +39,8 @@ newaxis = None
 
 _SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
                "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "ops", "func",
-               "masked", "amp", "cpu", "futures", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization")
+               "masked", "amp", "cpu", "futures", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization",
+               "storage", "accelerator", "xpu", "multiprocessing")
 
 
 def __getattr__(name):
@@ -53,6 +54,10 @@ def __getattr__(name):
         value = getattr(import_module("." + _LAZY_NAMES[name], __name__), name)
         globals()[name] = value
         return value
+    if name.startswith("_foreach_"):
+        from .tensor import _foreach
+        if name in _foreach.FUNCTIONS:
+            return _foreach.FUNCTIONS[name]
     if name in _ERRORS:
         return getattr(errors, name)
     raise AttributeError(f"module 'rustorch_py' has no attribute {name!r}")
@@ -62,6 +67,10 @@ _ERRORS = tuple(n for n in dir(errors) if n.endswith("Error"))
 _LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "create_variable": "_seed", "tensor_add": "_seed", "vmap": "func",
                "tensor_matmul": "_seed", "backward": "_seed", "set_debug_mode": "_seed", "get_debug_mode": "_seed", "finfo": "_info", "iinfo": "_info",
                "compile": "_seed", "Node": "autograd", "autocast": "amp", "Stream": "cpu", "Event": "cpu", "Future": "futures",
+               "GradScaler": "amp", "DisableTorchFunction": "overrides", "DisableTorchFunctionSubclass": "overrides", "Tag": "library",
+               **dict.fromkeys(("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"), "nn.functional"),
+               **dict.fromkeys(("_assert", "sym_int", "sym_float", "sym_not", "sym_max", "sym_min", "sym_sum", "sym_ite", "sym_sqrt", "SymInt", "SymFloat", "SymBool",
+                                "has_lapack", "has_mkl", "has_openmp", "has_spectral", "set_warn_always", "is_warn_always_enabled", "get_device_module"), "_more"),
                "grid_sampler": "nn.functional._vision", "grid_sampler_2d": "nn.functional._vision", "grid_sampler_3d": "nn.functional._vision"}
 
 

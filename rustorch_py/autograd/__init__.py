@@ -14,14 +14,14 @@ _tensor.set_entry("backward", _tensor_backward)
 _neural.set_grad_function(grad)
 _leaf.set_watcher(_watch_leaves)
 
-_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph", "forward_ad": "forward_ad"}
+_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph", "forward_ad": "forward_ad", "profiler": "profiler"}
 
 
 def __getattr__(name):
     if name in _LAZY:
         from importlib import import_module
         module = import_module("." + _LAZY[name], __name__)
-        value = module if name in ("functional", "graph", "forward_ad") else getattr(module, name)
+        value = module if name in ("functional", "graph", "forward_ad", "profiler") else getattr(module, name)
         globals()[name] = value
         return value
     if name == "function":

@@ -18,4 +18,12 @@ from ._registry import OpOverload, OpOverloadPacket, Tag
 from ._schema import infer_schema
 
 __all__ = ["CustomOpDef", "Library", "OpOverload", "OpOverloadPacket", "Plugin", "Tag", "custom_op", "define", "fallthrough_kernel", "get_ctx", "impl",
-           "impl_abstract", "infer_schema", "load", "load_plugin", "opcheck", "plugins", "register_autograd", "register_fake", "register_kernel"]
+           "impl_abstract", "infer_schema", "load", "load_plugin", "opcheck", "plugins", "register_autocast", "register_autograd", "register_fake", "register_kernel", "register_vmap"]
+
+
+def __getattr__(name):
+    # They stand on vmap and autocast, which few libraries of operators need.
+    if name in ("register_autocast", "register_vmap"):
+        from . import _modes
+        return getattr(_modes, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

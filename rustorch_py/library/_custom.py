@@ -118,6 +118,16 @@ class CustomOpDef:
         """Register the gradient; see :func:`register_autograd`."""
         self._opoverload._register_autograd(backward, setup_context)
 
+    def register_vmap(self, fn=None):
+        """Register what the operator does with all examples of a vmap; see :func:`rustorch_py.library.register_vmap`."""
+        from ._modes import register_vmap
+        return register_vmap(self, fn)
+
+    def register_autocast(self, device_type, cast_inputs):
+        """Register the dtype in which the operator runs under autocast; see :func:`rustorch_py.library.register_autocast`."""
+        from ._modes import register_autocast
+        register_autocast(self, device_type, cast_inputs)
+
     @contextlib.contextmanager
     def set_kernel_enabled(self, device_type, enabled=True):
         """Switch a device's kernel off (the function given to custom_op runs instead) or on, in a with block."""

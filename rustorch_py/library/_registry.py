@@ -99,6 +99,7 @@ class OpOverload:
         self._kernels = {}             # device type, DEFAULT, IMPLICIT or AUTOGRAD -> function
         self._disabled = set()         # device types whose kernel is switched off
         self._fake = None
+        self._vmap, self._autocast = None, {}
         self._backward = self._setup_context = None
         self._records = custom is not None     # one node of its own, its kernel does not record
         self._native = None
@@ -139,6 +140,11 @@ class OpOverload:
     # ---- a call ----
     def __call__(self, /, *args, **kwargs):
         values, named = self._schema.bind(args, kwargs)
+        if self._vmap is not None or self._autocast:
+            from ._modes import special_call
+            result = special_call(self, values, named)
+            if result is not NotImplemented:
+                return result
         profiler = get_profiler()
         if profiler is None:
             return self._dispatch(values, named)

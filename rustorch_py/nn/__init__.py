@@ -173,7 +173,7 @@ from .parallel import DataParallel
 
 def __getattr__(name):
     # Used by few programs: loaded on first use.
-    if name in ("attention", "grad"):
+    if name in ("attention", "grad", "quantized"):
         from importlib import import_module
 
         module = globals()[name] = import_module("." + name, __name__)

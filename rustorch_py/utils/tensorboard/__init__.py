@@ -1,8 +1,8 @@
 """Event files for TensorBoard, through tensorboardX."""
 from __future__ import annotations
 
-from ..errors import MissingDependencyError, UnsupportedOpError
-from ..tensor import Tensor
+from ...errors import MissingDependencyError, UnsupportedOpError
+from ...tensor import Tensor
 
 try:
     from tensorboardX import SummaryWriter as _Writer
