@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from ._base cimport TensorBase, shape_tuple, as_base
 from ._matmul cimport gemm, OP_N
-from ._ops cimport binary, deliver, reduce_sum
+from ._ops cimport binary, cast, deliver, reduce_sum
 from . import _matmul, _view
 from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
@@ -308,9 +308,9 @@ def tensordot(a, b, dims=2, *, out=None):
         if x.sh[i] == y.sh[j]:
             continue
         if x.sh[i] == 1:
-            y = reduce_sum(y, (j,), True)
+            y = cast(reduce_sum(y, (j,), True), y.dt)
         elif y.sh[j] == 1:
-            x = reduce_sum(x, (i,), True)
+            x = cast(reduce_sum(x, (i,), True), x.dt)
         else:
             raise ShapeError(f"contracted dimensions need to match, but first has size {x.sh[i]} in dim {i} and second has size {y.sh[j]} "
                              f"in dim {j}", op="tensordot")

@@ -5,7 +5,7 @@ from ._base cimport *
 from ._node cimport Node
 from ._ops cimport (cast, deliver, sum_mask, expand_tuple, contiguous, drop_view, recording)
 from ._plan cimport reduce_raw, dims_mask, full_
-from ._dtype cimport dtype_code, dtype_of
+from ._dtype cimport dtype_code, dtype_of, torch_name
 from ..errors import DimError, DTypeError, ShapeError, UnsupportedOpError
 from . import _rows, _pointwise
 include "_row_ids.pxi"
@@ -180,6 +180,8 @@ def amin(input, dim=(), keepdim=False, *, out=None):
 cdef object truth(str op, int row, object input, object dim, bint keepdim, object out):
     cdef TensorBase t = as_base(op, "input", input), r
     cdef uint8_t mask[64]
+    if out is not None and as_base(op, "out", out).dt != RT_BOOL and (<TensorBase>out).dt != RT_U8:
+        raise DTypeError(f"{op} only supports bool tensor for result, got: {torch_name((<TensorBase>out).dt)}", op=op)
     dims_mask(op, dim, t.nd, mask, dim is None)
     r = reduce_raw(row, t, mask, keepdim, RT_BOOL, RT_U8 if t.dt == RT_U8 else RT_BOOL, 0)
     return r if out is None else deliver(op, r, out)

@@ -194,6 +194,8 @@ def constant_pad_nd(input, pad, value=0):
         k = x.nd - 1 - i
         before[k] = int(pad[2 * i])
         after[k] = int(pad[2 * i + 1])
+        if x.sh[k] + min(before[k], 0) + min(after[k], 0) < 0:
+            raise ShapeError(f"narrow(): length must be non-negative; dimension {k} of size {x.sh[k]} cannot lose {(before[k], after[k])}", op="constant_pad_nd")
     return pad_constant(x, before, after, value)
 
 
