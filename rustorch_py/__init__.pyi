@@ -515,6 +515,7 @@ from .tensor import scatter_add as scatter_add
 from .tensor import scatter_reduce as scatter_reduce
 from .tensor import searchsorted as searchsorted
 from .tensor import seed as seed
+from .tensor import segment_reduce as segment_reduce
 from .tensor import select as select
 from .tensor import select_copy as select_copy
 from .tensor import select_scatter as select_scatter

@@ -375,9 +375,59 @@ def _bad_dim(d, n):
     raise DimError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {d})", op="gradient")
 
 
+# ---- segments ----
+_NEUTRAL = {"sum": 0.0, "mean": 0.0, "prod": 1.0, "max": -INF, "min": INF}
+
+
+def segment_reduce(data, reduce, *, lengths=None, indices=None, offsets=None, axis=0, unsafe=False, initial=None):
+    """Reduce runs of slices along ``axis``.
+
+    Args:
+        data: float tensor.
+        reduce: "sum", "mean", "max", "min" or "prod".
+        lengths: (*data.shape[:axis], n) int tensor: how many slices each run has; together all of them.
+        offsets: instead of lengths, (*data.shape[:axis], n + 1): where each run begins, and the end.
+        unsafe: leave the check of the lengths out.
+        initial: where each run starts; an empty run has this value, else what nothing sums (multiplies, ...) to; NaN for the mean.
+    Returns:
+        (*data.shape[:axis], n, *data.shape[axis + 1:]).
+    """
+    op = "segment_reduce"
+    if reduce not in _NEUTRAL:
+        raise TensorError(f"{op}: reduction should be one of {', '.join(_NEUTRAL)}, got {reduce!r}", op=op)
+    if indices is not None:
+        raise UnsupportedOpError(f"{op}(): indices based reduction is not supported yet.", op=op)
+    if lengths is None and offsets is None:
+        raise TensorError(f"{op}(): Either lengths or offsets must be defined.", op=op)
+    if not data.dtype.is_floating_point:
+        raise UnsupportedOpError(f'"{op}" not implemented for {data.dtype}', op=op)
+    if data.dim() == 0 or not -data.dim() <= axis < data.dim():
+        raise DimError(f"{op}(): axis {axis} is out of range for {data.dim()} dimensions", op=op)
+    axis %= data.dim()
+    if lengths is None:
+        lengths = offsets.diff(dim=axis)
+    lead, n = tuple(data.shape[:axis]), lengths.shape[-1]
+    if lengths.dim() != axis + 1 or tuple(lengths.shape[:-1]) != lead:
+        raise ShapeError(f"{op}(): Expected lengths of shape {[*lead, 'n']}, got {list(lengths.shape)}", op=op)
+    if not unsafe and lengths.numel() and (bool((lengths < 0).any()) or bool((lengths.sum(-1) != data.shape[axis]).any())):
+        raise TensorError(f"{op}(): Expected lengths to be non-negative and to sum to {data.shape[axis]} along the reduced dimension", op=op)
+    counts, rest = lengths.reshape(-1), tuple(data.shape[axis + 1:])
+    at = arange(counts.numel()).repeat_interleave(counts)
+    flat = data.reshape(-1, *rest) if data.numel() else data.new_zeros((at.numel(), *rest))
+    start = data.new_full((counts.numel(), *rest), _NEUTRAL[reduce] if initial is None else initial)
+    if reduce in ("sum", "mean"):
+        out = start.index_add(0, at, flat)
+    else:
+        out = start.scatter_reduce(0, at.reshape(-1, *[1] * len(rest)).expand_as(flat), flat, {"max": "amax", "min": "amin", "prod": "prod"}[reduce])
+    if reduce == "mean":
+        share = counts.reshape(-1, *[1] * len(rest)).to(data.dtype)
+        out = out / (share if initial is None else share.clamp(min=1))
+    return out.reshape(*lead, n, *rest)
+
+
 FUNCTIONS = {f.__name__: f for f in (
     isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, frexp, pdist, cosine_similarity, pairwise_distance, renorm,
-    nanmean, cov, corrcoef, diff, trapezoid, cumulative_trapezoid, gradient)}
+    nanmean, cov, corrcoef, diff, trapezoid, cumulative_trapezoid, gradient, segment_reduce)}
 FUNCTIONS["trapz"] = trapezoid
 METHODS = {f.__name__: f for f in (isclose, allclose, equal, isreal, nan_to_num, nan_to_num_, float_power_, frexp, renorm, renorm_, nanmean,
                                    cov, corrcoef, diff)}

@@ -45,6 +45,15 @@ def find(root, path):
     return found
 
 
+# Where a function that is there gives something else than PyTorch's, on purpose.
+DIFFERENCES = """
+* `as_strided_scatter`: the gradient of the input is zero where it was overwritten and passes elsewhere. PyTorch's is the reverse and fails its own `gradcheck`.
+* `conj`, `H`, `mH`, `adjoint`: the conjugate is computed at once and has memory of its own; in PyTorch it is a view that computes later. `is_conj()` is always False.
+* `nn.Embedding(sparse=True)`: the gradient is dense, and a warning says so; `SparseAdam` takes its rows of zeros as not named.
+* Truth values are taken where PyTorch insists on `bool` arguments (`keepdim=1`).
+"""
+
+
 # ---- PyTorch's side -------------------------------------------------------------------------------------------
 def public_names(space):
     """The public names of one of PyTorch's namespaces: a class's attributes, or a module's own functions, classes and constants."""
@@ -144,7 +153,7 @@ def page():
             lines.append(f"* Not there yet: {' '.join(f'`{n}`' for n in m)}")
         if not lines[-1]:
             lines.pop()
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + ["", "## Differences", "", DIFFERENCES.strip()]) + "\n"
 
 
 if __name__ == "__main__":

@@ -157,3 +157,24 @@ def test_event_file_records():
     from rustorch_py.autograd.profiler import record_function
     with record_function("part"):
         pass
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "prod", "max", "min"])
+@pytest.mark.parametrize("initial", [None, 2.0])
+def test_segment_reduce(reduce, initial):
+    rng = np.random.RandomState(0)
+    for shape, lengths, axis in (((6,), [2, 0, 3, 1], 0), ((6, 2), [1, 5, 0], 0), ((2, 4), [[1, 3], [4, 0]], 1), ((2, 3, 2), [[3, 0], [1, 2]], 1)):
+        values, results = rng.rand(*shape) + 0.5, []
+        for m in BOTH:
+            x = m.from_numpy(values.copy()).requires_grad_()
+            y = m.segment_reduce(x, reduce, lengths=m.tensor(lengths), axis=axis, initial=initial, unsafe=False)
+            m.where(m.isfinite(y), y * y, m.zeros_like(y)).sum().backward()
+            ends = m.nn.functional.pad(m.tensor(lengths).cumsum(-1), (1, 0))
+            z = m.segment_reduce(x.detach(), reduce, offsets=ends, axis=axis, initial=initial)
+            results.append((y.detach().numpy(), x.grad.numpy(), z.numpy()))
+        for one, two in zip(*results):
+            np.testing.assert_allclose(two, one, rtol=1e-12)
+    for bad in (dict(lengths=[2, 2]), dict(lengths=[7, -1]), dict()):
+        for m in BOTH:
+            with pytest.raises(RuntimeError):
+                m.segment_reduce(m.ones(6), reduce, **{k: m.tensor(v) for k, v in bad.items()})
