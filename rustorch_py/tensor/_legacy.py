@@ -174,3 +174,6 @@ FUNCTIONS.update(STORAGES)
 FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
                  as_strided_=_view.as_strided_)
 METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, to_dense, _of_sparse("indices"), _of_sparse("values"))}
+# Accelerators for which there is no back end: no tensor lies on them.
+METHODS.update({name: property(lambda self: False, doc=f"Whether the tensor lies on a device of the kind {name[3:]}: no, there is no back end for it.")
+                for name in ("is_xpu", "is_mtia", "is_ipu", "is_xla", "is_maia", "is_vulkan")})
