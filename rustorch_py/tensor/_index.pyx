@@ -684,8 +684,12 @@ cpdef int setitem(TensorBase self, object key, object value) except -1:
         mask_matches(view, <TensorBase>adv[0], 0, 0)
         fill_leading_mask(view, <TensorBase>adv[0], v)
         return 0
-    if v.n == 1 and v.dt != view.dt and not v.rg and only_mask(adv):
-        v = assigned_number(self, element_to_py(v.ptr, v.dt))              # a fill: the number's dtype does not matter
+    if v.n == 1 and only_mask(adv):                        # a fill
+        for item in adv:
+            if item is not None and (<TensorBase>item).dt == RT_U8:
+                raise DTypeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char", op="index_put_")
+        if v.dt != view.dt and not v.rg:
+            v = assigned_number(self, element_to_py(v.ptr, v.dt))          # the number's dtype does not matter
     put_into(view, adv, strip_ones(v, RT_MAX_DIM), False, "index_put_")
     return 0
 
