@@ -1,4 +1,4 @@
-"""Convolutions of channels_last arrays, all three products and the bias's gradient, against their definition in float64, for each
+"""Convolutions in both memory orders, all three products and the bias's gradient, against their definition in float64, for each
 instruction set; and the memory order of the results."""
 
 import itertools
@@ -80,6 +80,11 @@ CASES = [
     (2, 24, 24, (9, 12), (3, 3), (1, 2), (0, 2), (2, 1), 24),
     (3, 16, 16, (1, 1), (3, 3), (1, 1), (1, 1), (1, 1), 16),
     (1, 16, 16, (4, 5, 6), (3, 2, 3), (1, 2, 1), (1, 0, 1), (1, 1, 1), 16),
+    (3, 32, 40, (15, 18), (3, 3), (2, 2), (1, 1), (1, 1), 1),
+    (2, 24, 33, (14, 9), (3, 3), (1, 1), (2, 2), (2, 2), 1),
+    (1, 64, 64, (8, 8), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (4, 48, 32, (9, 12), (3, 2), (2, 1), (0, 1), (1, 1), 1),
+    (2, 36, 64, (11, 10), (1, 1), (2, 2), (0, 0), (1, 1), 1),
     (3, 1, 6, (10, 11), (3, 3), (1, 1), (1, 1), (1, 1), 1),
 ]
 
@@ -94,7 +99,7 @@ def test_all_products(level, n, c, o, size, k, stride, pad, dilation, groups, dt
     _, dx0, dw0 = oracle(x, w, g, stride, pad, dilation, groups)
     conv = _t.conv2d if len(size) == 2 else _t.conv3d
     fmt = LAST if len(size) == 2 else rt.channels_last_3d
-    for xl, wl, gl in ((1, 1, 1), (1, 0, 0), (0, 1, 1)):
+    for xl, wl, gl in ((1, 1, 1), (1, 0, 0), (0, 1, 1), (0, 0, 0)):
         tx, tw, tb, tg = tensor_of(x, dtype, xl), tensor_of(w, dtype, wl), rt.tensor(b.astype(dtype)), tensor_of(g, dtype, gl)
         for t in (tx, tw, tb):
             t.requires_grad_()
@@ -106,7 +111,7 @@ def test_all_products(level, n, c, o, size, k, stride, pad, dilation, groups, dt
         close(db, g.sum((0, *range(2, g.ndim))), tol * 5)
         if max(size) > 1 and (xl and c > 1 or wl and c > groups and max(k) > 1):
             assert y.is_contiguous(memory_format=fmt) and dx.is_contiguous(memory_format=fmt)
-        if c > groups and max(k) > 1:
+        if (xl or wl) and c > groups and max(k) > 1:
             assert dw.is_contiguous(memory_format=fmt)
         # the transposed convolution is the same product with x and y exchanged
         if all((s + 2 * p - dl * (kk - 1) - 1) % st == 0 for s, p, dl, kk, st in zip(size, pad, dilation, k, stride)):
