@@ -91,7 +91,7 @@ def test_all_products(level, plain, n, c, o, size, kernel, pad, groups):
 
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_error_beside_the_plain_sum(level, plain, kernel):
-    """Root mean square errors of results and the input's gradient are at most four times the plain sum's; of small weights too."""
+    """Root mean square errors are at most 2e-6 of the results', and eight times the plain sum's (by blocks); of small weights too."""
     for scale in (1.0, 1e-20):
         x, w, g = (RNG.standard_normal(s).astype("float32").astype("float64") for s in ((4, 64, 32, 32), (64, 64, kernel, kernel), (4, 64, 32, 32)))
         w = (w * scale).astype("float32").astype("float64")
@@ -99,8 +99,8 @@ def test_error_beside_the_plain_sum(level, plain, kernel):
         want = products(x, w, g, pad)
         error = lambda got: [np.sqrt(np.square(a - b).mean()) for a, b in zip(got, want)]  # noqa: E731
         fast, slow = error(run(x, w, g, pad, 1, (0, 0, 0))), error(plain(lambda: run(x, w, g, pad, 1, (0, 0, 0))))
-        assert fast[0] <= 4 * slow[0] and fast[1] <= 4 * slow[1]
-        assert fast[2] <= 2e-6 * np.sqrt(np.square(want[2]).mean())
+        assert fast[0] <= 8 * slow[0] and fast[1] <= 8 * slow[1]
+        assert all(e <= 2e-6 * np.sqrt(np.square(b).mean()) for e, b in zip(fast, want))
 
 
 def test_switches(plain):
