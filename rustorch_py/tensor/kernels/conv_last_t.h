@@ -322,7 +322,7 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
         }
         RT_OMP(omp barrier)
         if (!failed) {
-            RT_OMP(omp for schedule(static))
+            RT_OMP(omp for schedule(dynamic))                      /* a core that others use too does less */
             for (int64_t task = 0; task < tasks; task++) {
                 int64_t g = task / each % j->groups, n = task / each / j->groups;
                 int64_t a0 = task % each / pieces[1] * l.block[0], b0 = task % each % pieces[1] * l.block[1];

@@ -242,7 +242,7 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
         } else { memset(buf, 0, (size_t)psize * sizeof(float)); memset(none, 0, (size_t)z->mpad * sizeof(float)); }
         RT_OMP(omp barrier)
         if (!failed) {
-            RT_OMP(omp for schedule(static))
+            RT_OMP(omp for schedule(dynamic))
             for (int64_t task = 0; task < tasks; task++) {
                 int64_t g = task % z->groups, s0 = task / z->groups * z->per, s1 = s0 + z->per;
                 if (s1 > z->batch * z->strips) s1 = z->batch * z->strips;
