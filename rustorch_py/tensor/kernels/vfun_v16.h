@@ -66,9 +66,29 @@ RT_INLINE __m512 v16_log_cases(__m512 v, __m512 x) { return _mm512_fixupimm_ps(v
 RT_INLINE __m512 v16_log_join(__m512 e, __m512 f, __m512 lo) {   /* e log 2 + f + lo */
     return FMA(e, S(0.693359375f), _mm512_add_ps(f, FMA(e, S(-2.12194440e-4f), lo)));
 }
+/* x = z 2^e, z in [3/4, 3/2). With the table's c near 1 / z, r = z c - 1 is in [-1/64, 1/32] and log z = -log c + r + r^2 P(r), error
+ * 2^-36; c is 1 on both sides of 1, and elsewhere such that -log c is a float32 to 2^-34. */
+static const float rt_log_c[32] __attribute__((aligned(64))) = {
+    1.0f, 0.955204308f, 0.927512527f, 0.901432097f, 0.876736104f, 0.853309929f, 0.831168473f, 0.810126841f,
+    0.790123403f, 0.771107733f, 0.752955198f, 0.735608697f, 0.719100893f, 0.703278363f, 0.688151121f, 0.673683405f,
+    1.31962168f, 1.29296112f, 1.26732635f, 1.2427001f, 1.21908402f, 1.19630635f, 1.17427194f, 1.15317214f,
+    1.1327765f, 1.11301219f, 1.09397674f, 1.07561791f, 1.0578903f, 1.04068303f, 1.02396727f, 1.0f};
+static const float rt_log_of_c[32] __attribute__((aligned(64))) = {
+    0.0f, 0.0458300263f, 0.075248979f, 0.103770562f, 0.131549239f, 0.158632457f, 0.18492277f, 0.210564449f,
+    0.235566139f, 0.259927183f, 0.283749551f, 0.307056963f, 0.329753608f, 0.352002501f, 0.373746812f, 0.394995004f,
+    -0.277345091f, -0.25693503f, -0.236909449f, -0.217286512f, -0.198099777f, -0.179238766f, -0.160648331f, -0.142516524f,
+    -0.124671698f, -0.107070029f, -0.0898194388f, -0.0728952959f, -0.0562766381f, -0.0398772582f, -0.0236845594f, 0.0f};
 RT_INLINE __m512 v16_log(__m512 x) {
-    __m512 e, f = v16_log_split(x, &e);
-    return v16_log_cases(v16_log_join(e, f, v16_log_1p(f)), x);
+    __m512 z = _mm512_getmant_ps(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero), e = _mm512_getexp_ps(x);
+    e = _mm512_mask_add_ps(e, _mm512_cmp_ps_mask(z, S(1.0f), _CMP_LT_OQ), e, S(1.0f));
+    __m512i i = _mm512_srli_epi32(_mm512_castps_si512(z), 18);
+    __m512 c = _mm512_permutex2var_ps(_mm512_load_ps(rt_log_c), i, _mm512_load_ps(rt_log_c + 16));
+    __m512 log_c = _mm512_permutex2var_ps(_mm512_load_ps(rt_log_of_c), i, _mm512_load_ps(rt_log_of_c + 16));
+    __m512 r = _mm512_fmsub_ps(z, c, S(1.0f));
+    __m512 p = FMA(S(0.1949621558f), r, S(-0.2500321019f));
+    p = FMA(p, r, S(0.3333344346f)); p = FMA(p, r, S(-0.4999999986f));
+    __m512 low = FMA(_mm512_mul_ps(r, r), p, FMA(e, S(-2.12194440e-4f), r));
+    return v16_log_cases(FMA(e, S(0.693359375f), _mm512_add_ps(log_c, low)), x);
 }
 RT_INLINE __m512 v16_log2(__m512 x) {
     __m512 e, f = v16_log_split(x, &e);
