@@ -37,15 +37,15 @@
 
 #if defined(__AVX512F__)
 #include "vfun_v16.h"
-MAP1(expm1, double, f64) MAP1(exp2, double, f64) MAP1(tanh, double, f64) MAP1(sigmoid, double, f64) MAP1(softplus1, double, f64)
+MAP1(expm1, double, f64) MAP1(tanh, double, f64) MAP1(sigmoid, double, f64) MAP1(softplus1, double, f64)
 MAP1(erf, double, f64) MAP1(atan, double, f64) MAP2(pow, double, f64)
 #else
 BOTH(MAP1, exp) BOTH(MAP1, exp2) BOTH(MAP1, expm1) BOTH(MAP1, log) BOTH(MAP1, log2) BOTH(MAP1, log10) BOTH(MAP1, log1p)
 BOTH(NEAR1, sin) BOTH(NEAR1, cos) BOTH(NEAR1, tan) BOTH(MAP1, tanh) BOTH(MAP1, sigmoid) BOTH(MAP1, softplus1)
-BOTH(MAP1, erf) BOTH(MAP1, atan) MAP1(erfinv, float, f32) BOTH(MAP2, pow)
+BOTH(MAP1, erf) BOTH(MAP1, atan) MAP1(erfinv, float, f32) MAPV(erfinv, double, f64) MAPV(ndtri, double, f64) BOTH(MAP2, pow)
 #endif
 BOTH(MAP1, asin) BOTH(MAP1, acos) BOTH(MAP1, sinh) BOTH(MAP1, cosh) BOTH(MAP1, asinh) BOTH(MAP1, acosh) BOTH(MAP1, atanh)
-BOTH(MAP1, erfc) BOTH(MAP1, erfcx) BOTH(MAP1, log_ndtr) MAPV(erfinv, double, f64) BOTH(MAPV, ndtri)
+BOTH(MAP1, erfc) BOTH(MAP1, erfcx) BOTH(MAP1, log_ndtr) MAPV(ndtri, float, f32)
 MAPV(lgamma, float, f32) MAPV(digamma, float, f32) MAPV(i0, float, f32) MAPV(i0e, float, f32) MAPV(i1, float, f32) MAPV(i1e, float, f32)
 MAP1(lgamma, double, f64) MAP1(digamma, double, f64) MAP1(i0, double, f64) MAP1(i0e, double, f64) MAP1(i1, double, f64) MAP1(i1e, double, f64)
 BOTH(NEAR2, floordiv) BOTH(NEAR2, remainder) BOTH(NEAR2, fmod) BOTH(MAP2, hypot) BOTH(MAP2, nextafter)

@@ -308,6 +308,15 @@ RT_INLINE __m512d v8_exp(__m512d x) {
     p = FMAD(_mm512_mul_pd(p, r), r, r);
     return _mm512_scalef_pd(_mm512_add_pd(p, D(1.0)), n);
 }
+RT_INLINE __m512d v8_exp2(__m512d x) {
+    __m512d c = _mm512_min_pd(D(1025.0), _mm512_max_pd(D(-1076.0), x)), n = _mm512_roundscale_pd(c, RNE), r = _mm512_sub_pd(c, n);
+    __m512d p = FMAD(D(2.57293241773623047e-11), r, D(4.45581790833606449e-10));
+    p = FMAD(p, r, D(7.05489730415549946e-09)); p = FMAD(p, r, D(1.01780570877339407e-07)); p = FMAD(p, r, D(1.32154868087055627e-06));
+    p = FMAD(p, r, D(1.52527338415567733e-05)); p = FMAD(p, r, D(1.54035303933707342e-04)); p = FMAD(p, r, D(1.33335581464064708e-03));
+    p = FMAD(p, r, D(9.61812910762848035e-03)); p = FMAD(p, r, D(5.55041086648216248e-02)); p = FMAD(p, r, D(2.40226506959100722e-01));
+    p = FMAD(p, r, D(6.93147180559945286e-01)); p = FMAD(p, r, D(1.0));
+    return _mm512_scalef_pd(p, n);
+}
 RT_INLINE __m512d v8_inverse(__m512d b) {                        /* of a normal number: an estimate and two steps */
     __m512d y = _mm512_rcp14_pd(b), e = _mm512_fnmadd_pd(b, y, D(1.0));
     y = FMAD(y, e, y);
@@ -351,6 +360,48 @@ RT_INLINE __m512d v8_log1p(__m512d x) {
     lo = _mm512_add_pd(v8_quotient(c, u), FMAD(e, D(1.90821492927058770002e-10), lo));
     __m512d v = v8_log_cases(FMAD(e, D(6.93147180369123816490e-01), _mm512_add_pd(f, lo)), u);
     return _mm512_mask_mov_pd(v, _mm512_cmp_pd_mask(u, D(1.0), _CMP_EQ_OQ), x);
+}
+/* Quantile of the normal distribution as in vspecial.h; a lane's place among the three rational forms picks its coefficients. */
+static const double rt_quantile[15][8] __attribute__((aligned(64))) = {
+    {2.5090809287301226727e+3, 7.74545014278341407640e-4, 2.01033439929228813265e-7},
+    {3.3430575583588128105e+4, 2.27238449892691845833e-2, 2.71155556874348757815e-5},
+    {6.7265770927008700853e+4, 2.41780725177450611770e-1, 1.24266094738807843860e-3},
+    {4.5921953931549871457e+4, 1.27045825245236838258, 2.65321895265761230930e-2},
+    {1.3731693765509461125e+4, 3.64784832476320460504, 2.96560571828504891230e-1},
+    {1.9715909503065514427e+3, 5.76949722146069140550, 1.78482653991729133580},
+    {1.3314166789178437745e+2, 4.63033784615654529590, 5.46378491116411436990},
+    {3.3871328727963666080, 1.42343711074968357734, 6.65790464350110377720},
+    {5.2264952788528545610e+3, 1.05075007164441684324e-9, 2.04426310338993978564e-15},
+    {2.8729085735721942674e+4, 5.47593808499534494600e-4, 1.42151175831644588870e-7},
+    {3.9307895800092710610e+4, 1.51986665636164571966e-2, 1.84631831751005468180e-5},
+    {2.1213794301586595867e+4, 1.48103976427480074590e-1, 7.86869131145613259100e-4},
+    {5.3941960214247511077e+3, 6.89767334985100004550e-1, 1.48753612908506148525e-2},
+    {6.8718700749205790830e+2, 1.67638483018380384940, 1.36929880922735805310e-1},
+    {4.2313330701600911252e+1, 2.05319162663775882187, 5.99832206555887937690e-1},
+};
+RT_INLINE __m512d v8_quantile(__m512d q, __m512d tail) {
+    const __m512d sign = _mm512_and_pd(q, D(-0.0));
+    __m512d root = _mm512_sqrt_pd(_mm512_sub_pd(D(0), v8_log(tail)));
+    __mmask8 middle = _mm512_cmp_pd_mask(_mm512_abs_pd(q), D(0.425), _CMP_LE_OQ), close = _mm512_cmp_pd_mask(root, D(5.0), _CMP_LE_OQ);
+    __m512i form = _mm512_mask_mov_epi64(_mm512_maskz_mov_epi64(~middle, _mm512_set1_epi64(2)), close & ~middle, _mm512_set1_epi64(1));
+    __m512d r = _mm512_mask_sub_pd(_mm512_sub_pd(root, D(5.0)), close, root, D(1.6));
+    r = _mm512_mask_mov_pd(r, middle, _mm512_fnmadd_pd(q, q, D(0.180625)));
+    __m512d n = _mm512_permutexvar_pd(form, _mm512_load_pd(rt_quantile[0])), d = _mm512_permutexvar_pd(form, _mm512_load_pd(rt_quantile[8]));
+    for (int i = 1; i < 8; i++) n = FMAD(n, r, _mm512_permutexvar_pd(form, _mm512_load_pd(rt_quantile[i])));
+    for (int i = 9; i < 15; i++) d = FMAD(d, r, _mm512_permutexvar_pd(form, _mm512_load_pd(rt_quantile[i])));
+    d = FMAD(d, r, D(1.0));
+    __m512d v = _mm512_div_pd(_mm512_mask_mul_pd(n, middle, n, _mm512_abs_pd(q)), d);
+    v = _mm512_mask_mov_pd(v, _mm512_cmp_pd_mask(tail, D(0), _CMP_EQ_OQ), D((double)INFINITY));
+    v = _mm512_mask_mov_pd(v, _mm512_cmp_pd_mask(tail, D(0), _CMP_NGE_UQ), D((double)NAN));
+    return _mm512_xor_pd(v, sign);
+}
+RT_INLINE __m512d v8_erfinv(__m512d x) {
+    __m512d tail = _mm512_mul_pd(D(0.5), _mm512_sub_pd(D(1.0), _mm512_abs_pd(x)));
+    return _mm512_mul_pd(v8_quantile(_mm512_mul_pd(D(0.5), x), tail), D(0.70710678118654752440));
+}
+RT_INLINE __m512d v8_ndtri(__m512d p) {
+    __mmask8 low = _mm512_cmp_pd_mask(p, D(0.5), _CMP_LT_OQ);
+    return v8_quantile(_mm512_sub_pd(p, D(0.5)), _mm512_mask_mov_pd(_mm512_sub_pd(D(1.0), p), low, p));
 }
 RT_INLINE __m512d v8_sin_of(__m512d x, __m512d q) {              /* sin(x - q pi); what rounding the difference lost is added */
     __m512d a = _mm512_fnmadd_pd(q, D(3.141592653589793116), x), m = _mm512_mul_pd(q, D(1.2246467991473532072e-16));
@@ -417,7 +468,7 @@ RT_INLINE int v8_trig_far(__m512d x) {
     void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
         for (int64_t i = 0; i < n; i += 8) _mm512_storeu_pd(out + i, v8_##name(_mm512_loadu_pd(x + i))); }
 V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv) V16(atan)
-V8(exp) V8(log) V8(log2) V8(log10) V8(log1p)
+V8(exp) V8(exp2) V8(erfinv) V8(ndtri) V8(log) V8(log2) V8(log10) V8(log1p)
 #define V16_NEAR(name) \
     void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
         for (int64_t i = 0; i < n; i += 16) { \
