@@ -492,9 +492,8 @@ cdef list parse(TensorBase t, object key, Basic *b):
         raise DimError(f"too many indices for tensor of dimension {t.nd}", op="index")
     left = t.nd - specified
     for item in (clean if clean is not None else items):
-        if type(item) is slice and beyond:
-            check_step(item)
-        if beyond and item is not Ellipsis and not (type(item) is slice and item.start is None and item.stop is None and check_step(item) == 1):        # a second Ellipsis steps over as many dimensions again
+        # a second Ellipsis steps over as many dimensions again: only whole slices may follow it
+        if beyond and item is not Ellipsis and (type(item) is not slice or check_step(item) != 1 or item.start is not None or item.stop is not None):
             raise DimError(f"Dimension out of range: a second Ellipsis leaves no dimension of {t.nd} for the key's next item", op="index")
         if type(item) is int:
             put_int(t, b, dim, item)

@@ -130,7 +130,8 @@ static void run_range(const Task *t, const RtIter *it, int64_t begin, int64_t en
     char *ptr[RT_MAX_ARGS];
     int64_t rest = begin;
     memcpy(ptr, it->ptr, sizeof(char *) * it->nargs);
-    for (int d = 0; d < it->ndim; d++) {
+    if (begin == 0) memset(idx, 0, sizeof(int64_t) * it->ndim);       /* small results: no division by sizes */
+    else for (int d = 0; d < it->ndim; d++) {
         idx[d] = rest % it->shape[d];
         rest /= it->shape[d];
         for (int a = 0; a < it->nargs; a++) ptr[a] += idx[d] * it->step_bytes[d][a];
