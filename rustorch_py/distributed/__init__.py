@@ -18,10 +18,13 @@ from ._store import FileStore, HashStore, PrefixStore, Store, TCPStore
 from ._work import Work
 
 
+_LAZY = {"GradBucket": "._reducer", "DeviceMesh": ".device_mesh", "init_device_mesh": ".device_mesh"}
+
+
 def __getattr__(name):
-    if name in ("algorithms", "optim", "GradBucket"):
+    if name in ("algorithms", "optim", "device_mesh", *_LAZY):
         from importlib import import_module
-        value = import_module("._reducer", __name__).GradBucket if name == "GradBucket" else import_module("." + name, __name__)
+        value = getattr(import_module(_LAZY[name], __name__), name) if name in _LAZY else import_module("." + name, __name__)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

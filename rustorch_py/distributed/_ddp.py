@@ -28,7 +28,7 @@ class DistributedDataParallel(Module):
         dim: kept for callers; inputs are not split, each rank brings its own.
         broadcast_buffers: before each forward, give all ranks rank 0's buffers.
         init_sync: check shapes over ranks and send rank 0's state at the start.
-        process_group: None: the default group.
+        process_group: None: the default group. device_mesh: a mesh of one dimension, in place of a group.
         bucket_cap_mb: size of a bucket; None: 1.
         find_unused_parameters: look, after each forward, for parameters that the loss does not reach on this rank.
         gradient_as_bucket_view: let ``.grad`` be a view of the bucket, which saves a copy.
@@ -50,9 +50,15 @@ class DistributedDataParallel(Module):
         if not isinstance(module, Module):
             raise TensorTypeError(f"{op}: module: expected a Module, got {type(module).__name__}", op=op)
         for name, value in (("delay_all_reduce_named_params", delay_all_reduce_named_params), ("param_to_hook_all_reduce", param_to_hook_all_reduce),
-                            ("mixed_precision", mixed_precision), ("device_mesh", device_mesh)):
+                            ("mixed_precision", mixed_precision)):
             if value is not None:
                 raise TensorValueError(f"{op}: {name}: not supported, must be None", op=op)
+        if device_mesh is not None:
+            if process_group is not None:
+                raise DistError("Cannot specify both process_group and device_mesh arguments.", op=op)
+            if device_mesh.ndim != 1:
+                raise DistError(f"Only 1D device mesh is supported, but got {device_mesh}.", op=op)
+            process_group = device_mesh.get_group(0)
         if device_ids or output_device is not None:
             raise DeviceError(f"{op}: device_ids and output_device must be None: the back end works in host memory", op=op)
         ignored = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
@@ -79,6 +85,7 @@ class DistributedDataParallel(Module):
             raise TensorValueError(f"{op}: bucket_cap_mb: expected a number above 0, got {bucket_cap_mb}", op=op)
         self.require_backward_grad_sync = self.require_forward_param_sync = True
         self.parameters_to_ignore = ignored
+        self._has_buffers = bool(self._buffers_to_send())
         if init_sync:
             self._check_same_model(named)
             self._send([p for _, p in named] + self._buffers_to_send())
@@ -123,10 +130,8 @@ class DistributedDataParallel(Module):
 
     def forward(self, *inputs, **kwargs):
         """Call the module."""
-        if self.require_forward_param_sync and self.broadcast_buffers:
-            buffers = self._buffers_to_send()
-            if buffers:
-                self._send(buffers)
+        if self.require_forward_param_sync and self.broadcast_buffers and self._has_buffers:
+            self._send(self._buffers_to_send())
         reduces = _t.is_grad_enabled() and self.require_backward_grad_sync
         self.reducer.sync = self.require_backward_grad_sync
         output = self.module(*inputs, **kwargs)

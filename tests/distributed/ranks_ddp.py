@@ -335,7 +335,33 @@ def sampler_deals_out_the_dataset():
     assert {i for part in got for i in part} == set(range(10)) and len({len(part) for part in got}) == 1
 
 
-CHECKS = [trains_as_one_process, every_optimizer, buckets_start_before_backward_ends, no_sync_adds_up_locally, unused_parameters, checkpointed_models,
+def meshes():
+    shape = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (2, 2)}[N]
+    mesh = dist.init_device_mesh("cpu", shape, mesh_dim_names=("dp", "tp"))
+    row, column = divmod(R, shape[1])
+    assert mesh.get_coordinate() == [row, column] and mesh.ndim == 2 and mesh.shape == shape and mesh.size() == N and mesh.size(1) == shape[1]
+    assert repr(mesh) == f"DeviceMesh((dp={shape[0]}, tp={shape[1]}), 'cpu', stride=({shape[1]}, 1))"
+    dp, tp = mesh["dp"], mesh["tp"]
+    assert dp.mesh.tolist() == list(range(column, N, shape[1])) and tp.mesh.tolist() == [row * shape[1] + i for i in range(shape[1])]
+    assert dist.get_process_group_ranks(mesh.get_group("dp")) == dp.mesh.tolist() == dist.get_process_group_ranks(dp.get_group())
+    assert mesh.get_local_rank("tp") == tp.get_local_rank() == column and mesh["tp", "dp"].mesh.shape == shape[::-1]
+    x = torch.tensor(float(R))
+    dist.all_reduce(x, group=mesh.get_group("dp"))
+    assert x.item() == sum(dp.mesh.tolist())
+    alone, model = mlp(), DDP(mlp(), device_mesh=dp)
+    (whole, part) = data()
+    nn.functional.mse_loss(model(part[0]), part[1]).backward()
+    rows = [i for r in dp.mesh.tolist() for i in range(3 * r, 3 * r + 3)]
+    nn.functional.mse_loss(alone(whole[0][rows]), whole[1][rows]).backward()
+    for p, q in zip(model.parameters(), alone.parameters()):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-12, atol=1e-12)
+    _checks.raises(RuntimeError, mesh.get_group, match="mesh_dim")
+    _checks.raises(KeyError, mesh.__getitem__, "pp")
+    _checks.raises(RuntimeError, dist.init_device_mesh, "cpu", (N + 1,), match="bigger than")
+    _checks.raises(torch.DeviceError, dist.init_device_mesh, "cuda", (N,), match="host memory")
+
+
+CHECKS = [meshes, trains_as_one_process, every_optimizer, buckets_start_before_backward_ends, no_sync_adds_up_locally, unused_parameters, checkpointed_models,
           static_graph_finds_unused_ones, buffers_follow_rank_zero, state_and_start, sixteen_bit_hooks, top_k_hook, power_sgd_hooks, random_models,
           sampler_deals_out_the_dataset]
 
