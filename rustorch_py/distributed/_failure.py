@@ -10,6 +10,7 @@ import faulthandler
 import os
 import socket
 import sys
+import time
 import traceback
 
 _state = {"rank": None, "size": None, "code": None, "hooks": None}
@@ -64,6 +65,8 @@ def _uncaught(kind, error, trace):
     if _state["size"] == 1:
         _state["hooks"][0](kind, error, trace)
         return
+    # Where all ranks fail alike, one of them should say so: the first to abort ends the others while they wait here.
+    time.sleep(min(1.0, 0.2 * _state["rank"]))
     if issubclass(kind, KeyboardInterrupt):
         abort(f"interrupted ({kind.__name__}{': ' + str(error) if str(error) else ''})", 130)
     abort("uncaught exception ends the job\n" + "".join(traceback.format_exception(kind, error, trace)))

@@ -185,11 +185,15 @@ def watched(op, timeout):
         _watcher = threading.Thread(target=_watch, name="distributed-watchdog", daemon=True)
         _watcher.start()
     me = threading.get_ident()
+    outer = _inside.get(me)
     _inside[me] = (op, time.monotonic() + timeout, timeout)
     try:
         yield
     finally:
-        del _inside[me]
+        if outer is None:
+            _inside.pop(me, None)
+        else:
+            _inside[me] = outer
 
 
 def _watch():

@@ -361,7 +361,40 @@ def meshes():
     _checks.raises(torch.DeviceError, dist.init_device_mesh, "cuda", (N,), match="host memory")
 
 
-CHECKS = [meshes, trains_as_one_process, every_optimizer, buckets_start_before_backward_ends, no_sync_adds_up_locally, unused_parameters, checkpointed_models,
+def synchronized_norms():
+    """SyncBatchNorm under DDP is BatchNorm on the whole batch; the ranks' shares differ in size."""
+    g = torch.Generator().manual_seed(5)
+    sizes = [r + 1 for r in range(N)]
+    x = torch.randn(sum(sizes), 3, 4, 5, generator=g, dtype=torch.float64) * 3 + 7
+    at = sum(sizes[:R])
+    for affine, momentum in ((True, 0.1), (False, 0.3), (True, None)):
+        torch.manual_seed(0)
+        alone = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, affine=affine, momentum=momentum)).double()
+        torch.manual_seed(0)
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, affine=affine, momentum=momentum)).double())
+        for _ in range(2):
+            whole = x.clone().requires_grad_()
+            part = x[at:at + sizes[R]].clone().requires_grad_()
+            out = alone(whole)
+            mine = model(part)
+            torch.testing.assert_close(mine, out[at:at + sizes[R]], rtol=1e-10, atol=1e-10)
+            alone.zero_grad()
+            model.zero_grad()
+            (out.square() * out.sin()).sum().backward()
+            (mine.square() * mine.sin()).sum().backward()
+            torch.testing.assert_close(part.grad, whole.grad[at:at + sizes[R]], rtol=1e-9, atol=1e-9)
+        for p, q in zip(model.parameters(), alone.parameters(), strict=True):
+            dist.all_reduce(p.grad)
+            torch.testing.assert_close(p.grad, q.grad, rtol=1e-9, atol=1e-9)
+        for p, q in zip(model.buffers(), alone.buffers(), strict=True):
+            torch.testing.assert_close(p, q, rtol=1e-10, atol=1e-10)
+        model.eval(), alone.eval()
+        torch.testing.assert_close(model(x), alone(x), rtol=1e-10, atol=1e-10)
+    half = nn.SyncBatchNorm(3).bfloat16()
+    assert half(x.bfloat16()).dtype is torch.bfloat16
+
+
+CHECKS = [meshes, synchronized_norms, trains_as_one_process, every_optimizer, buckets_start_before_backward_ends, no_sync_adds_up_locally, unused_parameters, checkpointed_models,
           static_graph_finds_unused_ones, buffers_follow_rank_zero, state_and_start, sixteen_bit_hooks, top_k_hook, power_sgd_hooks, random_models,
           sampler_deals_out_the_dataset]
 

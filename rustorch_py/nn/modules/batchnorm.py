@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
+
 from ... import tensor as _t
 from .. import functional as F
 from .. import init
@@ -153,8 +156,8 @@ class BatchNorm3d(_BatchNorm):
 class SyncBatchNorm(_BatchNorm):
     """Normalize each channel over the batches of all processes.
 
-    In a single process, as here, that is batch normalization. Arguments are those of
-    ``BatchNorm2d``, and ``process_group``.
+    In a single process, and in evaluation, that is batch normalization. Arguments are those of
+    ``BatchNorm2d``, and ``process_group`` (None: the default group, if there is one).
     """
 
     def __init__(
@@ -178,6 +181,29 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
         if input.shape[1] == 0:
             raise ValueError("SyncBatchNorm number of input channels should be non-zero")
+
+    def _group(self):
+        """Return the group to normalize over, None where this process is alone."""
+        dist = sys.modules.get(__package__.split(".")[0] + ".distributed")
+        if dist is None or not dist.is_initialized():
+            return None
+        group = dist.group.WORLD if self.process_group is None else self.process_group
+        return group if group.size() > 1 else None
+
+    def forward(self, input):
+        group = self._group() if self.training else None
+        if group is None:
+            return super().forward(input)
+        self._check_input_dim(input)
+        momentum = 0.0 if self.momentum is None else self.momentum
+        keep = self.track_running_stats and self.running_mean is not None
+        if self.track_running_stats and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if self.momentum is None:
+                momentum = 1.0 / float(self.num_batches_tracked)
+        # the statistics travel by the distributed package, a floor above
+        norm = import_module(__package__.split(".")[0] + ".distributed._sync_norm").sync_batch_norm
+        return norm(input, self.weight, self.bias, self.running_mean if keep else None, self.running_var if keep else None, momentum, self.eps, group)
 
     @classmethod
     def convert_sync_batchnorm(cls, module, process_group=None):
