@@ -1,4 +1,4 @@
-# build: isa=gemm.inc.c sources=gemm.c blas
+# build: isa=gemm.inc.c,int8.inc.c sources=gemm.c blas
 """Matrix products: mm, bmm, matmul, linear, dot, addmm and their kin, with gradients.
 
 Two recorded operators carry the family. ``gemm`` is op(a) @ op(b) on matrices or equal batches of
@@ -9,7 +9,7 @@ no transposed copy and no view object is made.
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from ._base cimport (TensorBase, RtArray, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
-                     wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
+                     wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
 from ._node cimport Node
 from ._backend cimport backend_of, RtBackend
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
@@ -32,12 +32,13 @@ cdef extern from "gemm.h" nogil:
         double alpha[2]
         double beta[2]
         int64_t ialpha, ibeta
-        int relu
         const RtBackend *host
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     void rt_blas_init()
     void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s, int conj_x, char *out, int threads)
+    int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const signed char *a, int64_t a_m, int64_t a_k, int unsign,
+                const signed char *b, int64_t b_k, int64_t b_n, int *c, int threads)
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
 
 rt_blas_init()
@@ -198,7 +199,6 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     g.conj_b = cplx and opb & OP_C
     g.a, g.b, g.c = a.ptr, b.ptr, out.ptr
     g.bias = NULL if bias is None else bias.ptr
-    g.relu = 0
     g.alpha[0], g.alpha[1], g.ialpha = alpha.re, alpha.im, alpha.i
     g.beta[0], g.beta[1], g.ibeta = beta.re, beta.im, beta.i
     run(op, &g, out, a, b)
@@ -345,7 +345,6 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
     g.conj_b = opw & OP_C and rt_kind(out.dt) == RT_KIND_COMPLEX
     g.alpha[0], g.alpha[1], g.ialpha = 1, 0, 1
     g.beta[0], g.beta[1], g.ibeta = 0, 0, 0
-    g.relu = 0
     g.bias = NULL
     if bias is not None:
         if out.dev & 255 == 0:
@@ -401,7 +400,6 @@ cdef class FoldBackward(Node):
         r.a_z = r.b_z = r.c_z = 0
         r.c, r.c_m, r.c_n = out.ptr, sh[1], 1
         r.bias = NULL
-        r.relu = 0
         r.alpha[0], r.alpha[1], r.ialpha = 1, 0, 1
         r.beta[0], r.beta[1], r.ibeta = 0, 0, 0
         # op conjugates what it gives back, hence the exclusive-or with its flag
@@ -512,6 +510,54 @@ def mm(input, mat2, *, out=None):
     if out is not None:
         return write_product("mm", a, b, out)
     return gemm(a, OP_N, b, OP_N)
+
+
+def _int_mm(input, mat2, *, out=None):
+    """Multiply two matrices of bytes with int32 sums, which wrap.
+
+    Args:
+        input: (m, k) int8 or uint8 tensor.
+        mat2: (k, n) int8 tensor.
+        out: int32 tensor to write to.
+    Returns:
+        (m, n) int32 tensor.
+    Raises:
+        ShapeError: an argument is no matrix, or inner sizes differ.
+        DTypeError: an argument is not of bytes, or ``out`` not int32.
+
+    Example:
+        >>> import rustorch_py as torch
+        >>> a = torch.full((1, 3), -128, dtype=torch.int8)
+        >>> torch._int_mm(a, a.T)
+        tensor([[49152]], dtype=torch.int32)
+    """
+    cdef TensorBase a = as_base("_int_mm", "input", input), b = as_base("_int_mm", "mat2", mat2), o
+    cdef int64_t sh[2]
+    cdef int status, threads
+    if a.nd != 2 or b.nd != 2:
+        raise ShapeError(f"_int_mm(): expected two matrices, got {a.nd}-D and {b.nd}-D tensors", op="_int_mm")
+    if a.sh[1] != b.sh[0]:
+        raise ShapeError(f"_int_mm(): self.size(1) needs to match mat2.size(0), but got {a.sh[1]} and {b.sh[0]}", op="_int_mm")
+    if (a.dt != RT_I8 and a.dt != RT_U8) or b.dt != RT_I8:
+        raise DTypeError(f"_int_mm(): expected an int8 or uint8 matrix and an int8 one, got {torch_name(a.dt)} and {torch_name(b.dt)}", op="_int_mm")
+    if a.dev != b.dev:
+        raise_devices("_int_mm", a, b)
+    if a.dev & 255:
+        raise UnsupportedOpError("_int_mm: this device has no product of int8 matrices", op="_int_mm")
+    if out is not None and as_base("_int_mm", "out", out).dt != RT_I32:
+        raise DTypeError(f"_int_mm(): expected out to be int32, got {torch_name((<TensorBase>out).dt)}", op="_int_mm")
+    if out is not None and ((<TensorBase>out).nd != 2 or (<TensorBase>out).sh[0] != a.sh[0] or (<TensorBase>out).sh[1] != b.sh[1]):
+        raise ShapeError(f"_int_mm(): expected out of shape {[a.sh[0], b.sh[1]]}, got {list(shape_tuple(<TensorBase>out))}", op="_int_mm")
+    sh[0], sh[1] = a.sh[0], b.sh[1]
+    o = empty(2, sh, RT_I32, a.dev)
+    if o.n:
+        threads = rt_num_threads()
+        with nogil:
+            status = rt_int8(gemm_table(), a.sh[0], b.sh[1], a.sh[1], <const signed char *>a.ptr, a.st[0], a.st[1],
+                             a.dt == RT_U8, <const signed char *>b.ptr, b.st[0], b.st[1], <int *>o.ptr, threads)
+        if status:
+            raise_status("_int_mm", status, a.dev)
+    return deliver("_int_mm", o, out)
 
 
 cdef object write_product(object op, TensorBase a, TensorBase b, object out):
@@ -993,7 +1039,7 @@ def addr_(self, vec1, vec2, *, beta=1, alpha=1):
 
 NN_ONLY = {"linear"}
 FUNCTIONS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
-             "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
+             "_int_mm": _int_mm, "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
 METHODS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
            "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr,
            "addmm_": addmm_, "baddbmm_": baddbmm_, "addbmm_": addbmm_, "addmv_": addmv_, "addr_": addr_}

@@ -4,7 +4,6 @@
  * OpenBLAS comes with a pool of POSIX threads. Two pools that alternate spin against each other, so
  * BLAS is told to use one thread a call and products are split here, over the OpenMP team that all
  * other kernels use: over the batch when it is long, else over rows or columns of the result. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <limits.h>
@@ -85,13 +84,6 @@ static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and
 #undef SCALE
 }
 
-#define CUT(T) for (int64_t i = 0; i < m; i++) for (int64_t j = 0; j < n; j++) { T *o = (T *)c + i * ld + j; if (*o < 0) *o = 0; }
-static void cut(int dtype, int64_t m, int64_t n, char *c, int64_t ld) {
-    if (dtype == RT_F32) CUT(float)
-    else CUT(double)
-}
-#undef CUT
-
 enum { FEW_ROWS = 6, THIN_ROWS = 8 };      /* rows of a below which b is read once and not packed: b turned, b as it is */
 
 /* A product of real floats by the own loops; 0 when BLAS shall do it, else 1, or -1 without memory. */
@@ -131,14 +123,13 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
             beta = 1;
         }
         RtBlock block = {m, n, k, a_m, a_k, b_k, n == 1 ? 1 : b_n, c_m, a, b, beta == 0 ? g->bias : NULL, c, g->alpha[0],
-                         g->relu ? 0 : -INFINITY, beta != 0, packed_room()};
+                         beta != 0, packed_room()};
         if (!block.room) return -1;
         if (f32) t->tiles_f32(&block);
         else t->tiles_f64(&block);
         return 1;
     }
     free(own);
-    if (g->relu) cut(g->dtype, m, n, c, c_m);
     return 1;
 }
 
@@ -148,7 +139,6 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
     int dtype = g->dtype, real = dtype == RT_F32 || dtype == RT_F64;
     if (k == 0) {
         scale_rows(g, c);
-        if (g->relu) cut(dtype, m, n, c, g->c_m);
         return RT_OK;
     }
     if (real) {
@@ -190,7 +180,6 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
     }
     free(x.own);
     free(y.own);
-    if (g->relu) cut(dtype, m, n, c, ldc);
     return RT_OK;
 }
 
@@ -298,6 +287,18 @@ static int shared_16(const RtGemmTable *t, const RtGemm *g, int threads, int64_t
     return status;
 }
 
+/* Bytes, signed or not: the low byte of the int32 result. */
+static int product_8(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
+    int64_t m = g->m, n = g->n;
+    void *room = packed_room();
+    int32_t *sum = malloc((size_t)(m * n) * sizeof *sum);
+    if (!room || !sum) { free(sum); return RT_ERR_MEMORY; }
+    t->int8(m, n, g->k, (const int8_t *)a, g->a_m, g->a_k, 0, (const int8_t *)b, g->b_k, g->b_n, sum, n, room);
+    for (int64_t i = 0; i < m; i++) for (int64_t j = 0; j < n; j++) c[i * g->c_m + j * g->c_n] = (char)sum[i * n + j];
+    free(sum);
+    return RT_OK;
+}
+
 static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
     int size = rt_itemsize(g->dtype);
     const char *a = g->a + z * g->a_z * size, *b = g->b + z * g->b_z * size;
@@ -305,6 +306,9 @@ static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
     switch (g->dtype) {
     case RT_F32: case RT_F64: case RT_C64: case RT_C128: return product(t, g, a, b, c);
     case RT_F16: case RT_BF16: return product_16(t, g, a, b, c);
+    case RT_I8: case RT_U8:
+        if (g->ialpha == 1 && g->ibeta == 0 && !g->bias && g->m * g->n * g->k > 4096) return product_8(t, g, a, b, c);
+        /* fall through */
     default: t->integer(g, z); return RT_OK;
     }
 }
@@ -373,6 +377,23 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
                 int status = one(t, &part, z);
                 if (status) { RT_OMP(omp atomic write) failed = status; }
             }
+    return failed;
+}
+
+int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
+            int64_t b_k, int64_t b_n, int32_t *c, int threads) {
+    if (k == 0) { memset(c, 0, (size_t)(m * n) * sizeof *c); return RT_OK; }
+    int by_rows = m >= n, failed = RT_OK;
+    int64_t side = by_rows ? m : n, count = max64(1, min64(threads, m * n * k / (2 * GRAIN_MACS)));
+    int64_t piece = ((side + count - 1) / count + 63) / 64 * 64, pieces = (side + piece - 1) / piece;
+    RT_OMP(omp parallel for num_threads((int)count) schedule(static) if (pieces > 1))
+    for (int64_t s = 0; s < pieces; s++) {
+        int64_t from = s * piece, len = min64(piece, side - from);
+        void *room = packed_room();
+        if (!room) { RT_OMP(omp atomic write) failed = RT_ERR_MEMORY; }
+        else if (by_rows) t->int8(len, n, k, a + from * a_m, a_m, a_k, unsign, b, b_k, b_n, c + from * n, n, room);
+        else t->int8(m, len, k, a, a_m, a_k, unsign, b + from * b_n, b_k, b_n, c + from, n, room);
+    }
     return failed;
 }
 

@@ -14,19 +14,18 @@ typedef struct {
     char   *c;
     int64_t a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;
     double  alpha[2], beta[2];           /* real and imaginary part */
-    int     relu;                        /* real floats: negative results become 0 */
     int64_t ialpha, ibeta;               /* for integer dtypes */
     const RtBackend *host;               /* whose alloc and free give room for the copies of 16-bit operands */
 } RtGemm;
 
 #define RT_LEAF 32
 
-/* One product of float or double by register tiles: c (+)= alpha a b (+ bias on every row), then max(c, least); c's columns neighbours. */
+/* One product of float or double by register tiles: c (+)= alpha a b (+ bias on every row); c's columns neighbours. */
 typedef struct {
     int64_t m, n, k, a_m, a_k, b_k, b_n, c_m;
     const char *a, *b, *bias;
     char   *c;
-    double  alpha, least;
+    double  alpha;
     int     add;
     void   *room;                        /* RT_ROOM bytes for packed blocks */
 } RtBlock;
@@ -61,6 +60,9 @@ typedef struct {
     /* triangular leaves (n <= RT_LEAF) of solves, column-major b */
     void (*trsm_f32)(int down, int unit, int64_t n, int64_t nrhs, const float *a, int64_t a_i, int64_t a_j, float *b, int64_t ldb);
     void (*trsm_f64)(int down, int unit, int64_t n, int64_t nrhs, const double *a, int64_t a_i, int64_t a_j, double *b, int64_t ldb);
+    /* int8 operands (a uint8 where `unsign`) of any strides, int32 result with row stride ldc; room: RT_ROOM bytes */
+    void (*int8)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b, int64_t b_k,
+                 int64_t b_n, int32_t *c, int64_t ldc, void *room);
     int64_t tiles_most;                  /* m*n*k up to which tiles beat BLAS, measured on this set's usual machines */
     int64_t panel_bytes;                 /* columns of a panel */
 } RtGemmTable;
@@ -86,6 +88,9 @@ void rt_blas_init(void);
 /* sum of x*y over n elements; result in the dtype. conj_x: complex only. */
 void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s,
             int conj_x, char *out, int threads);
+/* c_mn = a b, row-major without gaps; RT_OK or RT_ERR_MEMORY. */
+int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
+            int64_t b_k, int64_t b_n, int32_t *c, int threads);
 /* out_n = sum over m of x_mn, x row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
 int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out);
 #endif

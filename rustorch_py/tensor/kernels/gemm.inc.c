@@ -4,7 +4,6 @@
 #elif defined(__clang__)
 #pragma clang fp contract(fast)
 #endif
-#include <math.h>
 #include <string.h>
 #include "rustorch/half.h"
 #include "gemm.h"
@@ -159,8 +158,12 @@ static void narrow(int dtype, int64_t n, const float *x, char *out, int64_t step
     else for (int64_t i = 0; i < n; i++) p[i * step] = rt_f32_to_f16(x[i]).bits;
 }
 
+extern void RT_NAME(rt_int8_product)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign,
+                                     const int8_t *b, int64_t b_k, int64_t b_n, int32_t *c, int64_t ldc, void *room); /* int8.inc.c */
+
 const RtGemmTable RT_NAME(rt_gemm_table) = {
     f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles, integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
+    RT_NAME(rt_int8_product),
 #if defined(__AVX512F__)
     INT64_MAX,
 #elif defined(__AVX2__)

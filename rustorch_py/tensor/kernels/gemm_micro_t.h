@@ -8,14 +8,8 @@
  * (K. Goto and R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008.) */
 enum { F(NC) = RT_NC_BYTES / (int)sizeof(T) };
 
-/* Where a tile's sums go: c = max(alpha * sum + from, least); from: c itself, a row (ldf 0) or NULL. */
-typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha, least; int len; } F(Out);
-
-RT_INLINE V F(at_least)(V v, T least) {                /* keeps NaN */
-    V floor = (V){0} + least;
-    F(mask) low = v < floor;
-    return (V)((low & (F(mask))floor) | (~low & (F(mask))v));
-}
+/* Where a tile's sums go: c = alpha * sum + from; from: c itself, a row (ldf 0) or NULL. */
+typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; int len; } F(Out);
 
 #if !RT_MASKED
 static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_t w, const F(Out) *o) {
@@ -23,7 +17,7 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
         for (int64_t j = 0; j < o->len; j++) {
             T v = o->alpha * sum[r * w + j];
             if (o->from) v += o->from[r * o->ldf + j];
-            o->c[r * o->ldc + j] = v < o->least ? o->least : v;
+            o->c[r * o->ldc + j] = v;
         }
 }
 #endif
@@ -71,9 +65,8 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
         else RT_EACH(R, C) acc[r][j] *= o->alpha;                                                                  \
         RT_EACH(R, C) {                                                                                            \
             T *c = o->c + r * o->ldc + j * L;                                                                      \
-            V v = F(at_least)(acc[r][j], o->least);                                                                \
-            if (j < C - 1) F(store)(c, v);                                                                         \
-            else RT_TAIL_STORE(c, v);                                                                              \
+            if (j < C - 1) F(store)(c, acc[r][j]);                                                                 \
+            else RT_TAIL_STORE(c, acc[r][j]);                                                                      \
         }                                                                                                          \
     }
 #define RT_MICROS(C) RT_MICRO(1, C) RT_MICRO(2, C) RT_MICRO(3, C) RT_MICRO(4, C) RT_MICRO(5, C) RT_MICRO(6, C)
@@ -120,7 +113,7 @@ RT_INLINE int F(registers)(int64_t cols) { return cols >= RT_REGS * L ? RT_REGS 
 static void F(strip)(const RtBlock *g, int64_t i, int64_t m, int64_t j, int64_t len, int64_t p, int64_t kb, const T *x, int64_t a_m,
                      int64_t a_k, const T *b, int64_t ldb) {
     T *c = (T *)g->c + i * g->c_m + j;
-    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, p + kb < g->k ? -(T)INFINITY : (T)g->least, (int)len};
+    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, (int)len};
     if (p || g->add) { o.from = c; o.ldf = g->c_m; }
     else if (g->bias) o.from = (const T *)g->bias + j;
     F(column)(m, F(registers)(len), kb, x, a_m, a_k, b, ldb, &o);

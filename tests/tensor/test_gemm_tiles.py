@@ -1,0 +1,148 @@
+"""Register tiles, thread grids and int8 products against NumPy in float64 and int64, over instruction sets, threads, layouts and odd sizes."""
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rustorch_py as rt
+from rustorch_py.tensor import _cpu
+
+LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
+TOL = {"float32": 1e-6, "float64": 1e-14}
+
+
+@pytest.fixture(autouse=True)
+def restore():
+    threads = rt.get_num_threads()
+    yield
+    rt.set_num_threads(threads)
+    _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+def laid(rng, rows, cols, layout, dtype, pad=3):
+    """A (rows, cols) array in a layout with room around it, and the tensor on the same memory."""
+    big = rng.standard_normal((rows + pad, cols + pad) if layout != "columns" else (cols + pad, rows + pad)).astype(dtype)
+    if layout == "rows":
+        view = (slice(0, rows), slice(1, 1 + cols))
+        return big[view], rt.from_numpy(big)[view]
+    if layout == "columns":
+        view = (slice(0, cols), slice(1, 1 + rows))
+        return big[view].T, rt.from_numpy(big)[view].T
+    big = rng.standard_normal((2 * rows, 3 * cols)).astype(dtype)
+    return big[::2, ::3], rt.from_numpy(big)[::2, ::3]
+
+
+def check(got, want, a, b, dtype):
+    """Within a few roundings of the sum of magnitudes."""
+    bound = TOL[dtype] * (np.abs(a).astype("float64") @ np.abs(b).astype("float64") + np.abs(want)) + 1e-30
+    assert (np.abs(got.numpy() - want) <= bound * 4).all()
+
+
+sizes = st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 127, 129, 191, 193, 257, 300]))
+
+
+@settings(deadline=None, max_examples=120)
+@given(sizes, sizes, sizes, st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(["rows", "columns", "steps"]),
+       st.sampled_from(["float32", "float64"]), st.sampled_from(LEVELS), st.integers(0, 2 ** 31))
+def test_products(m, k, n, la, lb, dtype, level, seed):
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(seed)
+    a, x = laid(rng, m, k, la, dtype)
+    b, y = laid(rng, k, n, lb, dtype)
+    want = a.astype("float64") @ b.astype("float64")
+    check(rt.mm(x, y), want, a, b, dtype)
+    wide = np.full((m, n + 2), 7, dtype)
+    out = rt.from_numpy(wide)[:, 1:-1]
+    rt.mm(x, y, out=out)
+    check(out, want, a, b, dtype)
+    assert (wide[:, 0] == 7).all() and (wide[:, -1] == 7).all()        # nothing beside the result is written
+    c = rng.standard_normal((m, n)).astype(dtype)
+    check(rt.addmm(rt.from_numpy(c), x, y, beta=-0.5, alpha=2), 2 * want - 0.5 * c.astype("float64"), 2 * a, b, dtype)
+    bias = rng.standard_normal(n).astype(dtype)
+    check(rt.nn.functional.linear(x, y.T, rt.from_numpy(bias)), want + bias.astype("float64"), a, b, dtype)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("m,k,n", [(1, 3000, 500), (4, 512, 600), (7, 300, 520), (500, 300, 1), (700, 64, 10), (300, 16, 300), (150, 600, 1100), (400, 520, 70)])
+def test_threads_and_pieces(m, k, n, level):
+    """The grid of any number of threads covers the result; under deterministic mode with the same bits."""
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((m, k)).astype("float32"), rng.standard_normal((k, n)).astype("float32")
+    want = a.astype("float64") @ b.astype("float64")
+    for turned in (False, True):
+        x = rt.from_numpy(a)
+        y = rt.from_numpy(np.ascontiguousarray(b.T)).T if turned else rt.from_numpy(b)
+        same = []
+        for threads in (1, 2, 3, 5):
+            rt.set_num_threads(threads)
+            check(x @ y, want, a, b, "float32")
+            rt.config.use_deterministic(True)
+            try:
+                same.append((x @ y).numpy().tobytes())
+            finally:
+                rt.config.use_deterministic(False)
+        assert len(set(same)) == 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("m,k,n", [(5, 9, 80), (9, 40, 17), (70, 300, 90)])
+def test_not_finite(m, k, n, level):
+    """NaN and infinity reach exactly the rows and columns they belong to; what is behind an operand does not."""
+    _cpu.set_simd_level(level)
+    for dtype in ("float32", "float64"):
+        for turn in (False, True):
+            a, b = np.ones((m, k + 1), dtype), np.ones((k, n + 1), dtype)
+            a[:, -1] = np.nan
+            b[:, -1] = np.nan
+            a[1, 2], a[2, 3] = np.nan, np.inf
+            x, y = rt.from_numpy(a)[:, :-1], rt.from_numpy(b)[:, :-1]
+            got = ((y.T @ x.T).T if turn else x @ y).numpy()
+            assert np.isnan(got[1]).all() and np.isposinf(got[2]).all()
+            rest = np.delete(got, (1, 2), 0)
+            assert (rest == k).all()
+
+
+def bytes_of(rng, shape, dtype):
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.integers(0, 70), st.one_of(st.integers(0, 40), st.sampled_from([511, 512, 515, 1030])), st.integers(0, 140), st.sampled_from(["int8", "uint8"]),
+       st.booleans(), st.booleans(), st.sampled_from(LEVELS), st.integers(0, 2 ** 31))
+def test_int_mm(m, k, n, dtype, ta, tb, level, seed):
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(seed)
+    a, b = bytes_of(rng, (k, m) if ta else (m, k), dtype), bytes_of(rng, (n, k) if tb else (k, n), "int8")
+    x, y = rt.from_numpy(a), rt.from_numpy(b)
+    a, x = (a.T, x.T) if ta else (a, x)
+    b, y = (b.T, y.T) if tb else (b, y)
+    got = rt._int_mm(x, y)
+    assert got.dtype == rt.int32 and np.array_equal(got.numpy(), a.astype("int64") @ b.astype("int64"))
+    if dtype == "int8":                                                # the product in bytes is its low byte
+        assert np.array_equal((x @ y).numpy(), (a.astype("int64") @ b.astype("int64")).astype("int8"))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_int_mm_extremes_threads_and_out(level):
+    _cpu.set_simd_level(level)
+    low = rt.full((130, 2000), -128, dtype=rt.int8)
+    for threads in (1, 2, 3):
+        rt.set_num_threads(threads)
+        assert (rt._int_mm(low, low.T) == 128 * 128 * 2000).all()
+        assert (rt._int_mm(rt.full((200, 2000), 255, dtype=rt.uint8), low.T) == -255 * 128 * 2000).all()
+    out = rt.empty(70, 130, dtype=rt.int32).T
+    assert rt._int_mm(low[:, ::2], low[:70, ::2].T, out=out) is out and (out == 128 * 128 * 1000).all()
+
+
+@pytest.mark.parametrize("a,b,out,error", [
+    ((2, 3, "int8"), (4, 5, "int8"), None, rt.errors.ShapeError), ((2, 3, "int32"), (3, 2, "int8"), None, rt.errors.DTypeError),
+    ((2, 3, "int8"), (3, 2, "uint8"), None, rt.errors.DTypeError), ((2, 3, "int8"), (3, 2, "int8"), (2, 2, "float32"), rt.errors.DTypeError),
+    ((2, 3, "int8"), (3, 2, "int8"), (3, 2, "int32"), rt.errors.ShapeError)])
+def test_int_mm_refusals(a, b, out, error):
+    make = [None if s is None else rt.zeros(s[0], s[1], dtype=getattr(rt, s[2])) for s in (a, b, out)]
+    with pytest.raises(error, match="_int_mm"):
+        rt._int_mm(make[0], make[1], out=make[2])
+    with pytest.raises(RuntimeError):
+        rt._int_mm(make[0], make[1], out=make[2])
