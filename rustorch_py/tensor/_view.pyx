@@ -400,6 +400,8 @@ def unflatten(input, dim, sizes):
     if t.nd == 0:
         raise ShapeError(f"unflatten: Dimension specified as {dim} but tensor has no dimensions")
     d = wrap_dim("unflatten", dim, t.nd)
+    if sizes.count(-1) > 1:
+        raise ShapeError(f"unflatten: only one dimension can be inferred, got sizes {list(sizes)}")
     known = 1
     for s in sizes:
         if s != -1:

@@ -54,6 +54,8 @@ def test_view_programs(a, program, write):
     for name, arguments in program:
         if name in ("conj", "H") and t.is_complex():
             return                                        # a copy here, a lazy view in PyTorch
+        if name in ("expand", "broadcast_to") and arguments[0].count(-1) > t.dim():
+            return                                        # PyTorch makes a tensor of size -1 of an empty one
         about += f".{name}{arguments}"
         got = call(lambda: apply(t, name, arguments)), call(lambda: apply(r, name, arguments))
         same(*got, about)
@@ -89,6 +91,8 @@ def test_gradients_through_views(a, program, write):
     t, r, about = t0 * 1, r0 * 1, str(a)
     bases = t, r
     for name, arguments in program:
+        if name in ("expand", "broadcast_to") and arguments[0].count(-1) > t.dim():
+            return                                        # PyTorch makes a tensor of size -1 of an empty one
         about += f".{name}{arguments}"
         got = call(lambda: apply(t, name, arguments)), call(lambda: apply(r, name, arguments))
         same(*got, about)
