@@ -24,6 +24,25 @@ typedef double rt_vf64 __attribute__((vector_size(RT_VBYTES), may_alias));
 typedef int32_t f32_mask __attribute__((vector_size(RT_VBYTES)));
 typedef int64_t f64_mask __attribute__((vector_size(RT_VBYTES)));
 
+/* Sums of a register's lanes by halves (the same tree on every set of its width); GCC builds the indices of a generic shuffle at run time. */
+#if defined(__AVX512F__)
+RT_INLINE float f32_hsum(rt_vf32 v) { return _mm512_reduce_add_ps((__m512)v); }
+RT_INLINE double f64_hsum(rt_vf64 v) { return _mm512_reduce_add_pd((__m512d)v); }
+#elif defined(__AVX2__)
+RT_INLINE float f32_hsum(rt_vf32 v) {
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+RT_INLINE double f64_hsum(rt_vf64 v) {
+    __m128d x = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
+}
+#else
+RT_INLINE float f32_hsum(rt_vf32 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+RT_INLINE double f64_hsum(rt_vf64 v) { return v[0] + v[1]; }
+#endif
+
 /* Loads and stores of a register's first elements, none behind them is touched; `n` of more than a register means all. */
 #if defined(__AVX512F__)
 #define RT_MASKED 1

@@ -3,21 +3,6 @@
  * the others are in gemm_micro_t.h. */
 
 #include "turn_t.h"
-RT_INLINE T F(hsum)(V v) {
-#if defined(__clang__)
-    T s[L]; memcpy(s, &v, sizeof v);
-    for (int w = L / 2; w; w /= 2) for (int i = 0; i < w; i++) s[i] += s[i + w];
-    return s[0];
-#else
-    for (int w = L / 2; w; w /= 2) {
-        F(mask) other;
-        for (int i = 0; i < L; i++) other[i] = i ^ w;
-        v += __builtin_shuffle(v, other);
-    }
-    return v[0];
-#endif
-}
-
 RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
     T v = alpha * acc;
     if (beta != 0) v += beta * *c;
