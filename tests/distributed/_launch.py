@@ -13,7 +13,8 @@ HERE = Path(__file__).resolve().parent
 
 def environment():
     """One thread a rank; waiting ranks yield the processor; this checkout's package."""
-    drop = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK")
+    # Unbuffered, print("a", 4) is four writes, and MPICH's launcher puts other ranks' writes between them.
+    drop = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "PYTHONUNBUFFERED")
     env = {k: v for k, v in os.environ.items() if k not in drop and not k.startswith(("OMPI_COMM", "PMIX_", "PMI_"))}
     return {**env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1]), "OMPI_MCA_mpi_yield_when_idle": "1"}
 
