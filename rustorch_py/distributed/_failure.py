@@ -1,19 +1,22 @@
 """A rank that fails ends the job, with one error that says which rank, where and why.
 
 MPI leaves the others waiting when one rank stops calling it. While a process group exists, an exception nobody caught and
-sys.exit with an error status abort the job; a crash (SIGSEGV and the like) prints Python's traceback and is seen by mpirun.
+an exit with an error status (sys.exit, exit, raise SystemExit) abort the job; a crash (SIGSEGV and the like) prints Python's
+traceback and is seen by mpirun.
 """
 from __future__ import annotations
 
 import atexit
+import ctypes
 import faulthandler
+import gc
 import os
 import socket
 import sys
 import time
 import traceback
 
-_state = {"rank": None, "size": None, "code": None, "hooks": None}
+_state = {"rank": None, "size": None, "code": None, "hooks": None, "registered": False}
 
 
 def name():
@@ -42,9 +45,11 @@ def install(rank, size):
             faulthandler.enable(all_threads=False)
         except (OSError, ValueError, AttributeError):        # stderr without a file descriptor (notebooks, tests)
             _state["hooks"] = (*_state["hooks"][:2], True)
-    if size > 1 and not _state.get("registered"):
-        _state["registered"] = True
-        atexit.register(_leave)
+    if size > 1:
+        _put_code(property(_code, _CODE.__set__, _CODE.__delete__, _CODE.__doc__))
+        if not _state["registered"]:
+            _state["registered"] = True
+            atexit.register(_leave)
 
 
 def remove():
@@ -56,6 +61,8 @@ def remove():
         sys.excepthook = hook
     if sys.exit is _exit:
         sys.exit = leave
+    if SystemExit.__dict__["code"] is not _CODE:
+        _put_code(_CODE)
     if not had_handler:
         faulthandler.disable()
     _state.update(hooks=None, code=None)
@@ -72,9 +79,33 @@ def _uncaught(kind, error, trace):
     abort("uncaught exception ends the job\n" + "".join(traceback.format_exception(kind, error, trace)))
 
 
+# Note [The status a program ends with]
+# Nothing tells exit handlers what status the program ends with, and sys.excepthook is not called for SystemExit. But the
+# interpreter reads SystemExit.code once nobody caught it, when no Python frame is left, and only then. So the attribute is read
+# through _code while there are other ranks. A SystemExit that the program makes, catches and looks at counts for nothing.
+# Before Python 3.12 sys.exit leaves a bare number where the exception should be, and nothing is read; _exit makes the exception.
+_CODE = SystemExit.__dict__["code"]
+
+
+def _put_code(descriptor):
+    """Make a descriptor SystemExit's attribute ``code``; built-in types refuse setattr."""
+    (names,) = (d for d in gc.get_referents(SystemExit.__dict__) if type(d) is dict)
+    names["code"] = descriptor
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(SystemExit))      # forget cached look-ups
+
+
+def _code(error):
+    """Return the exit status of a SystemExit; remember it if the interpreter asks."""
+    status = _CODE.__get__(error)
+    try:
+        sys._getframe(1)
+    except ValueError:
+        _state["code"] = status
+    return status
+
+
 def _exit(status=None, /):
-    """Exit as sys.exit does; an error status seen at the end of the program ends the job."""
-    _state["code"] = status
+    """Exit as sys.exit does."""
     raise SystemExit(status)
 
 
