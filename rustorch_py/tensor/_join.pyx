@@ -79,7 +79,7 @@ cdef TensorBase cat_list(tuple tensors, object dim, object out):
     if first is None:
         first = <TensorBase>tensors[0]
     nd = first.nd
-    d = wrap_dim("cat", dim, nd)
+    d = 0 if skipped(first) else wrap_dim("cat", dim, nd)       # PyTorch does not look at dim when every tensor is skipped
     dt = (<TensorBase>tensors[0]).dt if count == 1 else first.dt
     for i in range(count):
         if (<TensorBase>tensors[i]).dt != dt:

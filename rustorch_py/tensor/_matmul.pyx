@@ -15,7 +15,7 @@ from ._backend cimport backend_of, RtBackend
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
 from ._plan cimport contiguous_raw, expand_raw, copy_raw
-from ._ops cimport alloc_out, deliver, sum_to, reduce_sum, copy_into, binary, unary
+from ._ops cimport alloc_out, cast, deliver, sum_to, reduce_sum, copy_into, binary, unary
 from . import _view
 from ..errors import AutogradError, DeviceError, DTypeError, OutOfMemoryError, ShapeError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -486,6 +486,14 @@ cdef inline int agree(object op, TensorBase a, TensorBase b) except -1:
     return 0
 
 
+cdef inline TensorBase agree_batches(object op, TensorBase a, TensorBase b):
+    """a, in b's dtype where nothing is multiplied: PyTorch asks a batch for one dtype only when there is an element to compute."""
+    if a.dt != b.dt and (a.n == 0 or b.n == 0):
+        a = cast(a, b.dt)
+    agree(op, a, b)
+    return a
+
+
 # ---- public: products of matrices ------------------------------------------------------------------------
 def mm(input, mat2, *, out=None):
     """Multiply two matrices.
@@ -597,7 +605,7 @@ def bmm(input, mat2, *, out=None):
     if b.nd != 3:
         raise ShapeError("batch2 must be a 3D tensor", op="bmm")
     check_batches("bmm", a, b)
-    agree("bmm", a, b)
+    a = agree_batches("bmm", a, b)
     if out is not None:
         return write_product("bmm", a, b, out)
     return gemm(a, OP_N, b, OP_N)
@@ -744,7 +752,10 @@ cdef TensorBase matmul_(TensorBase a, TensorBase b):
         return gemm(a, OP_N, b, OP_N)
     if a.nd == 1 and b.nd == 1:
         return dot_("matmul", a, b, False)
-    agree("matmul", a, b)
+    if a.nd >= 2 and b.nd >= 3:
+        a = agree_batches("matmul", a, b)
+    else:
+        agree("matmul", a, b)
     ka = a.sh[a.nd - 1]
     kb = b.sh[0] if b.nd == 1 else b.sh[b.nd - 2]
     if ka != kb:

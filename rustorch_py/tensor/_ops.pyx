@@ -671,7 +671,7 @@ cdef object ternary(int row, object x, object y, object z, object out, double k0
 
 cdef object ternary_run(int row, object x, object y, object z, object out, double k0):
     cdef object op = row_label(row)
-    cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), r
+    cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), first, r
     cdef int dt, odt, nd, dev
     cdef int64_t sh[64]
     check_devices(op, a, b)
@@ -684,8 +684,11 @@ cdef object ternary_run(int row, object x, object y, object z, object out, doubl
         if recording(a, b, c):
             refuse_out_grad(op)
         r = alloc_out(op, out, nd, sh, odt, dev)
-    else:
+    elif a.flags & b.flags & c.flags & F_CONTIG:
         r = empty(nd, sh, odt, dev)
+    else:                                                    # the first operand of the result's shape decides the order in memory
+        first = a if shape_is(a, nd, sh) else b if shape_is(b, nd, sh) else c if shape_is(c, nd, sh) else None
+        r = empty(nd, sh, odt, dev) if first is None or first.dev != dev else empty_preserve(first, odt)
     launch(row * 4, rt_compute_dtype(dt), r, a, b, c, None, None, k0, 0)
     if out is not None:
         bump(r)

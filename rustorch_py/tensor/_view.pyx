@@ -236,7 +236,7 @@ cdef int infer_shape(object op, TensorBase t, int nd, int64_t *sh) except -1:
 
 cdef TensorBase try_view(TensorBase t, int nd, const int64_t *sh):
     cdef int64_t st[64]
-    if t.flags & F_CONTIG:
+    if t.flags & F_CONTIG and (t.n == 0 or t.nd == 0 or t.st[t.nd - 1] == 1):     # a last dimension of size 1 hands its own stride on
         return record_reshape(view_raw(t, nd, sh, NULL, 0), t, "ViewBackward0")
     if not view_strides(t, nd, sh, st):
         return None

@@ -81,6 +81,12 @@ def test_products(ab, name):
 def test_pad(a, pad, mode):
     if mode != "constant" and (str(a.t.dtype)[6:] not in FLOATS + COMPLEX or len(pad) < 2):
         return                                              # PyTorch has float loops only; and no pad of nothing
+    sides = list(zip(reversed(a.t.shape), pad[::2], pad[1::2]))
+    if mode == "circular" and any(max(before, after) > size + min(before, 0) + min(after, 0) for size, before, after in sides):
+        if all(size + before + after > 0 for size, before, after in sides):
+            return                                          # PyTorch repeats memory that it has not written
+    if mode != "constant" and any(size + before + after < 0 for size, before, after in sides) and not a.t.numel():
+        return                                              # PyTorch makes a tensor of a negative size of an empty one
 
     def run(m, x):
         return m.nn.functional.pad(x, tuple(pad), mode) if mode != "constant" else m.nn.functional.pad(x, tuple(pad), value=1)
@@ -100,7 +106,7 @@ def test_reductions_into_out(name, a, dim, keep, o):
         return getattr(m, name)(x, dim, out=out) if name in ("cumsum", "softmax") else getattr(m, name)(x, dim, keepdim=keep, out=out)
     got = call(lambda: run(torch, a.t, o.t)), call(lambda: run(rt, a.r, o.r))
     about = f"{name}({a}, {dim}, {keep}, out={o})"
-    loose = 0.1 if "16" in f"{a.t.dtype}{o.t.dtype}" and "int" not in f"{a.t.dtype}{o.t.dtype}" else 1e-4
+    loose = 0.1 if any(str(x.t.dtype)[6:] in ("float16", "bfloat16") for x in (a, o)) else 1e-4
     if got[0][0] == "error" and ("not implemented for" in str(got[0][1]) or "dtype" in str(got[0][1])):
         return                                              # which dtypes of `out` are taken differs from one reduction to the next in PyTorch
     if got[1][0] == "error" and isinstance(got[1][1], rt.errors.DTypeError):

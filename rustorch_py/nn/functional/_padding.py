@@ -45,8 +45,11 @@ def pad(input, pad, mode="constant", value=None):
             "Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now; "
             f"got {len(pad)} amounts for an input of {n_dims} dimensions"
         )
+    sizes = _padded_sizes(tuple(input.shape), pad, mode)
     if mode == "replicate" or mode == "reflect" and n_pad < 3:
         input = in_float32(input)
+    if 0 in sizes:
+        return input.flatten()[:0].clone().reshape(sizes)
     out = input
     if mode == "circular" and min(pad) < 0:
         # Negative amounts crop first; what is left wraps around.
@@ -58,21 +61,42 @@ def pad(input, pad, mode="constant", value=None):
         size = out.shape[dim]
         if before == after == 0:
             continue
-        if mode == "reflect" and max(before, after) >= size:
-            raise ShapeError(
-                "Padding size should be less than the corresponding input dimension, but got: padding "
-                f"({before}, {after}) at dimension {dim} of input {list(input.shape)}",
-                op="pad",
-            )
         if mode == "circular" and max(before, after) > size:
             raise ShapeError("Padding value causes wrapping around more than once.", op="pad")
-        if size + before + after <= 0 or (size == 0 and before + after > 0):
-            raise ShapeError(
-                f"pad: dimension {dim} of size {size} with padding ({before}, {after}) leaves nothing", op="pad"
-            )
         index = _t.tensor(_ring(mode, size, before, after), dtype=_t.int64, device=input.device)
         if out.is_floating_point():
             out = _t.weighted_taps(out, dim, index.unsqueeze(1))
         else:
             out = out.index_select(dim, index)
     return out.clone() if out is input else out
+
+
+def _padded_sizes(shape, pad, mode):
+    """Return the result's shape; raise where the mode has no values for it."""
+    sizes = list(shape)
+    n_pad = len(pad) // 2
+    if mode != "circular" and 0 in shape[len(shape) - n_pad - 1 :]:
+        raise ShapeError(
+            f"pad: expected an input whose sizes are not 0, but for the batch, in mode {mode!r}; got {list(shape)}",
+            op="pad",
+        )
+    for i in range(n_pad):
+        dim = len(shape) - 1 - i
+        before, after = pad[2 * i], pad[2 * i + 1]
+        size = shape[dim]
+        if mode == "reflect" and max(before, after) >= size:
+            raise ShapeError(
+                "Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({before}, {after}) at dimension {dim} of input {list(shape)}",
+                op="pad",
+            )
+        if mode == "circular" and max(before, after) > size:
+            raise ShapeError("Padding value causes wrapping around more than once.", op="pad")
+        sizes[dim] += before + after
+        if sizes[dim] < 0:
+            raise ShapeError(
+                f"pad: dimension {dim} of size {size} with padding ({before}, {after}) leaves nothing", op="pad"
+            )
+    if mode != "circular" and max(sizes[len(shape) - n_pad :]) < 1:
+        raise ShapeError(f"pad: input {list(shape)} with padding {list(pad)} leaves nothing", op="pad")
+    return sizes
