@@ -537,7 +537,7 @@ def rot90(input, k=1, dims=(0, 1)):
         return flip_(t, [a, b])
     if turns == 3:
         return transpose_view(flip_(t, [a]), a, b)
-    return clone(t)
+    return clone(t) if is_contig(t) else contiguous(t)
 
 
 cdef class RollBackward0(Node):

@@ -785,6 +785,8 @@ def as_strided(input, size, stride, storage_offset_=None):
     for i in range(nd):
         if st[i] < 0:
             raise ShapeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+        if sh[i] < 0:
+            raise ShapeError(f"as_strided: expected sizes of 0 or more, got {list(size)}")
     for i in range(nd):
         if sh[i] == 0:
             last = -1

@@ -56,6 +56,8 @@ def test_view_programs(a, program, write):
             return                                        # a copy here, a lazy view in PyTorch
         if name in ("expand", "broadcast_to") and arguments[0].count(-1) > t.dim():
             return                                        # PyTorch makes a tensor of size -1 of an empty one
+        if name == "as_strided" and min(arguments[0], default=0) < 0 and 0 in arguments[0]:
+            return                                        # and here, of any
         about += f".{name}{arguments}"
         got = call(lambda: apply(t, name, arguments)), call(lambda: apply(r, name, arguments))
         same(*got, about)
@@ -94,6 +96,8 @@ def test_gradients_through_views(a, program, write):
     for name, arguments in program:
         if name in ("expand", "broadcast_to") and arguments[0].count(-1) > t.dim():
             return                                        # PyTorch makes a tensor of size -1 of an empty one
+        if name == "as_strided" and min(arguments[0], default=0) < 0 and 0 in arguments[0]:
+            return                                        # and here, of any
         about += f".{name}{arguments}"
         got = call(lambda: apply(t, name, arguments)), call(lambda: apply(r, name, arguments))
         same(*got, about)

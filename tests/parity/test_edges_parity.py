@@ -29,6 +29,7 @@ def outcome(text, package):
     "F.pad(m.ones(0, 1), (-1, 1), 'circular')", "F.pad(m.ones(0, 0, 1), (-2, 1), 'replicate')", "F.pad(m.ones(0, 2, 3), (1, 1), 'reflect')", "F.pad(m.ones(0, 2), (0, 0), 'reflect')",
     # a last dimension of size 1 hands its stride on to a view
     "m.ones(1)[::2].ravel()", "m.ones(3, 1)[..., ::2].view(1, -1, 1)", "m.ones(1, 1)[:, ::2].flatten()", "m.ones(1)[::2].reshape(1, -1)", "m.ones(1)[::2].unflatten(0, (-1, 1))",
+    "m.ones(2, 3).t().rot90(0)", "m.ones(3).as_strided((1, -1, -1, 0), (0, 0, 0, 0))", "m.ones(3).as_strided((1, -1), (0, 0))", "m.ones(3).as_strided((-1,), (1,))",
     # operators of three operands follow the first one of the result's shape
     "m.where(m.arange(6).view(2, 3).t() > 2, 1., m.ones(2, 3).t())", "m.where(m.ones(3, 2) > 2, 1., m.ones(2, 3).t())", "m.ones(2, 3).t().nan_to_num(1, 2, -2)",
     "m.lerp(m.ones(2, 3).t(), m.ones(2, 3).t(), 0.5)", "m.ones(2, 3).t().addcmul(m.ones(2), m.ones(3, 1))",
