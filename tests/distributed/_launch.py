@@ -1,4 +1,4 @@
-"""Starts programs under mpirun. A file ``ranks_*.py`` holds checks that every rank runs; one start runs them all."""
+"""Starts programs under mpirun. A file ``ranks_*.py`` holds checks that every rank runs; one start runs those of all files."""
 import ast
 import json
 import os
@@ -27,23 +27,24 @@ def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
                           capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
 
-_results = {}
+# On how many ranks the checks of a file run.
+RANKS = {"ranks_core": (1, 2, 3, 4), "ranks_ddp": (1, 2, 3, 4), "ranks_zero": (1, 3), "ranks_fsdp": (1, 2, 3)}
+_started = {}
 
 
 def run_checks(file, ranks):
-    """Run all checks of a file on a number of ranks, once a session; returns {check: [traceback of each rank that failed]}."""
-    key = file, ranks
-    if key not in _results:
-        done = mpirun(ranks, HERE / file)
-        lines = [line for line in done.stdout.splitlines() if line.startswith("RESULTS ")]
-        _results[key] = (json.loads(lines[-1][8:]) if lines else None, done)
-    results, done = _results[key]
-    if results is None:
+    """Run the checks of all files on a number of ranks, once a session; returns a file's {check: [traceback of each rank that failed]}."""
+    if ranks not in _started:
+        done = mpirun(ranks, HERE / "_checks.py", *(name for name, counts in RANKS.items() if ranks in counts))
+        _started[ranks] = dict(json.loads(line[8:]) for line in done.stdout.splitlines() if line.startswith("RESULTS ")), done
+    results, done = _started[ranks]
+    if file not in results or done.returncode != 0:
         pytest.fail(f"{file} on {ranks} ranks ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
-    return results
+    return results[file]
 
 
-def checks_of(file):
-    """The names in a file's list of checks, without running it."""
-    tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
-    return next([n.id for n in node.value.elts] for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "CHECKS")
+def each_check(file):
+    """Return a decorator that calls a test with ``ranks`` and ``check``, for each number of ranks and name in a file's list of checks."""
+    tree = ast.parse((HERE / f"{file}.py").read_text(encoding="utf-8"))
+    names = next([n.id for n in node.value.elts] for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "CHECKS")
+    return pytest.mark.parametrize("ranks, check", [(ranks, name) for ranks in RANKS[file] for name in names])

@@ -1,17 +1,13 @@
 """Checks of the communication core; NumPy says what every rank must hold."""
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
 import _checks
 import rustorch_py as torch
 import rustorch_py.distributed as dist
 from rustorch_py.distributed import _mpi
 
-dist.init_process_group("mpi", timeout=timedelta(seconds=20))
 R, N = dist.get_rank(), dist.get_world_size()
 OP = dist.ReduceOp
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -391,6 +387,3 @@ CHECKS = [all_reduce_every_op_and_dtype, reductions_without_meaning_are_refused,
           a_reduced_tensor_counts_as_written, reduce_to_each_rank, broadcast_from_each_rank, all_gather_of_every_kind, reduce_scatter_of_every_kind,
           all_to_all_of_every_kind, gather_and_scatter, messages_between_neighbours, works_and_futures, pieces_beyond_one_call, objects, groups,
           facts_and_misuse, monitored_barrier_names_who_is_missing, debug_mode_names_the_difference, again_after_destroy]
-
-if __name__ == "__main__":
-    _checks.run(CHECKS)

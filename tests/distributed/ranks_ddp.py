@@ -1,9 +1,4 @@
 """Checks of DistributedDataParallel: on every number of ranks it trains as one process does on the whole batch."""
-import sys
-from datetime import timedelta
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 import _checks
 import numpy as np
 import rustorch_py as torch
@@ -13,7 +8,6 @@ from rustorch_py.distributed.algorithms import ddp_comm_hooks as hooks
 from rustorch_py.nn.parallel import DistributedDataParallel as DDP
 from rustorch_py.utils.checkpoint import checkpoint
 
-dist.init_process_group("mpi", timeout=timedelta(seconds=20))
 R, N = dist.get_rank(), dist.get_world_size()
 
 
@@ -397,6 +391,3 @@ def synchronized_norms():
 CHECKS = [meshes, synchronized_norms, trains_as_one_process, every_optimizer, buckets_start_before_backward_ends, no_sync_adds_up_locally, unused_parameters, checkpointed_models,
           static_graph_finds_unused_ones, buffers_follow_rank_zero, state_and_start, sixteen_bit_hooks, top_k_hook, power_sgd_hooks, random_models,
           sampler_deals_out_the_dataset]
-
-if __name__ == "__main__":
-    _checks.run(CHECKS)

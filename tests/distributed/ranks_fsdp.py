@@ -1,17 +1,12 @@
 """Checks of FullyShardedDataParallel: the curve of one process, with a share of the memory."""
-import sys
-from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 import _checks
 import rustorch_py as torch
 import rustorch_py.distributed as dist
 from rustorch_py import nn, optim
 from rustorch_py.distributed.fsdp import FullyShardedDataParallel as FSDP, ModuleWrapPolicy, ShardingStrategy, size_based_auto_wrap_policy
 
-dist.init_process_group("mpi", timeout=timedelta(seconds=20))
 R, N = dist.get_rank(), dist.get_world_size()
 
 
@@ -145,6 +140,3 @@ def misuse():
 
 
 CHECKS = [trains_as_one_process, memory_is_shared_out, gradients_add_up_and_graphs_repeat, state_of_any_world, tied_weights, misuse]
-
-if __name__ == "__main__":
-    _checks.run(CHECKS)

@@ -1,9 +1,4 @@
 """Checks of ZeroRedundancyOptimizer: the steps of one process with the whole state."""
-import sys
-from datetime import timedelta
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
 import _checks
 import rustorch_py as torch
 import rustorch_py.distributed as dist
@@ -11,7 +6,6 @@ from rustorch_py import nn, optim
 from rustorch_py.distributed.optim import ZeroRedundancyOptimizer as Zero
 from rustorch_py.nn.parallel import DistributedDataParallel as DDP
 
-dist.init_process_group("mpi", timeout=timedelta(seconds=20))
 R, N = dist.get_rank(), dist.get_world_size()
 
 
@@ -113,6 +107,3 @@ def misuse():
 
 
 CHECKS = [steps_as_one_process, state_is_spread, state_travels, groups_come_later, misuse]
-
-if __name__ == "__main__":
-    _checks.run(CHECKS)

@@ -6,13 +6,12 @@ from datetime import timedelta
 
 import pytest
 import rustorch_py.distributed as dist
-from _launch import checks_of, environment, run_checks
+from _launch import each_check, environment, run_checks
 
 
-@pytest.mark.parametrize("check", checks_of("ranks_core.py"))
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@each_check("ranks_core")
 def test_core(ranks, check):
-    failures = run_checks("ranks_core.py", ranks)[check]
+    failures = run_checks("ranks_core", ranks)[check]
     assert not failures, "\n".join(failures)
 
 

@@ -72,7 +72,7 @@ dist.broadcast(torch.ones(3), 1)
     assert "rank 0 of 2" in said and "broadcast: not complete after 0.5 s" in said
 
 
-@pytest.mark.parametrize("code, expected", [("sys.exit(0)", 0), ("dist.destroy_process_group(); sys.exit(0)", 0), ("""
+@pytest.mark.parametrize("code", ["dist.destroy_process_group(); sys.exit(0)", """
 try:
     raise SystemExit(3)
 except SystemExit as error:
@@ -87,8 +87,8 @@ dist.init_process_group("mpi")
 try:
     sys.exit(9)
 except SystemExit:
-    print("caught")
-""", 0)])
-def test_a_good_end_is_a_good_end(code, expected):
+    sys.exit(0)
+"""])
+def test_a_good_end_is_a_good_end(code):
     done = mpirun(2, "-c", START.format(timeout=60) + "dist.barrier()\n" + code, timeout=60)
-    assert done.returncode == expected, done.stderr
+    assert done.returncode == 0, done.stderr
