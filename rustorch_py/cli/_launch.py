@@ -15,7 +15,7 @@ from ..errors import DataError
 def run(arguments):
     """Carry out `rustorch launch`; returns the exit code of the last start."""
     ranks = arguments.ranks or os.cpu_count() or 1
-    command, env = launcher_command(ranks)
+    command, env = launcher_command(ranks, local=not arguments.hosts)
     if arguments.hosts:
         command[1:1] = ["--host" if "--oversubscribe" in command else "-hosts", arguments.hosts]
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))

@@ -35,9 +35,11 @@ def find_launcher():
     return None
 
 
-def launcher_command(ranks, *, oversubscribe=True):
-    """Return mpirun's command line for a number of ranks on this machine, and the environment it needs.
+def launcher_command(ranks, *, oversubscribe=True, local=True):
+    """Return mpirun's command line for a number of ranks, and the environment it needs.
 
+    Args:
+        oversubscribe: allow more ranks than cores. local: all ranks are on this machine.
     Raises:
         BackendUnavailableError: no launcher is installed.
     """
@@ -52,6 +54,8 @@ def launcher_command(ranks, *, oversubscribe=True):
         if ranks > (os.cpu_count() or 1):
             # Ranks that wait for others must not keep those from computing.
             env.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
+        if local:
+            env.setdefault("OMPI_MCA_btl", "^ofi")         # a network's; looking for one takes each rank a second
         # Without --bind-to none all threads of a rank would share one core.
         return [path, "--bind-to", "none", *(["--oversubscribe"] if oversubscribe else []), "-n", str(ranks)], env
     return [path, "-n", str(ranks)], env

@@ -62,6 +62,16 @@ def test_file_and_rank_arguments(tmp_path):
     assert "rank 1 of 3" in done[1][1] and "rank one has had enough" in done[1][1] and "ValueError" in done[1][1]
 
 
+def test_launcher_leaves_networks_alone_on_several_machines(monkeypatch):
+    from rustorch_py.distributed._bootstrap import launcher_command
+    monkeypatch.setenv("OMPI_MCA_btl", "mine")
+    assert launcher_command(2)[1]["OMPI_MCA_btl"] == "mine"
+    monkeypatch.delenv("OMPI_MCA_btl")
+    command, given = launcher_command(2)
+    assert command[-2:] == ["-n", "2"] and given.get("OMPI_MCA_btl") == ("^ofi" if "--oversubscribe" in command else None)
+    assert "OMPI_MCA_btl" not in launcher_command(2, local=False)[1]
+
+
 def test_rendezvous_errors():
     text = "import rustorch_py.distributed as d; d.init_process_group('mpi', init_method='tcp://127.0.0.1:1', world_size=2)"
     done = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, timeout=60)
