@@ -30,6 +30,7 @@ def abort(message, code=1):
     sys.stdout.flush()
     # One write, so that ranks that fail together do not mix their lines.
     os.write(2, f"rustorch_py: {name()}: {message.rstrip()}\n".encode())
+    time.sleep(0.2)          # MPICH's launcher drops what a rank wrote and it has not read when the job is aborted
     mpi().COMM_WORLD.Abort(code)
 
 
