@@ -1,5 +1,5 @@
 """Shape operators made of other operators: grids, combinations, blocks."""
-from ..errors import ShapeError, TensorError
+from ..errors import ShapeError, TensorError, UnsupportedOpError
 from ._create import arange, zeros
 from ._dtype import promote_types
 from ._join import cat, stack
@@ -89,6 +89,8 @@ def trace(input):
     """Sum the diagonal of a matrix."""
     if input.dim() != 2:
         raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}", op="trace")
+    if str(input.dtype) == "torch.bool":
+        raise UnsupportedOpError("\"trace\" not implemented for 'Bool'", op="trace")
     return input.diagonal().sum()
 
 

@@ -559,9 +559,9 @@ cdef TensorBase clone_raw(TensorBase t):
 cdef TensorBase expand_raw(TensorBase t, int nd, const int64_t *sh):
     cdef int64_t st[64]
     cdef int i, shift = nd - t.nd
-    for i in range(nd):
-        if i < shift:
-            st[i] = 0
+    for i in range(nd - 1, -1, -1):
+        if i < shift:                       # a new dimension of size 1 gets the step that a view would give it
+            st[i] = sh[i + 1] * st[i + 1] if sh[i] == 1 and t.nd else 0
         elif t.sh[i - shift] == 1 and sh[i] != 1:
             st[i] = 0
         else:

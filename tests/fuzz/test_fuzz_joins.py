@@ -98,6 +98,8 @@ def test_pad(a, pad, mode):
 def test_reductions_into_out(name, a, dim, keep, o):
     if name in ("softmax", "cumsum") and not a.t.numel():
         return                                              # PyTorch returns before its checks
+    if name == "all" and o.t.dtype == torch.uint8 and a.t.is_floating_point():
+        return                                              # PyTorch casts to uint8 first: 0.5 counts as 0 there, and a negative number is undefined
 
     def run(m, x, out):
         x = x.nan_to_num(1, 2, -2) if x.is_floating_point() else x
