@@ -201,20 +201,25 @@ cdef TensorBase empty_like_shape(TensorBase t, int dt):
 cdef TensorBase empty_preserve(TensorBase t, int dt):
     cdef int order[64]
     cdef int64_t st[64]
-    cdef int i, j, k
+    cdef int i, j, k, o, at
     cdef int64_t s = 1
     if t.flags & F_CONTIG or t.n == 0:
         return empty(t.nd, t.sh, dt, t.dev)
     for i in range(t.nd):                      # dimensions by stride, smallest first; ties keep the row-major order
-        j = i
         k = t.nd - 1 - i
-        while j > 0 and t.st[order[j - 1]] > t.st[k]:
-            order[j] = order[j - 1]
-            j -= 1
-        order[j] = k
-    for i in range(t.nd):
-        if t.st[order[i]] == 0 and t.sh[order[i]] > 1:
-            return empty(t.nd, t.sh, dt, t.dev)     # broadcast: not dense, row-major result
+        order[i] = k
+        at = i
+        for j in range(i - 1, -1, -1):
+            o = order[j]
+            if t.st[o] == 0 or t.st[k] == 0:   # a broadcast dimension stays where it is, and others pass it
+                continue
+            if t.st[o] < t.st[k]:
+                break
+            if t.st[o] == t.st[k] and t.sh[o] <= t.sh[k]:
+                continue
+            order[at] = o
+            order[j] = k
+            at = j
     for i in range(t.nd):
         st[order[i]] = s
         s *= t.sh[order[i]] if t.sh[order[i]] > 1 else 1

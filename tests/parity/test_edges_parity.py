@@ -32,6 +32,8 @@ def outcome(text, package):
     "m.ones(2, 3).t().rot90(0)", "m.ones(3).as_strided((1, -1, -1, 0), (0, 0, 0, 0))", "m.ones(3).as_strided((1, -1), (0, 0))", "m.ones(3).as_strided((-1,), (1,))",
     "m.ones(1).broadcast_to((1, 1))", "m.ones(()).expand(2, 1)", "m.ones(3).expand(1, 2, 1, 3)", "m.ones(4, 6)[::2, ::2].expand(1, 1, 2, 3)", "m.ones(0).expand(1, 1, 0)",
     "m.ones(1)[::2].expand(1, 1)", "m.ones(1, 1, dtype=m.bool).trace()", "m.ones(2, 2, dtype=m.uint8).trace()",
+    # a result follows its operand's order, broadcast dimensions staying where they are
+    "m.ones(2, 2).expand(2, 2, 2).transpose(0, -1).flip([])", "m.ones(3, 2).expand(2, 3, 2).transpose(0, 2).exp()", "m.ones(3, 1, 2).permute(2, 1, 0).expand(2, 4, 3).neg()",
     # operators of three operands follow the first one of the result's shape
     "m.where(m.arange(6).view(2, 3).t() > 2, 1., m.ones(2, 3).t())", "m.where(m.ones(3, 2) > 2, 1., m.ones(2, 3).t())", "m.ones(2, 3).t().nan_to_num(1, 2, -2)",
     "m.lerp(m.ones(2, 3).t(), m.ones(2, 3).t(), 0.5)", "m.ones(2, 3).t().addcmul(m.ones(2), m.ones(3, 1))",
