@@ -103,6 +103,8 @@ def test_reductions_into_out(name, a, dim, keep, o):
 
     def run(m, x, out):
         x = x.nan_to_num(1, 2, -2) if x.is_floating_point() else x
+        if name == "all" and out.dtype == m.uint8:
+            x = x != 0                                      # PyTorch converts to the type of `out` first: all(0.5) and all(256) are 0
         if name == "norm":
             return m.norm(x, 2, dim, keep, out=out)
         return getattr(m, name)(x, dim, out=out) if name in ("cumsum", "softmax") else getattr(m, name)(x, dim, keepdim=keep, out=out)

@@ -237,6 +237,9 @@ def binary_cross_entropy_with_logits(
 
 
 def _same_size(input, target):
+    for name, value in (("target", target), ("input", input)):
+        if not hasattr(value, "shape"):                     # PyTorch's type: it asks for .size()
+            raise AttributeError(f"loss: argument '{name}' must be Tensor, got {type(value).__name__}, which has no size")
     if target.shape != input.shape:
         warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
