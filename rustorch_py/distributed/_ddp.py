@@ -6,10 +6,12 @@ import contextlib
 from .. import tensor as _t
 from ..errors import DeviceError, DistError, TensorTypeError, TensorValueError
 from ..nn.modules.module import Module
-from ._collectives import broadcast
+from ._collectives import all_reduce, broadcast
 from ._group import default, member
+from ._reduce_op import ReduceOp
 from ._reducer import Reducer
 from ._work import watched
+from .algorithms.join import Join, Joinable, JoinHook
 
 __all__ = ["DistributedDataParallel"]
 
@@ -17,7 +19,26 @@ __all__ = ["DistributedDataParallel"]
 DEFAULT_CAP_MB = 1.0
 
 
-class DistributedDataParallel(Module):
+class _DDPJoinHook(JoinHook):
+    def __init__(self, ddp):
+        self.ddp = ddp
+
+    def main_hook(self):
+        sync, buffers, source = self.ddp._agree_on_step(joined=True)
+        if buffers:
+            self.ddp._send(self.ddp._buffers_to_send(), source)
+        self.ddp.require_forward_param_sync = sync
+        if sync:
+            self.ddp.reducer.join_step()
+
+    def post_hook(self, is_last_joiner):
+        pg = self.ddp.process_group
+        last = _t.tensor([pg.rank() if is_last_joiner else -1])
+        all_reduce(last, ReduceOp.MAX, pg)
+        self.ddp._send([p for _, p in self.ddp._named_parameters()] + self.ddp._buffers_to_send(), int(last.item()))
+
+
+class DistributedDataParallel(Module, Joinable):
     """Wrap a module so that every backward leaves the mean of all ranks' gradients in ``.grad``.
 
     Parameters and buffers start as rank 0's. Gradients travel in buckets while backward still runs.
@@ -45,7 +66,8 @@ class DistributedDataParallel(Module):
                  find_unused_parameters=False, check_reduction=False, gradient_as_bucket_view=False, static_graph=False,
                  delay_all_reduce_named_params=None, param_to_hook_all_reduce=None, mixed_precision=None, device_mesh=None,
                  skip_all_reduce_unused_params=False):
-        super().__init__()
+        Module.__init__(self)
+        Joinable.__init__(self)
         op = "DistributedDataParallel"
         if not isinstance(module, Module):
             raise TensorTypeError(f"{op}: module: expected a Module, got {type(module).__name__}", op=op)
@@ -61,8 +83,9 @@ class DistributedDataParallel(Module):
             process_group = device_mesh.get_group(0)
         if device_ids or output_device is not None:
             raise DeviceError(f"{op}: device_ids and output_device must be None: the back end works in host memory", op=op)
-        ignored = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
-        named = [(name, p) for name, p in module.named_parameters() if name not in ignored]
+        self.module, self.dim = module, dim
+        self.parameters_to_ignore = ignored = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
+        named = self._named_parameters()
         trained = [(name, p) for name, p in named if p.requires_grad]
         if not trained:
             raise DistError(f"{op} is not needed when a module doesn't have any parameters that require a gradient.", op=op)
@@ -72,9 +95,9 @@ class DistributedDataParallel(Module):
                                 f"initialize the modules ({name})", op=op)
             if p.device.type != "cpu":
                 raise DeviceError(f"{op}: {name} is on {p.device}; the back end works in host memory", op=op)
-        self.module, self.dim = module, dim
         self.device_ids = self.output_device = None
         self.device, self.device_type = _t.device("cpu"), "cpu"
+        self._divides_by_all = True
         self.process_group = default(op) if process_group is None else member(op, process_group)
         if self.process_group is None:
             raise TensorValueError(f"{op}: process_group: this rank is no member of it", op=op)
@@ -84,13 +107,15 @@ class DistributedDataParallel(Module):
         if not self.bucket_cap_mb > 0:
             raise TensorValueError(f"{op}: bucket_cap_mb: expected a number above 0, got {bucket_cap_mb}", op=op)
         self.require_backward_grad_sync = self.require_forward_param_sync = True
-        self.parameters_to_ignore = ignored
         self._has_buffers = bool(self._buffers_to_send())
         if init_sync:
             self._check_same_model(named)
             self._send([p for _, p in named] + self._buffers_to_send())
         self.reducer = Reducer([p for _, p in trained], [name for name, _ in trained], self.process_group, self.bucket_cap_mb,
                                self.find_unused_parameters, gradient_as_bucket_view, static_graph)
+
+    def _named_parameters(self):
+        return [(name, p) for name, p in self.module.named_parameters() if name not in self.parameters_to_ignore]
 
     def _buffers_to_send(self):
         return [b for name, b in self.module.named_buffers() if name not in self.parameters_to_ignore and b is not None]
@@ -112,8 +137,8 @@ class DistributedDataParallel(Module):
                 raise DistError(f"DistributedDataParallel: the models differ: rank {rank} {problem} (name, shape, strides, dtype, requires_grad)",
                                 op="DistributedDataParallel")
 
-    def _send(self, tensors):
-        """Give all ranks rank 0's values: one message a dtype."""
+    def _send(self, tensors, source=0):
+        """Give all ranks one rank's values: one message a dtype."""
         by_dtype = {}
         for t in tensors:
             if t.numel():
@@ -121,8 +146,8 @@ class DistributedDataParallel(Module):
         with _t.no_grad():
             for group in by_dtype.values():
                 flat = _t.cat([t.reshape(-1) for t in group])
-                broadcast(flat, group=self.process_group, group_src=0)
-                if self.process_group.rank():
+                broadcast(flat, group=self.process_group, group_src=source)
+                if self.process_group.rank() != source:
                     at = 0
                     for t in group:
                         t.copy_(flat[at:at + t.numel()].view(t.shape))
@@ -130,8 +155,17 @@ class DistributedDataParallel(Module):
 
     def forward(self, *inputs, **kwargs):
         """Call the module."""
-        if self.require_forward_param_sync and self.broadcast_buffers and self._has_buffers:
-            self._send(self._buffers_to_send())
+        buffers, source = self.require_forward_param_sync and self.broadcast_buffers and self._has_buffers, 0
+        if self._join_config.enable:
+            active = Join.notify_join_context(self)
+            _, buffers, source = self._agree_on_step(joined=False)
+            if active is not None and not self._divides_by_all:
+                active.wait()
+                self.reducer.divisor = int(active.result()[0].item())
+        elif self.reducer.divisor != self.process_group.size():
+            self.reducer.divisor = self.process_group.size()
+        if buffers:
+            self._send(self._buffers_to_send(), source)
         reduces = _t.is_grad_enabled() and self.require_backward_grad_sync
         self.reducer.sync = self.require_backward_grad_sync
         output = self.module(*inputs, **kwargs)
@@ -152,6 +186,43 @@ class DistributedDataParallel(Module):
             yield
         finally:
             self.require_backward_grad_sync = before
+
+    # -- fewer batches on some ranks -------------------------------------------------------------
+
+    def _agree_on_step(self, joined):
+        """Tell the ranks that are done what this step exchanges: (gradients?, buffers?, the rank whose buffers count)."""
+        facts = [0, 0, 0] if joined else [int(self.require_backward_grad_sync and _t.is_grad_enabled()),
+                                          int(self.require_forward_param_sync and self.broadcast_buffers and self._has_buffers), self.process_group.rank()]
+        facts = _t.tensor(facts)
+        all_reduce(facts, ReduceOp.MAX, self.process_group)
+        sync, buffers, source = facts.tolist()
+        return bool(sync), bool(buffers), source
+
+    def join(self, divide_by_initial_world_size=True, enable=True, throw_on_early_termination=False):
+        """Return a context manager for a loop in which the ranks have different numbers of batches.
+
+        A rank that is done answers the others' exchanges with zeros; at the end all get the model of the one that was last.
+
+        Args:
+            divide_by_initial_world_size: divide sums of gradients by the number of all ranks; False: of those that are not done.
+            enable, throw_on_early_termination: as of `algorithms.join.Join`.
+        """
+        return Join([self], enable, throw_on_early_termination, divide_by_initial_world_size=divide_by_initial_world_size)
+
+    def join_hook(self, **kwargs):
+        """Return what `Join` calls; divide_by_initial_world_size as of `join`."""
+        self._divides_by_all = kwargs.get("divide_by_initial_world_size", True)
+        return _DDPJoinHook(self)
+
+    @property
+    def join_device(self):
+        """The device of its parameters."""
+        return self.device
+
+    @property
+    def join_process_group(self):
+        """The group over which gradients are averaged."""
+        return self.process_group
 
     def register_comm_hook(self, state, hook):
         """Reduce buckets by ``hook(state, bucket)`` instead of a mean; it returns a future of the reduced flat tensor.

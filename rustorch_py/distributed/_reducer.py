@@ -121,6 +121,7 @@ class Reducer:
         self.expected = None                 # static graph: how often each gradient is added to in a step
         self.unused_everywhere = frozenset()
         self.active = False                  # between a forward and the end of its backward
+        self.divisor = group.size()          # of sums; fewer where ranks that are done do not count (Join)
         self.build(range(len(parameters) - 1, -1, -1))
         self.handles = []
         for number, p in enumerate(parameters):
@@ -163,7 +164,7 @@ class Reducer:
         for bucket in self.buckets:
             bucket.pending, bucket.future, bucket.flat = len(bucket.numbers), None, bucket.own
         if self.static:
-            if self.steps:
+            if self.expected is not None:
                 self.absent = {n for n, times in enumerate(self.expected) if times == 0}
                 for n in self.absent:
                     self.absent_from_bucket(n)
@@ -173,6 +174,21 @@ class Reducer:
             self.start_used_map()
             for n in self.absent:
                 self.absent_from_bucket(n)
+
+    def join_step(self):
+        """Answer the collectives of a step of the ranks that are not done, with gradients of zero; .grad becomes the others' mean."""
+        if self.steps == 1 and not self.rebuilt and (self.static or not self.find_unused):
+            self.rebuild()
+        self.next_bucket, self.queued, self.used_work, self.fired = 0, True, None, {}
+        self.absent = set(range(len(self.parameters)))
+        if not self.steps if self.static else self.find_unused:
+            self.start_used_map()
+        with _t.no_grad():
+            for bucket in self.buckets:
+                bucket.pending, bucket.future, bucket.flat = 0, None, bucket.own
+                bucket.flat.zero_()
+        self.launch()
+        self.finish()
 
     def start_used_map(self):
         """Begin to find out which parameters no rank uses: their .grad stays as it is."""
@@ -187,7 +203,7 @@ class Reducer:
             if p.grad is None or p.grad.data_ptr() != view.data_ptr():
                 view.zero_()
             elif self.hook is None:
-                view.mul_(1 / self.group.size())
+                view.mul_(1 / self.divisor)
         bucket.pending -= 1
 
     def rebuild(self):
@@ -208,7 +224,7 @@ class Reducer:
     def mark(self, number):
         """A gradient was added to .grad; if it is final, put it into its bucket."""
         times = self.fired[number] = self.fired.get(number, 0) + 1
-        if self.static and not self.steps:
+        if self.static and self.expected is None:
             # The first step of a static graph only counts; everything is sent at its end.
             if times == 1:
                 self.ready_order.append(number)
@@ -236,13 +252,13 @@ class Reducer:
         with _t.no_grad():
             if grad.data_ptr() == view.data_ptr():
                 if self.hook is None:
-                    view.mul_(1 / self.group.size())
+                    view.mul_(1 / self.divisor)
             elif self.hook is not None:
                 view.copy_(grad)
             elif len(bucket.numbers) == 1 and not self.as_view and grad.is_contiguous():
-                bucket.flat = grad.detach().mul_(1 / self.group.size())          # no copy in, none out
+                bucket.flat = grad.detach().mul_(1 / self.divisor)          # no copy in, none out
             else:
-                _t.mul(grad.detach(), 1 / self.group.size(), out=view)
+                _t.mul(grad.detach(), 1 / self.divisor, out=view)
             if self.as_view:
                 self.parameters[number].grad = view
         bucket.pending -= 1
@@ -264,7 +280,8 @@ class Reducer:
         """End the first step of a static graph."""
         self.expected = [self.fired.get(n, 0) for n in range(len(self.parameters))]
         self.absent = {n for n, times in enumerate(self.expected) if times == 0}
-        self.start_used_map()
+        if not self.steps:                   # other ranks' first step was an earlier one, where this one had no batch (Join)
+            self.start_used_map()
         for n in range(len(self.parameters)):
             if n in self.absent:
                 self.absent_from_bucket(n)

@@ -28,7 +28,8 @@ def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
 
 
 # On how many ranks the checks of a file run.
-RANKS = {"ranks_core": (1, 2, 3, 4), "ranks_ddp": (1, 2, 3, 4), "ranks_zero": (1, 3), "ranks_fsdp": (1, 2, 3)}
+RANKS = {"ranks_core": (1, 2, 3, 4), "ranks_ddp": (1, 2, 3, 4), "ranks_zero": (1, 3), "ranks_fsdp": (1, 2, 3),
+         "ranks_pipeline": (1, 2, 3, 4), "ranks_join": (1, 2, 4)}
 _started = {}
 
 

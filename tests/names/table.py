@@ -26,6 +26,7 @@ torch.distributions torch.distributions.constraints torch.distributions.transfor
 torch.utils.dlpack torch.utils.flop_counter torch.utils.benchmark torch.utils.hooks torch.serialization torch.storage torch.amp torch.cpu torch.accelerator
 torch.compiler torch.jit torch.library torch.overrides torch.profiler torch.testing torch.types torch.futures torch.hub torch.quasirandom torch.nested
 torch.backends.cpu torch.backends.mkl torch.backends.openmp torch.backends.cuda torch.cuda torch.cuda.amp torch.mps torch.xpu torch.mtia torch.distributed
+torch.distributed.pipelining torch.distributed.algorithms.join
 torch.multiprocessing torch.fx torch.export torch.onnx torch.package torch.monitor torch.ao.quantization torch.Generator torch.Size
 torch.dtype
 """.split()

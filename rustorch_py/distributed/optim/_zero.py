@@ -10,11 +10,22 @@ from ...optim.optimizer import Optimizer
 from .._collectives import broadcast
 from .._group import default, member
 from .._objects import gather_object
+from ..algorithms.join import Join, Joinable, JoinHook
 
 __all__ = ["ZeroRedundancyOptimizer"]
 
 
-class ZeroRedundancyOptimizer(Optimizer):
+class _ZeroJoinHook(JoinHook):
+    """A rank that is done goes on stepping its share of the parameters, by the gradients that DistributedDataParallel's hook leaves."""
+
+    def __init__(self, zero):
+        self.zero = zero
+
+    def main_hook(self):
+        self.zero.step()
+
+
+class ZeroRedundancyOptimizer(Optimizer, Joinable):
     """Spread an optimizer's state over the ranks of a group. Gradients must be the same on all ranks (DistributedDataParallel).
 
     Args:
@@ -31,6 +42,7 @@ class ZeroRedundancyOptimizer(Optimizer):
 
     def __init__(self, params, optimizer_class, process_group=None, parameters_as_bucket_view=False, overlap_with_ddp=False, **defaults):
         op = "ZeroRedundancyOptimizer"
+        Joinable.__init__(self)
         if overlap_with_ddp:
             raise TensorValueError(f"{op}: overlap_with_ddp is not supported, must be False", op=op)
         if not (isinstance(optimizer_class, type) and issubclass(optimizer_class, Optimizer)):
@@ -92,6 +104,7 @@ class ZeroRedundancyOptimizer(Optimizer):
 
     def step(self, closure=None):
         """Step this rank's parameters and exchange all; returns what the closure returned, or None."""
+        Join.notify_join_context(self)
         loss = None
         if self.optim is None:
             if closure is not None:
@@ -108,6 +121,20 @@ class ZeroRedundancyOptimizer(Optimizer):
     def _copy_options(source, target):
         for a, b in zip(source, target):
             b.update({key: value for key, value in a.items() if key not in ("params", "param_names")})
+
+    def join_hook(self, **kwargs):
+        """Return what `algorithms.join.Join` calls; it belongs behind the DistributedDataParallel in the list of joinables."""
+        return _ZeroJoinHook(self)
+
+    @property
+    def join_device(self):
+        """The device of the parameters."""
+        return self.param_groups[0]["params"][0].device
+
+    @property
+    def join_process_group(self):
+        """The group over which the state is spread."""
+        return self.process_group
 
     def _send(self):
         """Give all ranks every rank's parameters."""
