@@ -1,7 +1,12 @@
-"""A program for a single process, which mpirun starts on several ranks: python trainee.py FOLDER [kill RANK EPOCH]."""
+"""A program for a single process, which mpirun starts on several ranks: python trainee.py FOLDER [kill RANK EPOCH [BATCH SECONDS]].
+
+With SECONDS the kill comes that long after the batch, wherever the rank is then, and the time of it is written to FOLDER/killed.
+"""
 import os
 import signal
 import sys
+import threading
+import time
 
 import rustorch_py as torch
 from rustorch_py import callbacks, nn, optim
@@ -21,8 +26,18 @@ class Killer(callbacks.Callback):
 
     def on_batch_end(self, trainer, logs):
         from rustorch_py import distributed
-        if trainer.batch == 1 and [str(distributed.get_rank()), str(trainer.epoch)] == rest[1:] and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        rank, epoch, batch, seconds = map(float, (rest[1:] + ["1", "-1"])[:4])
+        if (distributed.get_rank(), trainer.epoch, trainer.batch) != (rank, epoch, batch) or os.environ["TORCHELASTIC_RESTART_COUNT"] != "0":
+            return
+        if seconds < 0:
             os.kill(os.getpid(), signal.SIGKILL)
+        threading.Timer(seconds, kill).start()
+
+
+def kill():
+    with open(f"{folder}/killed", "w") as file:
+        file.write(str(time.time()))
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 trainer = Trainer(model, optim.Adam(model.parameters(), 0.02), nn.CrossEntropyLoss(), accumulate=2 if "accumulate" in rest else 1, clip_norm=1.0,
