@@ -15,10 +15,11 @@ NATIVE := $(shell find rustorch_py include -name '*.pyx' -o -name '*.pxd' -o -na
           $(wildcard rustorch_py/tensor/optable.py rustorch_py/tensor/render.py)
 PACKAGE := $(shell find rustorch_py -name '*.py')
 
-.PHONY: help demo test sanitize fuzz docs bench sdist clean
+.PHONY: help demo test test-distributed sanitize fuzz docs bench sdist clean
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make test-distributed  200 random models on 1 to 4 ranks, 100 random kills (about ten minutes)"
 	@echo "make fuzz      random programs under both libraries, over 100,000 cases (FUZZ=5000 a test)"
 	@echo "make docs      COVERAGE.md: which of PyTorch's names are there, which are left out and why"
 	@echo "make bench     the benchmark suite beside PyTorch and others, where installed; results in benchmarks/results/"
@@ -54,6 +55,9 @@ demo: .venv/.installed
 
 test: .venv-test/.installed
 	$(TEST)/python -m pytest $(PYTEST_ARGS)
+
+test-distributed: .venv-test/.installed
+	RUSTORCH_LONG_TESTS=1 OMP_NUM_THREADS=1 $(TEST)/python -m pytest tests/distributed $(PYTEST_ARGS)
 
 # A copy of the sources is built with the sanitizers, so that no plain object is mixed in or overwritten.
 sanitize: .venv-test/.installed

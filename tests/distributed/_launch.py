@@ -29,16 +29,25 @@ def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
 
 # On how many ranks the checks of a file run.
 RANKS = {"ranks_core": (1, 2, 3, 4), "ranks_ddp": (1, 2, 3, 4), "ranks_zero": (1, 3), "ranks_fsdp": (1, 2, 3),
-         "ranks_pipeline": (1, 2, 3, 4), "ranks_join": (1, 2, 4)}
+         "ranks_pipeline": (1, 2, 3, 4), "ranks_join": (1, 2, 4), "ranks_random": (1, 2, 3, 4)}
 _started = {}
 
 
 def run_checks(file, ranks):
     """Run the checks of all files on a number of ranks, once a session; returns a file's {check: [traceback of each rank that failed]}."""
     if ranks not in _started:
-        done = mpirun(ranks, HERE / "_checks.py", *(name for name, counts in RANKS.items() if ranks in counts))
-        _started[ranks] = dict(json.loads(line[8:]) for line in done.stdout.splitlines() if line.startswith("RESULTS ")), done
-    results, done = _started[ranks]
+        _started[ranks] = mpirun(ranks, HERE / "_checks.py", *(name for name, counts in RANKS.items() if ranks in counts))
+    return _results(file, ranks, _started[ranks])
+
+
+def run_alone(file, ranks, env, timeout):
+    """Run one file's checks in a start of their own; returns the same, and what was printed."""
+    done = mpirun(ranks, HERE / "_checks.py", file, env=env, timeout=timeout)
+    return _results(file, ranks, done), "\n".join(line for line in done.stdout.splitlines() if not line.startswith("RESULTS "))
+
+
+def _results(file, ranks, done):
+    results = dict(json.loads(line[8:]) for line in done.stdout.splitlines() if line.startswith("RESULTS "))
     if file not in results or done.returncode != 0:
         pytest.fail(f"{file} on {ranks} ranks ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
     return results[file]

@@ -14,6 +14,12 @@ def test_pipeline(ranks, check):
     assert not failures, "\n".join(failures)
 
 
+@each_check("ranks_random")
+def test_random_models(ranks, check):
+    failures = run_checks("ranks_random", ranks)[check]
+    assert not failures, "\n".join(failures)
+
+
 def order(kind, ranks, chunks, n):
     """A schedule's actions without ranks to run them."""
     schedule = kind.__new__(kind)
