@@ -94,50 +94,42 @@ RT_INLINE void rt_vd_store_evens(double *p, rt_vd v) {
 }
 #endif
 
-/* p[0], p[2], p[4] ...: reads nothing behind the last of them. */
-RT_INLINE rt_vf rt_vf_evens(const float *p) {
-    rt_vf a = rt_vf_load(p), b = rt_vf_load(p + RT_LANES_F32 - 1), out;
-#if defined(__clang__)
-    for (int i = 0; i < RT_LANES_F32; i++) out[i] = i < RT_LANES_F32 / 2 ? a[2 * i % RT_LANES_F32] : b[2 * i - RT_LANES_F32 + 1];
+/* Shuffles of two vectors; lane i of the result is lane F(i, n) of a followed by b, F a macro of constants. */
+#define RT_LANES_2(F, n, at) F(at, n), F(at + 1, n)
+#define RT_LANES_4(F, n, at) RT_LANES_2(F, n, at), RT_LANES_2(F, n, at + 2)
+#define RT_LANES_8(F, n, at) RT_LANES_4(F, n, at), RT_LANES_4(F, n, at + 4)
+#define RT_LANES_16(F, n, at) RT_LANES_8(F, n, at), RT_LANES_8(F, n, at + 8)
+#if RT_VEC == 64
+#define RT_EACH_F32(F) RT_LANES_16(F, 16, 0)
+#define RT_EACH_F64(F) RT_LANES_8(F, 8, 0)
+#elif RT_VEC == 32
+#define RT_EACH_F32(F) RT_LANES_8(F, 8, 0)
+#define RT_EACH_F64(F) RT_LANES_4(F, 4, 0)
 #else
-    rt_vf_mask at;
-    for (int i = 0; i < RT_LANES_F32; i++) at[i] = i < RT_LANES_F32 / 2 ? 2 * i : 2 * i + 1;
-    out = __builtin_shuffle(a, b, at);
+#define RT_EACH_F32(F) RT_LANES_4(F, 4, 0)
+#define RT_EACH_F64(F) RT_LANES_2(F, 2, 0)
 #endif
-    return out;
-}
-RT_INLINE rt_vd rt_vd_evens(const double *p) {
-    rt_vd a = rt_vd_load(p), b = rt_vd_load(p + RT_LANES_F64 - 1), out;
 #if defined(__clang__)
-    for (int i = 0; i < RT_LANES_F64; i++) out[i] = i < RT_LANES_F64 / 2 ? a[2 * i % RT_LANES_F64] : b[2 * i - RT_LANES_F64 + 1];
+#define RT_SHUFFLE(MASK, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-    rt_vd_mask at;
-    for (int i = 0; i < RT_LANES_F64; i++) at[i] = i < RT_LANES_F64 / 2 ? 2 * i : 2 * i + 1;
-    out = __builtin_shuffle(a, b, at);
+#define RT_SHUFFLE(MASK, a, b, ...) __builtin_shuffle(a, b, (MASK){__VA_ARGS__})
 #endif
-    return out;
-}
-
-/* a[0]+a[1], a[2]+a[3] ... and so on through b; and every lane twice in a row. */
-#define RT_PAIRS(V, N, LANES, MASK)                                                               \
-    RT_INLINE V N##_pair_sums(V a, V b) {                                                         \
-        MASK even, odd;                                                                           \
-        for (int i = 0; i < LANES; i++) { even[i] = 2 * i; odd[i] = 2 * i + 1; }                  \
-        return RT_SHUFFLE2(a, b, even, LANES, 2 * i) + RT_SHUFFLE2(a, b, odd, LANES, 2 * i + 1);  \
-    }                                                                                             \
+#define RT_AT_EVEN(i, n) 2 * (i)
+#define RT_AT_ODD(i, n) 2 * (i) + 1
+#define RT_AT_EVEN_LAPPED(i, n) 2 * (i) + ((i) >= (n) / 2)          /* b begins with a's last lane */
+#define RT_AT_HALF(i, n) (i) / 2
+#define RT_AT_HIGH_HALF(i, n) (n) / 2 + (i) / 2
+/* evens: p[0], p[2], p[4] ..., nothing is read behind the last of them. pair_sums: a[0] + a[1], a[2] + a[3] ... and so on through b.
+ * twice: every lane two times in a row. */
+#define RT_SHUFFLES(V, T, N, LANES, MASK, EACH)                                                   \
+    RT_INLINE V N##_evens(const T *p) { return RT_SHUFFLE(MASK, N##_load(p), N##_load(p + LANES - 1), EACH(RT_AT_EVEN_LAPPED)); } \
+    RT_INLINE V N##_pair_sums(V a, V b) { return RT_SHUFFLE(MASK, a, b, EACH(RT_AT_EVEN)) + RT_SHUFFLE(MASK, a, b, EACH(RT_AT_ODD)); } \
     RT_INLINE void N##_twice(V v, V *lo, V *hi) {                                                 \
-        MASK a, b;                                                                                \
-        for (int i = 0; i < LANES; i++) { a[i] = i / 2; b[i] = LANES / 2 + i / 2; }               \
-        *lo = RT_SHUFFLE2(v, v, a, LANES, i / 2);                                                 \
-        *hi = RT_SHUFFLE2(v, v, b, LANES, LANES / 2 + i / 2);                                     \
+        *lo = RT_SHUFFLE(MASK, v, v, EACH(RT_AT_HALF));                                           \
+        *hi = RT_SHUFFLE(MASK, v, v, EACH(RT_AT_HIGH_HALF));                                      \
     }
-#if defined(__clang__)                    /* its shuffles want constants */
-#define RT_SHUFFLE2(x, y, mask, n, expr) ({ __typeof__(x) r_; for (int i = 0; i < (n); i++) { int at_ = (expr); r_[i] = at_ < (n) ? (x)[at_] : (y)[at_ - (n)]; } r_; })
-#else
-#define RT_SHUFFLE2(x, y, mask, n, expr) __builtin_shuffle(x, y, mask)
-#endif
-RT_PAIRS(rt_vf, rt_vf, RT_LANES_F32, rt_vf_mask)
-RT_PAIRS(rt_vd, rt_vd, RT_LANES_F64, rt_vd_mask)
+RT_SHUFFLES(rt_vf, float, rt_vf, RT_LANES_F32, rt_vf_mask, RT_EACH_F32)
+RT_SHUFFLES(rt_vd, double, rt_vd, RT_LANES_F64, rt_vd_mask, RT_EACH_F64)
 
 /* Lanes added pairwise: the error grows with log2 of the lanes. */
 #if defined(__AVX512F__)
