@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy, memset
 from cpython.slice cimport PySlice_Check
-from ._cpu cimport rt_num_threads
+from ._cpu cimport copy_plan, rt_num_threads
 from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport torch_name
@@ -41,7 +41,6 @@ cdef extern from "index.h" nogil:
     int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
-    void rt_copy_nd(int itemsize, RtIter *it, int threads)
     void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
     void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads)
 
@@ -252,7 +251,7 @@ cdef int fill_masked(TensorBase t, TensorBase mask, const void *value) except -1
 cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps_bytes) except -1:
     """dst (any strides) <- the elements src + sum(index * step); steps may be 0 or negative."""
     cdef RtIter it
-    cdef int d, i, item = rt_itemsize(dst.dt), threads = rt_num_threads()
+    cdef int d, i, item = rt_itemsize(dst.dt)
     it.ndim, it.nargs, it.numel = dst.nd, 2, dst.n
     it.ptr[0], it.ptr[1] = dst.ptr, <char *>src
     it.dtype[0] = it.dtype[1] = dst.dt
@@ -261,11 +260,12 @@ cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps
         it.shape[d] = dst.sh[i]
         it.step_bytes[d][0] = dst.st[i] * item
         it.step_bytes[d][1] = src_steps_bytes[i]
+    rt_iter_coalesce(&it)
     if dst.n > 4096:
         with nogil:
-            rt_copy_nd(item, &it, threads)
+            copy_plan(&it)
     else:
-        rt_copy_nd(item, &it, threads)
+        copy_plan(&it)
     return 0
 
 

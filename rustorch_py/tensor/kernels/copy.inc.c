@@ -1,10 +1,10 @@
 /* Copies of one dtype over an N-d plan (operand 1 -> operand 0). Where the source is dense along another dimension than
- * the result, both are walked in tiles of 16 x 16, so that whole cache lines are read and written. */
+ * the result, both are walked in tiles of 16 x 16, so that whole cache lines are read and written. Sixteen rows of the result, a
+ * page each, are more than the prefetchers follow: their next lines are asked for. */
 #include "copy.h"
 #include "turn.h"
 
 #define TILE 16
-#define AHEAD 128     /* bytes; sixteen streams, a page each, are more than the prefetchers follow */
 
 /* dst[i * ds + j] = src[j * ss + i]: i < m, j < n; strides count elements */
 #define PLAIN(name, T)                                                                            \
@@ -19,10 +19,10 @@ PLAIN(plain_1, uint8_t) PLAIN(plain_2, uint16_t) PLAIN(plain_4, uint32_t) PLAIN(
     static void turn_##B(char *dst, int64_t ds, const char *src, int64_t ss, int64_t m, int64_t n) { \
         T *d = (T *)dst; const T *s = (const T *)src;                                             \
         ds /= B; ss /= B;                                                                         \
-        for (int64_t j = 0; j < n; j += TILE)                                                     \
-            for (int64_t i = 0; i < m; i += TILE) {                                               \
+        for (int64_t i = 0; i < m; i += TILE)                                                     \
+            for (int64_t j = 0; j < n; j += TILE) {                                               \
                 int64_t h = m - i < TILE ? m - i : TILE, w = n - j < TILE ? n - j : TILE;         \
-                for (int64_t b = 0; b < w; b++) __builtin_prefetch(s + (j + b) * ss + i + AHEAD / B, 0, 2); \
+                for (int64_t a = 0; a < h; a++) __builtin_prefetch(d + (i + a) * ds + j + TILE, 1); \
                 S                                                                                 \
                 plain_##B(d + i * ds + j, ds, s + j * ss + i, ss, h, w);                          \
             }                                                                                     \
@@ -35,7 +35,7 @@ PLAIN(plain_1, uint8_t) PLAIN(plain_2, uint16_t) PLAIN(plain_4, uint32_t) PLAIN(
 TILED(1, uint8_t, WHOLE(1)) TILED(2, uint16_t, WHOLE(2)) TILED(4, uint32_t, WHOLE(4)) TILED(8, uint64_t, WHOLE(8))
 TILED(16, u128, )
 
-/* m rows of n elements of B bytes; a row is dense, a single element repeated (ss0 == 0), or strided */
+/* m rows of n elements of B bytes; a row is dense, a single element repeated (ss0 == 0), dense backwards, or strided */
 #define ROWS(B, T)                                                                                \
     static void rows_##B(char *dst, int64_t ds0, int64_t ds1, const char *src, int64_t ss0, int64_t ss1, int64_t m, int64_t n) { \
         for (int64_t i = 0; i < m; i++, dst += ds1, src += ss1) {                                 \
@@ -46,6 +46,9 @@ TILED(16, u128, )
             } else if (ds0 == B && ss0 == 0) {                                                    \
                 T *d = (T *)dst; const T v = *(const T *)src;                                     \
                 for (int64_t j = 0; j < n; j++) d[j] = v;                                         \
+            } else if (ds0 == B && ss0 == -B) {                                                   \
+                T *restrict d = (T *)dst; const T *restrict s = (const T *)src;                   \
+                for (int64_t j = 0; j < n; j++) d[j] = s[-j];                                     \
             } else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds0) = *(const T *)(src + j * ss0); \
         }                                                                                         \
     }

@@ -351,32 +351,6 @@ void rt_masked_fill(int itemsize, RtIter *it, const void *value) {
     } while (rt_iter_next(it, 1, at, ptr));
 }
 
-void rt_copy_nd(int itemsize, RtIter *it, int threads) {
-    if (it->numel == 0) return;
-    rt_iter_coalesce(it);
-    Row f = move_row(itemsize, 2);
-    int outer = it->ndim - 1;
-    int64_t n = it->shape[0], ds = it->step_bytes[0][0], ss = it->step_bytes[0][1];
-    if (threads > 1 && outer >= 1 && it->numel >= 65536) {
-        int64_t top = it->shape[outer];
-        RT_OMP(omp parallel for num_threads(threads))
-        for (int64_t o = 0; o < top; o++) {
-            RtIter sub = *it;
-            sub.ndim = outer;
-            int64_t at[RT_MAX_DIM] = {0};
-            char *ptr[RT_MAX_ARGS] = {it->ptr[0] + o * it->step_bytes[outer][0],
-                                      it->ptr[1] + o * it->step_bytes[outer][1]};
-            do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, n);
-            while (rt_iter_next(&sub, 1, at, ptr));
-        }
-        return;
-    }
-    int64_t at[RT_MAX_DIM] = {0};
-    char *ptr[RT_MAX_ARGS] = {it->ptr[0], it->ptr[1]};
-    do f(ptr[0], ds, ptr[1], ss, NULL, 0, 0, n);
-    while (rt_iter_next(it, 1, at, ptr));
-}
-
 void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k,
                  char *dst, const char *src) {
     int64_t row_bytes = cols * itemsize;

@@ -34,7 +34,6 @@ int64_t rt_count_true(const uint8_t *mask, int64_t n);
 void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape,
                         const int64_t *step_bytes, int64_t *off);
 void rt_masked_fill(int itemsize, RtIter *it, const void *value);           /* operands: self, mask */
-void rt_copy_nd(int itemsize, RtIter *it, int threads);                     /* operands: dst, src */
 void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k,
                  char *dst, const char *src);
 /* out[o, at : at + slab] = in[o, :slab], bytes, for every outer o */

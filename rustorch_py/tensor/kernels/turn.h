@@ -9,17 +9,17 @@
 #endif
 
 #if defined(__AVX2__)
+/* Loads put the halves of a register together, which costs no shuffle. */
 RT_INLINE void square_4(uint32_t *dst, int64_t ds, const uint32_t *src, int64_t ss) {          /* 8 x 8 */
-    __m256 r[8], t[8];
-    for (int j = 0; j < 8; j++) r[j] = _mm256_loadu_ps((const float *)(src + j * ss));
-    for (int j = 0; j < 4; j++) { t[2 * j] = _mm256_unpacklo_ps(r[2 * j], r[2 * j + 1]); t[2 * j + 1] = _mm256_unpackhi_ps(r[2 * j], r[2 * j + 1]); }
-    for (int j = 0; j < 8; j += 4) {
-        r[j] = _mm256_shuffle_ps(t[j], t[j + 2], 0x44); r[j + 1] = _mm256_shuffle_ps(t[j], t[j + 2], 0xee);
-        r[j + 2] = _mm256_shuffle_ps(t[j + 1], t[j + 3], 0x44); r[j + 3] = _mm256_shuffle_ps(t[j + 1], t[j + 3], 0xee);
-    }
-    for (int j = 0; j < 4; j++) {
-        _mm256_storeu_ps((float *)(dst + j * ds), _mm256_permute2f128_ps(r[j], r[j + 4], 0x20));
-        _mm256_storeu_ps((float *)(dst + (j + 4) * ds), _mm256_permute2f128_ps(r[j], r[j + 4], 0x31));
+    for (int h = 0; h < 8; h += 4) {
+        const float *s = (const float *)(src + h);
+        float *d = (float *)(dst + h * ds);
+        __m256 r[4];
+        for (int j = 0; j < 4; j++) r[j] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(s + j * ss)), _mm_loadu_ps(s + (j + 4) * ss), 1);
+        __m256 lo = _mm256_unpacklo_ps(r[0], r[1]), lo2 = _mm256_unpacklo_ps(r[2], r[3]);
+        __m256 hi = _mm256_unpackhi_ps(r[0], r[1]), hi2 = _mm256_unpackhi_ps(r[2], r[3]);
+        _mm256_storeu_ps(d, _mm256_shuffle_ps(lo, lo2, 0x44)); _mm256_storeu_ps(d + ds, _mm256_shuffle_ps(lo, lo2, 0xee));
+        _mm256_storeu_ps(d + 2 * ds, _mm256_shuffle_ps(hi, hi2, 0x44)); _mm256_storeu_ps(d + 3 * ds, _mm256_shuffle_ps(hi, hi2, 0xee));
     }
 }
 RT_INLINE void square_8(uint64_t *dst, int64_t ds, const uint64_t *src, int64_t ss) {          /* 4 x 4 */
@@ -81,10 +81,26 @@ RT_INLINE void square_1(uint8_t *dst, int64_t ds, const uint8_t *src, int64_t ss
         SQUARES                                                                                   \
     }
 #define RT_SQUARES(B)                                                                             \
-    for (int a = 0; a < 16; a += SQUARE_##B)                                                      \
-        for (int b = 0; b < 16; b += SQUARE_##B) square_##B(dst + a * ds + b, ds, src + b * ss + a, ss);
+    for (int b = 0; b < 16; b += SQUARE_##B)                                                      \
+        for (int a = 0; a < 16; a += SQUARE_##B) square_##B(dst + a * ds + b, ds, src + b * ss + a, ss);
 #define RT_ELEMENTS for (int a = 0; a < 16; a++) for (int b = 0; b < 16; b++) dst[a * ds + b] = src[b * ss + a];
-#ifdef SQUARE_4
+#if defined(__AVX512F__)
+RT_INLINE void rt_turn_16_4(uint32_t *restrict dst, int64_t ds, const uint32_t *restrict src, int64_t ss) {
+    for (int h = 0; h < 16; h += 4) {
+        const float *s = (const float *)(src + h);
+        float *d = (float *)(dst + h * ds);
+        __m512 r[4];
+        for (int j = 0; j < 4; j++) {
+            r[j] = _mm512_insertf32x4(_mm512_castps128_ps512(_mm_loadu_ps(s + j * ss)), _mm_loadu_ps(s + (j + 4) * ss), 1);
+            r[j] = _mm512_insertf32x4(_mm512_insertf32x4(r[j], _mm_loadu_ps(s + (j + 8) * ss), 2), _mm_loadu_ps(s + (j + 12) * ss), 3);
+        }
+        __m512 lo = _mm512_unpacklo_ps(r[0], r[1]), lo2 = _mm512_unpacklo_ps(r[2], r[3]);
+        __m512 hi = _mm512_unpackhi_ps(r[0], r[1]), hi2 = _mm512_unpackhi_ps(r[2], r[3]);
+        _mm512_storeu_ps(d, _mm512_shuffle_ps(lo, lo2, 0x44)); _mm512_storeu_ps(d + ds, _mm512_shuffle_ps(lo, lo2, 0xee));
+        _mm512_storeu_ps(d + 2 * ds, _mm512_shuffle_ps(hi, hi2, 0x44)); _mm512_storeu_ps(d + 3 * ds, _mm512_shuffle_ps(hi, hi2, 0xee));
+    }
+}
+#elif defined(SQUARE_4)
 RT_TURN_16(4, uint32_t, RT_SQUARES(4))
 #else
 RT_TURN_16(4, uint32_t, RT_ELEMENTS)
