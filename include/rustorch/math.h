@@ -2,8 +2,8 @@
  *
  * The elementary functions of float32 and float64 (math_real.h and the headers beside it) are branch-free, so that a
  * loop over them becomes vector code for whatever instruction set the file is compiled for. Their sums of products are
- * fused where the set can: sets with FMA agree to the bit, the baseline to the stated ULP (tests/tensor/test_accuracy.py).
- * The rest goes to libm or, where libm has nothing, to special.h. */
+ * fused where the set can, and for AVX-512 arrays of the common ones have forms of their own (kernels/vfun_v16.h): sets agree
+ * to the ULP that tests/tensor/test_accuracy.py states. The rest goes to libm or, where libm has nothing, to special.c. */
 #ifndef RUSTORCH_MATH_H
 #define RUSTORCH_MATH_H
 #include <math.h>
@@ -82,8 +82,9 @@ RT_INLINE double rt_polygamma_f64(double n, double x) { return rt_polygamma(n, x
     RT_INLINE T rt_highest_##t(T x) { (void)x; return HUGE; }                                                 \
     RT_INLINE int rt_lt_half_##t(T x) { return x < (T)0.5 && x > (T)-0.5; }                                   \
     RT_INLINE int rt_real_ge0_##t(T x) { return x >= 0; }                                                     \
-    RT_INLINE T rt_maximum_##t(T x, T y) { return x != x ? x : (x < y || y != y) ? y : x; }                   \
-    RT_INLINE T rt_minimum_##t(T x, T y) { return x != x ? x : (x > y || y != y) ? y : x; }                   \
+    /* a NaN makes the first choice, one instruction, take x: y is looked at again */                          \
+    RT_INLINE T rt_maximum_##t(T x, T y) { T v = x < y ? y : x; return y != y ? y : v; }                      \
+    RT_INLINE T rt_minimum_##t(T x, T y) { T v = x > y ? y : x; return y != y ? y : v; }                      \
     RT_INLINE T rt_fmax_##t(T x, T y) { return x != x ? y : (x < y ? y : x); }                                \
     RT_INLINE T rt_fmin_##t(T x, T y) { return x != x ? y : (x > y ? y : x); }                                \
     RT_INLINE int rt_fmax_left_##t(T x, T y) { return x >= y || y != y; }                                     \

@@ -1,4 +1,4 @@
-/* Elementary functions of two arguments, and those of one type only. */
+/* Elementary functions of two arguments, the inverse error function of float32, and forms for arguments near and far. */
 #ifndef RUSTORCH_MATH_PAIR_H
 #define RUSTORCH_MATH_PAIR_H
 /* M. Giles, "Approximating the erfinv function", GPU Computing Gems (2011) */
@@ -135,7 +135,7 @@ RT_INLINE double rt_fmod_near_f64(double x, double y) {
 }
 
 /* Beyond the range of the vector forms libm answers, an element at a time (its reduction is Payne & Hanek's). A loop
- * asks name_far first, for a block of elements, and runs name_near only where nothing is far (render.py). */
+ * asks name_far first, for a vector of elements, and runs name_near only where nothing is far (kernels/vfun.inc.c). */
 #define RT_NEAR_FAR(T, t, S)                                                                                  \
     RT_INLINE int rt_sin_far_##t(T x) { T a = rt_magnitude_##t(x); return (a > RT_TRIG_MAX_##t) & (a < (T)INFINITY); } \
     RT_INLINE int rt_cos_far_##t(T x) { return rt_sin_far_##t(x); }                                           \

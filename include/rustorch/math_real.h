@@ -43,6 +43,7 @@ RT_INLINE REAL M(cosh)(REAL x) {
     return e + (REAL)0.25 / e;
 }
 RT_INLINE REAL M(sigmoid)(REAL x) { return 1 / (1 + M(exp)(-x)); }
+RT_INLINE REAL M(silu)(REAL x) { return x / (1 + M(exp)(-x)); }
 
 /* ---- logarithms: x = m 2^e, m in [sqrt 1/2, sqrt 2), f = m - 1 ---- */
 #define M_LOG_SPECIALS(v) (((x < 0) | (x != x)) ? (REAL)NAN : x == 0 ? -(REAL)INFINITY : x == (REAL)INFINITY ? x : (v))
@@ -170,6 +171,7 @@ RT_INLINE REAL M(erf)(REAL x) {
     REAL big = 1 - M(erfcx_far)(c) * M(exp)(-(c * c));
     return M(flip_sign)(a < 1 ? small : big, x);
 }
+RT_INLINE REAL M(gelu)(REAL x) { return (REAL)0.5 * x * (1 + M(erf)(x * (REAL)0.70710678118654752440)); }
 RT_INLINE REAL M(erfc)(REAL x) {
     REAL a = M(magnitude)(x), c = a > M_ERFC_HI ? M_ERFC_HI : a, s = c * c;
     REAL e = M(exp)(-s);

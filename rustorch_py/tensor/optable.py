@@ -193,9 +193,9 @@ row("ldexp_", "x * exp2(y)", grad=["g * exp2(y)", "g * x * exp2(y) * 0.693147180
 # ---- activations ------------------------------------------------------------------------------------
 row("relu", "where(x < 0, 0, x)", grad=["where(o > 0, g, 0)"], kinds="if", has_out=False)
 row("relu6", "clamp(x, 0, 6)", grad=["where(land(x > 0, x < 6), g, 0)"], kinds="if", nn=True)
-row("silu", "x * s", let=dict(s="sigmoid(x)"), grad=["g * s * (1 + x * (1 - s))"],
+row("silu", "silu(x)", let=dict(s="sigmoid(x)"), cplx="x * s", doc="Compute ``x * sigmoid(x)`` elementwise.", grad=["g * s * (1 + x * (1 - s))"],
     cgrad=["g * conj(s * (1 + x * (1 - s)))"], kinds="fc", nn=True, cost=3)
-row("gelu_erf", "0.5 * x * (1 + erf(x * 0.7071067811865476))", public=False, cost=3,
+row("gelu_erf", "gelu(x)", public=False, cost=3,
     grad=["g * (0.5 * (1 + erf(x * 0.7071067811865476)) + x * 0.3989422804014327 * exp(-0.5 * x * x))"])
 row("gelu_tanh", "0.5 * x * (1 + t)", let=dict(t="tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))"), public=False, cost=3,
     grad=["g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * 0.7978845608028654 * (1 + 0.134145 * x * x))"])

@@ -15,16 +15,16 @@ except ImportError:                       # loaded by path from setup.py
 # rt_<name>_<tag> (include/rustorch/math.h), in other dialects under their spelling.
 SCALAR_FUNCTIONS = {
     **dict.fromkeys("""abs abs_c sign sgn conj angle mul_i floor ceil trunc round sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan
-        asin acos atan sinh cosh tanh asinh acosh atanh sigmoid softplus1 erf erfc erfinv erfcx lgamma digamma i0 i0e i1 i1e
-        ndtri log_ndtr isinf isfinite signbit bitnot lowest highest inf lt_half real_ge0""".split(), 1),
+        asin acos atan sinh cosh tanh asinh acosh atanh sigmoid silu gelu softplus1 erf erfc erfinv erfcx lgamma digamma i0 i0e i1
+        i1e ndtri log_ndtr isinf isfinite signbit bitnot lowest highest inf lt_half real_ge0""".split(), 1),
     **dict.fromkeys("""floordiv truncdiv remainder fmod pow hypot maximum minimum fmax fmin fmax_left fmin_left land lor lxor
         bitand bitor bitxor shl shr copysign nextafter gcd lcm atan2 logaddexp logaddexp2 xlogy xlog1py zeta polygamma cdiv""".split(), 2),
     "clamp": 3,
 }
 # Functions of real floats that exist for arrays too, rt_v<name>_<tag>(out, x[, y], n), compiled once an instruction set
 # (kernels/vfun.inc.c): a loop computes their arguments for a block of elements, calls them, and goes on with the results.
-VECTOR = set("""exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid softplus1 erf erfc erfinv
-    erfcx lgamma digamma i0 i0e i1 i1e ndtri log_ndtr floordiv remainder fmod pow hypot nextafter atan2 logaddexp logaddexp2 xlogy
+VECTOR = set("""exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid silu gelu softplus1 erf erfc
+    erfinv erfcx lgamma digamma i0 i0e i1 i1e ndtri log_ndtr floordiv remainder fmod pow hypot nextafter atan2 logaddexp logaddexp2 xlogy
     xlog1py zeta polygamma""".split())
 HEAVY = 3        # rows of this cost class and above get no loop of their own for strides: operands are copied to blocks
 OPERANDS = ("g", "x", "y", "z", "o")

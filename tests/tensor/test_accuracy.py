@@ -208,6 +208,22 @@ def test_one_far_argument_in_a_block(level, simd):
             np.testing.assert_array_equal(getattr(rt, name)(strided).numpy(), t.numpy())
 
 
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_silu_and_gelu(dtype, level, simd):
+    simd(level)
+    eps, x = np.finfo(dtype).eps, samples(dtype, -80, 1e4)
+    wide = x.astype(np.longdouble)
+    error = ulp_error(rt.nn.functional.silu(rt.from_numpy(x)).numpy(), wide / (1 + np.exp(-wide)), dtype)
+    assert error[np.abs(x) > np.finfo(dtype).tiny].max() <= 3
+    want = 0.5 * wide * (1 + erf(x.astype(np.float64) * math.sqrt(0.5)))
+    assert (np.abs(rt.nn.functional.gelu(rt.from_numpy(x)).numpy() - want) <= 1.5 * eps * np.abs(x) + np.finfo(dtype).tiny).all()
+    ends = rt.from_numpy(np.array([np.inf, 0, -0.0, np.nan], dtype))
+    for fn in (rt.nn.functional.silu, rt.nn.functional.gelu):
+        got = fn(ends).numpy()
+        assert got[0] == np.inf and got[1] == got[2] == 0 and np.signbit(got[:3]).tolist() == [False, False, True] and np.isnan(got[3])
+
+
 @pytest.mark.parametrize("dtype", [rt.bfloat16, rt.float16])
 def test_signs_of_sixteen_bits(dtype):
     """abs and neg change one bit of a 16-bit float, in every layout, in place too."""

@@ -5,7 +5,7 @@
 #include "rustorch/loops.h"
 
 #define RT_VFUN1(X) X(exp) X(exp2) X(expm1) X(log) X(log2) X(log10) X(log1p) X(sin) X(cos) X(tan) X(asin) X(acos) X(atan)       \
-    X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh) X(sigmoid) X(softplus1) X(erf) X(erfc) X(erfinv) X(erfcx) X(lgamma)      \
+    X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh) X(sigmoid) X(silu) X(gelu) X(softplus1) X(erf) X(erfc) X(erfinv) X(erfcx) X(lgamma)      \
     X(digamma) X(i0) X(i0e) X(i1) X(i1e) X(ndtri) X(log_ndtr)
 #define RT_VFUN2(X) X(floordiv) X(remainder) X(fmod) X(pow) X(hypot) X(nextafter) X(atan2) X(logaddexp) X(logaddexp2) X(xlogy)   \
     X(xlog1py) X(zeta) X(polygamma)

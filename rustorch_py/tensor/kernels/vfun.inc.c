@@ -37,11 +37,13 @@
 
 #if defined(__AVX512F__)
 #include "vfun_v16.h"
-MAP1(expm1, double, f64) MAP1(tanh, double, f64) MAP1(sigmoid, double, f64) MAP1(softplus1, double, f64)
+MAP1(expm1, double, f64) MAP1(tanh, double, f64) MAP1(sigmoid, double, f64) MAP1(silu, double, f64) MAP1(gelu, double, f64)
+MAP1(softplus1, double, f64)
 MAP1(erf, double, f64) MAP1(atan, double, f64) MAP2(pow, double, f64)
 #else
 BOTH(MAP1, exp) BOTH(MAP1, exp2) BOTH(MAP1, expm1) BOTH(MAP1, log) BOTH(MAP1, log2) BOTH(MAP1, log10) BOTH(MAP1, log1p)
-BOTH(NEAR1, sin) BOTH(NEAR1, cos) BOTH(NEAR1, tan) BOTH(MAP1, tanh) BOTH(MAP1, sigmoid) BOTH(MAP1, softplus1)
+BOTH(NEAR1, sin) BOTH(NEAR1, cos) BOTH(NEAR1, tan) BOTH(MAP1, tanh) BOTH(MAP1, sigmoid) BOTH(MAP1, silu) BOTH(MAP1, gelu)
+BOTH(MAP1, softplus1)
 BOTH(MAP1, erf) BOTH(MAP1, atan) MAP1(erfinv, float, f32) MAPV(erfinv, double, f64) MAPV(ndtri, double, f64) BOTH(MAP2, pow)
 #endif
 BOTH(MAP1, asin) BOTH(MAP1, acos) BOTH(MAP1, sinh) BOTH(MAP1, cosh) BOTH(MAP1, asinh) BOTH(MAP1, acosh) BOTH(MAP1, atanh)

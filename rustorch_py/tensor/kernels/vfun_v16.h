@@ -43,6 +43,9 @@ RT_INLINE __m512 v16_exp2(__m512 x) {
 RT_INLINE __m512 v16_sigmoid(__m512 x) {
     return _mm512_div_ps(S(1.0f), _mm512_add_ps(S(1.0f), v16_exp(_mm512_sub_ps(_mm512_setzero_ps(), x))));
 }
+RT_INLINE __m512 v16_silu(__m512 x) {
+    return _mm512_div_ps(x, _mm512_add_ps(S(1.0f), v16_exp(_mm512_sub_ps(_mm512_setzero_ps(), x))));
+}
 
 /* ---- logarithms: x = m 2^e, m in [sqrt 1/2, sqrt 2), f = m - 1 ---- */
 RT_INLINE __m512 v16_log_split(__m512 x, __m512 *e) {
@@ -178,6 +181,9 @@ RT_INLINE __m512 v16_table(const float table[][32], int degree, __m512 a, float 
 }
 RT_INLINE __m512 v16_erf(__m512 x) {
     return v16_table(rt_erf_table, 4, _mm512_min_ps(S(3.99999976f), _mm512_abs_ps(x)), 8.0f, x);
+}
+RT_INLINE __m512 v16_gelu(__m512 x) {
+    return _mm512_mul_ps(_mm512_mul_ps(S(0.5f), x), _mm512_add_ps(S(1.0f), v16_erf(_mm512_mul_ps(x, S(0.70710678118654752440f)))));
 }
 RT_INLINE __m512 v16_tanh(__m512 x) {
     return v16_table(rt_tanh_table, 5, _mm512_min_ps(S(9.249f), _mm512_abs_ps(x)), 3.45945954f, x);
@@ -461,24 +467,36 @@ RT_INLINE int v8_trig_far(__m512d x) {
 #undef RNE
 #undef LOG_CASES
 
+/* So many bytes ahead are fetched: with this much arithmetic a line too few loads are under way at a time to keep the memory busy. */
+#define AHEAD(p, i) __builtin_prefetch((const char *)((p) + (i)) + 1024)
 #define V16(name) \
     void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
-        for (int64_t i = 0; i < n; i += 16) _mm512_storeu_ps(out + i, v16_##name(_mm512_loadu_ps(x + i))); }
+        for (int64_t i = 0; i < n; i += 16) { \
+            AHEAD(x, i); \
+            AHEAD(out, i); \
+            _mm512_storeu_ps(out + i, v16_##name(_mm512_loadu_ps(x + i))); } }
 #define V8(name) \
     void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
-        for (int64_t i = 0; i < n; i += 8) _mm512_storeu_pd(out + i, v8_##name(_mm512_loadu_pd(x + i))); }
-V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv) V16(atan)
+        for (int64_t i = 0; i < n; i += 8) { \
+            AHEAD(x, i); \
+            AHEAD(out, i); \
+            _mm512_storeu_pd(out + i, v8_##name(_mm512_loadu_pd(x + i))); } }
+V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(silu) V16(gelu) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv) V16(atan)
 V8(exp) V8(exp2) V8(erfinv) V8(ndtri) V8(log) V8(log2) V8(log10) V8(log1p)
 #define V16_NEAR(name) \
     void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
         for (int64_t i = 0; i < n; i += 16) { \
             __m512 v = _mm512_loadu_ps(x + i); \
+            AHEAD(x, i); \
+            AHEAD(out, i); \
             if (RT_LIKELY(!v16_trig_far(v))) _mm512_storeu_ps(out + i, v16_##name(v)); \
             else for (int64_t j = i; j < i + 16; j++) out[j] = rt_##name##_f32(x[j]); } }
 #define V8_NEAR(name) \
     void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
         for (int64_t i = 0; i < n; i += 8) { \
             __m512d v = _mm512_loadu_pd(x + i); \
+            AHEAD(x, i); \
+            AHEAD(out, i); \
             if (RT_LIKELY(!v8_trig_far(v))) _mm512_storeu_pd(out + i, v8_##name(v)); \
             else for (int64_t j = i; j < i + 8; j++) out[j] = rt_##name##_f64(x[j]); } }
 V16_NEAR(sin) V16_NEAR(cos) V16_NEAR(tan) V8_NEAR(sin) V8_NEAR(cos) V8_NEAR(tan)
