@@ -43,6 +43,50 @@ def test_rows_and_columns(shape, dtype, simd, threads):
         np.testing.assert_array_equal(t.t().amin(dim).numpy(), a.T.min(dim))
 
 
+@pytest.mark.parametrize("shape", [(700, 1030), (513, 256), (512, 3000), (9, 600, 2, 300)])
+def test_tall_columns(shape, simd):
+    """Columns cut in chunks of rows: against NumPy, by strides too, and the same bits on one thread."""
+    a = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
+    dims = (0, 2) if len(shape) == 4 else 0
+    views = [rt.from_numpy(a), rt.from_numpy(np.repeat(a, 2, 0))[::2], rt.from_numpy(np.repeat(a, 2, -1))[..., ::2]]
+    scale, before = np.abs(a).astype(np.float64).sum(dims), rt.get_num_threads()
+    for t in views:
+        results = []
+        for n in (1, 2):
+            rt.set_num_threads(n)
+            results.append(t.sum(dims).numpy())
+            np.testing.assert_array_equal(t.amax(dims).numpy(), a.max(dims))
+        rt.set_num_threads(before)
+        np.testing.assert_array_equal(*results)
+        np.testing.assert_allclose(results[0] / scale, a.astype(np.float64).sum(dims) / scale, atol=2e-7)
+    half = rt.from_numpy(a).to(rt.bfloat16)
+    np.testing.assert_allclose(half.sum(dims, dtype=rt.float32).numpy() / scale, half.to(rt.float64).numpy().sum(dims) / scale, atol=2e-7)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_places_in_long_lanes(dtype, simd, threads):
+    """The first of equal values, whichever chunk has it, and the first NaN."""
+    a = np.random.default_rng(5).integers(-50, 50, 200_001).astype(dtype)
+    for best in (60, -60):
+        b = a.copy()
+        b[[150_000, 40_000, 200_000]] = best
+        find = rt.argmax if best > 0 else rt.argmin
+        assert find(rt.from_numpy(b)).item() == 40_000
+        if dtype == np.float32:
+            b[[199_999, 70_000]] = np.nan
+            assert find(rt.from_numpy(b)).item() == 70_000
+            b[0] = np.nan
+            assert find(rt.from_numpy(b)).item() == 0
+
+
+@pytest.mark.parametrize("dims", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+def test_flips(dims, simd, threads):
+    for dtype in (np.uint8, np.int16, np.float32, np.float64, np.complex128):
+        a = np.arange(70 * 61 * 53).reshape(70, 61, 53).astype(dtype)
+        np.testing.assert_array_equal(rt.from_numpy(a).flip(dims).numpy(), np.flip(a, dims))
+        np.testing.assert_array_equal(rt.from_numpy(a).permute(2, 0, 1).flip(dims).numpy(), np.flip(a.transpose(2, 0, 1), dims))
+
+
 def test_mean_over_outer_and_inner_dimensions(simd, threads):
     a = np.random.default_rng(2).standard_normal((6, 70, 9, 31)).astype(np.float32)
     t = rt.from_numpy(a)

@@ -1,40 +1,53 @@
 /* argmax/argmin with the value: first occurrence wins, the first NaN wins over everything. */
 #include <stdlib.h>
 #include "lane_loop.h"
+#include "share.h"
 
 #define ACC 32                             /* independent accumulators of a contiguous lane */
 #define CHUNK 32768                        /* a long lane is cut in chunks, shared out to the threads; the first best of them wins */
 
-/* better(v, m): v replaces m. For floats a NaN v replaces a number and nothing replaces a NaN. */
+/* better(v, m): v replaces m. For floats a NaN v replaces a number and nothing replaces a NaN. extreme_ gives the best value, and
+ * in *bad whether there is a NaN; the place is then looked for where it is. */
 #define BODY(tag, T, ISNAN)                                                                         \
+    RT_INLINE T extreme_##tag(const T *restrict x, int64_t n, int want_min, int *bad) {             \
+        T acc[ACC]; T nan[ACC];                         /* nan: 1 where one was seen; of T's width */ \
+        for (int j = 0; j < ACC; j++) { acc[j] = x[0]; nan[j] = 0; }                                \
+        for (int64_t b = 0; b + ACC <= n; b += ACC) {                                               \
+            for (int64_t p = 0; p < ACC * (int)sizeof(T); p += 64) __builtin_prefetch((const char *)(x + b) + 1024 + p); \
+            if (want_min) for (int j = 0; j < ACC; j++) acc[j] = x[b + j] < acc[j] ? x[b + j] : acc[j]; \
+            else for (int j = 0; j < ACC; j++) acc[j] = x[b + j] > acc[j] ? x[b + j] : acc[j];      \
+            for (int j = 0; j < ACC; j++) nan[j] = (ISNAN(x[b + j])) ? 1 : nan[j];                  \
+        }                                                                                           \
+        *bad = 0;                                                                                   \
+        for (int64_t b = n - n % ACC; b < n; b++) {                                                 \
+            if (want_min) acc[0] = x[b] < acc[0] ? x[b] : acc[0];                                   \
+            else acc[0] = x[b] > acc[0] ? x[b] : acc[0];                                            \
+            *bad |= (ISNAN(x[b]));                                                                  \
+        }                                                                                           \
+        for (int j = 0; j < ACC; j++) *bad |= nan[j] != 0;                                          \
+        T best = acc[0];                                                                            \
+        for (int j = 1; j < ACC; j++) if (want_min ? acc[j] < best : acc[j] > best) best = acc[j];  \
+        return best;                                                                                \
+    }                                                                                               \
+    RT_INLINE int64_t place_##tag(const T *restrict x, int64_t n, T best, int bad) {                \
+        int64_t k = 0;                                                                              \
+        if (bad) { while (!(ISNAN(x[k]))) k++; return k; }                                          \
+        while (k + ACC <= n) {                                                                      \
+            int hit = 0;                                                                            \
+            for (int j = 0; j < ACC; j++) hit |= x[k + j] == best;                                  \
+            if (hit) break;                                                                         \
+            k += ACC;                                                                               \
+        }                                                                                           \
+        while (x[k] != best) k++;                                                                   \
+        return k;                                                                                   \
+    }                                                                                               \
     RT_INLINE int64_t lane_##tag(const T *restrict x, int64_t n, int want_min) {                    \
         int64_t k = 0;                                                                              \
         T best = x[0];                                                                              \
         if (n >= 4 * ACC) {                                                                         \
-            T acc[ACC]; T nan[ACC]; int bad = 0;        /* nan: 1 where one was seen; of T's width */ \
-            for (int j = 0; j < ACC; j++) { acc[j] = x[j]; nan[j] = 0; }                            \
-            for (int64_t b = 0; b + ACC <= n; b += ACC) {                                           \
-                if (want_min) for (int j = 0; j < ACC; j++) acc[j] = x[b + j] < acc[j] ? x[b + j] : acc[j]; \
-                else for (int j = 0; j < ACC; j++) acc[j] = x[b + j] > acc[j] ? x[b + j] : acc[j];  \
-                for (int j = 0; j < ACC; j++) nan[j] = (ISNAN(x[b + j])) ? 1 : nan[j];              \
-            }                                                                                       \
-            for (int64_t b = n - n % ACC; b < n; b++) {                                             \
-                if (want_min) acc[0] = x[b] < acc[0] ? x[b] : acc[0];                               \
-                else acc[0] = x[b] > acc[0] ? x[b] : acc[0];                                        \
-                bad |= (ISNAN(x[b]));                                                               \
-            }                                                                                       \
-            for (int j = 0; j < ACC; j++) bad |= nan[j] != 0;                                       \
-            if (bad) { while (!(ISNAN(x[k]))) k++; return k; }                                      \
-            best = acc[0];                                                                          \
-            for (int j = 1; j < ACC; j++) if (want_min ? acc[j] < best : acc[j] > best) best = acc[j]; \
-            while (k + ACC <= n) {                                                                  \
-                int hit = 0;                                                                        \
-                for (int j = 0; j < ACC; j++) hit |= x[k + j] == best;                              \
-                if (hit) break;                                                                     \
-                k += ACC;                                                                           \
-            }                                                                                       \
-            while (x[k] != best) k++;                                                               \
-            return k;                                                                               \
+            int bad;                                                                                \
+            best = extreme_##tag(x, n, want_min, &bad);                                             \
+            return place_##tag(x, n, best, bad);                                                    \
         }                                                                                           \
         for (int64_t j = 0; j < n; j++) {                                                           \
             T v = x[j];                                                                             \
@@ -44,16 +57,16 @@
         return k;                                                                                   \
     }                                                                                               \
     static int64_t long_lane_##tag(const T *restrict x, int64_t n, int want_min, int threads) {     \
-        int64_t chunks = (n + CHUNK - 1) / CHUNK;                                                   \
-        int64_t *at = malloc(sizeof *at * (size_t)chunks);                                          \
-        if (!at) return lane_##tag(x, n, want_min);                                                 \
-        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))             \
-        for (int64_t c = 0; c < chunks; c++)                                                        \
-            at[c] = c * CHUNK + lane_##tag(x + c * CHUNK, n - c * CHUNK < CHUNK ? n - c * CHUNK : CHUNK, want_min); \
-        int64_t k = at[0];                                                                          \
-        for (int64_t c = 1; c < chunks && !(ISNAN(x[k])); c++)                                      \
-            if (ISNAN(x[at[c]]) || (want_min ? x[at[c]] < x[k] : x[at[c]] > x[k])) k = at[c];       \
-        free(at);                                                                                   \
+        int64_t chunks = (n + CHUNK - 1) / CHUNK, k = 0;                                            \
+        struct { T best; int bad; } *part = malloc(sizeof *part * (size_t)chunks);                  \
+        if (!part) return lane_##tag(x, n, want_min);                                               \
+        RT_SHARED(threads, chunks, c, {                                                             \
+            part[c].best = extreme_##tag(x + c * CHUNK, n - c * CHUNK < CHUNK ? n - c * CHUNK : CHUNK, want_min, &part[c].bad); \
+        });                                                                                         \
+        for (int64_t c = 1; c < chunks && !part[k].bad; c++)                                        \
+            if (part[c].bad || (want_min ? part[c].best < part[k].best : part[c].best > part[k].best)) k = c; \
+        k = k * CHUNK + place_##tag(x + k * CHUNK, n - k * CHUNK < CHUNK ? n - k * CHUNK : CHUNK, part[k].best, part[k].bad); \
+        free(part);                                                                                 \
         return k;                                                                                   \
     }                                                                                               \
     static void arg_##tag(const void *xv, RtLane s, int want_min, void *valv, int64_t *idx_oi, int threads) { \

@@ -6,6 +6,7 @@
 #endif
 #include "cpu.h"
 #include "copy.h"
+#include "share.h"
 #include "_gen/rt_rows.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -104,6 +105,11 @@ static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
     for (int a = 0; a < t->nargs; a++) if (rt_itemsize(t->want[a]) > 8) block = RT_BLOCK / 2;
     while (n > 0) {
         int64_t m = n < block ? n : block;
+        for (int a = 0; a < t->nargs; a++) {          /* what comes next is fetched while this block stays in the first level */
+            const char *ahead = cur[a] + m * it->step_bytes[0][a];
+            if (it->step_bytes[0][a] == rt_itemsize(it->dtype[a]))
+                for (int64_t b = 0; b < m * it->step_bytes[0][a]; b += 64) __builtin_prefetch(ahead + b);
+        }
         for (int a = 0; a < t->nargs; a++) {
             p[a] = cur[a];
             step[a] = it->step_bytes[0][a];
@@ -148,6 +154,7 @@ static void run_range(const Task *t, const RtIter *it, int64_t begin, int64_t en
     }
 }
 
+#define PIECE_MAX 16384      /* elements: the next level of the cache holds them, and taking a piece costs nothing beside them */
 static void run_all(const Task *t, const RtIter *it, int64_t grain) {
     if (it->numel == 0) return;
     if (it->ndim == 1 && it->numel < 2 * grain) {
@@ -159,12 +166,14 @@ static void run_all(const Task *t, const RtIter *it, int64_t grain) {
     int threads = it->numel >= 2 * grain ? rt_num_threads() : 1;
     if (threads > it->numel / grain) threads = (int)(it->numel / grain);
     if (threads <= 1) { run_range(t, it, 0, it->numel); return; }
-    int64_t each = ((it->numel + threads - 1) / threads + 63) / 64 * 64;
-    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
-    for (int i = 0; i < threads; i++) {
-        int64_t b = i * each, e = b + each < it->numel ? b + each : it->numel;
-        if (b < e) run_range(t, it, b, e);
-    }
+    int64_t each = it->numel / (8 * threads);
+    if (each < grain / 8) each = grain / 8;
+    if (each > PIECE_MAX) each = PIECE_MAX;
+    each = (each + 63) / 64 * 64;
+    RT_SHARED(threads, (it->numel + each - 1) / each, i, {
+        int64_t b = i * each;
+        run_range(t, it, b, b + each < it->numel ? b + each : it->numel);
+    });
 }
 
 /* An operand that is dense along another dimension than the result (m + m.t()) is copied in tiles first: read a cache
@@ -286,25 +295,28 @@ static void copy_same(RtIter *it) {
     int64_t unit = flat ? 4096 : turned ? 16 : 1, length = flat ? n : m, cuts = 1;
     if (threads > 1 && outer < 8 * threads) { cuts = 8 * threads; if (cuts > (length + unit - 1) / unit) cuts = (length + unit - 1) / unit; }
     int64_t each = ((length + cuts - 1) / cuts + unit - 1) / unit * unit;
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t piece = 0; piece < outer * cuts; piece++) {
-        int64_t rest = piece / cuts, b = piece % cuts * each, e = b + each < length ? b + each : length;
-        char *dst = it->ptr[0], *src = it->ptr[1];
-        if (b >= e) continue;
-        for (int i = 1; i < it->ndim; i++) {
-            if (i == d) continue;
-            int64_t j = rest % it->shape[i];
-            rest /= it->shape[i];
-            dst += j * it->step_bytes[i][0];
-            src += j * it->step_bytes[i][1];
+    int64_t pieces = outer * cuts, group = (pieces + 8 * threads - 1) / (8 * threads);
+    RT_SHARED(threads, (pieces + group - 1) / group, at, {
+        int64_t last = (at + 1) * group < pieces ? (at + 1) * group : pieces;
+        for (int64_t piece = at * group; piece < last; piece++) {
+            int64_t rest = piece / cuts, b = piece % cuts * each, e = b + each < length ? b + each : length;
+            char *dst = it->ptr[0], *src = it->ptr[1];
+            if (b >= e) continue;
+            for (int i = 1; i < it->ndim; i++) {
+                if (i == d) continue;
+                int64_t j = rest % it->shape[i];
+                rest /= it->shape[i];
+                dst += j * it->step_bytes[i][0];
+                src += j * it->step_bytes[i][1];
+            }
+            int along = flat ? 0 : d;
+            dst += b * it->step_bytes[along][0];
+            src += b * it->step_bytes[along][1];
+            if (turned) f->turn(dst, it->step_bytes[d][0], src, it->step_bytes[0][1], e - b, n);
+            else f->rows(dst, it->step_bytes[0][0], it->step_bytes[1][0], src, it->step_bytes[0][1], it->step_bytes[1][1],
+                         flat ? 1 : e - b, flat ? e - b : n);
         }
-        int along = flat ? 0 : d;
-        dst += b * it->step_bytes[along][0];
-        src += b * it->step_bytes[along][1];
-        if (turned) f->turn(dst, it->step_bytes[d][0], src, it->step_bytes[0][1], e - b, n);
-        else f->rows(dst, it->step_bytes[0][0], it->step_bytes[1][0], src, it->step_bytes[0][1], it->step_bytes[1][1],
-                     flat ? 1 : e - b, flat ? e - b : n);
-    }
+    });
 }
 
 int rt_cpu_copy(RtIter *it) {
@@ -448,38 +460,45 @@ static void red_short(const Red *r, int64_t b, int64_t e) {
     }
 }
 
-/* tiles [b, e) of `cols` columns of kept dimension 0 x the other kept dimensions */
-static void red_outer(const Red *r, int64_t cols, int64_t b, int64_t e) {
+/* Rows [j0, j1) of tile t: `cols` columns of kept dimension 0 at one place of the other kept dimensions. Accumulated into `to`, if not
+ * NULL, else stored. */
+static void red_tile(const Red *r, int64_t cols, int64_t t, int64_t j0, int64_t j1, char *to) {
     char acc[COLS * 16] __attribute__((aligned(64))), part[COL_LEVELS][COLS * 16] __attribute__((aligned(64)));
-    int64_t rows = dims_count(&r->red, 0), width = r->keep.size[0], tiles = (width + cols - 1) / cols;
-    for (int64_t t = b; t < e; t++) {
-        int64_t in0 = 0, out0 = 0, c0 = (t % tiles) * cols, n = width - c0 < cols ? width - c0 : cols;
-        dims_at(&r->keep, 1, t / tiles, &in0, &out0);
-        in0 += c0 * r->keep.in[0];
-        out0 += c0 * r->keep.out[0];
-        r->f->init(acc, n);
-        uint64_t blocks = 0;
-        int64_t idx[RT_MAX_DIM] = {0}, in1 = in0;
-        for (int64_t j = 0; j < rows; j++) {
-            red_cols(r, acc, r->in + in1, r->keep.in[0], n);
-            if ((j & 31) == 31) {                       /* pairwise: blocks of 32 rows merge like a binary counter */
-                int level = 0;
-                for (uint64_t c = blocks; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], n);
-                memcpy(part[level], acc, (size_t)n * r->acc_size);
-                r->f->init(acc, n);
-                blocks++;
-            }
-            for (int d = 0; d < r->red.n; d++) {
-                in1 += r->red.in[d];
-                if (++idx[d] < r->red.size[d]) break;
-                in1 -= r->red.in[d] * r->red.size[d];
-                idx[d] = 0;
-            }
-        }
-        int level = 0;
-        for (uint64_t c = blocks; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], n);
-        red_store(r, r->out + out0, r->keep.out[0], acc, n);
+    int64_t width = r->keep.size[0], tiles = (width + cols - 1) / cols;
+    int64_t in0 = 0, out0 = 0, unused = 0, c0 = (t % tiles) * cols, n = width - c0 < cols ? width - c0 : cols;
+    int64_t idx[RT_MAX_DIM] = {0}, line = r->keep.in[0] == r->in_size ? n * r->in_size : 0;      /* bytes of a dense row, fetched ahead */
+    uint64_t blocks = 0;
+    dims_at(&r->keep, 1, t / tiles, &in0, &out0);
+    in0 += c0 * r->keep.in[0];
+    out0 += c0 * r->keep.out[0];
+    if (j0) {
+        int64_t rest = j0;
+        for (int d = 0; d < r->red.n; d++) { idx[d] = rest % r->red.size[d]; rest /= r->red.size[d]; }
+        dims_at(&r->red, 0, j0, &in0, &unused);
     }
+    r->f->init(acc, n);
+    for (int64_t j = j0, in1 = in0; j < j1; j++) {
+        const char *ahead = r->in + in1 + r->red.in[0];
+        for (int64_t b = 0; b < line; b += 64) __builtin_prefetch(ahead + b);
+        red_cols(r, acc, r->in + in1, r->keep.in[0], n);
+        if (((j - j0) & 31) == 31) {                    /* pairwise: blocks of 32 rows merge like a binary counter */
+            int level = 0;
+            for (uint64_t c = blocks; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], n);
+            memcpy(part[level], acc, (size_t)n * r->acc_size);
+            r->f->init(acc, n);
+            blocks++;
+        }
+        for (int d = 0; d < r->red.n; d++) {
+            in1 += r->red.in[d];
+            if (++idx[d] < r->red.size[d]) break;
+            in1 -= r->red.in[d] * r->red.size[d];
+            idx[d] = 0;
+        }
+    }
+    int level = 0;
+    for (uint64_t c = blocks; c; c >>= 1, level++) if (c & 1) r->f->comb(acc, part[level], n);
+    if (to) memcpy(to, acc, (size_t)n * r->acc_size);
+    else red_store(r, r->out + out0, r->keep.out[0], acc, n);
 }
 
 /* Rows [row0, row0 + rows) of a dense matrix of few columns, summed into width accumulators at `to`: as many rows as fill
@@ -508,6 +527,7 @@ static void red_narrow(const Red *r, int64_t row0, int64_t rows, char *to) {
 }
 
 #define RED_GRAIN 32768
+#define RED_ROWS 128         /* and so are columns of many rows */
 #define RED_CHUNK 65536      /* a long reduction is cut in chunks of this many elements, whatever the thread count */
 
 int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k) {
@@ -554,31 +574,49 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
         return RT_OK;
     }
     if (outer) {
-        /* as wide as the accumulators' room allows, narrower where threads would go without */
+        /* Tiles as wide as the accumulators' room allows. Where those are few, long ones are cut in chunks of rows, whatever the number
+         * of threads: whole rows are read faster than parts of them. Else they get narrower where threads would go without. */
         int64_t width = r.keep.size[0], others = dims_count(&r.keep, 1), cols = COLS * 16 / r.acc_size;
+        int64_t tiles = (width + cols - 1) / cols, work = tiles * others, chunks = (nred + RED_ROWS - 1) / RED_ROWS;
+        if (work <= 8 && width >= COLS && chunks >= 4) {
+            size_t bytes = (size_t)(cols * r.acc_size);
+            char *part = malloc((size_t)(work * chunks) * bytes);
+            if (!part) return RT_ERR_MEMORY;
+            RT_SHARED(threads, work * chunks, i, {
+                int64_t j0 = i % chunks * RED_ROWS;
+                red_tile(&r, cols, i / chunks, j0, nred - j0 < RED_ROWS ? nred : j0 + RED_ROWS, part + i * bytes);
+            });
+            for (int64_t t = 0; t < work; t++) {
+                int64_t in0 = 0, out0 = 0, c0 = t % tiles * cols, n = width - c0 < cols ? width - c0 : cols;
+                char *p = part + t * chunks * bytes;
+                for (int64_t w = 1; w < chunks; w *= 2)
+                    for (int64_t c = 0; c + w < chunks; c += 2 * w) r.f->comb(p + c * bytes, p + (c + w) * bytes, n);
+                dims_at(&r.keep, 1, t / tiles, &in0, &out0);
+                red_store(&r, r.out + out0 + c0 * r.keep.out[0], r.keep.out[0], p, n);
+            }
+            free(part);
+            return RT_OK;
+        }
         if (width > COLS && others < threads) {
             int64_t share = (width * others + threads - 1) / threads;
             share = (share + 63) / 64 * 64;
             if (share < COLS) share = COLS;
             if (cols > share) cols = share;
         }
-        int64_t work = (width + cols - 1) / cols * others;
+        work = (width + cols - 1) / cols * others;
         if (threads > work) threads = (int)work;
-        if (threads <= 1) { red_outer(&r, cols, 0, work); return RT_OK; }
-        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
-        for (int t = 0; t < threads; t++) red_outer(&r, cols, work * t / threads, work * (t + 1) / threads);
+        RT_SHARED(threads, work, t, { red_tile(&r, cols, t, 0, nred, NULL); });
         return RT_OK;
     }
     if (nout == 1 && r.red.n == 1 && nred >= 2 * RED_CHUNK) {
         int64_t chunks = (nred + RED_CHUNK - 1) / RED_CHUNK;
         char *part = malloc((size_t)chunks * 16);
         if (!part) return RT_ERR_MEMORY;
-        RT_OMP(omp parallel for num_threads(threads) schedule(static))
-        for (int64_t c = 0; c < chunks; c++) {
+        RT_SHARED(threads, chunks, c, {
             int64_t b = c * RED_CHUNK, n = nred - b < RED_CHUNK ? nred - b : RED_CHUNK;
             r.f->init(part + c * 16, 1);
             red_run1d(&r, part + c * 16, r.in + b * r.red.in[0], r.red.in[0], n);
-        }
+        });
         for (int64_t w = 1; w < chunks; w *= 2)
             for (int64_t c = 0; c + w < chunks; c += 2 * w) r.f->comb(part + c * 16, part + (c + w) * 16, 1);
         red_store(&r, r.out, 16, part, 1);
@@ -593,8 +631,8 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
         return RT_OK;
     }
     if (threads <= 1) { red_inner(&r, 0, nout); return RT_OK; }
-    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
-    for (int t = 0; t < threads; t++) red_inner(&r, nout * t / threads, nout * (t + 1) / threads);
+    int64_t each = (nout + 8 * threads - 1) / (8 * threads);
+    RT_SHARED(threads, (nout + each - 1) / each, i, { red_inner(&r, i * each, nout - i * each < each ? nout : (i + 1) * each); });
     return RT_OK;
 }
 

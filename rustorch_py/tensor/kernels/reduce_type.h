@@ -5,15 +5,22 @@
 /* Pairwise summation: blocks of 64 x LANES are folded lane by lane, block results merge like a
  * binary counter, so the error grows with log n and does not depend on the number of threads. */
 #define RT_REDUCE_LOOPS(name)                                                                              \
-    static void K(name##_initn)(char *acc, int64_t n) { T *a = (T *)acc; for (int64_t i = 0; i < n; i++) a[i] = K(name##_init)(); } \
+    static void K(name##_initn)(char *acc, int64_t n) {                                                    \
+        T *a = (T *)acc;                                                                                   \
+        for (int64_t i = 0; i < n; i++) a[i] = K(name##_init)();                                           \
+    }                                                                                                      \
     static void K(name##_comb_n)(char *acc, const char *other, int64_t n) {                                \
-        T *a = (T *)acc; const T *b = (const T *)other;                                                    \
-        for (int64_t i = 0; i < n; i++) a[i] = K(name##_comb)(a[i], b[i]); }                               \
+        T *a = (T *)acc;                                                                                   \
+        const T *b = (const T *)other;                                                                     \
+        for (int64_t i = 0; i < n; i++) a[i] = K(name##_comb)(a[i], b[i]);                                 \
+    }                                                                                                      \
     static void K(name##_cols)(char *acc, const char *x, int64_t s, int64_t n, double k0) {                \
-        T *a = (T *)acc; const T kk = (T)k0;                                                               \
-        if (s == (int64_t)sizeof(T)) { const T *v = (const T *)x;                                          \
-            for (int64_t i = 0; i < n; i++) a[i] = K(name##_step)(a[i], v[i], kk); return; }               \
-        for (int64_t i = 0; i < n; i++) { RT_SCALAR; a[i] = K(name##_step)(a[i], *(const T *)(x + i * s), kk); } } \
+        T *a = (T *)acc;                                                                                   \
+        const T *v = (const T *)x;                                                                         \
+        const T kk = (T)k0;                                                                                \
+        if (s == (int64_t)sizeof(T)) for (int64_t i = 0; i < n; i++) a[i] = K(name##_step)(a[i], v[i], kk); \
+        else for (int64_t i = 0; i < n; i++) { RT_SCALAR; a[i] = K(name##_step)(a[i], *(const T *)(x + i * s), kk); } \
+    }                                                                                                      \
     static void K(name##_run)(char *acc, const char *x, int64_t s, int64_t n, double k0) {                 \
         const T kk = (T)k0; T *out = (T *)acc;                                                             \
         T part[64]; uint64_t blocks = 0;                                                                   \
@@ -23,8 +30,11 @@
                 T lane[LANES]; const T *p = (const T *)x;                                                  \
                 int64_t rounds = n / LANES; if (rounds > 64) rounds = 64;                                  \
                 for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(K(name##_init)(), p[j], kk);      \
-                for (int64_t r = 1; r < rounds; r++) { p += LANES;                                         \
-                    for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(lane[j], p[j], kk); }         \
+                for (int64_t r = 1; r < rounds; r++) {                                                     \
+                    p += LANES;                                                                            \
+                    for (int b = 1024; b < 1280; b += 64) __builtin_prefetch((const char *)p + b);         \
+                    for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);           \
+                }                                                                                          \
                 int rest = n - rounds * LANES < LANES ? (int)(n - rounds * LANES) : 0;                     \
                 p += LANES;                                                                                \
                 for (int j = 0; j < rest; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);                \
