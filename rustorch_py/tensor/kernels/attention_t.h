@@ -8,7 +8,7 @@ RT_INLINE int64_t M(padded)(int64_t n) { return (n + L - 1) / L * L; }
 static int64_t M(work)(const RtAttention *a, int backward) {
     int64_t heads = a->B * a->HK, D = M(padded)(a->D), E = M(padded)(a->E), K = M(padded)(a->K);
     if (!backward && a->Q <= FEW_QUERIES) return a->threads * a->K;
-    if (!backward) return heads * (a->D * K + a->K * E) + a->threads * QUERIES * (KEYS + E + 2);
+    if (!backward) return packed_heads(a) * (a->D * K + a->K * E) + a->threads * QUERIES * (KEYS + E + 4);
     return heads * (a->D * K + a->E * K + a->K * D + splits_of(a) * a->K * (D + E))
          + a->threads * QUERIES * (2 * KEYS + 2 * D + E);
 }
@@ -46,30 +46,22 @@ RT_INLINE T M(exp_row)(T *s, int64_t n, T top) {
     return sum;
 }
 
-/* One row of the gradient: p = exp(scores - lse), ds = p * (dp - delta) * scale, in place. */
-RT_INLINE void M(row_d0)(T *restrict p, T *restrict ds, int64_t n, T shift, T delta, T scale) {
+/* One row of the gradient: p = exp(p * by - lse), ds = p * (dp - delta) * scale, in place. */
+RT_INLINE void M(row_d0)(T *restrict p, T *restrict ds, int64_t n, T by, T shift, T delta, T scale) {
     RT_OMP(omp simd)
     for (int64_t j = 0; j < n; j++) {
-        T e = M(rt_exp)(p[j] - shift);
+        T e = M(rt_exp)(p[j] * by - shift);
         p[j] = e;
         ds[j] = e * (ds[j] - delta) * scale;
     }
 }
 #endif
 
-/* Keys of a block that query t sees. */
-RT_INLINE int64_t M(seen)(const RtAttention *a, int64_t t, int64_t j0, int64_t n) {
-    int64_t left = t + 1 - j0;
-    return !a->causal || left >= n ? n : left < 0 ? 0 : left;
-}
-
 /* m rows of x (features a row) times a packed, turned matrix: columns j0 .. j0 + n of c. */
 RT_INLINE void M(scores)(int64_t m, int64_t n, int64_t j0, int64_t all, int64_t k, const T *x, int64_t ld, const T *packed, T *c,
                          int64_t ldc) {
-    for (int64_t j = j0; j < j0 + n; j += RT_PANEL_REGS * L) {
-        int C = P(regs)(all, j);
-        P(panel)(m, C, k, x, ld, 1, packed + k * j, C * L, c + (j - j0), ldc, 0);
-    }
+    for (int64_t j = j0; j < j0 + n; j += RT_PANEL_REGS * L)
+        P(panel)(m, P(regs)(j0 + n, j), k, x, ld, 1, packed + k * j, P(regs)(all, j) * L, c + (j - j0), ldc, 0);
 }
 
 /* c (m, padded n) (+)= x (m, k) times rows j0 .. j0 + k of a packed (all, n) matrix */
@@ -123,7 +115,7 @@ static void M(attend_few)(const RtAttention *a) {
         for (int64_t t = 0; t < a->Q; t++) {
             const T *q = AT((const T *)a->q, a->q_s, b, h, t);
             T *o = AT((T *)a->out, a->o_s, b, h, t);
-            int64_t n = M(seen)(a, t, 0, a->K);
+            int64_t n = seen(a, t, 0, a->K);
             for (int64_t j = 0; j < n; j++) {
                 const T *kj = k + j * a->k_s[2];
                 T dot = 0;
@@ -144,57 +136,91 @@ static void M(attend_few)(const RtAttention *a) {
     }
 }
 
+/* The softmax of a block of scores s (m rows of n keys): row r becomes exp(s - top[r]), top and sum go on, keep[r] is what
+ * the rows so far are to be multiplied by. Keys up to `wide(r)` that the row does not see become 0. */
+static void M(softmax_block)(const RtAttention *a, T *s, int64_t m, int64_t n, int64_t b, int64_t h, int64_t t0, int64_t j0, T *top, T *sum,
+                             T *keep) {
+#if REGISTERS
+    if (a->mask_kind == RT_MASK_NONE && a->scale >= 0) {
+        plain_softmax_block(a, s, m, n, t0, j0, top, sum, keep);
+        return;
+    }
+#endif
+    for (int64_t r = 0; r < m; r++) {
+        T *row = s + r * KEYS;
+        int64_t see = seen(a, t0 + r, j0, n), end = strip_end(a, t0, r, j0, n);
+        T most = M(masked)(a, row, see, b, h, t0 + r, j0);
+        if (most < top[r]) most = top[r];
+        T shift = most == -INF ? 0 : most, add = M(exp_row)(row, see, shift);
+        keep[r] = j0 ? M(rt_exp)(top[r] - shift) : 1;
+        sum[r] = j0 ? sum[r] * keep[r] + add : add;
+        top[r] = most;
+        for (int64_t j = see; j < end; j++) row[j] = 0;
+    }
+}
+
+/* Queries t0 .. t0 + m of one head against its packed keys and values. */
+static void M(attend_block)(const RtAttention *a, int64_t b, int64_t h, int64_t t0, const T *kp, const T *vp, T *s) {
+    int64_t D = a->D, E = a->E, EP = M(padded)(E), K = a->K, step = keys_of_block(a);
+    int64_t m = a->Q - t0 < QUERIES ? a->Q - t0 : QUERIES, end = a->causal && t0 + m < K ? t0 + m : K;
+    T *o = s + QUERIES * KEYS, *top = o + QUERIES * EP, *sum = top + QUERIES, *keep = sum + QUERIES;
+    const T *q = AT((const T *)a->q, a->q_s, b, h, t0);
+    for (int64_t r = 0; r < m; r++) { top[r] = -INF; sum[r] = 0; }
+    for (int64_t j0 = 0; j0 < end; j0 += step) {
+        int64_t n = end - j0 < step ? end - j0 : step, rows = strip_rows(a, t0, j0, n);
+        for (int64_t r = 0; r < m; r += rows) {
+            int64_t height = m - r < rows ? m - r : rows;
+            M(scores)(height, strip_end(a, t0, r, j0, n), j0, K, D, q + r * a->q_s[2], a->q_s[2], kp, s + r * KEYS, KEYS);
+        }
+        M(softmax_block)(a, s, m, n, b, h, t0, j0, top, sum, keep);
+        if (j0)
+            for (int64_t r = 0; r < m; r++) {
+                T *acc = o + r * EP, by = keep[r];
+                if (by != 1) for (int64_t e = 0; e < EP; e++) acc[e] *= by;
+            }
+        for (int64_t r = 0; r < m; r += rows) {
+            int64_t height = m - r < rows ? m - r : rows;
+            M(weighted)(height, E, strip_end(a, t0, r, j0, n), j0, K, s + r * KEYS, KEYS, vp, o + r * EP, EP, j0 > 0);
+        }
+    }
+    for (int64_t r = 0; r < m; r++) {
+        T *out = AT((T *)a->out, a->o_s, b, h, t0 + r), scale = sum[r] == 0 ? 0 : 1 / sum[r];
+        const T *acc = o + r * EP;
+        if (end == 0) for (int64_t e = 0; e < E; e++) out[e] = 0;
+        else for (int64_t e = 0; e < E; e++) out[e] = acc[e] * scale;
+        if (a->lse) ((T *)a->lse)[(b * a->H + h) * a->Q + t0 + r] = sum[r] == 0 ? -INF : top[r] + (T)log((double)sum[r]);
+    }
+}
+
 static void M(attend)(const RtAttention *a) {
     if (a->Q <= FEW_QUERIES) {
         M(attend_few)(a);
         return;
     }
     int64_t heads = a->B * a->HK, group = a->H / a->HK, D = a->D, E = a->E, EP = M(padded)(E), K = a->K;
-    int64_t k_size = D * M(padded)(K), v_size = K * EP, blocks = (a->Q + QUERIES - 1) / QUERIES, step = keys_of_block(a);
-    T *keys = a->work, *values = keys + heads * k_size, *own = values + heads * v_size;
-    int team = team_of(a);
+    int64_t k_size = D * M(padded)(K), v_size = K * EP, blocks = (a->Q + QUERIES - 1) / QUERIES, kept = packed_heads(a);
+    T *keys = a->work, *values = keys + kept * k_size, *own = values + kept * v_size;
+    int team = team_of(a), whole = by_heads(a);
     RT_OMP(omp parallel num_threads(team) if (team > 1))
     {
-        T *s = own + RT_ME * QUERIES * (KEYS + EP + 2), *o = s + QUERIES * KEYS, *top = o + QUERIES * EP, *sum = top + QUERIES;
-        RT_OMP(omp for schedule(static))
-        for (int64_t z = 0; z < heads; z++) {
-            M(pack_keys)(K, D, AT((const T *)a->k, a->k_s, z / a->HK, z % a->HK, 0), a->k_s[2], keys + z * k_size);
-            M(pack_rows)(K, E, AT((const T *)a->v, a->v_s, z / a->HK, z % a->HK, 0), a->v_s[2], values + z * v_size);
-        }
+        T *s = own + RT_ME * QUERIES * (KEYS + EP + 4);
         RT_OMP(omp for schedule(dynamic))
-        for (int64_t task = 0; task < a->B * a->H * blocks; task++) {
-            /* the last blocks first: under causality they are the longest */
-            int64_t z = task % (a->B * a->H), b = z / a->H, h = z % a->H, t0 = (blocks - 1 - task / (a->B * a->H)) * QUERIES;
-            int64_t m = a->Q - t0 < QUERIES ? a->Q - t0 : QUERIES, end = a->causal && t0 + m < K ? t0 + m : K;
-            const T *q = AT((const T *)a->q, a->q_s, b, h, t0);
-            const T *kp = keys + (b * a->HK + h / group) * k_size, *vp = values + (b * a->HK + h / group) * v_size;
-            for (int64_t r = 0; r < m; r++) { top[r] = -INF; sum[r] = 0; }
-            for (int64_t j0 = 0; j0 < end; j0 += step) {
-                int64_t n = end - j0 < step ? end - j0 : step;
-                M(scores)(m, n, j0, K, D, q, a->q_s[2], kp, s, KEYS);
-                for (int64_t r = 0; r < m; r++) {
-                    T *row = s + r * KEYS;
-                    int64_t see = M(seen)(a, t0 + r, j0, n);
-                    T most = M(masked)(a, row, see, b, h, t0 + r, j0);
-                    if (most < top[r]) most = top[r];
-                    T shift = most == -INF ? 0 : most, add = M(exp_row)(row, see, shift);
-                    if (j0) {
-                        T keep = M(rt_exp)(top[r] - shift);
-                        sum[r] = sum[r] * keep + add;
-                        T *acc = o + r * EP;
-                        if (keep != 1) for (int64_t e = 0; e < EP; e++) acc[e] *= keep;
-                    } else sum[r] = add;
-                    top[r] = most;
-                    for (int64_t j = see; j < n; j++) row[j] = 0;
-                }
-                M(weighted)(m, E, n, j0, K, s, KEYS, vp, o, EP, j0 > 0);
-            }
-            for (int64_t r = 0; r < m; r++) {
-                T *out = AT((T *)a->out, a->o_s, b, h, t0 + r), scale = sum[r] == 0 ? 0 : 1 / sum[r];
-                const T *acc = o + r * EP;
-                if (end == 0) for (int64_t e = 0; e < E; e++) out[e] = 0;
-                else for (int64_t e = 0; e < E; e++) out[e] = acc[e] * scale;
-                if (a->lse) ((T *)a->lse)[(b * a->H + h) * a->Q + t0 + r] = sum[r] == 0 ? -INF : top[r] + (T)log((double)sum[r]);
+        for (int64_t z = 0; z < heads; z++) {
+            int64_t b = z / a->HK, at = whole ? RT_ME : z;
+            T *kp = keys + at * k_size, *vp = values + at * v_size;
+            M(pack_keys)(K, D, AT((const T *)a->k, a->k_s, b, z % a->HK, 0), a->k_s[2], kp);
+            M(pack_rows)(K, E, AT((const T *)a->v, a->v_s, b, z % a->HK, 0), a->v_s[2], vp);
+            if (whole)
+                for (int64_t task = 0; task < group * blocks; task++)
+                    M(attend_block)(a, b, z % a->HK * group + task / blocks, task % blocks * QUERIES, kp, vp, s);
+        }
+        if (!whole) {
+            RT_OMP(omp for schedule(dynamic))
+            for (int64_t task = 0; task < a->B * a->H * blocks; task++) {
+                /* the last blocks first: under causality they are the longest */
+                int64_t z = task % (a->B * a->H), b = z / a->H, h = z % a->H, t0 = (blocks - 1 - task / (a->B * a->H)) * QUERIES;
+                int64_t at = b * a->HK + h / group;
+                M(attend_block)(a, b, h, t0, keys + at * k_size, values + at * v_size, s);
             }
         }
     }
@@ -238,19 +264,33 @@ static void M(attend_d0)(const RtAttention *a) {
                 }
                 if (end == 0) memset(dq, 0, (size_t)(m * DP) * sizeof(T));
                 for (int64_t j0 = 0; j0 < end; j0 += step) {
-                    int64_t n = end - j0 < step ? end - j0 : step;
-                    M(scores)(m, n, j0, K, D, qb, DP, kt + z * D * KP, p, KEYS);
-                    M(scores)(m, n, j0, K, E, gb, EP, vt + z * E * KP, ds, KEYS);
-                    for (int64_t r = 0; r < m; r++) {
-                        T *pr = p + r * KEYS, *dr = ds + r * KEYS, shift = lse[r] == -INF ? 0 : lse[r];
-                        int64_t see = M(seen)(a, t0 + r, j0, n);
-                        M(masked)(a, pr, see, b, h, t0 + r, j0);
-                        M(row_d0)(pr, dr, see, shift, delta[r], (T)a->scale);
-                        for (int64_t j = see; j < n; j++) pr[j] = dr[j] = 0;
+                    int64_t n = end - j0 < step ? end - j0 : step, rows = strip_rows(a, t0, j0, n);
+                    for (int64_t r = 0; r < m; r += rows) {
+                        int64_t height = m - r < rows ? m - r : rows, wide = strip_end(a, t0, r, j0, n);
+                        M(scores)(height, wide, j0, K, D, qb + r * DP, DP, kt + z * D * KP, p + r * KEYS, KEYS);
+                        M(scores)(height, wide, j0, K, E, gb + r * EP, EP, vt + z * E * KP, ds + r * KEYS, KEYS);
                     }
-                    M(outer)(n, E, m, p, KEYS, gb, dvz + j0 * EP);
-                    M(outer)(n, D, m, ds, KEYS, qb, dkz + j0 * DP);
-                    M(weighted)(m, D, n, j0, K, ds, KEYS, kn + z * K * DP, dq, DP, j0 > 0);
+                    for (int64_t r = 0; r < m; r++) {
+                        T *pr = p + r * KEYS, *dr = ds + r * KEYS, shift = lse[r] == -INF ? 0 : lse[r], by = 1;
+                        int64_t see = seen(a, t0 + r, j0, n), wide = strip_end(a, t0, r, j0, n);
+                        if (a->mask_kind == RT_MASK_NONE) by = (T)a->scale;
+                        else M(masked)(a, pr, see, b, h, t0 + r, j0);
+                        M(row_d0)(pr, dr, see, by, shift, delta[r], (T)a->scale);
+                        for (int64_t j = see; j < wide; j++) pr[j] = dr[j] = 0;
+                    }
+                    if (rows == QUERIES) {
+                        M(outer)(n, E, m, p, KEYS, gb, dvz + j0 * EP);
+                        M(outer)(n, D, m, ds, KEYS, qb, dkz + j0 * DP);
+                    } else
+                        for (int64_t j = 0; j < n; j += STRIP) {     /* keys of a strip are seen from a strip of queries on */
+                            int64_t height = n - j < STRIP ? n - j : STRIP, r = j0 + j > t0 ? (j0 + j - t0) / STRIP * STRIP : 0;
+                            M(outer)(height, E, m - r, p + r * KEYS + j, KEYS, gb + r * EP, dvz + (j0 + j) * EP);
+                            M(outer)(height, D, m - r, ds + r * KEYS + j, KEYS, qb + r * DP, dkz + (j0 + j) * DP);
+                        }
+                    for (int64_t r = 0; r < m; r += rows) {
+                        int64_t height = m - r < rows ? m - r : rows;
+                        M(weighted)(height, D, strip_end(a, t0, r, j0, n), j0, K, ds + r * KEYS, KEYS, kn + z * K * DP, dq + r * DP, DP, j0 > 0);
+                    }
                 }
                 for (int64_t r = 0; r < m; r++) memcpy(AT((T *)a->gq, a->gq_s, b, h, t0 + r), dq + r * DP, (size_t)D * sizeof(T));
             }
