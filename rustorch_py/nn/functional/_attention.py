@@ -132,8 +132,41 @@ def _in_projection(q, k, v, w_q, w_k, w_v, b_q=None, b_k=None, b_v=None):
     return _t.linear(q, w_q, b_q), _t.linear(k, w_k, b_k), _t.linear(v, w_v, b_v)
 
 
+def _padding_of(mask, batch, keys):
+    """Return a padding mask (N, S) as (N, 1, 1, S)."""
+    if tuple(mask.shape) != (batch, keys):
+        raise AssertionError(f"Expected key_padding_mask of shape {(batch, keys)}, but got {tuple(mask.shape)}")
+    return mask.reshape(batch, 1, 1, keys)
+
+
 def _with_extra_column(*masks):
     return tuple(None if m is None else pad(m, (0, 1)) for m in masks)
+
+
+def _attend_plainly(q, k, v, num_heads, mask, dropout_p, causal_hint, weights, biases, out_weight, out_bias):
+    """Attend without copies: heads are views of the projections, in whichever order, (L, N) or (N, L), memory has them.
+
+    Args:
+        q, k, v: (L, N, E) or (S, N, E).
+        mask: floats to add, broadcast to (N, heads, L, S), or None.
+        weights, biases: the packed ones in tuples of one, or those of q, k and v.
+
+    Returns:
+        output (L, N, E); seen from (N, L, E) if the query is.
+    """
+    turned = q.stride(0) < q.stride(1)
+    if turned:
+        same = q is k, k is v
+        q = q.transpose(0, 1)
+        k = q if same[0] else k.transpose(0, 1)
+        v = k if same[1] else v.transpose(0, 1)
+    project = _in_projection_packed if len(weights) == 1 else _in_projection
+    order = (0, 2, 1, 3) if turned else (1, 2, 0, 3)
+    heads = [x.view(x.shape[0], x.shape[1], num_heads, -1).permute(order) for x in project(q, k, v, *weights, *biases)]
+    out = scaled_dot_product_attention(*heads, mask, dropout_p, causal_hint)
+    out = out.permute((0, 2, 1, 3) if turned else (2, 0, 1, 3)).reshape(q.shape)
+    out = _t.linear(out, out_weight, out_bias)
+    return out.transpose(0, 1) if turned else out
 
 
 def multi_head_attention_forward(
@@ -209,12 +242,14 @@ def multi_head_attention_forward(
         raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
 
     if use_separate_proj_weight:
+        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
         biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
-        q, k, v = _in_projection(query, key, value, q_proj_weight, k_proj_weight, v_proj_weight, *biases)
+    elif in_proj_weight is None:
+        raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
     else:
-        if in_proj_weight is None:
-            raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
-        q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
+        weights, biases = (in_proj_weight,), (in_proj_bias,)
+    if not training:
+        dropout_p = 0.0
 
     if attn_mask is not None:
         if attn_mask.dim() == 2:
@@ -228,6 +263,20 @@ def multi_head_attention_forward(
             if tuple(attn_mask.shape) != expected:
                 raise ShapeError(f"The shape of the 3D attn_mask is {attn_mask.shape}, but should be {expected}.")
 
+    if not need_weights and not add_zero_attn and bias_k is None and bias_v is None and static_k is None and static_v is None:
+        mask = attn_mask
+        if mask is not None:
+            mask = mask.unsqueeze(0) if mask.shape[0] == 1 else mask.reshape(bsz, num_heads, tgt_len, src_len)
+        if key_padding_mask is not None:
+            padding = _padding_of(key_padding_mask, bsz, src_len)
+            mask = padding if mask is None else mask + padding
+        out = _attend_plainly(
+            query, key, value, num_heads, mask, dropout_p, causal_hint, weights, biases, out_proj_weight, out_proj_bias
+        )
+        return (out if is_batched else out.squeeze(1)), None
+
+    project = _in_projection if use_separate_proj_weight else _in_projection_packed
+    q, k, v = project(query, key, value, *weights, *biases)
     if (bias_k is None) != (bias_v is None):
         raise AssertionError("bias_k and bias_v must be given together")
     if bias_k is not None:
@@ -256,18 +305,8 @@ def multi_head_attention_forward(
     src_len = k.shape[1]
 
     if key_padding_mask is not None:
-        if tuple(key_padding_mask.shape) != (bsz, src_len):
-            raise AssertionError(
-                f"Expected key_padding_mask of shape {(bsz, src_len)}, but got {tuple(key_padding_mask.shape)}"
-            )
-        spread = (
-            key_padding_mask.reshape(bsz, 1, 1, src_len)
-            .expand(bsz, num_heads, 1, src_len)
-            .reshape(bsz * num_heads, 1, src_len)
-        )
+        spread = _padding_of(key_padding_mask, bsz, src_len).expand(bsz, num_heads, 1, src_len).reshape(bsz * num_heads, 1, src_len)
         attn_mask = spread if attn_mask is None else attn_mask + spread
-    if not training:
-        dropout_p = 0.0
 
     if need_weights:
         score = _t.matmul(q * math.sqrt(1.0 / head_dim), k.transpose(-2, -1))
