@@ -1,6 +1,7 @@
 """Making tensors: empty, zeros, ones, full, arange, linspace, logspace, eye and their _like and new_ forms."""
 from cpython.object cimport PyObject
 from libc.math cimport ceil
+from libc.string cimport memset
 from ._base cimport *
 from ._ops cimport alloc_out, deliver, cast, operand, binary
 from ._plan cimport full_, fill_value, number_to, is_number, copy_raw
@@ -111,7 +112,10 @@ cdef object plain_empty(PyObject *const *args, Py_ssize_t n):
 cdef object plain_zeros(PyObject *const *args, Py_ssize_t n):
     cdef TensorBase t = plain_empty_(args, n)
     if t is not None:
-        fill_value(t, 0)
+        if RT_DEVICE_TYPE(t.dev) == RT_CPU and t.n <= 4096:
+            memset(t.ptr, 0, <size_t>t.n * rt_itemsize(t.dt))
+        else:
+            fill_value(t, 0)
     return t
 
 

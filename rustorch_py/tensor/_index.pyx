@@ -9,6 +9,7 @@ common shape in their place, else in front.
 from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy, memset
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.slice cimport PySlice_Check
 from ._cpu cimport copy_plan, rt_num_threads
 from ._node cimport Node
@@ -328,15 +329,15 @@ cdef inline int put_new(TensorBase t, Basic *b, int dim) except -1:
     return 0
 
 
+cdef object raise_far(object item, int64_t dim, int64_t size):
+    raise DimError(f"index {item} is out of bounds for dimension {dim} with size {size}", op="index")
+
+
 cdef inline int put_int(TensorBase t, Basic *b, int dim, object item) except -1:
-    cdef int64_t i
-    try:
-        i = item
-    except OverflowError:
-        raise DimError(f"index {item} is out of bounds for dimension {dim} with size {t.sh[dim]}", op="index") from None
-    cdef int64_t size = t.sh[dim]
-    if i < -size or i >= size:
-        raise DimError(f"index {i} is out of bounds for dimension {dim} with size {size}", op="index")
+    cdef int beyond
+    cdef int64_t i = PyLong_AsLongLongAndOverflow(item, &beyond), size = t.sh[dim]
+    if beyond or i < -size or i >= size:
+        raise_far(item, dim, size)
     if i < 0:
         i += size
     b.start[dim] = i
@@ -634,6 +635,8 @@ cpdef object getitem(TensorBase self, object key):
     cdef Basic b
     cdef list adv
     cdef TensorBase out
+    cdef object item
+    cdef int dim = 0
     if type(key) is int:                                   # t[i]
         if self.nd == 0:
             raise DimError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim "
@@ -649,6 +652,20 @@ cpdef object getitem(TensorBase self, object key):
         put_slice(self, &b, 0, <slice>key)
         put_rest(self, &b, 1)
         return basic_view(self, &b)
+    if type(key) is tuple and len(<tuple>key) <= self.nd:  # t[i, a:b]
+        b.nd = b.last = 0
+        b.offset = 0
+        for item in <tuple>key:
+            if type(item) is int:
+                put_int(self, &b, dim, item)
+            elif type(item) is slice:
+                put_slice(self, &b, dim, <slice>item)
+            else:
+                break
+            dim += 1
+        if dim == len(<tuple>key):
+            put_rest(self, &b, dim)
+            return basic_view(self, &b)
     adv = parse(self, key, &b)
     if adv is None:
         return basic_view(self, &b)

@@ -21,55 +21,62 @@ from ..errors import AutogradError, DimError, DTypeError, MissingDependencyError
 
 
 # ---- NumPy ------------------------------------------------------------------------------------------------
-cdef class Export:
-    """A tensor's memory under the buffer protocol (NumPy's arrays hold on to this)."""
-    cdef TensorBase t
-    cdef Py_ssize_t dims[128]
-
-    def __getbuffer__(self, Py_buffer *buffer, int flags):
-        cdef TensorBase t = self.t
-        cdef int i
-        for i in range(t.nd):
-            self.dims[i] = t.sh[i]
-            self.dims[t.nd + i] = t.st[i] * rt_itemsize(t.dt)
-        buffer.buf = t.ptr if t.ptr is not NULL else <char *>self.dims
-        buffer.obj = self
-        buffer.len = t.n * rt_itemsize(t.dt)
-        buffer.itemsize = rt_itemsize(t.dt)
-        buffer.readonly = t.stor.readonly
-        buffer.ndim = t.nd
-        buffer.format = <char *>array_format(t.dt)
-        buffer.shape = self.dims
-        buffer.strides = self.dims + t.nd
-        buffer.suboffsets = NULL
-        buffer.internal = NULL
-
-
 cdef extern from *:
     """
-    /* 'l' where a C long holds int64, so that NumPy calls it int64 and not longlong */
-    static const char *rt_array_format(int dt) {
-        static const char *f[] = {"?", "B", "b", "h", "i", sizeof(long) == 8 ? "l" : "q", "e", 0, "f", "d", "Zf", "Zd",
-                                    0, "H", "I", sizeof(long) == 8 ? "L" : "Q"};
-        return dt < (int)(sizeof f / sizeof *f) ? f[dt] : 0;
+    /* NumPy's table of C functions, found when an array is first asked for: the package is built without NumPy. The
+     * positions are part of its binary interface and the same in all of 1.x and 2.x. */
+    enum { NP_ARRAY_TYPE = 2, NP_DESCR_FROM_TYPE = 45, NP_NEW_FROM_DESCR = 94, NP_SET_BASE_OBJECT = 282, NP_WRITEABLE = 0x400 };
+    static void **rt_numpy;
+
+    static int rt_take_numpy(PyObject *table) {
+        rt_numpy = (void **)PyCapsule_GetPointer(table, NULL);
+        return rt_numpy ? 0 : -1;
+    }
+    static int rt_numpy_ready(void) { return rt_numpy != NULL; }
+
+    /* NumPy's number of a dtype, by which a C long is int64 where it has 8 bytes; -1: it has none */
+    static int rt_numpy_type(int dt) {
+        enum { I64 = sizeof(long) == 8 ? 7 : 9, U64 = sizeof(long) == 8 ? 8 : 10 };
+        static const signed char types[] = {0, 2, 1, 3, 5, I64, 23, -1, 11, 12, 14, 15, -1, 4, 6, U64};
+        return dt < (int)sizeof types ? types[dt] : -1;
+    }
+
+    /* An array over memory that `owner` keeps alive. */
+    static PyObject *rt_numpy_array(int type, int nd, const int64_t *shape, const int64_t *step_bytes, void *data, int readonly, PyObject *owner) {
+        static char nothing[16];
+        PyObject *descr = ((PyObject *(*)(int))rt_numpy[NP_DESCR_FROM_TYPE])(type), *array;
+        if (!descr) return NULL;
+        array = ((PyObject *(*)(void *, PyObject *, int, const Py_ssize_t *, const Py_ssize_t *, void *, int, PyObject *))rt_numpy[NP_NEW_FROM_DESCR])(
+            rt_numpy[NP_ARRAY_TYPE], descr, nd, (const Py_ssize_t *)shape, (const Py_ssize_t *)step_bytes, data ? data : nothing,
+            readonly ? 0 : NP_WRITEABLE, NULL);
+        if (!array) return NULL;
+        Py_INCREF(owner);
+        if (((int (*)(PyObject *, PyObject *))rt_numpy[NP_SET_BASE_OBJECT])(array, owner) < 0) { Py_DECREF(array); return NULL; }
+        return array;
     }
     """
-    const char *rt_array_format(int dt)
+    int rt_take_numpy(object table) except -1
+    bint rt_numpy_ready()
+    int rt_numpy_type(int dt)
+    object rt_numpy_array(int type, int nd, const int64_t *shape, const int64_t *step_bytes, void *data, int readonly, object owner)
 
 
-cdef const char *array_format(int dt):
-    return rt_array_format(dt)
+cdef int load_numpy() except -1:
+    numpy = importlib.import_module("numpy")
+    return rt_take_numpy(importlib.import_module("numpy._core" if hasattr(numpy, "_core") else "numpy.core").multiarray._ARRAY_API)
 
 
 cdef object as_array(TensorBase t):
-    import numpy
-    cdef Export e
-    if array_format(t.dt) is NULL:
+    cdef int64_t steps[64]
+    cdef int i, kind = rt_numpy_type(t.dt)
+    if kind < 0:
         raise TensorTypeError(f"Got unsupported ScalarType {torch_name(t.dt)}; NumPy has no {dtype_of(t.dt).name}, convert with "
                               f"{'.cfloat()' if t.dt == RT_C32 else '.float()'} first", op="numpy")
-    e = Export.__new__(Export)
-    e.t = t
-    return numpy.asarray(e)
+    if not rt_numpy_ready():
+        load_numpy()
+    for i in range(t.nd):
+        steps[i] = t.st[i] * rt_itemsize(t.dt)
+    return rt_numpy_array(kind, t.nd, t.sh, steps, t.ptr, t.stor.readonly, t)
 
 
 def numpy(self, *, force=False):

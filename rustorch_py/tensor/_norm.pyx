@@ -7,7 +7,7 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, sa
 from ._cpu cimport isa_level
 from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport deliver
-from ._plan cimport contiguous_raw, cast_raw
+from ._plan cimport contiguous_raw, cast_raw, clone_raw
 from ..errors import DTypeError, ShapeError
 
 cdef extern from "norm.h" nogil:
@@ -284,11 +284,10 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
         if running_var is not None:
             update_running(op, running_var, var, momentum, <double>count / <double>(count - 1) if count > 1 else float("nan"))
     else:
-        mean = (<TensorBase>cast_raw(as_base(op, "running_mean", running_mean), x.dt))
+        mean = contiguous_raw(cast_raw(as_base(op, "running_mean", running_mean), x.dt))
         var = contiguous_raw(cast_raw(as_base(op, "running_var", running_var), x.dt))
-        if mean is running_mean or mean.stor is (<TensorBase>running_mean).stor:
-            mean = (<object>running_mean).detach().clone()      # training may rewrite it before backward
-        mean = contiguous_raw(mean)
+        if mean.stor is (<TensorBase>running_mean).stor and recording(x, <TensorBase>weight, <TensorBase>bias):
+            mean = clone_raw(mean)                              # training may rewrite it before backward
         check_vector(op, "running_mean", mean, x, C)
         check_vector(op, "running_var", var, x, C)
     for i in range(C):

@@ -7,6 +7,7 @@ from ._node cimport Node
 from ._ops cimport binary_slot, binary_inplace, unary, cast, detach
 from ._plan cimport element_to_py, is_number
 from ._dtype cimport dtype_of, device_of, dtype_code
+from ._function cimport set_plain_call
 from ._view cimport transpose_last, t_reverse
 from ._dtype import strided, device as _device_class
 from . import _pointwise
@@ -511,6 +512,17 @@ def item(self):
     """Return the only element as a Python number."""
     cdef TensorBase t = as_base("item", "self", self)
     return one_element(t)
+
+
+cdef object plain_item(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t
+    if n != 1 or not isinstance(<object>args[0], TensorBase):
+        return None
+    t = <TensorBase>args[0]
+    return one_element(t) if t.dt < RT_NLOOPED else None
+
+
+set_plain_call(item, plain_item)
 
 
 # ---- buffer protocol: NumPy and others read CPU tensors without a copy ----------------------------------

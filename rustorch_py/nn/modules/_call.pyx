@@ -1,25 +1,66 @@
 """What every use of a module pays for, without Python frames: calling it, walking its parameters."""
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject, ternaryfunc
 
 cdef extern from *:
     """
     #define MOST_ARGUMENTS 8
-    /* module.forward(*args): found like any attribute, called without a bound method or a second tuple. */
-    static PyObject *call_forward(PyObject *module, PyObject *name, PyObject *args) {
-        PyObject *room[MOST_ARGUMENTS + 2], **line = room + 1;      /* the callee may use line[-1] */
+    static PyObject *name_forward, *name_getattribute, *plain_getattribute;
+
+    static int take_names(void) {
+        name_forward = PyUnicode_InternFromString("forward");
+        name_getattribute = PyUnicode_InternFromString("__getattribute__");
+        if (!name_forward || !name_getattribute) return -1;
+        plain_getattribute = _PyType_Lookup(&PyBaseObject_Type, name_getattribute);      /* borrowed; lives as long as the type */
+        return 0;
+    }
+
+    /* module.forward(*args), called without a bound method or a second tuple; `own` is the module's dictionary. Found like any
+     * attribute: a function of the class is taken as it is where neither the instance nor __getattribute__ has a say. */
+    static PyObject *call_forward(PyObject *module, PyObject *own, PyObject *args) {
+        PyObject *room[MOST_ARGUMENTS + 2], **line = room + 1, *found, *result;      /* the callee may use line[-1] */
         Py_ssize_t n = PyTuple_GET_SIZE(args);
+        PyTypeObject *type = Py_TYPE(module);
         line[0] = module;
         for (Py_ssize_t i = 0; i < n; i++) line[i + 1] = PyTuple_GET_ITEM(args, i);
-        return PyObject_VectorcallMethod(name, line, (size_t)(n + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        found = _PyType_Lookup(type, name_forward);
+        if (!found || !PyFunction_Check(found) || _PyType_Lookup(type, name_getattribute) != plain_getattribute || PyDict_Contains(own, name_forward))
+            return PyObject_VectorcallMethod(name_forward, line, (size_t)(n + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_INCREF(found);
+        result = PyObject_Vectorcall(found, line, (size_t)(n + 1) | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        Py_DECREF(found);
+        return result;
+    }
+
+    /* A descriptor that puts `fn` into the slot of calls itself, for the class and those derived from it, as `like` (of another
+     * type's slot, type.__call__) does there. A __call__ of Python code would cost a look-up, a tuple and a dictionary. */
+    static PyObject *slot_of_calls(PyObject *type, PyObject *like, ternaryfunc fn) {
+        if (Py_TYPE(like) != &PyWrapperDescr_Type) return PyErr_Format(PyExc_TypeError, "slot_of_calls: %R is no slot's descriptor", like);
+        return PyDescr_NewWrapper((PyTypeObject *)type, ((PyWrapperDescrObject *)like)->d_base, (void *)fn);
+    }
+
+    /* Whether the class has the very functions of `walk` under `names`. */
+    static int walks_alike(PyTypeObject *type, PyObject *names, PyObject *walk) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++)
+            if (_PyType_Lookup(type, PyTuple_GET_ITEM(names, i)) != PyTuple_GET_ITEM(walk, i)) return 0;
+        return 1;
     }
     """
     int MOST_ARGUMENTS
-    object call_forward(object module, object name, tuple args)
+    int take_names() except -1
+    object call_forward(object module, object own, tuple args)
+    object slot_of_calls(object type, object like, ternaryfunc fn)
+    bint walks_alike(PyTypeObject *type, tuple names, tuple walk)
 
 cdef extern from "Python.h":
     object PyObject_GenericGetDict(object o, void *context)
     PyObject *PyDict_GetItemWithError(object d, object key) except? NULL
     Py_ssize_t PyDict_Size(PyObject *d) except -1
+    bint PyDict_Check(object d)
+    bint PyODict_Check(object d)
+    bint PyDict_Next(object d, Py_ssize_t *at, PyObject **key, PyObject **value)
+    PyTypeObject *Py_TYPE(object o)
+
+take_names()
 
 # Hooks of all modules: module.py's own dictionaries, handed over below.
 cdef tuple shared = ()
@@ -42,29 +83,60 @@ cdef bint own_hooks(object module, object own, object name) except -1:
     return filled(<object>hooks)
 
 
+cdef bint is_hooked(object own, object self) except -1:
+    if own_hooks(self, own, "_forward_hooks") or own_hooks(self, own, "_forward_pre_hooks") \
+            or own_hooks(self, own, "_backward_hooks") or own_hooks(self, own, "_backward_pre_hooks"):
+        return True
+    for hooks in shared:
+        if filled(hooks):
+            return True
+    return False
+
+
+cdef object call_slot(object self, PyObject *args, PyObject *kwargs):
+    cdef object own = PyObject_GenericGetDict(self, NULL)
+    cdef tuple given = <tuple>args
+    if is_hooked(own, self):
+        return self._call_with_hooks(given, {} if kwargs is NULL else dict(<dict>kwargs))
+    if kwargs is not NULL and <dict>kwargs:
+        return self.forward(*given, **<dict>kwargs)
+    if len(given) > MOST_ARGUMENTS:
+        return self.forward(*given)
+    return call_forward(self, own, given)
+
+
 def call(self, *args, **kwargs):
     """Call ``forward``, by way of the hooks where there are some."""
-    cdef object own = PyObject_GenericGetDict(self, NULL)
-    cdef bint hooked = own_hooks(self, own, "_forward_hooks") or own_hooks(self, own, "_forward_pre_hooks") \
-        or own_hooks(self, own, "_backward_hooks") or own_hooks(self, own, "_backward_pre_hooks")
-    if not hooked:
-        for hooks in shared:
-            if filled(hooks):
-                hooked = True
-                break
-    if hooked:
-        return self._call_with_hooks(args, kwargs)
-    if kwargs or len(args) > MOST_ARGUMENTS:
-        return self.forward(*args, **kwargs)
-    return call_forward(self, "forward", args)
+    return call_slot(self, <PyObject *>args, <PyObject *>kwargs)
+
+
+def answer_calls(kind):
+    """Make instances of a class, and of those derived from it, answer calls by ``call``."""
+    kind.__call__ = slot_of_calls(kind, type.__dict__["__call__"], <ternaryfunc>call_slot)
+
+
+cdef tuple WALK = ("named_parameters", "_named_members", "named_modules")
+
+
+cdef list entries(object d):
+    """The values of a dictionary that are not None."""
+    cdef list out = []
+    cdef Py_ssize_t at = 0
+    cdef PyObject *key
+    cdef PyObject *value
+    if PyDict_Check(d) and not PyODict_Check(d):
+        while PyDict_Next(d, &at, &key, &value):
+            if <object>value is not None:
+                out.append(<object>value)
+        return out
+    return [value_ for value_ in d.values() if value_ is not None]
 
 
 cdef bint collect(object module, tuple walk, set modules, set seen, list out) except -1:
     """Append the parameters of a module and those below it; False when a class walks its own way."""
     cdef PyObject *parameters
     cdef PyObject *children
-    kind = type(module)
-    if (kind.named_parameters, kind._named_members, kind.named_modules) != walk:
+    if not walks_alike(Py_TYPE(module), WALK, walk):
         return False
     own = PyObject_GenericGetDict(module, NULL)
     parameters = PyDict_GetItemWithError(own, "_parameters")
@@ -72,17 +144,20 @@ cdef bint collect(object module, tuple walk, set modules, set seen, list out) ex
     if parameters is NULL or children is NULL:
         return False
     modules.add(module)
-    for parameter in (<object>parameters).values():
-        if parameter is not None and parameter not in seen:
-            seen.add(parameter)
-            out.append(parameter)
-    for child in (<object>children).values():
-        if child is not None and child not in modules and not collect(child, walk, modules, seen, out):
-            return False
+    if PyDict_Size(parameters):
+        for parameter in entries(<object>parameters):
+            if parameter not in seen:
+                seen.add(parameter)
+                out.append(parameter)
+    if PyDict_Size(children):
+        for child in entries(<object>children):
+            if child not in modules and not collect(child, walk, modules, seen, out):
+                return False
     return True
 
 
 def all_parameters(module, tuple walk):
-    """Return the parameters of a module and of all below it, each once; None when a class overrides the methods in `walk`."""
+    """Return the parameters of a module and of all below it, each once; None when a class overrides the methods in `walk`
+    (Module's ``named_parameters``, ``_named_members`` and ``named_modules``)."""
     cdef list out = []
     return out if collect(module, walk, set(), set(), out) else None

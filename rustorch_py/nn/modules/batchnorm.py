@@ -117,6 +117,8 @@ class _BatchNorm(_NormBase):
         """Normalize the input."""
         self._check_input_dim(input)
         training = self.training
+        if not training and self.eps >= 0 and self.running_mean is not None and self.running_var is not None:
+            return _t.batch_norm(input, self.weight, self.bias, self.running_mean, self.running_var, False, 0.0, self.eps)
         factor = self.momentum
         if training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)

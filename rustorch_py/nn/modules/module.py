@@ -9,7 +9,7 @@ from ... import tensor as _t
 from ...errors import AutogradError, TensorError
 from ...tensor import Tensor
 from ..parameter import Buffer, Parameter
-from ._call import all_parameters, call, share_hooks
+from ._call import all_parameters, answer_calls, call, share_hooks
 from ._members import Members
 from ._state import StateDictMixin, _BoundHook, _IncompatibleKeys, _register, _warn  # noqa: F401
 
@@ -532,7 +532,7 @@ class Module(StateDictMixin):
 
     # ---- the call -----------------------------------------------------------------------------
 
-    __call__ = _call_impl = _wrapped_call_impl = call      # compiled; no base class, which would forbid mixins before Module
+    __call__ = _call_impl = _wrapped_call_impl = call      # compiled, below by slot; no base class, which would forbid mixins before Module
 
     def compile(self, *args, **kwargs):
         """Do nothing yet: calls run eagerly. Kept so that programs that compile in place run."""
@@ -924,4 +924,5 @@ class Module(StateDictMixin):
         return replica
 
 
+answer_calls(Module)
 _WALK = (Module.named_parameters, Module._named_members, Module.named_modules)
