@@ -43,6 +43,7 @@ class DeviceMesh:
         place = (self.mesh == self._rank).nonzero()
         self._coordinate = place[0].tolist() if len(place) else None
         self._groups = self._make_groups() if _groups is None else _groups
+        self._root = self                # the mesh that this one is a slice of
 
     def _make_groups(self):
         """Make a group for each line of the grid; returns this rank's, one a dimension."""
@@ -125,7 +126,11 @@ class DeviceMesh:
             raise DistError(f"DeviceMesh: rank {self._rank} is not in the mesh", op="DeviceMesh")
         rest = [i for i in range(self.ndim) if i not in dims]
         part = self.mesh.permute(*rest, *dims)[tuple(self._coordinate[i] for i in rest)]
-        return DeviceMesh(self.device_type, part, mesh_dim_names=names, _groups=[self._groups[i] for i in dims])
+        if dims == list(range(self.ndim)):
+            return self
+        slice_ = DeviceMesh(self.device_type, part, mesh_dim_names=names, _groups=[self._groups[i] for i in dims])
+        slice_._root = self._root
+        return slice_
 
     @classmethod
     def from_group(cls, group, device_type, mesh=None, *, mesh_dim_names=None):
