@@ -37,7 +37,7 @@ _started = {}
 def run_checks(file, ranks):
     """Run the checks of all files on a number of ranks, once a session; returns a file's {check: [traceback of each rank that failed]}."""
     if ranks not in _started:
-        _started[ranks] = mpirun(ranks, HERE / "_checks.py", *(name for name, counts in RANKS.items() if ranks in counts))
+        _started[ranks] = mpirun(ranks, HERE / "_checks.py", *(name for name, counts in RANKS.items() if ranks in counts), timeout=300)
     return _results(file, ranks, _started[ranks])
 
 

@@ -27,7 +27,8 @@ torch.utils.dlpack torch.utils.flop_counter torch.utils.benchmark torch.utils.ho
 torch.compiler torch.jit torch.library torch.overrides torch.profiler torch.testing torch.types torch.futures torch.hub torch.quasirandom torch.nested
 torch.backends.cpu torch.backends.mkl torch.backends.openmp torch.backends.cuda torch.cuda torch.cuda.amp torch.mps torch.xpu torch.mtia torch.distributed
 torch.distributed.pipelining torch.distributed.algorithms.join
-torch.multiprocessing torch.fx torch.export torch.onnx torch.package torch.monitor torch.ao.quantization torch.Generator torch.Size
+torch.distributed.tensor torch.distributed.tensor.parallel torch.distributed.tensor.experimental torch.distributed.fsdp torch.distributed.checkpoint
+torch.distributed.checkpoint.state_dict torch.multiprocessing torch.fx torch.export torch.onnx torch.package torch.monitor torch.ao.quantization torch.Generator torch.Size
 torch.dtype
 """.split()
 
