@@ -5,7 +5,7 @@ from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat
 from ._lane import deliver_out
-from ._linalg_more import tensors_only, vector_norm
+from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where
 from ._pointwise import float_power
 from ._return_types import named_result

@@ -2,7 +2,7 @@
 
 ``_foreach_name`` returns a tuple, ``_foreach_name_`` writes into the first list's tensors and returns the list.
 """
-from . import _linalg_more, _pointwise, _rows
+from . import _linalg_norms, _pointwise, _rows
 from ..errors import TensorError, TensorTypeError
 from ._base import TensorBase
 from ._convert import clone_, copy_
@@ -105,7 +105,7 @@ def _foreach_clone(self):
 
 def _foreach_norm(self, ord=2, dtype=None):
     """Compute the norm of every tensor."""
-    return tuple([_linalg_more.vector_norm(x, ord, dtype=dtype) for x in _tensors("_foreach_norm", "self", self)])
+    return tuple([_linalg_norms.vector_norm(x, ord, dtype=dtype) for x in _tensors("_foreach_norm", "self", self)])
 
 
 def _foreach_max(self):
