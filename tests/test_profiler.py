@@ -79,3 +79,42 @@ def test_jit_runs_eagerly():
     def f(x, y):
         return x * y
     assert f(torch.ones(2), torch.ones(2)).tolist() == [1, 1]
+
+
+def test_schedule(tmp_path):
+    import gzip
+    plan = torch.profiler.schedule(wait=1, warmup=1, active=2, repeat=2, skip_first=1)
+    names = [plan(i).name for i in range(10)]
+    assert names == ["NONE", "NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE", "NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE", "NONE"]
+    ready = []
+
+    def keep(prof):
+        ready.append((prof.step_num, sorted({e.name for e in prof.events() if not e.name.startswith("ProfilerStep")}),
+                      [e.name for e in prof.events() if e.name.startswith("ProfilerStep")]))
+    before = torch.tanh
+    with torch.profiler.profile(schedule=plan, on_trace_ready=keep) as prof:
+        for i in range(10):
+            getattr(torch, ("sin", "cos", "exp", "tanh", "sqrt")[i % 5])(torch.ones(2))
+            prof.step()
+    assert torch.tanh is before
+    assert [(n, [name for name in names if name != "ones"], steps) for n, names, steps in ready] == [
+        (5, ["sqrt", "tanh"], ["ProfilerStep#3", "ProfilerStep#4"]), (9, ["exp", "tanh"], ["ProfilerStep#7", "ProfilerStep#8"])]
+    with torch.profiler.profile(on_trace_ready=torch.profiler.tensorboard_trace_handler(str(tmp_path / "runs"), "me", use_gzip=True)) as prof:
+        torch.sin(torch.ones(2))
+        prof.add_metadata("who", "I")
+        prof.add_metadata_json("how", '{"a": 1}')
+    file, = (tmp_path / "runs").iterdir()
+    assert file.name.startswith("me.") and file.name.endswith(".pt.trace.json.gz")
+    trace = json.loads(gzip.decompress(file.read_bytes()))
+    assert trace["who"] == "I" and trace["how"] == {"a": 1} and any(e["name"] == "sin" for e in trace["traceEvents"])
+    with pytest.raises(AssertionError):
+        torch.profiler.schedule(wait=-1, warmup=1, active=1)
+
+
+def test_stacks_and_operations_of_a_profile():
+    with torch.profiler.profile(with_stack=True, with_flops=True, acc_events=True) as prof:
+        torch.mm(torch.ones(2, 3), torch.ones(3, 4))
+    event = next(e for e in prof.events() if e.name == "mm")
+    assert event.flops == 48 and "test_stacks_and_operations" in event.stack[0] and event.device_type == torch.profiler.DeviceType.CPU
+    assert "48" in prof.key_averages().table() and torch.profiler.supported_activities() == {torch.profiler.ProfilerActivity.CPU}
+    assert not torch.profiler.kineto_available()

@@ -16,7 +16,7 @@ from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same
 from ..tensor._node cimport Node, edge_target, edge_nr
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
 from ..tensor._plan cimport full_, clone_raw, contiguous_raw
-from ..tensor._dtype cimport dtype_of
+from ..tensor._dtype cimport dtype, dtype_of
 from ..errors import AutogradError, ShapeError, TensorTypeError
 
 cdef extern from *:
@@ -217,8 +217,17 @@ cdef int check_anomaly(Node node, object grads) except -1:
     return 0
 
 
+cdef int gradient_dtype(TensorBase leaf) except -2:
+    """The dtype that gradients of a leaf are cast to; -1: any (`Tensor.grad_dtype`)."""
+    if leaf.meta is not None and "grad_dtype" in leaf.meta:
+        found = leaf.meta["grad_dtype"]
+        return -1 if found is None else (<dtype>found).code
+    return leaf.dt
+
+
 cdef TensorBase fit(TensorBase leaf, TensorBase g):
-    """The gradient in the leaf's shape, dtype and device."""
+    """The gradient in the leaf's shape, device and the dtype it asks for."""
+    cdef int dt = gradient_dtype(leaf)
     if not same_shape(leaf, g):
         try:
             g = sum_like(g, leaf)
@@ -226,8 +235,8 @@ cdef TensorBase fit(TensorBase leaf, TensorBase g):
             pass
         if not same_shape(leaf, g):
             raise AutogradError(f"gradient: got shape {list(shape_tuple(g))}, but expected a shape compatible with {list(shape_tuple(leaf))}")
-    if g.dt != leaf.dt:
-        g = cast(g, leaf.dt)
+    if g.dt != dt and dt >= 0:
+        g = cast(g, dt)
     if g.dev != leaf.dev:
         g = to_device(g, leaf.dev)
     return g
@@ -383,6 +392,11 @@ def reachable_leaves(roots):
 
 
 cdef dict queued = {}          # thread id -> functions to call when its outermost run ends
+
+
+def is_running():
+    """Tell whether a backward runs in this thread."""
+    return rt_backward_depth != 0
 
 
 def queue_callback(fn):

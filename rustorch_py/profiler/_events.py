@@ -11,14 +11,22 @@ class FunctionEvent:
         memory, self_memory: bytes that the call left allocated; without what inner operators left.
         shapes: shapes of the tensor arguments, when recorded.
         thread: number of the thread. depth: how many operators were under way around it.
+        stack: Python lines, innermost first, when recorded. flops: floating-point operations inside, when counted.
     """
 
-    __slots__ = ("name", "start_ns", "time_ns", "self_time_ns", "memory", "self_memory", "shapes", "thread", "depth")
+    __slots__ = ("name", "start_ns", "time_ns", "self_time_ns", "memory", "self_memory", "shapes", "thread", "depth", "stack", "flops")
 
     def __init__(self, name, start_ns, thread, depth, shapes=None):
         self.name, self.start_ns, self.thread, self.depth, self.shapes = name, start_ns, thread, depth, shapes
         self.time_ns = self.self_time_ns = 0
-        self.memory = self.self_memory = 0
+        self.memory = self.self_memory = self.flops = 0
+        self.stack = []
+
+    @property
+    def device_type(self):
+        """The kind of device that did the work."""
+        from ._schedule import DeviceType
+        return DeviceType.CPU
 
     @property
     def cpu_time(self):
@@ -42,7 +50,7 @@ class FunctionEventAvg:
     def __init__(self, key, input_shapes=None):
         self.key = key
         self.input_shapes = input_shapes
-        self.count = 0
+        self.count = self.flops = 0
         self.cpu_time_total = self.self_cpu_time_total = 0.0
         self.cpu_memory_usage = self.self_cpu_memory_usage = 0
 
@@ -54,6 +62,7 @@ class FunctionEventAvg:
     def add(self, event):
         """Take in one event."""
         self.count += 1
+        self.flops += event.flops
         self.cpu_time_total += event.time_ns / 1000
         self.self_cpu_time_total += event.self_time_ns / 1000
         self.cpu_memory_usage += event.memory
@@ -80,6 +89,7 @@ class EventList(list):
         total = FunctionEventAvg("Total")
         for row in self:
             total.count += row.count
+            total.flops += row.flops
             total.cpu_time_total += row.cpu_time_total
             total.self_cpu_time_total += row.self_cpu_time_total
             total.cpu_memory_usage += row.cpu_memory_usage
@@ -104,15 +114,15 @@ class EventList(list):
         total = self.self_cpu_time_total
         shapes = any(row.input_shapes is not None for row in shown)
         head = ["Name", "Self CPU %", "Self CPU", "CPU total", "CPU time avg", "CPU Mem", "Self CPU Mem", "# of Calls"]
-        if shapes:
-            head.append("Input Shapes")
+        flops = any(row.flops for row in shown)
+        head += ["FLOPs"] * flops + ["Input Shapes"] * shapes
         cells = []
         for row in shown:
             name = row.key if len(row.key) <= max_name_column_width else row.key[:max_name_column_width - 3] + "..."
             share = 100 * row.self_cpu_time_total / total if total else 0.0
             cells.append([name, f"{share:.2f}%", _time(row.self_cpu_time_total), _time(row.cpu_time_total), _time(row.cpu_time),
                           _memory(row.cpu_memory_usage), _memory(row.self_cpu_memory_usage), str(row.count)]
-                         + ([str(row.input_shapes)] if shapes else []))
+                         + [f"{row.flops:,}"] * flops + [str(row.input_shapes)] * shapes)
         width = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
         rule = "  ".join("-" * w for w in width)
         lines = [rule, "  ".join(h.rjust(w) if i else h.ljust(w) for i, (h, w) in enumerate(zip(head, width))), rule]

@@ -17,15 +17,17 @@ from time import perf_counter_ns
 from .. import tensor as _t
 from ..autograd import _engine
 from ..errors import RustorchError
-from ..tensor import _cpu, _ops, _tensor
+from ..tensor import _cpu, _matmul, _ops, _tensor
 from ..utils.atomic import atomic_write
 from ._events import EventList, FunctionEvent, FunctionEventAvg
+from ._schedule import ProfilerAction
 
 _PACKAGE = __package__.partition(".")[0]
 # Called often and next to free, or used by the profiler itself.
 _UNSEEN = {"default_generator", "Generator", "UntypedStorage", "TypedStorage", "is_tensor", "is_floating_point", "is_complex", "numel", "size", "dim",
            "stride", "data_ptr", "element_size", "is_contiguous", "storage_offset", "get_default_dtype", "set_default_dtype", "requires_grad_",
            "is_grad_enabled", "set_grad_enabled", "ndimension", "nelement", "get_device", "is_signed"}
+_KEPT = (ProfilerAction.RECORD, ProfilerAction.RECORD_AND_SAVE)
 _active = None
 
 
@@ -45,8 +47,14 @@ class profile:
 
     Args:
         activities: of `ProfilerActivity`; CUDA is left out with a warning where there is none.
+        schedule: function of the step's number to `ProfilerAction` (see `schedule`); the program calls `step` after each step. Default: everything.
+        on_trace_ready: called with the profile when a cycle of the schedule, or the block, has ended.
         record_shapes: keep the shapes of tensor arguments, for ``key_averages(group_by_input_shape=True)``.
         profile_memory: account for allocated bytes.
+        with_stack: keep the Python lines from which operators were called, as ``stack`` of each event.
+        with_flops: count the operations of products, convolutions and attention, as ``flops`` of each event.
+        with_modules: as in PyTorch, without effect on programs that run eagerly.
+        acc_events: keep the events of earlier cycles.
 
     Example:
         >>> with profile() as prof:
@@ -55,14 +63,19 @@ class profile:
         >>> prof.export_chrome_trace("trace.json")
     """
 
-    def __init__(self, *, activities=None, record_shapes=False, profile_memory=True):
+    def __init__(self, *, activities=None, schedule=None, on_trace_ready=None, record_shapes=False, profile_memory=True, with_stack=False,
+                 with_flops=False, with_modules=False, acc_events=False):
         wanted = set(activities) if activities is not None else {ProfilerActivity.CPU}
         if ProfilerActivity.CUDA in wanted and not _cuda_available():
             import warnings
             warnings.warn("profile: CUDA is not available, disabling CUDA profiling", UserWarning, stacklevel=2)
         self.record_shapes = bool(record_shapes)
         self.profile_memory = bool(profile_memory)
+        self.with_stack, self.with_flops, self.acc_events = bool(with_stack), bool(with_flops), bool(acc_events)
         self.watch = ProfilerActivity.CPU in wanted
+        self.schedule, self.on_trace_ready = schedule, on_trace_ready
+        self.step_num, self.current_action = 0, ProfilerAction.NONE
+        self._metadata, self._step = {}, None
         self._events = []
         self._stack = _Stack()
         self._patches, self._class_patches = [], []
@@ -74,19 +87,52 @@ class profile:
         global _active
         if _active is not None:
             raise RustorchError("profile: another profile is running; leave its block first", op="profile")
-        if self.watch:
-            self._hook()
         _active = self
-        self._started = perf_counter_ns()
+        self.current_action = ProfilerAction.NONE
+        self._take(ProfilerAction.RECORD if self.schedule is None else self.schedule(self.step_num))
 
     def stop(self):
         """End watching; the numbers stay."""
         global _active
         if _active is not self:
             return
-        self.wall_ns += perf_counter_ns() - self._started
-        self._unhook()
+        kept = self.current_action in _KEPT
+        self._take(ProfilerAction.NONE)
         _active = None
+        if kept and self.on_trace_ready is not None:
+            self.on_trace_ready(self)
+
+    def step(self):
+        """Say that a step of the program has ended; the schedule tells what happens in the next one."""
+        self.step_num += 1
+        ready = self.current_action is ProfilerAction.RECORD_AND_SAVE
+        new = ProfilerAction.RECORD if self.schedule is None else self.schedule(self.step_num)
+        if ready:
+            self._take(ProfilerAction.NONE)
+            if self.on_trace_ready is not None:
+                self.on_trace_ready(self)
+        self._take(new)
+
+    def _take(self, action):
+        """Go over from one action to another."""
+        old, self.current_action = self.current_action, action
+        if self._step is not None:
+            self._leave(self._step)
+            self._step = None
+        if old is not ProfilerAction.NONE and action is ProfilerAction.NONE:
+            if old in _KEPT:
+                self.wall_ns += perf_counter_ns() - self._started
+            if self.watch:
+                self._unhook()
+        if old is ProfilerAction.NONE and action is not ProfilerAction.NONE and self.watch:
+            self._hook()
+        if old not in _KEPT and action is not ProfilerAction.NONE:
+            if not self.acc_events and self.schedule is not None:
+                self._events.clear()
+                self.wall_ns = 0
+            self._started = perf_counter_ns()
+        if self.schedule is not None and action is not ProfilerAction.NONE and self.watch:
+            self._step = self._enter(f"ProfilerStep#{self.step_num}")
 
     def __enter__(self):
         self.start()
@@ -101,6 +147,8 @@ class profile:
             return None                          # a face and the row behind it are one call
         shapes = [list(a.shape) if isinstance(a, _t.Tensor) else [] for a in args] if self.record_shapes else None
         event = FunctionEvent(name, 0, threading.get_ident(), len(stack), shapes)
+        if self.with_stack:
+            event.stack = _lines()
         frame = [event, 0, 0, _cpu.pool_in_use() if self.profile_memory else 0]
         stack.append(frame)
         event.start_ns = perf_counter_ns()
@@ -112,7 +160,13 @@ class profile:
         now = perf_counter_ns()
         event, inner_ns, inner_bytes, before = frame
         stack = self._stack.open
-        stack.pop()
+        if stack and stack[-1] is frame:
+            stack.pop()
+        elif any(f is frame for f in stack):         # a step that ended inside of a call: what is open in it ends with it
+            while stack.pop() is not frame:
+                pass
+        else:
+            return
         event.time_ns = now - event.start_ns
         event.self_time_ns = event.time_ns - inner_ns
         event.start_ns -= self._started
@@ -123,6 +177,19 @@ class profile:
             stack[-1][1] += event.time_ns
             stack[-1][2] += event.memory
         self._events.append(event)
+
+    def _flops(self, name, count):
+        for frame in self._stack.open:
+            frame[0].flops += count
+
+    def add_metadata(self, key, value):
+        """Add a text to the trace."""
+        self._metadata[key] = str(value)
+
+    def add_metadata_json(self, key, value):
+        """Add a value, given as JSON, to the trace."""
+        import json
+        self._metadata[key] = json.loads(value)
 
     # ---- hooks ----
     def _timed(self, name, fn):
@@ -170,12 +237,14 @@ class profile:
         self._slots = {name: fn for name, fn in _t._slots.items() if name in ("getitem", "setitem", "matmul")}
         for name, fn in self._slots.items():
             _tensor.set_entry(name, self._timed(name, fn))
+        if self.with_flops:
+            _matmul.set_flop_hook(self._flops)
         _ops.set_profiler((self._enter, self._leave))
         _engine.set_profiler((self._enter, self._leave))
 
     def _unhook(self):
-        if not self.watch:
-            return
+        if self.with_flops:
+            _matmul.set_flop_hook(None)
         _ops.set_profiler(None)
         _engine.set_profiler(None)
         for space, name, value in self._patches:
@@ -210,15 +279,29 @@ class profile:
         print(f"Wall time: {self.wall_ns / 1e6:.3f}ms")
 
     def export_chrome_trace(self, path):
-        """Write the calls as a trace that chrome://tracing and Perfetto open."""
+        """Write the calls as a trace that chrome://tracing and Perfetto open; compressed where the path ends in ".gz"."""
+        import gzip
         import json
         import os
         pid = os.getpid()
         rows = [{"name": e.name, "ph": "X", "cat": "cpu_op", "ts": e.start_ns / 1000, "dur": e.time_ns / 1000, "pid": pid, "tid": e.thread,
                  "args": {"Self time (us)": e.self_time_ns / 1000, "Memory (bytes)": e.memory,
-                          **({"Input Dims": e.shapes} if e.shapes is not None else {})}} for e in self.events()]
-        with atomic_write(path, "w", encoding="utf-8") as f:
-            json.dump({"schemaVersion": 1, "displayTimeUnit": "ms", "traceEvents": rows}, f)
+                          **({"Input Dims": e.shapes} if e.shapes is not None else {}), **({"Call stack": ";".join(e.stack)} if e.stack else {}),
+                          **({"Flops": e.flops} if e.flops else {})}} for e in self.events()]
+        text = json.dumps({"schemaVersion": 1, "displayTimeUnit": "ms", **self._metadata, "traceEvents": rows}).encode()
+        with atomic_write(path, "wb") as f:
+            f.write(gzip.compress(text) if str(path).endswith(".gz") else text)
+
+
+def _lines():
+    """The Python calls around an operator, innermost first, those inside of this package left out."""
+    frame, lines = sys._getframe(2), []
+    while frame is not None:
+        code = frame.f_code
+        if not frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+            lines.append(f"{code.co_filename}({frame.f_lineno}): {code.co_name}")
+        frame = frame.f_back
+    return lines
 
 
 def _cuda_available():

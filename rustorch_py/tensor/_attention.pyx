@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_strided, attach, save, save_output, saved, wants_edge, as_base, grad_mode,
                      shape_tuple, RT_BOOL, RT_F32, RT_F64)
 from ._cpu cimport isa_level
+from ._matmul cimport count_flops
 from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, pull_back
 from ._plan cimport contiguous_raw, cast_raw, expand_raw
 
@@ -129,6 +130,7 @@ cdef class AttentionBackward(Node):
                              [wants_edge(self, 0), wants_edge(self, 1), wants_edge(self, 2)], g_)
         g, qc, kc, vc = by_features(<TensorBase>g_), by_features(q), by_features(k), by_features(v)
         gq, gk, gv = like_rows(q, q.sh[q.nd - 1]), like_rows(k, k.sh[k.nd - 1]), like_rows(v, v.sh[v.nd - 1])
+        count_flops("_scaled_dot_product_attention_backward", 2 * a_pairs(q, k) * (3 * q.sh[q.nd - 1] + 2 * v.sh[v.nd - 1]))
         describe(&a, qc, kc, vc, mask, self.causal, self.scale)
         a.out, a.lse, a.g = out.ptr, lse.ptr, g.ptr
         a.gq, a.gk, a.gv = gq.ptr, gk.ptr, gv.ptr
@@ -145,6 +147,11 @@ cdef class AttentionBackward(Node):
             else:
                 table.attend_d0_f64(&a)
         return gq, gk, gv
+
+
+cdef int64_t a_pairs(TensorBase q, TensorBase k) noexcept:
+    """Number of pairs of a query and a key over all heads, masked ones included."""
+    return q.n // q.sh[q.nd - 1] * k.sh[k.nd - 2]
 
 
 def can_attend(query, key, value, attn_mask):
@@ -203,6 +210,7 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
             sh[i] = (size_at(q, 4), size_at(q, 3), size_at(q, 2), size_at(k, 2))[i]
         mask = expand_raw(mask, 4, sh)
     qc, kc, vc = by_features(q), by_features(k), by_features(v)
+    count_flops("_scaled_dot_product_attention", 2 * a_pairs(q, k) * (q.sh[q.nd - 1] + v.sh[v.nd - 1]))
     describe(&a, qc, kc, vc, mask, is_causal, scale)
     out = like_rows(q, v.sh[v.nd - 1])
     strides_of(out, a.o_s)

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
                      RT_F32, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
+from ._matmul cimport count_flops
 from ._neural cimport (num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, in_order, empty_in_order)
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
@@ -85,6 +86,7 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
     cdef TensorBase ac, bc, kc = None, out, to
     cdef ConvolutionBackward0 node
     cdef void *k = NULL
+    count_flops("convolution_backward" if in_backward else "convolution", flops_of(geom))
     if bias is not None:
         kc = contiguous_raw(bias)
         k = kc.ptr
@@ -154,6 +156,18 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
     return out
 
 
+cdef bint in_backward = False              # the products that are made are a gradient's
+
+
+cdef int64_t flops_of(const RtConvGeom *geom) noexcept:
+    """Multiplications and additions of a convolution and of either gradient, places of the padding included, as PyTorch counts."""
+    cdef int64_t n = 2 * geom.batch * geom.groups * geom.cout * geom.cin
+    cdef int i
+    for i in range(3):
+        n *= geom.out[i] * geom.kernel[i]
+    return n
+
+
 cdef int order_bit(int mode, int slot, TensorBase t) noexcept:
     """RT_LAST_* of the array in slot 0, 1 (operands) or 2 (result) of a product, when its channels are innermost."""
     cdef int role = slot if mode == FORWARD else 2 - slot if mode == DINPUT else (slot + 2) % 3
@@ -194,7 +208,15 @@ cdef class ConvolutionBackward0(Node):
     cdef bint last
 
     cdef object apply(self, object g_):
-        cdef TensorBase g = <TensorBase?>g_
+        global in_backward
+        cdef bint before = in_backward
+        in_backward = True
+        try:
+            return self.gradients(<TensorBase?>g_)
+        finally:
+            in_backward = before
+
+    cdef object gradients(self, TensorBase g):
         cdef TensorBase a = saved(self, 0), b = saved(self, 1)
         cdef object da = None, db = None, dbias = None
         if self.mode == FORWARD:

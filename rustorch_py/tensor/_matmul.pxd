@@ -1,3 +1,4 @@
+from libc.stdint cimport int64_t
 from ._base cimport TensorBase
 
 cdef extern from "gemm.h" nogil:
@@ -16,5 +17,7 @@ cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb)
 cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias)
 # the loops of the instruction set in force
 cdef const RtGemmTable *gemm_table() noexcept nogil
+# tell whoever counts floating-point operations of so many
+cdef int count_flops(str name, int64_t count) except -1
 # sum over all dimensions but the last of a contiguous tensor
 cdef TensorBase column_sum(TensorBase g)

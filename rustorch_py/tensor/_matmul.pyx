@@ -107,11 +107,29 @@ cdef object raise_bool(object op):
     raise UnsupportedOpError(f"\"{op}\" not implemented for 'Bool'", op=op)
 
 
+cdef object flop_hook = None               # fn(name, count), told of every product before it is made (`profiler._flops`); or None
+
+
+def set_flop_hook(fn):
+    """Call ``fn(name, count)`` for each product of matrices, convolution and attention: its name and multiplications and additions; None stops it."""
+    global flop_hook
+    flop_hook = fn
+
+
+cdef int count_flops(str name, int64_t count) except -1:
+    if flop_hook is not None:
+        flop_hook(name, count)
+    return 0
+
+
 cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) except -1:
     """Launch; pointers and strides of g are filled. `out`, `a`, `b` name the device only."""
     cdef int status
     cdef const RtBackend *backend
     cdef RtArray x, y, z
+    if flop_hook is not None and (a.nd > 1 and b.nd > 1 or g.bias is not NULL):                # as PyTorch: mv is not counted
+        added = g.bias is not NULL or g.beta[0] != 0 or g.beta[1] != 0
+        count_flops(("baddbmm" if added else "bmm") if g.batch > 1 else "addmm" if added else "mm", 2 * g.batch * g.m * g.n * g.k)
     g.dtype = out.dt
     if out.dt == RT_BOOL:
         raise_bool("addmm_impl_cpu_")

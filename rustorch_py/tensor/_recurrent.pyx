@@ -7,7 +7,7 @@ layer, with a gradient that walks the steps back once and leaves the weights' gr
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach_outputs, save, saved, wants_edge, as_base, grad_mode, view_raw, RT_F32, RT_I64)
 from ._cpu cimport isa_level
-from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, OP_N, OP_T
+from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, OP_N, OP_T
 from ._neural cimport num_threads, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text, pull_back
 from ._plan cimport contiguous_raw
 from ..errors import DTypeError, ShapeError, TensorValueError
@@ -128,6 +128,7 @@ cdef class ScanBackward(Node):
         s.g_h0, s.g_c0 = g_h0.ptr, ptr_of(g_c0)
         work = room(&s, gates, 1)
         s.work = work.ptr
+        count_flops("mm", 2 * self.rows * self.P * w_hh.sh[0] + (0 if w_hr is None else 2 * self.rows * self.H * self.P))
         with nogil:
             if gates.dt == RT_F32:
                 table.scan_d0_f32(&s)
@@ -261,6 +262,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
         s.work = work.ptr
         table = rt_recurrent_pick(isa_level())
         products = gemm_table()
+        count_flops("addmm", 2 * rows * s.P * w.sh[0] + (0 if r is None else 2 * rows * s.H * s.P))
         with nogil:
             if x.dt == RT_F32:
                 table.scan_f32(&s, products)

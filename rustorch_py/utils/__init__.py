@@ -3,9 +3,9 @@
 _WHERE = {
     "save": "serialization", "load": "serialization", "add_safe_globals": "serialization",
     "clear_safe_globals": "serialization", "get_safe_globals": "serialization", "safe_globals": "serialization",
-    "seed_everything": "seeding",
+    "seed_everything": "seeding", "swap_tensors": "_swap_tensors",
 }
-_MODULES = ("atomic", "checkpoint", "data", "dlpack", "hooks", "seeding", "serialization", "tensorboard")
+_MODULES = ("atomic", "checkpoint", "data", "dlpack", "flop_counter", "hooks", "module_tracker", "seeding", "serialization", "tensorboard")
 
 __all__ = ["save", "load"]
 
