@@ -70,7 +70,9 @@ _LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "crea
                "GradScaler": "amp", "DisableTorchFunction": "overrides", "DisableTorchFunctionSubclass": "overrides", "Tag": "library",
                **dict.fromkeys(("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"), "nn.functional"),
                **dict.fromkeys(("_assert", "sym_int", "sym_float", "sym_not", "sym_max", "sym_min", "sym_sum", "sym_ite", "sym_sqrt", "SymInt", "SymFloat", "SymBool",
-                                "has_lapack", "has_mkl", "has_openmp", "has_spectral", "set_warn_always", "is_warn_always_enabled", "get_device_module"), "_more"),
+                                "has_lapack", "has_mkl", "has_openmp", "has_spectral", "set_warn_always", "is_warn_always_enabled", "get_device_module",
+                                "set_anomaly_enabled"), "_more"), "fork": "futures", "wait": "futures",
+               "is_anomaly_enabled": "autograd.anomaly", "is_anomaly_check_nan_enabled": "autograd.anomaly",
                "grid_sampler": "nn.functional._vision", "grid_sampler_2d": "nn.functional._vision", "grid_sampler_3d": "nn.functional._vision"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import builtins
 from typing import Any, Iterator
 
-from . import accelerator as accelerator, amp as amp, backends as backends, callbacks as callbacks, cli as cli, compiler as compiler, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, distributions as distributions, fft as fft, func as func, futures as futures, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, multiprocessing as multiprocessing, nn as nn, operations as operations, ops as ops, optim as optim, overrides as overrides, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, sparse as sparse, special as special, storage as storage, testing as testing, training as training, types as types, utils as utils, version as version, visualization as visualization, xpu as xpu
+from . import accelerator as accelerator, amp as amp, backends as backends, callbacks as callbacks, cli as cli, compiler as compiler, config as config, cpu as cpu, cuda as cuda, data as data, distributed as distributed, distributions as distributions, fft as fft, func as func, futures as futures, hub as hub, jit as jit, library as library, linalg as linalg, masked as masked, memory as memory, metal as metal, mps as mps, multiprocessing as multiprocessing, nn as nn, operations as operations, ops as ops, optim as optim, overrides as overrides, profiler as profiler, random as random, return_types as return_types, serialization as serialization, signal as signal, sparse as sparse, special as special, storage as storage, testing as testing, training as training, types as types, utils as utils, version as version, visualization as visualization, xpu as xpu
 from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype
@@ -120,6 +120,7 @@ from .tensor import bucketize as bucketize
 from .tensor import can_cast as can_cast
 from .tensor import cartesian_prod as cartesian_prod
 from .tensor import cat as cat
+from .tensor import ccol_indices_copy as ccol_indices_copy
 from .tensor import cdist as cdist
 from .tensor import cdouble as cdouble
 from .tensor import ceil as ceil
@@ -143,6 +144,7 @@ from .tensor import clear_autocast_cache as clear_autocast_cache
 from .tensor import clip as clip
 from .tensor import clip_ as clip_
 from .tensor import clone as clone
+from .tensor import col_indices_copy as col_indices_copy
 from .tensor import column_stack as column_stack
 from .tensor import combinations as combinations
 from .tensor import complex as complex
@@ -173,6 +175,7 @@ from .tensor import cosine_similarity as cosine_similarity
 from .tensor import count_nonzero as count_nonzero
 from .tensor import cov as cov
 from .tensor import cross as cross
+from .tensor import crow_indices_copy as crow_indices_copy
 from .tensor import ctc_loss as ctc_loss
 from .tensor import cummax as cummax
 from .tensor import cummin as cummin
@@ -201,6 +204,7 @@ from .tensor import dot as dot
 from .tensor import double as double
 from .tensor import dropout as dropout
 from .tensor import dropout_ as dropout_
+from .tensor import dsmm as dsmm
 from .tensor import dsplit as dsplit
 from .tensor import dstack as dstack
 from .tensor import einsum as einsum
@@ -301,7 +305,9 @@ from .tensor import heaviside as heaviside
 from .tensor import histc as histc
 from .tensor import histogram as histogram
 from .tensor import histogramdd as histogramdd
+from .tensor import hsmm as hsmm
 from .tensor import hsplit as hsplit
+from .tensor import hspmm as hspmm
 from .tensor import hstack as hstack
 from .tensor import hypot as hypot
 from .tensor import i0 as i0
@@ -322,6 +328,7 @@ from .tensor import index_put as index_put
 from .tensor import index_put_ as index_put_
 from .tensor import index_reduce as index_reduce
 from .tensor import index_select as index_select
+from .tensor import indices_copy as indices_copy
 from .tensor import initial_seed as initial_seed
 from .tensor import inner as inner
 from .tensor import instance_norm as instance_norm
@@ -368,6 +375,7 @@ from .tensor import less_equal as less_equal
 from .tensor import lgamma as lgamma
 from .tensor import lgamma_ as lgamma_
 from .tensor import linspace as linspace
+from .tensor import lobpcg as lobpcg
 from .tensor import log as log
 from .tensor import log10 as log10
 from .tensor import log10_ as log10_
@@ -496,6 +504,8 @@ from .tensor import remainder as remainder
 from .tensor import renorm as renorm
 from .tensor import repeat_interleave as repeat_interleave
 from .tensor import reshape as reshape
+from .tensor import resize_as_ as resize_as_
+from .tensor import resize_as_sparse_ as resize_as_sparse_
 from .tensor import resolve_conj as resolve_conj
 from .tensor import resolve_neg as resolve_neg
 from .tensor import result_type as result_type
@@ -504,12 +514,14 @@ from .tensor import roll as roll
 from .tensor import rot90 as rot90
 from .tensor import round as round
 from .tensor import round_ as round_
+from .tensor import row_indices_copy as row_indices_copy
 from .tensor import row_stack as row_stack
 from .tensor import rrelu as rrelu
 from .tensor import rrelu_ as rrelu_
 from .tensor import rsqrt as rsqrt
 from .tensor import rsqrt_ as rsqrt_
 from .tensor import rsub as rsub
+from .tensor import saddmm as saddmm
 from .tensor import scalar_tensor as scalar_tensor
 from .tensor import scatter as scatter
 from .tensor import scatter_add as scatter_add
@@ -534,6 +546,7 @@ from .tensor import set_default_tensor_type as set_default_tensor_type
 from .tensor import set_deterministic_debug_mode as set_deterministic_debug_mode
 from .tensor import set_float32_matmul_precision as set_float32_matmul_precision
 from .tensor import set_flush_denormal as set_flush_denormal
+from .tensor import set_num_interop_threads as set_num_interop_threads
 from .tensor import set_printoptions as set_printoptions
 from .tensor import set_rng_state as set_rng_state
 from .tensor import sgn as sgn
@@ -550,8 +563,11 @@ from .tensor import sinc as sinc
 from .tensor import sinc_ as sinc_
 from .tensor import sinh as sinh
 from .tensor import sinh_ as sinh_
+from .tensor import slice_copy as slice_copy
+from .tensor import slice_inverse as slice_inverse
 from .tensor import slice_scatter as slice_scatter
 from .tensor import slogdet as slogdet
+from .tensor import smm as smm
 from .tensor import softmax as softmax
 from .tensor import softshrink as softshrink
 from .tensor import sort as sort
@@ -570,6 +586,7 @@ from .tensor import square as square
 from .tensor import square_ as square_
 from .tensor import squeeze as squeeze
 from .tensor import squeeze_copy as squeeze_copy
+from .tensor import sspaddmm as sspaddmm
 from .tensor import stack as stack
 from .tensor import std as std
 from .tensor import std_mean as std_mean
@@ -627,6 +644,7 @@ from .tensor import unsafe_split_with_sizes as unsafe_split_with_sizes
 from .tensor import unsqueeze as unsqueeze
 from .tensor import unsqueeze_copy as unsqueeze_copy
 from .tensor import use_deterministic_algorithms as use_deterministic_algorithms
+from .tensor import values_copy as values_copy
 from .tensor import vander as vander
 from .tensor import var as var
 from .tensor import var_mean as var_mean

@@ -86,3 +86,9 @@ def get_device_module(device=None):
     from importlib import import_module
     kind = (_t.get_default_device() if device is None else _t.device(device)).type
     return import_module("." + kind, __package__)
+
+
+def set_anomaly_enabled(mode, check_nan=True):
+    """Switch anomaly detection on or off for the process; see ``autograd.set_detect_anomaly``."""
+    from .autograd import set_detect_anomaly
+    set_detect_anomaly(mode, check_nan)

@@ -5,6 +5,7 @@ from ..tensor._node import Node
 from . import formula as _formula  # noqa: F401  (installs the derivative builder)
 from ._engine import backward, grad, tensor_backward as _tensor_backward, watch_leaves as _watch_leaves
 from ._function import Function, FunctionCtx, once_differentiable
+from ._threads import set_multithreading_enabled
 from .anomaly import detect_anomaly, is_anomaly_enabled, set_detect_anomaly
 from .variable import Variable
 
@@ -32,4 +33,4 @@ def __getattr__(name):
 
 __all__ = ["Function", "FunctionCtx", "Node", "Variable", "backward", "detect_anomaly", "enable_grad", "forward_ad", "functional", "grad", "gradcheck",
            "gradgradcheck", "graph", "inference_mode", "is_anomaly_enabled", "is_grad_enabled", "no_grad", "once_differentiable",
-           "set_detect_anomaly", "set_grad_enabled"]
+           "set_detect_anomaly", "set_grad_enabled", "set_multithreading_enabled"]

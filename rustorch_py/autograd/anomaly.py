@@ -22,6 +22,11 @@ def is_anomaly_enabled():
     return _state["on"]
 
 
+def is_anomaly_check_nan_enabled():
+    """Tell whether NaN gradients are errors while anomaly detection is on."""
+    return _state["check_nan"]
+
+
 class detect_anomaly:
     """Context manager: anomaly detection inside."""
 

@@ -1,7 +1,7 @@
 """The CPU as a device (``torch.cpu``): one device, whose work is done when a call returns."""
 from ._stream import Event, Stream, StreamContext, current_stream, stream
 
-__all__ = ["Event", "Stream", "StreamContext", "current_device", "current_stream", "device_count", "is_available", "is_initialized", "set_device",
+__all__ = ["Event", "Stream", "StreamContext", "current_device", "current_stream", "device_count", "get_capabilities", "is_available", "is_initialized", "set_device",
            "stream", "synchronize", "amp"]
 
 
@@ -38,6 +38,12 @@ def synchronize(device=None):
     """Wait until the CPU's work is done; it is when a call returns."""
     if device is not None:
         _checked("synchronize", device)
+
+
+def get_capabilities():
+    """Return what the processor can do, as the system tells it: a read-only mapping of instruction sets to bools, the architecture, core counts."""
+    from ._capabilities import capabilities
+    return capabilities()
 
 
 def _checked(op, given):

@@ -3,10 +3,11 @@
 Fusing a function's operators into one loop is planned; programs written with these names need no change then.
 """
 from ..errors import UnsupportedOpError
+from ..futures import fork, wait
 from ..nn import Module as ScriptModule
 
 __all__ = ["script", "trace", "trace_module", "script_if_tracing", "freeze", "optimize_for_inference", "is_scripting", "is_tracing", "ignore", "unused", "export",
-           "annotate", "isinstance", "save", "load", "ScriptModule", "Final", "Attribute", "interface", "script_method"]
+           "annotate", "isinstance", "save", "load", "ScriptModule", "Final", "Attribute", "interface", "script_method", "fork", "wait"]
 
 
 def script(obj, optimize=None, _frames_up=0, _rcb=None, example_inputs=None):

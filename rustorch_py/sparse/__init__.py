@@ -1,10 +1,13 @@
 """Sparse tensors (``torch.sparse``): products, sums and softmax over what is stored. See `tensor/_sparse.py`."""
+from functools import wraps
+
 from .. import tensor as _t
 from ..errors import ShapeError, TensorError
 from ..tensor import Tensor
-from ..tensor import _sparse
+from ..tensor import _sparse, _sparse_doors
 
-__all__ = ["DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "addmm", "log_softmax", "mm", "softmax", "spdiags", "sum"]
+__all__ = ["DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor", "addmm", "as_sparse_gradcheck", "check_sparse_tensor_invariants",
+           "log_softmax", "mm", "softmax", "spdiags", "sum"]
 
 
 def _need_sparse(op, x):
@@ -86,3 +89,95 @@ def _legacy(name, dtype):
 
 FloatTensor, DoubleTensor, HalfTensor = (_legacy(n, d) for n, d in (("FloatTensor", _t.float32), ("DoubleTensor", _t.float64), ("HalfTensor", _t.float16)))
 IntTensor, LongTensor = _legacy("IntTensor", _t.int32), _legacy("LongTensor", _t.int64)
+
+
+class check_sparse_tensor_invariants:
+    """Ask that constructors of sparse tensors check what they are given; a context manager and decorator too.
+
+    The constructors always check here: indices that do not fit are an error whatever the setting, which programs may set and read.
+
+    Args:
+        enable: the setting inside.
+
+    Example:
+        >>> with check_sparse_tensor_invariants():
+        ...     print(check_sparse_tensor_invariants.is_enabled())
+        True
+    """
+
+    def __init__(self, enable=True):
+        self.state = enable
+        self.saved_state = None
+
+    @staticmethod
+    def is_enabled():
+        """Tell the setting."""
+        return _sparse_doors.checks()
+
+    @staticmethod
+    def enable():
+        """Switch it on."""
+        _sparse_doors.set_checks(True)
+
+    @staticmethod
+    def disable():
+        """Switch it off."""
+        _sparse_doors.set_checks(False)
+
+    def __enter__(self):
+        if self.saved_state is not None:
+            raise TensorError("This context manager instance is already activated. Use a different context manager instance for context nesting.",
+                              op="check_sparse_tensor_invariants")
+        self.saved_state = _sparse_doors.set_checks(self.state)
+
+    def __exit__(self, *exc):
+        _sparse_doors.set_checks(self.saved_state)
+        self.saved_state = None
+
+    def __call__(self, fn):
+        @wraps(fn)
+        def checked(*args, **kwargs):
+            with type(self)(self.state):
+                return fn(*args, **kwargs)
+        return checked
+
+
+def as_sparse_gradcheck(gradcheck):
+    """Return a gradcheck for functions of sparse tensors: it moves the stored values (``masked=True``), or every element (False).
+
+    Args:
+        gradcheck: ``autograd.gradcheck`` or ``gradgradcheck``.
+    """
+    @wraps(gradcheck)
+    def check(func, inputs, *args, masked=False, **kwargs):
+        given = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        plain, rebuild = [], []
+        for x in given:
+            if not isinstance(x, _sparse.SparseTensor):
+                plain.append(x)
+                rebuild.append(None)
+            elif masked or not x.requires_grad:
+                plain.append(x._val.detach().clone().requires_grad_(x.requires_grad))
+                rebuild.append(lambda val, x=x: _sparse._like(x, val))
+            else:
+                # every element moves, so every place is stored, in the layout that was given
+                plain.append(x.detach().to_dense().requires_grad_())
+                rebuild.append(lambda dense, x=x: _full(dense, x))
+
+        def dense_out(out):
+            if isinstance(out, (tuple, list)):
+                return tuple(dense_out(o) for o in out)
+            return out.to_dense() if isinstance(out, _sparse.SparseTensor) else out
+
+        def strided(*values):
+            return dense_out(func(*(v if make is None else make(v) for v, make in zip(values, rebuild))))
+        return gradcheck(strided, tuple(plain), *args, **kwargs)
+    return check
+
+
+def _full(dense, like):
+    """A sparse tensor that stores every element of a strided one, by like's layout."""
+    sparse = like.sparse_dim() if like.layout is _t.sparse_coo else dense.dim()
+    idx = _t.ones(tuple(dense.shape[:sparse]), dtype=_t.bool).nonzero().t().contiguous()
+    out = _t.sparse_coo_tensor(idx, dense[tuple(idx)], tuple(dense.shape), is_coalesced=True)
+    return out if like.layout is _t.sparse_coo else out.to_sparse(layout=like.layout)

@@ -32,6 +32,17 @@ def _unsafe(name, view):
     return pieces
 
 
+def _slice(x, dim=0, start=None, end=None, step=1):
+    if step <= 0:
+        raise TensorError("slice step must be positive", op="slice")
+    return x.movedim(dim, 0)[start:end:step].movedim(0, dim)
+
+
+def slice_inverse(input, src, dim=0, start=None, end=None, step=1):
+    """View the input's memory with the geometry of ``src``, which was sliced from it."""
+    return input.as_strided(tuple(src.shape), src.stride(), src.storage_offset())
+
+
 _VIEWS = {
     "expand": lambda x, size, implicit=False: x.expand(size),
     "alias": lambda x: x,
@@ -41,6 +52,7 @@ _VIEWS = {
     "as_strided": lambda x, size, stride, storage_offset=None: x.as_strided(size, stride, storage_offset),
     "diagonal": _view.diagonal, "split_with_sizes": _view.split_with_sizes, "split": _view.split, "unbind": _view.unbind,
     "squeeze": _view.squeeze, "unsqueeze": _view.unsqueeze, "transpose": _view.transpose, "t": _view.t, "select": _view.select,
+    "slice": _slice,
     "detach": lambda x: x.detach(), "view_as_real": _view.view_as_real, "view_as_complex": _view.view_as_complex,
 }
 
@@ -48,4 +60,5 @@ FUNCTIONS = {name + "_copy": _copy_of(name, view) for name, view in _VIEWS.items
 FUNCTIONS["unsafe_chunk"] = _unsafe("chunk", _view.chunk)
 FUNCTIONS["unsafe_split"] = _unsafe("split", _view.split)
 FUNCTIONS["unsafe_split_with_sizes"] = _unsafe("split_with_sizes", _view.split_with_sizes)
-METHODS = {name: FUNCTIONS[name] for name in ("unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes")}
+FUNCTIONS["slice_inverse"] = slice_inverse
+METHODS = {name: FUNCTIONS[name] for name in ("slice_inverse", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes")}

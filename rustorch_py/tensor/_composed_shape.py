@@ -1,7 +1,7 @@
 """Shape operators made of other operators: grids, combinations, blocks."""
-from ..errors import ShapeError, TensorError, UnsupportedOpError
+from ..errors import ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._create import arange, zeros
-from ._dtype import promote_types
+from ._dtype import memory_format, promote_types
 from ._join import cat, stack
 from ._lane import deliver_out
 
@@ -148,5 +148,41 @@ def sum_to_size(self, *size):
     return out.reshape(size)
 
 
+def dim_order(self, *, ambiguity_check=False):
+    """Return the dimensions in the order in which they lie in memory, outermost first.
+
+    Args:
+        ambiguity_check: True: raise where several orders say the same; or a list of memory formats, of which exactly one must fit.
+    Raises:
+        RuntimeError: the order is ambiguous.
+    """
+    formats = ambiguity_check if isinstance(ambiguity_check, list) else []
+    if not isinstance(ambiguity_check, (bool, list)) or not all(isinstance(f, memory_format) for f in formats):
+        raise TensorTypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
+    if self.is_sparse:
+        raise AttributeError(f"Can't get dim order on sparse type: {self.type()} Use Tensor.to_dense() to convert to a dense tensor first.")
+    sizes, steps = tuple(self.shape), self.stride()
+    several = 1 in sizes or any(a == b for a, b in zip(steps, steps[1:]))
+    if ambiguity_check is not False and several and sum(self.is_contiguous(memory_format=f) for f in formats) != 1:
+        raise TensorError("The tensor does not have unique dim order, or cannot map to exact one of the given memory formats.", op="dim_order")
+    # an insertion sort from the inside: neighbours that say nothing (steps of 0, equal steps with sizes in order) stay as they are
+    order, unclear = list(range(len(sizes) - 1, -1, -1)), False
+    for i in range(1, len(order)):
+        at = i
+        for j in range(i - 1, -1, -1):
+            inner, outer = order[j], order[at]
+            if steps[inner] == 0 or steps[outer] == 0:
+                unclear |= sizes[inner] != 1 and sizes[outer] != 1 and ambiguity_check is not False
+                continue
+            if steps[inner] > steps[outer] or steps[inner] == steps[outer] and sizes[inner] > sizes[outer]:
+                order[j], order[at] = outer, inner
+                at = j
+            else:
+                break
+    if unclear:
+        raise TensorError("The tensor does not have unique dim order.", op="dim_order")
+    return tuple(order[::-1])
+
+
 FUNCTIONS = {f.__name__: f for f in (meshgrid, cartesian_prod, combinations, block_diag, trace, vander, unravel_index, as_strided_scatter, nonzero_static)}
-METHODS = {f.__name__: f for f in (trace, as_strided_scatter, nonzero_static, sum_to_size)}
+METHODS = {f.__name__: f for f in (trace, as_strided_scatter, nonzero_static, sum_to_size, dim_order)}

@@ -201,26 +201,31 @@ def is_tensor(obj):
 
 
 # ---- to ------------------------------------------------------------------------------------------------
+cdef int last_strides(int nd, const int64_t *sh, object fmt, int64_t *st) except -1:
+    """Strides of a channels-last order."""
+    cdef int i
+    cdef int64_t s = sh[1]
+    if nd != (4 if fmt is channels_last else 5):
+        raise ShapeError(f"required rank {4 if fmt is channels_last else 5} tensor to use {fmt} format")
+    st[1] = 1
+    for i in range(nd - 1, 1, -1):
+        st[i] = s
+        s *= sh[i]
+    st[0] = s
+    return 0
+
+
 cdef TensorBase with_format(TensorBase t, object fmt):
     """t in the memory order asked for; itself when it is there already."""
     cdef TensorBase out
     cdef int64_t st[64]
-    cdef int i
-    cdef int64_t s = 1
     if fmt is None or fmt is preserve_format:
         return t
     if fmt is contiguous_format:
         return contiguous(t)
     if is_channels_last(t, 4 if fmt is channels_last else 5):
         return t
-    if t.nd != (4 if fmt is channels_last else 5):
-        raise ShapeError(f"required rank {4 if fmt is channels_last else 5} tensor to use {fmt} format")
-    st[1] = 1
-    s = t.sh[1]
-    for i in range(t.nd - 1, 1, -1):
-        st[i] = s
-        s *= t.sh[i]
-    st[0] = s
+    last_strides(t.nd, t.sh, fmt, st)
     out = empty_strided(t.nd, t.sh, st, t.dt, t.dev)
     return copy_into(out, t)
 
@@ -408,12 +413,20 @@ def zero(input):
 
 
 def resize_(self, *sizes, memory_format=contiguous_format):
-    """Change the shape, with new memory when the old is too small; elements keep their places."""
+    """Change the shape, with new memory when the old is too small; elements keep their places, read in the memory format named."""
     cdef TensorBase t = as_base("resize_", "self", self)
     cdef int64_t sh[64]
+    cdef int64_t st[64]
     cdef int nd = parse_sizes(sizes, sh)
     if t.rg and grad_mode():
         raise AutogradError("cannot resize variables that require grad")
+    if memory_format is channels_last or memory_format is channels_last_3d:
+        last_strides(nd, sh, memory_format, st)
+        c_resize(t, nd, sh)
+        set_dims(t, nd, sh, st)
+        return t
+    if memory_format is preserve_format:
+        raise TensorError("resize_: expected a memory format to read the elements in, got torch.preserve_format", op="resize_")
     c_resize(t, nd, sh)
     return t
 
@@ -426,9 +439,12 @@ cdef int parse_sizes(tuple sizes, int64_t *sh) except -1:
     return <int>len(sizes)
 
 
-def resize_as_(self, other):
-    """Resize to the shape of ``other``."""
-    return resize_(self, shape_tuple(as_base("resize_as_", "other", other)))
+def resize_as_(self, the_template, *, memory_format=contiguous_format):
+    """Resize to the shape of another tensor, in the memory format named or, with ``preserve_format``, in the other's."""
+    cdef TensorBase like = as_base("resize_as_", "the_template", the_template)
+    if memory_format is preserve_format:
+        memory_format = channels_last if is_channels_last(like, 4) else channels_last_3d if is_channels_last(like, 5) else contiguous_format
+    return resize_(self, shape_tuple(like), memory_format=contiguous_format if memory_format is None else memory_format)
 
 
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
@@ -468,7 +484,7 @@ FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex
              "result_type": result_type, "is_tensor": is_tensor, "clone": clone_, "detach": detach, "detach_": detach_, "fill": fill, "fill_": fill_, "zero_": zero_,
              "promote_types": promote_types, "can_cast": can_cast, "get_default_dtype": get_default_dtype,
              "set_default_dtype": set_default_dtype, "get_default_device": get_default_device, "set_default_device": set_default_device,
-             "is_conj": is_conj, "is_neg": is_conj, "is_inference": is_inference}
+             "is_conj": is_conj, "is_neg": is_conj, "is_inference": is_inference, "resize_as_": resize_as_}
 METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": dim, "numel": numel, "nelement": numel, "element_size": element_size,
            "storage_offset": storage_offset_, "data_ptr": data_ptr, "is_contiguous": is_contiguous, "is_floating_point": is_floating_point,
            "is_complex": is_complex, "is_signed": is_signed, "is_nonzero": is_nonzero, "is_same_size": is_same_size, "is_set_to": is_set_to,

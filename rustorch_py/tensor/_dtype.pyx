@@ -48,6 +48,14 @@ cdef class dtype:
     def is_signed(self):
         return self.code != RT_BOOL and self.code != RT_U8 and not RT_U16 <= self.code <= RT_U64 and self.code != RT_E8M0FNU
 
+    @property
+    def abbr(self):
+        """A short name: ``f32``."""
+        for long, short in (("bfloat", "bf"), ("float", "f"), ("complex", "c"), ("uint", "u"), ("int", "i"), ("bool", "b8")):
+            if self.name.startswith(long):
+                return short + self.name[len(long):].replace("_", "")
+        return self.name
+
     def to_real(self):
         """Return the dtype of the real part."""
         return dtype_of(rt_real_dtype(self.code))

@@ -42,6 +42,7 @@ MODULES = [
     "_join",
     "_linalg",
     "_linalg_more",
+    "_lobpcg",
     "_printing",
     "_special",
     "_gamma",

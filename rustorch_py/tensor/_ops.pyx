@@ -339,7 +339,18 @@ cdef object deliver(object op, TensorBase result, object out):
 
 
 # ---- in-place ------------------------------------------------------------------------------------------
+cdef object write_hook = None              # told of a tensor before it is written, or None
+
+
+def set_write_hook(fn):
+    """Call ``fn(tensor)`` before each in-place write; None stops it (`autograd.graph.allow_mutation_on_saved_tensors`)."""
+    global write_hook
+    write_hook = fn
+
+
 cdef int inplace_begin(object op, TensorBase t) except -1:
+    if write_hook is not None:
+        write_hook(t)
     if may_overlap_self(t) and op != "fill_":              # one number to every element: written twice is written
         raise_overlap()
     if t.flags & F_INFERENCE and not inference_mode_on():

@@ -739,6 +739,28 @@ def sparse_resize_(x, size, sparse_dim, dense_dim):
     return x
 
 
+@rule("resize_as_sparse_")
+def resize_as_sparse_(x, the_template):
+    if not isinstance(the_template, SparseTensor):
+        raise TensorError(f"resize_as_sparse_: expected a sparse template, got layout {the_template.layout}", op="resize_as_sparse_")
+    if not isinstance(x, SparseTensor):
+        raise TensorError(f"resize_as_sparse_: expected a sparse tensor, got layout {x.layout}", op="resize_as_sparse_")
+    y, size = as_coo(the_template), tuple(the_template.shape)
+    if x._kind is _COO and not x._val.shape[0]:                              # nothing is stored: any sizes fit
+        sparse = y._idx.shape[0]
+        Tensor.data.__set__(x, _new(_COO, x._idx.new_zeros((sparse, 0)), x._val.new_zeros((0, *size[sparse:])), size, True))
+        x._idx, x._val = x._idx.new_zeros((sparse, 0)), x._val.new_zeros((0, *size[sparse:]))
+        return x
+    if x._kind is _COO and any(n < m for n, m in zip(size, x.shape)):
+        raise TensorError(f"resize_as_sparse_: shrinking the size of sparse dimensions (from {list(x.shape)} to {list(size)}) on a non-empty sparse "
+                          f"tensor is not supported; for an empty one of this size call torch.sparse_coo_tensor(size)", op="resize_as_sparse_")
+    return sparse_resize_(x, size, y._idx.shape[0], y._val.dim() - 1)
+
+
+for _part in ("indices", "values", "crow_indices", "col_indices", "ccol_indices", "row_indices"):
+    RULES[_part + "_copy"] = lambda x, part=RULES[_part]: part(x).clone()
+
+
 # ---- products ------------------------------------------------------------------------------------------
 def _check_product(op, a, b):
     if a.dim() != 2 or b.dim() not in (1, 2):
@@ -765,6 +787,48 @@ def matmul(a, b):
 
 
 RULES["__rmatmul__"] = lambda a, b: matmul(b, a)
+RULES["dsmm"] = matmul
+
+
+@rule("hspmm hsmm")
+def hspmm(mat1, mat2):
+    """The rows of the product that have something, each with all columns."""
+    if not isinstance(mat1, SparseTensor) or isinstance(mat2, SparseTensor):
+        raise UnsupportedOpError("hspmm: expected a sparse and a strided matrix", op="hspmm")
+    if mat2.dim() != 2:
+        raise TensorError(f"hspmm: Argument #3: matrices expected, got {mat2.dim()}D tensor", op="hspmm")
+    _check_product("hspmm", mat1, mat2)
+    rows = _t.unique(_coordinates(mat1)[0][0])
+    return _new(_COO, rows.unsqueeze(0), matmul(mat1, mat2)[rows], (mat1.shape[0], mat2.shape[1]), False)
+
+
+@rule("sspaddmm saddmm")
+def sspaddmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """Places of the input, then those of the product."""
+    if not (isinstance(input, SparseTensor) and isinstance(mat1, SparseTensor)) or isinstance(mat2, SparseTensor):
+        raise TensorError("sspaddmm: expected a sparse input, a sparse and a strided matrix", op="sspaddmm")
+    product = hspmm(mat1, mat2)
+    if tuple(input.shape) != tuple(product.shape):
+        raise ShapeError(f"sspaddmm: Argument #1: expected sizes {list(product.shape)}, got {list(input.shape)}", op="sspaddmm")
+    rows, n = product._idx[0], product.shape[1]
+    idx = _t.stack([_t.repeat_interleave(rows, n), _t.arange(n, device=rows.device).repeat(len(rows))])
+    val = product._val.reshape(-1) if alpha == 1 else product._val.reshape(-1) * alpha
+    old_idx, old = _coordinates(input)
+    return _new(_COO, _t.cat([old_idx, idx], 1), _t.cat([old if beta == 1 else old * beta, val]), tuple(input.shape), False)
+
+
+@rule("lobpcg")
+def lobpcg(A, *args, **kwargs):
+    from ._lobpcg import lobpcg as run                                       # products are all that it asks of a matrix
+    return run(A, *args, **kwargs)
+
+
+@rule("smm")
+def smm(input, mat2):
+    if not isinstance(input, SparseTensor):
+        raise TensorError("tensor.sspaddmm(...) can only be called on sparse tensors", op="smm")
+    zero = _new(_COO, _t.zeros((2, 0), dtype=_t.int64, device=mat2.device), mat2.new_zeros(0), (input.shape[0], mat2.shape[-1]), True)
+    return sspaddmm(zero, input, mat2, beta=0)
 
 
 def _sparse_product(a, b):

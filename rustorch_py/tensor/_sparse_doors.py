@@ -92,6 +92,59 @@ def spmm(input, mat2):
     return input @ mat2
 
 
+def dsmm(input, mat2):
+    """Return the product of two matrices; the same as ``mm``."""
+    return input @ mat2
+
+
+def hspmm(mat1, mat2):
+    """Return the product of a sparse and a strided matrix as a hybrid tensor: the rows that have something, each with all columns."""
+    raise UnsupportedOpError(f"hspmm: expected a sparse first matrix, got layout {mat1.layout}; use mm", op="hspmm")
+
+
+hsmm = hspmm
+
+
+def sspaddmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """Return ``beta * input + alpha * (mat1 @ mat2)`` of sparse input and mat1 and strided mat2, as a sparse tensor that is not coalesced."""
+    raise TensorError("tensor.sspaddmm(...) can only be called on sparse tensors", op="sspaddmm")
+
+
+saddmm = sspaddmm
+
+
+def smm(input, mat2):
+    """Return the product of a sparse and a strided matrix as a sparse tensor."""
+    raise TensorError("tensor.sspaddmm(...) can only be called on sparse tensors", op="smm")
+
+
+def resize_as_sparse_(self, the_template):
+    """Give a sparse tensor the sizes and the numbers of sparse and dense dimensions of another one, in place."""
+    raise TensorError(f"resize_as_sparse_: expected a sparse tensor, got layout {self.layout}", op="resize_as_sparse_")
+
+
+def _copy(part):
+    def copied(input):
+        return getattr(input, part)().clone()
+    copied.__name__ = copied.__qualname__ = part + "_copy"
+    copied.__doc__ = f"Copy the ``{part}`` of a sparse tensor."
+    return copied
+
+
+_invariants = {"on": False}
+
+
+def set_checks(on):
+    """Remember whether `sparse.check_sparse_tensor_invariants` was asked for; returns what was before."""
+    before, _invariants["on"] = _invariants["on"], bool(on)
+    return before
+
+
+def checks():
+    """Tell whether `sparse.check_sparse_tensor_invariants` was asked for."""
+    return _invariants["on"]
+
+
 def _refused(name, layout_name):
     def method(self, *args, **kwargs):
         raise TensorError(f"{name} expected sparse {layout_name} tensor layout but got Strided", op=name)
@@ -111,9 +164,11 @@ def _dims(name, value):
 
 
 FUNCTIONS = {"sparse_coo_tensor": sparse_coo_tensor, "sparse_csr_tensor": sparse_csr_tensor, "sparse_csc_tensor": sparse_csc_tensor,
-             "sparse_compressed_tensor": sparse_compressed_tensor, "spmm": spmm, **LAYOUTS}
+             "sparse_compressed_tensor": sparse_compressed_tensor, "spmm": spmm, **LAYOUTS,
+             "dsmm": dsmm, "hspmm": hspmm, "hsmm": hsmm, "smm": smm, "sspaddmm": sspaddmm, "saddmm": saddmm, "resize_as_sparse_": resize_as_sparse_,
+             **{part + "_copy": _copy(part) for part in ("indices", "values", "crow_indices", "col_indices", "ccol_indices", "row_indices")}}
 METHODS = {"to_sparse": to_sparse, "to_sparse_coo": to_sparse_coo, "to_sparse_csr": to_sparse_csr, "to_sparse_csc": to_sparse_csc,
-           "sparse_mask": sparse_mask, "sparse_dim": _dims("sparse_dim", lambda t: 0), "dense_dim": _dims("dense_dim", lambda t: t.dim()),
+           "sparse_mask": sparse_mask, "smm": smm, "sspaddmm": sspaddmm, "resize_as_sparse_": resize_as_sparse_, "sparse_dim": _dims("sparse_dim", lambda t: 0), "dense_dim": _dims("dense_dim", lambda t: t.dim()),
            "is_sparse_csr": property(lambda self: False, doc="Whether the layout is sparse_csr."),
            **{name: _refused(name, "coordinate") for name in ("coalesce", "is_coalesced", "indices", "values", "_indices", "_values", "_nnz",
                                                              "sparse_resize_", "sparse_resize_and_clear_")},

@@ -61,12 +61,30 @@ def set_flush_denormal(mode):
     return False
 
 
+_interop = {"threads": 1, "set": False}
+
+
 def get_num_interop_threads():
-    """Return how many operators may run at once: one."""
-    return 1
+    """Return how many operators of one program may run at once, as set; operators here run one after the other."""
+    return _interop["threads"]
+
+
+def set_num_interop_threads(num):
+    """Set, once, how many operators of one program may run at once. It takes an interpreter of graphs, which there is none, to make use of it.
+
+    Raises:
+        RuntimeError: it was set before, or num is not a positive integer.
+    """
+    if isinstance(num, bool) or not isinstance(num, int):
+        raise TensorError(f"set_num_interop_threads expects an int, but got {type(num).__name__}", op="set_num_interop_threads")
+    if num <= 0:
+        raise TensorError("set_num_interop_threads expects a positive integer", op="set_num_interop_threads")
+    if _interop["set"]:
+        raise TensorError("set_num_interop_threads: cannot set number of interop threads after set_num_interop_threads called", op="set_num_interop_threads")
+    _interop["threads"], _interop["set"] = num, True
 
 
 FUNCTIONS = {f.__name__: f for f in (
     use_deterministic_algorithms, are_deterministic_algorithms_enabled, is_deterministic_algorithms_warn_only_enabled,
     set_deterministic_debug_mode, get_deterministic_debug_mode, get_float32_matmul_precision, set_float32_matmul_precision,
-    set_flush_denormal, get_num_interop_threads)}
+    set_flush_denormal, get_num_interop_threads, set_num_interop_threads)}

@@ -6,7 +6,7 @@ from ._base cimport *
 from ._node cimport Node
 from ._ops cimport binary_slot, binary_inplace, unary, cast, detach
 from ._plan cimport element_to_py, is_number
-from ._dtype cimport dtype_of, device_of, dtype_code
+from ._dtype cimport dtype as dtype_class, dtype_of, device_of, dtype_code
 from ._function cimport set_plain_call
 from ._view cimport transpose_last, t_reverse
 from ._dtype import strided, device as _device_class
@@ -320,9 +320,10 @@ cdef class Tensor(TensorBase):
         g = <TensorBase>value
         if g is self:
             raise AutogradError("can't assign Variable as its own grad")
-        if g.dt != self.dt:
+        wanted = dtype_of(self.dt) if self.meta is None else self.meta.get("grad_dtype", dtype_of(self.dt))
+        if wanted is not None and wanted is not dtype_of(g.dt):
             raise AutogradError(f"attempting to assign a gradient with dtype '{dtype_of(g.dt)}' to a tensor with grad_dtype "
-                                f"'{dtype_of(self.dt)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype).")
+                                f"'{wanted}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype).")
         if not same_shape(g, self):
             raise AutogradError(f"assigned grad has data of a different size: expected {list(shape_tuple(self))}, got {list(shape_tuple(g))}")
         if g.dev != self.dev:
@@ -332,6 +333,26 @@ cdef class Tensor(TensorBase):
     @grad.deleter
     def grad(self):
         self.grad_ = None
+
+    @property
+    def grad_dtype(self):
+        """The dtype that backward casts a leaf's gradient to before it is added to ``.grad``: by default the leaf's own; None: any."""
+        if history(self) is not None:
+            raise AutogradError("grad_dtype can only be accessed on leaf tensors.")
+        return dtype_of(self.dt) if self.meta is None else self.meta.get("grad_dtype", dtype_of(self.dt))
+
+    @grad_dtype.setter
+    def grad_dtype(self, value):
+        if history(self) is not None:
+            raise AutogradError("grad_dtype can only be set on leaf tensors.")
+        if value is not None and not isinstance(value, dtype_class):
+            raise AutogradError(f"grad_dtype must be a torch.dtype or None, but got {type(value).__name__}")
+        if value is not None and self.grad_ is not None and (<TensorBase>self.grad_).dt != (<dtype_class>value).code:
+            raise AutogradError(f"Cannot set grad_dtype to '{value}' because there is already a gradient with dtype "
+                                f"'{dtype_of((<TensorBase>self.grad_).dt)}'. Clear the gradient first (.grad = None), or name its dtype.")
+        if self.meta is None:
+            self.meta = {}
+        self.meta["grad_dtype"] = value
 
     @property
     def grad_fn(self):
@@ -375,11 +396,7 @@ cdef class Tensor(TensorBase):
         cdef TensorBase t = as_base("data", "value", value)
         if rt_kind(t.dt) != rt_kind(self.dt) and self.rg:
             raise DTypeError("data set to a tensor that requires gradients must be floating point or complex dtype")
-        self.dt = t.dt
-        self.dev = t.dev
-        self.stor = t.stor
-        self.ptr = t.ptr
-        set_dims(self, t.nd, t.sh, t.st)
+        give_memory(self, t)
 
     @property
     def T(self):
@@ -584,11 +601,49 @@ cdef int legacy_fill(TensorBase t, tuple args, object device) except -1:
     if legacy_fn is None:
         raise TensorTypeError("Tensor(): not ready")
     src = <TensorBase?>legacy_fn(args, device)
-    t.dt = src.dt
-    t.dev = src.dev
-    t.stor = src.stor
-    t.ptr = src.ptr
-    set_dims(t, src.nd, src.sh, src.st)
+    return give_memory(t, src)
+
+
+cdef extern from *:
+    """
+    static int rt_swap_types(PyObject *a, PyObject *b) {
+        PyTypeObject *x = Py_TYPE(a), *y = Py_TYPE(b);
+        if (x->tp_basicsize != y->tp_basicsize || x->tp_dictoffset != y->tp_dictoffset) return 0;
+        Py_SET_TYPE(a, y); /* each object's reference to its type goes along */
+        Py_SET_TYPE(b, x);
+        return 1;
+    }
+    """
+    bint rt_swap_types(object a, object b)
+
+
+def swap_contents(a, b):
+    """Exchange what two tensors hold (class, memory, geometry, history, gradient, hooks); the objects, and who refers to them, stay."""
+    cdef TensorBase x = as_base("swap_tensors", "t1", a), y = as_base("swap_tensors", "t2", b), old = alias(x)
+    if not rt_swap_types(a, b):
+        raise TensorTypeError(f"swap_tensors: instances of {type(a).__name__} and {type(b).__name__} differ in size")
+    x.flags, y.flags = y.flags, x.flags
+    give_memory(x, y)
+    give_memory(y, old)
+    x.rg, y.rg = y.rg, x.rg
+    x.out_nr, y.out_nr = y.out_nr, x.out_nr
+    x.fn, y.fn = y.fn, x.fn
+    x.grad_, y.grad_ = y.grad_, x.grad_
+    x.base, y.base = y.base, x.base
+    x.base_epoch, y.base_epoch = y.base_epoch, x.base_epoch
+    x.epoch, y.epoch = y.epoch, x.epoch
+    x.meta, y.meta = y.meta, x.meta
+    for t in (x, y):
+        if (<TensorBase>t).meta is not None:
+            (<TensorBase>t).meta.pop("accumulator", None)          # the node that stands for the other one
+
+
+cdef int give_memory(TensorBase to, TensorBase source) except -1:
+    to.dt = source.dt
+    to.dev = source.dev
+    to.stor = source.stor
+    to.ptr = source.ptr
+    set_dims(to, source.nd, source.sh, source.st)
     return 0
 
 

@@ -21,7 +21,7 @@ from ..autograd.graph import saved_tensors_hooks
 from ..errors import AutogradError, BackendUnavailableError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
 
-__all__ = ["checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction", "check_backward_validity",
+__all__ = ["checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction", "DefaultDeviceType", "GraphExecGroup", "check_backward_validity",
            "detach_variable", "get_device_states", "noop_context_fn", "set_device_states", "set_checkpoint_early_stop", "set_checkpoint_debug_enabled"]
 
 
@@ -53,6 +53,48 @@ def set_checkpoint_debug_enabled(enabled):
         yield
     finally:
         _debug = before
+
+
+class DefaultDeviceType:
+    """The kind of device whose random stream a checkpoint puts back when its arguments do not tell."""
+
+    _kind = None
+
+    @classmethod
+    def set_device_type(cls, device="cuda"):
+        """Set the kind."""
+        cls._kind = device
+
+    @classmethod
+    def get_device_type(cls):
+        """Return the kind: as set, else that of the accelerator in use, else the CPU."""
+        if cls._kind is None:
+            from ..tensor._backend import is_registered
+            cls._kind = next((kind for code, kind in ((1, "cuda"), (2, "mps")) if is_registered(code)), "cpu")
+        return cls._kind
+
+
+class GraphExecGroup:
+    """Several backward calls inside a ``with`` block that run a checkpointed call again once between them.
+
+    A call that was run again keeps what no backward has used yet, inside a group and outside; the group says that it may be
+    relied on. The backward calls must not use the same saved tensors.
+    """
+
+    _current = None
+
+    def __enter__(self):
+        if GraphExecGroup._current is not None:
+            raise TensorError(f"GraphExecGroup contexts cannot be nested. Already inside group {GraphExecGroup._current}", op="GraphExecGroup")
+        GraphExecGroup._current = self
+        return self
+
+    def __exit__(self, *exc):
+        GraphExecGroup._current = None
+
+    @classmethod
+    def _get_current_group(cls):
+        return cls._current
 
 
 def noop_context_fn():

@@ -23,7 +23,7 @@ torch.special torch.signal.windows torch.masked torch.sparse torch.func torch.ra
 torch.nn.utils.rnn torch.nn.utils.parametrize torch.nn.utils.parametrizations torch.nn.utils.prune torch.nn.utils.stateless torch.nn.attention
 torch.nn.attention.flex_attention torch.nn.parallel torch.nn.quantized torch.optim torch.optim.Optimizer torch.optim.lr_scheduler torch.optim.swa_utils
 torch.distributions torch.distributions.constraints torch.distributions.transforms torch.distributions.kl torch.utils torch.utils.data torch.utils.checkpoint
-torch.utils.dlpack torch.utils.flop_counter torch.utils.benchmark torch.utils.hooks torch.serialization torch.storage torch.amp torch.cpu torch.accelerator
+torch.utils.dlpack torch.utils.flop_counter torch.utils.module_tracker torch.utils.benchmark torch.utils.hooks torch.serialization torch.storage torch.amp torch.cpu torch.accelerator
 torch.compiler torch.jit torch.library torch.overrides torch.profiler torch.testing torch.types torch.futures torch.hub torch.quasirandom torch.nested
 torch.backends.cpu torch.backends.mkl torch.backends.openmp torch.backends.cuda torch.cuda torch.cuda.amp torch.mps torch.xpu torch.mtia torch.distributed
 torch.distributed.pipelining torch.distributed.algorithms.join

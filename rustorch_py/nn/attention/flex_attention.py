@@ -7,12 +7,17 @@ broadcast to (batch, heads, queries, keys), so any function of tensor operators 
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple, TypedDict
 
 from ... import tensor as _t
 from ...errors import ShapeError, TensorValueError
+from ...tensor import Tensor
 
 __all__ = [
+    "AuxOutput",
+    "AuxRequest",
     "BlockMask",
+    "FlexKernelOptions",
     "and_masks",
     "create_block_mask",
     "create_mask",
@@ -207,6 +212,43 @@ def _lists(table):
     return table.sum(-1).to(_t.int32), order.to(_t.int32)
 
 
+class FlexKernelOptions(TypedDict, total=False):
+    """Names of the options by which PyTorch's GPU kernels are tuned, for annotations: sizes of tiles, threads, stages. None has a meaning on a CPU."""
+
+    num_warps: int
+    num_stages: int
+    BLOCK_M: int
+    BLOCK_N: int
+    BLOCK_M1: int
+    BLOCK_N1: int
+    BLOCK_M2: int
+    BLOCK_N2: int
+    PRESCALE_QK: bool
+    ROWS_GUARANTEED_SAFE: bool
+    BLOCKS_ARE_CONTIGUOUS: bool
+    WRITE_DQ: bool
+    FORCE_USE_FLEX_ATTENTION: bool
+    USE_TMA: bool
+    kpack: int
+    matrix_instr_nonkdim: int
+    waves_per_eu: int
+    BACKEND: Any
+
+
+class AuxRequest(NamedTuple):
+    """Which statistics of the scores `flex_attention` is to return: the logarithm of each row's sum of exponentials, its largest score."""
+
+    lse: bool = False
+    max_scores: bool = False
+
+
+class AuxOutput(NamedTuple):
+    """The statistics asked for by an `AuxRequest`; None where not."""
+
+    lse: Tensor | None = None
+    max_scores: Tensor | None = None
+
+
 def create_block_mask(
     mask_mod, B, H, Q_LEN, KV_LEN, device="cpu", BLOCK_SIZE=_DEFAULT_SPARSE_BLOCK_SIZE, _compile=False
 ):
@@ -239,6 +281,8 @@ def flex_attention(
     enable_gqa=False,
     return_lse=False,
     kernel_options=None,
+    *,
+    return_aux=None,
 ):
     """Return attention with scores changed by a function and masked by another.
 
@@ -250,8 +294,9 @@ def flex_attention(
         block_mask: what may be seen (see ``create_block_mask``).
         scale: 1 / sqrt(E) if absent.
         enable_gqa: let groups of query heads share key and value heads.
-        return_lse: return the logarithm of each row's sum of exponentials too.
+        return_lse: return the logarithm of each row's sum of exponentials too; an older form of return_aux.
         kernel_options: kept from PyTorch's signature; there is no kernel to tune.
+        return_aux: an `AuxRequest`; return (output, `AuxOutput`), each statistic (B, heads, L) float32.
 
     Source: Dong et al. (2024), Flex attention.
     """
@@ -269,6 +314,8 @@ def flex_attention(
             )
         times = query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
+    if return_lse and return_aux is not None:
+        raise TensorValueError("Cannot specify both return_lse and return_aux. return_lse is deprecated, please use return_aux=AuxRequest(lse=True) instead.")
     batch, heads, n_query, width = query.shape
     n_key = key.shape[2]
     factor = 1.0 / math.sqrt(width) if scale is None else scale
@@ -283,11 +330,14 @@ def flex_attention(
                 "likely need to create a new block mask."
             )
         score = score.masked_fill(~block_mask.allowed(batch, heads, n_query, n_key, query.device), -math.inf)
-    top = score.detach().amax(-1, keepdim=True)
-    top = _t.where(top == -math.inf, _t.zeros_like(top), top)  # rows that see nothing give zeros
+    highest = score.detach().amax(-1, keepdim=True)
+    top = _t.where(highest == -math.inf, _t.zeros_like(highest), highest)  # rows that see nothing give zeros
     weight = _t.exp(score - top)
     total = weight.sum(-1, keepdim=True)
     out = _t.matmul(weight / _t.where(total == 0, _t.ones_like(total), total), value).to(query.dtype)
-    if not return_lse:
+    if not return_lse and return_aux is None:
         return out
-    return out, (_t.log(total) + top).squeeze(-1)
+    lse = (_t.log(total) + top).squeeze(-1)
+    if return_aux is None:
+        return out, lse
+    return out, AuxOutput(lse if return_aux.lse else None, highest.squeeze(-1) if return_aux.max_scores else None)

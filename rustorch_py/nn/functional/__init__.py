@@ -66,7 +66,7 @@ from ._dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
-from ._linear import bilinear, embedding, embedding_bag, linear, one_hot
+from ._linear import bilinear, embedding, embedding_bag, grouped_mm, linear, one_hot
 from ._loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,

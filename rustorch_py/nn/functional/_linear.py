@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ... import tensor as _t
-from ...errors import TensorError
+from ...errors import DTypeError, ShapeError, TensorError
 from ._util import warn
 
-__all__ = ["bilinear", "embedding", "embedding_bag", "linear", "one_hot"]
+__all__ = ["bilinear", "embedding", "embedding_bag", "grouped_mm", "linear", "one_hot"]
 
 linear = _t.linear
 bilinear = _t.bilinear
@@ -173,3 +173,63 @@ def embedding_bag(
         include_last_offset,
         padding_idx,
     )[0]
+
+
+def _group_ends(offs, most):
+    """The offsets as numbers, checked against the size that they cut."""
+    if offs.dtype is not _t.int32:
+        raise TensorError("Offsets have to be int32", op="grouped_mm")
+    if offs.dim() != 1:
+        raise ShapeError(f"grouped_mm: expected offs with 1 dimension, got {offs.dim()}", op="grouped_mm")
+    ends = offs.tolist()
+    if any(a > b for a, b in zip([0, *ends], [*ends, most])):
+        raise TensorError(f"grouped_mm: expected offs that rise from 0 to at most {most}, got {ends}", op="grouped_mm")
+    return ends
+
+
+def grouped_mm(mat_a, mat_b, *, offs=None, bias=None, out_dtype=None):
+    """Multiply matrices group by group; the groups are stacked, or follow one another along one dimension and end at offs.
+
+    Args:
+        mat_a: (groups, m, k); or (m, k), cut in groups of rows or, with a mat_b of two dimensions, of k.
+        mat_b: (groups, k, n); or (k, n), cut in groups of columns or of k.
+        offs: int32 (groups,) where each group ends; with a matrix of two dimensions only.
+        bias: must be None, as in PyTorch.
+        out_dtype: must be mat_a's dtype, as in PyTorch.
+
+    Returns:
+        (groups, m, n) of two stacks or two matrices cut along k; else (m, n), zero beyond the last group.
+    """
+    op = "grouped_mm"
+    if mat_a.dim() not in (2, 3) or mat_b.dim() not in (2, 3):
+        name, x = ("mat_a", mat_a) if mat_a.dim() not in (2, 3) else ("mat_b", mat_b)
+        raise ShapeError(f"{name} has to be 2 or 3d, got {x.dim()}d", op=op)
+    if (offs is not None) == (mat_a.dim() == mat_b.dim() == 3):
+        raise TensorError("Have to provide offsets if there is a 2d matrix, or no offset if both matrices are 3d", op=op)
+    if mat_a.dtype not in (_t.float32, _t.bfloat16, _t.float16):
+        raise DTypeError(f"Expected mat_a to be Float32, BFloat16 or Float16 matrix, got {mat_a.dtype}", op=op)
+    if mat_b.dtype is not mat_a.dtype:
+        raise DTypeError(f"grouped_mm: expected matrices of one dtype, got {mat_a.dtype} and {mat_b.dtype}", op=op)
+    if out_dtype not in (None, mat_a.dtype):
+        raise DTypeError(f"Grouped gemm output dtype must match `mat_a` dtype {mat_a.dtype}, got {out_dtype}", op=op)
+    if bias is not None:
+        raise TensorError("Bias not supported yet", op=op)
+    if mat_a.shape[-1] != mat_b.shape[-2]:
+        raise ShapeError(f"contraction dimension of mat_a and mat_b must match, got {tuple(mat_a.shape)} and {tuple(mat_b.shape)}", op=op)
+    if offs is None:
+        if mat_a.shape[0] != mat_b.shape[0]:
+            raise ShapeError(f"batched dimension has to match, got {mat_a.shape[0]} and {mat_b.shape[0]}", op=op)
+        return _t.bmm(mat_a, mat_b)
+    stacked = mat_a if mat_a.dim() == 3 else mat_b if mat_b.dim() == 3 else None
+    along = mat_a.shape[0] if stacked is mat_b else mat_b.shape[-1] if stacked is mat_a else mat_a.shape[-1]
+    ends = _group_ends(offs, along)
+    if stacked is not None and stacked.shape[0] != len(ends):
+        raise ShapeError(f"matrix batch sizes have to match: {stacked.shape[0]} groups and {len(ends)} offsets", op=op)
+    parts = list(zip([0, *ends], ends))
+    if stacked is None:
+        return _t.stack([mat_a[:, a:b] @ mat_b[a:b] for a, b in parts])
+    if stacked is mat_b:
+        rows = [mat_a[a:b] @ mat_b[i] for i, (a, b) in enumerate(parts)]
+        return _t.cat([*rows, mat_a.new_zeros(along - ends[-1], mat_b.shape[-1])])
+    columns = [mat_a[i] @ mat_b[:, a:b] for i, (a, b) in enumerate(parts)]
+    return _t.cat([*columns, mat_a.new_zeros(mat_a.shape[1], along - ends[-1])], 1)
