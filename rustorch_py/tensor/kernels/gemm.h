@@ -32,7 +32,7 @@ typedef struct {
 
 /* Blocks of a packed product, Note [Tiles and panels] in gemm_micro_t.h; RT_FAR: bytes between rows of a from which they are packed,
  * RT_DIRECT: bytes of b up to which it is not; RT_AHEAD: rows that packing fetches ahead. */
-enum { RT_KC = 256, RT_KL = 128, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, RT_FAR = 4096, RT_DIRECT = 1 << 14,
+enum { RT_KC = 256, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, RT_FAR = 4096, RT_DIRECT = 1 << 14,
        RT_ROOM = RT_KC * (RT_NC_BYTES + RT_MC * 8) };
 
 /* Loops that exist once per instruction set. */

@@ -7,41 +7,18 @@
 #include <string.h>
 #include "rustorch/half.h"
 #include "gemm.h"
+#include "vec.h"
 
 #if defined(__AVX512F__)
-#define RT_VBYTES 64
 #define RT_REGS 4                                     /* registers across a panel */
-#elif defined(__AVX2__)
-#define RT_VBYTES 32
-#define RT_REGS 2
 #else
-#define RT_VBYTES 16
 #define RT_REGS 2
 #endif
 
-typedef float  rt_vf32 __attribute__((vector_size(RT_VBYTES), may_alias));
-typedef double rt_vf64 __attribute__((vector_size(RT_VBYTES), may_alias));
-typedef int32_t f32_mask __attribute__((vector_size(RT_VBYTES)));
-typedef int64_t f64_mask __attribute__((vector_size(RT_VBYTES)));
-
-/* Sums of a register's lanes by halves (the same tree on every set of its width); GCC builds the indices of a generic shuffle at run time. */
-#if defined(__AVX512F__)
-RT_INLINE float f32_hsum(rt_vf32 v) { return _mm512_reduce_add_ps((__m512)v); }
-RT_INLINE double f64_hsum(rt_vf64 v) { return _mm512_reduce_add_pd((__m512d)v); }
-#elif defined(__AVX2__)
-RT_INLINE float f32_hsum(rt_vf32 v) {
-    __m128 x = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
-    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
-}
-RT_INLINE double f64_hsum(rt_vf64 v) {
-    __m128d x = _mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
-    return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
-}
-#else
-RT_INLINE float f32_hsum(rt_vf32 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
-RT_INLINE double f64_hsum(rt_vf64 v) { return v[0] + v[1]; }
-#endif
+typedef float  rt_vf32 __attribute__((vector_size(RT_VEC), may_alias));
+typedef double rt_vf64 __attribute__((vector_size(RT_VEC), may_alias));
+typedef int32_t f32_mask __attribute__((vector_size(RT_VEC)));
+typedef int64_t f64_mask __attribute__((vector_size(RT_VEC)));
 
 /* Loads and stores of a register's first elements, none behind them is touched; `n` of more than a register means all. */
 #if defined(__AVX512F__)
@@ -69,24 +46,28 @@ RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_masksto
 
 #define T float
 #define V rt_vf32
-#define L (RT_VBYTES / 4)
+#define L (RT_VEC / 4)
 #define F(x) f32_##x
+#define SUM rt_vf_sum
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
 #undef T
 #undef V
 #undef L
 #undef F
+#undef SUM
 #define T double
 #define V rt_vf64
-#define L (RT_VBYTES / 8)
+#define L (RT_VEC / 8)
 #define F(x) f64_##x
+#define SUM rt_vd_sum
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
 #undef T
 #undef V
 #undef L
 #undef F
+#undef SUM
 
 /* Integers in unsigned arithmetic of their own width: exact modulo 2^bits. */
 #define RT_INTEGER(name, S, U)                                                                          \
@@ -190,5 +171,5 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
 #else
     1 << 15,
 #endif
-    RT_REGS * RT_VBYTES,
+    RT_REGS * RT_VEC,
 };

@@ -3,13 +3,14 @@
  * Note [Tiles and panels]
  * A tile is R rows by C registers of c whose sums stay in registers while k runs. A panel is the RT_REGS registers of columns that tiles of
  * one column share. Where b is small or has few rows of a to meet, tiles read it as it lies; else a block of RT_KC rows of b is packed into
- * panels once, RT_KL rows of a panel at a time stay in the first cache, and RT_MC rows of a in the second. Rows of a are packed side by
+ * panels once, RT_MC rows of a stay in the second cache, and the tiles of a panel fetch the next one into it. Rows of a are packed side by
  * side where they lie far apart: strides of a page or so fall on few lines of a cache and on one page each.
+ * A tile whose panel is whole uses no masks: a masked load also takes a turn of the units that multiply.
  * (K. Goto and R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008.) */
 enum { F(NC) = RT_NC_BYTES / (int)sizeof(T) };
 
-/* Where a tile's sums go: c = alpha * sum + from; from: c itself, a row (ldf 0) or NULL. */
-typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; int len; } F(Out);
+/* Where a tile's sums go: c = alpha * sum + from; from: c itself, a row (ldf 0) or NULL. ahead: what later tiles will read, or NULL. */
+typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; int len; const T *ahead; } F(Out);
 
 #if !RT_MASKED
 static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_t w, const F(Out) *o) {
@@ -23,84 +24,109 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
 #endif
 
 #define RT_UNROLL _Pragma("GCC unroll 16")           /* all of them: the sums must never be addressed */
-#if RT_MASKED                                          /* the last register of a row by a mask that is full inside of the matrix */
+#define RT_EACH(R, C) RT_UNROLL for (int r = 0; r < R; r++) RT_UNROLL for (int j = 0; j < C; j++)
+#define RT_KEEP(p) F(load)(p)
+#define RT_WHOLE(p, v) F(store)(p, v)
+#if RT_MASKED                                          /* the last register of a part of a panel by a mask */
 #define RT_TAIL(full) F(tail) tail = F(tail_of)(o->len - (full));
 #define RT_TAIL_LOAD(p) F(load_tail)(p, tail)
 #define RT_TAIL_STORE(p, v) F(store_tail)(p, v, tail)
-#define RT_PARTLY(R, C)
+#define RT_THROUGH(R, C)
 #else                                                  /* ... or through memory */
 #define RT_TAIL(full)
 #define RT_TAIL_LOAD(p) F(load)(p)
 #define RT_TAIL_STORE(p, v) F(store)(p, v)
-#define RT_PARTLY(R, C)                                                                                            \
-        if (o->len < C * L) {                                                                                      \
-            T sum[R * C * L];                                                                                      \
-            RT_EACH(R, C) F(store)(sum + (r * C + j) * L, acc[r][j]);                                              \
-            F(put_part)(R, sum, C * L, o);                                                                         \
-            return;                                                                                                \
-        }
+#define RT_THROUGH(R, C)                                                                                           \
+        T sum[R * C * L];                                                                                          \
+        RT_EACH(R, C) F(store)(sum + (r * C + j) * L, acc[r][j]);                                                  \
+        F(put_part)(R, sum, C * L, o);                                                                             \
+        return;
 #endif
-#define RT_EACH(R, C) RT_UNROLL for (int r = 0; r < R; r++) RT_UNROLL for (int j = 0; j < C; j++)
-#define RT_MICRO(R, C)                                                                                             \
-    static void F(micro_##R##x##C)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o) { \
+#define RT_NONE(...)
+/* Long sums pause after every eight rows of b to fetch a row of c and a line of the next panel: asked for all at once, these lines would hold
+ * up those of a and b. */
+#define RT_MICRO_OF(name, R, C, TAIL, LOAD, STORE, THROUGH)                                                        \
+    static void F(name)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o) { \
         V acc[R][C];                                                                                               \
         RT_EACH(R, C) acc[r][j] = (V){0};                                                                          \
-        if (k >= 64) RT_EACH(R, C) __builtin_prefetch(o->c + r * o->ldc + j * L, 1, 2);                               \
-        RT_TAIL((C - 1) * L)                                                                                       \
+        TAIL((C - 1) * L)                                                                                          \
+        int row = k >= 64 ? R : 0;                                                                                 \
+        const T *line = o->c, *ahead = o->ahead;                                                                   \
+        int64_t some = k >= 64 ? 8 : k;                                                                            \
         do {                                                                                                       \
-            V y[C];                                                                                                \
-            RT_UNROLL for (int j = 0; j < C; j++) y[j] = j < C - 1 ? F(load)(b + j * L) : RT_TAIL_LOAD(b + j * L); \
-            RT_UNROLL for (int r = 0; r < R; r++) {                                                                \
-                T x = a[r * a_m];                                                                                  \
-                RT_UNROLL for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                       \
+            int64_t steps = k < some ? k : some;                                                                   \
+            k -= steps;                                                                                            \
+            if (row) {                                                                                             \
+                RT_UNROLL for (int j = 0; j < C; j++) __builtin_prefetch(line + j * L, 1);                         \
+                line += o->ldc; row--;                                                                             \
             }                                                                                                      \
-            a += a_k; b += ldb;                                                                                    \
-        } while (--k);                                                                                             \
-        RT_PARTLY(R, C)                                                                                            \
+            if (ahead) { __builtin_prefetch(ahead, 0, 2); ahead += 64 / sizeof(T); }                               \
+            do {                                                                                                   \
+                V y[C];                                                                                            \
+                RT_UNROLL for (int j = 0; j < C; j++) y[j] = j < C - 1 ? F(load)(b + j * L) : LOAD(b + j * L);     \
+                RT_UNROLL for (int r = 0; r < R; r++) {                                                            \
+                    T x = a[r * a_m];                                                                              \
+                    RT_UNROLL for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                   \
+                }                                                                                                  \
+                a += a_k; b += ldb;                                                                                \
+            } while (--steps);                                                                                     \
+        } while (k);                                                                                               \
+        THROUGH(R, C)                                                                                              \
         if (o->from)                                                                                               \
             RT_EACH(R, C) {                                                                                        \
                 const T *from = o->from + r * o->ldf + j * L;                                                      \
-                acc[r][j] = o->alpha * acc[r][j] + (j < C - 1 ? F(load)(from) : RT_TAIL_LOAD(from));               \
+                acc[r][j] = o->alpha * acc[r][j] + (j < C - 1 ? F(load)(from) : LOAD(from));                       \
             }                                                                                                      \
         else RT_EACH(R, C) acc[r][j] *= o->alpha;                                                                  \
         RT_EACH(R, C) {                                                                                            \
             T *c = o->c + r * o->ldc + j * L;                                                                      \
             if (j < C - 1) F(store)(c, acc[r][j]);                                                                 \
-            else RT_TAIL_STORE(c, acc[r][j]);                                                                      \
+            else STORE(c, acc[r][j]);                                                                              \
         }                                                                                                          \
     }
+#define RT_MICRO(R, C) RT_MICRO_OF(micro_##R##x##C, R, C, RT_NONE, RT_KEEP, RT_WHOLE, RT_NONE)                     \
+    RT_MICRO_OF(part_##R##x##C, R, C, RT_TAIL, RT_TAIL_LOAD, RT_TAIL_STORE, RT_THROUGH)
 #define RT_MICROS(C) RT_MICRO(1, C) RT_MICRO(2, C) RT_MICRO(3, C) RT_MICRO(4, C) RT_MICRO(5, C) RT_MICRO(6, C)
 typedef void (*F(micro))(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o);
-#define RT_MICRO_ROW(C) {F(micro_1x##C), F(micro_2x##C), F(micro_3x##C), F(micro_4x##C), F(micro_5x##C), F(micro_6x##C)}
+#define RT_MICRO_ROW(C, K) {F(K##_1x##C), F(K##_2x##C), F(K##_3x##C), F(K##_4x##C), F(K##_5x##C), F(K##_6x##C)}
 RT_MICROS(1) RT_MICROS(2)
 #if RT_REGS == 4
 RT_MICROS(3) RT_MICROS(4)
-static const F(micro) F(micros)[RT_REGS][RT_ROWS] = {RT_MICRO_ROW(1), RT_MICRO_ROW(2), RT_MICRO_ROW(3), RT_MICRO_ROW(4)};
+#define RT_MICRO_TABLE(K) {RT_MICRO_ROW(1, K), RT_MICRO_ROW(2, K), RT_MICRO_ROW(3, K), RT_MICRO_ROW(4, K)}
 #else
-static const F(micro) F(micros)[RT_REGS][RT_ROWS] = {RT_MICRO_ROW(1), RT_MICRO_ROW(2)};
+#define RT_MICRO_TABLE(K) {RT_MICRO_ROW(1, K), RT_MICRO_ROW(2, K)}
 #endif
+static const F(micro) F(micros)[2][RT_REGS][RT_ROWS] = {RT_MICRO_TABLE(micro), RT_MICRO_TABLE(part)};   /* whole panels, part of one */
 RT_MICRO(8, 1)
 #undef RT_MICRO
+#undef RT_MICRO_OF
 #undef RT_EACH
+#undef RT_KEEP
+#undef RT_WHOLE
+#undef RT_NONE
 #undef RT_TAIL
 #undef RT_TAIL_LOAD
 #undef RT_TAIL_STORE
-#undef RT_PARTLY
+#undef RT_THROUGH
 #undef RT_UNROLL
 #undef RT_MICROS
 #undef RT_MICRO_ROW
+#undef RT_MICRO_TABLE
 
 /* m rows times C registers of columns. Tiles of nearly equal height. */
 static void F(column)(int64_t m, int C, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, F(Out) *o) {
+    int part = o->len < C * L;
     if (C == 1)                                        /* one register a row: more rows, or the sums wait for one another */
         for (; m >= 8; m -= 8, a += 8 * a_m) {
-            F(micro_8x1)(k, a, a_m, a_k, b, ldb, o);
+            if (part) F(part_8x1)(k, a, a_m, a_k, b, ldb, o);
+            else F(micro_8x1)(k, a, a_m, a_k, b, ldb, o);
             o->c += 8 * o->ldc;
             if (o->from) o->from += 8 * o->ldf;
         }
     for (int64_t tiles = (m + RT_ROWS - 1) / RT_ROWS; tiles > 0; tiles--) {
         int64_t rows = (m + tiles - 1) / tiles;
-        F(micros)[C - 1][rows - 1](k, a, a_m, a_k, b, ldb, o);
+        F(micros)[part][C - 1][rows - 1](k, a, a_m, a_k, b, ldb, o);
+        if (o->ahead) o->ahead += (k + 7) / 8 * (64 / (int64_t)sizeof(T));
         m -= rows; a += rows * a_m;
         o->c += rows * o->ldc;
         if (o->from) o->from += rows * o->ldf;
@@ -109,11 +135,12 @@ static void F(column)(int64_t m, int C, int64_t k, const T *a, int64_t a_m, int6
 
 RT_INLINE int F(registers)(int64_t cols) { return cols >= RT_REGS * L ? RT_REGS : (int)((cols + L - 1) / L); }
 
-/* Rows i to i + m and columns j to j + len of c, the part of the sums that rows p to p + kb of b bring; x: those rows of a. */
+/* Rows i to i + m and columns j to j + len of c, the part of the sums that rows p to p + kb of b bring; x: those rows of a; ahead: the panel
+ * that follows. */
 static void F(strip)(const RtBlock *g, int64_t i, int64_t m, int64_t j, int64_t len, int64_t p, int64_t kb, const T *x, int64_t a_m,
-                     int64_t a_k, const T *b, int64_t ldb) {
+                     int64_t a_k, const T *b, int64_t ldb, const T *ahead) {
     T *c = (T *)g->c + i * g->c_m + j;
-    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, (int)len};
+    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, (int)len, ahead};
     if (p || g->add) { o.from = c; o.ldf = g->c_m; }
     else if (g->bias) o.from = (const T *)g->bias + j;
     F(column)(m, F(registers)(len), kb, x, a_m, a_k, b, ldb, &o);
@@ -178,7 +205,7 @@ static void F(tiles)(const RtBlock *g) {
         for (int64_t p = 0; p < k; p += 2 * RT_KC) {
             int64_t kb = k - p < 2 * RT_KC ? k - p : 2 * RT_KC;
             for (int64_t j = 0; j < n; j += wide)
-                F(strip)(g, 0, m, j, n - j < wide ? n - j : wide, p, kb, a + p * g->a_k, g->a_m, g->a_k, b + p * g->b_k + j, g->b_k);
+                F(strip)(g, 0, m, j, n - j < wide ? n - j : wide, p, kb, a + p * g->a_k, g->a_m, g->a_k, b + p * g->b_k + j, g->b_k, NULL);
         }
         return;
     }
@@ -199,8 +226,7 @@ static void F(tiles)(const RtBlock *g) {
                 }
                 for (int64_t j = 0; j < nb; j += wide) {
                     int64_t len = nb - j < wide ? nb - j : wide, w = F(registers)(len) * L;
-                    for (int64_t q = 0; q < kb; q += RT_KL)
-                        F(strip)(g, i, mb, j0 + j, len, p + q, kb - q < RT_KL ? kb - q : RT_KL, x + q, a_m, 1, right + kb * j + q * w, w);
+                    F(strip)(g, i, mb, j0 + j, len, p, kb, x, a_m, 1, right + kb * j, w, j + wide < nb ? right + kb * (j + wide) : right);
                 }
             }
         }

@@ -1,6 +1,6 @@
 /* Loops of gemm.inc.c for one element type. Defined before inclusion: T (element), V (vector of
- * one register), L (its lanes), F(name), F(mask) (integer vector of L lanes). Products with few rows: streams (thin), 4 x 4 dot products (nt);
- * the others are in gemm_micro_t.h. */
+ * one register), L (its lanes), F(name), F(mask) (integer vector of L lanes), SUM (of a register's lanes). Products with few rows:
+ * streams (thin), 4 x 4 dot products (nt); the others are in gemm_micro_t.h. */
 
 #include "turn_t.h"
 RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
@@ -101,7 +101,7 @@ static void F(trsm)(int down, int unit, int64_t n, int64_t nrhs, const T *a, int
             }                                                                                     \
         }                                                                                         \
         T s[R][C];                                                                                \
-        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] = F(hsum)(acc[r][j]);     \
+        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] = SUM(acc[r][j]);     \
         for (; p < k; p++)                                                                        \
             for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] += a[r * lda + p] * b[j * ldb + p]; \
         for (int r = 0; r < R; r++) for (int j = 0; j < C; j++)                                   \
@@ -159,7 +159,7 @@ static T F(dot)(int64_t n, const T *x, const T *y) {
         s3 += F(load)(x + i + 3 * L) * F(load)(y + i + 3 * L);
     }
     for (; i + L <= n; i += L) s0 += F(load)(x + i) * F(load)(y + i);
-    T s = F(hsum)((s0 + s1) + (s2 + s3));
+    T s = SUM((s0 + s1) + (s2 + s3));
     for (; i < n; i++) s += x[i] * y[i];
     return s;
 }
