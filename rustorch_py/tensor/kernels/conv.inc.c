@@ -87,9 +87,11 @@ static int has_last(const RtConvGeom *c, int mode) {
  * columns, for a turn of the arrays on the way in and out. Measured: 1.1 to 2.5 times, most for strides and small planes. */
 static int through_last(const RtConvGeom *c, int mode) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], m = mode == 1 ? c->cin : c->cout, k = mode == 1 ? c->cout : c->cin;
+    int64_t run = c->dilation[2] == 1 && mode != 1 ? k * c->kernel[2] : k;   /* neighbours that are summed in a padded row */
     int even = c->stride[0] == 1 && c->stride[1] == 1 && c->stride[2] == 1;
-    if (m < 32 || k < 16 || (taps == 1 && (mode || even))) return 0;
-    if (mode == 2) return c->cin * taps * c->cout < 25600;                /* the sums stay in the second cache */
+    if (taps == 1 && (mode || even)) return 0;
+    if (mode == 2) return (m >= 32 ? run >= 9 : m >= 16 && k < 16 && taps >= 25 && run >= 16) && k * taps * m <= 131072;  /* the sums stay in the second cache */
+    if (m < 32 || run < 16) return 0;
     return c->cin * c->cout < 512 * 512;                                   /* weights are packed in each call */
 }
 

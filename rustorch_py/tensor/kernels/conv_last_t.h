@@ -459,25 +459,30 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
                     if (!l.direct) SUF(last_pad)(&l, &j, src, from, a0, b0, buf);
                     for (int64_t a = a0; a < a1; a++)
                     for (int64_t b = b0; b < b1; b += chunk) {
-                        int64_t count = b1 - b < chunk ? b1 - b : chunk, gp = up.pixel;
+                        int64_t count = b1 - b < chunk ? b1 - b : chunk;
                         int64_t sa = l.direct ? a : a - a0, sb = l.direct ? b : b - b0;
                         const T *xs = (l.direct ? src : buf) + (sa * j.step[0] * l.plane[1] + sb * j.step[1]) * l.plane[2] * l.pitch;
                         const T *gs = g + n * up.image + group * c->cout * up.channel + (a * j.grid[1] + b) * tw * up.pixel;
-                        if (!g_direct) {
-                            if (up.channel == 1)
-                                for (int64_t i = 0; i < count * tw; i++) memcpy(gbuf + i * mpad, gs + i * up.pixel, (size_t)c->cout * sizeof(T));
-                            else SUF(last_turn)(gbuf, mpad, gs, up.channel, count * tw, c->cout);
-                            gs = gbuf;
-                            gp = mpad;
-                        }
+                        if (!g_direct)                           /* a block of channels after the other: pixels a row apart would share few cache sets */
+                            for (int64_t m0 = 0, nv; m0 < mpad; m0 += nv * LANES) {
+                                nv = SUF(last_vectors)(m0 / LANES, mpad / LANES);
+                                int64_t channels = c->cout - m0 < nv * LANES ? c->cout - m0 : nv * LANES;
+                                T *to = gbuf + m0 * chunk * tw;
+                                const T *block = gs + m0 * up.channel;
+                                if (up.channel == 1)
+                                    for (int64_t i = 0; i < count * tw; i++) memcpy(to + i * nv * LANES, block + i * up.pixel, (size_t)channels * sizeof(T));
+                                else SUF(last_turn)(to, nv * LANES, block, up.channel, count * tw, channels);
+                            }
                         for (int64_t r = 0; r < count; r++) rows[r] = r * j.step[1] * l.plane[2] * l.pitch;
                         int nv;
                         for (int64_t m0 = 0; m0 < mpad; m0 += nv * LANES) {
                             nv = SUF(last_vectors)(m0 / LANES, mpad / LANES);
+                            const T *gm = g_direct ? gs + m0 : gbuf + m0 * chunk * tw;
+                            int64_t pitch = g_direct ? up.pixel : nv * LANES;
                             for (int64_t q = 0; q < l.segs; q++) {
                                 for (int64_t i = 0, mr; i < l.len; i += mr) {
                                     mr = SUF(last_next)(l.len - i, SUF(last_high)(nv));
-                                    SUF(last_tiles)[nv - 1][mr - 1](count, tw, rows, xs + l.off[q] + i, 1, j.step[2] * l.pitch, gs + m0, gp, NULL,
+                                    SUF(last_tiles)[nv - 1][mr - 1](count, tw, rows, xs + l.off[q] + i, 1, j.step[2] * l.pitch, gm, pitch, NULL,
                                                                     out + (q * l.len + i) * mpad + m0, mpad);
                                 }
                             }
@@ -486,14 +491,21 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
                 }
             }
             RT_OMP(omp for schedule(static))
-            for (int64_t row = 0; row < c->groups * c->cout; row++) {
-                int64_t group = row / c->cout, o = row % c->cout;
+            for (int64_t row = 0; row < c->groups * (mpad / LANES); row++) {      /* parts together, a vector of channels at a time */
+                enum { ROWS = 64 };
+                int64_t group = row / (mpad / LANES), o = row % (mpad / LANES) * LANES, channels = c->cout - o < LANES ? c->cout - o : LANES;
+                T *to = gw + group * ws[3] + o * ws[0], sum[ROWS][LANES];
                 for (int64_t t = 0; t < taps; t++)
-                    for (int64_t i = 0; i < c->cin; i++) {
-                        const T *from_k = sums + (group * kn + t * c->cin + i) * mpad + o;
-                        T total = from_k[0];
-                        for (int64_t part = 1; part < parts; part++) total += from_k[part * wsize];
-                        gw[group * ws[3] + o * ws[0] + i * ws[1] + l.order[t] * ws[2]] = total;
+                    for (int64_t i0 = 0; i0 < c->cin; i0 += ROWS) {
+                        int64_t count = c->cin - i0 < ROWS ? c->cin - i0 : ROWS;
+                        for (int64_t i = 0; i < count; i++) {
+                            const T *from_k = sums + (group * kn + t * c->cin + i0 + i) * mpad + o;
+                            V total = VF(load)(from_k);
+                            for (int64_t part = 1; part < parts; part++) total += VF(load)(from_k + part * wsize);
+                            VF(store)(sum[i], total);
+                        }
+                        for (int64_t m = 0; m < channels; m++)
+                            for (int64_t i = 0; i < count; i++) to[m * ws[0] + (i0 + i) * ws[1] + l.order[t] * ws[2]] = sum[i][m];
                     }
             }
         }
