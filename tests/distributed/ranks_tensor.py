@@ -378,6 +378,25 @@ def parallel_free(model):
     return plain
 
 
+def functions_of_local_parts():
+    x, w = r(4 * N, 3), r(3, 5)
+    alone = [t.clone().requires_grad_() for t in (x, w)]
+    spread = [distribute_tensor(t.clone().requires_grad_(), LINE, [p]) for t, p in ((x, Shard(0)), (w, Replicate()))]
+    mapped = experimental.local_map(lambda a, b: (a @ b, 7), ([Shard(0)], None), ([Shard(0)], [Replicate()]), (None, [Partial()]))
+    got, seven = mapped(*spread)
+    expected = alone[0] @ alone[1]
+    assert seven == 7 and mapped(*alone)[0].shape == expected.shape
+    close(got, expected)
+    got.square().sum().backward()
+    expected.square().sum().backward()
+    for a, d in zip(alone, spread):
+        close(d.grad, a.grad)
+    if N > 1:
+        _checks.raises(ValueError, mapped, spread[0], distribute_tensor(w, LINE, [Shard(0)]), match="redistribute_inputs")
+    moved = experimental.local_map(torch.mm, [Shard(0)], ([Shard(0)], [Replicate()]), redistribute_inputs=True)
+    close(moved(spread[0], distribute_tensor(w, LINE, [Shard(0)])), x @ w)
+
+
 def errors_name_operator_and_placements():
     d = distribute_tensor(r(4, 4), LINE, [Shard(0)])
     _checks.raises(NotImplementedError, torch.linalg.qr, d, match=r"qr.*\(4, 4\) as \(S\(0\)\)")
@@ -395,4 +414,5 @@ def errors_name_operator_and_placements():
 
 CHECKS = [whole_and_back, every_redistribution_and_its_gradient, operators_and_gradients, cheap_ways_are_taken, embeddings_and_losses,
           local_tensors_and_the_graph, random_numbers_are_those_of_one_process, in_place_and_optimizers, parallel_layers_train_as_one_process,
-          sequence_parallel_trains_as_one_process, module_helpers, errors_name_operator_and_placements]
+          sequence_parallel_trains_as_one_process, module_helpers, functions_of_local_parts,
+          errors_name_operator_and_placements]

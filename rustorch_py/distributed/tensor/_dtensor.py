@@ -75,10 +75,6 @@ class DTensor(Tensor):
         return self._placements
 
     @property
-    def _spec(self):
-        return self
-
-    @property
     def dtype(self):
         return self._local_tensor.dtype
 

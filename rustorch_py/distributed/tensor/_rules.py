@@ -10,7 +10,7 @@ from ...tensor._function import overriding_state
 from ._dispatch import REPLICATE, RULES, SUM, aligned, as_operands, by_letters, operands_of, refusal, rule, run
 from ._dtensor import DTensor, as_gradient, wrap, _gradient_placements
 from ._redistribute import own_part, redistribute_local
-from .placement_types import Partial, Replicate, Shard, chunk, part
+from .placement_types import Partial, Replicate, Shard, part
 
 # Python's operators by name: Tensor's own are descriptors of the class
 _OPERATORS = {f"__{n}__": getattr(operator, f"__{n}__") for n in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift eq ne lt le gt ge neg "
@@ -199,9 +199,7 @@ def _plain(x):
 def total(name, func, args, kwargs):
     """A cut dimension that is summed over gives terms of a sum."""
     x = args[0]
-    dim, keepdim, = _bound(args, kwargs, "dim", "keepdim")
-    if isinstance(dim, _t.dtype if isinstance(_t.dtype, type) else ()):
-        dim = None
+    dim, keepdim = _bound(args, kwargs, "dim", "keepdim")
     dims = _dims(x, dim)
     out, shape = _reduced(x, dims, keepdim)
     ways = by_letters([_plain(x)], out, linear=() if name == "nansum" else (0,))
@@ -217,7 +215,7 @@ def total(name, func, args, kwargs):
     return run(name, [x], ways, local, shape)
 
 
-@rule("amax amin any all logsumexp count_nonzero std var std_mean var_mean prod argmax argmin max min median nanmedian nanmean aminmax softmax_ norm linalg_vector_norm")
+@rule("amax amin any all logsumexp count_nonzero std var std_mean var_mean prod argmax argmin max min median nanmedian nanmean aminmax norm linalg_vector_norm")
 def within(name, func, args, kwargs):
     """Reductions of dimensions that no rank sees in part: they are gathered first."""
     x = args[0]
@@ -458,11 +456,6 @@ def _follow(x, view, d, n):
         if size > 1 and step * size == span and size % n == 0:
             return o
     return None
-
-
-def _by_size(x):
-    """Whether a view is made by its sizes alone."""
-    return x
 
 
 @rule(" ".join(_VIEWS + ["__getitem__"]))
