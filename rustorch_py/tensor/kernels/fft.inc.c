@@ -1,11 +1,14 @@
 /* Mixed-radix Stockham transform (Van Loan 1992, 1.7): each pass reads one buffer in order and writes the
  * other, so no digit reversal is needed. `w` transforms run side by side: the innermost index r runs over
- * `stride * w` neighbours, which vectorises from the first pass on. Lengths with a prime factor
+ * `stride * w` neighbours, which fill registers from the first pass on. A lane of a power of two whose elements are dense goes
+ * alone (w = 1): its first two passes, of strides shorter than a register, mix their results by shuffles. Lengths with a prime factor
  * above MAX_RADIX go through a convolution with a chirp (Bluestein 1970) of a power-of-two length. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "fft.h"
+#include "turn.h"
+#include "vec.h"
 #include "rustorch/backend.h"
 
 enum { MAX_RADIX = 61, MAX_FACTORS = 64, ROWS = 16 };
@@ -30,15 +33,42 @@ static void unit(int64_t t, int64_t n, double *c, double *s) {
     }
 }
 
+/* lanes of two registers of n, blocks of 1 or 4 of both in turns */
+#define AT_MIXED_1_LO(i, n) (i) % 2 * (n) + (i) / 2
+#define AT_MIXED_1_HI(i, n) (i) % 2 * (n) + (i) / 2 + (n) / 2
+#define AT_MIXED_4_LO(i, n) (i) / 4 % 2 * (n) + (i) / 8 * 4 + (i) % 4
+#define AT_MIXED_4_HI(i, n) (i) / 4 % 2 * (n) + (i) / 8 * 4 + (i) % 4 + (n) / 2
+
 #define MAX_LANES 16                       /* one AVX-512 register */
+#define TURN_IN(to, from) rt_turn_16_4((uint32_t *)(to), 16, (const uint32_t *)(from), 16)
+#define TURN_OUT TURN_IN
 #define T float
+#define V rt_vf
+#define MASK rt_vf_mask
+#define LANES RT_LANES_F32
+#define EACH RT_EACH_F32
+#define N(name) rt_vf_##name
 #define K(name) RT_CAT(fft32, name)
 #include "fft_core.h"
 #undef MAX_LANES
+#undef TURN_IN
+#undef TURN_OUT
 #undef T
+#undef V
+#undef MASK
+#undef LANES
+#undef EACH
+#undef N
 #undef K
 #define MAX_LANES 8
+#define TURN_IN(to, from) for (int a_ = 0; a_ < 16; a_++) for (int b_ = 0; b_ < 8; b_++) (to)[8 * a_ + b_] = (from)[16 * b_ + a_]
+#define TURN_OUT(to, from) for (int a_ = 0; a_ < 8; a_++) for (int b_ = 0; b_ < 16; b_++) (to)[16 * a_ + b_] = (from)[8 * b_ + a_]
 #define T double
+#define V rt_vd
+#define MASK rt_vd_mask
+#define LANES RT_LANES_F64
+#define EACH RT_EACH_F64
+#define N(name) rt_vd_##name
 #define K(name) RT_CAT(fft64, name)
 #include "fft_core.h"
 

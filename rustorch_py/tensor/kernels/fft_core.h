@@ -1,7 +1,9 @@
-/* The transform in one precision: included with T, K(name) and MAX_LANES defined. See fft.inc.c. */
+/* The transform in one precision: included with T, K(name), MAX_LANES, and V, N(name), LANES, EACH, MASK of vec.h defined. See fft.inc.c. */
 typedef struct K(Plan) {
     int64_t n;
     int nf, factor[MAX_FACTORS];
+    T *turn[MAX_FACTORS];   /* of a pass of radix 4: w^q, w^2q, w^3q, cos and sin each, for q after q; w = exp(2 pi i / n) of the points left */
+    T *wide[2];             /* of the first two passes, if of radix 4 and the length is a power of two: six arrays of n/4, each q `stride` times */
     T *c, *s;               /* cos, sin of 2 pi t / n, t < n */
     struct K(Plan) *inner;            /* Bluestein: plan of the convolution's length, else NULL */
     T *chirp_c, *chirp_s;   /* exp(+i pi k k / n), k < n */
@@ -15,6 +17,121 @@ static void K(unit)(int64_t t, int64_t n, T *c, T *s) {
     *c = (T)dc;
     *s = (T)ds;
 }
+
+/* Butterflies of radix 4 and 2 by registers, for sign -1: a transform of the other sign is this one with the parts exchanged. */
+RT_INLINE void K(butterfly4)(V *r, V *i) {
+    V pr = r[0] + r[2], pi = i[0] + i[2], mr = r[0] - r[2], mi = i[0] - i[2];
+    V er = r[1] + r[3], ei = i[1] + i[3], dr = r[1] - r[3], di = i[1] - i[3];
+    r[0] = pr + er; i[0] = pi + ei;
+    r[1] = mr + di; i[1] = mi - dr;
+    r[2] = pr - er; i[2] = pi - ei;
+    r[3] = mr - di; i[3] = mi + dr;
+}
+RT_INLINE void K(times)(V *r, V *i, V c, V s) {                 /* by c - i s */
+    V u = *r;
+    *r = N(fma)(*i, s, u * c);
+    *i = N(fma)(*i, c, -(u * s));
+}
+/* `run` neighbours, whole registers of them, share a factor. m: points left / 4. */
+static void K(pass4)(int64_t m, int64_t run, const T *turn, const T *restrict xr, const T *restrict xi, T *restrict yr, T *restrict yi) {
+    for (int64_t q = 0; q < m; q++, turn += 6) {
+        V c1 = N(set)(turn[0]), s1 = N(set)(turn[1]), c2 = N(set)(turn[2]), s2 = N(set)(turn[3]), c3 = N(set)(turn[4]), s3 = N(set)(turn[5]);
+        const T *ar = xr + q * run, *ai = xi + q * run;
+        T *br = yr + 4 * q * run, *bi = yi + 4 * q * run;
+        for (int64_t e = 0; e < run; e += LANES) {
+            V r[4], i[4];
+            for (int j = 0; j < 4; j++) { r[j] = N(load)(ar + j * m * run + e); i[j] = N(load)(ai + j * m * run + e); }
+            K(butterfly4)(r, i);
+            if (q) { K(times)(r + 1, i + 1, c1, s1); K(times)(r + 2, i + 2, c2, s2); K(times)(r + 3, i + 3, c3, s3); }
+            for (int j = 0; j < 4; j++) { N(store)(br + j * run + e, r[j]); N(store)(bi + j * run + e, i[j]); }
+        }
+    }
+}
+/* The same for radix 2, and for a small odd one, whose terms j and p - j share their products. step: factors are every so many in the table. */
+static void K(pass2)(int64_t m, int64_t run, int64_t step, const T *tc, const T *ts, const T *restrict xr, const T *restrict xi, T *restrict yr, T *restrict yi) {
+    for (int64_t q = 0; q < m; q++) {
+        V c = N(set)(tc[q * step]), s = N(set)(ts[q * step]);
+        for (int64_t e = 0; e < run; e += LANES) {
+            int64_t x = q * run + e, y = 2 * q * run + e;
+            V ar = N(load)(xr + x), ai = N(load)(xi + x), br = N(load)(xr + m * run + x), bi = N(load)(xi + m * run + x);
+            V dr = ar - br, di = ai - bi;
+            if (q) K(times)(&dr, &di, c, s);
+            N(store)(yr + y, ar + br); N(store)(yi + y, ai + bi);
+            N(store)(yr + y + run, dr); N(store)(yi + y + run, di);
+        }
+    }
+}
+RT_INLINE void K(pass_odd)(int p, int64_t m, int64_t run, int64_t step, const T *tc, const T *ts, const T *restrict xr, const T *restrict xi,
+                           T *restrict yr, T *restrict yi) {
+    int h = p / 2;
+    T c[7], s[7];
+    for (int k = 0; k < p; k++) { c[k] = tc[k * m * step]; s[k] = ts[k * m * step]; }
+    for (int64_t q = 0; q < m; q++)
+        for (int64_t e = 0; e < run; e += LANES) {
+            V pr[4], pi[4], mr[4], mi[4];
+            const T *ar = xr + q * run + e, *ai = xi + q * run + e;
+            T *br = yr + p * q * run + e, *bi = yi + p * q * run + e;
+            pr[0] = N(load)(ar); pi[0] = N(load)(ai);
+            V sr = pr[0], si = pi[0];
+            for (int j = 1; j <= h; j++) {
+                V ur = N(load)(ar + j * m * run), ui = N(load)(ai + j * m * run), vr = N(load)(ar + (p - j) * m * run), vi = N(load)(ai + (p - j) * m * run);
+                pr[j] = ur + vr; pi[j] = ui + vi; mr[j] = ur - vr; mi[j] = ui - vi;
+                sr = sr + pr[j]; si = si + pi[j];
+            }
+            N(store)(br, sr); N(store)(bi, si);
+            for (int k = 1; k <= h; k++) {
+                V evenr = pr[0], eveni = pi[0], oddr = N(set)(0), oddi = N(set)(0);
+                for (int j = 1; j <= h; j++) {
+                    V cj = N(set)(c[j * k % p]), sj = N(set)(s[j * k % p]);
+                    evenr = N(fma)(pr[j], cj, evenr); eveni = N(fma)(pi[j], cj, eveni);
+                    oddr = N(fma)(mi[j], sj, oddr); oddi = N(fma)(mr[j], sj, oddi);
+                }
+                V lr = evenr + oddr, li = eveni - oddi, hr = evenr - oddr, hi = eveni + oddi;
+                if (q) {
+                    K(times)(&lr, &li, N(set)(tc[q * k * step]), N(set)(ts[q * k * step]));
+                    K(times)(&hr, &hi, N(set)(tc[q * (p - k) * step]), N(set)(ts[q * (p - k) * step]));
+                }
+                N(store)(br + k * run, lr); N(store)(bi + k * run, li);
+                N(store)(br + (p - k) * run, hr); N(store)(bi + (p - k) * run, hi);
+            }
+        }
+}
+/* A pass by registers; 0: none for that radix. */
+static int K(fast_pass)(int p, const T *turn, int64_t m, int64_t run, int64_t step, const T *tc, const T *ts, const T *xr, const T *xi, T *yr, T *yi) {
+    switch (p) {
+    case 2: K(pass2)(m, run, step, tc, ts, xr, xi, yr, yi); return 1;
+    case 3: K(pass_odd)(3, m, run, step, tc, ts, xr, xi, yr, yi); return 1;
+    case 4: K(pass4)(m, run, turn, xr, xi, yr, yi); return 1;
+    case 5: K(pass_odd)(5, m, run, step, tc, ts, xr, xi, yr, yi); return 1;
+    case 7: K(pass_odd)(7, m, run, step, tc, ts, xr, xi, yr, yi); return 1;
+    }
+    return 0;
+}
+/* Blocks of `stride` elements of a and b in turns: their first halves, then their second ones. */
+#define MIXED(S, a, b, HALF) RT_SHUFFLE(MASK, a, b, EACH(AT_MIXED_##S##_##HALF))
+#define MIX4(S, to, v)                                                                          \
+    do {                                                                                        \
+        V lo = MIXED(S, v[0], v[2], LO), hi = MIXED(S, v[0], v[2], HI), lo2 = MIXED(S, v[1], v[3], LO), hi2 = MIXED(S, v[1], v[3], HI); \
+        N(store)(to, MIXED(S, lo, lo2, LO)); N(store)(to + LANES, MIXED(S, lo, lo2, HI));       \
+        N(store)(to + 2 * LANES, MIXED(S, hi, hi2, LO)); N(store)(to + 3 * LANES, MIXED(S, hi, hi2, HI)); \
+    } while (0)
+/* Strides shorter than a register: its lanes have factors of their own, and results are mixed. quarter: the length / 4. */
+#define WIDE_PASS(S)                                                                            \
+    static void K(wide##S)(int64_t quarter, const T *wide, const T *restrict xr, const T *restrict xi, T *restrict yr, T *restrict yi) { \
+        for (int64_t e = 0; e < quarter; e += LANES) {                                          \
+            V r[4], i[4];                                                                       \
+            for (int j = 0; j < 4; j++) { r[j] = N(load)(xr + j * quarter + e); i[j] = N(load)(xi + j * quarter + e); } \
+            K(butterfly4)(r, i);                                                                \
+            for (int j = 1; j < 4; j++)                                                         \
+                K(times)(r + j, i + j, N(load)(wide + (2 * j - 2) * quarter + e), N(load)(wide + (2 * j - 1) * quarter + e)); \
+            MIX4(S, (yr + 4 * e), r);                                                           \
+            MIX4(S, (yi + 4 * e), i);                                                           \
+        }                                                                                       \
+    }
+WIDE_PASS(1)
+#if LANES > 4
+WIDE_PASS(4)
+#endif
 
 /* One pass of radix p: n points left, `stride` done; cs, ss: table of the whole length, sg the sign. */
 static void K(pass)(int p, int64_t n, int64_t stride, int64_t w, int64_t total, const T *tc, const T *ts, T sg,
@@ -73,9 +190,17 @@ static int K(transform)(const K(Plan) *p, int64_t w, T sg, T *ar, T *ai, T *br, 
     int64_t n = p->n, stride = 1;
     int swapped = 0;
     for (int f = 0; f < p->nf; f++) {
-        K(pass)(p->factor[f], n, stride, w, p->n, p->c, p->s, sg, ar, ai, br, bi);
-        n /= p->factor[f];
-        stride *= p->factor[f];
+        int radix = p->factor[f];
+        int64_t run = stride * w;
+        T *xr = sg < 0 ? ar : ai, *xi = sg < 0 ? ai : ar, *yr = sg < 0 ? br : bi, *yi = sg < 0 ? bi : br;
+        if (run % LANES == 0 && K(fast_pass)(radix, p->turn[f], n / radix, run, p->n / n, p->c, p->s, xr, xi, yr, yi)) {}
+        else if (w == 1 && f == 0 && p->wide[0] && p->n / 4 % LANES == 0) K(wide1)(p->n / 4, p->wide[0], xr, xi, yr, yi);
+#if LANES > 4
+        else if (w == 1 && f == 1 && p->wide[1] && p->n / 4 % LANES == 0) K(wide4)(p->n / 4, p->wide[1], xr, xi, yr, yi);
+#endif
+        else K(pass)(radix, n, stride, w, p->n, p->c, p->s, sg, ar, ai, br, bi);
+        n /= radix;
+        stride *= radix;
         T *t = ar; ar = br; br = t;
         t = ai; ai = bi; bi = t;
         swapped ^= 1;
@@ -132,8 +257,29 @@ static void K(run_plan)(const K(Plan) *p, int64_t w, T sg, T *ar, T *ai, T *br, 
 static void K(free)(K(Plan) *p) {
     if (!p) return;
     K(free)(p->inner);
+    for (int f = 0; f < p->nf; f++) free(p->turn[f]);
+    free(p->wide[0]); free(p->wide[1]);
     free(p->c); free(p->s); free(p->chirp_c); free(p->chirp_s); free(p->filter_c); free(p->filter_s);
     free(p);
+}
+
+/* The tables of the passes of radix 4; 0: no memory. */
+static int K(turns)(K(Plan) *p) {
+    int64_t left = p->n, stride = 1;
+    for (int f = 0; f < p->nf; left /= p->factor[f], stride *= p->factor[f], f++) {
+        if (p->factor[f] != 4) continue;
+        int64_t m = left / 4;
+        T *turn = p->turn[f] = malloc((size_t)(6 * m) * sizeof(T));
+        if (!turn) return 0;
+        for (int64_t q = 0; q < m; q++)
+            for (int64_t j = 1; j < 4; j++) { turn[6 * q + 2 * j - 2] = p->c[j * q * stride]; turn[6 * q + 2 * j - 1] = p->s[j * q * stride]; }
+        if (f > 1 || p->n & (p->n - 1)) continue;
+        T *wide = p->wide[f] = malloc((size_t)(6 * m * stride) * sizeof(T));
+        if (!wide) return 0;
+        for (int64_t j = 0; j < 6; j++)
+            for (int64_t e = 0; e < m * stride; e++) wide[j * m * stride + e] = turn[6 * (e / stride) + j];
+    }
+    return 1;
 }
 
 static K(Plan) *K(plan)(int64_t n) {
@@ -149,6 +295,7 @@ static K(Plan) *K(plan)(int64_t n) {
         p->s = malloc((size_t)n * sizeof(T));
         if (!p->c || !p->s) { K(free)(p); return NULL; }
         for (int64_t t = 0; t < n; t++) K(unit)(t, n, p->c + t, p->s + t);
+        if (!K(turns)(p)) { K(free)(p); return NULL; }
         return p;
     }
     int64_t m = 1;
@@ -179,6 +326,14 @@ static K(Plan) *K(plan)(int64_t n) {
 /* `count` elements of one lane, `step` apart, to and from column r of the work arrays (w apart). */
 static void K(load)(int dtype, const void *x, int64_t at, int64_t step, int64_t count, T *restrict re, T *restrict im, int64_t w) {
     const float *f = x; const double *d = x;
+    if (w == 1 && step == 1) {
+        switch (dtype) {
+        case RT_F32: for (int64_t l = 0; l < count; l++) { re[l] = (T)f[at + l]; im[l] = 0; } return;
+        case RT_F64: for (int64_t l = 0; l < count; l++) { re[l] = (T)d[at + l]; im[l] = 0; } return;
+        case RT_C64: for (int64_t l = 0; l < count; l++) { re[l] = (T)f[2 * (at + l)]; im[l] = (T)f[2 * (at + l) + 1]; } return;
+        default: for (int64_t l = 0; l < count; l++) { re[l] = (T)d[2 * (at + l)]; im[l] = (T)d[2 * (at + l) + 1]; } return;
+        }
+    }
     switch (dtype) {
     case RT_F32: for (int64_t l = 0; l < count; l++) { re[l * w] = (T)f[at + l * step]; im[l * w] = 0; } break;
     case RT_F64: for (int64_t l = 0; l < count; l++) { re[l * w] = (T)d[at + l * step]; im[l * w] = 0; } break;
@@ -188,6 +343,14 @@ static void K(load)(int dtype, const void *x, int64_t at, int64_t step, int64_t 
 }
 static void K(store)(int dtype, void *x, int64_t at, int64_t step, int64_t count, const T *restrict re, const T *restrict im, int64_t w, T scale) {
     float *f = x; double *d = x;
+    if (w == 1 && step == 1) {
+        switch (dtype) {
+        case RT_F32: for (int64_t k = 0; k < count; k++) f[at + k] = (float)(re[k] * scale); return;
+        case RT_F64: for (int64_t k = 0; k < count; k++) d[at + k] = (double)(re[k] * scale); return;
+        case RT_C64: for (int64_t k = 0; k < count; k++) { f[2 * (at + k)] = (float)(re[k] * scale); f[2 * (at + k) + 1] = (float)(im[k] * scale); } return;
+        default: for (int64_t k = 0; k < count; k++) { d[2 * (at + k)] = (double)(re[k] * scale); d[2 * (at + k) + 1] = (double)(im[k] * scale); } return;
+        }
+    }
     switch (dtype) {
     case RT_F32: for (int64_t k = 0; k < count; k++) f[at + k * step] = (float)(re[k * w] * scale); break;
     case RT_F64: for (int64_t k = 0; k < count; k++) d[at + k * step] = (double)(re[k * w] * scale); break;
@@ -205,20 +368,38 @@ static void K(store)(int dtype, void *x, int64_t at, int64_t step, int64_t count
     }
 }
 
+/* Sixteen rows of MAX_LANES lanes whose elements are dense, to and from rows of the work arrays: by blocks that are turned. */
+static void K(load_block)(int dtype, const void *x, const int64_t *base, int64_t l, T *re, T *im) {
+    T r[MAX_LANES * ROWS] __attribute__((aligned(64))), i[MAX_LANES * ROWS] __attribute__((aligned(64)));
+    for (int k = 0; k < MAX_LANES; k++) K(load)(dtype, x, base[k] + l, 1, ROWS, r + k * ROWS, i + k * ROWS, 1);
+    TURN_IN(re + l * MAX_LANES, r);
+    TURN_IN(im + l * MAX_LANES, i);
+}
+static void K(store_block)(int dtype, void *x, const int64_t *base, int64_t l, const T *re, const T *im, T scale) {
+    T r[MAX_LANES * ROWS] __attribute__((aligned(64))), i[MAX_LANES * ROWS] __attribute__((aligned(64)));
+    TURN_OUT(r, re + l * MAX_LANES);
+    TURN_OUT(i, im + l * MAX_LANES);
+    for (int k = 0; k < MAX_LANES; k++) K(store)(dtype, x, base[k] + l, 1, ROWS, r + k * ROWS, i + k * ROWS, 1, scale);
+}
+
 static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, int flags, int sign, double scale_,
                  int out_dtype, int64_t out_L, void *out_oki, int threads) {
     const K(Plan) *p = plan;
     int64_t lanes = s.outer * s.inner, w = lanes < MAX_LANES ? lanes : MAX_LANES;
-    int64_t groups = w ? (lanes + w - 1) / w : 0, n = p->n, size = K(work_size)(p, w);
+    if (s.inner == 1 && p->wide[0] && p->n / 4 % LANES == 0) w = 1;      /* a transform fills its registers by itself, and stays in the first cache */
+    int64_t groups = w ? (lanes + w - 1) / w : 0, n = p->n, size = (K(work_size)(p, w) + 63) / 64 * 64 + 320 / (int64_t)sizeof(T);
     const T scale = (T)scale_;
+    const int dense = s.inner == 1;
     int failed = 0, par = threads > 1 && groups > 1 && lanes * n > 8192;
     (void)par;
     RT_OMP(omp parallel num_threads(threads) if (par))
     {
-        T *work = malloc((size_t)(4 * size) * sizeof(T));
+        /* from the start of a cache line on, and not a multiple of a page apart: a load from as far into one array as a store just made
+         * into another waits for it */
+        T *work = malloc((size_t)(4 * size) * sizeof(T) + 64);
         if (!work) failed = 1;
         else {
-            T *ar = work, *ai = work + size, *br = work + 2 * size, *bi = work + 3 * size;
+            T *ar = (T *)(((uintptr_t)work + 63) & ~(uintptr_t)63), *ai = ar + size, *br = ar + 2 * size, *bi = ar + 3 * size;
             RT_OMP(omp for schedule(static))
             for (int64_t g = 0; g < groups; g++) {
                 int count = (int)(lanes - g * w < w ? lanes - g * w : w);
@@ -229,28 +410,34 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
                     int64_t lane = g * w + r;
                     base[r] = lane / s.inner * s.L * s.inner + lane % s.inner;
                 }
+                int together = w == 1 ? dense : count == w && g * w % s.inner + w <= s.inner;        /* rows are dense */
                 if (count < w || have < n) {
                     memset(ar, 0, (size_t)(n * w) * sizeof(T));
                     memset(ai, 0, (size_t)(n * w) * sizeof(T));
                 }
-                for (int64_t l = 0; l < have; l += ROWS)
-                    for (int r = 0; r < count; r++)
+                if (w == 1 && together) K(load)(x_dtype, x_oli, base[0], 1, have, ar, ai, 1);
+                else if (together) for (int64_t l = 0; l < have; l++) K(load)(x_dtype, x_oli, base[0] + l * s.inner, 1, w, ar + l * w, ai + l * w, 1);
+                else for (int64_t l = 0; l < have; l += ROWS)
+                    if (dense && count == MAX_LANES && l + ROWS <= have) K(load_block)(x_dtype, x_oli, base, l, ar, ai);
+                    else for (int r = 0; r < count; r++)
                         K(load)(x_dtype, x_oli, base[r] + l * s.inner, s.inner, have - l < ROWS ? have - l : ROWS, ar + l * w + r, ai + l * w + r, w);
                 if (flags & RT_FFT_HALF_IN) {
                     for (int64_t r = 0; r < w; r++) ai[r] = 0;            /* the first and the middle term are real */
-                    for (int64_t l = 1; l < have; l++)
-                        for (int64_t r = 0; r < w; r++) {
-                            if (2 * l == n) ai[l * w + r] = 0;
-                            else { ar[(n - l) * w + r] = ar[l * w + r]; ai[(n - l) * w + r] = -ai[l * w + r]; }
-                        }
+                    if (2 * (have - 1) == n) for (int64_t r = 0; r < w; r++) ai[(have - 1) * w + r] = 0;
+                    if (w == 1) for (int64_t l = 1; l < have && 2 * l < n; l++) { ar[n - l] = ar[l]; ai[n - l] = -ai[l]; }
+                    else for (int64_t l = 1; l < have && 2 * l < n; l++)
+                        for (int64_t r = 0; r < w; r++) { ar[(n - l) * w + r] = ar[l * w + r]; ai[(n - l) * w + r] = -ai[l * w + r]; }
                 }
                 K(run_plan)(p, w, (T)sign, ar, ai, br, bi);
                 for (int r = 0; r < count; r++) {
                     int64_t lane = g * w + r;
                     base[r] = lane / s.inner * out_L * s.inner + lane % s.inner;
                 }
-                for (int64_t k = 0; k < out_L; k += ROWS)
-                    for (int r = 0; r < count; r++)
+                if (w == 1 && together) K(store)(out_dtype, out_oki, base[0], 1, out_L, ar, ai, 1, scale);
+                else if (together) for (int64_t k = 0; k < out_L; k++) K(store)(out_dtype, out_oki, base[0] + k * s.inner, 1, w, ar + k * w, ai + k * w, 1, scale);
+                else for (int64_t k = 0; k < out_L; k += ROWS)
+                    if (dense && count == MAX_LANES && k + ROWS <= out_L) K(store_block)(out_dtype, out_oki, base, k, ar, ai, scale);
+                    else for (int r = 0; r < count; r++)
                         K(store)(out_dtype, out_oki, base[r] + k * s.inner, s.inner, out_L - k < ROWS ? out_L - k : ROWS,
                                  ar + k * w + r, ai + k * w + r, w, scale);
             }
@@ -262,3 +449,6 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
 
 static void *K(make)(int64_t n) { return K(plan)(n); }
 static void K(drop)(void *plan) { K(free)(plan); }
+#undef MIXED
+#undef MIX4
+#undef WIDE_PASS
