@@ -368,6 +368,8 @@ static void K(store)(int dtype, void *x, int64_t at, int64_t step, int64_t count
     }
 }
 
+static void K(mirror)(T *restrict end, const T *restrict x, int64_t n, T sign) { for (int64_t l = 1; l < n; l++) end[-l] = sign * x[l]; }
+
 /* Sixteen rows of MAX_LANES lanes whose elements are dense, to and from rows of the work arrays: by blocks that are turned. */
 static void K(load_block)(int dtype, const void *x, const int64_t *base, int64_t l, T *re, T *im) {
     T r[MAX_LANES * ROWS] __attribute__((aligned(64))), i[MAX_LANES * ROWS] __attribute__((aligned(64)));
@@ -424,9 +426,13 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
                 if (flags & RT_FFT_HALF_IN) {
                     for (int64_t r = 0; r < w; r++) ai[r] = 0;            /* the first and the middle term are real */
                     if (2 * (have - 1) == n) for (int64_t r = 0; r < w; r++) ai[(have - 1) * w + r] = 0;
-                    if (w == 1) for (int64_t l = 1; l < have && 2 * l < n; l++) { ar[n - l] = ar[l]; ai[n - l] = -ai[l]; }
+                    if (w == 1) { K(mirror)(ar + n, ar, have < (n + 1) / 2 ? have : (n + 1) / 2, 1); K(mirror)(ai + n, ai, have < (n + 1) / 2 ? have : (n + 1) / 2, -1); }
                     else for (int64_t l = 1; l < have && 2 * l < n; l++)
                         for (int64_t r = 0; r < w; r++) { ar[(n - l) * w + r] = ar[l * w + r]; ai[(n - l) * w + r] = -ai[l * w + r]; }
+                }
+                if (w == 1 && together) {                /* memory works while the registers do */
+                    ahead(out_oki, g * out_L * rt_itemsize(out_dtype), out_L * rt_itemsize(out_dtype));
+                    if (g + 1 < groups) ahead(x_oli, (g + 1) * s.L * rt_itemsize(x_dtype), have * rt_itemsize(x_dtype));
                 }
                 K(run_plan)(p, w, (T)sign, ar, ai, br, bi);
                 for (int r = 0; r < count; r++) {
