@@ -7,7 +7,7 @@ Conventions (see ARCHITECTURE.md, "Build"):
       # build: isa=elementwise.inc.c,reduce.inc.c  sources=alloc.c  blas
 
   ``isa`` files (in ``tensor/kernels``) are compiled once per instruction set with -DRT_ISA,
-  ``sources`` once, ``blas`` links the vendored OpenBLAS, ``cold`` says that a call's work outweighs
+  ``sources`` (there, or beside the .pyx) once, ``blas`` links the vendored OpenBLAS, ``cold`` says that a call's work outweighs
   what the module does around it (half the compiler's time for 10 % more instructions per call);
 * text printed from the operator table goes to ``tensor/kernels/_gen`` and ``tensor/_rows.pyx``;
 * objects are rebuilt when a file they read (compiler depfile) or the command line changed.
@@ -150,7 +150,7 @@ def extensions():
     for pyx in sorted(PKG.rglob("*.pyx")):
         spec = build_directive(pyx)
         name = ".".join(pyx.with_suffix("").parts)
-        ext = Extension(name, [str(pyx)], include_dirs=["include", str(KERNELS)], language="c")
+        ext = Extension(name, [str(pyx)], include_dirs=["include", str(KERNELS), *([str(pyx.parent)] if any((pyx.parent / s).exists() for s in spec["sources"]) else [])], language="c")
         ext.rt = spec
         exts.append(ext)
     return exts
@@ -219,7 +219,8 @@ class build_ext(_build_ext):
                 job(src, "", COLD_FLAGS if ext.rt["cold"] else MODULE_FLAGS)
             kernels = ext.rt["isa"] + ext.rt["sources"]
             for src in ext.rt["sources"] + (["region.c"] if kernels else []):
-                job(KERNELS / src, "", KERNEL_FLAGS + V2)
+                beside = Path(ext.sources[0]).parent / src
+                job(beside if beside.exists() else KERNELS / src, "", KERNEL_FLAGS + V2)
             for src in ext.rt["isa"]:
                 for isa, flags in ISAS.items():
                     level = ELEMENTWISE_FLAGS if src.startswith("ew_") and not SANITIZE else []
@@ -290,7 +291,7 @@ class build_py(_build_py):
                 self.copy(path, PKG / path)
             for path in Path("benchmarks").rglob("*.py"):
                 self.copy(path, PKG / path)
-            for pattern in ("*.pyi", "py.typed", "*.pxd"):
+            for pattern in ("*.pyi", "py.typed", "*.pxd", "cuda/kernels/*", "cuda/software/*", "tensor/kernels/special.c"):
                 for path in PKG.rglob(pattern):
                     self.copy(path, path)
 

@@ -27,6 +27,10 @@ typedef struct RtBackend {
     /* out[b,m,n] = alpha * a[b,m,k] @ b[b,k,n] + beta * out; any strides */
     int   (*gemm)(int device, const RtArray *out, const RtArray *a, const RtArray *b,
                   double alpha, double beta);
+    /* operand 0 of the plan from operand 1, strides and dtypes as they are; one device */
+    int   (*convert)(int device, RtIter *it);
+    /* every element of operand 0 from the bytes of one */
+    int   (*fill)(int device, RtIter *it, const char *value);
     int   (*synchronize)(int device);
     const char *(*last_error)(void);
     void *reserved[4];

@@ -10,8 +10,12 @@ typedef struct { uint16_t bits; } rt_f16;                 /* IEEE binary16 */
 typedef struct { uint16_t bits; } rt_bf16;                /* upper half of a binary32 */
 typedef struct { uint16_t re, im; } rt_c32;               /* two binary16 */
 typedef struct { uint8_t bits; } rt_f8;                   /* one of the five 8-bit floats, by the dtype */
+#ifdef __cplusplus
+#include "complex_struct.h"
+#else
 typedef float _Complex  rt_c64;
 typedef double _Complex rt_c128;
+#endif
 
 /* X(CODE, tag, C type, public name, kind, bytes)
  * kind: 0 bool, 1 integer, 2 real float, 3 complex

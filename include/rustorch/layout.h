@@ -19,9 +19,10 @@ typedef struct {
 
 /* The plan of an elementwise loop: one shape, `nargs` operands. Operand 0 is the output.
  * Dimension 0 is the INNERMOST. Filled by rt_iter_*; every operand has `shape` after
- * broadcasting (step 0 where it does not move). */
+ * broadcasting (step 0 where it does not move). `host`: bit a, operand a is one element in the host's memory though the
+ * others are a device's; set for elementwise() only. */
 typedef struct {
-    int      ndim, nargs;
+    int      ndim, nargs, host;
     int64_t  numel;
     char    *ptr[RT_MAX_ARGS];
     int32_t  dtype[RT_MAX_ARGS];

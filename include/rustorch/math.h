@@ -150,6 +150,11 @@ RT_INT_COMMON(rt_bool, b8)
 RT_INLINE rt_bool rt_lowest_b8(rt_bool x) { (void)x; return 0; }
 RT_INLINE rt_bool rt_highest_b8(rt_bool x) { (void)x; return 1; }
 
+#ifdef __cplusplus
+RT_COMPLEX_STRUCT_FUNCTIONS(rt_c64, float, f32, f)
+RT_COMPLEX_STRUCT_FUNCTIONS(rt_c128, double, f64, )
+#endif
+
 /* ---- complex ------------------------------------------------------------------------------------- */
 #define RT_COMPLEX_FUNCTIONS(T, t, R, r, S, HUGE)                                                             \
     RT_INLINE T rt_make_##t(R a, R b) { T z; ((R *)&z)[0] = a; ((R *)&z)[1] = b; return z; }                  \

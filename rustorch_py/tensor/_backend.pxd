@@ -10,6 +10,8 @@ cdef extern from "rustorch/backend.h" nogil:
         int (*elementwise)(int device, int kernel, int loop_dtype, RtIter *it, const double *k) noexcept nogil
         int (*reduce)(int device, int row, int acc_dtype, const RtArray *out, const RtArray *arr, const uint8_t *reduced, const double *k) noexcept nogil
         int (*gemm)(int device, const RtArray *out, const RtArray *a, const RtArray *b, double alpha, double beta) noexcept nogil
+        int (*convert)(int device, RtIter *it) noexcept nogil
+        int (*fill)(int device, RtIter *it, const char *value) noexcept nogil
         int (*synchronize)(int device) noexcept nogil
         const char *(*last_error)() noexcept nogil
     enum: RT_CPU, RT_CUDA, RT_METAL, RT_META, RT_NDEVICETYPES

@@ -7,13 +7,24 @@ table[0] = table[1] = table[2] = table[3] = NULL
 HINTS = {1: "cuda: no CUDA back end is loaded; install the extra with pip install 'rustorch_py[cuda]' on a machine with an NVIDIA driver",
          2: "metal: no Metal back end is loaded; it is built on macOS only",
          3: "meta: tensors without memory are not supported"}
+PLUGS = {1: "cuda"}         # device type -> the module of the package that is asked, once, to plug its back end in
+
+
+cdef const RtBackend *look_for(int device_type) except NULL:
+    """Ask the device's module to register; raise with its reason where it cannot."""
+    why = None
+    module = PLUGS.get(device_type)
+    if module is not None:
+        from importlib import import_module
+        why = import_module(f"{__name__.split('.')[0]}.{module}").plug_in()
+    if not 0 <= device_type < 4 or table[device_type] is NULL:
+        raise BackendUnavailableError(why or HINTS.get(device_type, f"unknown device type {device_type}"))
+    return table[device_type]
 
 
 cdef const RtBackend *backend_of(int device) except NULL:
     cdef const RtBackend *found = table[device & 255]
-    if found is NULL:
-        raise BackendUnavailableError(HINTS.get(device & 255, f"unknown device type {device & 255}"))
-    return found
+    return look_for(device & 255) if found is NULL else found
 
 
 cdef const RtBackend *peek_backend(int device_type) noexcept nogil:

@@ -12,7 +12,7 @@ cdef extern from "rustorch/layout.h" nogil:
         int64_t strides[64]
     ctypedef struct RtIter:
         int ndim
-        int nargs
+        int nargs, host
         int64_t numel
         char *ptr[8]
         int32_t dtype[8]

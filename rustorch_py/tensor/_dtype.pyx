@@ -263,6 +263,14 @@ def default_cuda_index():
     return cuda_index
 
 
+def set_default_cuda_index(int index):
+    """Let "cuda" alone mean this device from now on, in devices made before too."""
+    global cuda_index
+    cuda_index = index
+    if ("cuda", None) in DEVICES:
+        object.__setattr__(DEVICES["cuda", None], "_code", 1 | index << 8)
+
+
 
 class device:
     """A place for tensors: ``device("cpu")``, ``device("cuda:1")``, ``device("cuda", 1)``.

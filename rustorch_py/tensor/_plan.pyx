@@ -10,10 +10,10 @@ from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve
                      rt_iter_coalesce, rt_itemsize, rt_kind, rt_real_dtype, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
                      RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NLOOPED,
                      RT_C32, RT_U16, RT_U32, RT_U64, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
-from ._backend cimport RtBackend, backend_of
+from ._backend cimport RtBackend, backend_of, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ._cpu cimport copy_plan, fill_plan, cast_one
 from ._dtype cimport promote, default_code, default_complex, device_of, dtype_of
-from ..errors import DeviceError, DTypeError, ShapeError, TensorTypeError, UnsupportedOpError
+from ..errors import DeviceError, DTypeError, OutOfMemoryError, ShapeError, TensorTypeError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef extern from "rustorch/half.h" nogil:
@@ -215,13 +215,21 @@ cdef int fill_value(TensorBase t, object value) except -1:
     cdef char buf[16]
     cdef RtIter it
     cdef TensorBase host
+    cdef const RtBackend *b
     if t.n == 0:
         return 0
     number_to(value, t.dt, buf)
     if t.dev & 255 != 0:
-        host = empty(t.nd, t.sh, t.dt, 0)
-        fill_value(host, value)
-        return copy_raw(t, host)
+        b = backend_of(t.dev)
+        if b.fill is NULL:
+            host = empty(t.nd, t.sh, t.dt, 0)
+            fill_value(host, value)
+            return copy_raw(t, host)
+        it.ndim = 0
+        it.nargs = 1
+        plan_begin(&it, t)
+        rt_iter_coalesce(&it)
+        return check_device("fill_", b, b.fill(t.dev, &it, buf))
     if t.flags & F_CONTIG and t.n <= 4096 and is_zero(buf, rt_itemsize(t.dt)):
         memset(t.ptr, 0, t.n * rt_itemsize(t.dt))
         return 0
@@ -396,6 +404,7 @@ cdef int launch(int kernel, int loop_dt, TensorBase out, TensorBase a, TensorBas
         return 0
     k[0] = k0
     k[1] = k1
+    it.host = 0
     # fast lane: everything contiguous in one shape, or a single element
     if flat:
         it.ndim = 1
@@ -410,6 +419,8 @@ cdef int launch(int kernel, int loop_dt, TensorBase out, TensorBase a, TensorBas
                 break
             it.ptr[n] = t.ptr
             it.dtype[n] = t.dt
+            if t.dev != out.dev:
+                it.host |= 1 << n
             if t.n == 1:
                 it.step_bytes[0][n] = 0
             elif t.flags & F_CONTIG and same_geometry(t, out):
@@ -423,6 +434,7 @@ cdef int launch(int kernel, int loop_dt, TensorBase out, TensorBase a, TensorBas
                 it.step_bytes[0][i] = rt_itemsize(it.dtype[i])
         it.nargs = n
     if not flat:
+        it.host = 0
         plan_begin(&it, out)
         n = 1
         for i in range(5):
@@ -430,6 +442,8 @@ cdef int launch(int kernel, int loop_dt, TensorBase out, TensorBase a, TensorBas
             if t is None:
                 break
             add_operand(&it, t, n, out.nd, out.sh)
+            if t.dev != out.dev:
+                it.host |= 1 << n
             n += 1
         it.nargs = n
         rt_iter_coalesce(&it)
@@ -478,6 +492,14 @@ cdef bint same_strides(TensorBase a, TensorBase b) noexcept:
     return True
 
 
+cdef int check_device(object op, const RtBackend *b, int status) except -1:
+    if status == RT_ERR_MEMORY:
+        raise OutOfMemoryError(f"{op}: {b.last_error().decode()}", op=op)
+    if status:
+        raise (UnsupportedOpError if status == RT_ERR_UNSUPPORTED else DeviceError)(f"{op}: {b.last_error().decode()}", op=op)
+    return 0
+
+
 cdef int copy_raw(TensorBase dst, TensorBase src) except -1:
     cdef RtIter it
     cdef const RtBackend *b
@@ -523,7 +545,10 @@ cdef int copy_raw(TensorBase dst, TensorBase src) except -1:
             return 0
         rt_iter_coalesce(&it)
     if dst.dev & 255 != 0:
-        raise UnsupportedOpError("copy_: strided device copies need the device's own back end")
+        b = backend_of(dst.dev)
+        if b.convert is NULL:
+            raise UnsupportedOpError("copy_: this device copies dense blocks of one dtype only", op="copy_")
+        return check_device("copy_", b, b.convert(dst.dev, &it))
     if it.numel > 32768:
         with nogil:
             copy_plan(&it)

@@ -642,5 +642,6 @@ static void cpu_free(int device, void *p, size_t got) { (void)device; rt_free(p,
 static int cpu_memcpy(int dd, void *dst, int sd, const void *src, size_t n) { (void)dd; (void)sd; memmove(dst, src, n); return RT_OK; }
 static int cpu_sync(int device) { (void)device; return RT_OK; }
 static const char *cpu_error(void) { return "no error"; }
-static const RtBackend cpu_backend = {"cpu", cpu_alloc, cpu_free, cpu_memcpy, rt_cpu_elementwise, rt_cpu_reduce, NULL, cpu_sync, cpu_error, {NULL}};
+static const RtBackend cpu_backend = {.name = "cpu", .alloc = cpu_alloc, .free = cpu_free, .copy = cpu_memcpy, .elementwise = rt_cpu_elementwise,
+                                      .reduce = rt_cpu_reduce, .synchronize = cpu_sync, .last_error = cpu_error};
 const RtBackend *rt_cpu_backend(void) { return &cpu_backend; }

@@ -1,0 +1,366 @@
+# build: sources=launch.c
+"""The CUDA back end's upper half: finds the driver, builds kernels when the launcher misses one, registers the door."""
+import os
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
+from libc.string cimport memcpy, memset, strncpy
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
+from ..errors import BackendUnavailableError, DeviceError, KernelCompileError, OutOfMemoryError
+from . import _compile, _text
+
+cdef extern from "launch.h" nogil:
+    ctypedef uint64_t CuPtr
+    ctypedef void *CuHandle
+    ctypedef struct RtKey:
+        uint8_t kind, device, loop, nargs
+        uint16_t id
+        uint8_t mode, vector, moving
+        uint8_t dtype[8]
+        uint8_t host
+    ctypedef struct RtCudaStats:
+        int64_t in_use, in_use_peak, reserved, reserved_peak, allocs, hits, frees, retries
+    ctypedef struct RtCuda:
+        int (*driver_version)(int *) noexcept nogil
+        int (*device_get)(int *, int) noexcept nogil
+        int (*device_name)(char *, int, int) noexcept nogil
+        int (*device_memory)(size_t *, int) noexcept nogil
+        int (*device_attribute)(int *, int, int) noexcept nogil
+        int (*mem_info)(size_t *, size_t *) noexcept nogil
+        int (*stream_create)(CuHandle *, unsigned, int) noexcept nogil
+        int (*stream_destroy)(CuHandle) noexcept nogil
+        int (*stream_synchronize)(CuHandle) noexcept nogil
+        int (*stream_query)(CuHandle) noexcept nogil
+        int (*stream_wait)(CuHandle, CuHandle, unsigned) noexcept nogil
+        int (*event_create)(CuHandle *, unsigned) noexcept nogil
+        int (*event_destroy)(CuHandle) noexcept nogil
+        int (*event_record)(CuHandle, CuHandle) noexcept nogil
+        int (*event_query)(CuHandle) noexcept nogil
+        int (*event_synchronize)(CuHandle) noexcept nogil
+        int (*event_elapsed)(float *, CuHandle, CuHandle) noexcept nogil
+        int (*module_load)(CuHandle *, const void *) noexcept nogil
+        int (*module_function)(CuHandle *, CuHandle, const char *) noexcept nogil
+    RtCuda rt_cuda
+    int (*rt_cuda_build)(const RtKey *key, CuHandle *function) noexcept nogil
+    int rt_cuda_start(int *devices)
+    const RtBackend *rt_cuda_backend()
+    char *rt_cuda_error()
+    int rt_cuda_check(int status, const char *what)
+    int rt_cuda_use(int device)
+    CuHandle rt_cuda_stream(int device)
+    void rt_cuda_set_stream(int device, CuHandle stream)
+    void rt_cuda_trim(int device)
+    void rt_cuda_stats(int device, RtCudaStats *out)
+    void rt_cuda_reset_peak(int device)
+    void rt_cuda_debug(int sync)
+    int64_t rt_cuda_launches()
+    enum: CU_NOT_READY, CU_ATTR_SMS, CU_ATTR_MAJOR, CU_ATTR_MINOR, CU_ATTR_CLOCK, CU_ATTR_WARP, CU_ATTR_L2
+    enum: CU_ATTR_THREADS_PER_SM, CU_ATTR_SHARED_PER_SM, CU_ATTR_REGISTERS_PER_SM, CU_ATTR_INTEGRATED
+
+cdef extern from *:
+    """
+    #define X(name, symbol, arguments) symbol,
+    static const char *const rt_cuda_symbols[] = {RT_CUDA_CALLS(X)};
+    #undef X
+    enum { RT_CUDA_NCALLS = sizeof(rt_cuda_symbols) / sizeof(*rt_cuda_symbols) };
+    static void rt_cuda_set_call(int i, void *pointer) { memcpy((char *)&rt_cuda + sizeof(void *) * (size_t)i, &pointer, sizeof pointer); }
+    """
+    const char **rt_cuda_symbols
+    int RT_CUDA_NCALLS
+    void rt_cuda_set_call(int i, void *pointer) nogil
+
+cdef int devices = 0
+cdef dict compilers = {}        # device -> Compiler
+cdef dict modules = {}          # (device, text) -> the handle of a loaded module; never unloaded: functions point into it
+cdef object software = None     # how images are handed to the software driver; None: a real one
+cdef object images = None       # folder of the software device's shared objects
+
+
+# Note [Driver versions of entry points]: cuda-python exports a symbol's newest form under its plain name, so the structs and
+# argument lists of driver.h are those of CUDA 13.
+cdef int take_cuda_python() except -1:
+    """Fill the table from cuda-python, whose C functions find the driver when they are first called."""
+    cdef object api, capsule
+    cdef int i
+    try:
+        from cuda.bindings import cydriver
+    except ImportError as error:
+        raise BackendUnavailableError("cuda: cuda-python is not installed; pip install 'rustorch_py[cuda]'") from error
+    api = cydriver.__pyx_capi__
+    for i in range(RT_CUDA_NCALLS):
+        name = rt_cuda_symbols[i].decode()
+        capsule = api.get(name)
+        if capsule is None:
+            raise BackendUnavailableError(f"cuda: this cuda-python has no {name}; pip install -U 'rustorch_py[cuda]'")
+        rt_cuda_set_call(i, PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)))
+    return 0
+
+
+cdef int take_library(object path) except -1:
+    """Fill the table from a shared library that exports the driver's names."""
+    import ctypes
+    cdef int i
+    library = ctypes.CDLL(path)
+    for i in range(RT_CUDA_NCALLS):
+        function = getattr(library, rt_cuda_symbols[i].decode())
+        rt_cuda_set_call(i, <void *><size_t>ctypes.cast(function, ctypes.c_void_p).value)
+    modules["library"] = library
+    return 0
+
+
+def start(library=None):
+    """Find the driver and its devices, and register the back end. Called once, at the first use of CUDA.
+
+    Args:
+        library: path of a library to use instead of cuda-python: the software device.
+
+    Returns:
+        int: the number of devices; 0: none, or no driver, and nothing was registered.
+    """
+    global devices, software, images
+    cdef int n = 0, status
+    if devices:
+        return devices
+    if library is None:
+        take_cuda_python()
+    else:
+        take_library(library)
+        software = library
+    try:
+        status = rt_cuda_start(&n)
+    except Exception as error:                    # cuda-python raises where there is no driver
+        raise BackendUnavailableError(f"cuda: no NVIDIA driver was found ({type(error).__name__})") from error
+    if status:
+        raise BackendUnavailableError(f"cuda: {rt_cuda_error().decode(errors='replace')}")
+    if n:
+        global rt_cuda_build
+        rt_cuda_build = build
+        rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
+        register_backend(1, rt_cuda_backend())
+        devices = n
+    return n
+
+
+def compiler_of(int device):
+    """Return the compiler for a device's architecture."""
+    cdef int handle = 0, major = 0, minor = 0
+    if device not in compilers:
+        if software is not None:
+            compilers[device] = _compile.Host()
+        else:
+            check(rt_cuda.device_get(&handle, device), b"cuDeviceGet")
+            check(rt_cuda.device_attribute(&major, CU_ATTR_MAJOR, handle), b"cuDeviceGetAttribute")
+            check(rt_cuda.device_attribute(&minor, CU_ATTR_MINOR, handle), b"cuDeviceGetAttribute")
+            compilers[device] = _compile.Nvrtc(f"sm_{major}{minor}")
+    return compilers[device]
+
+
+cdef object key_fields(const RtKey *key):
+    return {"kind": key.kind, "id": key.id, "loop": key.loop, "mode": key.mode, "vector": key.vector, "moving": key.moving, "host": key.host,
+            "dtypes": [key.dtype[i] for i in range(key.nargs)]}
+
+
+cdef object module_of(int device, object text, object name):
+    """Load the image of a text, once a device."""
+    global images
+    cdef CuHandle module = NULL
+    cdef bytes image
+    if (device, text) not in modules:
+        image = compiler_of(device).image(text, name)
+        if software is not None:                  # the software driver loads files
+            if images is None:
+                import tempfile
+                images = tempfile.TemporaryDirectory(prefix="rustorch_software_device_")
+            path = os.path.join(images.name, f"{len(modules)}.so")
+            with open(path, "wb") as f:
+                f.write(image)
+            image = os.fsencode(path) + b"\0"
+        check(rt_cuda.module_load(&module, <const char *>image), b"cuModuleLoadData")
+        modules[device, text] = <size_t>module
+    return modules[device, text]
+
+
+cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:
+    """The launcher's call for a kernel that it does not know."""
+    cdef bytes what
+    try:
+        name, text = _text.kernel_text(key_fields(key))
+        what = name.encode()
+        check(rt_cuda.module_function(function, <CuHandle><size_t>module_of(key.device, text, name), what), b"cuModuleGetFunction")
+        return 0
+    except _text.NoKernel as error:
+        status, message = RT_ERR_UNSUPPORTED, str(error)
+    except Exception as error:
+        status, message = RT_ERR_DEVICE, str(error)
+    what = message.encode()[:1000] + b"\0"
+    strncpy(rt_cuda_error(), what, 1023)
+    return status
+
+
+cdef int check(int status, const char *what) except -1:
+    cdef int kind = rt_cuda_check(status, what)
+    if kind:
+        raise (OutOfMemoryError if kind == RT_ERR_MEMORY else DeviceError)(rt_cuda_error().decode(errors="replace"))
+    return 0
+
+
+cdef int use(int device) except -1:
+    if rt_cuda_use(device):
+        raise DeviceError(rt_cuda_error().decode(errors="replace"))
+    return 0
+
+
+def device_count():
+    """Return the number of devices of the started back end."""
+    return devices
+
+
+def properties(int device):
+    """Return name, capability, memory and processors of a device as a dict."""
+    cdef char name[256]
+    cdef int handle = 0, value = 0
+    cdef size_t total = 0
+    use(device)
+    check(rt_cuda.device_get(&handle, device), b"cuDeviceGet")
+    check(rt_cuda.device_name(name, 256, handle), b"cuDeviceGetName")
+    check(rt_cuda.device_memory(&total, handle), b"cuDeviceTotalMem")
+    found = {"name": name.decode(errors="replace"), "total_memory": total}
+    for key, attribute in (("major", CU_ATTR_MAJOR), ("minor", CU_ATTR_MINOR), ("multi_processor_count", CU_ATTR_SMS), ("warp_size", CU_ATTR_WARP),
+                           ("L2_cache_size", CU_ATTR_L2), ("max_threads_per_multi_processor", CU_ATTR_THREADS_PER_SM), ("clock_rate", CU_ATTR_CLOCK),
+                           ("shared_memory_per_multiprocessor", CU_ATTR_SHARED_PER_SM), ("regs_per_multiprocessor", CU_ATTR_REGISTERS_PER_SM),
+                           ("is_integrated", CU_ATTR_INTEGRATED)):
+        check(rt_cuda.device_attribute(&value, attribute, handle), b"cuDeviceGetAttribute")
+        found[key] = value
+    return found
+
+
+def driver_version():
+    """Return the driver's CUDA version, such as 13000."""
+    cdef int version = 0
+    check(rt_cuda.driver_version(&version), b"cuDriverGetVersion")
+    return version
+
+
+def synchronize(int device):
+    """Wait for all work on a device."""
+    use(device)
+    if rt_cuda_backend().synchronize(1 | device << 8):
+        raise DeviceError(rt_cuda_error().decode(errors="replace"))
+
+
+def mem_info(int device):
+    """Return (free, total) bytes of a device's memory, as the driver counts them."""
+    cdef size_t free_bytes = 0, total = 0
+    use(device)
+    check(rt_cuda.mem_info(&free_bytes, &total), b"cuMemGetInfo")
+    return free_bytes, total
+
+
+def memory_stats(int device):
+    """Return the allocator's counters of a device."""
+    cdef RtCudaStats s
+    use(device)
+    rt_cuda_stats(device, &s)
+    return {"allocated": s.in_use, "allocated_peak": s.in_use_peak, "reserved": s.reserved, "reserved_peak": s.reserved_peak,
+            "allocations": s.allocs, "hits": s.hits, "frees": s.frees, "retries": s.retries}
+
+
+def reset_peak(int device):
+    """Let the peaks start from what is in use now."""
+    use(device)
+    rt_cuda_reset_peak(device)
+
+
+def trim(int device):
+    """Give cached large blocks back to the driver."""
+    rt_cuda_trim(device)
+
+
+def launches():
+    """Return how many kernels were launched in this process."""
+    return rt_cuda_launches()
+
+
+def new_stream(int device, int priority):
+    """Create a stream that does not wait for the default one; returns its handle."""
+    cdef CuHandle stream = NULL
+    use(device)
+    check(rt_cuda.stream_create(&stream, 1, priority), b"cuStreamCreate")
+    return <size_t>stream
+
+
+def drop_stream(int device, size_t stream):
+    use(device)
+    check(rt_cuda.stream_destroy(<CuHandle>stream), b"cuStreamDestroy")
+
+
+def get_stream(int device):
+    """Return the handle of this thread's current stream on a device; 0 is the default one."""
+    return <size_t>rt_cuda_stream(device)
+
+
+def set_stream(int device, size_t stream):
+    use(device)
+    rt_cuda_set_stream(device, <CuHandle>stream)
+
+
+def stream_synchronize(int device, size_t stream):
+    cdef int status
+    use(device)
+    with nogil:
+        status = rt_cuda.stream_synchronize(<CuHandle>stream)
+    check(status, b"cuStreamSynchronize")
+
+
+def stream_query(int device, size_t stream):
+    use(device)
+    cdef int status = rt_cuda.stream_query(<CuHandle>stream)
+    if status == CU_NOT_READY:
+        return False
+    check(status, b"cuStreamQuery")
+    return True
+
+
+def stream_wait(int device, size_t stream, size_t event):
+    use(device)
+    check(rt_cuda.stream_wait(<CuHandle>stream, <CuHandle>event, 0), b"cuStreamWaitEvent")
+
+
+def new_event(int device, bint timed, bint blocking):
+    cdef CuHandle event = NULL
+    use(device)
+    check(rt_cuda.event_create(&event, (0 if timed else 2) | (1 if blocking else 0)), b"cuEventCreate")
+    return <size_t>event
+
+
+def drop_event(int device, size_t event):
+    use(device)
+    check(rt_cuda.event_destroy(<CuHandle>event), b"cuEventDestroy")
+
+
+def record_event(int device, size_t event, size_t stream):
+    use(device)
+    check(rt_cuda.event_record(<CuHandle>event, <CuHandle>stream), b"cuEventRecord")
+
+
+def event_query(int device, size_t event):
+    use(device)
+    cdef int status = rt_cuda.event_query(<CuHandle>event)
+    if status == CU_NOT_READY:
+        return False
+    check(status, b"cuEventQuery")
+    return True
+
+
+def event_synchronize(int device, size_t event):
+    cdef int status
+    use(device)
+    with nogil:
+        status = rt_cuda.event_synchronize(<CuHandle>event)
+    check(status, b"cuEventSynchronize")
+
+
+def event_elapsed(size_t start_event, size_t end_event):
+    """Return the milliseconds between two recorded events."""
+    cdef float milliseconds = 0
+    check(rt_cuda.event_elapsed(&milliseconds, <CuHandle>start_event, <CuHandle>end_event), b"cuEventElapsedTime")
+    return milliseconds

@@ -1,0 +1,292 @@
+"""Prints kernels: a key (what the launcher looks up) to C++ text for the device.
+
+The expressions come from the operator table by the same printer as the CPU's loops, the functions they call are the same headers
+compiled for the device, so a row is written once. Standard library only.
+"""
+from ..tensor import optable, render
+
+TAGS = ("b8", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64", "c64", "c128", "c32", "u16", "u32", "u64")
+CTYPES = dict(zip(TAGS, ("rt_bool", "uint8_t", "int8_t", "int16_t", "int32_t", "int64_t", "rt_f16", "rt_bf16", "float", "double", "rt_c64", "rt_c128",
+                         "rt_c32", "uint16_t", "uint32_t", "uint64_t")))
+KINDS = {"b8": "b", "f32": "f", "f64": "f", "c64": "c", "c128": "c", **dict.fromkeys(("u8", "i8", "i16", "i32", "i64"), "i")}
+REAL = {"c64": "f32", "c128": "f64"}
+ROW, CAST, FILL, REDUCE, COMBINE, PRODUCT = range(6)
+DENSE, STRIDED, WIDE = range(3)
+TILE = 64                            # of a matrix product, as in launch.c
+
+
+class NoKernel(LookupError):
+    """There is no such kernel: the operator has no loop of this dtype."""
+
+
+def cast(to, tag, value):
+    """Text that converts `value` of dtype `tag` to dtype `to`, by the rules of the CPU's conversions."""
+    if to == tag:
+        return value
+    if "c32" in (to, tag):
+        raise NoKernel(f"no conversion between {tag} and {to}")
+    if tag in ("f16", "bf16"):
+        value, tag = f"rt_{tag}_to_f32({value})", "f32"
+        if to == tag:
+            return value
+    if to == "b8":
+        return f"(rt_bool)({value} != ({CTYPES[tag]})0)"
+    if tag in REAL:
+        if to in REAL:
+            real = CTYPES[REAL[to]]
+            return f"rt_make_{to}(({real})rt_re_{tag}({value}), ({real})rt_im_{tag}({value}))"
+        value, tag = f"rt_re_{tag}({value})", REAL[tag]
+    if to in REAL:
+        return f"rt_make_{to}(({CTYPES[REAL[to]]})({value}), 0)"
+    if to in ("f16", "bf16"):
+        return f"rt_f32_to_{to}((float)({value}))"
+    if tag in ("f32", "f64") and to not in ("f32", "f64"):
+        return f"({CTYPES[to]})rt_to_i64((double)({value}))"
+    return f"({CTYPES[to]})({value})"
+
+
+def _open(tag):
+    """Name the loop's types and functions as the printer's text does."""
+    real = REAL.get(tag, tag)
+    return f"#define T {CTYPES[tag]}\n#define R {CTYPES[real]}\n#define F(name) rt_##name##_{tag}\n"
+
+
+_CLOSE = "#undef T\n#undef R\n#undef F\n"
+
+
+def _map(name, out, ins, value, mode, vector, moving, host, before=""):
+    """A kernel out[i] = value(ins[i]...). `out`, `ins`: dtypes in memory; `value(names)`: text of the result, in the dtype of memory,
+    from texts of operands in the dtype of memory. `before`: text at the kernel's start."""
+    lines = []
+    fixed = {}
+    for i, tag in enumerate(ins, 1):
+        if host >> i & 1:
+            fixed[i] = f"*(const {CTYPES[tag]} *)a.host[{i}].bytes"
+        elif mode == DENSE and not moving >> i & 1:
+            fixed[i] = f"*(const {CTYPES[tag]} *)a.p[{i}]"
+    pre = before + "".join(f"    const {CTYPES[ins[i - 1]]} x{i} = {text};\n" for i, text in fixed.items())
+    move = [i for i in range(1, len(ins) + 1) if i not in fixed]
+    names = [f"x{i}" for i in range(1, len(ins) + 1)]
+    otype = CTYPES[out]
+    if mode == DENSE:
+        lines.append(f"RT_KERNEL({name}, RtDense) {{\n{pre}    const int64_t n = a.n, stride = (int64_t)gridDim.x * blockDim.x * {vector};")
+        one = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = ((const {CTYPES[ins[i - 1]]} *)a.p[{i}])[j]; " for i in move)
+        store = f"(({otype} *)a.p[0])[j] = {value(names)};"
+        lines.append(f"    for (int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * {vector}; i < n; i += stride) {{")
+        if vector > 1:
+            packs = "".join(f"            const RtPack<{CTYPES[ins[i - 1]]}, {vector}> v{i} = *(const RtPack<{CTYPES[ins[i - 1]]}, {vector}> *)"
+                            f"((const {CTYPES[ins[i - 1]]} *)a.p[{i}] + i);\n" for i in move)
+            many = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = v{i}.v[j]; " for i in move)
+            lines.append(f"        if (i + {vector} <= n) {{\n{packs}            RtPack<{otype}, {vector}> o;")
+            lines.append(f"            for (int j = 0; j < {vector}; j++) {{ {many}o.v[j] = {value(names)}; }}")
+            lines.append(f"            *(RtPack<{otype}, {vector}> *)(({otype} *)a.p[0] + i) = o;\n        }} else")
+            lines.append(f"            for (int64_t j = i; j < n; j++) {{ {one}{store} }}")
+        else:
+            lines.append(f"        const int64_t j = i;\n        {one}{store}")
+    else:
+        index = "int32_t" if mode == STRIDED else "int64_t"
+        lines.append(f"RT_KERNEL({name}, RtStrided) {{\n{pre}    const int64_t n = a.n, stride = (int64_t)gridDim.x * blockDim.x;")
+        lines.append("    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) {")
+        at = ["at0", *(f"at{i}" for i in move)]
+        lines.append(f"        {index} rest = ({index})i, {', '.join(f'{v} = 0' for v in at)};")
+        walk = " ".join(f"{v} += at * ({index})a.step[d][{v[2:]}];" for v in at)
+        lines.append("        for (int d = 0; d < a.ndim; d++) {")
+        lines.append(f"            const {index} size = ({index})a.size[d], next = rest / size, at = rest - next * size;\n            rest = next; {walk}\n        }}")
+        loads = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = *(const {CTYPES[ins[i - 1]]} *)(a.p[{i}] + at{i}); " for i in move)
+        lines.append(f"        {loads}*({otype} *)(a.p[0] + at0) = {value(names)};")
+    lines.append("    }\n}\n")
+    return "\n".join(lines)
+
+
+def row_kernel(name, kernel, loop, dtypes, mode, vector, moving, host):
+    """An elementwise row, forward or one of its gradients."""
+    row, which = optable.ROWS[kernel >> 2], kernel & 3
+    tag = TAGS[loop]
+    kind = KINDS.get(tag)
+    found = render.kernel_text(row, which, kind) if kind and kind in row.kinds else None
+    if found is None:
+        raise NoKernel(f'"{row.name}" has no loop of {tag}')
+    text, operands = found
+    if which:
+        operands = ["g", *render.saved_operands(row)[which - 1]]
+    types = {n: {".": tag, "b": "b8", "r": REAL.get(tag, tag)}[row.types[i]] for i, n in enumerate(("x", "y", "z")[: row.arity])}
+    result = {"same": tag, "bool": "b8", "real": REAL.get(tag, tag)}[row.out] if which == 0 else tag
+    printer = render.Printer(row.name, row.let)
+    body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in render.used_lets(row, text))
+    used = render.reads(row, text)
+    ks = [i for i in (0, 1) if f"k{i}" in used]
+    params = [*(f"const {CTYPES[types.get(n, tag)]} {n}" for n in operands), *(f"const T k{i}" for i in ks)]
+    out, *ins = (TAGS[d] for d in dtypes)
+    before = "".join(f"    const T k{i} = (T)a.k[{i}];\n" for i in ks)
+
+    def value(names):
+        args = [*(cast(types.get(n, tag), ins[i], names[i]) for i, n in enumerate(operands)), *(f"k{i}" for i in ks)]
+        return cast(out, result, f"{name}_value({', '.join(args)})")
+
+    head = f"RT_INLINE {CTYPES[result]} {name}_value({', '.join(params)}) {{ {body}return ({CTYPES[result]})({printer.render(text)}); }}\n"
+    return _open(tag) + head + _map(name, out, ins, value, mode, vector, moving, host, before) + _CLOSE
+
+
+def cast_kernel(name, dtypes, mode, vector, moving):
+    out, source = (TAGS[d] if d < len(TAGS) else None for d in dtypes)
+    if dtypes[0] == dtypes[1]:                    # bytes move as they are
+        return move_kernel(name, dtypes[0], mode, vector, moving)
+    if out is None or source is None:
+        raise NoKernel("8-bit floats are converted on the CPU only")
+    return _map(name, out, [source], lambda names: cast(out, source, names[0]), mode, vector, moving, 0)
+
+
+def move_kernel(name, dtype, mode, vector, moving):
+    raw = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}[ITEMSIZE[dtype]]
+    return _map(name, raw, [raw], lambda names: names[0], mode, vector, moving, 0)
+
+
+def fill_kernel(name, nbytes, mode, vector, moving):
+    raw = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}[nbytes]
+    return _map(name, raw, [], lambda names: "value", mode, vector, moving, 0, f"    const {CTYPES[raw]} value = *(const {CTYPES[raw]} *)a.k;\n")
+
+
+ITEMSIZE = (1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16, 4, 2, 4, 8, 1, 1, 1, 1, 1)
+
+_REDUCE = """\
+RT_KERNEL({name}, RtReduce) {{
+    RT_SHARED(T, part, 256);
+    const int lane = a.across ? threadIdx.y : threadIdx.x, lanes = a.across ? blockDim.y : blockDim.x;
+    const int apart = a.across ? blockDim.x : 1, me = threadIdx.y * blockDim.x + threadIdx.x;
+    const int64_t o = a.across ? (int64_t)blockIdx.x * blockDim.x + threadIdx.x : (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
+    const T k0 = (T)a.k0; (void)k0;
+    int64_t in_at = 0, out_at = 0, rest = o;
+    for (int d = 0; d < a.keep; d++) {{
+        const int64_t next = rest / a.keep_size[d], at = rest - next * a.keep_size[d];
+        rest = next; in_at += at * a.keep_in[d]; out_at += at * a.keep_out[d];
+    }}
+    T sum = {name}_init();
+    if (o < a.nout) {{
+        const int64_t begin = blockIdx.y * a.chunk, end = begin + a.chunk < a.nred ? begin + a.chunk : a.nred;
+        if (a.red <= 1) {{
+            const int64_t step = a.red ? a.red_in[0] : 0;
+            for (int64_t r = begin + lane; r < end; r += lanes) {{
+                const {in_type} x = *(const {in_type} *)(a.in + in_at + r * step);
+                sum = {step};
+            }}
+        }} else for (int64_t r = begin + lane; r < end; r += lanes) {{
+            int64_t at = in_at, left = r;
+            for (int d = 0; d < a.red; d++) {{
+                const int64_t next = left / a.red_size[d];
+                at += (left - next * a.red_size[d]) * a.red_in[d]; left = next;
+            }}
+            const {in_type} x = *(const {in_type} *)(a.in + at);
+            sum = {step};
+        }}
+    }}
+    part[me] = sum;
+    for (int w = lanes / 2; w; w /= 2) {{
+        RT_SYNC();
+        if (lane < w) part[me] = {name}_comb(part[me], part[me + w * apart]);
+    }}
+    if (lane == 0 && o < a.nout) {{
+        if (a.part) ((T *)a.part)[o * gridDim.y + blockIdx.y] = part[me];
+        else *({out_type} *)(a.out + out_at) = {store};
+    }}
+}}
+"""
+
+
+def reduce_kernel(name, row, acc, dtypes, combine):
+    """A reduction; `combine`: over accumulators of a first pass."""
+    red, tag = optable.REDUCTIONS[row], TAGS[acc]
+    kind = KINDS.get(tag)
+    if kind not in red.kinds or kind is None:
+        raise NoKernel(f'"{red.name}" has no loop of {tag}')
+    out, source = TAGS[dtypes[0]], TAGS[dtypes[1]]
+    printer = render.Printer(red.name)
+    head = (f"RT_INLINE T {name}_init() {{ const T a = (T)0; (void)a; return {printer.render(red.init)}; }}\n"
+            f"RT_INLINE T {name}_step(T a, T x, T k0) {{ (void)k0; return {printer.render(red.step)}; }}\n"
+            f"RT_INLINE T {name}_comb(T a, T b) {{ return {printer.render(red.combine)}; }}\n")
+    step = f"{name}_comb(sum, x)" if combine else f"{name}_step(sum, {cast(tag, source, 'x')}, k0)"
+    return _open(tag) + head + _REDUCE.format(name=name, in_type=CTYPES[source], out_type=CTYPES[out], step=step, store=cast(out, tag, "part[me]")) + _CLOSE
+
+
+_PRODUCT = """\
+RT_KERNEL({name}, RtProduct) {{
+    RT_SHARED(T, at, {depth} * ({tile} + 1)); RT_SHARED(T, bt, {depth} * ({tile} + 1));
+    const int me = threadIdx.x, tm = me / 16, tn = me % 16;
+    const int64_t m0 = (int64_t)blockIdx.x * {tile}, n0 = (int64_t)blockIdx.y * {tile};
+    const E *pa = (const E *)a.a + blockIdx.z * a.a_z, *pb = (const E *)a.b + blockIdx.z * a.b_z;
+    T sum[4][4];
+    for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) sum[i][j] = (T)0;
+    for (int64_t k0 = 0; k0 < a.k; k0 += {depth}) {{
+        for (int t = me; t < {depth} * {tile}; t += 256) {{       /* neighbours in memory are read by neighbours */
+            const int am = a.a_k == 1 ? t / {depth} : t % {tile}, ak = a.a_k == 1 ? t % {depth} : t / {tile};
+            const int bn = a.b_k == 1 ? t / {depth} : t % {tile}, bk = a.b_k == 1 ? t % {depth} : t / {tile};
+            at[ak * ({tile} + 1) + am] = m0 + am < a.m && k0 + ak < a.k ? {load_a} : (T)0;
+            bt[bk * ({tile} + 1) + bn] = n0 + bn < a.n && k0 + bk < a.k ? {load_b} : (T)0;
+        }}
+        RT_SYNC();
+        for (int k = 0; k < {depth}; k++) {{
+            T x[4], y[4];
+            for (int i = 0; i < 4; i++) {{ x[i] = at[k * ({tile} + 1) + tm + 16 * i]; y[i] = bt[k * ({tile} + 1) + tn + 16 * i]; }}
+            for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) sum[i][j] = {fma};
+        }}
+        RT_SYNC();
+    }}
+    E *pc = (E *)a.c + blockIdx.z * a.c_z;
+    const T alpha = (T)a.alpha, beta = (T)a.beta;
+    for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) {{
+        const int64_t m = m0 + tm + 16 * i, n = n0 + tn + 16 * j;
+        if (m >= a.m || n >= a.n) continue;
+        E *c = pc + m * a.c_m + n * a.c_n;
+        T v = alpha * sum[i][j];
+        if (a.beta != 0) v = v + beta * {load_c};                  /* what is there may be NaN, and counts only then */
+        *c = {store};
+    }}
+}}
+"""
+
+
+def product_kernel(name, loop, dtype):
+    """c = alpha a @ b + beta c by tiles of 64 x 64 in shared memory; 16-bit floats are multiplied and summed in float32."""
+    tag, memory = TAGS[loop], TAGS[dtype]
+    if tag == "b8" or tag not in KINDS:
+        raise NoKernel(f"no matrix product of {memory}")
+    fma = f"rt_ma_{tag}(x[i], y[j], sum[i][j])" if tag in ("f32", "f64") else "(T)(sum[i][j] + x[i] * y[j])"
+    depth = 8 if tag == "c128" else 16
+    text = _PRODUCT.format(name=name, tile=TILE, depth=depth, fma=fma, load_a=cast(tag, memory, "pa[(m0 + am) * a.a_m + (k0 + ak) * a.a_k]"),
+                           load_b=cast(tag, memory, "pb[(k0 + bk) * a.b_k + (n0 + bn) * a.b_n]"), load_c=cast(tag, memory, "*c"),
+                           store=cast(memory, tag, "v"))
+    return _open(tag) + f"#define E {CTYPES[memory]}\n" + text + "#undef E\n" + _CLOSE
+
+
+def kernel_name(key):
+    """A name that says what the kernel does; one a key."""
+    kind, dtypes = key["kind"], "_".join(TAGS[d] if d < len(TAGS) else f"f8{d}" for d in key["dtypes"])
+    shape = ("d", "s", "w")[key["mode"]] + (f"{key['vector']}m{key['moving']:x}" if key["mode"] == DENSE else "") + (f"h{key['host']:x}" if key["host"] else "")
+    if kind == ROW:
+        row, which = optable.ROWS[key["id"] >> 2], key["id"] & 3
+        return f"rt_{row.name}_{'fwd' if which == 0 else f'd{which - 1}'}_{TAGS[key['loop']]}_{dtypes}_{shape}"
+    if kind == CAST:
+        return f"rt_copy_{dtypes}_{shape}"
+    if kind == FILL:
+        return f"rt_fill_{key['id']}_{shape}"
+    if kind == PRODUCT:
+        return f"rt_product_{dtypes}"
+    return f"rt_{'reduce' if kind == REDUCE else 'combine'}_{optable.REDUCTIONS[key['id']].name}_{TAGS[key['loop']]}_{dtypes}"
+
+
+def kernel_text(key):
+    """(name, text) of a key, a dict of the fields of RtKey (launch.h) with `dtypes` a list.
+
+    Raises:
+        NoKernel: no such loop exists.
+    """
+    name, kind = kernel_name(key), key["kind"]
+    shape = {k: key[k] for k in ("mode", "vector", "moving")}
+    if kind == ROW:
+        return name, row_kernel(name, key["id"], key["loop"], key["dtypes"], **shape, host=key["host"])
+    if kind == CAST:
+        return name, cast_kernel(name, key["dtypes"], **shape)
+    if kind == FILL:
+        return name, fill_kernel(name, key["id"], **shape)
+    if kind == PRODUCT:
+        return name, product_kernel(name, key["loop"], key["dtypes"][0])
+    return name, reduce_kernel(name, key["id"], key["loop"], key["dtypes"], kind == COMBINE)

@@ -1,0 +1,39 @@
+/* The CUDA back end below Python: memory, copies, and the launch of kernels found by key. */
+#ifndef RUSTORCH_CUDA_LAUNCH_H
+#define RUSTORCH_CUDA_LAUNCH_H
+#include "rustorch/backend.h"
+#include "driver.h"
+#include "kernels/plan.h"
+
+#define RT_CUDA_MAX_DEVICES 16
+
+/* Which kernel: the cache's key, and what its text is printed from. Never a shape. */
+enum { RT_KEY_ROW = 0, RT_KEY_CAST = 1, RT_KEY_FILL = 2, RT_KEY_REDUCE = 3, RT_KEY_COMBINE = 4, RT_KEY_PRODUCT = 5 };
+enum { RT_MODE_DENSE = 0, RT_MODE_STRIDED = 1, RT_MODE_WIDE = 2 };      /* wide: indices of 64 bits */
+typedef struct {
+    uint8_t kind, device, loop, nargs;
+    uint16_t id;                    /* ROW: kernel id; REDUCE: row; FILL: bytes */
+    uint8_t mode, vector, moving;   /* moving: bit a, operand a is dense (else one element); vector: elements a thread takes at once */
+    uint8_t dtype[8];
+    uint8_t host;                   /* bit a: operand a came with the call */
+    uint8_t unused[6];
+} RtKey;
+
+typedef struct { int64_t in_use, in_use_peak, reserved, reserved_peak, allocs, hits, frees, retries; } RtCudaStats;
+
+extern RtCuda rt_cuda;
+/* asks Python for a kernel; 0 or an RtStatus, the error's text in rt_cuda_error */
+extern int (*rt_cuda_build)(const RtKey *key, CuHandle *function);
+int rt_cuda_start(int *devices);
+const RtBackend *rt_cuda_backend(void);
+char *rt_cuda_error(void);          /* this thread's text, 1024 bytes */
+int rt_cuda_check(int status, const char *what);
+int rt_cuda_use(int device);        /* makes the device's context this thread's */
+CuHandle rt_cuda_stream(int device);
+void rt_cuda_set_stream(int device, CuHandle stream);
+void rt_cuda_trim(int device);
+void rt_cuda_stats(int device, RtCudaStats *out);
+void rt_cuda_reset_peak(int device);
+void rt_cuda_debug(int sync);       /* wait after each launch, so that an error names its kernel */
+int64_t rt_cuda_launches(void);
+#endif
