@@ -6,6 +6,7 @@ from libc.string cimport memcpy, memset, strncpy
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ..errors import BackendUnavailableError, DeviceError, KernelCompileError, OutOfMemoryError
+from ..tensor._devices import begin
 from . import _compile, _text
 
 cdef extern from "launch.h" nogil:
@@ -137,6 +138,7 @@ def start(library=None):
         rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
         register_backend(1, rt_cuda_backend())
         devices = n
+        begin()
     return n
 
 
@@ -159,24 +161,47 @@ cdef object key_fields(const RtKey *key):
             "dtypes": [key.dtype[i] for i in range(key.nargs)]}
 
 
-cdef object module_of(int device, object text, object name):
-    """Load the image of a text, once a device."""
+cdef object load(int device, bytes image):
+    """Load an image on a device; returns the module's handle."""
     global images
     cdef CuHandle module = NULL
-    cdef bytes image
+    if software is not None:                      # the software driver loads files
+        if images is None:
+            import tempfile
+            images = tempfile.TemporaryDirectory(prefix="rustorch_software_device_")
+        path = os.path.join(images.name, f"{len(os.listdir(images.name))}.so")
+        with open(path, "wb") as f:
+            f.write(image)
+        image = os.fsencode(path) + b"\0"
+    use(device)
+    check(rt_cuda.module_load(&module, <const char *>image), b"cuModuleLoadData")
+    return <size_t>module
+
+
+cdef object module_of(int device, object text, object name):
+    """Return the module of a text, loaded once a device."""
     if (device, text) not in modules:
-        image = compiler_of(device).image(text, name)
-        if software is not None:                  # the software driver loads files
-            if images is None:
-                import tempfile
-                images = tempfile.TemporaryDirectory(prefix="rustorch_software_device_")
-            path = os.path.join(images.name, f"{len(modules)}.so")
-            with open(path, "wb") as f:
-                f.write(image)
-            image = os.fsencode(path) + b"\0"
-        check(rt_cuda.module_load(&module, <const char *>image), b"cuModuleLoadData")
-        modules[device, text] = <size_t>module
+        modules[device, text] = load(device, compiler_of(device).image(text, name))
     return modules[device, text]
+
+
+def prepare(keys, int device=0):
+    """Compile the kernels of many keys together, so that none is compiled when it is first launched.
+
+    Args:
+        keys: dicts of the fields of a key, as :func:`._text.kernel_text` takes them.
+        device: number.
+
+    Returns:
+        int: how many kernels were new to the device.
+    """
+    found = dict(_text.kernel_text(key) for key in keys)
+    new = {name: text for name, text in found.items() if (device, text) not in modules}
+    if new:
+        module = load(device, compiler_of(device).image("\n".join(new.values()), f"{len(new)} kernels"))
+        for text in new.values():
+            modules[device, text] = module
+    return len(new)
 
 
 cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:

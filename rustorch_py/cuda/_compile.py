@@ -47,7 +47,8 @@ def _headers():
     for name in os.listdir(folder):
         if name.endswith(".h"):
             with open(os.path.join(folder, name), encoding="utf-8") as f:
-                found["rustorch/" + name] = found[name] = f.read()
+                found["rustorch/" + name] = f.read()
+            found.setdefault(name, found["rustorch/" + name])       # siblings include each other by plain names; math.h is the C library's
     for path in (os.path.join(HERE, "kernels", "prelude.cuh"), os.path.join(HERE, "kernels", "plan.h"),
                  os.path.join(os.path.dirname(HERE), "tensor", "kernels", "special.c")):
         with open(path, encoding="utf-8") as f:

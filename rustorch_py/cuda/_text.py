@@ -290,3 +290,37 @@ def kernel_text(key):
     if kind == PRODUCT:
         return name, product_kernel(name, key["loop"], key["dtypes"][0])
     return name, reduce_kernel(name, key["id"], key["loop"], key["dtypes"], kind == COMBINE)
+
+
+def row_key(kernel, loop, mode=DENSE, vector=1):
+    """The key of an elementwise kernel whose operands all move, each of the dtype that the loop takes; None: there is no such loop."""
+    row, which = optable.ROWS[kernel >> 2], kernel & 3
+    tag = TAGS[loop]
+    kind = KINDS.get(tag)
+    found = render.kernel_text(row, which, kind) if which <= row.arity and kind is not None and kind in row.kinds else None
+    if found is None:
+        return None
+    operands = ["g", *render.saved_operands(row)[which - 1]] if which else found[1]
+    types = {n: {".": tag, "b": "b8", "r": REAL.get(tag, tag)}[row.types[i]] for i, n in enumerate(("x", "y", "z")[: row.arity])}
+    result = {"same": tag, "bool": "b8", "real": REAL.get(tag, tag)}[row.out] if which == 0 else tag
+    dtypes = [TAGS.index(result), *(TAGS.index(types.get(n, tag)) for n in operands)]
+    return {"kind": ROW, "id": kernel, "loop": loop, "dtypes": dtypes, "mode": mode, "vector": vector if mode == DENSE else 1,
+            "moving": (1 << len(dtypes)) - 1 if mode == DENSE else 0, "host": 0}
+
+
+def all_keys(loops=range(12), mode=DENSE, vector=1):
+    """A key for every row, gradient and reduction of the table with a loop of these dtypes (codes), as :func:`row_key` makes them,
+    and for the conversions, fills and products of these dtypes."""
+    keys = [key for loop in loops for kernel in range(4 * len(optable.ROWS)) if (key := row_key(kernel, loop, mode, vector)) is not None]
+    shape = {"mode": mode, "vector": vector if mode == DENSE else 1, "moving": 3 if mode == DENSE else 0, "host": 0}
+    keys += [{"kind": CAST, "id": 0, "loop": 0, "dtypes": [a, b], **shape} for a in loops for b in loops]
+    keys += [{"kind": FILL, "id": ITEMSIZE[a], "loop": 0, "dtypes": [a], **shape, "moving": shape["moving"] & 1} for a in loops]
+    plain = {"mode": 0, "vector": 0, "moving": 0, "host": 0}
+    for loop in loops:
+        for red in optable.REDUCTIONS:
+            if KINDS.get(TAGS[loop]) is not None and KINDS[TAGS[loop]] in red.kinds:
+                keys += [{"kind": kind, "id": red.index, "loop": loop, "dtypes": [loop, loop], **plain} for kind in (REDUCE, COMBINE)]
+        if TAGS[loop] != "b8":
+            compute = TAGS.index("f32") if TAGS[loop] in ("f16", "bf16") else loop
+            keys.append({"kind": PRODUCT, "id": 0, "loop": compute, "dtypes": [loop], **plain})
+    return keys

@@ -6,6 +6,7 @@ import os
 from importlib import import_module
 
 from ._autocast import rule_of
+from ._devices import HOST_ONLY
 from ._function import public
 
 MODULES = [
@@ -85,7 +86,7 @@ def collect():
 
     def face(fn):
         if id(fn) not in faces:
-            faces[id(fn)] = public(fn, rules.get(id(fn), 0))
+            faces[id(fn)] = public(fn, rules.get(id(fn), 0), getattr(fn, "__name__", None) in HOST_ONLY)
         return faces[id(fn)]
 
     functions = {name: face(fn) for name, fn in functions.items()}

@@ -1,7 +1,7 @@
 """What stands before a public function: NumPy's argument names (axis for dim, keepdims for keepdim), autocast, overrides."""
 from cpython.object cimport PyObject
 from ._base cimport TensorBase, set_dims
-from ._backend cimport RT_META
+from ._backend cimport RT_CPU, RT_META, RT_NDEVICETYPES, peek_backend
 from ..errors import TensorTypeError
 
 cdef extern from "function.h":
@@ -13,8 +13,11 @@ cdef extern from "function.h":
     ctypedef object (*RtBlameHook)(object error, object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtBlameHook rt_blame_hook
     int rt_overriding
+    ctypedef object (*RtDeviceHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+    RtDeviceHook rt_device_hook
+    int rt_devices
     int rt_function_ready() except -1
-    object rt_function_new(object inner, int renames, int rule, PlainCall plain)
+    object rt_function_new(object inner, int renames, int rule, int host_only, PlainCall plain)
 
 rt_function_ready()
 
@@ -167,6 +170,49 @@ def relevant_args(values):
     return found
 
 
+# ---- devices: Note [Operators of devices] in _devices.py ----------------------------------------------------
+cdef object device_call = None           # makes a call on a device: (function, device type, args, kwargs)
+
+
+cdef int device_among(object x, int depth) except -1:
+    """The type of the device of a tensor, or of the first of a list that is not the host's; 0: none."""
+    cdef int found
+    if isinstance(x, TensorBase):
+        found = (<TensorBase>x).dev & 255
+        return 0 if found == RT_META else found
+    if isinstance(x, (list, tuple)) and depth < 2:
+        for item in x:
+            found = device_among(item, depth + 1)
+            if found:
+                return found
+    return 0
+
+
+cdef object on_device(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames):
+    cdef Py_ssize_t i, total = n + (len(<tuple>kwnames) if kwnames is not NULL else 0)
+    cdef int found = 0
+    for i in range(total):
+        found = device_among(<object>args[i], 0)
+        if found:
+            break
+    if not found:
+        return NotImplemented
+    return device_call(function, found, tuple([<object>args[i] for i in range(n)]),
+                       {(<tuple>kwnames)[i - n]: <object>args[i] for i in range(n, total)})
+
+rt_device_hook = on_device
+
+
+def set_device_entry(call):
+    """Take the function of `_devices` that makes a call on a device, and begin to ask it where a back end is registered."""
+    global device_call, rt_devices
+    cdef int i
+    device_call = call
+    rt_devices = 0
+    for i in range(1, RT_NDEVICETYPES):
+        rt_devices += peek_backend(i) is not NULL
+
+
 def shell(cls, TensorBase value not None):
     """Return an instance of cls, a subclass of Tensor, that has the shape of ``value[0]`` and its dtype, but no elements to compute with.
 
@@ -181,16 +227,17 @@ def shell(cls, TensorBase value not None):
     return out
 
 
-def public(fn, int rule=0):
+def public(fn, int rule=0, int host_only=0):
     """Return fn as a callable that also takes ``axis`` and ``keepdims``, obeys autocast and asks ``__torch_function__``.
 
     Args:
         fn: function of tensors; anything that is no function is returned as it is.
         rule: what autocast does with its arguments (`_autocast.RULES`); 0: nothing.
+        host_only: whether it reads the memory of its arguments.
     """
     if type(fn).__name__ not in ("function", "cython_function_or_method", "builtin_function_or_method"):
         return fn
     code = getattr(fn, "__code__", None)
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     renames = ("dim" in names or "keepdim" in names) and "axis" not in names
-    return rt_function_new(fn, renames, rule, <PlainCall><size_t>plain_calls.get(fn, 0))
+    return rt_function_new(fn, renames, rule, host_only, <PlainCall><size_t>plain_calls.get(fn, 0))

@@ -238,11 +238,11 @@ cdef int refuse_bool_sub(TensorBase x, TensorBase y) except -1:
 
 
 cdef int check_divisor(int row, int dt, TensorBase y, int nd, const int64_t *sh) except -1:
-    """Integer division by zero is an error, not a number, where there is an element to divide."""
+    """Integer division by zero is an error, not a number, where there is an element to divide; a device is not waited for, and gives some number."""
     cdef uint8_t mask[64]
     cdef int i
     cdef TensorBase r
-    if rt_kind(dt) == RT_KIND_INT and zero_divisor_matters(row):
+    if rt_kind(dt) == RT_KIND_INT and y.dev == 0 and zero_divisor_matters(row):
         for i in range(nd):
             if sh[i] == 0:
                 return 0

@@ -1,6 +1,7 @@
 /* A callable that stands before a function. It renames two keywords (axis -> dim, keepdims -> keepdim); where autocast has
  * a rule for the function, it hands the call to autocast while that is on in this thread; and where __torch_function__ may
- * have a say (Note [Overrides] in _overrides.py), it asks. A call that needs none of these passes through at the cost of a
+ * have a say (Note [Overrides] in _overrides.py), it asks; where a function of the host's memory meets a device's tensor, it
+ * looks for the device's own (Note [Operators of devices] in _devices.py). A call that needs none of these passes through at the cost of a
  * test; so the functions themselves stay plain. */
 #ifndef RUSTORCH_FUNCTION_H
 #define RUSTORCH_FUNCTION_H
@@ -21,12 +22,17 @@ typedef PyObject *(*RtPlainCall)(PyObject *const *args, Py_ssize_t n);
  * makes of that error the one that compiled functions raise (a new reference), or returns None. */
 typedef PyObject *(*RtBlameHook)(PyObject *error, PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
+/* Make a call for tensors of a device that the function itself, which reads memory, cannot take; a new reference to
+ * NotImplemented: they are the host's. */
+typedef PyObject *(*RtDeviceHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyObject *inner;
     RtPlainCall plain; /* or NULL */
     int renames, rule; /* rule: of tensor/_autocast; 0: none */
+    int host_only;     /* reads its arguments' memory: Note [Operators of devices] in _devices.py */
 } RtFunction;
 
 static PyObject *rt_name_dim, *rt_name_keepdim;
@@ -34,6 +40,8 @@ static RtCastHook rt_cast_hook;
 static __thread int rt_casting; /* autocast is on in this thread, and no rule is being applied */
 static RtOverrideHook rt_override_hook;
 static RtBlameHook rt_blame_hook;
+static RtDeviceHook rt_device_hook;
+static int rt_devices; /* back ends besides the CPU's are registered */
 static int rt_overriding; /* classes with __torch_function__ and modes there are, in all threads: ask the hook */
 
 /* The name to use instead (borrowed), or NULL. */
@@ -98,6 +106,11 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
         Py_DECREF(result);
     }
     if (rt_casting && f->rule) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (rt_devices && f->host_only) {
+        PyObject *result = rt_device_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
+        if (result != Py_NotImplemented) return result;
+        Py_DECREF(result);
+    }
     if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
     PyObject *result = PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
     return result ? result : rt_function_failed(self, args, nargsf, kwnames);
@@ -105,7 +118,7 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
 
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
-    if (rt_casting | rt_overriding) return rt_function_special(self, args, nargsf, kwnames);
+    if (rt_casting | rt_overriding | rt_devices) return rt_function_special(self, args, nargsf, kwnames);
     if (kwnames) {
         if (f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
     } else if (f->plain) {
@@ -161,7 +174,7 @@ static PyObject *rt_function_reduce(PyObject *self, PyObject *unused) {
     if (!module) return NULL;
     maker = PyObject_GetAttrString(module, "public");
     Py_DECREF(module);
-    return maker ? Py_BuildValue("N(Oi)", maker, f->inner, f->rule) : NULL;
+    return maker ? Py_BuildValue("N(Oii)", maker, f->inner, f->rule, f->host_only) : NULL;
 }
 static PyMethodDef rt_function_methods[] = {{"__reduce__", rt_function_reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
 
@@ -184,7 +197,7 @@ static int rt_function_ready(void) {
     rt_name_keepdim = PyUnicode_InternFromString("keepdim");
     return rt_name_dim && rt_name_keepdim ? PyType_Ready(&rt_function_type) : -1;
 }
-static PyObject *rt_function_new(PyObject *inner, int renames, int rule, RtPlainCall plain) {
+static PyObject *rt_function_new(PyObject *inner, int renames, int rule, int host_only, RtPlainCall plain) {
     RtFunction *self = PyObject_New(RtFunction, &rt_function_type);
     if (!self) return NULL;
     Py_INCREF(inner);
@@ -192,6 +205,7 @@ static PyObject *rt_function_new(PyObject *inner, int renames, int rule, RtPlain
     self->plain = plain;
     self->renames = renames;
     self->rule = rule;
+    self->host_only = host_only;
     self->vectorcall = rt_function_call;
     return (PyObject *)self;
 }

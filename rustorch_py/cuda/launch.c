@@ -1,0 +1,538 @@
+/* The CUDA back end below Python. A call checks nothing that the floors above have checked: it finds its kernel by key in a
+ * hash table, fills one struct of arguments and launches. A miss asks Python, which prints and compiles the kernel. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "launch.h"
+#include "_gen/rt_rows.h"
+
+RtCuda rt_cuda;
+int (*rt_cuda_build)(const RtKey *key, CuHandle *function);
+static int ndevices, sms[RT_CUDA_MAX_DEVICES], sync_each;
+static CuHandle contexts[RT_CUDA_MAX_DEVICES];
+static _Atomic int64_t launches;
+static _Thread_local char error_text[1024];
+static _Thread_local int current = -1;
+static _Thread_local CuHandle streams[RT_CUDA_MAX_DEVICES];
+
+char *rt_cuda_error(void) { return error_text; }
+static const char *last_error(void) { return error_text; }
+int64_t rt_cuda_launches(void) { return atomic_load(&launches); }
+void rt_cuda_debug(int sync) { sync_each = sync; }
+CuHandle rt_cuda_stream(int device) { return streams[device]; }
+void rt_cuda_set_stream(int device, CuHandle stream) { streams[device] = stream; }
+
+int rt_cuda_check(int status, const char *what) {
+    if (status == 0) return RT_OK;
+    const char *name = "unknown error", *text = "";
+    rt_cuda.error_name(status, &name);
+    rt_cuda.error_string(status, &text);
+    snprintf(error_text, sizeof error_text, "CUDA error: %s (%s) in %s", text ? text : "", name ? name : "", what);
+    return status == CU_OUT_OF_MEMORY ? RT_ERR_MEMORY : RT_ERR_DEVICE;
+}
+
+int rt_cuda_start(int *devices) {
+    int n = 0, status = rt_cuda_check(rt_cuda.init(0), "cuInit");
+    if (status || (status = rt_cuda_check(rt_cuda.device_count(&n), "cuDeviceGetCount"))) return status;
+    ndevices = *devices = n > RT_CUDA_MAX_DEVICES ? RT_CUDA_MAX_DEVICES : n;
+    return RT_OK;
+}
+
+static atomic_flag lock = ATOMIC_FLAG_INIT;
+static inline void take(void) { while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire)) {} }
+static inline void give(void) { atomic_flag_clear_explicit(&lock, memory_order_release); }
+
+int rt_cuda_use(int device) {
+    if (device == current) return RT_OK;
+    if (device < 0 || device >= ndevices) {
+        snprintf(error_text, sizeof error_text, "CUDA error: invalid device ordinal (%d of %d devices)", device, ndevices);
+        return RT_ERR_DEVICE;
+    }
+    int status;
+    take();
+    if (!contexts[device]) {
+        int handle = 0;
+        status = rt_cuda_check(rt_cuda.device_get(&handle, device), "cuDeviceGet");
+        if (!status) status = rt_cuda_check(rt_cuda.context_retain(&contexts[device], handle), "cuDevicePrimaryCtxRetain");
+        if (!status) status = rt_cuda_check(rt_cuda.device_attribute(&sms[device], CU_ATTR_SMS, handle), "cuDeviceGetAttribute");
+        if (status) { give(); return status; }
+    }
+    give();
+    if ((status = rt_cuda_check(rt_cuda.context_set(contexts[device]), "cuCtxSetCurrent"))) return status;
+    current = device;
+    return RT_OK;
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------
+ * Blocks come in size classes: multiples of 512 bytes up to 4 KiB, then eight a doubling. Small ones are cut from slabs. A freed
+ * block waits in its class for the next request on its stream: work on one stream runs in order, so it may be handed out while
+ * kernels that read it are still under way. Note [Blocks and streams]: a block belongs to the stream that was current when it was
+ * allocated; the map holds the streams of blocks that do not belong to the default one. */
+#define CLASSES 400
+#define SLAB ((size_t)2 << 20)
+typedef struct { CuPtr ptr; CuHandle stream; } Block;
+typedef struct { Block *blocks; int n, room; } List;
+typedef struct { List lists[CLASSES]; CuPtr slab; size_t slab_left; RtCudaStats stats; } Heap;
+static Heap heaps[RT_CUDA_MAX_DEVICES];
+static Block *owners;                                /* open addressing; ptr 0: free, 1: erased */
+static size_t owners_room, owners_used;
+
+static int size_class(size_t n, size_t *size) {
+    if (n <= 4096) {
+        size_t c = n ? (n + 511) / 512 : 1;
+        *size = c * 512;
+        return (int)c;
+    }
+    int e = 63 - __builtin_clzll((unsigned long long)(n - 1));
+    size_t step = (size_t)1 << (e - 3), k = (n - ((size_t)1 << e) + step - 1) / step;
+    *size = ((size_t)1 << e) + k * step;
+    return 9 + (e - 12) * 8 + (int)k;
+}
+static size_t class_size(int c) {
+    if (c <= 8) return (size_t)c * 512;
+    int e = 12 + (c - 10) / 8;
+    return ((size_t)1 << e) + (size_t)(1 + (c - 10) % 8) * ((size_t)1 << (e - 3));
+}
+static int push(List *list, CuPtr ptr, CuHandle stream) {
+    if (list->n == list->room) {
+        int room = list->room ? 2 * list->room : 8;
+        Block *more = realloc(list->blocks, sizeof(Block) * (size_t)room);
+        if (!more) return 0;
+        list->blocks = more;
+        list->room = room;
+    }
+    list->blocks[list->n].ptr = ptr;
+    list->blocks[list->n++].stream = stream;
+    return 1;
+}
+static size_t owner_slot(CuPtr ptr) { return (size_t)((ptr >> 9) * 0x9E3779B97F4A7C15ull >> 20) & (owners_room - 1); }
+static void owner_put(CuPtr ptr, CuHandle stream) {
+    if (2 * (owners_used + 1) > owners_room) {
+        Block *old = owners;
+        size_t n = owners_room;
+        owners_room = n ? 2 * n : 1024;
+        owners = calloc(owners_room, sizeof(Block));
+        if (!owners) abort();
+        owners_used = 0;
+        for (size_t i = 0; i < n; i++) if (old[i].ptr > 1) owner_put(old[i].ptr, old[i].stream);
+        free(old);
+    }
+    size_t i = owner_slot(ptr);
+    while (owners[i].ptr > 1) i = (i + 1) & (owners_room - 1);
+    if (owners[i].ptr == 0) owners_used++;
+    owners[i].ptr = ptr;
+    owners[i].stream = stream;
+}
+static CuHandle owner_take(CuPtr ptr) {
+    if (!owners_room) return NULL;
+    for (size_t i = owner_slot(ptr); owners[i].ptr; i = (i + 1) & (owners_room - 1))
+        if (owners[i].ptr == ptr) { owners[i].ptr = 1; return owners[i].stream; }
+    return NULL;
+}
+
+static void trim_heap(Heap *h) {                     /* held: lock. Large blocks go back; slabs stay */
+    for (int c = 0; c < CLASSES; c++) {
+        List *list = &h->lists[c];
+        if (!list->n) continue;
+        size_t size = class_size(c);
+        if (size <= SLAB / 2) continue;              /* cut from a slab */
+        for (int i = 0; i < list->n; i++) { rt_cuda.mem_free(list->blocks[i].ptr); h->stats.reserved -= (int64_t)size; }
+        list->n = 0;
+    }
+}
+void rt_cuda_trim(int device) {
+    if (rt_cuda_use(device)) return;
+    rt_cuda.context_synchronize();
+    take();
+    trim_heap(&heaps[device]);
+    give();
+}
+void rt_cuda_stats(int device, RtCudaStats *out) { take(); *out = heaps[device].stats; give(); }
+void rt_cuda_reset_peak(int device) {
+    take();
+    heaps[device].stats.in_use_peak = heaps[device].stats.in_use;
+    heaps[device].stats.reserved_peak = heaps[device].stats.reserved;
+    give();
+}
+
+static CuPtr from_system(Heap *h, size_t size) {     /* held: lock */
+    CuPtr p = 0;
+    if (rt_cuda.mem_alloc(&p, size)) {
+        h->stats.retries++;
+        rt_cuda.context_synchronize();
+        trim_heap(h);
+        if (rt_cuda.mem_alloc(&p, size)) return 0;
+    }
+    h->stats.reserved += (int64_t)size;
+    if (h->stats.reserved > h->stats.reserved_peak) h->stats.reserved_peak = h->stats.reserved;
+    return p;
+}
+static void *device_alloc(int code, size_t nbytes, size_t *got) {
+    int device = RT_DEVICE_INDEX(code);
+    size_t size;
+    error_text[0] = 0;                               /* no text: out of memory */
+    if (nbytes > ((size_t)1 << 45) || rt_cuda_use(device)) return NULL;
+    int c = size_class(nbytes, &size);
+    CuHandle stream = streams[device];
+    Heap *h = &heaps[device];
+    List *list = &h->lists[c];
+    CuPtr p = 0;
+    take();
+    h->stats.allocs++;
+    for (int i = list->n - 1; i >= 0; i--)
+        if (list->blocks[i].stream == stream) { p = list->blocks[i].ptr; list->blocks[i] = list->blocks[--list->n]; h->stats.hits++; break; }
+    if (!p && size > SLAB / 2) p = from_system(h, size);
+    else if (!p) {
+        if (h->slab_left < size) {
+            h->slab = from_system(h, SLAB);
+            h->slab_left = h->slab ? SLAB : 0;
+        }
+        if (h->slab_left >= size) { p = h->slab; h->slab += size; h->slab_left -= size; }
+    }
+    if (p) {
+        if (stream) owner_put(p, stream);
+        h->stats.in_use += (int64_t)size;
+        if (h->stats.in_use > h->stats.in_use_peak) h->stats.in_use_peak = h->stats.in_use;
+        *got = size;
+    }
+    give();
+    return (void *)(uintptr_t)p;
+}
+static void device_free(int code, void *ptr, size_t got) {
+    Heap *h = &heaps[RT_DEVICE_INDEX(code)];
+    size_t size;
+    int c = size_class(got, &size);
+    take();
+    h->stats.frees++;
+    h->stats.in_use -= (int64_t)got;
+    CuPtr p = (CuPtr)(uintptr_t)ptr;
+    push(&h->lists[c], p, owner_take(p));            /* without room for the list's entry the block is lost, not the program */
+    give();
+}
+
+static int device_copy(int to, void *dst, int from, const void *src, size_t nbytes) {
+    int status;
+    CuPtr d = (CuPtr)(uintptr_t)dst, s = (CuPtr)(uintptr_t)src;
+    if (nbytes == 0) return RT_OK;
+    if (RT_DEVICE_TYPE(to) == RT_CPU) {
+        int device = RT_DEVICE_INDEX(from);
+        if ((status = rt_cuda_use(device))) return status;
+        if ((status = rt_cuda_check(rt_cuda.copy_to_host(dst, s, nbytes, streams[device]), "a copy to the host"))) return status;
+        return rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), "a copy to the host");
+    }
+    int device = RT_DEVICE_INDEX(to);
+    if ((status = rt_cuda_use(device))) return status;
+    if (RT_DEVICE_TYPE(from) == RT_CPU) {
+        if ((status = rt_cuda_check(rt_cuda.copy_to_device(d, src, nbytes, streams[device]), "a copy to the device"))) return status;
+        return rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), "a copy to the device");
+    }
+    if (from == to) return rt_cuda_check(rt_cuda.copy_on_device(d, s, nbytes, streams[device]), "a copy on the device");
+    if ((status = rt_cuda_use(RT_DEVICE_INDEX(from))) || (status = rt_cuda_use(device))) return status;
+    return rt_cuda_check(rt_cuda.copy_between(d, contexts[device], s, contexts[RT_DEVICE_INDEX(from)], nbytes, streams[device]), "a copy between devices");
+}
+static int synchronize(int device) {
+    int status = rt_cuda_use(RT_DEVICE_INDEX(device));
+    return status ? status : rt_cuda_check(rt_cuda.context_synchronize(), "cuCtxSynchronize");
+}
+
+/* ---- kernels by key ------------------------------------------------------------------------------------------------ */
+typedef struct { RtKey key; CuHandle function; } Entry;
+typedef struct Table { size_t room, used; Entry entries[]; } Table;
+static _Atomic(Table *) table;                       /* grown by copying; old ones stay readable (and are kept) */
+
+static inline uint64_t hash_key(const RtKey *key) {
+    uint64_t w[3], h = 0x9E3779B97F4A7C15ull;
+    memcpy(w, key, sizeof w);
+    for (int i = 0; i < 3; i++) { h = (h ^ w[i]) * 0xD6E8FEB86659FD93ull; h ^= h >> 32; }
+    return h;
+}
+_Static_assert(sizeof(RtKey) == 24, "a key is three words");
+static CuHandle lookup(const Table *t, const RtKey *key) {
+    if (!t) return NULL;
+    for (size_t i = hash_key(key) & (t->room - 1); t->entries[i].function; i = (i + 1) & (t->room - 1))
+        if (!memcmp(&t->entries[i].key, key, sizeof *key)) return t->entries[i].function;
+    return NULL;
+}
+static void insert(Table *t, const RtKey *key, CuHandle function) {
+    size_t i = hash_key(key) & (t->room - 1);
+    while (t->entries[i].function) i = (i + 1) & (t->room - 1);
+    t->entries[i].key = *key;
+    atomic_thread_fence(memory_order_release);
+    t->entries[i].function = function;
+    t->used++;
+}
+static int find(const RtKey *key, CuHandle *function) {
+    if ((*function = lookup(atomic_load_explicit(&table, memory_order_acquire), key))) return RT_OK;
+    int status = rt_cuda_build(key, function);
+    if (status) return status;
+    take();
+    Table *t = atomic_load(&table);
+    if (!lookup(t, key)) {
+        if (!t || 2 * (t->used + 1) > t->room) {
+            size_t room = t ? 2 * t->room : 256;
+            Table *more = calloc(1, sizeof(Table) + room * sizeof(Entry));
+            if (!more) { give(); return RT_ERR_MEMORY; }
+            more->room = room;
+            for (size_t i = 0; t && i < t->room; i++) if (t->entries[i].function) insert(more, &t->entries[i].key, t->entries[i].function);
+            t = more;
+        }
+        insert(t, key, *function);
+        atomic_store_explicit(&table, t, memory_order_release);
+    }
+    give();
+    return RT_OK;
+}
+
+static int launch(const RtKey *key, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what) {
+    CuHandle function;
+    int status = find(key, &function);
+    if (status) return status;
+    void *params[1] = {args};
+    CuHandle stream = streams[key->device];
+    atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
+    status = rt_cuda.launch(function, gx, gy, gz, bx, by, 1, 0, stream, params, NULL);
+    if (!status && sync_each) status = rt_cuda.stream_synchronize(stream);
+    return status ? rt_cuda_check(status, what) : RT_OK;
+}
+
+/* ---- elementwise: rows, conversions, fills ------------------------------------------------------------------------- */
+#define THREADS 256
+static unsigned blocks_for(int device, int64_t threads) {
+    int64_t want = (threads + THREADS - 1) / THREADS, most = (int64_t)sms[device] * 16;
+    return (unsigned)(want < most ? want : most);
+}
+
+static void take_numbers(RtNumber *to, unsigned host, const RtIter *it) {
+    for (int a = 0; host; a++, host >>= 1) if (host & 1) memcpy(to[a].bytes, it->ptr[a], (size_t)rt_itemsize(it->dtype[a]));
+}
+
+/* A plan of one dimension whose operands are dense or one element takes the kernel for these, by packs of 16 bytes of the widest
+ * operand where all are aligned; any other the strided one. */
+static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const char *what) {
+    int nargs = it->nargs, dense = it->ndim == 1, widest = 1;
+    if (it->numel == 0) return RT_OK;
+    int status = rt_cuda_use(device);
+    if (status) return status;
+    key->device = (uint8_t)device;
+    key->nargs = (uint8_t)nargs;
+    for (int a = 0; a < nargs; a++) {
+        int size = rt_itemsize(it->dtype[a]);
+        key->dtype[a] = (uint8_t)it->dtype[a];
+        if (size > widest) widest = size;
+        if (key->host >> a & 1) continue;
+        if (it->step_bytes[0][a] == size || it->numel == 1) key->moving |= (uint8_t)(1 << a);
+        else if (it->step_bytes[0][a] != 0 || a == 0) dense = 0;
+    }
+    if (dense) {
+        int vector = widest < 16 ? 16 / widest : 1;
+        for (int a = 0; a < nargs; a++)
+            if (key->moving >> a & 1 && (uintptr_t)it->ptr[a] % (uintptr_t)(vector * rt_itemsize(it->dtype[a]))) vector = 1;
+        if (it->numel < 4096) vector = 1;            /* parallelism before width */
+        key->mode = RT_MODE_DENSE;
+        key->vector = (uint8_t)vector;
+        RtDense args;
+        args.n = it->numel;
+        memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
+        args.k[0] = k ? k[0] : 0;
+        args.k[1] = k ? k[1] : 0;
+        take_numbers(args.host, key->host, it);
+        return launch(key, &args, blocks_for(device, (it->numel + vector - 1) / vector), 1, 1, THREADS, 1, what);
+    }
+    key->moving = 0;
+    key->vector = 1;
+    if (it->ndim > RT_CUDA_DIMS) {                   /* the outermost dimension by launches, each of one dimension less */
+        RtIter inner = *it;
+        int d = it->ndim - 1;
+        inner.ndim = d;
+        inner.numel /= it->shape[d];
+        for (int64_t i = 0; i < it->shape[d]; i++) {
+            RtKey again = *key;
+            if ((status = run_plan(device, &again, &inner, k, what))) return status;
+            for (int a = 0; a < nargs; a++) inner.ptr[a] += it->step_bytes[d][a];
+        }
+        return RT_OK;
+    }
+    RtStrided args;
+    args.n = it->numel;
+    args.ndim = it->ndim;
+    memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
+    args.k[0] = k ? k[0] : 0;
+    args.k[1] = k ? k[1] : 0;
+    take_numbers(args.host, key->host, it);
+    int64_t reach = it->numel;
+    for (int d = 0; d < it->ndim; d++) {
+        args.size[d] = it->shape[d];
+        for (int a = 0; a < nargs; a++) args.step[d][a] = it->step_bytes[d][a];
+    }
+    for (int a = 0; a < nargs; a++) {
+        int64_t bytes = 0;
+        for (int d = 0; d < it->ndim; d++) bytes += (it->shape[d] - 1) * llabs(it->step_bytes[d][a]);
+        if (bytes > reach) reach = bytes;
+    }
+    key->mode = reach < INT32_MAX ? RT_MODE_STRIDED : RT_MODE_WIDE;
+    return launch(key, &args, blocks_for(device, it->numel), 1, 1, THREADS, 1, what);
+}
+
+static int elementwise(int code, int kernel, int loop_dtype, RtIter *it, const double *k) {
+    RtKey key;
+    memset(&key, 0, sizeof key);
+    key.kind = RT_KEY_ROW;
+    key.id = (uint16_t)kernel;
+    key.loop = (uint8_t)loop_dtype;
+    key.host = (uint8_t)it->host;
+    return run_plan(RT_DEVICE_INDEX(code), &key, it, k, rt_rows[kernel >> 2].name);
+}
+static int convert(int code, RtIter *it) {
+    RtKey key;
+    memset(&key, 0, sizeof key);
+    key.kind = RT_KEY_CAST;
+    if (it->dtype[0] == it->dtype[1] && it->ndim == 1 && it->step_bytes[0][0] == rt_itemsize(it->dtype[0]) && it->step_bytes[0][1] == it->step_bytes[0][0])
+        return device_copy(code, it->ptr[0], code, it->ptr[1], (size_t)(it->numel * it->step_bytes[0][0]));
+    return run_plan(RT_DEVICE_INDEX(code), &key, it, NULL, "copy_");
+}
+static int fill(int code, RtIter *it, const char *value) {
+    RtKey key;
+    double k[2] = {0, 0};
+    memset(&key, 0, sizeof key);
+    key.kind = RT_KEY_FILL;
+    key.id = (uint16_t)rt_itemsize(it->dtype[0]);
+    memcpy(k, value, key.id);
+    it->nargs = 1;
+    return run_plan(RT_DEVICE_INDEX(code), &key, it, k, "fill_");
+}
+
+/* ---- reductions ---------------------------------------------------------------------------------------------------- */
+static void add_dim(int32_t *n, int64_t *size, int64_t *in, int64_t *out, int64_t s, int64_t i, int64_t o) {
+    if (s == 1) return;
+    int at = (*n)++;
+    for (; at > 0 && llabs(in[at - 1]) > llabs(i); at--) { size[at] = size[at - 1]; in[at] = in[at - 1]; if (out) out[at] = out[at - 1]; }
+    size[at] = s;
+    in[at] = i;
+    if (out) out[at] = o;
+}
+static void merge_dims(int32_t *n, int64_t *size, int64_t *in, int64_t *out) {
+    int m = 0;
+    for (int d = 1; d < *n; d++) {
+        if (in[d] == in[m] * size[m] && (!out || out[d] == out[m] * size[m])) { size[m] *= size[d]; continue; }
+        m++;
+        size[m] = size[d]; in[m] = in[d];
+        if (out) out[m] = out[d];
+    }
+    if (*n) *n = m + 1;
+}
+
+static int reduce(int code, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k) {
+    int device = RT_DEVICE_INDEX(code), status = rt_cuda_use(device);
+    if (status) return status;
+    const char *what = rt_reductions[row].name;
+    RtReduce r;
+    int64_t isz = rt_itemsize(in->dtype), osz = rt_itemsize(out->dtype), acc_size = rt_itemsize(acc_dtype);
+    if (in->ndim > RT_CUDA_DIMS) { snprintf(error_text, sizeof error_text, "%s of more than %d dimensions", what, RT_CUDA_DIMS); return RT_ERR_UNSUPPORTED; }
+    memset(&r, 0, sizeof r);
+    r.in = in->data;
+    r.out = out->data;
+    r.nout = r.nred = 1;
+    r.k0 = k ? k[0] : 0;
+    for (int d = 0; d < in->ndim; d++) {
+        if (reduced[d]) { r.nred *= in->shape[d]; add_dim(&r.red, r.red_size, r.red_in, NULL, in->shape[d], in->strides[d] * isz, 0); }
+        else { r.nout *= in->shape[d]; add_dim(&r.keep, r.keep_size, r.keep_in, r.keep_out, in->shape[d], in->strides[d] * isz, out->strides[d] * osz); }
+    }
+    if (r.nout == 0) return RT_OK;
+    merge_dims(&r.keep, r.keep_size, r.keep_in, r.keep_out);
+    merge_dims(&r.red, r.red_size, r.red_in, NULL);
+    RtKey key;
+    memset(&key, 0, sizeof key);
+    key.kind = RT_KEY_REDUCE;
+    key.device = (uint8_t)device;
+    key.id = (uint16_t)row;
+    key.loop = (uint8_t)acc_dtype;
+    key.nargs = 2;
+    key.dtype[0] = (uint8_t)out->dtype;
+    key.dtype[1] = (uint8_t)in->dtype;
+    r.across = r.keep > 0 && (r.red == 0 || llabs(r.keep_in[0]) < llabs(r.red_in[0])) && r.keep_size[0] >= 8;
+    /* a block is 256 threads: `lanes` of them to each output */
+    int lanes = 1;
+    while (lanes < 256 && lanes < r.nred) lanes *= 2;
+    if (r.across && lanes > 8) lanes = 8;
+    else if (!r.across && lanes < 32) lanes = 32;    /* whole lines of memory */
+    unsigned bx = (unsigned)(r.across ? THREADS / lanes : lanes), by = THREADS / bx;
+    int64_t side = r.across ? bx : by, rows = (r.nout + side - 1) / side, chunks = 1;
+    int64_t want = (int64_t)sms[device] * 8;
+    if (rows < want && r.nred > 4096) {              /* too few blocks: several share an output */
+        chunks = want / rows;
+        int64_t most = (r.nred + 2047) / 2048;
+        if (chunks > most) chunks = most;
+        if (chunks > 1024) chunks = 1024;
+    }
+    if (rows > INT32_MAX) { snprintf(error_text, sizeof error_text, "%s: too many results for one launch", what); return RT_ERR_UNSUPPORTED; }
+    if (chunks < 1) chunks = 1;
+    r.chunk = (r.nred + chunks - 1) / chunks;
+    if (r.chunk < 1) r.chunk = 1;
+    chunks = r.nred ? (r.nred + r.chunk - 1) / r.chunk : 1;
+    if (chunks == 1) return launch(&key, &r, (unsigned)rows, 1, 1, bx, by, what);
+    size_t got;
+    r.part = device_alloc(code, (size_t)(r.nout * chunks * acc_size), &got);
+    if (!r.part) { snprintf(error_text, sizeof error_text, "%s: no memory for partial results", what); return RT_ERR_MEMORY; }
+    status = launch(&key, &r, (unsigned)rows, (unsigned)chunks, 1, bx, by, what);
+    if (!status) {                                   /* the same again over [outputs, chunks], combining */
+        RtReduce c = r;
+        c.in = r.part;
+        c.nred = c.chunk = chunks;
+        c.red = 1; c.red_size[0] = chunks; c.red_in[0] = acc_size;
+        int64_t step = chunks * acc_size;
+        for (int d = 0; d < c.keep; d++) { c.keep_in[d] = step; step *= c.keep_size[d]; }
+        c.across = 0;
+        c.part = NULL;
+        key.kind = RT_KEY_COMBINE;
+        key.dtype[1] = (uint8_t)acc_dtype;
+        status = launch(&key, &c, (unsigned)((r.nout + THREADS / 32 - 1) / (THREADS / 32)), 1, 1, 32, THREADS / 32, what);
+    }
+    device_free(code, r.part, got);
+    return status;
+}
+
+/* ---- matrix product ------------------------------------------------------------------------------------------------ */
+#define TILE 64
+static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b, double alpha, double beta) {
+    int device = RT_DEVICE_INDEX(code), status = rt_cuda_use(device);
+    if (status) return status;
+    RtProduct g;
+    g.a = a->data; g.b = b->data; g.c = out->data;
+    g.m = out->shape[1]; g.n = out->shape[2]; g.k = a->shape[2];
+    g.a_z = a->strides[0]; g.a_m = a->strides[1]; g.a_k = a->strides[2];
+    g.b_z = b->strides[0]; g.b_k = b->strides[1]; g.b_n = b->strides[2];
+    g.c_z = out->strides[0]; g.c_m = out->strides[1]; g.c_n = out->strides[2];
+    g.alpha = alpha; g.beta = beta;
+    int64_t batch = out->shape[0];
+    if (g.m == 0 || g.n == 0 || batch == 0) return RT_OK;
+    RtKey key;
+    memset(&key, 0, sizeof key);
+    key.kind = RT_KEY_PRODUCT;
+    key.device = (uint8_t)device;
+    key.nargs = 1;
+    key.dtype[0] = (uint8_t)out->dtype;
+    key.loop = (uint8_t)rt_compute_dtype(out->dtype);
+    int64_t rows = (g.m + TILE - 1) / TILE, columns = (g.n + TILE - 1) / TILE;
+    if (rows > INT32_MAX) { snprintf(error_text, sizeof error_text, "matrix product: too many rows for one launch"); return RT_ERR_UNSUPPORTED; }
+    /* the grid's second and third sides end at 65535: more is walked in pieces */
+    for (int64_t z = 0; z < batch; z += 65535)
+        for (int64_t c = 0; c < columns; c += 65535) {
+            RtProduct part = g;
+            int64_t size = rt_itemsize(out->dtype);
+            part.a += z * g.a_z * size;
+            part.b += (z * g.b_z + c * TILE * g.b_n) * size;
+            part.c += (z * g.c_z + c * TILE * g.c_n) * size;
+            part.n = g.n - c * TILE;
+            unsigned gy = (unsigned)(columns - c < 65535 ? columns - c : 65535), gz = (unsigned)(batch - z < 65535 ? batch - z : 65535);
+            if (part.n > (int64_t)gy * TILE) part.n = (int64_t)gy * TILE;
+            if ((status = launch(&key, &part, (unsigned)rows, gy, gz, 256, 1, "matrix product"))) return status;
+        }
+    return RT_OK;
+}
+
+static const RtBackend backend = {
+    .name = "cuda", .alloc = device_alloc, .free = device_free, .copy = device_copy, .elementwise = elementwise, .reduce = reduce,
+    .gemm = gemm, .convert = convert, .fill = fill, .synchronize = synchronize, .last_error = last_error,
+};
+const RtBackend *rt_cuda_backend(void) { return &backend; }

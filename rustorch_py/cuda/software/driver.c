@@ -1,0 +1,282 @@
+/* A CUDA driver without a device, for tests: the entry points of driver.h over host memory. Kernels are the device's own text, compiled
+ * for the host (host.h). The threads of a block are fibres of the calling thread: each runs to its end or to a barrier, then the next.
+ *
+ * It checks what kernels compute, what they are given, and that nobody above touches device memory: the arena is inaccessible except
+ * while the driver is at work. It does not check races, warp-level behaviour, alignment rules of a GPU, or speed. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <ucontext.h>
+
+#define API __attribute__((visibility("default")))
+#define ARENA ((size_t)1 << 33)               /* reserved, not used */
+#define PAGE ((size_t)4096)
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_HANDLE = 400, LAUNCH_FAILED = 719 };
+
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
+static char *arena;
+static size_t top, limit = (size_t)2 << 30, in_use;
+static int guarded = 1;
+
+/* every entry point opens the arena, and closes it behind itself */
+static void enter(void) {
+    pthread_mutex_lock(&busy);
+    if (arena && guarded && top) mprotect(arena, top, PROT_READ | PROT_WRITE);
+}
+static int leave(int status) {
+    if (arena && guarded && top) mprotect(arena, top, PROT_NONE);
+    pthread_mutex_unlock(&busy);
+    return status;
+}
+
+/* ---- memory: whole pages, first fit; each block ends at the end of its last page but for alignment to 256 bytes ---- */
+typedef struct Region { size_t at, size; int used; struct Region *next; } Region;
+static Region *regions;
+
+static int start(void) {
+    if (arena) return OK;
+    const char *text = getenv("RUSTORCH_CUDA_SOFTWARE_BYTES");
+    if (text) limit = (size_t)strtoull(text, NULL, 10);
+    arena = mmap(NULL, ARENA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED) { arena = NULL; return OUT_OF_MEMORY; }
+    return OK;
+}
+static Region *region_at(size_t at) {
+    for (Region *r = regions; r; r = r->next) if (r->used && r->at <= at && at < r->at + r->size) return r;
+    return NULL;
+}
+API int cuInit(unsigned flags) { enter(); return leave(flags ? INVALID_VALUE : start()); }
+API int cuDriverGetVersion(int *version) { *version = 13000; return OK; }
+API int cuDeviceGetCount(int *count) {
+    const char *text = getenv("RUSTORCH_CUDA_SOFTWARE_DEVICES");
+    *count = text ? atoi(text) : 2;
+    return OK;
+}
+API int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return OK; }
+API int cuDeviceGetName(char *name, int length, int device) { snprintf(name, (size_t)length, "Software device %d", device); return OK; }
+API int cuDeviceTotalMem(size_t *bytes, int device) { (void)device; *bytes = limit; return OK; }
+API int cuDeviceGetAttribute(int *value, int attribute, int device) {
+    (void)device;
+    switch (attribute) {
+    case 16: *value = 2; break;                  /* multiprocessors */
+    case 75: *value = 9; break;                  /* the architecture that it stands for */
+    case 76: *value = 0; break;
+    case 10: *value = 32; break;
+    case 39: *value = 2048; break;
+    default: *value = 0;
+    }
+    return OK;
+}
+static int contexts[16];
+API int cuDevicePrimaryCtxRetain(void **context, int device) {
+    if (device < 0 || device >= 16) return INVALID_DEVICE;
+    *context = &contexts[device];
+    return OK;
+}
+API int cuCtxSetCurrent(void *context) { return context ? OK : INVALID_VALUE; }
+API int cuCtxSynchronize(void) { return OK; }
+API int cuMemGetInfo(size_t *free_bytes, size_t *total) { *free_bytes = limit - in_use; *total = limit; return OK; }
+API int cuMemAlloc(uint64_t *ptr, size_t bytes) {
+    enter();
+    size_t size = (bytes + PAGE - 1) / PAGE * PAGE + PAGE;      /* and a page that stays free */
+    if (bytes == 0) return leave(INVALID_VALUE);
+    if (in_use + size > limit) return leave(OUT_OF_MEMORY);
+    Region **at = &regions;
+    size_t where = 0;
+    for (; *at; at = &(*at)->next) {
+        if ((*at)->at - where >= size) break;
+        where = (*at)->at + (*at)->size;
+    }
+    Region *r = malloc(sizeof *r);
+    if (!r || where + size > ARENA) { free(r); return leave(OUT_OF_MEMORY); }
+    r->at = where; r->size = size; r->used = 1; r->next = *at;
+    *at = r;
+    if (where + size > top) {
+        mprotect(arena + top, where + size - top, PROT_READ | PROT_WRITE);
+        top = where + size;
+    }
+    memset(arena + where, 0xB5, size);           /* what was never written shows */
+    in_use += size;
+    *ptr = (uint64_t)(uintptr_t)(arena + where);
+    return leave(OK);
+}
+API int cuMemFree(uint64_t ptr) {
+    enter();
+    size_t where = (size_t)((char *)(uintptr_t)ptr - arena);
+    for (Region **at = &regions; *at; at = &(*at)->next)
+        if ((*at)->at == where) {
+            Region *r = *at;
+            in_use -= r->size;
+            *at = r->next;
+            free(r);
+            return leave(OK);
+        }
+    return leave(INVALID_VALUE);
+}
+API int cuMemHostAlloc(void **ptr, size_t bytes, unsigned flags) { (void)flags; *ptr = aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE); return *ptr ? OK : OUT_OF_MEMORY; }
+API int cuMemFreeHost(void *ptr) { free(ptr); return OK; }
+
+/* a range of device memory must lie in one allocation */
+static int is_device(uint64_t ptr, size_t bytes) {
+    size_t at = (size_t)((char *)(uintptr_t)ptr - arena);
+    Region *r = (char *)(uintptr_t)ptr >= arena && at < top ? region_at(at) : NULL;
+    return r && at + bytes <= r->at + r->size;
+}
+API int cuMemcpyHtoDAsync(uint64_t dst, const void *src, size_t bytes, void *stream) {
+    (void)stream;
+    enter();
+    if (!is_device(dst, bytes)) return leave(INVALID_VALUE);
+    memcpy((void *)(uintptr_t)dst, src, bytes);
+    return leave(OK);
+}
+API int cuMemcpyDtoHAsync(void *dst, uint64_t src, size_t bytes, void *stream) {
+    (void)stream;
+    enter();
+    if (!is_device(src, bytes)) return leave(INVALID_VALUE);
+    memcpy(dst, (const void *)(uintptr_t)src, bytes);
+    return leave(OK);
+}
+API int cuMemcpyDtoDAsync(uint64_t dst, uint64_t src, size_t bytes, void *stream) {
+    (void)stream;
+    enter();
+    if (!is_device(dst, bytes) || !is_device(src, bytes)) return leave(INVALID_VALUE);
+    memmove((void *)(uintptr_t)dst, (const void *)(uintptr_t)src, bytes);
+    return leave(OK);
+}
+API int cuMemcpyPeerAsync(uint64_t dst, void *to, uint64_t src, void *from, size_t bytes, void *stream) { (void)to; (void)from; return cuMemcpyDtoDAsync(dst, src, bytes, stream); }
+
+/* ---- streams and events: all work is done when a call returns ---- */
+typedef struct { struct timespec at; int recorded; } Event;
+API int cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { (void)flags; (void)priority; *stream = malloc(8); return *stream ? OK : OUT_OF_MEMORY; }
+API int cuStreamDestroy(void *stream) { free(stream); return OK; }
+API int cuStreamSynchronize(void *stream) { (void)stream; return OK; }
+API int cuStreamQuery(void *stream) { (void)stream; return OK; }
+API int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { (void)stream; (void)flags; return event ? OK : INVALID_HANDLE; }
+API int cuEventCreate(void **event, unsigned flags) { (void)flags; *event = calloc(1, sizeof(Event)); return *event ? OK : OUT_OF_MEMORY; }
+API int cuEventDestroy(void *event) { free(event); return OK; }
+API int cuEventRecord(void *event, void *stream) { (void)stream; clock_gettime(CLOCK_MONOTONIC, &((Event *)event)->at); ((Event *)event)->recorded = 1; return OK; }
+API int cuEventQuery(void *event) { (void)event; return OK; }
+API int cuEventSynchronize(void *event) { (void)event; return OK; }
+API int cuEventElapsedTime(float *milliseconds, void *start_, void *end_) {
+    Event *s = start_, *e = end_;
+    if (!s->recorded || !e->recorded) return INVALID_HANDLE;
+    *milliseconds = (float)((double)(e->at.tv_sec - s->at.tv_sec) * 1e3 + (double)(e->at.tv_nsec - s->at.tv_nsec) * 1e-6);
+    return OK;
+}
+
+/* ---- modules and launches ---- */
+typedef struct { unsigned x, y, z; } Dim3;
+typedef struct { Dim3 thread, block, block_size, grid; void (*sync)(void); } Soft;
+typedef struct { void (*run)(void **); Soft *soft; } Function;
+
+API int cuModuleLoadData(void **module, const void *image) {      /* the image is the path of a shared object */
+    *module = dlopen(image, RTLD_NOW | RTLD_LOCAL);
+    if (!*module) { fprintf(stderr, "software device: %s\n", dlerror()); return INVALID_IMAGE; }
+    return OK;
+}
+API int cuModuleGetFunction(void **function, void *module, const char *name) {
+    Function *f = malloc(sizeof *f);
+    Soft *(*soft)(void);
+    if (!f) return OUT_OF_MEMORY;
+    *(void **)&f->run = dlsym(module, name);
+    *(void **)&soft = dlsym(module, "rt_soft");
+    if (!f->run || !soft) { free(f); return NOT_FOUND; }
+    f->soft = soft();
+    *function = f;
+    return OK;
+}
+
+#define STACK ((size_t)64 << 10)
+typedef struct { ucontext_t context; char *stack; Dim3 index; int done; } Fibre;
+static Fibre fibres[1024];
+static ucontext_t scheduler;
+static Fibre *running;
+static Function *launched;
+static void **launched_arguments;
+
+static void at_barrier(void) { swapcontext(&running->context, &scheduler); }
+static void body(void) {
+    launched->run(launched_arguments);
+    running->done = 1;
+}
+static int resume(Fibre *f) {
+    running = f;
+    launched->soft->thread = f->index;
+    return swapcontext(&scheduler, &f->context);
+}
+static int run_block(unsigned bx, unsigned by, unsigned bz) {
+    int n = 0, waiting = 0;
+    for (unsigned z = 0; z < bz; z++) for (unsigned y = 0; y < by; y++) for (unsigned x = 0; x < bx; x++) {
+        Fibre *f = &fibres[n];                   /* one that did not stop at a barrier leaves its stack to the next */
+        if (!f->stack && !(f->stack = malloc(STACK))) return OUT_OF_MEMORY;
+        f->index = (Dim3){x, y, z};
+        f->done = 0;
+        getcontext(&f->context);
+        f->context.uc_stack.ss_sp = f->stack;
+        f->context.uc_stack.ss_size = STACK;
+        f->context.uc_link = &scheduler;
+        makecontext(&f->context, body, 0);
+        if (resume(f)) return LAUNCH_FAILED;
+        if (!f->done) { n++; waiting++; }
+    }
+    while (waiting) {
+        int reached = 0, ended = 0;
+        for (int i = 0; i < n; i++) {
+            if (fibres[i].done) continue;
+            if (resume(&fibres[i])) return LAUNCH_FAILED;
+            if (fibres[i].done) { ended++; waiting--; } else reached++;
+        }
+        if (reached && ended) { fprintf(stderr, "software device: some threads of a block ended where others wait at a barrier\n"); return LAUNCH_FAILED; }
+    }
+    return OK;
+}
+API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream,
+                       void **arguments, void **extra) {
+    (void)shared; (void)stream;
+    if (!function) return INVALID_HANDLE;
+    if (extra || !gx || !gy || !gz || !bx || !by || !bz || gx > 2147483647u || gy > 65535 || gz > 65535 || bx > 1024 || by > 1024 || bz > 64 || bx * by * bz > 1024)
+        return INVALID_VALUE;
+    enter();
+    int status = OK;
+    launched = function;
+    launched_arguments = arguments;
+    launched->soft->sync = at_barrier;
+    launched->soft->block_size = (Dim3){bx, by, bz};
+    launched->soft->grid = (Dim3){gx, gy, gz};
+    for (unsigned z = 0; z < gz && !status; z++) for (unsigned y = 0; y < gy && !status; y++) for (unsigned x = 0; x < gx && !status; x++) {
+        launched->soft->block = (Dim3){x, y, z};
+        status = run_block(bx, by, bz);
+    }
+    return leave(status);
+}
+API int cuGetErrorName(int error, const char **text) {
+    switch (error) {
+    case OK: *text = "CUDA_SUCCESS"; break;
+    case INVALID_VALUE: *text = "CUDA_ERROR_INVALID_VALUE"; break;
+    case OUT_OF_MEMORY: *text = "CUDA_ERROR_OUT_OF_MEMORY"; break;
+    case INVALID_DEVICE: *text = "CUDA_ERROR_INVALID_DEVICE"; break;
+    case INVALID_IMAGE: *text = "CUDA_ERROR_INVALID_IMAGE"; break;
+    case INVALID_HANDLE: *text = "CUDA_ERROR_INVALID_HANDLE"; break;
+    case NOT_FOUND: *text = "CUDA_ERROR_NOT_FOUND"; break;
+    case LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
+    default: *text = "CUDA_ERROR_UNKNOWN";
+    }
+    return OK;
+}
+API int cuGetErrorString(int error, const char **text) {
+    switch (error) {
+    case INVALID_VALUE: *text = "invalid argument"; break;
+    case OUT_OF_MEMORY: *text = "out of memory"; break;
+    case INVALID_DEVICE: *text = "invalid device ordinal"; break;
+    case INVALID_IMAGE: *text = "device kernel image is invalid"; break;
+    case LAUNCH_FAILED: *text = "unspecified launch failure"; break;
+    default: *text = "error of the software device";
+    }
+    return OK;
+}

@@ -1,0 +1,78 @@
+"""Operators of devices: what is called instead of a function that reads memory, when it is given a device's tensor.
+
+Note [Operators of devices]
+A row of the table, a reduction, a copy, a matrix product or a view goes through the back end's door and works on any device. A
+hand-written operator reads its arguments' memory, so a tensor of a device must never get to it: such functions are named in
+HOST_ONLY, and once a back end besides the CPU's is registered, the callable before each of them (kernels/function.h) comes here with
+a device's tensors. A device's own functions (:func:`implement`) go first, then the compositions that any device can run
+(:func:`compose`), which consist of recorded operators and so have gradients. An ``f_`` without a function of its own is ``f`` and a
+copy; ``out=`` is taken care of here. What is left raises UnsupportedOpError by name.
+"""
+from ._function import set_device_entry
+from ..errors import UnsupportedOpError
+
+# By the function's own name (``__name__``).
+HOST_ONLY = frozenset("""
+    alpha_dropout dropout feature_alpha_dropout rrelu alpha_dropout_ dropout_ feature_alpha_dropout_ feature_dropout feature_dropout_ native_dropout rrelu_
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc convolution
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d
+    max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d max_unpool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
+    batch_norm group_norm instance_norm layer_norm native_batch_norm native_group_norm native_layer_norm rms_norm
+    log_softmax logsumexp nll_loss softmax cross_entropy_loss nll_loss2d nll_loss_nd embedding embedding_bag embedding_dense_backward
+    argmax argmin kthvalue max median min mode nanmedian nanquantile quantile cummax cummin cumprod cumsum logcumsumexp cumprod_ cumsum_
+    argsort bucketize isin msort searchsorted sort topk unique unique_consecutive bincount histc histogram histogramdd std std_mean var var_mean
+    recurrent_scan can_attend tiled_attention ctc_loss col2im im2col weighted_taps
+    index_put index_put_ gather index_add index_copy index_fill index_reduce index_select put scatter scatter_add scatter_reduce take take_along_dim
+    index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_ scatter_add_ scatter_reduce_
+    argwhere masked_fill masked_scatter masked_select nonzero nonzero_static fill_diagonal_ masked_fill_ masked_scatter_
+    flip fliplr flipud repeat repeat_interleave roll rot90 tile tril triu tril_ triu_ geqrf
+    cholesky cholesky_inverse cholesky_solve det logdet lu lu_solve lu_unpack matrix_exp ormqr pinverse qr slogdet svd svd_lowrank triangular_solve
+    inverse nuclear_norm orgqr igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
+    bernoulli multinomial bernoulli_ binomial cauchy_ exponential_ geometric_ log_normal_ normal_ poisson random_ uniform_ apply_ map_
+""".split())
+
+_own = {}                # (device type, name) -> function
+_composed = {}           # name -> function
+
+
+def implement(device_type, functions):
+    """Let a device type's tensors go to these functions, a dict by name."""
+    for name, fn in functions.items():
+        _own[device_type, name] = fn
+
+
+def compose(fn):
+    """Register a composition of recorded operators under its name; a decorator."""
+    _composed[fn.__name__] = fn
+    return fn
+
+
+def _into(op, out, result):
+    """Put a result where the caller wants it; tuples go element by element."""
+    if isinstance(out, (tuple, list)):
+        for o, r in zip(out, result):
+            _into(op, o, r)
+        return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
+    if out.shape != result.shape:
+        out.resize_(result.shape)
+    return out.copy_(result)
+
+
+def _call(function, device_type, args, kwargs):
+    """Make a call of a host-only function for tensors of a device."""
+    name = function.__name__
+    fn = _own.get((device_type, name)) or _composed.get(name)
+    if fn is None and name.endswith("_") and not name.startswith("_"):
+        base = _own.get((device_type, name[:-1])) or _composed.get(name[:-1])
+        if base is not None:
+            return args[0].copy_(base(*args, **kwargs))
+    if fn is None:
+        raise UnsupportedOpError(f"{name}: has no kernel for this device yet; move its inputs to 'cpu'", op=name)
+    out = kwargs.pop("out", None)
+    result = fn(*args, **kwargs)
+    return result if out is None else _into(name, out, result)
+
+
+def begin():
+    """A back end was registered: ask from now on."""
+    set_device_entry(_call)

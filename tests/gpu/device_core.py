@@ -1,0 +1,198 @@
+"""Memory, copies, devices, streams, products and errors of the CUDA back end."""
+import gc
+
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+
+assert rt.cuda.is_available()
+SOFTWARE = rt.cuda.get_device_name().startswith("Software")
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def conversions():
+    """The kernels that test_conversions launches, compiled together."""
+    from rustorch_py.cuda import _backend, _text
+    shape = {"kind": _text.CAST, "id": 0, "loop": 0, "mode": _text.DENSE, "vector": 1, "moving": 3, "host": 0}
+    _backend.prepare([{**shape, "dtypes": [a, b]} for a in range(12) for b in range(12) if a != b])
+
+
+def test_what_the_device_is():
+    found = rt.cuda.get_device_properties(0)
+    assert (found.major, found.minor) == rt.cuda.get_device_capability() and found.total_memory > 2 ** 20 and found.multi_processor_count > 0
+    assert found.name == rt.cuda.get_device_name("cuda:0") and found.name in repr(found)
+    assert rt.cuda.get_arch_list() == ["sm_%d%d" % rt.cuda.get_device_capability()] and rt.cuda.is_bf16_supported()
+    with pytest.raises(RuntimeError, match="invalid device ordinal 99"):
+        rt.cuda.get_device_name(99)
+    with pytest.raises(ValueError, match="cuda device"):
+        rt.cuda.synchronize("cpu")
+
+
+def test_there_and_back():
+    for dtype in (rt.float32, rt.float64, rt.int8, rt.int64, rt.bool, rt.float16, rt.bfloat16, rt.complex64, rt.complex128):
+        x = rt.from_numpy(rng.standard_normal((4, 6)) * 5).to(dtype)
+        for view in (x, x.t(), x[1:, ::2], x[2], x[0, 0]):
+            y = view.cuda()
+            assert y.is_cuda and y.device == rt.device("cuda:0") and y.dtype == dtype and y.get_device() == 0
+            assert rt.equal(y.cpu(), view)
+    assert rt.zeros(0, 3, device="cuda").cpu().shape == (0, 3)
+    with pytest.raises(TypeError, match="cpu"):
+        x.cuda().numpy()
+
+
+def test_conversions_are_those_of_the_cpu():
+    x = rt.tensor([0.0, -0.0, 1.5, -2.7, 300.0, float("nan"), 3e9, -1e-8])
+    dtypes = [rt.bool, rt.uint8, rt.int8, rt.int16, rt.int32, rt.int64, rt.float16, rt.bfloat16, rt.float32, rt.float64, rt.complex64, rt.complex128]
+    for dtype in dtypes:
+        start = x.to(dtype)
+        for other in dtypes:
+            want, got = start.to(other), start.cuda().to(other).cpu()
+            np.testing.assert_array_equal(got.view(rt.uint8).numpy() if other in (rt.float16, rt.bfloat16) else got.numpy(),
+                                          want.view(rt.uint8).numpy() if other in (rt.float16, rt.bfloat16) else want.numpy(), err_msg=f"{dtype} {other}")
+
+
+def test_strides_of_many_dimensions():
+    x = rt.arange(2 ** 13).reshape((2,) * 13)
+    order = list(range(12, -1, -1))
+    assert rt.equal(x.cuda().permute(order).contiguous().cpu(), x.permute(order).contiguous())
+    assert rt.equal((x.cuda().permute(order) + x.cuda()).cpu(), x.permute(order) + x)
+    big = rt.zeros((1,) * 20 + (3,) + (1,) * 20 + (2,))
+    assert (big.cuda() + 1).cpu().sum().item() == 6
+
+
+def test_fills_and_numbers():
+    x = rt.full((3, 5), 2.5, device="cuda")
+    assert x.sum().item() == 37.5
+    x[:, 1::2].fill_(-1)
+    assert x.cpu().tolist() == [[2.5, -1, 2.5, -1, 2.5]] * 3
+    assert (x * rt.tensor(2.0) + 1.5).cpu().tolist() == [[6.5, -0.5, 6.5, -0.5, 6.5]] * 3      # a 0-dim tensor of the host may take part
+    assert (3 - x).cpu()[0, 1].item() == 4
+    assert rt.where(x > 0, x, 0.0).sum().item() == 22.5
+    y = rt.zeros(4, dtype=rt.complex128, device="cuda")
+    y.fill_(1 + 2j)
+    assert y.sum().item() == 4 + 8j
+    with pytest.raises(RuntimeError, match="same device"):
+        x + rt.ones(3, 5)
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64, rt.bfloat16, rt.float16, rt.int64, rt.complex64])
+def test_products(dtype):
+    def make(*shape):
+        a = rng.standard_normal(shape) * 2 + (1j * rng.standard_normal(shape) if dtype.is_complex else 0)
+        return rt.from_numpy(np.rint(a) if dtype in (rt.int64, rt.bfloat16, rt.float16) else a).to(dtype)
+
+    def same(got, want):
+        assert rt.allclose(got.cpu().to(rt.complex128), want.to(rt.complex128), rtol=1e-4, atol=1e-4), dtype
+
+    a, b, c = make(37, 19), make(19, 70), make(37, 70)
+    same(a.cuda() @ b.cuda(), a @ b)
+    same(a.cuda().t().contiguous().t() @ b.cuda().t().contiguous().t(), a @ b)
+    same(rt.addmm(c.cuda(), a.cuda(), b.cuda(), beta=2, alpha=3), rt.addmm(c, a, b, beta=2, alpha=3))
+    same(rt.mv(a.cuda(), b[:, 0].cuda()), rt.mv(a, b[:, 0]))
+    same(rt.bmm(make(3, 5, 4).cuda() * 0 + 1, make(3, 4, 2).cuda() * 0 + 2), rt.full((3, 5, 2), 8, dtype=dtype))
+    assert (rt.zeros(0, 3, dtype=dtype, device="cuda") @ rt.zeros(3, 2, dtype=dtype, device="cuda")).shape == (0, 2)
+    assert (rt.zeros(2, 0, dtype=dtype, device="cuda") @ rt.zeros(0, 2, dtype=dtype, device="cuda")).cpu().tolist() == [[0, 0], [0, 0]]
+
+
+def test_training_a_network_gives_the_cpus_curve():
+    def run(device):
+        rt.manual_seed(0)
+        model = rt.nn.Sequential(rt.nn.Linear(2, 8), rt.nn.Tanh(), rt.nn.Linear(8, 1)).to(device)
+        x = rt.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]], device=device)
+        y = rt.tensor([[0.0], [1], [1], [0]], device=device)
+        optimizer = rt.optim.SGD(model.parameters(), lr=0.5)
+        curve = []
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = rt.nn.functional.mse_loss(model(x), y)
+            loss.backward()
+            optimizer.step()
+            curve.append(loss.item())
+        assert next(model.parameters()).device.type == device
+        return curve
+
+    np.testing.assert_allclose(run("cuda"), run("cpu"), rtol=1e-4)
+
+
+def test_memory_is_counted_cached_and_given_back():
+    gc.collect()
+    rt.cuda.empty_cache()
+    rt.cuda.reset_peak_memory_stats()
+    before = rt.cuda.memory_allocated()
+    x = rt.empty(3 * 2 ** 20, dtype=rt.uint8, device="cuda")
+    assert rt.cuda.memory_allocated() == before + 3 * 2 ** 20 and rt.cuda.memory_reserved() >= 3 * 2 ** 20
+    where = x.data_ptr()
+    del x
+    assert rt.cuda.memory_allocated() == before and rt.cuda.max_memory_allocated() >= before + 3 * 2 ** 20
+    x = rt.empty(3 * 2 ** 20 - 100, dtype=rt.uint8, device="cuda")
+    assert x.data_ptr() == where                                         # from the cache
+    del x
+    reserved = rt.cuda.memory_reserved()
+    rt.cuda.empty_cache()
+    assert rt.cuda.memory_reserved() <= reserved - 3 * 2 ** 20
+    assert "Reserved memory" in rt.cuda.memory_summary() and rt.cuda.memory_stats()["allocated_bytes.all.current"] == before
+    free, total = rt.cuda.mem_get_info()
+    assert 0 < free <= total
+    with pytest.raises(rt.cuda.OutOfMemoryError, match=str(2 ** 44)):
+        rt.empty(2 ** 44, dtype=rt.uint8, device="cuda")
+
+
+def test_streams_and_events():
+    stream = rt.cuda.Stream()
+    start, end = rt.cuda.Event(enable_timing=True), rt.cuda.Event(enable_timing=True)
+    assert end.query() and rt.cuda.current_stream() == rt.cuda.default_stream()
+    with rt.cuda.stream(stream):
+        assert rt.cuda.current_stream() == stream
+        start.record()
+        x = rt.ones(1000, device="cuda") * 3
+        end.record()
+    assert rt.cuda.current_stream() == rt.cuda.default_stream()
+    rt.cuda.current_stream().wait_stream(stream)
+    assert x.sum().item() == 3000
+    end.synchronize()
+    assert stream.query() and end.query() and start.elapsed_time(end) >= 0
+    x = None                                                             # goes back to the blocks of its stream
+    with rt.cuda.stream(stream):
+        y = rt.ones(1000, device="cuda")
+    assert y.sum().item() == 1000
+    with pytest.raises(RuntimeError, match="enable_timing"):
+        rt.cuda.Event().elapsed_time(end)
+
+
+@pytest.mark.skipif(rt.cuda.device_count() < 2, reason="needs two devices")
+def test_two_devices():
+    x = rt.ones(5, device="cuda:1")
+    assert x.get_device() == 1 and (x + x).device.index == 1 and x.to("cuda:0").sum().item() == 5
+    with rt.cuda.device(1):
+        assert rt.cuda.current_device() == 1 and rt.zeros(2, device="cuda").get_device() == 1
+    assert rt.cuda.current_device() == 0 and rt.zeros(2, device="cuda").get_device() == 0
+    with pytest.raises(RuntimeError, match="same device"):
+        x + rt.ones(5, device="cuda:0")
+    with pytest.raises(RuntimeError, match="ordinal"):
+        rt.ones(1, device="cuda:77")
+
+
+@pytest.mark.skipif(not SOFTWARE, reason="of the software device")
+def test_a_kernel_that_does_not_compile_shows_log_and_source(tmp_path):
+    from rustorch_py.cuda import _backend
+    from rustorch_py.errors import KernelCompileError
+    with pytest.raises(KernelCompileError, match="(?s)nonsense does not compile.*source is .*nonsense") as caught:
+        _backend.compiler_of(0).image("RT_KERNEL(nonsense, RtDense) { whatever; }", "nonsense")
+    with open(caught.value.source) as f:
+        assert "whatever" in f.read()
+
+
+def test_images_are_kept(tmp_path, monkeypatch):
+    from rustorch_py.cuda import _backend
+    monkeypatch.setenv("RUSTORCH_CACHE_DIR", str(tmp_path))
+    compiler = _backend.compiler_of(0)
+    text = "RT_KERNEL(kept, RtDense) { if (threadIdx.x == 0) ((float *)a.p[0])[0] = 7.0f; }\n"
+    before = compiler.compiled, compiler.found
+    first = compiler.image(text, "kept")
+    again = compiler.image(text, "kept")
+    assert first == again and (compiler.compiled, compiler.found) == (before[0] + 1, before[1] + 1)
+    kept, = (tmp_path / "kernels").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-10])                            # torn: made again
+    assert compiler.image(text, "kept")[:64] == first[:64] and compiler.compiled == before[0] + 2

@@ -1,0 +1,57 @@
+"""The kernels' text under NVIDIA's compiler, for the architectures that matter; no GPU or driver is needed.
+
+    python -m tests.gpu.test_nvrtc        compiles everything and prints the counts
+"""
+import os
+import sys
+import time
+
+import pytest
+
+from rustorch_py.cuda import _compile, _text
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+LOOPS = [i for i, tag in enumerate(_text.TAGS[:12]) if tag not in ("f16", "bf16")]
+
+
+def texts(loops):
+    """Texts of all kernels of these dtypes, dense with and without packs and strided, by dtype."""
+    for loop in loops:
+        width = {"f32": 4, "f64": 2}.get(_text.TAGS[loop], 1)
+        for mode, vector in ((_text.DENSE, 1), (_text.DENSE, width), (_text.STRIDED, 1)):
+            if mode == _text.STRIDED or vector == width:
+                found = dict(_text.kernel_text(key) for key in _text.all_keys([loop], mode, vector))
+                yield _text.TAGS[loop], len(found), "\n".join(found.values())
+    halves = [_text.TAGS.index("f16"), _text.TAGS.index("bf16")]
+    found = dict(_text.kernel_text(key) for key in _text.all_keys([*halves, _text.TAGS.index("f32"), _text.TAGS.index("i64")])
+                 if key["kind"] in (_text.CAST, _text.PRODUCT))
+    yield "f16 bf16", len(found), "\n".join(found.values())
+
+
+def test_kernels_compile(tmp_path, monkeypatch):
+    pytest.importorskip("cuda.bindings.nvrtc", reason="pip install 'rustorch_py[cuda]'")
+    monkeypatch.setenv("RUSTORCH_CACHE_DIR", str(tmp_path))
+    loops = LOOPS if os.environ.get("RUSTORCH_LONG_TESTS") else [_text.TAGS.index("b8"), _text.TAGS.index("i32")]
+    compiler = _compile.Nvrtc("sm_90")
+    total = 0
+    for _, count, text in texts(loops):
+        assert compiler.image(text, "test")[:4] == b"\x7fELF"
+        total += count
+    assert total > 100
+
+
+def main():
+    total = 0
+    for architecture in ARCHITECTURES:
+        compiler = _compile.Nvrtc(architecture)
+        begun, count = time.perf_counter(), 0
+        for _, n, text in texts(LOOPS):
+            compiler.image(text, architecture)
+            count += n
+        print(f"{architecture}: {count} kernels compiled by NVRTC {compiler.version} in {time.perf_counter() - begun:.0f} s", flush=True)
+        total += count
+    print(f"{total} in all")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
