@@ -95,19 +95,53 @@ static int through_last(const RtConvGeom *c, int mode) {
     return c->cin * c->cout < 512 * 512;                                   /* weights are packed in each call */
 }
 
+/* One tap without padding whose stride skips pixels of planes (the short way around a block of a residual net): `dense` is then the
+ * product of stride 1 over the pixels that are read. */
+static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
+    *dense = *c;
+    for (int d = 0; d < 3; d++) {
+        if (c->kernel[d] != 1 || c->pad[d]) return 0;
+        dense->in[d] = c->out[d];
+        dense->stride[d] = 1;
+    }
+    return c->stride[0] * c->stride[1] * c->stride[2] > 1 && c->cin > 1 && !(orders & RT_LAST_X);
+}
+
 /* One door for each product: by Winograd's way, with channels innermost, or row-major. Without RT_FAST no product does. */
 #define DOORS(T, t, FAST, THROUGH)                                                                                                   \
     static int forward_any_##t(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int orders, int threads) {      \
+        RtConvGeom dense;                                                                                                     \
+        if (is_skipping(c, orders, &dense)) {                                                                                 \
+            T *taken = take_pixels_##t(c, x, threads);                                                                        \
+            int rc = taken ? forward_any_##t(&dense, taken, w, b, y, orders, threads) : 1;                                    \
+            free(taken);                                                                                                      \
+            return rc;                                                                                                        \
+        }                                                                                                                     \
         FAST(0, wino_forward(c, x, w, b, y, orders, threads))                                                                 \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return forward_deep_##t(c, x, w, b, y, threads);              \
         return orders & RT_LAST_ANY || THROUGH(0) ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
     }                                                                                                                         \
     static int dinput_any_##t(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int orders, int threads) {      \
+        RtConvGeom dense;                                                                                                     \
+        if (is_skipping(c, orders, &dense)) {                                                                                 \
+            T *made = buffer_##t(c->batch * c->groups * c->cin * c->out[0] * c->out[1] * c->out[2]);                          \
+            int rc = made ? dinput_any_##t(&dense, g, w, b, made, orders, threads) : 1;                                       \
+            if (!rc) put_pixels_##t(c, made, b, gx, threads);                                                                 \
+            free(made);                                                                                                       \
+            return rc;                                                                                                        \
+        }                                                                                                                     \
         FAST(1, wino_dinput(c, g, w, b, gx, orders, threads))                                                                 \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
     }                                                                                                                         \
     static int dweight_any_##t(const RtConvGeom *c, const T *g, const T *x, T *gw, int orders, int threads) {                 \
+        RtConvGeom dense;                                                                                                     \
+        if (is_skipping(c, orders, &dense)) {                                                                                 \
+            T *taken = take_pixels_##t(c, x, threads);                                                                        \
+            int rc = taken ? dweight_any_##t(&dense, g, taken, gw, orders, threads) : 1;                                      \
+            free(taken);                                                                                                      \
+            return rc;                                                                                                        \
+        }                                                                                                                     \
         FAST(2, wino_dweight(c, g, x, gw, orders, threads))                                                                   \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dweight_deep_##t(c, g, x, gw, threads);                \
         return orders & RT_LAST_ANY || THROUGH(2) ? dweight_last_##t(c, g, x, gw, orders, threads) : dweight_##t(c, g, x, gw, threads);     \

@@ -516,6 +516,39 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
     return failed;
 }
 
+/* The pixels that a window of one tap reads where strides skip others, put together: x of a product of stride 1. Row-major. */
+static T *SUF(take_pixels)(const RtConvGeom *c, const T *x, int threads) {
+    int64_t planes = c->batch * c->groups * c->cin, rows = c->out[0] * c->out[1], wide = c->out[2];
+    T *to = SUF(buffer)(planes * rows * wide);
+    if (!to) return NULL;
+    threads = rt_few((double)planes * rows * wide, 32768, threads, planes);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t i = 0; i < planes; i++)
+        for (int64_t r = 0; r < rows; r++) {
+            int64_t row = (i * c->in[0] + r / c->out[1] * c->stride[0]) * c->in[1] + r % c->out[1] * c->stride[1];
+            SUF(gather_row)(to + (i * rows + r) * wide, x + row * c->in[2], wide, 0, c->stride[2], c->in[2]);
+        }
+    return to;
+}
+
+/* The way back: results of the stride-1 product to where they belong, the bias or zeros between them. */
+static void SUF(put_pixels)(const RtConvGeom *c, const T *from, const T *bias, T *restrict gx, int threads) {
+    int64_t channels = c->groups * c->cin, planes = c->batch * channels, wide = c->out[2], step = c->stride[2];
+    threads = rt_few((double)planes * c->in[0] * c->in[1] * c->in[2], 65536, threads, planes);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t i = 0; i < planes; i++) {
+        T fill = bias ? bias[i % channels] : 0;
+        for (int64_t z = 0; z < c->in[0]; z++)
+            for (int64_t y = 0; y < c->in[1]; y++) {
+                T *row = gx + ((i * c->in[0] + z) * c->in[1] + y) * c->in[2];
+                for (int64_t k = 0; k < c->in[2]; k++) row[k] = fill;
+                if (z % c->stride[0] || y % c->stride[1] || z / c->stride[0] >= c->out[0] || y / c->stride[1] >= c->out[1]) continue;
+                const T *src = from + ((i * c->out[0] + z / c->stride[0]) * c->out[1] + y / c->stride[1]) * wide;
+                for (int64_t k = 0; k < wide; k++) row[k * step] = src[k];
+            }
+    }
+}
+
 /* Sums of 64 rows in T, of these sums in double, PARTS apart and then in order. */
 static void SUF(dbias_last)(const T *g, T *gb, int64_t rows, int64_t channels, int threads) {
     enum { COLUMNS = 64, ROWS = 64 };
