@@ -48,6 +48,22 @@ def with_gradients(function, *tensors):
     return (result, *rt.autograd.grad((result * rt.randn(result.shape)).sum(), leaves))
 
 
+OPTIMIZERS = [("SGD", {}), ("SGD", {"momentum": 0.9, "nesterov": True}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("RMSprop", {"centered": True}),
+              ("Adagrad", {}), ("NAdam", {})]
+
+
+def stepped(kind, options):
+    """Three parameters after three clipped steps, and the norm of their last gradients."""
+    parameters = [rt.randn(*shape).requires_grad_() for shape in ((700, 999), (13,), (400, 1001))]
+    optimizer, norm = kind(parameters, lr=0.01, **options), None
+    for _ in range(3):
+        for p in parameters:
+            p.grad = rt.randn(p.shape)
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    return [*parameters, norm]
+
+
 WORK = {
     "mm 300x500x200": lambda: with_gradients(rt.mm, rt.randn(300, 500), rt.randn(500, 200)),
     "mm 37x2000x600": lambda: with_gradients(rt.mm, rt.randn(37, 2000), rt.randn(2000, 600)),
@@ -69,6 +85,9 @@ WORK = {
     "max_pool2d": lambda: with_gradients(lambda x: F.max_pool2d(x, 3, 2), rt.randn(8, 32, 50, 50)),
     "avg_pool2d": lambda: with_gradients(lambda x: F.avg_pool2d(x, 3, 2), rt.randn(8, 32, 50, 50)),
     "attention": lambda: with_gradients(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), *(rt.randn(4, 4, 130, 32) for _ in range(3))),
+    "attention of two heads": lambda: with_gradients(lambda q, k, v: F.scaled_dot_product_attention(q, k, v), *(rt.randn(1, 2, 400, 32) for _ in range(3))),
+    "attention of short rows": lambda: with_gradients(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), *(rt.randn(1, 5, 64, 48) for _ in range(3))),
+    "encoder layer": lambda: with_gradients(nn.TransformerEncoderLayer(64, 4, 256, dropout=0.0, batch_first=True), rt.randn(6, 50, 64)),
     "lstm": lambda: with_gradients(lambda x: nn.LSTM(96, 160)(x), rt.randn(12, 40, 96)),
     "gru": lambda: with_gradients(lambda x: nn.GRU(96, 160)(x), rt.randn(12, 40, 96)),
     "sum": lambda: [rt.randn(1_000_003).sum(), rt.randn(1001, 1003).sum(0), rt.randn(1001, 1003).sum(1), rt.randn(40, 50, 60, 10).sum((0, 2))],
@@ -79,6 +98,7 @@ WORK = {
     "embedding": lambda: with_gradients(lambda w: F.embedding(rt.arange(40_000) % 311, w), rt.randn(311, 64)),
     "index_add scatter_add": lambda: [rt.zeros(50, 700).index_add(0, rt.arange(999) % 50, rt.randn(999, 700)),
                                       rt.zeros(900, 700).scatter_add(1, rt.arange(630_000).reshape(900, 700) % 13, rt.randn(900, 700))],
+    "optimizers": lambda: [w for name, options in OPTIMIZERS for w in stepped(getattr(rt.optim, name), options)],
     "fft": lambda: rt.fft.fft(rt.randn(200, 1000)),
     "solve": lambda: rt.linalg.solve(rt.randn(6, 90, 90), rt.randn(6, 90, 40)),
 }
@@ -125,9 +145,15 @@ def model():
                          nn.GELU(), nn.LayerNorm(128), nn.Linear(128, 10), nn.Softmax(1)).eval()
 
 
-def test_python_threads_agree_with_serial_inference():
-    net = model()
-    batches = [rt.randn(8, 3, 32, 32) for _ in range(16)]
+def decoder():
+    rt.manual_seed(0)
+    return nn.Sequential(nn.Embedding(50, 32), nn.TransformerEncoderLayer(32, 4, 64, batch_first=True), nn.Linear(32, 50)).eval()
+
+
+@pytest.mark.parametrize("make, batch", [(model, lambda: rt.randn(8, 3, 32, 32)), (decoder, lambda: rt.randint(0, 50, (4, 70)))])
+def test_python_threads_agree_with_serial_inference(make, batch):
+    net = make()
+    batches = [batch() for _ in range(16)]
     with rt.no_grad():
         serial = [net(x).numpy() for x in batches]
     found = [None] * len(batches)
