@@ -366,9 +366,8 @@ cdef Early find_watched(list roots):
     return early
 
 
-def reachable_leaves(roots):
-    """Return the leaves in the graph of roots, each once (for DistributedDataParallel)."""
-    cdef set seen = set()
+cdef list leaves_of(object roots, set seen, bint first):
+    """The leaves in the graph of roots, each once; `seen` (leaves and nodes) is not searched. With `first` no more than one."""
     cdef list stack = [], found = []
     cdef Node node
     cdef int i
@@ -382,6 +381,8 @@ def reachable_leaves(roots):
         seen.add(x)
         if not isinstance(x, Node):
             found.append(x)
+            if first:
+                break
             continue
         node = <Node>x
         for i in range(node.n_edges):
@@ -389,6 +390,11 @@ def reachable_leaves(roots):
             if target is not None:
                 stack.append(target)
     return found
+
+
+def reachable_leaves(roots):
+    """Return the leaves in the graph of roots, each once (for DistributedDataParallel)."""
+    return leaves_of(roots, set(), False)
 
 
 cdef dict queued = {}          # thread id -> functions to call when its outermost run ends
@@ -456,28 +462,10 @@ cdef set find_needed(list roots, list inputs):
 def reaches_other_leaves(roots, inputs):
     """Tell whether the graph of roots holds a leaf that is none of inputs; beyond inputs nothing is searched (for rustorch_py.func)."""
     cdef set seen = set()
-    cdef list stack = []
-    cdef Node node
-    cdef int i
     for t in inputs:
         fn = history(<TensorBase?>t)
         seen.add(fn if fn is not None else t)
-    for t in roots:
-        fn = history(<TensorBase?>t)
-        stack.append(fn if fn is not None else t)
-    while stack:
-        x = stack.pop()
-        if x in seen:
-            continue
-        seen.add(x)
-        if not isinstance(x, Node):
-            return True
-        node = <Node>x
-        for i in range(node.n_edges):
-            target = edge_target(node, i)
-            if target is not None:
-                stack.append(target)
-    return False
+    return bool(leaves_of(roots, seen, True))
 
 
 cdef int partial = 0          # runs under way that serve given inputs only

@@ -3,7 +3,7 @@
 Used when the gradient must itself be differentiable (create_graph); the plain backward runs the
 compiled loop of the same text.
 """
-from ..tensor import _create, _ops, _pointwise, _rows, _view
+from ..tensor import _create, _ops, _pointwise, _rows, _view_complex
 
 
 def _of_tensors(function):
@@ -20,12 +20,12 @@ def _of_tensors(function):
 _NAMES = {
     **_rows.FUNCTIONS,
     **{name: _of_tensors(_rows.FUNCTIONS[name]) for name in ("maximum", "minimum", "fmax", "fmin", "copysign", "hypot", "atan2")},
-    "where": _pointwise.choose, "pow": _pointwise.pow, "conj": _view.conj, "round": _pointwise.round,
+    "where": _pointwise.choose, "pow": _pointwise.pow, "conj": _view_complex.conj, "round": _pointwise.round,
     "abs_c": lambda x: _rows.abs(x), "cdiv": lambda x, y: x / y, "mul_i": lambda x: x * 1j,
     "floordiv": _rows.floor_divide, "truncdiv": lambda x, y: _pointwise.div(x, y, rounding_mode="trunc"),
     "softplus1": lambda x: -_rows.logsigmoid(-x), "inf": lambda x: float("inf"),
     "land": _rows.logical_and, "lor": _rows.logical_or, "lxor": _rows.logical_xor,
-    "real_ge0": lambda x: _view.real(x) >= 0, "lt_half": lambda x: _rows.abs(x) < 0.5,
+    "real_ge0": lambda x: _view_complex.real(x) >= 0, "lt_half": lambda x: _rows.abs(x) < 0.5,
     "fmax_left": lambda x, y: _rows.logical_or(x >= y, _rows.isnan(y)), "fmin_left": lambda x, y: _rows.logical_or(x <= y, _rows.isnan(y)),
     "clamp": lambda x, lo, hi: _pointwise.clamp(x, lo, hi),
     "polygamma": lambda n, x: _pointwise.polygamma(int(n), x),

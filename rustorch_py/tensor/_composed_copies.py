@@ -1,5 +1,5 @@
 """Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
-from . import _view
+from . import _view, _view_complex, _view_pieces
 from ..errors import TensorError
 from ._lane import deliver_out
 
@@ -50,15 +50,15 @@ _VIEWS = {
     "permute": lambda x, dims: x.permute(dims),
     "unfold": lambda x, dimension, size, step: x.unfold(dimension, size, step),
     "as_strided": lambda x, size, stride, storage_offset=None: x.as_strided(size, stride, storage_offset),
-    "diagonal": _view.diagonal, "split_with_sizes": _view.split_with_sizes, "split": _view.split, "unbind": _view.unbind,
-    "squeeze": _view.squeeze, "unsqueeze": _view.unsqueeze, "transpose": _view.transpose, "t": _view.t, "select": _view.select,
+    "diagonal": _view.diagonal, "split_with_sizes": _view_pieces.split_with_sizes, "split": _view_pieces.split, "unbind": _view_pieces.unbind,
+    "squeeze": _view.squeeze, "unsqueeze": _view.unsqueeze, "transpose": _view.transpose, "t": _view.t, "select": _view_pieces.select,
     "slice": _slice,
-    "detach": lambda x: x.detach(), "view_as_real": _view.view_as_real, "view_as_complex": _view.view_as_complex,
+    "detach": lambda x: x.detach(), "view_as_real": _view_complex.view_as_real, "view_as_complex": _view_complex.view_as_complex,
 }
 
 FUNCTIONS = {name + "_copy": _copy_of(name, view) for name, view in _VIEWS.items()}
-FUNCTIONS["unsafe_chunk"] = _unsafe("chunk", _view.chunk)
-FUNCTIONS["unsafe_split"] = _unsafe("split", _view.split)
-FUNCTIONS["unsafe_split_with_sizes"] = _unsafe("split_with_sizes", _view.split_with_sizes)
+FUNCTIONS["unsafe_chunk"] = _unsafe("chunk", _view_pieces.chunk)
+FUNCTIONS["unsafe_split"] = _unsafe("split", _view_pieces.split)
+FUNCTIONS["unsafe_split_with_sizes"] = _unsafe("split_with_sizes", _view_pieces.split_with_sizes)
 FUNCTIONS["slice_inverse"] = slice_inverse
 METHODS = {name: FUNCTIONS[name] for name in ("slice_inverse", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes")}

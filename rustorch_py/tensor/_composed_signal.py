@@ -8,7 +8,7 @@ from ._dtype import get_default_dtype
 from ._join import cat
 from ._mask import where
 from ._rows import i0
-from ._view import view_as_complex, view_as_real
+from ._view_complex import view_as_complex, view_as_real
 
 
 # ---- windows ----

@@ -8,7 +8,8 @@ from ._plan cimport full_, fill_value, number_to, is_number, copy_raw
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, device_code
 from ._function cimport set_plain_call
 from ._view cimport parse_shape, plain_sizes
-from ._view import _complex_of, broadcast_tensors
+from ._view import broadcast_tensors
+from ._view_complex import _complex_of
 from . import _rows
 from ._dtype import strided, contiguous_format, preserve_format, channels_last, channels_last_3d
 from ..errors import BackendUnavailableError, DTypeError, ShapeError, TensorTypeError, TensorValueError

@@ -14,6 +14,8 @@ MODULES = [
     "_pointwise",
     "_reduce",
     "_view",
+    "_view_pieces",
+    "_view_complex",
     "_create",
     "_convert",
     "_leaf",

@@ -15,7 +15,7 @@ from ._cpu cimport isa_level, rt_num_threads
 from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
 
 from ..errors import OutOfMemoryError, UnsupportedOpError
-from ._view import real
+from ._view_complex import real
 
 cdef extern from "fft.h" nogil:
     enum: RT_FFT_HALF_IN

@@ -1,70 +1,23 @@
-# build: isa=select.inc.c sources=index.c,select.c
-"""Indexing: basic (views), advanced (index and index_put), and the kernels that move by index.
+"""Indexing: basic (views) and advanced (index and index_put).
 
 A key is resolved in one pass into the geometry of one view (`Basic`) and a list of index tensors
 for the view's dimensions; what remains after the view is `index` or `index_put_`. As in PyTorch,
 Python integers are part of the view, and index tensors that stand next to each other put their
 common shape in their place, else in front.
 """
-from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy, memset
 from cpython.long cimport PyLong_AsLongLongAndOverflow
-from cpython.slice cimport PySlice_Check
-from ._cpu cimport copy_plan, rt_num_threads
 from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport torch_name
-from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, number_to, element_to_py, is_number
-from ._cpu cimport isa_level
+from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, element_to_py, is_number
 from ._ops cimport contiguous, drop_view, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
 from ._data cimport from_data
-from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
-
-cdef extern from "index.h" nogil:
-    ctypedef struct RtIndexPlan:
-        char *dst
-        const char *src
-        const int64_t *off
-        int64_t n_off
-        int64_t j_step
-        int nb
-        int na
-        int64_t b_shape[64]
-        int64_t b_dst[64]
-        int64_t b_src[64]
-        int64_t a_shape[64]
-        int64_t a_dst[64]
-        int64_t a_src[64]
-    int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
-    void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
-    void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
-    int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
-    void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
-    void rt_masked_fill(int itemsize, RtIter *it, const void *value)
-    void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
-    void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads)
-
-cdef extern from "select.h" nogil:
-    int64_t rt_mask_counts(const uint8_t *mask, int64_t n, int64_t piece, int64_t *before, int threads)
-    void rt_mask_take(int level, int itemsize, const uint8_t *mask, int64_t n, int64_t piece, const int64_t *before, const void *src,
-                      void *out, int threads)
-    void rt_mask_positions(int level, const uint8_t *mask, int64_t n, int64_t piece, const int64_t *before, int64_t *out, int threads)
-    void rt_mask_coordinates(int level, const uint8_t *mask, int nd, const int64_t *shape, int64_t piece, const int64_t *before,
-                             int64_t *out, int threads)
-
-
-# ---- errors (cold) ----
-
-cdef str sizes(TensorBase t):
-    cdef int i
-    return "[" + ", ".join([str(t.sh[i]) for i in range(t.nd)]) + "]"
-
-
-cdef object raise_bounds(int64_t i, int64_t dim, int64_t size):
-    if size == 0:
-        raise DimError("index is out of bounds for dimension with size 0", op="index")
-    raise DimError(f"index {i} is out of bounds for dimension {dim} with size {size}", op="index")
+from ._index_kernels cimport (RtIndexPlan, RT_IX_GET, RT_IX_SET, RT_IX_ADD, flat_index, outside, add_offsets, run_plan, true_positions,
+                             true_coordinates, take_true, fill_masked, copy_geometry, raise_bounds, sizes, need_cpu)
+from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 
 
 cdef object raise_key(object item):
@@ -72,226 +25,6 @@ cdef object raise_key(object item):
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     raise DimError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
                    f"indices (got {name})", op="index")
-
-
-cdef int need_cpu(str op, TensorBase t) except -1:
-    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
-        raise UnsupportedOpError(f"{op}: not available on this device yet; move the tensor with .cpu()", op=op)
-    return 0
-
-
-# ---- kernels behind cdef doors ----
-
-cdef TensorBase flat_index(TensorBase index):
-    """`index` as contiguous int64."""
-    if index.dt != RT_I64:
-        index = cast_raw(index, RT_I64)
-    return contiguous_raw(index)
-
-
-cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t high, int64_t dim, int64_t size):
-    cdef TensorBase flat = flat_index(index)
-    cdef int64_t bad = rt_index_check(<int64_t *>flat.ptr, flat.n, low, high)
-    if bad >= 0:
-        raise_bounds((<int64_t *>flat.ptr)[bad], dim, size)
-    return flat
-
-
-cdef bint within(TensorBase index, int64_t low, int64_t high):
-    cdef TensorBase flat = contiguous_raw(index)
-    return rt_index_check(<int64_t *>flat.ptr, flat.n, low, high) < 0
-
-
-cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1:
-    """`index` (checked, contiguous int64) replaces dimension `dim` of src (GET) or of dst."""
-    cdef RtIndexPlan p
-    cdef int64_t item = rt_itemsize(dst.dt), n = index.n
-    cdef TensorBase off = empty(1, &n, RT_I64, RT_CPU), side = src if op == RT_IX_GET else dst
-    cdef int i, nd = side.nd
-    need_cpu("index", dst)
-    rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr)
-    p.dst, p.src, p.off, p.n_off = dst.ptr, src.ptr, <int64_t *>off.ptr, n
-    p.nb = p.na = 0
-    p.j_step = 0
-    if op == RT_IX_GET:
-        if dst.nd:
-            p.j_step = dst.st[dim] * item
-    elif src.nd:
-        p.j_step = src.st[dim] * item
-    for i in range(nd):
-        if i < dim:
-            p.b_shape[i], p.b_dst[i], p.b_src[i] = side.sh[i], dst.st[i] * item, src.st[i] * item
-            p.nb += 1
-        elif i > dim:
-            p.a_shape[p.na], p.a_dst[p.na], p.a_src[p.na] = side.sh[i], dst.st[i] * item, src.st[i] * item
-            p.na += 1
-    run_plan(op, dst.dt, &p)
-    return 0
-
-
-cdef inline void run_plan(int op, int dt, RtIndexPlan *p) noexcept:
-    cdef int threads = rt_num_threads()
-    if p.n_off > 4096:
-        with nogil:
-            rt_index_run(op, dt, p, threads)
-    else:
-        rt_index_run(op, dt, p, threads)
-
-
-cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim, int64_t size) except -1:
-    """`index`: int64, any strides. False: one was outside [0, size) (-1: all are known to be inside) and part of the work is undone."""
-    cdef RtArray d, s, x
-    cdef int threads = rt_num_threads(), good
-    need_cpu("gather", dst)
-    fill_array(dst, &d)
-    fill_array(src, &s)
-    fill_array(index, &x)
-    if index.n > 4096:
-        with nogil:
-            good = rt_gather_run(op, dst.dt, &d, &s, &x, dim, size, threads)
-    else:
-        good = rt_gather_run(op, dst.dt, &d, &s, &x, dim, size, threads)
-    return good
-
-
-cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) except -1:
-    """`flat`: checked positions (may be negative); other: 1-d or 0-dim, walked in step with it."""
-    cdef RtIndexPlan p
-    cdef int i
-    cdef int64_t item = rt_itemsize(t.dt), n = flat.n
-    cdef int64_t steps[64]
-    cdef TensorBase off = empty(1, &n, RT_I64, RT_CPU)
-    need_cpu("index", t)
-    if is_contig(t):
-        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, item, 0, <int64_t *>off.ptr)
-    else:
-        for i in range(t.nd):
-            steps[i] = t.st[i] * item
-        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, 1, 0, <int64_t *>off.ptr)
-        rt_flat_to_offsets(<int64_t *>off.ptr, n, t.nd, t.sh, steps, <int64_t *>off.ptr)
-    p.off, p.n_off, p.nb, p.na = <int64_t *>off.ptr, n, 0, 0
-    p.j_step = other.st[other.nd - 1] * item if other.nd else 0
-    if op == RT_IX_GET:
-        p.dst, p.src = other.ptr, t.ptr
-    else:
-        p.dst, p.src = t.ptr, other.ptr
-    run_plan(op, t.dt, &p)
-    return 0
-
-
-cdef enum: PIECE = 32768                     # bytes of a mask that a thread takes at a time
-
-cdef TensorBase counts_before(TensorBase mask, int64_t piece, int64_t *total):
-    """Counts of true elements before each piece of a contiguous mask."""
-    cdef int64_t n = (mask.n + piece - 1) // piece + 1
-    cdef TensorBase before = empty(1, &n, RT_I64, RT_CPU)
-    with nogil:
-        total[0] = rt_mask_counts(<uint8_t *>mask.ptr, mask.n, piece, <int64_t *>before.ptr, rt_num_threads())
-    return before
-
-
-cdef TensorBase true_positions(TensorBase mask):
-    cdef TensorBase m = contiguous_raw(mask), before, out
-    cdef int64_t n = 0
-    before = counts_before(m, PIECE, &n)
-    out = empty(1, &n, RT_I64, RT_CPU)
-    if n:
-        with nogil:
-            rt_mask_positions(isa_level(), <uint8_t *>m.ptr, m.n, PIECE, <int64_t *>before.ptr, <int64_t *>out.ptr, rt_num_threads())
-    return out
-
-
-cdef TensorBase true_coordinates(TensorBase mask):
-    cdef TensorBase m, before, out
-    cdef int64_t sh[2]
-    cdef int64_t piece, width
-    if mask.nd == 1:
-        m = true_positions(mask)
-        sh[0], sh[1] = m.n, 1
-        return view_raw(m, 2, sh, NULL, 0)
-    m = contiguous_raw(mask)
-    width = m.sh[m.nd - 1] if m.nd else 1
-    piece = width * (PIECE // width + 1) if width else 1
-    sh[1] = m.nd
-    before = counts_before(m, piece, &sh[0])
-    out = empty(2, sh, RT_I64, RT_CPU)
-    if out.n:
-        with nogil:
-            rt_mask_coordinates(isa_level(), <uint8_t *>m.ptr, m.nd, m.sh, piece, <int64_t *>before.ptr, <int64_t *>out.ptr, rt_num_threads())
-    return out
-
-
-cdef TensorBase take_true(TensorBase t, TensorBase mask):
-    """The elements of a contiguous tensor where a contiguous mask of its size is true, as one row."""
-    cdef int64_t n = 0
-    cdef TensorBase before = counts_before(mask, PIECE, &n), out = empty(1, &n, t.dt, t.dev)
-    cdef int size = rt_itemsize(t.dt)
-    if n:
-        with nogil:
-            rt_mask_take(isa_level(), size, <uint8_t *>mask.ptr, mask.n, PIECE, <int64_t *>before.ptr, t.ptr, out.ptr, rt_num_threads())
-    return out
-
-
-cdef int fill_masked(TensorBase t, TensorBase mask, const void *value) except -1:
-    cdef RtIter it
-    cdef int d, i, j, item = rt_itemsize(t.dt)
-    need_cpu("masked_fill", t)
-    it.ndim, it.nargs, it.numel = t.nd, 2, t.n
-    it.ptr[0], it.ptr[1] = t.ptr, mask.ptr
-    it.dtype[0], it.dtype[1] = t.dt, RT_BOOL
-    for d in range(t.nd):
-        i = t.nd - 1 - d
-        j = mask.nd - 1 - d
-        it.shape[d] = t.sh[i]
-        it.step_bytes[d][0] = t.st[i] * item
-        it.step_bytes[d][1] = mask.st[j] if j >= 0 and mask.sh[j] != 1 else 0
-    rt_masked_fill(item, &it, value)
-    return 0
-
-
-cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps_bytes) except -1:
-    """dst (any strides) <- the elements src + sum(index * step); steps may be 0 or negative."""
-    cdef RtIter it
-    cdef int d, i, item = rt_itemsize(dst.dt)
-    it.ndim, it.nargs, it.numel = dst.nd, 2, dst.n
-    it.ptr[0], it.ptr[1] = dst.ptr, <char *>src
-    it.dtype[0] = it.dtype[1] = dst.dt
-    for d in range(dst.nd):
-        i = dst.nd - 1 - d
-        it.shape[d] = dst.sh[i]
-        it.step_bytes[d][0] = dst.st[i] * item
-        it.step_bytes[d][1] = src_steps_bytes[i]
-    rt_iter_coalesce(&it)
-    if dst.n > 4096:
-        with nogil:
-            copy_plan(&it)
-    else:
-        copy_plan(&it)
-    return 0
-
-
-cdef int copy_triangle(TensorBase dst, TensorBase src, bint upper, int64_t k) except -1:
-    cdef int64_t rows = src.sh[src.nd - 2], cols = src.sh[src.nd - 1]
-    if src.n:
-        rt_triangle(rt_itemsize(src.dt), upper, src.n // (rows * cols), rows, cols, k, dst.ptr, src.ptr)
-    return 0
-
-
-cdef int cat_slab(TensorBase out, int64_t at, TensorBase t, int dim) except -1:
-    cdef int64_t inner = rt_itemsize(t.dt), outer = 1
-    cdef int i
-    for i in range(dim):
-        outer *= t.sh[i]
-    for i in range(dim + 1, t.nd):
-        inner *= t.sh[i]
-    cdef int threads
-    if t.n * rt_itemsize(t.dt) > 65536:
-        threads = rt_num_threads()
-        with nogil:
-            rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer, threads)
-    elif t.n:
-        rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer, 1)
-    return 0
 
 
 # ---- basic indexing: one view for the whole key ----
@@ -876,13 +609,12 @@ cdef Plan make_plan(TensorBase self, list indices):
         if x is None:
             continue
         flat = flat_index(x)
-        bad = rt_index_check(<int64_t *>flat.ptr, flat.n, -self.sh[i], self.sh[i])
+        bad = outside(flat, -self.sh[i], self.sh[i])
         if bad >= 0 and p.off.n and (others or self.sh[i] == 0):      # an empty result reads nothing
             raise_bounds((<int64_t *>flat.ptr)[bad], i, self.sh[i])
         if flat.n != p.off.n or flat.nd != p.s_nd:
             flat = spread(flat, p.s_nd, p.s_sh)
-        rt_index_offsets(<int64_t *>flat.ptr, p.off.n, self.sh[i], self.st[i] * rt_itemsize(self.dt), seen,
-                         <int64_t *>p.off.ptr)
+        add_offsets(flat, self.sh[i], self.st[i] * rt_itemsize(self.dt), seen, p.off)
         seen = 1
     # shape of the result
     d = 0

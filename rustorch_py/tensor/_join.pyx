@@ -7,8 +7,8 @@ from ._dtype cimport dtype_code, device_code
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result_dtype_list
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
-from ._index cimport cat_slab, copy_geometry, copy_triangle, need_cpu, sizes
-from . import _view, _scatter
+from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, need_cpu, sizes
+from . import _scatter, _view, _view_pieces
 from ..errors import AutogradError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError
 
 
@@ -800,7 +800,7 @@ cdef TensorBase write_view(str op, TensorBase t, TensorBase src, object view_of)
 def select_scatter(input, src, dim, index, *, out=None):
     """Return a copy of input with src at one index of `dim`."""
     return deliver("select_scatter", write_view("select_scatter", as_base("select_scatter", "input", input),
-                                                as_base("select_scatter", "src", src), lambda t: _view.select(t, dim, index)), out)
+                                                as_base("select_scatter", "src", src), lambda t: _view_pieces.select(t, dim, index)), out)
 
 
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1, *, out=None):
@@ -820,7 +820,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1, *, out=None):
 
 def narrow_copy(input, dim, start, length, *, out=None):
     """Return a copy of `length` indices of a dimension from `start` on."""
-    return deliver("narrow_copy", clone(<TensorBase?>_view.narrow(input, dim, start, length)), out)
+    return deliver("narrow_copy", clone(<TensorBase?>_view_pieces.narrow(input, dim, start, length)), out)
 
 
 FUNCTIONS = {f.__name__: f for f in (

@@ -17,7 +17,7 @@ from ._dtype cimport torch_name
 from ._plan cimport copy_raw, fill_value, contiguous_raw, reduce_raw
 from ._matmul cimport RtGemmTable, gemm_table
 from ._ops cimport binary, cast, deliver, unary
-from . import _view
+from . import _view, _view_pieces
 from ._return_types import named_result
 from ..errors import DeviceError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -404,7 +404,7 @@ def qr_raw(A, str mode="reduced", op="linalg.qr"):
         check(op, status)
     rows = m if mode == "complete" else k
     r = columns(a, rows, n, a.dt)
-    copy_raw(r, <TensorBase>_view.narrow(f, -2, 0, rows))
+    copy_raw(r, <TensorBase>_view_pieces.narrow(f, -2, 0, rows))
     zero_below(r)
     if mode == "r":
         q = empty(1, &none, a.dt, a.dev)
@@ -412,7 +412,7 @@ def qr_raw(A, str mode="reduced", op="linalg.qr"):
         q = columns(a, m, rows, a.dt)
         if q.n:
             if k:
-                copy_raw(<TensorBase>_view.narrow(q, -1, 0, k), <TensorBase>_view.narrow(f, -1, 0, k))
+                copy_raw(<TensorBase>_view_pieces.narrow(q, -1, 0, k), <TensorBase>_view_pieces.narrow(f, -1, 0, k))
                 with nogil:
                     status = rt_orgqr(a.dt, z, m, rows, k, q.ptr, tau.ptr, <int32_t *>info.ptr)
                 check(op, status)
@@ -590,7 +590,7 @@ def lstsq_raw(A, B, double rcond, str driver):
     cdef char *sp = NULL
     x = columns(b, max(m, n), r, a.dt)
     fill_value(x, 0)
-    copy_raw(<TensorBase>_view.narrow(x, -2, 0, m), b)
+    copy_raw(<TensorBase>_view_pieces.narrow(x, -2, 0, m), b)
     rank = numbers(a, RT_I64)
     info = numbers(a, RT_I32)
     if which >= 2:

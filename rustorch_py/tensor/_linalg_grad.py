@@ -10,7 +10,7 @@ adjoint is the conjugate transpose.
 """
 from ..errors import AutogradError
 from . import _linalg
-from ._view import imag as _imag, real as _real
+from ._view_complex import imag as _imag, real as _real
 from ._join import cat as _cat
 from ._linalg import identity as _eye
 

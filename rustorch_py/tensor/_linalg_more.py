@@ -3,7 +3,7 @@
 ``LINALG`` holds what the module ``rustorch_py.linalg`` offers; FUNCTIONS and METHODS the older names at
 the top level.
 """
-from . import _einsum, _linalg, _linalg_grad, _matmul, _view
+from . import _einsum, _linalg, _linalg_grad, _matmul, _view, _view_complex
 from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
 from ._create import arange
@@ -509,7 +509,7 @@ def _tolerance(A, atol, rtol):
         if atol is None:
             rtol = default
         elif hasattr(atol, "ndim"):
-            rtol = (atol <= 0).to(_view.real(A).dtype) * default
+            rtol = (atol <= 0).to(_view_complex.real(A).dtype) * default
         else:
             rtol = default if atol <= 0 else 0.0
     return (0.0 if atol is None else atol), rtol
@@ -634,12 +634,12 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
         x, rank, s = _linalg.lstsq_raw(a.detach(), b.detach(), cut, driver)
         rest = x[..., n:, :]
         x = x[..., :n, :].clone()
-        none = _view.real(x).new_empty((0,))
+        none = _view_complex.real(x).new_empty((0,))
         full = rank is None or bool((rank == n).all())
         residuals = (rest.abs() ** 2).sum(-2) if m > n and full and driver != "gelsy" else none
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
         attach_formula("LinalgLstsqBackward0", "lstsq", (a, b), (x,), (a, b))
-        residuals = ((a @ x - b).abs() ** 2).sum(-2) if residuals is not none else _view.real(x.reshape(-1)[:0])
+        residuals = ((a @ x - b).abs() ** 2).sum(-2) if residuals is not none else _view_complex.real(x.reshape(-1)[:0])
     if rank is None:
         rank = arange(1).new_empty((0,))
     if s is None:

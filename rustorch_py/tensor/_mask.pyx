@@ -7,7 +7,7 @@ from ._base cimport *
 from ._dtype cimport torch_name
 from ._plan cimport cast_raw, contiguous_raw, clone_raw, full_, copy_raw, broadcast_shapes, expand_raw
 from ._ops cimport (cast, clone, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape)
-from ._index cimport true_positions, true_coordinates, take_true, fill_masked, run_flat, need_cpu, RT_IX_SET
+from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, run_flat, need_cpu, RT_IX_SET
 from . import _pointwise, _view
 from ..errors import DTypeError, ShapeError, TensorTypeError
 include "_row_ids.pxi"

@@ -12,7 +12,7 @@ from ._dtype cimport torch_name, dtype_of
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, fill_value, is_number, element_to_py
 from ._ops cimport (binary, binary_inplace, ternary, contiguous, cast, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver,
                     reduce_sum, operand)
-from ._index cimport (run_gather, run_along, run_flat, checked_index, within, need_cpu, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
+from ._index_kernels cimport (run_gather, run_along, run_flat, checked_index, within, need_cpu, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
                       RT_IX_MAX, RT_IX_MIN)
 from . import _rows, _view
 from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, UnsupportedOpError

@@ -13,4 +13,5 @@ cdef TensorBase t_reverse(TensorBase t)
 cdef TensorBase reshape_view(TensorBase t, int nd, const int64_t *sh)        # view or copy, as torch.reshape
 cdef TensorBase try_view(TensorBase t, int nd, const int64_t *sh)            # None when the strides forbid it
 cdef int parse_shape(object op, tuple args, int64_t *sh) except -1           # (2, 3) or ((2, 3),) -> ndim
+cdef int to_c(tuple shape, int64_t *sh) except -1                           # -> ndim
 cdef int plain_sizes(PyObject *const *args, Py_ssize_t n, int64_t *sh) noexcept   # ints or one tuple of ints -> ndim; else -1

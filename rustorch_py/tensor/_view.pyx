@@ -12,7 +12,6 @@ from ._ops cimport (track_view, expand_to, contiguous, clone, sum_to, set_rebase
 from ._plan cimport copy_raw, clone_raw, fill_value, full_
 from ._dtype cimport dtype_code
 from ._function cimport set_plain_call
-from . import _rows
 from ..errors import AutogradError, DimError, ShapeError, TensorTypeError, TensorValueError
 
 
@@ -313,32 +312,31 @@ def reshape(input, *sizes, shape=None):
     return reshape_view(t, nd, sh)
 
 
-cdef object plain_view(PyObject *const *args, Py_ssize_t n):
-    cdef int64_t sh[16]
-    cdef int nd
+cdef TensorBase plain_shape(object op, PyObject *const *args, Py_ssize_t n, int64_t *sh, int *nd):
+    """The tensor and the shape (-1 inferred) of a call with ints or one tuple of ints; None for any other."""
     cdef TensorBase t
     if n < 2 or not isinstance(<object>args[0], TensorBase):
         return None
-    nd = rt_plain_sizes(args + 1, n - 1, sh)
-    if nd < 0:
+    nd[0] = rt_plain_sizes(args + 1, n - 1, sh)
+    if nd[0] < 0:
         return None
     t = <TensorBase><object>args[0]
-    infer_shape("view", t, nd, sh)
-    return try_view(t, nd, sh)              # None: `view` says why
+    infer_shape(op, t, nd[0], sh)
+    return t
+
+
+cdef object plain_view(PyObject *const *args, Py_ssize_t n):
+    cdef int64_t sh[16]
+    cdef int nd
+    cdef TensorBase t = plain_shape("view", args, n, sh, &nd)
+    return None if t is None else try_view(t, nd, sh)              # None: `view` says why
 
 
 cdef object plain_reshape(PyObject *const *args, Py_ssize_t n):
     cdef int64_t sh[16]
     cdef int nd
-    cdef TensorBase t
-    if n < 2 or not isinstance(<object>args[0], TensorBase):
-        return None
-    nd = rt_plain_sizes(args + 1, n - 1, sh)
-    if nd < 0:
-        return None
-    t = <TensorBase><object>args[0]
-    infer_shape("reshape", t, nd, sh)
-    return reshape_view(t, nd, sh)
+    cdef TensorBase t = plain_shape("reshape", args, n, sh, &nd)
+    return None if t is None else reshape_view(t, nd, sh)
 
 
 set_plain_call(view, plain_view)
@@ -852,320 +850,6 @@ def unfold(self, dimension, size, step):
     return as_strided_view(t, t.nd + 1, sh, st, 0)
 
 
-# ---- pieces ----------------------------------------------------------------------------------------------------
-def select(input, dim, index):
-    """View one index of a dimension, which goes away."""
-    cdef TensorBase t = as_base("select", "input", input)
-    cdef int d
-    cdef int64_t i = index
-    if t.nd == 0:
-        raise DimError("select() cannot be applied to a 0-dim tensor.")
-    d = wrap_dim("select", dim, t.nd)
-    if i < -t.sh[d] or i >= t.sh[d]:
-        raise DimError(f"select(): index {i} out of range for tensor of size {list(shape_tuple(t))} at dimension {d}", op="select")
-    return select_view(t, d, i + t.sh[d] if i < 0 else i)
-
-
-def narrow(input, dim, start, length):
-    """View ``length`` indices of a dimension from ``start`` on."""
-    cdef TensorBase t = as_base("narrow", "input", input)
-    cdef int d
-    cdef int64_t s = start, n = length
-    if t.nd == 0:
-        raise DimError("narrow() cannot be applied to a 0-dim tensor.")
-    d = wrap_dim("narrow", dim, t.nd)
-    if n < 0:
-        raise ShapeError("narrow(): length must be non-negative.")
-    if s < -t.sh[d] or s > t.sh[d]:
-        raise DimError(f"start out of range (expected to be in range of [{-t.sh[d]}, {t.sh[d]}], but got {s})")
-    if s < 0:
-        s += t.sh[d]
-    if s + n > t.sh[d]:
-        raise ShapeError(f"start ({s}) + length ({n}) exceeds dimension size ({t.sh[d]}).", op="narrow")
-    return slice_view(t, d, s, n, 1)
-
-
-cdef TensorBase one_of_several(TensorBase v):
-    """Mark a view that came with others: PyTorch refuses writes into it while gradients are recorded."""
-    if v.rg and grad_mode():
-        v.flags |= F_MULTI
-    return v
-
-
-def split(tensor, split_size_or_sections, dim=0):
-    """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
-    cdef TensorBase t = as_base("split", "tensor", tensor)
-    cdef int d = wrap_dim("split", dim, t.nd)
-    cdef int64_t at = 0, n, size
-    cdef list out = []
-    if t.nd == 0:
-        raise ShapeError("split expects at least a 1-dimensional tensor")
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
-        if size < 0:
-            raise ShapeError(f"split expects split_size be non-negative, but got split_size={size}")
-        if size == 0:
-            if t.sh[d]:
-                raise ShapeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {t.sh[d]}")
-            return (one_of_several(slice_view(t, d, 0, 0, 1)),)
-        while at < t.sh[d] or (at == 0 and not out):
-            n = min(size, t.sh[d] - at)
-            out.append(one_of_several(slice_view(t, d, at, n, 1)))
-            at += size
-        return tuple(out)
-    sizes = list(split_size_or_sections)
-    if sum(sizes) != t.sh[d] or any(s < 0 for s in sizes):
-        raise ShapeError(f"split_with_sizes expects split_sizes to sum exactly to {t.sh[d]} (input tensor's size at dimension {d}), but got "
-                         f"split_sizes={sizes}")
-    for n in sizes:
-        out.append(one_of_several(slice_view(t, d, at, n, 1)))
-        at += n
-    return tuple(out)
-
-
-def split_method(self, split_size, dim=0):
-    """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
-    return split(self, split_size, dim)
-
-
-def split_with_sizes(input, split_sizes, dim=0):
-    """View the pieces of a dimension, of the listed sizes."""
-    return split(input, list(split_sizes), dim)
-
-
-def chunk(input, chunks, dim=0):
-    """View a dimension in ``chunks`` pieces of equal size, the last perhaps smaller."""
-    cdef TensorBase t = as_base("chunk", "input", input)
-    cdef int d = wrap_dim("chunk", dim, t.nd)
-    if chunks <= 0:
-        raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    if t.nd == 0:
-        raise ShapeError("chunk expects at least a 1-dimensional tensor")
-    size = (t.sh[d] + chunks - 1) // chunks
-    if size == 0:
-        return tuple(one_of_several(slice_view(t, d, 0, 0, 1)) for _ in range(chunks))
-    return split(t, size, d)
-
-
-def tensor_split(input, indices_or_sections, dim=0):
-    """Split at indices, or into a number of nearly equal pieces."""
-    cdef TensorBase t = as_base("tensor_split", "input", input)
-    cdef int d
-    cdef int64_t k
-    if t.nd == 0:
-        raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
-    d = wrap_dim("tensor_split", dim, t.nd)
-    if isinstance(indices_or_sections, TensorBase):
-        indices_or_sections = indices_or_sections.tolist()
-    n = t.sh[d]
-    if isinstance(indices_or_sections, int):
-        k = indices_or_sections
-        if k <= 0:
-            raise ShapeError(f"number of sections must be larger than 0, got {k}")
-        sizes = [n // k + (i < n % k) for i in range(k)]
-        bounds = [0]
-        for s in sizes:
-            bounds.append(bounds[-1] + s)
-    else:
-        bounds = [0] + [min(max(i + n if i < 0 else i, 0), n) for i in indices_or_sections] + [n]
-    return tuple(slice_view(t, d, a, max(b - a, 0), 1) for a, b in zip(bounds[:-1], bounds[1:]))
-
-
-def hsplit(input, indices_or_sections):
-    """Split along dimension 1 (0 for vectors)."""
-    cdef TensorBase t = as_base("hsplit", "input", input)
-    return checked_split("hsplit", t, indices_or_sections, 0 if t.nd == 1 else 1, 1)
-
-
-def vsplit(input, indices_or_sections):
-    """Split along dimension 0."""
-    return checked_split("vsplit", as_base("vsplit", "input", input), indices_or_sections, 0, 2)
-
-
-def dsplit(input, indices_or_sections):
-    """Split along dimension 2."""
-    return checked_split("dsplit", as_base("dsplit", "input", input), indices_or_sections, 2, 3)
-
-
-cdef object checked_split(str op, TensorBase t, object where_, int d, int least):
-    if t.nd < least:
-        raise ShapeError(f"torch.{op} requires a tensor with at least {least} dimension, but got a tensor with {t.nd} dimensions!")
-    if isinstance(where_, int) and (where_ <= 0 or t.sh[d] % where_):
-        raise ShapeError(f"torch.{op} attempted to split along dimension {d}, but the size of the dimension {t.sh[d]} is not divisible by "
-                         f"the split_size {where_}!")
-    return tensor_split(t, where_, d)
-
-
-@cython.final
-cdef class UnbindBackward0(Node):
-    cdef tuple shape
-    cdef int dim, dt, dev
-
-    cdef object apply(self, object g):
-        cdef TensorBase z, part, v
-        cdef int64_t sh[64]
-        cdef int nd = to_c(self.shape, sh), i
-        z = zeros_of(nd, sh, self.dt, self.dev)
-        for i in range(self.n_outputs):
-            part = g[i] if self.n_outputs > 1 else g
-            if part is not None:
-                v = select_view(z, self.dim, i)
-                if part.rg and grad_mode():
-                    copy_into(v, part)
-                else:
-                    copy_raw(v, part)
-        return z
-
-
-def unbind(input, dim=0):
-    """Return views of all indices of a dimension, which goes away."""
-    cdef TensorBase t = as_base("unbind", "input", input)
-    cdef int d = wrap_dim("unbind", dim, t.nd), i
-    cdef list out
-    cdef bint old
-    cdef UnbindBackward0 node
-    if t.nd == 0:
-        raise DimError("Dimension specified as 0 but tensor has no dimensions")
-    if not (t.rg and grad_mode()):
-        return tuple([select_view(t, d, i) for i in range(t.sh[d])])
-    set_grad_mode(False)
-    try:
-        out = [select_view(t, d, i) for i in range(t.sh[d])]
-    finally:
-        set_grad_mode(True)
-    node = UnbindBackward0.__new__(UnbindBackward0)
-    node.shape = shape_tuple(t)
-    node.dim = d
-    node.dt = t.dt
-    node.dev = t.dev
-    if out:
-        attach_outputs(out, node, (t,))
-    for v in out:
-        one_of_several(<TensorBase>v)
-    return tuple(out)
-
-
-# ---- complex <-> real ----------------------------------------------------------------------------------------------
-@cython.final
-cdef class ComplexViewBackward(Node):
-    """view_as_real and view_as_complex are each other's gradient; real and imag pad with zeros."""
-    cdef int what                         # 0 view_as_real, 1 view_as_complex, 2 real, 3 imag
-
-    cdef object apply(self, object g):
-        cdef TensorBase gt = <TensorBase>g
-        if self.what == 0:
-            return view_as_complex(contiguous(gt))
-        if self.what == 1:
-            return view_as_real(gt)
-        zero = gt * 0
-        pair = (gt, zero) if self.what == 2 else (zero, gt)
-        return _complex_of(pair[0], pair[1])
-
-
-def _complex_of(re, im):
-    """Build a complex tensor whose parts are differentiable."""
-    cdef TensorBase a = <TensorBase?>re
-    cdef int64_t sh[64]
-    cdef int i
-    cdef TensorBase buf
-    for i in range(a.nd):
-        sh[i] = a.sh[i]
-    sh[a.nd] = 2
-    buf = empty(a.nd + 1, sh, a.dt, a.dev)
-    copy_into(select_view(buf, a.nd, 0), a)
-    copy_into(select_view(buf, a.nd, 1), <TensorBase?>im)
-    return view_as_complex(buf)
-
-
-cdef TensorBase record_complex(TensorBase v, TensorBase t, int what):
-    cdef ComplexViewBackward node
-    track_view(v, t)
-    if t.rg and grad_mode():
-        node = ComplexViewBackward.__new__(ComplexViewBackward)
-        node.what = what
-        attach1(v, node, t)
-    return v
-
-
-def view_as_real(input):
-    """View a complex tensor as pairs (..., 2) of real and imaginary parts."""
-    cdef TensorBase t = as_base("view_as_real", "input", input), v
-    cdef int64_t sh[64]
-    cdef int64_t st[64]
-    cdef int i
-    if rt_kind(t.dt) != RT_KIND_COMPLEX:
-        raise ShapeError("view_as_real is only supported for complex tensors")
-    for i in range(t.nd):
-        sh[i] = t.sh[i]
-        st[i] = t.st[i] * 2
-    sh[t.nd] = 2
-    st[t.nd] = 1
-    v = alias(t)
-    v.dt = rt_real_dtype(t.dt)
-    set_dims(v, t.nd + 1, sh, st)
-    return record_complex(v, t, 0)
-
-
-def view_as_complex(input):
-    """View pairs (..., 2) as complex numbers."""
-    cdef TensorBase t = as_base("view_as_complex", "input", input), v
-    cdef int64_t sh[64]
-    cdef int64_t st[64]
-    cdef int i
-    if t.dt != RT_F32 and t.dt != RT_F64 and t.dt != RT_F16:
-        raise ShapeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of another scalar type")
-    if t.nd == 0 or t.sh[t.nd - 1] != 2:
-        raise ShapeError("Tensor must have a last dimension of size 2")
-    if t.st[t.nd - 1] != 1:
-        raise ShapeError("Tensor must have a last dimension with stride 1")
-    for i in range(t.nd - 1):
-        if t.st[i] % 2 and t.sh[i] > 1:
-            raise ShapeError(f"Tensor must have a stride divisible by 2 for all but last dimension")
-        sh[i] = t.sh[i]
-        st[i] = t.st[i] // 2
-    v = alias(t)
-    v.dt = RT_C64 if t.dt == RT_F32 else RT_C128 if t.dt == RT_F64 else RT_C32
-    set_dims(v, t.nd - 1, sh, st)
-    return record_complex(v, t, 1)
-
-
-cdef TensorBase part_view(TensorBase t, int which):
-    cdef int64_t st[64]
-    cdef int i
-    cdef TensorBase v = alias(t)
-    for i in range(t.nd):
-        st[i] = t.st[i] * 2
-    v.dt = rt_real_dtype(t.dt)
-    v.ptr = t.ptr + which * rt_itemsize(v.dt)
-    set_dims(v, t.nd, t.sh, st)
-    return record_complex(v, t, 2 + which)
-
-
-def real(input):
-    """View the real part; a real tensor comes back itself."""
-    cdef TensorBase t = as_base("real", "input", input)
-    return part_view(t, 0) if rt_kind(t.dt) == RT_KIND_COMPLEX else t
-
-
-def imag(input):
-    """View the imaginary part of a complex tensor."""
-    cdef TensorBase t = as_base("imag", "input", input)
-    if rt_kind(t.dt) != RT_KIND_COMPLEX:
-        raise ShapeError("imag is not implemented for tensors with non-complex dtypes.")
-    return part_view(t, 1)
-
-
-def conj(input):
-    """Return the conjugate; a real tensor comes back itself."""
-    cdef TensorBase t = as_base("conj", "input", input)
-    return _rows.conj_physical(t) if rt_kind(t.dt) == RT_KIND_COMPLEX else t
-
-
-def resolve_conj(input):
-    """Return the input: conjugation here is never lazy."""
-    return as_base("resolve_conj", "input", input)
-
-
 # ---- history of views after in-place writes (Note [In-place and history] in _ops.pyx) -------------------------------
 @cython.final
 cdef class CopySlices(Node):
@@ -1256,25 +940,12 @@ def as_strided_(self, size, stride, storage_offset=None):
     return take_geometry(as_base("as_strided_", "self", self), _as_strided_method(self, size, stride, storage_offset))
 
 
-def _set_real(self, value):
-    real(self).copy_(value)
-
-
-def _set_imag(self, value):
-    imag(self).copy_(value)
-
-
 FUNCTIONS = {"reshape": _reshape_fn, "flatten": flatten, "ravel": ravel, "unflatten": unflatten, "squeeze": squeeze, "unsqueeze": unsqueeze,
              "permute": _permute_fn, "transpose": transpose, "swapaxes": transpose, "swapdims": transpose, "t": t, "adjoint": adjoint,
              "movedim": movedim, "moveaxis": movedim, "broadcast_to": broadcast_to, "broadcast_tensors": broadcast_tensors,
-             "broadcast_shapes": broadcast_shapes, "as_strided": _as_strided_method, "diagonal": diagonal, "select": select, "narrow": narrow,
-             "split": split, "split_with_sizes": split_with_sizes, "chunk": chunk, "tensor_split": tensor_split, "hsplit": hsplit, "vsplit": vsplit, "dsplit": dsplit,
-             "unbind": unbind, "view_as_real": view_as_real, "view_as_complex": view_as_complex, "real": real, "imag": imag, "conj": conj,
-             "resolve_conj": resolve_conj, "resolve_neg": resolve_conj}
-METHODS = {**{k: v for k, v in FUNCTIONS.items() if k not in ("broadcast_tensors", "broadcast_shapes", "view_as_real", "view_as_complex", "real", "imag")},
-           "reshape": reshape, "permute": permute, "split": split_method, "view": view, "view_as": view_as, "reshape_as": reshape_as, "expand": expand,
+             "broadcast_shapes": broadcast_shapes, "as_strided": _as_strided_method, "diagonal": diagonal}
+METHODS = {**{k: v for k, v in FUNCTIONS.items() if k not in ("broadcast_tensors", "broadcast_shapes")},
+           "reshape": reshape, "permute": permute, "view": view, "view_as": view_as, "reshape_as": reshape_as, "expand": expand,
            "expand_as": expand_as, "unfold": unfold, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_,
            "swapaxes_": transpose_, "swapdims_": transpose_, "t_": t_}
 METHODS["as_strided_"] = as_strided_
-METHODS["real"] = property(real, _set_real, doc="Real part: a view; self itself when it is real.")
-METHODS["imag"] = property(imag, _set_imag, doc="Imaginary part: a view of a complex tensor.")
