@@ -1,5 +1,6 @@
 # build: isa=attention.inc.c cold
 """Scaled dot product attention by tiles: no score matrix in memory, forward or backward."""
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_strided, attach, save, save_output, saved, wants_edge, as_base, grad_mode,
                      shape_tuple, RT_BOOL, RT_F32, RT_F64)
@@ -154,10 +155,16 @@ cdef int64_t a_pairs(TensorBase q, TensorBase k) noexcept:
     return q.n // q.sh[q.nd - 1] * k.sh[k.nd - 2]
 
 
-def can_attend(query, key, value, attn_mask):
-    """Return whether the tiles can do it: floats on the CPU, 2 to 4 dimensions, equal batches, a mask without gradient."""
-    cdef TensorBase q = <TensorBase?>query, k = <TensorBase?>key, v = <TensorBase?>value, m
+def can_attend(query, key, value, attn_mask, enable_gqa=True):
+    """Return whether the tiles can do it: floats on the CPU, 2 to 4 dimensions, equal batches (with ``enable_gqa``, heads may share
+    keys and values), a mask without gradient."""
+    cdef TensorBase q, k, v, m
     cdef int i
+    if not (isinstance(query, TensorBase) and isinstance(key, TensorBase) and isinstance(value, TensorBase)):
+        return False
+    q, k, v = <TensorBase>query, <TensorBase>key, <TensorBase>value
+    if q.nd < 2 or (not enable_gqa and q.nd > 2 and k.nd == q.nd and k.sh[k.nd - 3] != q.sh[q.nd - 3]):
+        return False
     if q.dev & 255 or q.dt != k.dt or q.dt != v.dt or not (q.dt == RT_F32 or q.dt == RT_F64 or is_half(q)):
         return False
     if q.nd > 4 or k.nd != q.nd or v.nd != q.nd or q.n == 0 or k.n == 0 or v.n == 0:
@@ -186,7 +193,7 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
         query: (..., heads, L, E); key (..., kv heads, S, E); value (..., kv heads, S, Ev), kv heads a divisor of heads.
         attn_mask: bool (True takes part) or floats to add, broadcast to (..., heads, L, S), or None.
         is_causal: position i sees positions up to i only.
-        scale: a number.
+        scale: a number; None: 1 / sqrt(E).
 
     Source: Dao et al., "FlashAttention" (2022); Milakov, Gimelshein, "Online normalizer calculation for softmax" (2018).
     """
@@ -195,6 +202,7 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
     cdef RtAttention a
     cdef AttentionBackward node
     cdef bint keep
+    cdef double factor
     cdef int64_t n
     cdef int64_t sh[4]
     cdef int i
@@ -211,7 +219,8 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
         mask = expand_raw(mask, 4, sh)
     qc, kc, vc = by_features(q), by_features(k), by_features(v)
     count_flops("_scaled_dot_product_attention", 2 * a_pairs(q, k) * (q.sh[q.nd - 1] + v.sh[v.nd - 1]))
-    describe(&a, qc, kc, vc, mask, is_causal, scale)
+    factor = 1 / sqrt(<double>q.sh[q.nd - 1]) if scale is None else scale
+    describe(&a, qc, kc, vc, mask, is_causal, factor)
     out = like_rows(q, v.sh[v.nd - 1])
     strides_of(out, a.o_s)
     a.out, a.lse = out.ptr, NULL
@@ -230,7 +239,7 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
             table.attend_f64(&a)
     if keep:
         node = AttentionBackward.__new__(AttentionBackward)
-        node.causal, node.scale = is_causal, scale
+        node.causal, node.scale = is_causal, factor
         save(node, 0, q)
         save(node, 1, k)
         save(node, 2, v)

@@ -13,7 +13,14 @@ cdef int num_threads() noexcept nogil:
 cdef int read_sizes(object op, object arg, object value, int n, int64_t *out) except -1:
     cdef int i
     cdef object item
-    if hasattr(value, "__index__"):
+    if type(value) is tuple and len(<tuple>value) == n:        # what modules hold
+        for i in range(n):
+            if type(<object>(<tuple>value)[i]) is not int:
+                break
+            out[i] = (<tuple>value)[i]
+        else:
+            return 0
+    if type(value) is int or hasattr(value, "__index__"):
         for i in range(n):
             out[i] = value
         return 0

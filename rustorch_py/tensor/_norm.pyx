@@ -358,34 +358,60 @@ def instance_norm(input, weight, bias, running_mean, running_var, use_input_stat
 
 
 # ---- layer and RMS norm ---------------------------------------------------------------------------------
+cdef bint ends_with(TensorBase t, int at, tuple shape) except -1:
+    """Whether t's dimensions from `at` on are of this shape."""
+    cdef int i
+    if t.nd - at != len(shape):
+        return False
+    for i in range(t.nd - at):
+        if t.sh[at + i] != shape[i]:
+            return False
+    return True
+
+
+cdef int check_affine(object op, object arg, object value, tuple shape) except -1:
+    cdef TensorBase t
+    if value is None:
+        return 0
+    t = as_base(op, arg, value)
+    if not ends_with(t, 0, shape):
+        raise ShapeError(f"{op}: Expected {arg} to be of same shape as normalized_shape, but got {arg} of shape "
+                         f"{sizes_text(t)} and normalized_shape = {list(shape)}", op=op)
+    return 0
+
+
+cdef int check_dtype(object op, object arg, TensorBase t, TensorBase x) except -1:
+    if t is not None and t.dt != x.dt:
+        raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(x)} as the input, but got {dtype_text(t)}", op=op)
+    return 0
+
+
 cdef tuple rows(object op, bint rms, object input, object normalized_shape, object weight, object bias, double eps):
     cdef TensorBase x = as_base(op, "input", input), xc, w, b, out, mean = None, rstd
     cdef int64_t n = 1, R = 1
     cdef int64_t sh[64]
     cdef int i, tail, level = isa_level(), threads = num_threads()
     cdef NormBackward0 node
-    normalized_shape = (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
-    tail = <int>len(normalized_shape)
+    cdef tuple shape = (<tuple>normalized_shape if type(normalized_shape) is tuple else
+                        (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape))
+    tail = <int>len(shape)
     if tail < 1:
         raise ShapeError(f"{op}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
-                         f"but got normalized_shape = {list(normalized_shape)}", op=op)
-    if x.nd < tail or shape_tuple(x)[x.nd - tail:] != normalized_shape:
-        raise ShapeError(f"{op}: Given normalized_shape={list(normalized_shape)}, expected input with shape "
-                         f"[*, {', '.join(map(str, normalized_shape))}], but got input of size{sizes_text(x)}", op=op)
-    for arg, value in (("weight", weight), ("bias", bias)):
-        if value is not None and shape_tuple(as_base(op, arg, value)) != normalized_shape:
-            raise ShapeError(f"{op}: Expected {arg} to be of same shape as normalized_shape, but got {arg} of shape "
-                             f"{sizes_text(value)} and normalized_shape = {list(normalized_shape)}", op=op)
+                         f"but got normalized_shape = {list(shape)}", op=op)
+    if x.nd < tail or not ends_with(x, x.nd - tail, shape):
+        raise ShapeError(f"{op}: Given normalized_shape={list(shape)}, expected input with shape "
+                         f"[*, {', '.join(map(str, shape))}], but got input of size{sizes_text(x)}", op=op)
+    check_affine(op, "weight", weight, shape)
+    check_affine(op, "bias", bias, shape)
     if is_half(x):
-        y, m, r = rows(op, rms, float32_of(input), normalized_shape, float32_of(weight), float32_of(bias), eps)
+        y, m, r = rows(op, rms, float32_of(input), shape, float32_of(weight), float32_of(bias), eps)
         return like_dtype(y, x.dt), m, r
     need_float(op, x)
     xc = contiguous_raw(x)
     w = optional(op, "weight", weight)
     b = optional(op, "bias", bias)
-    for arg, value in (("weight", w), ("bias", b)):
-        if value is not None and (<TensorBase>value).dt != x.dt:
-            raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(x)} as the input, but got {dtype_text(value)}", op=op)
+    check_dtype(op, "weight", w, x)
+    check_dtype(op, "bias", b, x)
     for i in range(tail):
         n *= x.sh[x.nd - tail + i]
     for i in range(x.nd):

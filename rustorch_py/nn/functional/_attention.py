@@ -33,6 +33,8 @@ def scaled_dot_product_attention(
 
     Sources: Vaswani et al. (2017), Attention is all you need, section 3.2.1; Dao et al. (2022), FlashAttention.
     """
+    if dropout_p == 0.0 and (attn_mask is None or not is_causal) and _t.can_attend(query, key, value, attn_mask, enable_gqa):
+        return _t.tiled_attention(query, key, value, attn_mask, is_causal, scale)
     if is_causal and attn_mask is not None:
         raise TensorError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True",
@@ -45,9 +47,6 @@ def scaled_dot_product_attention(
             op="scaled_dot_product_attention",
         )
     factor = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
-    grouped = query.dim() > 2 and key.dim() > 2 and key.shape[-3] != query.shape[-3]
-    if dropout_p == 0.0 and (enable_gqa or not grouped) and _t.can_attend(query, key, value, attn_mask):
-        return _t.tiled_attention(query, key, value, attn_mask, is_causal, factor)
     return attention(query, key, value, attn_mask, dropout_p, is_causal, factor, enable_gqa)
 
 

@@ -173,30 +173,30 @@ class StateDictMixin:
         local.update((k, v) for k, v in self._buffers.items() if v is not None and k not in hidden)
         assign = local_metadata.get("assign_to_params_buffers", False)
 
-        for name, param in local.items():
-            key = prefix + name
-            if key not in state_dict:
-                if strict:
-                    missing_keys.append(key)
-                continue
-            value = state_dict[key]
-            if not isinstance(value, Tensor):
-                error_msgs.append(
-                    f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
-                    f"from checkpoint but received {type(value)}"
-                )
-                continue
-            if not is_lazy(param):
-                if param.dim() == 0 and value.dim() == 1 and value.shape[0] == 1:
-                    value = value[0]  # scalars were once saved with one dimension
-                if value.shape != param.shape:
+        with _t.no_grad():
+            for name, param in local.items():
+                key = prefix + name
+                if key not in state_dict:
+                    if strict:
+                        missing_keys.append(key)
+                    continue
+                value = state_dict[key]
+                if not isinstance(value, Tensor):
                     error_msgs.append(
-                        f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
-                        f"the shape in current model is {param.shape}."
+                        f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
+                        f"from checkpoint but received {type(value)}"
                     )
                     continue
-            try:
-                with _t.no_grad():
+                if not is_lazy(param):
+                    if param.dim() == 0 and value.dim() == 1 and value.shape[0] == 1:
+                        value = value[0]  # scalars were once saved with one dimension
+                    if value.shape != param.shape:
+                        error_msgs.append(
+                            f"size mismatch for {key}: copying a param with shape {value.shape} from checkpoint, "
+                            f"the shape in current model is {param.shape}."
+                        )
+                        continue
+                try:
                     if not assign:
                         param.copy_(value)
                     else:
@@ -206,11 +206,11 @@ class StateDictMixin:
                             else:
                                 value = Parameter(value, requires_grad=param.requires_grad)
                         setattr(self, name, value)
-            except Exception as error:
-                error_msgs.append(
-                    f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} '
-                    f"and whose dimensions in the checkpoint are {value.size()}, an exception occurred : {error.args}."
-                )
+                except Exception as error:
+                    error_msgs.append(
+                        f'While copying the parameter named "{key}", whose dimensions in the model are {param.size()} '
+                        f"and whose dimensions in the checkpoint are {value.size()}, an exception occurred : {error.args}."
+                    )
 
         extra_key = prefix + _EXTRA_STATE_KEY_SUFFIX
         if type(self).set_extra_state is not StateDictMixin.set_extra_state:

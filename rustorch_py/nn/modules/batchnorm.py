@@ -145,7 +145,8 @@ class BatchNorm2d(_BatchNorm):
     __doc__ = _BatchNorm.__doc__
 
     def _check_input_dim(self, input):
-        _check_dims(input, (4,))
+        if input.dim() != 4:
+            _check_dims(input, (4,))
 
 
 class BatchNorm3d(_BatchNorm):
