@@ -25,9 +25,9 @@ HOST_ONLY = frozenset("""
     index_put index_put_ gather index_add index_copy index_fill index_reduce index_select put scatter scatter_add scatter_reduce take take_along_dim
     index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_ scatter_add_ scatter_reduce_
     argwhere masked_fill masked_scatter masked_select nonzero nonzero_static fill_diagonal_ masked_fill_ masked_scatter_
-    flip fliplr flipud repeat repeat_interleave roll rot90 tile tril triu tril_ triu_ geqrf
-    cholesky cholesky_inverse cholesky_solve det logdet lu lu_solve lu_unpack matrix_exp ormqr pinverse qr slogdet svd svd_lowrank triangular_solve
-    inverse nuclear_norm orgqr igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
+    flip flip_method fliplr flipud repeat repeat_interleave roll rot90 tile tile_method tril triu tril_ triu_ geqrf
+    cholesky cholesky_inverse cholesky_solve det logdet _legacy_lu lu_solve lu_unpack matrix_exp ormqr pinverse qr slogdet svd svd_lowrank triangular_solve
+    inverse nuclear_norm householder_product igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
     bernoulli multinomial bernoulli_ binomial cauchy_ exponential_ geometric_ log_normal_ normal_ poisson random_ uniform_ apply_ map_
 """.split())
 
@@ -41,9 +41,9 @@ def implement(device_type, functions):
         _own[device_type, name] = fn
 
 
-def compose(fn):
-    """Register a composition of recorded operators under its name; a decorator."""
-    _composed[fn.__name__] = fn
+def compose(fn, name=None):
+    """Register a composition of recorded operators under its name, or another; a decorator."""
+    _composed[name or fn.__name__] = fn
     return fn
 
 
@@ -75,4 +75,6 @@ def _call(function, device_type, args, kwargs):
 
 def begin():
     """A back end was registered: ask from now on."""
+    from importlib import import_module
+    import_module("._device_compositions", __package__)       # above the op modules, which come after this one
     set_device_entry(_call)
