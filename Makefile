@@ -15,11 +15,12 @@ NATIVE := $(shell find rustorch_py include -name '*.pyx' -o -name '*.pxd' -o -na
           $(wildcard rustorch_py/tensor/optable.py rustorch_py/tensor/render.py)
 PACKAGE := $(shell find rustorch_py -name '*.py')
 
-.PHONY: help demo test test-distributed sanitize fuzz docs bench sdist clean
+.PHONY: help demo test test-distributed cuda-kernels sanitize fuzz docs bench sdist clean
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-distributed  200 random models on 1 to 4 ranks, 100 random kills (about ten minutes)"
+	@echo "make cuda-kernels  every kernel of the CUDA back end under NVIDIA's compiler, for three architectures (some minutes; no GPU)"
 	@echo "make fuzz      random programs under both libraries, over 100,000 cases (FUZZ=5000 a test)"
 	@echo "make docs      COVERAGE.md: which of PyTorch's names are there, which are left out and why"
 	@echo "make bench     the benchmark suite beside PyTorch and others, where installed; results in benchmarks/results/"
@@ -76,6 +77,10 @@ FUZZ ?= 5000
 fuzz: .venv-test/.installed
 	$(TEST)/python -m pip install --quiet --progress-bar off torch==2.13.0
 	OMP_NUM_THREADS=1 RUSTORCH_FUZZ=$(FUZZ) $(TEST)/python -m pytest --timeout=7200 tests/fuzz $(PYTEST_ARGS)
+
+cuda-kernels: .venv-test/.installed
+	$(TEST)/python -m pip install --quiet --progress-bar off cuda-bindings nvidia-cuda-nvrtc
+	$(TEST)/python -m tests.gpu.test_nvrtc
 
 docs: .venv-test/.installed
 	$(TEST)/python tests/names/table.py
