@@ -11,8 +11,10 @@
 
 #if defined(__AVX512F__)
 #define RT_REGS 4                                     /* registers across a panel */
+#define RT_PAUSE 8                                    /* steps between fetches; the steps of smaller tiles are too short to pause */
 #else
 #define RT_REGS 2
+#define RT_PAUSE 0
 #endif
 
 typedef float  rt_vf32 __attribute__((vector_size(RT_VEC), may_alias));

@@ -43,16 +43,17 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
         return;
 #endif
 #define RT_NONE(...)
-/* Long sums pause after every eight rows of b to fetch a row of c and a line of the next panel: asked for all at once, these lines would hold
- * up those of a and b. */
+/* Long sums pause after every RT_PAUSE rows of b (0: never) to fetch a row of c and a line of the next panel: asked for all at once, these
+ * lines would hold up those of a and b. */
 #define RT_MICRO_OF(name, R, C, TAIL, LOAD, STORE, THROUGH)                                                        \
     static void F(name)(int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, const F(Out) *o) { \
         V acc[R][C];                                                                                               \
         RT_EACH(R, C) acc[r][j] = (V){0};                                                                          \
         TAIL((C - 1) * L)                                                                                          \
-        int row = k >= 64 ? R : 0;                                                                                 \
-        const T *line = o->c, *ahead = o->ahead;                                                                   \
-        int64_t some = k >= 64 ? 8 : k;                                                                            \
+        int row = RT_PAUSE && k >= 64 ? R : 0;                                                                     \
+        const T *line = o->c, *ahead = RT_PAUSE ? o->ahead : NULL;                                                 \
+        int64_t some = row ? RT_PAUSE : k;                                                                         \
+        if (!RT_PAUSE && k >= 64) RT_EACH(R, C) __builtin_prefetch(o->c + r * o->ldc + j * L, 1, 2);               \
         do {                                                                                                       \
             int64_t steps = k < some ? k : some;                                                                   \
             k -= steps;                                                                                            \
@@ -126,7 +127,7 @@ static void F(column)(int64_t m, int C, int64_t k, const T *a, int64_t a_m, int6
     for (int64_t tiles = (m + RT_ROWS - 1) / RT_ROWS; tiles > 0; tiles--) {
         int64_t rows = (m + tiles - 1) / tiles;
         F(micros)[part][C - 1][rows - 1](k, a, a_m, a_k, b, ldb, o);
-        if (o->ahead) o->ahead += (k + 7) / 8 * (64 / (int64_t)sizeof(T));
+        if (RT_PAUSE && o->ahead) o->ahead += (k + RT_PAUSE - 1) / (RT_PAUSE ? RT_PAUSE : 1) * (64 / (int64_t)sizeof(T));
         m -= rows; a += rows * a_m;
         o->c += rows * o->ldc;
         if (o->from) o->from += rows * o->ldf;
