@@ -12,10 +12,11 @@ from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport uint64_t, int32_t
 from libc.stdlib cimport malloc, realloc, free
 from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX, RT_KIND_FLOAT,
-                             F_CONTIG, F_RETAIN_GRAD)
+                             F_CONTIG, F_RETAIN_GRAD, empty_preserve)
 from ..tensor._node cimport Node, edge_target, edge_nr
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
-from ..tensor._plan cimport full_, clone_raw, contiguous_raw
+from ..tensor._overlap cimport is_dense, same_strides
+from ..tensor._plan cimport full_, clone_raw, contiguous_raw, copy_raw
 from ..tensor._dtype cimport dtype, dtype_of
 from ..errors import AutogradError, ShapeError, TensorTypeError
 
@@ -253,7 +254,7 @@ cdef TensorBase node_hooks(object hooks, TensorBase g):
 
 cdef int accumulate(TensorBase leaf, object holder) except -1:
     """Add to leaf.grad. A gradient that nobody else holds becomes .grad itself; else it is copied."""
-    cdef TensorBase g = <TensorBase>holder[1]
+    cdef TensorBase g = <TensorBase>holder[1], kept
     cdef object hooks
     holder[1] = None
     if leaf.meta is not None:
@@ -267,11 +268,15 @@ cdef int accumulate(TensorBase leaf, object holder) except -1:
     if leaf.grad_ is None:
         if grad_mode():
             leaf.grad_ = g if rt_refcnt(g) == 1 and g.flags & F_CONTIG else clone(g)
-        elif g.flags & F_CONTIG and rt_refcnt(g) == 1 and rt_refcnt(g.stor) == 1:
+        elif rt_refcnt(g) == 1 and rt_refcnt(g.stor) == 1 and (g.flags & leaf.flags & F_CONTIG or same_strides(g, leaf) and is_dense(g)):
             g.base = None
             leaf.grad_ = g
         elif leaf.flags & F_CONTIG:
             leaf.grad_ = clone_raw(contiguous_raw(g)) if g.flags & F_CONTIG else contiguous_raw(g)
+        elif is_dense(leaf):                                 # in the leaf's own order, whatever the gradient's
+            kept = empty_preserve(leaf, g.dt)
+            copy_raw(kept, g)
+            leaf.grad_ = kept
         else:
             leaf.grad_ = clone_raw(g)
     elif grad_mode():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..tensor._ops import label_result
+
 NONE, MEAN, SUM = 0, 1, 2
 _CODES = {"none": NONE, "mean": MEAN, "sum": SUM}
 
@@ -34,12 +36,11 @@ def resolve(size_average, reduce, reduction):
     return legacy_get_string(size_average, reduce)
 
 
-def apply(loss, reduction):
-    """Reduce an elementwise loss by name."""
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
+def apply(loss, reduction, label=None):
+    """Reduce an elementwise loss by name; the label is what the result's node is called."""
+    if reduction in ("mean", "sum"):
+        out = loss.mean() if reduction == "mean" else loss.sum()
+        return out if label is None or out.grad_fn is None else label_result(out, label)
     if reduction == "none":
         return loss
     raise ValueError(f"{reduction} is not a valid value for reduction")

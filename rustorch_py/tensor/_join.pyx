@@ -6,6 +6,7 @@ from ._base cimport *
 from ._dtype cimport dtype_code, device_code
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result_dtype_list
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
+from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
 from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, need_cpu, sizes
 from . import _scatter, _view, _view_pieces
@@ -67,6 +68,7 @@ cdef TensorBase cat_list(tuple tensors, object dim, object out):
     cdef int i, j, d, nd = -1, dt, count = <int>len(tensors)
     cdef TensorBase t, first = None, r
     cdef CatBackward0 node
+    cdef bint last
     cdef int64_t at = 0
     if count == 0:
         raise TensorValueError("torch.cat(): expected a non-empty list of Tensors", op="cat")
@@ -108,7 +110,10 @@ cdef TensorBase cat_list(tuple tensors, object dim, object out):
             if (<TensorBase>tensors[i]).stor is (<TensorBase?>out).stor:      # also covers out among the inputs
                 r = cat_list(tensors, dim, None)
                 return <TensorBase>deliver("cat", r, out)
-    r = alloc_out("cat", out, nd, sh, dt, first.dev)
+    last = out is None and (nd == 4 or nd == 5)
+    for i in range(count):
+        last = last and suggests_last(<TensorBase>tensors[i])
+    r = empty_in_order(nd, sh, dt, first.dev, True) if last else alloc_out("cat", out, nd, sh, dt, first.dev)
     for i in range(count):
         t = <TensorBase>tensors[i]
         if skipped(t) and nd != 1 or t.n == 0:

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
                      bump, RT_F32, RT_F64)
 from ._cpu cimport isa_level
-from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw, clone_raw
 from ..errors import DTypeError, ShapeError
@@ -297,6 +297,7 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
     if out.n:
         with nogil:
             rt_channel_apply(level, f32, xc.ptr, N, C, S, mean.ptr, rstd.ptr, wp, bp, out.ptr, threads)
+    out = in_order(out, suggests_last(x))                          # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(CHANNEL_TRAIN if training else CHANNEL_EVAL, "NativeBatchNormBackward0", out, x, <TensorBase>weight,
                       <TensorBase>bias, mean, rstd, eps)
@@ -505,6 +506,7 @@ cdef tuple group(object op, object input, int64_t num_groups, object weight, obj
     if out.n:
         with nogil:
             rt_group(level, f32, xc.ptr, N, num_groups, C // num_groups, S, wp, bp, eps, out.ptr, mean.ptr, rstd.ptr, threads)
+    out = in_order(out, suggests_last(x))                          # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(GROUP, "NativeGroupNormBackward0", out, x, <TensorBase>weight, <TensorBase>bias, mean, rstd, eps)
         node.n = N

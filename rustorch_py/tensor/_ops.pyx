@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 from ._base cimport *
 from ._node cimport Node, edge_target, edge_nr
 from ._storage cimport Storage, new_storage
+from ._overlap cimport is_dense, overlaps, same_strides
 from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_shapes, check_devices, launch, copy_raw, cast_raw,
                      contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
 from ._backend cimport RtBackend, backend_of
@@ -63,10 +64,16 @@ cdef list ROW_CLASS_NAMES = []
 
 # rows whose gradient PyTorch names otherwise than the row
 _NODE_NAMES = {"square": "Pow", "mse_point": "MseLoss", "smooth_l1_point": "SmoothL1Loss", "huber_point": "HuberLoss",
-               "bce_point": "BinaryCrossEntropy", "bce_logits_point": "BinaryCrossEntropyWithLogits"}
+               "bce_point": "BinaryCrossEntropy", "bce_logits_point": "BinaryCrossEntropyWithLogits", "cube": "Pow", "round_even": "Round", "log1p": "Log1P",
+               "clamp_lo": "ClampMin", "clamp_hi": "ClampMax", "relu6": "Hardtanh", "gelu_erf": "Gelu", "gelu_tanh": "Gelu", "selu": "Elu", "prelu_": "PreluKernel",
+               "logsigmoid": "LogSigmoid", "erfcx": "SpecialErfcx", "entr": "SpecialEntr", "i1": "SpecialI1", "i0e": "SpecialI0E", "i1e": "SpecialI1E",
+               "log_ndtr": "SpecialLogNdtr", "polygamma_n": "Polygamma"}
+_NODE_ENDS = {"clamp_pair": "ClampBackward1", "floor_divide": "DivBackward2", "trunc_divide": "DivBackward2"}
 
 
 def _camel(name):
+    if name in _NODE_ENDS:
+        return _NODE_ENDS[name]
     return _NODE_NAMES.get(name, "".join(part.capitalize() for part in name.strip("_").split("_"))) + "Backward0"
 
 
@@ -302,6 +309,8 @@ cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int 
                           f"{device_of(o.dev)}! (out= of {op})", op=op)
     if not castable(dt, o.dt):
         raise DTypeError(f"result type {dtype_of(dt).name} can't be cast to the desired output type {dtype_of(o.dt).name}", op=op)
+    if may_overlap_self(o):
+        raise_overlap()
     if not shape_is(o, nd, sh):
         if o.n != 0:
             import warnings
@@ -311,9 +320,22 @@ cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int 
                           f"explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
                           UserWarning, stacklevel=3)
         resize_(o, nd, sh)
-    if may_overlap_self(o):
-        raise_overlap()
     return o
+
+
+cdef TensorBase apart(object op, TensorBase out, TensorBase x):
+    """x, for a loop that writes `out`: itself where the two are apart or the same elements in the same order, else a copy.
+
+    Two dense blocks that share a part are refused, as PyTorch does; it lets the others pass and gets what falls out.
+    """
+    if x is None or x is out or x.stor is not out.stor or x.n == 0 or out.n == 0 or not overlaps(out, x):
+        return x
+    if x.ptr == out.ptr and x.dt == out.dt and same_shape(out, x) and same_strides(out, x):
+        return x
+    if is_dense(out) and is_dense(x):
+        raise ShapeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                         "Please clone() the tensor before performing the operation.", op=op)
+    return clone_raw(x)
 
 
 cdef object raise_overlap():
@@ -346,6 +368,15 @@ def set_write_hook(fn):
     """Call ``fn(tensor)`` before each in-place write; None stops it (`autograd.graph.allow_mutation_on_saved_tensors`)."""
     global write_hook
     write_hook = fn
+
+
+def label_result(TensorBase t not None, str label):
+    """Name the sum or mean that made a tensor after the function that it ends (``MseLossBackward0``); returns the tensor."""
+    if t.fn is not None:
+        if t.fn.extra is None:
+            t.fn.extra = {}
+        t.fn.extra["label"] = label
+    return t
 
 
 cdef int inplace_begin(object op, TensorBase t) except -1:
@@ -440,6 +471,7 @@ cdef object unary_run(int row, object x, object out, double k0, double k1):
         if a.rg and grad_mode():
             refuse_out_grad(row_label(row))
         r = alloc_out(row_label(row), out, a.nd, a.sh, odt, a.dev)
+        a = apart(row_label(row), r, a)
     launch(row * 4, rt_compute_dtype(dt), r, a, None, None, None, None, k0, k1)
     if out is not None:
         bump(r)
@@ -555,6 +587,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
         if recording(a, b, None):
             refuse_out_grad(op)
         r = alloc_out(op, out, nd, sh, odt, dev)
+        a, b = apart(op, r, a), apart(op, r, b)
     elif a.nd == nd and not a.flags & F_CONTIG and shape_is(a, nd, sh):
         r = empty_preserve(a, odt)
     elif b.nd == nd and not b.flags & F_CONTIG and shape_is(b, nd, sh) and not shape_is(a, nd, sh):
@@ -628,8 +661,10 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
     check_inplace_shape(op, a, nd, sh)
     check_divisor(row, dt, b, nd, sh)
     rec = (a.rg or b.rg) and grad_mode() and rt_rows[row].differentiable and rt_kind(a.dt) >= RT_KIND_FLOAT
-    if b.stor is a.stor and b is not a and (b.ptr != a.ptr or not same_shape(a, b)):
-        b = same_history(clone_raw(b), b)      # reads what it writes at another place
+    if b.stor is a.stor and b is not a:
+        src = apart(op, a, b)                  # reads what it writes at another place
+        if src is not b:
+            b = same_history(src, b)
     src = a
     if rec and ((a.rg and rt_rows[row].saves[0] & 1) or (b.rg and rt_rows[row].saves[1] & 1)):
         src = same_history(clone_raw(a), a)    # the gradient reads the old value
@@ -695,6 +730,7 @@ cdef object ternary_run(int row, object x, object y, object z, object out, doubl
         if recording(a, b, c):
             refuse_out_grad(op)
         r = alloc_out(op, out, nd, sh, odt, dev)
+        a, b, c = apart(op, r, a), apart(op, r, b), apart(op, r, c)
     elif a.flags & b.flags & c.flags & F_CONTIG:
         r = empty(nd, sh, odt, dev)
     else:                                                    # the first operand of the result's shape decides the order in memory
@@ -731,9 +767,13 @@ cdef object ternary_inplace_run(int row, object x, object y, object z, double k0
     nd = broadcast_shapes(op, a, b, c, sh)
     check_inplace_shape(op, a, nd, sh)
     if b.stor is a.stor:
-        b = same_history(clone_raw(b), b)
+        src = apart(op, a, b)
+        if src is not b or b is a:             # b is a: the loop writes what it reads, and the gradient may want it
+            b = same_history(clone_raw(b) if src is b else src, b)
     if c.stor is a.stor:
-        c = same_history(clone_raw(c), c)
+        src = apart(op, a, c)
+        if src is not c or c is a:
+            c = same_history(clone_raw(c) if src is c else src, c)
     rec = recording(a, b, c) and rt_rows[row].differentiable and rt_kind(a.dt) >= RT_KIND_FLOAT
     src = a
     if rec and ((rt_rows[row].saves[0] | rt_rows[row].saves[1] | rt_rows[row].saves[2]) & 1):
@@ -951,6 +991,9 @@ cdef class SumBackward0(Node):
     cdef tuple shape
     cdef list dims
     cdef bint keepdim
+
+    def name(self):
+        return "SumBackward0" if self.extra is None else self.extra.get("label", "SumBackward0")
 
     cdef object apply(self, object g):
         cdef TensorBase t = <TensorBase>g

@@ -6,6 +6,7 @@ from cpython.float cimport PyFloat_Check
 from cpython.long cimport PyLong_Check
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
+from ._overlap cimport overlaps, same_strides
 from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve, view_raw, fill_array, shape_tuple, new_tensor, wrap_dim,
                      rt_iter_coalesce, rt_itemsize, rt_kind, rt_real_dtype, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
                      RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NLOOPED,
@@ -468,28 +469,6 @@ cdef bint may_overlap_self(TensorBase t) noexcept:
         if t.st[i] == 0 and t.sh[i] > 1:
             return True
     return False
-
-
-cdef bint overlaps(TensorBase a, TensorBase b) noexcept:
-    """Do the memory ranges of two tensors meet?"""
-    cdef char *ea = a.ptr
-    cdef char *eb = b.ptr
-    cdef int i
-    if a.stor is not b.stor:
-        return False
-    for i in range(a.nd):
-        ea += (a.sh[i] - 1) * a.st[i] * rt_itemsize(a.dt)
-    for i in range(b.nd):
-        eb += (b.sh[i] - 1) * b.st[i] * rt_itemsize(b.dt)
-    return a.ptr <= eb and b.ptr <= ea
-
-
-cdef bint same_strides(TensorBase a, TensorBase b) noexcept:
-    cdef int i
-    for i in range(a.nd):
-        if a.st[i] != b.st[i] and a.sh[i] > 1:
-            return False
-    return True
 
 
 cdef int check_device(object op, const RtBackend *b, int status) except -1:

@@ -298,6 +298,7 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
         node.ignore = ignore
         node.smooth = smooth
         node.logs = logs
+        node.nd = x.nd
         node.reduction = reduction
         node.scale = 1 / total if reduction == MEAN else 1
         save(node, 0, x)
@@ -311,12 +312,12 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
 cdef class ClassLossBackward0(Node):
     cdef int64_t ignore
     cdef double smooth, scale
-    cdef int reduction
+    cdef int reduction, nd
     cdef bint logs
 
     def name(self):
         """Return the operator's name."""
-        return "NllLossBackward0" if self.logs else "CrossEntropyLossBackward0"
+        return "AddBackward0" if self.smooth else "NllLoss2DBackward0" if self.nd > 2 else "NllLossBackward0"
 
     cdef object apply(self, object g_):
         cdef TensorBase x = saved(self, 0), g = <TensorBase?>g_, target = saved(self, 1), one

@@ -192,7 +192,8 @@ cdef class MeanBackward0(Node):
     cdef tuple shape
 
     def name(self):
-        return "MeanBackward0" if self.dims.mask == ~<uint64_t>0 else "MeanBackward1"
+        own = "MeanBackward0" if self.dims.mask == ~<uint64_t>0 else "MeanBackward1"
+        return own if self.extra is None else self.extra.get("label", own)
 
     cdef object apply(self, object g):
         g = spread(g, self.shape, self.dims.mask, self.keepdim)

@@ -949,3 +949,4 @@ METHODS = {**{k: v for k, v in FUNCTIONS.items() if k not in ("broadcast_tensors
            "expand_as": expand_as, "unfold": unfold, "squeeze_": squeeze_, "unsqueeze_": unsqueeze_, "transpose_": transpose_,
            "swapaxes_": transpose_, "swapdims_": transpose_, "t_": t_}
 METHODS["as_strided_"] = as_strided_
+METHODS["broadcast_to"] = lambda self, *size: expand(self, *size)

@@ -207,7 +207,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     loss = _t.bce_pointwise(input, target)
     if weight is not None:
         loss = loss * weight
-    return _red.apply(loss, reduction)
+    return _red.apply(loss, reduction, "BinaryCrossEntropyBackward0")
 
 
 def binary_cross_entropy_with_logits(
@@ -230,7 +230,7 @@ def binary_cross_entropy_with_logits(
         loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * _t.logsigmoid(input)
     if weight is not None:
         loss = loss * weight
-    return _red.apply(loss, reduction)
+    return _red.apply(loss, reduction, "BinaryCrossEntropyWithLogitsBackward0")
 
 
 # ---- regression ------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     if weight is not None:
         _check_weight(weight, input)
         return _weighted(loss, weight, reduction)
-    return _red.apply(loss, reduction)
+    return _red.apply(loss, reduction, "MseLossBackward0")
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
@@ -295,7 +295,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if beta < 0:
         raise TensorError("smooth_l1_loss does not support negative values for beta.", op="smooth_l1_loss")
     loss = _t.l1_pointwise(input, target) if beta == 0 else _t.smooth_l1_pointwise(input, target, beta)
-    return _red.apply(loss, reduction)
+    return _red.apply(loss, reduction, "SmoothL1LossBackward0")
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -310,7 +310,7 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     if weight is not None:
         _check_weight(weight, input)
         loss = loss * weight
-    return _red.apply(loss, reduction)
+    return _red.apply(loss, reduction, None if weight is not None else "HuberLossBackward0")
 
 
 # ---- likelihoods and divergences ---------------------------------------------------------------------
@@ -443,7 +443,7 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """Return log(1 + exp(-target * input))."""
     reduction = _red.resolve(size_average, reduce, reduction)
-    return _red.apply(-_t.logsigmoid(target * input), reduction)
+    return _red.apply(-_t.logsigmoid(target * input), reduction, "SoftMarginLossBackward0")
 
 
 def multilabel_soft_margin_loss(
@@ -495,7 +495,7 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
     gap = 1 - (at.unsqueeze(2) - x.unsqueeze(1))  # (N, listed, class)
     counts = live.unsqueeze(2) & is_target.logical_not().unsqueeze(1)
     loss = _t.where(counts, gap.clamp_min(0), _t.zeros_like(gap)).sum((1, 2)) / c
-    return _red.apply(loss.squeeze(0) if single else loss, reduction)
+    return _red.apply(loss.squeeze(0) if single else loss, reduction, "MultilabelMarginLossBackward0")
 
 
 def multi_margin_loss(
@@ -527,7 +527,7 @@ def multi_margin_loss(
         gap = gap * weight[y].unsqueeze(1)
     others = _t.arange(x.shape[1], device=x.device) != y.unsqueeze(1)
     loss = _t.where(others, gap, _t.zeros_like(gap)).sum(1) / x.shape[1]
-    return _red.apply(loss.squeeze(0) if single and target.dim() == 0 else loss, reduction)
+    return _red.apply(loss.squeeze(0) if single and target.dim() == 0 else loss, reduction, "MultiMarginLossBackward0")
 
 
 def cosine_embedding_loss(

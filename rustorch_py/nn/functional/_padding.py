@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError
 from ...tensor._autocast import in_float32
+from ._util import memory_format_of
 
 __all__ = ["pad"]
 
@@ -33,7 +34,8 @@ def pad(input, pad, mode="constant", value=None):
     if len(pad) % 2:
         raise TensorError("Padding length must be divisible by 2", op="pad")
     if mode == "constant":
-        return _t.constant_pad_nd(input, pad, 0 if value is None else value)
+        out = _t.constant_pad_nd(input, pad, 0 if value is None else value)
+        return out.contiguous(memory_format=memory_format_of(input))
     if value is not None and value != 0:
         raise TensorError(f'Padding mode "{mode}" doesn\'t take in value argument', op="pad")
     if mode not in ("reflect", "replicate", "circular"):
@@ -68,7 +70,7 @@ def pad(input, pad, mode="constant", value=None):
             out = _t.weighted_taps(out, dim, index.unsqueeze(1))
         else:
             out = out.index_select(dim, index)
-    return out.clone() if out is input else out
+    return out.clone() if out is input else out.contiguous(memory_format=memory_format_of(input)) if mode != "circular" else out
 
 
 def _padded_sizes(shape, pad, mode):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ... import tensor as _t
+
 
 def warn(message, category=UserWarning, stacklevel=3):
     """Warn; the module ``warnings`` is imported only then."""
@@ -37,3 +39,11 @@ def check_probability(p, name="dropout"):
     """Refuse a probability outside [0, 1]."""
     if p < 0.0 or p > 1.0:
         raise ValueError(f"{name} probability has to be between 0 and 1, but got {p}")
+
+
+def memory_format_of(x):
+    """The memory format that a tensor's strides speak of: channels innermost or row-major."""
+    for dims, name in ((4, _t.channels_last), (5, _t.channels_last_3d)):
+        if x.dim() == dims and not x.is_contiguous() and x.is_contiguous(memory_format=name):
+            return name
+    return _t.contiguous_format

@@ -6,7 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError
-from ._util import warn
+from ._util import memory_format_of, warn
 
 __all__ = [
     "affine_grid",
@@ -305,7 +305,7 @@ def interpolate(
             out = _resample(out, dim, _taps_cubic(input, a, b, f, align_corners))
         else:
             out = _resample(out, dim, _taps_linear(input, a, b, f, align_corners))
-    return out.contiguous()
+    return out.contiguous(memory_format=memory_format_of(input))
 
 
 def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None):

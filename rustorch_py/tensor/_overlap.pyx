@@ -1,0 +1,46 @@
+"""Where in memory the elements of tensors lie: do two tensors meet, does one fill a block?"""
+from libc.stdint cimport int64_t
+from ._base cimport TensorBase, F_CONTIG, rt_itemsize
+
+
+cdef bint overlaps(TensorBase a, TensorBase b) noexcept:
+    """Do the memory ranges of two tensors meet?"""
+    cdef char *ea = a.ptr
+    cdef char *eb = b.ptr
+    cdef int i
+    if a.stor is not b.stor:
+        return False
+    for i in range(a.nd):
+        ea += (a.sh[i] - 1) * a.st[i] * rt_itemsize(a.dt)
+    for i in range(b.nd):
+        eb += (b.sh[i] - 1) * b.st[i] * rt_itemsize(b.dt)
+    return a.ptr <= eb and b.ptr <= ea
+
+
+cdef bint same_strides(TensorBase a, TensorBase b) noexcept:
+    cdef int i
+    for i in range(a.nd):
+        if a.st[i] != b.st[i] and a.sh[i] > 1:
+            return False
+    return True
+
+
+cdef bint is_dense(TensorBase t) noexcept:
+    cdef int64_t step = 1
+    cdef int i, left = 0
+    cdef bint found
+    if t.flags & F_CONTIG:
+        return True
+    for i in range(t.nd):
+        left += t.sh[i] != 1
+    while left:                                # the dimension that begins where those before it end
+        found = False
+        for i in range(t.nd):
+            if t.sh[i] != 1 and t.st[i] == step:
+                step *= t.sh[i]
+                left -= 1
+                found = True
+                break
+        if not found:
+            return False
+    return True
