@@ -15,10 +15,11 @@ NATIVE := $(shell find rustorch_py include -name '*.pyx' -o -name '*.pxd' -o -na
           $(wildcard rustorch_py/tensor/optable.py rustorch_py/tensor/render.py)
 PACKAGE := $(shell find rustorch_py -name '*.py')
 
-.PHONY: help demo test test-distributed cuda-kernels sanitize fuzz docs bench sdist clean
+.PHONY: help demo test test-distributed cuda-kernels sanitize sanitize-build sanitize-conformance fuzz docs bench sdist clean
 help:
 	@sed -n '1,/^$$/s/^# //p' Makefile
 	@echo "make sanitize  the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make sanitize-conformance  PyTorch's operator database and calls with wrong arguments under the same"
 	@echo "make test-distributed  200 random models on 1 to 4 ranks, 100 random kills (about ten minutes)"
 	@echo "make cuda-kernels  every kernel of the CUDA back end under NVIDIA's compiler, for three architectures (some minutes; no GPU)"
 	@echo "make fuzz      random programs under both libraries, over 100,000 cases (FUZZ=5000 a test)"
@@ -61,16 +62,30 @@ test-distributed: .venv-test/.installed
 	RUSTORCH_LONG_TESTS=1 OMP_NUM_THREADS=1 $(TEST)/python -m pytest tests/distributed $(PYTEST_ARGS)
 
 # A copy of the sources is built with the sanitizers, so that no plain object is mixed in or overwritten.
-sanitize: .venv-test/.installed
+sanitize-build: .venv-test/.installed
 	@$(BUILD_REQUIRES) > .venv-test/build-requires.txt
 	$(TEST)/python -m pip install --quiet -r .venv-test/build-requires.txt
 	mkdir -p build/sanitize
 	tar -cf - --exclude='*.so' --exclude='__pycache__' --exclude='_libs' --exclude='_gen' \
 	    rustorch_py include tests setup.py pyproject.toml $(wildcard README.md) | tar -xf - -C build/sanitize
 	cd build/sanitize && RUSTORCH_SANITIZE=1 ../../$(TEST)/python setup.py --quiet build_ext --inplace
-	cd build/sanitize && LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	    UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=. \
-	    ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
+
+# PyTorch throws C++ exceptions: the sanitizer finds the real throw only where libstdc++ is loaded before it starts.
+SANITIZED = cd build/sanitize && \
+    LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so) $$($(or $(CC),cc) -print-file-name=libstdc++.so)" \
+    ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=.
+
+sanitize: sanitize-build
+	$(SANITIZED) ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
+
+# PyTorch's operator database, and the sweep of wrong arguments, in the sanitizers' build (PyTorch itself is not instrumented).
+CONFORMANCE ?= ../shared/conformance/op_conformance.py
+CONFORMANCE_ARGS ?=
+sanitize-conformance: sanitize-build
+	$(TEST)/python -m pip install --quiet --progress-bar off torch==2.13.0 expecttest
+	$(SANITIZED) ../../$(TEST)/python $(abspath $(CONFORMANCE)) --module rustorch_py --mem-gb 0 --timeout 600 \
+	    --baseline tests/conformance/passing.txt $(CONFORMANCE_ARGS)
+	$(SANITIZED) ../../$(TEST)/python tests/parity/mutations.py --here-only
 
 # FUZZ cases a test, against PyTorch; a failing case is printed as small as it gets.
 FUZZ ?= 5000

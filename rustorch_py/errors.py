@@ -34,8 +34,8 @@ class DimError(TensorError, IndexError):
     """A dimension or an index out of range."""
 
 
-class DTypeError(TensorError):
-    """An element type that the operator does not take."""
+class DTypeError(TensorError, NotImplementedError):
+    """An element type that the operator does not take; PyTorch raises NotImplementedError where it has no loop for one."""
 
 
 class TensorTypeError(TensorError, TypeError):

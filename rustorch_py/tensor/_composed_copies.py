@@ -1,10 +1,13 @@
 """Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
 from . import _view, _view_complex, _view_pieces
 from ..errors import TensorError
+from ._function import public
 from ._lane import deliver_out
 
 
 def _copy_of(name, view):
+    view = public(view)                      # which checks the arguments
+
     def copied(input, *args, out=None, **named):
         result = view(input, *args, **named)
         if isinstance(result, (tuple, list)):
@@ -24,6 +27,8 @@ def _copy_of(name, view):
 
 
 def _unsafe(name, view):
+    view = public(view)
+
     def pieces(input, *args, **named):
         return tuple(p.clone() for p in view(input, *args, **named))
 

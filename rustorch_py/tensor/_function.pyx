@@ -1,8 +1,12 @@
 """What stands before a public function: NumPy's argument names (axis for dim, keepdims for keepdim), autocast, overrides."""
 from cpython.object cimport PyObject
-from ._base cimport TensorBase, set_dims
+from ._base cimport TensorBase, set_dims, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX
 from ._backend cimport RT_CPU, RT_META, RT_NDEVICETYPES, peek_backend
-from ..errors import TensorTypeError
+from ._dtype cimport dtype
+from ..errors import TensorTypeError, TensorValueError
+
+cdef extern from "Python.h":
+    long long PyLong_AsLongLongAndOverflow(object x, int *overflow) except? -1
 
 cdef extern from "function.h":
     ctypedef object (*RtCastHook)(object function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
@@ -12,6 +16,13 @@ cdef extern from "function.h":
     RtOverrideHook rt_override_hook
     ctypedef object (*RtBlameHook)(object error, object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtBlameHook rt_blame_hook
+    ctypedef object (*RtKindsHook)(object function)
+    RtKindsHook rt_kinds_hook
+    ctypedef int (*RtFitHook)(object function, object name, Py_ssize_t place, int kind, object given) except -1
+    RtFitHook rt_fit_hook
+    void *rt_tensor_type
+    void *rt_dtype_type
+    enum: RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS, RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_OR_NONE
     int rt_overriding
     ctypedef object (*RtDeviceHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtDeviceHook rt_device_hook
@@ -68,6 +79,115 @@ cdef object blame(object error, object function, PyObject *const *args, Py_ssize
     return None
 
 rt_blame_hook = blame
+
+
+# ---- kinds of arguments: _kinds.py ------------------------------------------------------------------------
+cdef object kinds_of = None, kind_words = None
+
+
+cdef object ask_kinds(object function):
+    """The names and kinds of a function's arguments, and how many may be given by place."""
+    global kinds_of, kind_words
+    if kinds_of is None:
+        from ._kinds import WORDS, kinds_of as found
+        kinds_of, kind_words = found, WORDS
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return (), b"", 0
+    names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
+    return names, kinds_of(function, names), code.co_argcount
+
+rt_kinds_hook = ask_kinds
+
+
+cdef bint is_int(object x) except -1:
+    """Whether PyTorch takes x for an int: no bool, no float; a tensor of one integer; raises TensorValueError where it does not fit 64 bits."""
+    cdef int overflow = 0
+    if isinstance(x, bool):
+        return False
+    if isinstance(x, TensorBase):
+        return (<TensorBase>x).nd == 0 and rt_kind((<TensorBase>x).dt) == RT_KIND_INT
+    if isinstance(x, int):
+        PyLong_AsLongLongAndOverflow(x, &overflow)
+        if overflow:
+            raise TensorValueError(f"Overflow when unpacking long long: {x} does not fit 64 bits")
+        return True
+    return hasattr(type(x), "__index__") and type(x).__name__ not in ("bool", "bool_")
+
+
+cdef bint is_real(object x, bint or_complex) except -1:
+    """Whether PyTorch takes x for a float, or for any number: a tensor of one element is one."""
+    cdef int overflow = 0
+    if isinstance(x, (str, bytes)):
+        return False
+    if isinstance(x, TensorBase):
+        return (<TensorBase>x).nd == 0 and (or_complex or rt_kind((<TensorBase>x).dt) != RT_KIND_COMPLEX)
+    if isinstance(x, int) and or_complex:
+        PyLong_AsLongLongAndOverflow(x, &overflow)
+        if overflow:
+            raise OverflowError("int too big to convert")
+    if isinstance(x, (int, float)):
+        return True
+    if isinstance(x, complex):
+        return or_complex
+    return hasattr(type(x), "__float__") and getattr(x, "ndim", 0) == 0
+
+
+cdef int fit(object function, object name, Py_ssize_t place, int kind, object given) except -1:
+    """Raise TypeError where `given` is not of its kind."""
+    global rt_tensor_type
+    cdef int base = kind & ~RT_ARG_OR_NONE
+    cdef bint good = False
+    if given is not None:
+        if base == RT_ARG_TENSOR or base == RT_ARG_TENSOR_OR_NUMBER:
+            good = isinstance(given, TensorBase)
+            if good and rt_tensor_type == NULL and type(given).__base__ is TensorBase:
+                kind_of_given = type(given)
+                rt_tensor_type = <void *>kind_of_given
+            if not good and base == RT_ARG_TENSOR_OR_NUMBER:
+                good = is_real(given, True)
+        elif base == RT_ARG_BOOL:
+            good = type(given).__name__ in ("bool", "bool_") and type(given).__module__ == "numpy"
+        elif base == RT_ARG_INT:
+            good = is_int(given)
+        elif base in (RT_ARG_INTS, RT_ARG_INTS_OR_STR, RT_ARG_SIZE):
+            if isinstance(given, (tuple, list)):
+                good = True
+                for i, item in enumerate(given):
+                    if not is_int(item):
+                        raise TensorTypeError(f"{function.__name__}(): argument '{name}' must be tuple of ints, but found element of type "
+                                              f"{type(item).__name__} at pos {i}", op=function.__name__, argument=name)
+            elif isinstance(given, str):
+                good = base == RT_ARG_INTS_OR_STR
+            elif isinstance(given, TensorBase):          # PyTorch takes a tensor of one integer for a list of one
+                good = base != RT_ARG_SIZE and (<TensorBase>given).nd <= 1 and (<TensorBase>given).n == 1 and rt_kind((<TensorBase>given).dt) == RT_KIND_INT
+            else:
+                good = base != RT_ARG_SIZE and is_int(given)
+        elif base == RT_ARG_OUT:
+            good = isinstance(given, (TensorBase, tuple, list))
+        elif base == RT_ARG_FORMAT:
+            good = type(given).__name__ == "memory_format"
+        elif base == RT_ARG_FLOAT or base == RT_ARG_NUMBER:
+            good = is_real(given, base == RT_ARG_NUMBER)
+        elif base == RT_ARG_STR:
+            good = isinstance(given, str)
+        elif base == RT_ARG_DTYPE:
+            good = isinstance(given, dtype) or given in (float, int, bool, complex)
+        elif base == RT_ARG_TENSORS:
+            good = isinstance(given, (tuple, list)) or hasattr(type(given), "__next__")
+            if isinstance(given, (tuple, list)):
+                for i, item in enumerate(given):
+                    if not isinstance(item, TensorBase):
+                        raise TensorTypeError(f"{function.__name__}(): expected Tensor as element {i} in argument '{name}', but got {type(item).__name__}",
+                                              op=function.__name__, argument=name)
+    if good:
+        return 0
+    where = f" (position {place + 1})" if place >= 0 else ""
+    raise TensorTypeError(f"{function.__name__}(): argument '{name}'{where} must be {kind_words[base]}, not {type(given).__name__}",
+                          op=function.__name__, argument=name)
+
+rt_fit_hook = fit
+rt_dtype_type = <void *>dtype
 
 
 # ---- overrides: Note [Overrides] in _overrides.py ----------------------------------------------------------

@@ -873,6 +873,8 @@ cdef list index_list(object indices):
     for x in out:
         if x is not None:
             as_base("index_put", "indices", x)
+    if out.count(None) == len(out):
+        raise DimError("index_put: expected at least one index tensor, got none", op="index_put")
     return out
 
 

@@ -164,7 +164,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
         raise LinAlgError(f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), "
                           f"but got {n} != {B.numel()}", op="linalg.tensorsolve")
     x = solve(A.reshape(n, n), B.reshape(n))
-    return _deliver(x.reshape(tuple(shape)), out)
+    return _deliver(x.reshape(tuple(shape)), out, cast=True)
 
 
 def tensorinv(A, ind=2, *, out=None):
@@ -183,7 +183,7 @@ def tensorinv(A, ind=2, *, out=None):
     x, info = _linalg.inv_raw(A.reshape(m, n), "linalg.tensorinv")
     if info.item() != 0:
         raise LinAlgError("Failed to invert the input tensor, because it is singular.", op="linalg.tensorinv")
-    return _deliver(x.reshape(right + left), out)
+    return _deliver(x.reshape(right + left), out, cast=True)
 
 
 # ---- determinants -----------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def cholesky(input, upper=False, *, out=None):
     """Factor Hermitian positive-definite matrices; see ``linalg.cholesky``."""
     f, info = _linalg.cholesky_raw(input, upper, "cholesky")
     check_info("cholesky", info, "definite")
-    return _deliver(f, out)
+    return _deliver(f, out, cast=True)
 
 
 def cholesky_solve(B, L, upper=False, *, out=None):
@@ -452,8 +452,8 @@ def householder_product(A, tau, *, out=None):
         raise ShapeError("torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]", op=op)
     check_same(op, A, tau)
     if is_grad_enabled() and (A.requires_grad or tau.requires_grad):
-        return _deliver(_reflectors(A, tau, A.shape[-1]), out)
-    return _deliver(_linalg.orgqr_raw(A, tau), out)
+        return _deliver(_reflectors(A, tau, A.shape[-1]), out, cast=True)
+    return _deliver(_linalg.orgqr_raw(A, tau), out, cast=True)
 
 
 def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
@@ -546,11 +546,11 @@ def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None)
     if tol is not None:
         atol, rtol = tol, 0.0
     if A.numel() == 0:
-        return _deliver(arange(1).new_zeros(tuple(A.shape[:-2])), out)
+        return _deliver(arange(1).new_zeros(tuple(A.shape[:-2])), out, cast=True)
     atol, rtol = _tolerance(A, atol, rtol)
     with no_grad():
         s = _spectrum(A.detach(), hermitian)
-        return _deliver((s > _threshold(s, atol, rtol)).sum(-1), out)
+        return _deliver((s > _threshold(s, atol, rtol)).sum(-1), out, cast=True)
 
 
 def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=None):
@@ -567,7 +567,7 @@ def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=Non
     if rcond is not None:
         rtol = rcond
     if A.numel() == 0:
-        return _deliver(_H(A).clone(), out)
+        return _deliver(_H(A).clone(), out, cast=True)
     atol, rtol = _tolerance(A, atol, rtol)
     with no_grad():
         a = A.detach()
@@ -583,7 +583,7 @@ def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=Non
             inverse_ = (1 / s).masked_fill(good.logical_not(), 0)
             p = _H(vh) @ (inverse_.unsqueeze(-1).to(u.dtype) * _H(u))
     attach_formula("LinalgPinvBackward0", "pinv", (A,), (p,), (A, p))
-    return _deliver(p, out)
+    return _deliver(p, out, cast=True)
 
 
 def pinverse(input, rcond=1e-15):
@@ -597,12 +597,12 @@ def cond(A, p=None, *, out=None):
     if p in (None, 2, -2):
         s = svdvals(A)
         r = s[..., 0] / s[..., -1] if p != -2 else s[..., -1] / s[..., 0]
-        return _deliver(r, out)
+        return _deliver(r, out, cast=True)
     x, info = _linalg.inv_raw(A)
     r = matrix_norm(A, p) * matrix_norm(x, p)
     if bool((info != 0).any()):
         r = r.masked_fill(info != 0, INF)
-    return _deliver(r, out)
+    return _deliver(r, out, cast=True)
 
 
 def lstsq(A, B, rcond=None, *, driver=None, out=None):
@@ -647,7 +647,7 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
     x = x.squeeze(-1) if vector else x
     if vector and residuals.numel():
         residuals = residuals.squeeze(-1)
-    return _deliver(named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")((x, residuals, rank, s)), out)
+    return _deliver(named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")((x, residuals, rank, s)), out, cast=True)
 
 
 def _lstsq_grad(grads, saved, needs):
@@ -711,12 +711,12 @@ def eigvalsh(A, UPLO="L", *, out=None):
 
 def eig(A, *, out=None):
     """Decompose square matrices; returns complex (eigenvalues, eigenvectors)."""
-    return _deliver(named_result("linalg_eig", "eigenvalues", "eigenvectors")(_linalg.eig_raw(A)), out)
+    return _deliver(named_result("linalg_eig", "eigenvalues", "eigenvectors")(_linalg.eig_raw(A)), out, cast=True)
 
 
 def eigvals(A, *, out=None):
     """Compute the complex eigenvalues of square matrices."""
-    return _deliver(_linalg.eig_raw(A, False, "linalg.eigvals")[0], out)
+    return _deliver(_linalg.eig_raw(A, False, "linalg.eigvals")[0], out, cast=True)
 
 
 # ---- powers, exponential -------------------------------------------------------------------------------------------------------
@@ -728,10 +728,10 @@ def matrix_power(A, n, *, out=None):
         raise ShapeError(f"linalg.matrix_power: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices",
                          op="linalg.matrix_power")
     if n == 0:
-        return _deliver(A.masked_fill(A.new_ones((1,), dtype=NAMED["bool"]), 0) + identity(A.shape[-1], A), out)
+        return _deliver(A.masked_fill(A.new_ones((1,), dtype=NAMED["bool"]), 0) + identity(A.shape[-1], A), out, cast=True)
     base, n = (inv(A), -n) if n < 0 else (A, n)
     if n == 1 and base is A:
-        return _deliver(A.clone(), out)
+        return _deliver(A.clone(), out, cast=True)
     result = None
     while n:
         if n & 1:
@@ -739,7 +739,7 @@ def matrix_power(A, n, *, out=None):
         n >>= 1
         if n:
             base = base @ base
-    return _deliver(result, out)
+    return _deliver(result, out, cast=True)
 
 
 _PADE_13 = (64764752532480000., 32382376266240000., 7771770303897600., 1187353796428800., 129060195264000., 10559470521600.,

@@ -2,6 +2,7 @@
 from . import _linalg
 from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
+from ._dtype import can_cast
 from ._linalg import attach_formula
 from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 
@@ -14,14 +15,16 @@ def tensors_only(op, input, other):
             raise TensorTypeError(f"{op}(): argument '{name}' must be Tensor, not {type(value).__name__}", op=op)
 
 
-def _deliver(result, out):
-    """Copy into ``out`` when it was given (a tensor, or a tuple for several results)."""
+def _deliver(result, out, cast=False):
+    """Copy into ``out`` when it was given (a tensor, or a tuple for several results); `cast`: a wider dtype will do."""
     if out is None:
         return result
     if isinstance(result, tuple):
         for one, o in zip(result, out):
-            _deliver(one, o)
+            _deliver(one, o, cast)
         return type(result)(out)
+    if not (can_cast(result.dtype, out.dtype) if cast else out.dtype is result.dtype):
+        raise DTypeError(f"Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     if is_grad_enabled() and (result.requires_grad or out.requires_grad):
         raise ShapeError("functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad.")
     if out.shape != result.shape:

@@ -295,6 +295,18 @@ cdef bint shape_is(TensorBase t, int nd, const int64_t *sh) noexcept:
     return True
 
 
+# Operators whose `out` must have the result's very dtype; into that of the others a result may be cast
+cdef frozenset EXACT_OUT = frozenset("""
+    abs addbmm addmm addmv alias_copy amax amin aminmax arange argmax argmin as_strided_copy avg_pool2d avg_pool3d baddbmm bitwise_not bmm bucketize ceil
+    conj_physical cross cummax cummin diag diagonal_copy diff dot empty expand_copy eye float_power floor frac frexp full gather gelu hardshrink heaviside
+    histc histogram index_add index_copy index_reduce index_select inner isin isneginf isposinf kthvalue linalg.cross linalg.vecdot linear linspace
+    log_softmax logcumsumexp logsigmoid logspace lu_solve lu_unpack masked_select matmul max min mm mode msort mv nan_to_num nanquantile narrow_copy
+    native_batch_norm neg nonzero norm ones ormqr permute_copy qr quantile renorm round scatter scatter_add scatter_reduce searchsorted sgn sign signbit
+    slice_scatter softmax softplus softshrink sort split_with_sizes_copy squeeze_copy svd t_copy take take_along_dim tensordot topk transpose_copy tril triu
+    trunc unbind_copy unfold_copy unsqueeze_copy vdot vecdot view_copy zeros linalg_cross linalg.norm linalg.matrix_norm linalg.vector_norm multi_dot
+""".split())
+
+
 cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int dt, int dev):
     cdef TensorBase o
     cdef int i
@@ -307,6 +319,8 @@ cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int 
     if o.dev != dev:
         raise DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, {device_of(dev)} and "
                           f"{device_of(o.dev)}! (out= of {op})", op=op)
+    if dt != o.dt and op in EXACT_OUT:
+        raise DTypeError(f"{op}(): expected out tensor to have dtype {dtype_of(dt).name}, but got {dtype_of(o.dt).name} instead", op=op)
     if not castable(dt, o.dt):
         raise DTypeError(f"result type {dtype_of(dt).name} can't be cast to the desired output type {dtype_of(o.dt).name}", op=op)
     if may_overlap_self(o):

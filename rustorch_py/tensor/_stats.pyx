@@ -328,7 +328,8 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
         low, high = float((<object>x).min()), float((<object>x).max())
     low, high = checked_range("histc", low, high, 1)
     counts = empty(1, &n, x.dt, t.dev)
-    memset(counts.ptr, 0, counts.n * (4 if x.dt == RT_F32 else 8))
+    if counts.n:
+        memset(counts.ptr, 0, counts.n * (4 if x.dt == RT_F32 else 8))
     with nogil:
         rt_hist_uniform(x.dt, x.ptr, x.n, low, high, n, counts.ptr)
     return deliver("histc", cast_raw(counts, t.dt) if counts.dt != t.dt else counts, out)
@@ -366,7 +367,8 @@ def bincount(input, weights=None, minlength=0):
         dt = RT_F32 if w.dt == RT_F32 else RT_F64
         w = dense(cast_raw(w, dt) if w.dt != dt else w)
     out = empty(1, &n, dt, t.dev)
-    memset(out.ptr, 0, n * (4 if dt == RT_F32 else 8))
+    if n:
+        memset(out.ptr, 0, n * (4 if dt == RT_F32 else 8))
     with nogil:
         rt_bincount(<const int64_t *>t.ptr, t.n, dt, w.ptr if w is not None else NULL, out.ptr)
     return out
@@ -415,7 +417,8 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
     edges, sizes = [], []
     cells = empty(1, &n, RT_I64, t.dev)
     to = <int64_t *>cells.ptr
-    memset(to, 0, n * sizeof(int64_t))
+    if n:                                    # without bins there may be no memory
+        memset(to, 0, n * sizeof(int64_t))
     for j in range(d):
         column = dense(<TensorBase>(<object>t).detach().select(1, j))
         spec = bins[j]
@@ -452,7 +455,8 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
         total *= size
     m = total
     counts = empty(1, &m, t.dt, t.dev)
-    memset(counts.ptr, 0, m * (4 if t.dt == RT_F32 else 8))
+    if m:
+        memset(counts.ptr, 0, m * (4 if t.dt == RT_F32 else 8))
     for i in range(n):
         cell = to[i]
         if cell < 0:

@@ -40,6 +40,14 @@ def for_library(key, make):
     return make(key.copy()) if isinstance(key, np.ndarray) else key
 
 
+def undefined(key):
+    """Whether PyTorch's answer to a key is undefined: behind a second Ellipsis a slice reads sizes past the tensor's last one."""
+    if not isinstance(key, tuple):
+        return False
+    dots = [i for i, k in enumerate(key) if k is Ellipsis]
+    return len(dots) > 1 and any(isinstance(k, slice) for k in key[dots[1]:])
+
+
 def texts(key):
     return repr(key).replace("\n", "")
 
@@ -47,6 +55,8 @@ def texts(key):
 @fuzz
 @given(pairs(["float32", "int64", "bool"]), keys())
 def test_read(a, key):
+    if undefined(key):
+        return
     got = call(lambda: a.t[for_library(key, torch.from_numpy)]), call(lambda: a.r[for_library(key, rt.from_numpy)])
     same(*got, f"{a}[{texts(key)}]")
     if got[0][0] == "value" and got[0][1].numel():
@@ -58,6 +68,8 @@ def test_read(a, key):
 @fuzz
 @given(pairs(["float32", "int64", "bool"], layouts=["plain", "transposed", "stepped"]), keys(), st.one_of(st.sampled_from([0, 1, 2.5, True]), pairs(["float32", "int64", "bool"])))
 def test_write(a, key, value):
+    if undefined(key):
+        return
     t, r = (value.t, value.r) if hasattr(value, "t") else (value, value)
     got = (call(lambda: a.t.__setitem__(for_library(key, torch.from_numpy), t)), call(lambda: a.r.__setitem__(for_library(key, rt.from_numpy), r)))
     about = f"{a}[{texts(key)}] = {value}"

@@ -25,6 +25,15 @@ typedef PyObject *(*RtBlameHook)(PyObject *error, PyObject *function, PyObject *
 /* Make a call for tensors of a device that the function itself, which reads memory, cannot take; a new reference to
  * NotImplemented: they are the host's. */
 typedef PyObject *(*RtDeviceHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+/* Find a function's argument names and kinds: (names, kinds, n), a tuple and bytes of one length; the first n may be given by place. */
+typedef PyObject *(*RtKindsHook)(PyObject *function);
+
+/* Tell whether an argument that is none of the usual values fits its kind; 0, or -1 with the TypeError set. */
+typedef int (*RtFitHook)(PyObject *function, PyObject *name, Py_ssize_t place, int kind, PyObject *given);
+
+/* Kinds of arguments; the numbers are those of tensor/_kinds.py. */
+enum { RT_ARG_ANY, RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS,
+       RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_OR_NONE = 64 };
 
 typedef struct {
     PyObject_HEAD
@@ -33,6 +42,8 @@ typedef struct {
     RtPlainCall plain; /* or NULL */
     int renames, rule; /* rule: of tensor/_autocast; 0: none */
     int host_only;     /* reads its arguments' memory: Note [Operators of devices] in _devices.py */
+    int nkinds, nplaces; /* -1: not asked for yet; 0: nothing to check */
+    PyObject *names, *kinds;
 } RtFunction;
 
 static PyObject *rt_name_dim, *rt_name_keepdim;
@@ -42,6 +53,10 @@ static RtOverrideHook rt_override_hook;
 static RtBlameHook rt_blame_hook;
 static RtDeviceHook rt_device_hook;
 static int rt_devices; /* back ends besides the CPU's are registered */
+static RtKindsHook rt_kinds_hook;
+static RtFitHook rt_fit_hook;
+static PyTypeObject *rt_tensor_type; /* Tensor itself, when it was first seen; subclasses take the hook */
+static PyTypeObject *rt_dtype_type;
 static int rt_overriding; /* classes with __torch_function__ and modes there are, in all threads: ask the hook */
 
 /* The name to use instead (borrowed), or NULL. */
@@ -98,6 +113,67 @@ static PyObject *rt_function_failed(PyObject *self, PyObject *const *args, size_
     return NULL;
 }
 
+static inline int rt_fits_int(PyObject *x) {
+    int overflow;
+    if (Py_TYPE(x) != &PyLong_Type) return 0;
+    (void)PyLong_AsLongLongAndOverflow(x, &overflow);
+    return !overflow;
+}
+
+/* Whether x is a usual value of a kind. What is not may still be one: the hook knows. */
+static inline int rt_fits(int kind, PyObject *x) {
+    PyTypeObject *type = Py_TYPE(x);
+    if (kind == RT_ARG_ANY) return 1;
+    if (x == Py_None) return kind & RT_ARG_OR_NONE;
+    switch (kind & ~RT_ARG_OR_NONE) {
+    case RT_ARG_TENSOR: return type == rt_tensor_type;
+    case RT_ARG_BOOL: return type == &PyBool_Type;
+    case RT_ARG_FLOAT: return type == &PyFloat_Type || type == &PyLong_Type;
+    case RT_ARG_NUMBER: return type == &PyFloat_Type || rt_fits_int(x);
+    case RT_ARG_STR: return type == &PyUnicode_Type;
+    case RT_ARG_TENSOR_OR_NUMBER: return type == rt_tensor_type || type == &PyFloat_Type || rt_fits_int(x);
+    case RT_ARG_DTYPE: return type == rt_dtype_type;
+    case RT_ARG_INT: return rt_fits_int(x);
+    case RT_ARG_OUT: return type == rt_tensor_type || type == &PyTuple_Type;
+    case RT_ARG_INTS:
+    case RT_ARG_INTS_OR_STR:
+    case RT_ARG_SIZE:
+        if (type == &PyTuple_Type) {
+            for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(x); i++)
+                if (!rt_fits_int(PyTuple_GET_ITEM(x, i))) return 0;
+            return 1;
+        }
+        return kind != RT_ARG_SIZE && rt_fits_int(x);
+    }
+    return 0;
+}
+
+static int rt_check_kinds(RtFunction *f, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+    if (f->nkinds < 0) {
+        PyObject *pair = rt_kinds_hook ? rt_kinds_hook(f->inner) : NULL;
+        if (!pair) return rt_kinds_hook ? -1 : 0;
+        f->names = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
+        f->kinds = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+        f->nkinds = (int)PyBytes_GET_SIZE(f->kinds);
+        f->nplaces = f->nkinds ? (int)PyLong_AsLong(PyTuple_GET_ITEM(pair, 2)) : 0;
+        Py_DECREF(pair);
+    }
+    const unsigned char *kinds = (const unsigned char *)PyBytes_AS_STRING(f->kinds);
+    for (Py_ssize_t i = 0; i < n && i < f->nplaces; i++)
+        if (!rt_fits(kinds[i], args[i]) && rt_fit_hook(f->inner, PyTuple_GET_ITEM(f->names, i), i, kinds[i], args[i]) < 0) return -1;
+    if (!kwnames || !f->nkinds) return 0;
+    for (Py_ssize_t j = 0; j < PyTuple_GET_SIZE(kwnames); j++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, j), *other = f->renames ? rt_other_name(name) : NULL;
+        if (other) name = other;
+        for (Py_ssize_t i = 0; i < f->nkinds; i++) {
+            if (PyTuple_GET_ITEM(f->names, i) != name) continue;
+            if (!rt_fits(kinds[i], args[n + j]) && rt_fit_hook(f->inner, name, -1, kinds[i], args[n + j]) < 0) return -1;
+            break;
+        }
+    }
+    return 0;
+}
+
 static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     if (rt_overriding) {
@@ -105,22 +181,26 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
         if (result != Py_NotImplemented) return result;
         Py_DECREF(result);
     }
+    if (f->nkinds && rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
     if (rt_casting && f->rule) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
     if (rt_devices && f->host_only) {
         PyObject *result = rt_device_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
         if (result != Py_NotImplemented) return result;
         Py_DECREF(result);
     }
-    if (kwnames && f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
-    PyObject *result = PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+    PyObject *result = kwnames && f->renames ? rt_function_renamed(self, args, nargsf, kwnames) : PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
     return result ? result : rt_function_failed(self, args, nargsf, kwnames);
 }
 
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     if (rt_casting | rt_overriding | rt_devices) return rt_function_special(self, args, nargsf, kwnames);
+    if (f->nkinds && rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
     if (kwnames) {
-        if (f->renames) return rt_function_renamed(self, args, nargsf, kwnames);
+        if (f->renames) {
+            PyObject *result = rt_function_renamed(self, args, nargsf, kwnames);
+            return result ? result : rt_function_failed(self, args, nargsf, kwnames);
+        }
     } else if (f->plain) {
         PyObject *result = f->plain(args, PyVectorcall_NARGS(nargsf));
         if (result != Py_None) return result;
@@ -132,6 +212,8 @@ static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t 
 
 static void rt_function_dealloc(PyObject *self) {
     Py_XDECREF(((RtFunction *)self)->inner);
+    Py_XDECREF(((RtFunction *)self)->names);
+    Py_XDECREF(((RtFunction *)self)->kinds);
     Py_TYPE(self)->tp_free(self);
 }
 static PyObject *rt_function_get(PyObject *self, PyObject *obj, PyObject *type) {
@@ -206,6 +288,8 @@ static PyObject *rt_function_new(PyObject *inner, int renames, int rule, int hos
     self->renames = renames;
     self->rule = rule;
     self->host_only = host_only;
+    self->nkinds = plain ? 0 : -1;
+    self->names = self->kinds = NULL;
     self->vectorcall = rt_function_call;
     return (PyObject *)self;
 }
