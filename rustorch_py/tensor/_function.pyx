@@ -22,7 +22,7 @@ cdef extern from "function.h":
     RtFitHook rt_fit_hook
     void *rt_tensor_type
     void *rt_dtype_type
-    enum: RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS, RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_OR_NONE
+    enum: RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS, RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_OR_NONE
     int rt_overriding
     ctypedef object (*RtDeviceHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtDeviceHook rt_device_hook
@@ -150,13 +150,15 @@ cdef int fit(object function, object name, Py_ssize_t place, int kind, object gi
             good = type(given).__name__ in ("bool", "bool_") and type(given).__module__ == "numpy"
         elif base == RT_ARG_INT:
             good = is_int(given)
-        elif base in (RT_ARG_INTS, RT_ARG_INTS_OR_STR, RT_ARG_SIZE):
+        elif base in (RT_ARG_INTS, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_INTS_OR_FLAG):
             if isinstance(given, (tuple, list)):
                 good = True
                 for i, item in enumerate(given):
                     if not is_int(item):
                         raise TensorTypeError(f"{function.__name__}(): argument '{name}' must be tuple of ints, but found element of type "
                                               f"{type(item).__name__} at pos {i}", op=function.__name__, argument=name)
+            elif isinstance(given, bool):
+                good = base == RT_ARG_INTS_OR_FLAG and place >= 0
             elif isinstance(given, str):
                 good = base == RT_ARG_INTS_OR_STR
             elif isinstance(given, TensorBase):          # PyTorch takes a tensor of one integer for a list of one

@@ -4,10 +4,10 @@
 runs: so a float where an int belongs, or an int where a bool does, is a TypeError as in PyTorch, and no function checks
 that itself. An argument whose default is None takes None; a name that is not here takes anything.
 """
-ANY, TENSOR, BOOL, INT, INTS, FLOAT, NUMBER, STR, DTYPE, TENSORS, TENSOR_OR_NUMBER, INTS_OR_STR, SIZE, OUT, FORMAT = range(15)
+ANY, TENSOR, BOOL, INT, INTS, FLOAT, NUMBER, STR, DTYPE, TENSORS, TENSOR_OR_NUMBER, INTS_OR_STR, SIZE, OUT, FORMAT, INTS_OR_FLAG = range(16)
 OR_NONE = 64
 WORDS = ("", "Tensor", "bool", "int", "tuple of ints", "float", "Number", "str", "torch.dtype", "tuple of Tensors", "Tensor or Number",
-         "tuple of ints or str", "tuple of ints", "Tensor", "torch.memory_format")
+         "tuple of ints or str", "tuple of ints", "Tensor", "torch.memory_format", "tuple of ints")
 
 NAMES = {
     TENSOR: """A B input self LD LU LU_data LU_pivots anchor attn_mask aweights batch1 batch2 bias boundaries condition elements fweights grid imag input1
@@ -17,7 +17,7 @@ NAMES = {
         full_matrices hermitian include_last_offset include_self increasing invert is_causal keepdim largest left log_input log_target normalized onesided
         out_int32 periodic pivot replacement return_complex return_counts return_inverse right scale_grad_by_freq some sorted sparse sparse_grad stable swap
         train training requires_grad unbiased unitriangular unpack_data unpack_pivots upper with_replacement zero_infinity""",
-    INT: """blank chunks col decimals diagonal dim0 dim1 dim2 divisor_override downscale_factor edge_order end_dim groups hop_length ignore_index k length
+    INT: """N blank chunks col decimals diagonal dim0 dim1 dim2 divisor_override downscale_factor edge_order end_dim groups hop_length ignore_index k length
         minlength n n_fft num_classes num_groups num_samples offset padding_idx row start_dim steps storage_offset upscale_factor win_length window_length""",
     INTS: "padding pad dilation dim dims kernel_size normalized_shape output_padding output_size s shape shifts size sizes split_sizes stride source destination",
     FLOAT: "dropout_p eps median nan neginf posinf sigma",
@@ -69,7 +69,9 @@ OTHERS = {
     "narrow.start": INT, "unfold.dimension": INT, "unfold.step": INT, "eye.m": INT, "pad.value": FLOAT, "pad.mode": STR, "gelu.approximate": STR,
     "scatter_reduce.reduce": STR, "scatter_reduce_.reduce": STR, "vecdot.y": TENSOR, "vecdot.dim": INT, "vector_norm.ord": NUMBER, "tensorinv.ind": INT,
     "polar.abs": TENSOR, "polar.angle": TENSOR, "normal.mean": TENSOR_OR_NUMBER, "normal.std": TENSOR_OR_NUMBER, "local_response_norm.k": NUMBER,
-    "local_response_norm.size": ANY, "gaussian_nll_loss.full": ANY, "randint.size": ANY, "_dirichlet_grad.alpha": ANY, "type_.dtype": ANY, "max.dim": ANY, "min.dim": ANY,
+    "local_response_norm.size": ANY, "gaussian_nll_loss.full": ANY, "randint.size": ANY, "_dirichlet_grad.alpha": ANY, "type_.dtype": ANY, "polygamma.n": ANY, "polygamma_.n": INT, "polygamma.input": ANY, "where.input": TENSOR_OR_NUMBER,
+    **{f"{name}.dim": INTS_OR_FLAG for name in "std var std_mean var_mean".split()},      # std(x, True) is unbiased=True
+    **{f"{name}.target": ANY for name in "mse_loss l1_loss smooth_l1_loss huber_loss".split()}, "max.dim": ANY, "min.dim": ANY,
     "max.other": ANY, "min.other": ANY, "bucketize.input": TENSOR_OR_NUMBER, "searchsorted.input": TENSOR_OR_NUMBER, "isin.elements": TENSOR_OR_NUMBER,
     "isin.test_elements": TENSOR_OR_NUMBER, "lerp.weight": TENSOR_OR_NUMBER, "lerp_.weight": TENSOR_OR_NUMBER, "rrelu.upper": NUMBER, "rrelu_.upper": NUMBER,
     "hamming_window.alpha": FLOAT, "index_add.source": TENSOR, "index_add_.source": TENSOR, "index_copy.source": TENSOR, "index_copy_.source": TENSOR,
@@ -77,7 +79,7 @@ OTHERS = {
     "put_.source": TENSOR, "set_.source": ANY, "unfold.size": INT, "scalar_tensor.s": NUMBER, "repeat_interleave.output_size": INT, "nonzero_static.size": INT,
     "scatter.src": ANY, "scatter_.src": ANY, "copy_.src": ANY, "trapz.dx": FLOAT, "cov.correction": INT, "mvlgamma.p": INT, "mvlgamma_.p": INT, "tensordot.dims": ANY, "gradient.dim": ANY,
     "from_file.size": INT, "normal.size": ANY, "cross_entropy.weight": TENSOR, "histogram.weight": TENSOR, "isclose.input": TENSOR, "squeeze.dim": INTS,
-    "roll.dims": INTS, "flip.dims": INTS, "polygamma.n": INT, "bincount.weights": TENSOR, "matrix_power.n": INT, "vander.N": INT, "diff.n": INT, "fft.n": INT,
+    "roll.dims": INTS, "flip.dims": INTS, "bincount.weights": TENSOR, "matrix_power.n": INT, "vander.N": INT, "diff.n": INT, "fft.n": INT,
 }
 OPTIONAL = set("""out memory_format output bias weight running_mean running_var attn_mask pos_weight mask window offsets per_sample_weights prepend append sorter fweights aweights weights
     dtype rounding_mode norm nan posinf neginf stable onesided return_complex divisor_override hop_length win_length s dim dims output_size side generator""".split())

@@ -322,6 +322,8 @@ def polygamma(n, input, *, out=None):
     """Compute the n-th derivative of digamma; ``n >= 0``."""
     if isinstance(n, TensorBase):            # called as a method: x.polygamma(n)
         n, input = input, n
+    if isinstance(n, (float, bool, str, complex)) or n is None:
+        raise TensorTypeError(f"polygamma(): argument 'n' must be int, not {type(n).__name__}", op="polygamma")
     if n < 0:
         raise TensorValueError("polygamma(n, x) does not support negative n.")
     return unary_k(ROW_POLYGAMMA_N, input, out, n, 0)

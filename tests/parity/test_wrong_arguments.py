@@ -1,6 +1,6 @@
 """One wrong argument in each call of PyTorch's operator database: raises where PyTorch raises, and what its except clauses catch.
 
-A tenth of the operators is swept by default; RUSTORCH_SWEEP=1 sweeps all of them (three minutes). Differences that are
+A quarter of the operators is swept by default; RUSTORCH_SWEEP=1 sweeps all of them (half a minute). Differences that are
 left stand in wrong_arguments.txt: it may only become shorter (``python tests/parity/mutations.py --write``).
 """
 import os
@@ -15,7 +15,7 @@ import mutations  # noqa: E402
 
 
 def test_nothing_new_differs():
-    parts = int(os.environ.get("RUSTORCH_SWEEP", 10))
+    parts = int(os.environ.get("RUSTORCH_SWEEP", 4))
     allowed, calls, new = mutations.known(), 0, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -42,7 +42,7 @@ def test_kind_of_error(name, text):
 
 
 @pytest.mark.parametrize("text", [
-    "m.ones(2, 3).sum(m.tensor(1))", "m.ones(2, 3).sum((0, m.tensor(1)))", "m.ones(2, 3).cumsum(n.int64(1))", "m.ones(2, 3).sum(0, keepdim=n.bool_(True))", "m.ones(2, 3).sum(None)",
+    "m.ones(2, 3).sum(m.tensor(1))", "m.ones(2, 3).sum((0, m.tensor(1)))", "m.ones(2, 3).cumsum(n.int64(1))", "m.ones(2, 3).sum(None)",
     "m.add(m.ones(2), m.ones(2), alpha=m.tensor(2.0))", "m.clamp(m.ones(2), None, 3)", "m.cumsum(m.ones(2), 0, dtype=float)", "m.nn.functional.dropout(m.ones(2), 0, False)",
     "m.nn.functional.max_pool1d(m.ones(1, 1, 4), 2, padding=m.tensor(1))", "m.add(2, m.ones(2))", "m.nn.functional.batch_norm(m.ones(2, 2), None, None, training=True)",
 ])

@@ -33,7 +33,7 @@ typedef int (*RtFitHook)(PyObject *function, PyObject *name, Py_ssize_t place, i
 
 /* Kinds of arguments; the numbers are those of tensor/_kinds.py. */
 enum { RT_ARG_ANY, RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS,
-       RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_OR_NONE = 64 };
+       RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_OR_NONE = 64 };
 
 typedef struct {
     PyObject_HEAD
@@ -137,13 +137,14 @@ static inline int rt_fits(int kind, PyObject *x) {
     case RT_ARG_OUT: return type == rt_tensor_type || type == &PyTuple_Type;
     case RT_ARG_INTS:
     case RT_ARG_INTS_OR_STR:
+    case RT_ARG_INTS_OR_FLAG:
     case RT_ARG_SIZE:
         if (type == &PyTuple_Type) {
             for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(x); i++)
                 if (!rt_fits_int(PyTuple_GET_ITEM(x, i))) return 0;
             return 1;
         }
-        return kind != RT_ARG_SIZE && rt_fits_int(x);
+        return (kind & ~RT_ARG_OR_NONE) != RT_ARG_SIZE && rt_fits_int(x);
     }
     return 0;
 }
