@@ -113,6 +113,8 @@ def load(threads):
     """
     for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, str(threads))
+    # NumPy's OpenBLAS spins for 24 ms after a call, on the processor that the next library's turn needs: 2^4 cycles instead of 2^26
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}")
     os.environ.setdefault("DEV", "CPU")
