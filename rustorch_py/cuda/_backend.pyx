@@ -228,6 +228,13 @@ cdef int check(int status, const char *what) except -1:
     return 0
 
 
+cdef bint is_done(int status, const char *what) except -1:
+    """The answer of a query: False while work is under way."""
+    if status != CU_NOT_READY:
+        check(status, what)
+    return status != CU_NOT_READY
+
+
 cdef int use(int device) except -1:
     if rt_cuda_use(device):
         raise DeviceError(rt_cuda_error().decode(errors="replace"))
@@ -338,11 +345,7 @@ def stream_synchronize(int device, size_t stream):
 
 def stream_query(int device, size_t stream):
     use(device)
-    cdef int status = rt_cuda.stream_query(<CuHandle>stream)
-    if status == CU_NOT_READY:
-        return False
-    check(status, b"cuStreamQuery")
-    return True
+    return is_done(rt_cuda.stream_query(<CuHandle>stream), b"cuStreamQuery")
 
 
 def stream_wait(int device, size_t stream, size_t event):
@@ -369,11 +372,7 @@ def record_event(int device, size_t event, size_t stream):
 
 def event_query(int device, size_t event):
     use(device)
-    cdef int status = rt_cuda.event_query(<CuHandle>event)
-    if status == CU_NOT_READY:
-        return False
-    check(status, b"cuEventQuery")
-    return True
+    return is_done(rt_cuda.event_query(<CuHandle>event), b"cuEventQuery")
 
 
 def event_synchronize(int device, size_t event):

@@ -10,8 +10,11 @@ from . import _compile
 SOURCE = os.path.join(_compile.HERE, "software", "driver.c")
 
 
-def driver():
-    """Build the software driver with the machine's C compiler; returns the path of the library.
+def enable():
+    """Register the software device as ``cuda``, unless a back end is there. Returns the number of devices.
+
+    Every kernel is the text that a GPU would get, compiled by the machine's C++ compiler, so a first use takes about half a second;
+    images are kept in :func:`._compile.cache_folder`. Device memory cannot be reached from the host except through the driver.
 
     Raises:
         BackendUnavailableError: there is no C compiler.
@@ -28,12 +31,3 @@ def driver():
         # loaded by now; the name may go when the library is open
         from . import _backend
         return _backend.start(target)
-
-
-def enable():
-    """Register the software device as ``cuda``, unless a back end is there. Returns the number of devices.
-
-    Every kernel is the text that a GPU would get, compiled by the machine's C++ compiler, so a first use takes about half a second;
-    images are kept in :func:`._compile.cache_folder`. Device memory cannot be reached from the host except through the driver.
-    """
-    return driver()

@@ -9,6 +9,7 @@ TAGS = ("b8", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64", "c64
 CTYPES = dict(zip(TAGS, ("rt_bool", "uint8_t", "int8_t", "int16_t", "int32_t", "int64_t", "rt_f16", "rt_bf16", "float", "double", "rt_c64", "rt_c128",
                          "rt_c32", "uint16_t", "uint32_t", "uint64_t")))
 KINDS = {"b8": "b", "f32": "f", "f64": "f", "c64": "c", "c128": "c", **dict.fromkeys(("u8", "i8", "i16", "i32", "i64"), "i")}
+RAW = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}        # what moves so many bytes
 REAL = {"c64": "f32", "c128": "f64"}
 ROW, CAST, FILL, REDUCE, COMBINE, PRODUCT = range(6)
 DENSE, STRIDED, WIDE = range(3)
@@ -98,19 +99,26 @@ def _map(name, out, ins, value, mode, vector, moving, host, before=""):
     return "\n".join(lines)
 
 
-def row_kernel(name, kernel, loop, dtypes, mode, vector, moving, host):
-    """An elementwise row, forward or one of its gradients."""
-    row, which = optable.ROWS[kernel >> 2], kernel & 3
-    tag = TAGS[loop]
+def _signature(row, which, tag):
+    """(text, operands, dtype an operand where it is not the loop's, dtype of the result) of a kernel, or None: no loop of this dtype."""
     kind = KINDS.get(tag)
-    found = render.kernel_text(row, which, kind) if kind and kind in row.kinds else None
+    found = render.kernel_text(row, which, kind) if which <= row.arity and kind is not None and kind in row.kinds else None
     if found is None:
-        raise NoKernel(f'"{row.name}" has no loop of {tag}')
+        return None
     text, operands = found
     if which:
         operands = ["g", *render.saved_operands(row)[which - 1]]
     types = {n: {".": tag, "b": "b8", "r": REAL.get(tag, tag)}[row.types[i]] for i, n in enumerate(("x", "y", "z")[: row.arity])}
-    result = {"same": tag, "bool": "b8", "real": REAL.get(tag, tag)}[row.out] if which == 0 else tag
+    return text, operands, types, tag if which else {"same": tag, "bool": "b8", "real": REAL.get(tag, tag)}[row.out]
+
+
+def row_kernel(name, kernel, loop, dtypes, mode, vector, moving, host):
+    """An elementwise row, forward or one of its gradients."""
+    row, which, tag = optable.ROWS[kernel >> 2], kernel & 3, TAGS[loop]
+    found = _signature(row, which, tag)
+    if found is None:
+        raise NoKernel(f'"{row.name}" has no loop of {tag}')
+    text, operands, types, result = found
     printer = render.Printer(row.name, row.let)
     body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in render.used_lets(row, text))
     used = render.reads(row, text)
@@ -137,12 +145,12 @@ def cast_kernel(name, dtypes, mode, vector, moving):
 
 
 def move_kernel(name, dtype, mode, vector, moving):
-    raw = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}[ITEMSIZE[dtype]]
+    raw = RAW[ITEMSIZE[dtype]]
     return _map(name, raw, [raw], lambda names: names[0], mode, vector, moving, 0)
 
 
 def fill_kernel(name, nbytes, mode, vector, moving):
-    raw = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}[nbytes]
+    raw = RAW[nbytes]
     return _map(name, raw, [], lambda names: "value", mode, vector, moving, 0, f"    const {CTYPES[raw]} value = *(const {CTYPES[raw]} *)a.k;\n")
 
 
@@ -294,15 +302,11 @@ def kernel_text(key):
 
 def row_key(kernel, loop, mode=DENSE, vector=1):
     """The key of an elementwise kernel whose operands all move, each of the dtype that the loop takes; None: there is no such loop."""
-    row, which = optable.ROWS[kernel >> 2], kernel & 3
     tag = TAGS[loop]
-    kind = KINDS.get(tag)
-    found = render.kernel_text(row, which, kind) if which <= row.arity and kind is not None and kind in row.kinds else None
+    found = _signature(optable.ROWS[kernel >> 2], kernel & 3, tag)
     if found is None:
         return None
-    operands = ["g", *render.saved_operands(row)[which - 1]] if which else found[1]
-    types = {n: {".": tag, "b": "b8", "r": REAL.get(tag, tag)}[row.types[i]] for i, n in enumerate(("x", "y", "z")[: row.arity])}
-    result = {"same": tag, "bool": "b8", "real": REAL.get(tag, tag)}[row.out] if which == 0 else tag
+    _, operands, types, result = found
     dtypes = [TAGS.index(result), *(TAGS.index(types.get(n, tag)) for n in operands)]
     return {"kind": ROW, "id": kernel, "loop": loop, "dtypes": dtypes, "mode": mode, "vector": vector if mode == DENSE else 1,
             "moving": (1 << len(dtypes)) - 1 if mode == DENSE else 0, "host": 0}

@@ -29,6 +29,13 @@ def _narrow(x, like):
     return x if x.dtype == like.dtype else x.to(like.dtype)
 
 
+def _drop(x, dims):
+    """x without dims, which have size 1."""
+    for d in sorted(dims, reverse=True):
+        x = x.squeeze(d) if x.ndim else x
+    return x
+
+
 def _peak(x, dim, keepdim=True):
     """The largest element along dim, no part of the gradient; 0 where it is infinite, so that differences stay numbers."""
     top = _amax(x.detach(), dim, keepdim)
@@ -64,8 +71,7 @@ def logsumexp(input, dim, keepdim=False):
     top = _peak(x, dim)
     total = (x - top).exp().sum(dim, True).log() + top
     if not keepdim:
-        for d in sorted(_dims(dim, x.ndim), reverse=True):
-            total = total.squeeze(d) if x.ndim else total
+        total = _drop(total, _dims(dim, x.ndim))
     return total if not input.dtype.is_floating_point else _narrow(total, input)
 
 
@@ -89,10 +95,7 @@ def _moments(op, input, dim, unbiased, keepdim, correction):
     total = square.sum(dims, keepdim) if x.ndim else square
     divisor = max(count - correction, 0)
     variance = total / divisor if divisor else total * INF if count else total * float("nan")
-    if not keepdim:
-        for d in sorted(dims, reverse=True):
-            mean = mean.squeeze(d) if x.ndim else mean
-    return variance, mean
+    return variance, mean if keepdim else _drop(mean, dims)
 
 
 def _real(x, like):
@@ -309,14 +312,8 @@ def nll_loss_nd(input, target, weight=None, reduction=1, ignore_index=-100):
     return _narrow(_reduced(loss.sum(at), share.sum(), reduction), input)
 
 
-@compose
-def nll_loss(input, target, weight=None, reduction=1, ignore_index=-100):
-    return nll_loss_nd(input, target, weight, reduction, ignore_index)
-
-
-@compose
-def nll_loss2d(input, target, weight=None, reduction=1, ignore_index=-100):
-    return nll_loss_nd(input, target, weight, reduction, ignore_index)
+compose(nll_loss_nd, "nll_loss")
+compose(nll_loss_nd, "nll_loss2d")
 
 
 @compose
