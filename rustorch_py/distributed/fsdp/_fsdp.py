@@ -48,6 +48,14 @@ class _Gather(Function):
         return unit.scatter(grad), None
 
 
+def put(module, attr, value):
+    """Let a module's parameter read as `value`; None: as it is registered."""
+    if value is None:
+        module.__dict__.pop(attr, None)
+    else:
+        module.__dict__[attr] = value
+
+
 class _Unit:
     """The parameters of one FullyShardedDataParallel that no other one inside it has.
 
@@ -106,16 +114,9 @@ class _Unit:
     def tensors(self, views):
         """Let the modules' attributes be these tensors; None: take them away."""
         for i, (module, attr, _) in enumerate(self.owners):
-            self.put(module, attr, None if views is None else views[i])
+            put(module, attr, None if views is None else views[i])
         for module, attr, i in self.ties:
-            self.put(module, attr, None if views is None else views[i])
-
-    @staticmethod
-    def put(module, attr, value):
-        if value is None:
-            module.__dict__.pop(attr, None)
-        else:
-            module.__dict__[attr] = value
+            put(module, attr, None if views is None else views[i])
 
     @contextlib.contextmanager
     def computing(self):

@@ -22,6 +22,7 @@ from ...tensor import Tensor
 from .._collectives import all_gather_into_tensor, all_reduce, reduce_scatter_tensor
 from ..tensor._dtensor import DTensor, this_mesh, wrap
 from ..tensor.placement_types import Replicate, Shard, chunk
+from ._fsdp import put
 
 __all__ = ["FSDPModule", "MixedPrecisionPolicy", "OffloadPolicy", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
 
@@ -193,16 +194,9 @@ class _Unit:
     def put(self, values):
         """Let the modules' attributes be these tensors; None: the pieces again."""
         for i, (module, attr) in enumerate(self.owners):
-            self._put(module, attr, values and values[i])
+            put(module, attr, values and values[i])
         for module, attr, i in self.ties:
-            self._put(module, attr, values and values[i])
-
-    @staticmethod
-    def _put(module, attr, value):
-        if value is None:
-            module.__dict__.pop(attr, None)
-        else:
-            module.__dict__[attr] = value
+            put(module, attr, values and values[i])
 
     @contextlib.contextmanager
     def computing(self):
