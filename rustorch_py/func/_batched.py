@@ -11,6 +11,7 @@ import threading
 
 from ..tensor import Tensor
 from ..tensor._function import count_overriding, shell
+from ..tensor._overrides import Shell
 
 _here = threading.local()
 
@@ -73,7 +74,7 @@ class below:
         level_stack().extend(self.taken)
 
 
-class BatchedTensor(Tensor):
+class BatchedTensor(Shell, Tensor):
     """One example of a mapped tensor, to the function that vmap runs. Made by vmap only."""
 
     _overrides_counted_elsewhere = True
@@ -143,33 +144,12 @@ class BatchedTensor(Tensor):
     is_mps = is_metal
     is_meta = is_sparse = is_quantized = is_nested = is_mkldnn = False
 
-    @property
-    def T(self):
-        return self.permute(*range(self.dim())[::-1])
-
-    @property
-    def mT(self):
-        return self.transpose(-2, -1)
-
-    @property
-    def H(self):
-        return self.T.conj()
-
-    @property
-    def mH(self):
-        return self.mT.conj()
-
     def __hash__(self):
         return id(self) >> 4
 
     def __repr__(self, **kwargs):
         inner = "\n".join("    " + line for line in repr(self._value).splitlines())
         return f"BatchedTensor(lvl={self._level.depth}, bdim=0, value=\n{inner}\n)"
-
-    def __iter__(self):
-        if self.dim() == 0:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))
 
     def __deepcopy__(self, memo):
         return self.clone()

@@ -242,3 +242,30 @@ def ready(getitem, setitem):
     _plain_getters.update(_getters[name] for name in _PLAIN)
     install({"__torch_function__": classmethod(_tensor_torch_function), "__init_subclass__": classmethod(_init_subclass)})
     set_override_entry(asks, dispatch)
+
+
+class Shell:
+    """Attributes of a tensor class whose instances have a shape and no elements (`_function.shell`), by way of its methods."""
+
+    __slots__ = ()
+
+    @property
+    def T(self):
+        return self.permute(*range(self.dim())[::-1])
+
+    @property
+    def mT(self):
+        return self.transpose(-2, -1)
+
+    @property
+    def H(self):
+        return self.T.conj()
+
+    @property
+    def mH(self):
+        return self.mT.conj()
+
+    def __iter__(self):
+        if self.dim() == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))

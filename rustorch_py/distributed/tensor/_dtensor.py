@@ -11,6 +11,7 @@ from ...autograd import Function
 from ...errors import DistError, TensorTypeError, TensorValueError
 from ...tensor import Tensor
 from ...tensor._function import shell
+from ...tensor._overrides import Shell
 from .._collectives import broadcast, scatter
 from ..device_mesh import DeviceMesh
 from ._redistribute import own_part, redistribute_local
@@ -38,7 +39,7 @@ class _Local(Function):
         return grad
 
 
-class DTensor(Tensor):
+class DTensor(Shell, Tensor):
     """A tensor over the ranks of a `DeviceMesh`. Made by `distribute_tensor`, `DTensor.from_local` and the factories.
 
     Operators work on the whole tensor: each looks for the placements of its operands that need the fewest messages, moves operands
@@ -172,32 +173,11 @@ class DTensor(Tensor):
     name = None
     _base = None
 
-    @property
-    def T(self):
-        return self.permute(*range(self.dim())[::-1])
-
-    @property
-    def mT(self):
-        return self.transpose(-2, -1)
-
-    @property
-    def H(self):
-        return self.T.conj()
-
-    @property
-    def mH(self):
-        return self.mT.conj()
-
     def __hash__(self):
         return id(self) >> 4
 
     def __repr__(self, **kwargs):
         return f"DTensor(local_tensor={self._local_tensor.detach()!r}, device_mesh={self._mesh!r}, placements={self._placements})"
-
-    def __iter__(self):
-        if self.dim() == 0:
-            raise TypeError("iteration over a 0-d tensor")
-        return iter(self.unbind(0))
 
     def __deepcopy__(self, memo):
         if id(self) in memo:
