@@ -5,9 +5,10 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset, strncpy
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
-from ..errors import BackendUnavailableError, DeviceError, KernelCompileError, OutOfMemoryError
+from ..tensor._base cimport TensorBase
+from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin
-from . import _compile, _text
+from . import _compile, _hand, _text
 
 cdef extern from "launch.h" nogil:
     ctypedef uint64_t CuPtr
@@ -40,7 +41,18 @@ cdef extern from "launch.h" nogil:
         int (*event_elapsed)(float *, CuHandle, CuHandle) noexcept nogil
         int (*module_load)(CuHandle *, const void *) noexcept nogil
         int (*module_function)(CuHandle *, CuHandle, const char *) noexcept nogil
+    enum: RT_CALL_POINTERS, RT_CALL_INTS, RT_CALL_NUMBERS
+    ctypedef struct RtCall:
+        char **p
+        int64_t *n
+        double *k
+        int64_t what
+        int64_t *fault
     RtCuda rt_cuda
+    int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what)
+    int64_t *rt_cuda_fault(int device)
+    int rt_cuda_faulted(int device)
+    unsigned rt_cuda_blocks(int device, int64_t threads)
     int (*rt_cuda_build)(const RtKey *key, CuHandle *function) noexcept nogil
     int rt_cuda_start(int *devices)
     const RtBackend *rt_cuda_backend()
@@ -139,6 +151,8 @@ def start(library=None):
         register_backend(1, rt_cuda_backend())
         devices = n
         begin()
+        from importlib import import_module
+        import_module(".ops", __package__)
     return n
 
 
@@ -241,6 +255,82 @@ cdef int use(int device) except -1:
     return 0
 
 
+cdef dict hands = {}            # (device, file, kernel, types) -> (function, its name)
+
+cdef object hand(int device, str file, str name, tuple types):
+    """Find a hand-written kernel; compiled when it is first asked for."""
+    cdef CuHandle function = NULL
+    try:
+        tags = tuple([_text.TAGS[t.code] if hasattr(t, "itemsize") else str(t) for t in types])
+        text = _hand.hand_text(file, tags)
+    except (_text.NoKernel, IndexError) as error:
+        raise DTypeError(f"cuda: {name} is not implemented for {', '.join(str(t) for t in types)}", op=name) from error
+    end = _hand.suffix(tags)
+    full = f"rt_{name}_{end}" if end else f"rt_{name}"
+    what = full.encode()
+    use(device)
+    check(rt_cuda.module_function(&function, <CuHandle><size_t>module_of(device, text, f"{file} {end}"), what), b"cuModuleGetFunction")
+    found = hands[device, file, name, types] = (<size_t>function, what)
+    return found
+
+
+def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple numbers=(), grid=None, block=256):
+    """Launch a hand-written kernel (Note [Hand-written kernels] in _hand.py) on the current stream of the first tensor's device.
+
+    Args:
+        file: of the folder kernels.
+        name: of the kernel, as its file has it in RT_NAME.
+        types: dtypes (or numbers and names) for the file's letters.
+        tensors: what ``p`` points to: first elements of tensors, all on one device; None: NULL.
+        ints, numbers: what ``n`` and ``k`` hold.
+        grid: blocks as a number or a tuple of up to three; None: as many as ints[0] threads want (the kernel walks with RT_EACH).
+        block: threads of a block, a number or a tuple of two.
+    """
+    cdef RtCall call
+    cdef int i = 0, device = -1
+    cdef unsigned gx = 1, gy = 1, gz = 1, bx = 256, by = 1
+    cdef TensorBase t
+    cdef bytes what
+    if len(tensors) > RT_CALL_POINTERS or len(ints) > RT_CALL_INTS or len(numbers) > RT_CALL_NUMBERS:
+        raise ValueError(f"launch of {name}: too many arguments")
+    for x in tensors:
+        call.p[i] = NULL
+        if x is not None:
+            t = x
+            if t.dev & 0xff != 1 or (device >= 0 and t.dev >> 8 != device):
+                raise DeviceError(f"{name}: expected all tensors on one CUDA device, got {', '.join(str(v.device) for v in tensors if v is not None)}", op=name)
+            device = t.dev >> 8
+            call.p[i] = t.ptr
+        i += 1
+    for i in range(len(ints)):
+        call.n[i] = ints[i]
+    for i in range(len(numbers)):
+        call.k[i] = numbers[i]
+    found = hands.get((device, file, name, types))
+    if found is None:
+        found = hand(device, file, name, types)
+    use(device)
+    if grid is None:
+        if call.n[0] <= 0:
+            return
+        gx = rt_cuda_blocks(device, call.n[0])
+    elif type(grid) is tuple:
+        gx, gy, gz = (*grid, 1, 1)[:3]
+    else:
+        gx = grid
+    if gx == 0 or gy == 0 or gz == 0:
+        return
+    if type(block) is tuple:
+        bx, by = block
+    else:
+        bx = block
+    what = found[1]
+    call.what = <int64_t><size_t><char *>what
+    call.fault = rt_cuda_fault(device)
+    if rt_cuda_launch(device, <CuHandle><size_t>found[0], &call, gx, gy, gz, bx, by, what):
+        raise DeviceError(rt_cuda_error().decode(errors="replace"))
+
+
 def device_count():
     """Return the number of devices of the started back end."""
     return devices
@@ -341,6 +431,8 @@ def stream_synchronize(int device, size_t stream):
     with nogil:
         status = rt_cuda.stream_synchronize(<CuHandle>stream)
     check(status, b"cuStreamSynchronize")
+    if rt_cuda_faulted(device):
+        raise DeviceError(rt_cuda_error().decode(errors="replace"))
 
 
 def stream_query(int device, size_t stream):

@@ -11,6 +11,7 @@ RtCuda rt_cuda;
 int (*rt_cuda_build)(const RtKey *key, CuHandle *function);
 static int ndevices, sms[RT_CUDA_MAX_DEVICES], sync_each;
 static CuHandle contexts[RT_CUDA_MAX_DEVICES];
+static int64_t *faults[RT_CUDA_MAX_DEVICES];
 static _Atomic int64_t launches;
 static _Thread_local char error_text[1024];
 static _Thread_local int current = -1;
@@ -39,6 +40,20 @@ int rt_cuda_start(int *devices) {
     return RT_OK;
 }
 
+/* Note [Faults]: an index out of range is known on the device only. Its kernel does nothing there and writes index, size and the
+ * kernel's name to a word of the host's memory, which is looked at whenever the host waits: the error comes with the next value that
+ * is read, and the context lives on. RUSTORCH_CUDA_SYNC=1 waits after each launch. */
+static int faulted(int device) {
+    int64_t *f = faults[device];
+    if (!f || !*(volatile int64_t *)f) return RT_OK;
+    snprintf(error_text, sizeof error_text, "CUDA error: index %lld is out of bounds for dimension with size %lld, in %s", (long long)f[1], (long long)f[2],
+             (const char *)(uintptr_t)f[3]);
+    f[0] = 0;
+    return RT_ERR_DEVICE;
+}
+int64_t *rt_cuda_fault(int device) { return faults[device]; }
+int rt_cuda_faulted(int device) { return faulted(device); }
+
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 static inline void take(void) { while (atomic_flag_test_and_set_explicit(&lock, memory_order_acquire)) {} }
 static inline void give(void) { atomic_flag_clear_explicit(&lock, memory_order_release); }
@@ -61,7 +76,14 @@ int rt_cuda_use(int device) {
     give();
     if ((status = rt_cuda_check(rt_cuda.context_set(contexts[device]), "cuCtxSetCurrent"))) return status;
     current = device;
-    return RT_OK;
+    take();
+    if (!faults[device]) {
+        void *p = NULL;
+        status = rt_cuda_check(rt_cuda.host_alloc(&p, 64, 3), "cuMemHostAlloc");       /* for all contexts, and seen by kernels */
+        if (!status) faults[device] = memset(p, 0, 64);
+    }
+    give();
+    return status;
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------------------
@@ -219,7 +241,8 @@ static int device_copy(int to, void *dst, int from, const void *src, size_t nbyt
         int device = RT_DEVICE_INDEX(from);
         if ((status = rt_cuda_use(device))) return status;
         if ((status = rt_cuda_check(rt_cuda.copy_to_host(dst, s, nbytes, streams[device]), "a copy to the host"))) return status;
-        return rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), "a copy to the host");
+        status = rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), "a copy to the host");
+        return status ? status : faulted(device);
     }
     int device = RT_DEVICE_INDEX(to);
     if ((status = rt_cuda_use(device))) return status;
@@ -233,7 +256,8 @@ static int device_copy(int to, void *dst, int from, const void *src, size_t nbyt
 }
 static int synchronize(int device) {
     int status = rt_cuda_use(RT_DEVICE_INDEX(device));
-    return status ? status : rt_cuda_check(rt_cuda.context_synchronize(), "cuCtxSynchronize");
+    if (!status) status = rt_cuda_check(rt_cuda.context_synchronize(), "cuCtxSynchronize");
+    return status ? status : faulted(RT_DEVICE_INDEX(device));
 }
 
 /* ---- kernels by key ------------------------------------------------------------------------------------------------ */
@@ -284,16 +308,18 @@ static int find(const RtKey *key, CuHandle *function) {
     return RT_OK;
 }
 
+int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what) {
+    void *params[1] = {args};
+    CuHandle stream = streams[device];
+    atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
+    int status = rt_cuda.launch(function, gx, gy, gz, bx, by, 1, 0, stream, params, NULL);
+    if (!status && sync_each && !(status = rt_cuda.stream_synchronize(stream))) return faulted(device);
+    return status ? rt_cuda_check(status, what) : RT_OK;
+}
 static int launch(const RtKey *key, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what) {
     CuHandle function;
     int status = find(key, &function);
-    if (status) return status;
-    void *params[1] = {args};
-    CuHandle stream = streams[key->device];
-    atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
-    status = rt_cuda.launch(function, gx, gy, gz, bx, by, 1, 0, stream, params, NULL);
-    if (!status && sync_each) status = rt_cuda.stream_synchronize(stream);
-    return status ? rt_cuda_check(status, what) : RT_OK;
+    return status ? status : rt_cuda_launch(key->device, function, args, gx, gy, gz, bx, by, what);
 }
 
 /* ---- elementwise: rows, conversions, fills ------------------------------------------------------------------------- */
@@ -302,6 +328,8 @@ static unsigned blocks_for(int device, int64_t threads) {
     int64_t want = (threads + THREADS - 1) / THREADS, most = (int64_t)sms[device] * 16;
     return (unsigned)(want < most ? want : most);
 }
+
+unsigned rt_cuda_blocks(int device, int64_t threads) { return blocks_for(device, threads); }
 
 static void take_numbers(RtNumber *to, unsigned host, const RtIter *it) {
     for (int a = 0; host; a++, host >>= 1) if (host & 1) memcpy(to[a].bytes, it->ptr[a], (size_t)rt_itemsize(it->dtype[a]));

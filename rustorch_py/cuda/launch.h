@@ -36,4 +36,9 @@ void rt_cuda_stats(int device, RtCudaStats *out);
 void rt_cuda_reset_peak(int device);
 void rt_cuda_debug(int sync);       /* wait after each launch, so that an error names its kernel */
 int64_t rt_cuda_launches(void);
+/* one launch on the device's current stream; the device is in use */
+int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what);
+int64_t *rt_cuda_fault(int device);        /* Note [Faults] in launch.c */
+int rt_cuda_faulted(int device);
+unsigned rt_cuda_blocks(int device, int64_t threads);      /* of 256 threads, each of which takes several turns where there are many */
 #endif

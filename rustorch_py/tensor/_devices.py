@@ -7,6 +7,11 @@ HOST_ONLY, and once a back end besides the CPU's is registered, the callable bef
 a device's tensors. A device's own functions (:func:`implement`) go first, then the compositions that any device can run
 (:func:`compose`), which consist of recorded operators and so have gradients. An ``f_`` without a function of its own is ``f`` and a
 copy; ``out=`` is taken care of here. What is left raises UnsupportedOpError by name.
+
+Note [Kernels of devices]
+Better where it fits: the operator stays one for all devices - its checks, its ``out=``, its node and gradient - and only the innermost
+call, which would hand pointers to a loop, asks :func:`run` for the device's kernel when the result is a device's. Such an operator is
+not in HOST_ONLY. A device names its kernels by :func:`provide`.
 """
 from ._function import set_device_entry
 from ..errors import UnsupportedOpError
@@ -22,8 +27,8 @@ HOST_ONLY = frozenset("""
     argmax argmin kthvalue max median min mode nanmedian nanquantile quantile cummax cummin cumprod cumsum logcumsumexp cumprod_ cumsum_
     argsort bucketize isin msort searchsorted sort topk unique unique_consecutive bincount histc histogram histogramdd std std_mean var var_mean
     recurrent_scan can_attend tiled_attention ctc_loss col2im im2col weighted_taps
-    index_put index_put_ gather index_add index_copy index_fill index_reduce index_select put scatter scatter_add scatter_reduce take take_along_dim
-    index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_ scatter_add_ scatter_reduce_
+    index_put index_put_ index_add index_copy index_fill index_reduce index_select put scatter_add scatter_reduce take
+    index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_add_ scatter_reduce_
     argwhere masked_fill masked_scatter masked_select nonzero nonzero_static fill_diagonal_ masked_fill_ masked_scatter_
     flip flip_method fliplr flipud repeat repeat_interleave roll rot90 tile tile_method tril triu tril_ triu_ geqrf
     cholesky cholesky_inverse cholesky_solve det logdet _legacy_lu lu_solve lu_unpack matrix_exp ormqr pinverse qr slogdet svd svd_lowrank triangular_solve
@@ -33,6 +38,27 @@ HOST_ONLY = frozenset("""
 
 _own = {}                # (device type, name) -> function
 _composed = {}           # name -> function
+
+
+_kernels = {}            # (device type, name) -> function
+
+
+def provide(device_type, functions):
+    """Let these functions, a dict by name, be a device type's kernels: what :func:`run` calls."""
+    for name, fn in functions.items():
+        _kernels[device_type, name] = fn
+
+
+def run(name, tensor, *args):
+    """Run the kernel of that name of the tensor's device, with the tensor and args; returns what it returns.
+
+    Raises:
+        UnsupportedOpError: the device has no such kernel.
+    """
+    fn = _kernels.get((tensor.device.type, name))
+    if fn is None:
+        raise UnsupportedOpError(f"{name}: has no kernel for {tensor.device} yet; move its inputs to 'cpu'", op=name)
+    return fn(tensor, *args)
 
 
 def implement(device_type, functions):

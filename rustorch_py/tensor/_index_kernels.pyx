@@ -5,6 +5,7 @@ from ._cpu cimport copy_plan, isa_level, rt_num_threads
 from ._base cimport *
 from ._plan cimport cast_raw, contiguous_raw
 from ..errors import DimError, UnsupportedOpError
+from ._devices import run as run_on_device
 
 cdef extern from "index.h" nogil:
     int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
@@ -61,6 +62,8 @@ cdef void add_offsets(TensorBase flat, int64_t size, int64_t step_bytes, bint ad
 
 cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t high, int64_t dim, int64_t size):
     cdef TensorBase flat = flat_index(index)
+    if RT_DEVICE_TYPE(index.dev) != RT_CPU:      # the kernel checks
+        return flat
     cdef int64_t bad = outside(flat, low, high)
     if bad >= 0:
         raise_bounds((<int64_t *>flat.ptr)[bad], dim, size)
@@ -111,7 +114,9 @@ cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, i
     """`index`: int64, any strides. False: one was outside [0, size) (-1: all are known to be inside) and part of the work is undone."""
     cdef RtArray d, s, x
     cdef int threads = rt_num_threads(), good
-    need_cpu("gather", dst)
+    if RT_DEVICE_TYPE(dst.dev) != RT_CPU:        # indices are looked at where they are: Note [Faults] in cuda/launch.c
+        run_on_device("gather", dst, src, index, op, dim, size if size >= 0 else (src if op == RT_IX_GET else dst).sh[dim])
+        return True
     fill_array(dst, &d)
     fill_array(src, &s)
     fill_array(index, &x)

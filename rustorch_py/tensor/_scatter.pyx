@@ -190,7 +190,6 @@ cdef int scatter_raw(TensorBase self, int dim, TensorBase index, TensorBase src,
     cdef int i
     cdef TensorBase s = src
     cdef bint number = src.nd == 0 and (index.nd != 0 or self.nd != 0)
-    need_cpu(name, self)
     if src.dt != self.dt:
         raise DTypeError(f"{name}(): Expected self.dtype to be equal to src.dtype", op=name)
     if (op == RT_IX_MAX or op == RT_IX_MIN) and rt_kind(self.dt) == RT_KIND_COMPLEX:

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from rustorch_py.cuda import _compile, _text
+from rustorch_py.cuda import _compile, _hand, _text
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 LOOPS = [i for i, tag in enumerate(_text.TAGS[:12]) if tag not in ("f16", "bf16")]
@@ -27,6 +27,11 @@ def texts(loops):
     found = dict(_text.kernel_text(key) for key in _text.all_keys([*halves, _text.TAGS.index("f32"), _text.TAGS.index("i64")])
                  if key["kind"] in (_text.CAST, _text.PRODUCT))
     yield "f16 bf16", len(found), "\n".join(found.values())
+    for file in _hand.files():
+        every = list(_hand.combinations(file))
+        for start in range(0, len(every), 16):
+            part = every[start:start + 16]
+            yield file, len(part) * _hand.kernel_count(file), "\n".join(_hand.hand_text(file, types) for types in part)
 
 
 def test_kernels_compile(tmp_path, monkeypatch):

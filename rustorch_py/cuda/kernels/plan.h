@@ -27,4 +27,14 @@ typedef struct {
     int64_t m, n, k, a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;     /* strides in elements */
     double alpha, beta;
 } RtProduct;
+/* what a hand-written kernel is given: its file says what is at which place */
+#define RT_CALL_POINTERS 16
+#define RT_CALL_INTS 48
+#define RT_CALL_NUMBERS 8
+typedef struct {
+    char *p[RT_CALL_POINTERS];
+    int64_t n[RT_CALL_INTS];
+    double k[RT_CALL_NUMBERS];
+    int64_t what, *fault;           /* Note [Faults]: the kernel's name (the host's pointer), and where to write about a bad index */
+} RtCall;
 #endif

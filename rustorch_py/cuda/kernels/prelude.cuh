@@ -8,7 +8,56 @@
 #define RT_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(256) name(const Args a)
 #define RT_SHARED(T, name, n) __shared__ T name[n]
 #define RT_SYNC() __syncthreads()
+/* of a warp, all of whose threads take part */
+#define RT_SYNC_WARP() __syncwarp()
+#define RT_SHUFFLE_XOR(v, mask) __shfl_xor_sync(0xffffffffu, v, mask)
+#define RT_SHUFFLE_UP(v, by) __shfl_up_sync(0xffffffffu, v, by)       /* the own value where there is no lane so far below */
+#define RT_SHUFFLE(v, lane) __shfl_sync(0xffffffffu, v, lane)
+#define RT_BALLOT(p) __ballot_sync(0xffffffffu, p)
+#define RT_ATOMIC_CAS(p, old, now) atomicCAS(p, old, now)
 #endif
+
+/* for (each i < n), by all threads of the grid's first side */
+#define RT_EACH(i, n) for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (int64_t)gridDim.x * blockDim.x)
+/* report index, which is not one of size elements; the kernel leaves the element alone and goes on */
+RT_INLINE void rt_bad_index(const RtCall &a, int64_t index, int64_t size) {
+    volatile int64_t *fault = a.fault;
+    fault[1] = index;
+    fault[2] = size;
+    fault[3] = a.what;
+    fault[0] = 1;
+}
 
 template <class T, int V> struct alignas(sizeof(T) * V) RtPack { T v[V]; };
 RT_INLINE int64_t rt_to_i64(double v) { return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN; }
+
+/* *p = update(*p) as one step, for anything of 1 to 8 bytes; returns what was there. (The copies' sizes are what they must be in
+ * the branch that runs, and harmless in the other.) */
+template <class T, class Update> RT_INLINE T rt_atomic(T *p, Update update) {
+    if (sizeof(T) == 8) {
+        unsigned long long *word = (unsigned long long *)p, seen = *word, now;
+        T v;
+        do {
+            now = seen;
+            memcpy(&v, &now, sizeof(T) & 8);
+            T w = update(v);
+            unsigned long long next = 0;
+            memcpy(&next, &w, sizeof(T) & 8);
+            seen = RT_ATOMIC_CAS(word, now, next);
+        } while (seen != now);
+        return v;
+    }
+    const unsigned shift = 8 * (unsigned)((uintptr_t)p & 3), mask = sizeof(T) >= 4 ? 0xffffffffu : (1u << 8 * (sizeof(T) & 3)) - 1;
+    unsigned *word = (unsigned *)((uintptr_t)p & ~(uintptr_t)3), seen = *word, now;
+    T v;
+    do {
+        now = seen;
+        const unsigned own = now >> shift & mask;
+        memcpy(&v, &own, sizeof(T) & 7);
+        T w = update(v);
+        unsigned next = 0;
+        memcpy(&next, &w, sizeof(T) & 7);
+        seen = RT_ATOMIC_CAS(word, now, (now & ~(mask << shift)) | next << shift);
+    } while (seen != now);
+    return v;
+}

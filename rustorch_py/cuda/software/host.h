@@ -5,7 +5,7 @@
 #include <cstring>
 #include <stdint.h>
 struct RtDim3 { unsigned x, y, z; };
-struct RtSoft { RtDim3 thread, block, block_size, grid; void (*sync)(void); };
+struct RtSoft { RtDim3 thread, block, block_size, grid; void (*sync)(void), (*sync_warp)(void); };
 static RtSoft rt_soft_state;
 extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return &rt_soft_state; }
 #define threadIdx rt_soft_state.thread
@@ -18,4 +18,27 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
     static void name##_body(const Args a)
 #define RT_SHARED(T, name, n) static T name[n]
 #define RT_SYNC() rt_soft_state.sync()
+#define RT_SYNC_WARP() rt_soft_state.sync_warp()
+#define RT_ATOMIC_CAS(p, old, now) ({ auto rt_seen = *(p); if (rt_seen == (old)) *(p) = (now); rt_seen; })
+
+/* what the lanes of a warp show each other: every lane writes, then all read, then all go on */
+static unsigned rt_thread(void) { return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x; }
+template <class V> static V rt_from_lane(V v, unsigned lane) {
+    static char shown[1024][16];
+    const unsigned me = rt_thread(), from = lane < 32 ? (me & ~31u) + lane : me;
+    memcpy(shown[me], &v, sizeof v);
+    rt_soft_state.sync_warp();
+    memcpy(&v, shown[from], sizeof v);
+    rt_soft_state.sync_warp();
+    return v;
+}
+static unsigned rt_ballot(int p) {
+    unsigned all = 0;
+    for (unsigned lane = 0; lane < 32; lane++) all |= (unsigned)(rt_from_lane(p, lane) != 0) << lane;
+    return all;
+}
+#define RT_SHUFFLE_XOR(v, mask) rt_from_lane(v, (rt_thread() & 31) ^ (unsigned)(mask))
+#define RT_SHUFFLE_UP(v, by) rt_from_lane(v, (rt_thread() & 31) - (unsigned)(by))
+#define RT_SHUFFLE(v, lane) rt_from_lane(v, (unsigned)(lane) & 31)
+#define RT_BALLOT(p) rt_ballot(p)
 #endif
