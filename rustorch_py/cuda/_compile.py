@@ -49,7 +49,8 @@ def _headers():
             with open(os.path.join(folder, name), encoding="utf-8") as f:
                 found["rustorch/" + name] = f.read()
             found.setdefault(name, found["rustorch/" + name])       # siblings include each other by plain names; math.h is the C library's
-    for path in (os.path.join(HERE, "kernels", "prelude.cuh"), os.path.join(HERE, "kernels", "plan.h"),
+    kernels = os.path.join(HERE, "kernels")
+    for path in (os.path.join(kernels, "prelude.cuh"), *(os.path.join(kernels, name) for name in os.listdir(kernels) if name.endswith(".h")),
                  os.path.join(os.path.dirname(HERE), "tensor", "kernels", "special.c")):
         with open(path, encoding="utf-8") as f:
             found[os.path.basename(path)] = f.read()

@@ -8,9 +8,11 @@ each may be::
     // types: T = all; I = i32 i64
 
 For each letter L the text gets ``L`` (the type in memory), ``L_C`` (the type to compute in: float32 for 16-bit floats),
-``L_GET(v)`` and ``L_PUT(v)`` between them, and ``L_F(name)``, the house's scalar function ``name`` of the type to compute in.
+``L_GET(v)`` and ``L_PUT(v)`` between them, ``L_F(name)``, the house's scalar function ``name`` of the type to compute in, and
+``L_BOOL``, 1 for bools (their C type is uint8_t).
 A letter whose dtypes are whole numbers is a constant: ``// types: T = floats; N = 1 2 3``. ``make cuda-kernels`` compiles each
-combination. Standard library only, as :mod:`._text`.
+combination. What several files use stands in headers of the folder: ``block.h`` (reductions and scans of warps and blocks, offsets of
+strided tensors), ``atomic.h`` (sums of every dtype). Standard library only, as :mod:`._text`.
 """
 import itertools
 import os
@@ -48,7 +50,7 @@ def _letter(letter, tag):
         return f"#define {letter} {tag}\n"
     compute = "f32" if tag in GROUPS["halves"] else tag
     return (f"#define {letter} {CTYPES[tag]}\n#define {letter}_C {CTYPES[compute]}\n#define {letter}_GET(v) ({cast(compute, tag, '(v)')})\n"
-            f"#define {letter}_PUT(v) ({cast(tag, compute, '(v)')})\n#define {letter}_F(name) rt_##name##_{compute}\n")
+            f"#define {letter}_PUT(v) ({cast(tag, compute, '(v)')})\n#define {letter}_F(name) rt_##name##_{compute}\n#define {letter}_BOOL {int(tag == 'b8')}\n")
 
 
 def suffix(types):
@@ -74,8 +76,10 @@ def hand_text(file, types):
     body = text
     for name in names:                                   # by text, as a macro's argument is not expanded where it is pasted
         body = body.replace(f"RT_NAME({name})", f"rt_{name}_{end}" if end else f"rt_{name}")
-    tail = "".join(f"#undef {letter}\n#undef {letter}_C\n#undef {letter}_GET\n#undef {letter}_PUT\n#undef {letter}_F\n" for letter in letters)
-    return f"{head}namespace {file.removesuffix('.cuh')}_{end} {{       /* several texts may be compiled together */\n{body}}}\n{tail}"
+    tail = "".join(f"#undef {letter}\n#undef {letter}_C\n#undef {letter}_GET\n#undef {letter}_PUT\n#undef {letter}_F\n#undef {letter}_BOOL\n" for letter in letters)
+    includes = "".join(line + "\n" for line in re.findall(r'^#include "\w+\.h"', text, re.M))     # outside of any namespace
+    body = re.sub(r'^#include "\w+\.h"', "", body, flags=re.M)
+    return f"{includes}{head}namespace {file.removesuffix('.cuh')}_{end} {{       /* several texts may be compiled together */\n{body}}}\n{tail}"
 
 
 def files():

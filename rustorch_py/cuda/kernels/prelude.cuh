@@ -10,11 +10,24 @@
 #define RT_SYNC() __syncthreads()
 /* of a warp, all of whose threads take part */
 #define RT_SYNC_WARP() __syncwarp()
-#define RT_SHUFFLE_XOR(v, mask) __shfl_xor_sync(0xffffffffu, v, mask)
-#define RT_SHUFFLE_UP(v, by) __shfl_up_sync(0xffffffffu, v, by)       /* the own value where there is no lane so far below */
-#define RT_SHUFFLE(v, lane) __shfl_sync(0xffffffffu, v, lane)
+#define RT_SHUFFLE_XOR(v, mask) rt_shuffle(v, [&](unsigned w) { return __shfl_xor_sync(0xffffffffu, w, mask); })
+#define RT_SHUFFLE_UP(v, by) rt_shuffle(v, [&](unsigned w) { return __shfl_up_sync(0xffffffffu, w, by); })       /* the own value where there is no lane so far below */
+#define RT_SHUFFLE_DOWN(v, by) rt_shuffle(v, [&](unsigned w) { return __shfl_down_sync(0xffffffffu, w, by); })   /* ... above */
+#define RT_SHUFFLE(v, lane) rt_shuffle(v, [&](unsigned w) { return __shfl_sync(0xffffffffu, w, lane); })
 #define RT_BALLOT(p) __ballot_sync(0xffffffffu, p)
+#define RT_POPCOUNT(w) __popc(w)
 #define RT_ATOMIC_CAS(p, old, now) atomicCAS(p, old, now)
+#define RT_ATOMIC_ADD(p, v) atomicAdd(p, v)       /* float, double, int, unsigned, unsigned long long; kernels/atomic.h for the rest */
+#define RT_ATOMIC_MAX(p, v) atomicMax(p, v)       /* int, unsigned, unsigned long long */
+#define RT_FENCE() __threadfence()
+/* a value of any plain type between lanes, a word at a time */
+template <class V, class Move> RT_INLINE V rt_shuffle(V v, Move move) {
+    unsigned words[(sizeof(V) + 3) / 4] = {};
+    memcpy(words, &v, sizeof v);
+    for (unsigned &w : words) w = move(w);
+    memcpy(&v, words, sizeof v);
+    return v;
+}
 #endif
 
 /* for (each i < n), by all threads of the grid's first side */

@@ -20,11 +20,16 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
 #define RT_SYNC() rt_soft_state.sync()
 #define RT_SYNC_WARP() rt_soft_state.sync_warp()
 #define RT_ATOMIC_CAS(p, old, now) ({ auto rt_seen = *(p); if (rt_seen == (old)) *(p) = (now); rt_seen; })
+#define RT_ATOMIC_ADD(p, v) ({ auto *rt_at = (p); auto rt_seen = *rt_at; *rt_at = rt_seen + (v); rt_seen; })
+#define RT_ATOMIC_MAX(p, v) ({ auto *rt_at = (p); auto rt_seen = *rt_at; auto rt_new = (v); if (rt_new > rt_seen) *rt_at = rt_new; rt_seen; })
+#define RT_FENCE() ((void)0)
+#define RT_POPCOUNT(w) __builtin_popcount(w)
 
 /* what the lanes of a warp show each other: every lane writes, then all read, then all go on */
 static unsigned rt_thread(void) { return (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x; }
 template <class V> static V rt_from_lane(V v, unsigned lane) {
-    static char shown[1024][16];
+    static char shown[1024][32];
+    static_assert(sizeof v <= 32, "what lanes show each other");
     const unsigned me = rt_thread(), from = lane < 32 ? (me & ~31u) + lane : me;
     memcpy(shown[me], &v, sizeof v);
     rt_soft_state.sync_warp();
@@ -33,12 +38,19 @@ template <class V> static V rt_from_lane(V v, unsigned lane) {
     return v;
 }
 static unsigned rt_ballot(int p) {
-    unsigned all = 0;
-    for (unsigned lane = 0; lane < 32; lane++) all |= (unsigned)(rt_from_lane(p, lane) != 0) << lane;
-    return all;
+    static unsigned all[32];
+    const unsigned me = rt_thread(), warp = me / 32;
+    if (me % 32 == 0) all[warp] = 0;
+    rt_soft_state.sync_warp();
+    all[warp] |= (unsigned)(p != 0) << me % 32;
+    rt_soft_state.sync_warp();
+    const unsigned found = all[warp];
+    rt_soft_state.sync_warp();
+    return found;
 }
 #define RT_SHUFFLE_XOR(v, mask) rt_from_lane(v, (rt_thread() & 31) ^ (unsigned)(mask))
 #define RT_SHUFFLE_UP(v, by) rt_from_lane(v, (rt_thread() & 31) - (unsigned)(by))
+#define RT_SHUFFLE_DOWN(v, by) rt_from_lane(v, (rt_thread() & 31) + (unsigned)(by))
 #define RT_SHUFFLE(v, lane) rt_from_lane(v, (unsigned)(lane) & 31)
 #define RT_BALLOT(p) rt_ballot(p)
 #endif
