@@ -1,7 +1,8 @@
 """Training in several processes over MPI, under PyTorch's names: ``mpirun -n 4 python train.py``.
 
 Needs mpi4py and an MPI: pip install 'rustorch_py[mpi]'. Without them this module can be imported, `is_available()` is False, and
-what needs other processes raises an error that says so. Tensors travel from host memory, as they lie there.
+what needs other processes raises an error that says so. Tensors in host memory travel as they lie there; those of GPUs by NCCL
+(pip install 'rustorch_py[nccl]').
 """
 from ..errors import DistBackendError, DistError, DistNetworkError, DistStoreError
 from ._debug import DebugLevel, get_debug_level, set_debug_level, set_debug_level_from_env
@@ -46,8 +47,12 @@ def is_gloo_available():
 
 
 def is_nccl_available():
-    """Tell whether NCCL can be used: not in this version."""
-    return False
+    """Tell whether there is a GPU and NVIDIA's library."""
+    from .. import cuda
+    if not cuda.is_available():
+        return False
+    from ._device import find_library
+    return find_library() is not None
 
 
 def is_ucc_available():
@@ -62,7 +67,7 @@ def is_xccl_available():
 
 def is_backend_available(backend):
     """Tell whether a back end of this name can be asked for."""
-    return backend.lower() in ("mpi", "gloo") and _installed()
+    return backend.lower() in ("mpi", "gloo") and _installed() or backend.lower() == "nccl" and is_nccl_available()
 
 
 def get_default_backend_for_device(device):

@@ -93,7 +93,12 @@ def rendezvous(op, init_method, store, rank, world_size, timeout):
         return FileStore(parts.path, world_size), rank, world_size
     else:
         raise TensorValueError(f"{op}: init_method: expected env://, tcp://HOST:PORT or file:///PATH, got {init_method!r}", op=op)
-    return TCPStore(host, port, world_size, rank == 0, timedelta(seconds=timeout), wait_for_workers=False), rank, world_size
+    if (host, port) not in _stores:
+        _stores[host, port] = TCPStore(host, port, world_size, rank == 0, timedelta(seconds=timeout), wait_for_workers=False)
+    return _stores[host, port], rank, world_size
+
+
+_stores = {}           # (host, port) -> TCPStore: a program may leave the group and join again, and the server's port stays taken
 
 
 def adopt(store, rank, world_size, timeout):

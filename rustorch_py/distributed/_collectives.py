@@ -5,19 +5,16 @@ import warnings
 
 from .. import tensor as _t
 from ..autograd.graph import increment_version
-from ..errors import DistBackendError, ShapeError, TensorTypeError, TensorValueError
-from . import _mpi
+from ..errors import DeviceError, DistBackendError, ShapeError, TensorTypeError, TensorValueError
 from ._debug import compare
 from ._group import member, root
-from ._mpi import check, counted, element_types, memory, mpi, pieces, reduction
 from ._reduce_op import ReduceOp, parse
-from ._work import Work, blocking
 
 __all__ = ["all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_gather_single", "all_reduce", "all_reduce_coalesced", "all_to_all",
            "all_to_all_single", "barrier", "broadcast", "gather", "reduce", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "scatter"]
 
 
-class _Stage:
+class Stage:
     """The contiguous memory behind the tensors of one call, and what is left to do when the messages have come."""
 
     def __init__(self):
@@ -35,8 +32,14 @@ class _Stage:
         if tensor.is_contiguous():
             self.after.append(lambda: increment_version(tensor))
             return tensor.detach()
-        flat = tensor.detach().contiguous() if load else _t.empty(tensor.shape, dtype=tensor.dtype)
+        flat = tensor.detach().contiguous() if load else _t.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
         self.after.append(lambda: tensor.detach().copy_(flat))
+        self.keep.append(flat)
+        return flat
+
+    def room(self, n, like):
+        """Return n elements of memory, of a tensor's dtype and device."""
+        flat = _t.empty(n, dtype=like.dtype, device=like.device)
         self.keep.append(flat)
         return flat
 
@@ -45,35 +48,8 @@ class _Stage:
             act()
 
 
-def start(pg, op, async_op, calls, stage, tensors):
-    """Carry out MPI calls, given as (name, arguments), and finish; with async_op start them and return their Work."""
-    if async_op:
-        requests = [getattr(pg.comm, "I" + name.lower())(*arguments) for name, arguments in calls]
-        return Work(op, requests, tensors, stage.finish, pg.timeout, (stage, calls))
-    blocking(op, pg.timeout, [(getattr(pg.comm, name), arguments) for name, arguments in calls])
-    with _t.no_grad():
-        stage.finish()
-    return None
-
-
 def _facts(tensor, async_op, **more):
     return {"shape": tuple(tensor.shape), "dtype": str(tensor.dtype), "async_op": bool(async_op), **more}
-
-
-def _scale(stage, pg, name, factor, sent, result):
-    """Arrange the factor of PREMUL_SUM before and of AVG after; returns what to send."""
-    if name == "PREMUL_SUM":
-        with _t.no_grad():
-            sent = (sent * factor).to(sent.dtype)
-        stage.keep.append(sent)
-    elif name == "AVG" and result is not None:
-        def divide():
-            if result.dtype.is_floating_point or result.dtype.is_complex:
-                result.div_(pg.size())
-            else:
-                result.div_(pg.size(), rounding_mode="trunc")
-        stage.after.insert(0, divide)
-    return sent
 
 
 def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
@@ -89,17 +65,11 @@ def all_reduce(tensor, op=ReduceOp.SUM, group=None, async_op=False):
     if pg is None:
         return None
     name, factor = parse("all_reduce", op)
-    check("all_reduce", "tensor", tensor)
-    combine = reduction(name, tensor.dtype)
+    lane = pg.lane("all_reduce", "tensor", tensor)
+    lane.refuse(name, tensor.dtype)
     compare(pg, "all_reduce", _facts(tensor, async_op, op=name))
-    stage = _Stage()
-    flat = stage.write(tensor, load=True)
-    if name == "PREMUL_SUM":
-        with _t.no_grad():
-            flat.copy_(flat * factor)
-    _scale(stage, pg, name if name == "AVG" else "SUM", None, flat, flat)
-    calls = [("Allreduce", (mpi().IN_PLACE, memory(flat, at, n), combine)) for at, n in pieces(flat.numel())]
-    return start(pg, "all_reduce", async_op, calls, stage, [tensor])
+    stage = Stage()
+    return lane.run("all_reduce", async_op, lane.all_reduce(stage, stage.write(tensor, load=True), name, factor), stage, [tensor])
 
 
 def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_dst=None):
@@ -108,23 +78,13 @@ def reduce(tensor, dst=None, op=ReduceOp.SUM, group=None, async_op=False, group_
     if pg is None:
         return None
     name, factor = parse("reduce", op)
-    check("reduce", "tensor", tensor)
-    combine = reduction(name, tensor.dtype)
+    lane = pg.lane("reduce", "tensor", tensor)
+    lane.refuse(name, tensor.dtype)
     target = root("reduce", pg, dst, group_dst, "dst")
     compare(pg, "reduce", _facts(tensor, async_op, op=name, dst=pg.ranks[target]))
-    stage = _Stage()
-    here = pg.rank() == target
-    if here:
-        flat = stage.write(tensor, load=True)
-        if name == "PREMUL_SUM":
-            with _t.no_grad():
-                flat.copy_(flat * factor)
-        _scale(stage, pg, name if name == "AVG" else "SUM", None, flat, flat)
-        calls = [("Reduce", (mpi().IN_PLACE, memory(flat, at, n), combine, target)) for at, n in pieces(flat.numel())]
-    else:
-        flat = _scale(stage, pg, name, factor, stage.read(tensor), None)
-        calls = [("Reduce", (memory(flat, at, n), None, combine, target)) for at, n in pieces(flat.numel())]
-    return start(pg, "reduce", async_op, calls, stage, [tensor])
+    stage = Stage()
+    flat = stage.write(tensor, load=True) if pg.rank() == target else stage.read(tensor)
+    return lane.run("reduce", async_op, lane.reduce(stage, flat, name, factor, target), stage, [tensor])
 
 
 def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
@@ -132,23 +92,43 @@ def broadcast(tensor, src=None, group=None, async_op=False, group_src=None):
     pg = member("broadcast", group)
     if pg is None:
         return None
-    check("broadcast", "tensor", tensor)
+    lane = pg.lane("broadcast", "tensor", tensor)
     source = root("broadcast", pg, src, group_src, "src")
     compare(pg, "broadcast", _facts(tensor, async_op, src=pg.ranks[source]))
-    stage = _Stage()
+    stage = Stage()
     flat = stage.read(tensor) if pg.rank() == source else stage.write(tensor)
-    return start(pg, "broadcast", async_op, [("Bcast", (memory(flat), source))], stage, [tensor])
+    return lane.run("broadcast", async_op, lane.broadcast(flat, source), stage, [tensor])
 
 
-def _check_list(op, name, tensors, like=None, size=None):
+def _check_list(op, name, tensors, lane, pg, like=None):
+    """Check that a list has one tensor a rank, all of them where lane carries them."""
     if not isinstance(tensors, (list, tuple)) or not tensors or not all(isinstance(t, _t.Tensor) for t in tensors):
         raise TensorTypeError(f"{op}: Invalid function argument. Expected parameter `{name}` of type List[torch.Tensor]", op=op)
     for t in tensors:
-        check(op, name, t)
+        _same_lane(op, name, t, lane, pg)
         if like is not None and t.dtype is not like.dtype:
             raise TensorValueError(f"{op}: Invalid usage of tensors with different dtypes: Found {like.dtype} and {t.dtype}", op=op)
-    if size is not None and len(tensors) != size:
-        raise TensorValueError(f"{op}: {name}: expected one tensor for each of {size} ranks, got {len(tensors)}", op=op)
+    if len(tensors) != pg.size():
+        raise TensorValueError(f"{op}: {name}: expected one tensor for each of {pg.size()} ranks, got {len(tensors)}", op=op)
+
+
+def _same_lane(op, name, tensor, lane, pg):
+    if pg.lane(op, name, tensor) is not lane:
+        raise DeviceError(f"{op}: {name}: expected all tensors on {lane.device}, got {tensor.device}", op=op)
+
+
+def _root_list(op, name, tensors, tensor, lane, pg, root_name, here):
+    """Check the list of gather and scatter: on the root one tensor a rank, each as large as `tensor`; nothing elsewhere."""
+    if not here:
+        if tensors:
+            raise TensorValueError(f"Argument ``{name}`` must NOT be specified on non-{root_name} ranks.", op=op)
+        return
+    if not tensors:
+        raise TensorValueError(f"Argument ``{name}`` must be specified on {root_name} rank.", op=op)
+    _check_list(op, name, tensors, lane, pg, tensor)
+    for i, t in enumerate(tensors):
+        if t.numel() != tensor.numel():
+            raise ShapeError(f"{op}: {name}[{i}] has shape {tuple(t.shape)}, tensor has {tuple(tensor.shape)}", op=op)
 
 
 def _rows(op, outer, name, inner, size):
@@ -158,35 +138,6 @@ def _rows(op, outer, name, inner, size):
     if outer.numel() != inner.numel() * size:
         raise ShapeError(f"{op}: {name} size must be equal to world_size times the other's: shapes {tuple(outer.shape)} and {tuple(inner.shape)}, "
                          f"{size} ranks", op=op)
-
-
-def _places(counts):
-    out, at = [], 0
-    for n in counts:
-        out.append(at)
-        at += n
-    return out
-
-
-def _vector(flat, counts):
-    """Return a contiguous tensor as one side of a collective with a count a rank."""
-    element = element_types()[flat.dtype]
-    size = flat.numel() * flat.element_size()
-    return [mpi().buffer.fromaddress(flat.data_ptr(), size) if size else None, (counts, _places(counts)), element]
-
-
-def _exchange(pg, op, async_op, sent, received, send_counts, receive_counts, stage, tensors):
-    """Send slice i of one contiguous tensor to rank i and receive slice i of another from it; a count 0 sends nothing.
-
-    Pairs of messages, not MPI's Alltoallv: that counts in 32 bits, and no rank knows of another's counts whether it may be used.
-    """
-    requests = [pg.comm.Irecv(memory(received, at, n), i) for i, (at, n) in enumerate(zip(_places(receive_counts), receive_counts)) if n]
-    requests += [pg.comm.Isend(memory(sent, at, n), i) for i, (at, n) in enumerate(zip(_places(send_counts), send_counts)) if n]
-    work = Work(op, requests, tensors, stage.finish, pg.timeout, stage)
-    if async_op:
-        return work
-    work.wait()
-    return None
 
 
 def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=False):
@@ -199,15 +150,13 @@ def all_gather_into_tensor(output_tensor, input_tensor, group=None, async_op=Fal
     pg = member(op, group)
     if pg is None:
         return None
-    check(op, "input_tensor", input_tensor)
-    check(op, "output_tensor", output_tensor)
+    lane = pg.lane(op, "input_tensor", input_tensor)
+    _same_lane(op, "output_tensor", output_tensor, lane, pg)
     _rows(op, output_tensor, "output tensor", input_tensor, pg.size())
     compare(pg, op, _facts(input_tensor, async_op))
-    stage = _Stage()
+    stage = Stage()
     sent, flat = stage.read(input_tensor), stage.write(output_tensor)
-    count, kind = counted(sent.numel(), element_types()[sent.dtype])
-    calls = [("Allgather", (memory(sent), [memory(flat)[0], count, kind]))]
-    return start(pg, op, async_op, calls, stage, [output_tensor])
+    return lane.run(op, async_op, lane.all_gather(sent, flat, [sent.numel()] * pg.size()), stage, [output_tensor])
 
 
 def all_gather(tensor_list, tensor, group=None, async_op=False):
@@ -216,32 +165,18 @@ def all_gather(tensor_list, tensor, group=None, async_op=False):
     pg = member(op, group)
     if pg is None:
         return None
-    check(op, "tensor", tensor)
-    _check_list(op, "tensor_list", tensor_list, tensor, pg.size())
+    lane = pg.lane(op, "tensor", tensor)
+    _check_list(op, "tensor_list", tensor_list, lane, pg, tensor)
     compare(pg, op, {"dtype": str(tensor.dtype), "async_op": bool(async_op), "shapes": [tuple(t.shape) for t in tensor_list]})
     own = tensor_list[pg.rank()]
     if own.numel() != tensor.numel():
         raise ShapeError(f"{op}: tensor has shape {tuple(tensor.shape)}, but tensor_list[{pg.rank()}] has {tuple(own.shape)}", op=op)
-    stage = _Stage()
+    stage = Stage()
     sent = stage.read(tensor)
     counts = [t.numel() for t in tensor_list]
-    flat = _t.empty(sum(counts), dtype=tensor.dtype)
-    stage.keep.append(flat)
+    flat = stage.room(sum(counts), tensor)
     stage.after.append(lambda: _deal_out(flat, tensor_list))
-    if len(set(counts)) == 1:
-        count, kind = counted(counts[0], element_types()[sent.dtype])
-        return start(pg, op, async_op, [("Allgather", (memory(sent), [memory(flat)[0], count, kind]))], stage, list(tensor_list))
-    if flat.numel() <= _mpi.MAX_COUNT:
-        return start(pg, op, async_op, [("Allgatherv", (memory(sent), _vector(flat, counts)))], stage, list(tensor_list))
-    return start(pg, op, async_op, [("Bcast", (_own_slice(flat, counts, i, sent, pg.rank()), i)) for i in range(pg.size())], stage, list(tensor_list))
-
-
-def _own_slice(flat, counts, i, sent, rank):
-    at = sum(counts[:i])
-    if i == rank:
-        with _t.no_grad():
-            flat[at:at + counts[i]].copy_(sent.view(-1))
-    return memory(flat, at, counts[i])
+    return lane.run(op, async_op, lane.all_gather(sent, flat, counts), stage, list(tensor_list))
 
 
 def _deal_out(flat, tensors):
@@ -267,12 +202,14 @@ def reduce_scatter_tensor(output, input, op=ReduceOp.SUM, group=None, async_op=F
     if pg is None:
         return None
     name, factor = parse(what, op)
-    check(what, "output", output)
-    check(what, "input", input)
+    lane = pg.lane(what, "output", output)
+    _same_lane(what, "input", input, lane, pg)
+    lane.refuse(name, output.dtype)
     _rows(what, input, "input tensor", output, pg.size())
     compare(pg, what, _facts(output, async_op, op=name))
-    stage = _Stage()
-    return _reduce_scatter(pg, what, name, factor, stage, stage.read(input), output, [output.numel()] * pg.size(), async_op)
+    stage = Stage()
+    calls = lane.reduce_scatter(stage, stage.read(input), stage.write(output), [output.numel()] * pg.size(), name, factor)
+    return lane.run(what, async_op, calls, stage, [output])
 
 
 def reduce_scatter(output, input_list, op=ReduceOp.SUM, group=None, async_op=False):
@@ -282,27 +219,15 @@ def reduce_scatter(output, input_list, op=ReduceOp.SUM, group=None, async_op=Fal
     if pg is None:
         return None
     name, factor = parse(what, op)
-    check(what, "output", output)
-    _check_list(what, "input_list", input_list, output, pg.size())
+    lane = pg.lane(what, "output", output)
+    _check_list(what, "input_list", input_list, lane, pg, output)
+    lane.refuse(name, output.dtype)
     compare(pg, what, {"dtype": str(output.dtype), "async_op": bool(async_op), "op": name, "shapes": [tuple(t.shape) for t in input_list]})
     if input_list[pg.rank()].numel() != output.numel():
         raise ShapeError(f"{what}: output has shape {tuple(output.shape)}, but input_list[{pg.rank()}] has {tuple(input_list[pg.rank()].shape)}", op=what)
-    stage = _Stage()
-    return _reduce_scatter(pg, what, name, factor, stage, _gathered(stage, input_list), output, [t.numel() for t in input_list], async_op)
-
-
-def _reduce_scatter(pg, what, name, factor, stage, sent, output, counts, async_op):
-    combine = reduction(name, sent.dtype)
-    flat = stage.write(output)
-    sent = _scale(stage, pg, name, factor, sent, flat)
-    if sent.numel() > _mpi.MAX_COUNT:
-        calls = [("Reduce", (memory(sent, first + at, n), memory(flat, at, n) if i == pg.rank() else None, combine, i))
-                 for i, (first, count) in enumerate(zip(_places(counts), counts)) for at, n in pieces(count)]
-    elif len(set(counts)) == 1:
-        calls = [("Reduce_scatter_block", ([memory(sent)[0], counts[0], element_types()[sent.dtype]], memory(flat), combine))]
-    else:
-        calls = [("Reduce_scatter", (memory(sent), memory(flat), counts, combine))]
-    return start(pg, what, async_op, calls, stage, [output])
+    stage = Stage()
+    calls = lane.reduce_scatter(stage, _gathered(stage, input_list), stage.write(output), [t.numel() for t in input_list], name, factor)
+    return lane.run(what, async_op, calls, stage, [output])
 
 
 def all_to_all_single(output, input, output_split_sizes=None, input_split_sizes=None, group=None, async_op=False):
@@ -315,15 +240,15 @@ def all_to_all_single(output, input, output_split_sizes=None, input_split_sizes=
     pg = member(op, group)
     if pg is None:
         return None
-    check(op, "output", output)
-    check(op, "input", input)
+    lane = pg.lane(op, "output", output)
+    _same_lane(op, "input", input, lane, pg)
     if output.dtype is not input.dtype:
         raise TensorTypeError(f"{op}: output and input tensor must have the same dtype, got {output.dtype} and {input.dtype}", op=op)
-    stage = _Stage()
+    stage = Stage()
     send_counts = _split(op, "input", input, input_split_sizes, pg.size())
     receive_counts = _split(op, "output", output, output_split_sizes, pg.size())
     compare(pg, op, {"dtype": str(input.dtype), "async_op": bool(async_op)})
-    return _exchange(pg, op, async_op, stage.read(input), stage.write(output), send_counts, receive_counts, stage, [output])
+    return lane.exchange(op, async_op, stage.read(input), stage.write(output), send_counts, receive_counts, stage, [output])
 
 
 def _split(op, name, tensor, sizes, n):
@@ -348,15 +273,19 @@ def all_to_all(output_tensor_list, input_tensor_list, group=None, async_op=False
     pg = member(op, group)
     if pg is None:
         return None
-    _check_list(op, "input_tensor_list", input_tensor_list, input_tensor_list[0] if input_tensor_list else None, pg.size())
-    _check_list(op, "output_tensor_list", output_tensor_list, input_tensor_list[0], pg.size())
-    compare(pg, op, {"dtype": str(input_tensor_list[0].dtype), "async_op": bool(async_op)})
-    stage = _Stage()
+    if not isinstance(input_tensor_list, (list, tuple)) or not input_tensor_list:
+        raise TensorTypeError(f"{op}: Invalid function argument. Expected parameter `input_tensor_list` of type List[torch.Tensor]", op=op)
+    first = input_tensor_list[0]
+    lane = pg.lane(op, "input_tensor_list", first)
+    _check_list(op, "input_tensor_list", input_tensor_list, lane, pg, first)
+    _check_list(op, "output_tensor_list", output_tensor_list, lane, pg, first)
+    compare(pg, op, {"dtype": str(first.dtype), "async_op": bool(async_op)})
+    stage = Stage()
     sent = _gathered(stage, input_tensor_list)
     counts = [t.numel() for t in output_tensor_list]
-    flat = _t.empty(sum(counts), dtype=sent.dtype)
+    flat = stage.room(sum(counts), sent)
     stage.after.append(lambda: _deal_out(flat, output_tensor_list))
-    return _exchange(pg, op, async_op, sent, flat, [t.numel() for t in input_tensor_list], counts, stage, list(output_tensor_list))
+    return lane.exchange(op, async_op, sent, flat, [t.numel() for t in input_tensor_list], counts, stage, list(output_tensor_list))
 
 
 def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group_dst=None):
@@ -369,28 +298,17 @@ def gather(tensor, gather_list=None, dst=None, group=None, async_op=False, group
     pg = member(op, group)
     if pg is None:
         return None
-    check(op, "tensor", tensor)
+    lane = pg.lane(op, "tensor", tensor)
     target = root(op, pg, dst, group_dst, "dst", 0)
     here = pg.rank() == target
-    if here:
-        if not gather_list:
-            raise TensorValueError("Argument ``gather_list`` must be specified on destination rank.", op=op)
-        _check_list(op, "gather_list", gather_list, tensor, pg.size())
-        for i, t in enumerate(gather_list):
-            if t.numel() != tensor.numel():
-                raise ShapeError(f"{op}: gather_list[{i}] has shape {tuple(t.shape)}, the tensors sent have {tuple(tensor.shape)}", op=op)
-    elif gather_list:
-        raise TensorValueError("Argument ``gather_list`` must NOT be specified on non-destination ranks.", op=op)
+    _root_list(op, "gather_list", gather_list, tensor, lane, pg, "destination", here)
     compare(pg, op, _facts(tensor, async_op, dst=pg.ranks[target]))
-    stage = _Stage()
-    sent = stage.read(tensor)
-    into = None
+    stage = Stage()
+    sent, flat = stage.read(tensor), None
     if here:
-        flat = _t.empty(sent.numel() * pg.size(), dtype=tensor.dtype)
+        flat = stage.room(sent.numel() * pg.size(), tensor)
         stage.after.append(lambda: _deal_out(flat, gather_list))
-        count, kind = counted(sent.numel(), element_types()[sent.dtype])
-        into = [memory(flat)[0], count, kind]
-    return start(pg, op, async_op, [("Gather", (memory(sent), into, target))], stage, list(gather_list or ()))
+    return lane.run(op, async_op, lane.gather(sent, flat, target), stage, list(gather_list or ()))
 
 
 def scatter(tensor, scatter_list=None, src=None, group=None, async_op=False, group_src=None):
@@ -403,47 +321,33 @@ def scatter(tensor, scatter_list=None, src=None, group=None, async_op=False, gro
     pg = member(op, group)
     if pg is None:
         return None
-    check(op, "tensor", tensor)
+    lane = pg.lane(op, "tensor", tensor)
     source = root(op, pg, src, group_src, "src", 0)
     here = pg.rank() == source
-    if here:
-        if not scatter_list:
-            raise TensorValueError("Argument ``scatter_list`` must be specified on source rank.", op=op)
-        _check_list(op, "scatter_list", scatter_list, tensor, pg.size())
-        for i, t in enumerate(scatter_list):
-            if t.numel() != tensor.numel():
-                raise ShapeError(f"{op}: scatter_list[{i}] has shape {tuple(t.shape)}, tensor has {tuple(tensor.shape)}", op=op)
-    elif scatter_list:
-        raise TensorValueError("Argument ``scatter_list`` must NOT be specified on non-source ranks.", op=op)
+    _root_list(op, "scatter_list", scatter_list, tensor, lane, pg, "source", here)
     compare(pg, op, _facts(tensor, async_op, src=pg.ranks[source]))
-    stage = _Stage()
+    stage = Stage()
     flat = stage.write(tensor)
-    given = None
-    if here:
-        sent = _gathered(stage, scatter_list)
-        count, kind = counted(flat.numel(), element_types()[flat.dtype])
-        given = [memory(sent)[0], count, kind]
-    return start(pg, op, async_op, [("Scatter", (given, memory(flat), source))], stage, [tensor])
+    sent = _gathered(stage, scatter_list) if here else None
+    return lane.run(op, async_op, lane.scatter(sent, flat, source), stage, [tensor])
 
 
 def barrier(group=None, async_op=False, device_ids=None, timeout=None):
     """Wait until all members are here.
 
     Args:
-        device_ids: for NCCL only; must be None.
+        device_ids: with NCCL, the number of the GPU it goes through, in a list; None: the current one. Else None.
         timeout: timedelta after which the job is ended; None: the group's.
     """
     pg = member("barrier", group)
     if pg is None:
         return None
-    if device_ids is not None:
+    if device_ids is not None and "cuda" not in pg.carries:
         raise DistBackendError(f"barrier: Function argument device_ids not supported for the selected backend {pg.backend}", op="barrier")
+    if device_ids is not None and not isinstance(device_ids, list):
+        raise TensorTypeError(f"barrier: device_ids: expected a list of numbers, got {type(device_ids).__name__}", op="barrier")
     compare(pg, "barrier", {"async_op": bool(async_op)})
-    limit = pg.timeout if timeout is None else timeout.total_seconds()
-    if async_op:
-        return Work("barrier", [pg.comm.Ibarrier()], (), None, limit)
-    blocking("barrier", limit, [(pg.comm.Barrier, ())])
-    return None
+    return pg.barrier_lane(device_ids).barrier(async_op, pg.timeout if timeout is None else timeout.total_seconds())
 
 
 class _Works:

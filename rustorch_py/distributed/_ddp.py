@@ -6,6 +6,7 @@ import contextlib
 from .. import tensor as _t
 from ..errors import DeviceError, DistError, TensorTypeError, TensorValueError
 from ..nn.modules.module import Module
+from ..nn.parallel import to_device
 from ._collectives import all_reduce, broadcast
 from ._group import default, member
 from ._reduce_op import ReduceOp
@@ -16,7 +17,7 @@ from .algorithms.join import Join, Joinable, JoinHook
 __all__ = ["DistributedDataParallel"]
 
 # PyTorch takes 25. In host memory buckets that fit a core's cache are summed faster than those that do not, and starting one costs little.
-DEFAULT_CAP_MB = 1.0
+DEFAULT_CAP_MB = {"cpu": 1.0, "cuda": 25.0}
 
 
 class _DDPJoinHook(JoinHook):
@@ -33,7 +34,7 @@ class _DDPJoinHook(JoinHook):
 
     def post_hook(self, is_last_joiner):
         pg = self.ddp.process_group
-        last = _t.tensor([pg.rank() if is_last_joiner else -1])
+        last = _t.tensor([pg.rank() if is_last_joiner else -1], device=self.ddp.device)
         all_reduce(last, ReduceOp.MAX, pg)
         self.ddp._send([p for _, p in self.ddp._named_parameters()] + self.ddp._buffers_to_send(), int(last.item()))
 
@@ -45,12 +46,13 @@ class DistributedDataParallel(Module, Joinable):
 
     Args:
         module: with at least one parameter that requires a gradient; its state is found under ``module.``.
-        device_ids, output_device: None: the module runs where it is, in host memory.
+        device_ids: None: the module runs where it is; or a list of its one GPU, to which inputs are then moved.
+        output_device: None, or that GPU.
         dim: kept for callers; inputs are not split, each rank brings its own.
         broadcast_buffers: before each forward, give all ranks rank 0's buffers.
         init_sync: check shapes over ranks and send rank 0's state at the start.
         process_group: None: the default group. device_mesh: a mesh of one dimension, in place of a group.
-        bucket_cap_mb: size of a bucket; None: 1.
+        bucket_cap_mb: size of a bucket; None: 1 in host memory, 25 on a GPU.
         find_unused_parameters: look, after each forward, for parameters that the loss does not reach on this rank.
         gradient_as_bucket_view: let ``.grad`` be a view of the bucket, which saves a copy.
         static_graph: the graph is the same in each step (allows reentrant checkpoints and unused parameters without looking for them).
@@ -81,8 +83,6 @@ class DistributedDataParallel(Module, Joinable):
             if device_mesh.ndim != 1:
                 raise DistError(f"Only 1D device mesh is supported, but got {device_mesh}.", op=op)
             process_group = device_mesh.get_group(0)
-        if device_ids or output_device is not None:
-            raise DeviceError(f"{op}: device_ids and output_device must be None: the back end works in host memory", op=op)
         self.module, self.dim = module, dim
         self.parameters_to_ignore = ignored = set(getattr(module, "_ddp_params_and_buffers_to_ignore", ()))
         named = self._named_parameters()
@@ -93,17 +93,18 @@ class DistributedDataParallel(Module, Joinable):
             if type(p).__name__ == "UninitializedParameter":
                 raise DistError(f"{op}: Modules with uninitialized parameters can't be used with `DistributedDataParallel`. Run a dummy forward pass to correctly "
                                 f"initialize the modules ({name})", op=op)
-            if p.device.type != "cpu":
-                raise DeviceError(f"{op}: {name} is on {p.device}; the back end works in host memory", op=op)
-        self.device_ids = self.output_device = None
-        self.device, self.device_type = _t.device("cpu"), "cpu"
+            if p.device != named[0][1].device:
+                raise DeviceError(f"{op}: expected all parameters on one device, got {named[0][0]} on {named[0][1].device}, {name} on {p.device}", op=op)
+        self.device = named[0][1].device
+        self.device_type = self.device.type
+        self.device_ids, self.output_device = self._only_device(device_ids, output_device)
         self._divides_by_all = True
         self.process_group = default(op) if process_group is None else member(op, process_group)
         if self.process_group is None:
             raise TensorValueError(f"{op}: process_group: this rank is no member of it", op=op)
         self.broadcast_buffers, self.find_unused_parameters = broadcast_buffers, find_unused_parameters or skip_all_reduce_unused_params
         self.gradient_as_bucket_view, self.static_graph = gradient_as_bucket_view, static_graph
-        self.bucket_cap_mb = DEFAULT_CAP_MB if bucket_cap_mb is None else float(bucket_cap_mb)
+        self.bucket_cap_mb = DEFAULT_CAP_MB[self.device_type] if bucket_cap_mb is None else float(bucket_cap_mb)
         if not self.bucket_cap_mb > 0:
             raise TensorValueError(f"{op}: bucket_cap_mb: expected a number above 0, got {bucket_cap_mb}", op=op)
         self.require_backward_grad_sync = self.require_forward_param_sync = True
@@ -113,6 +114,21 @@ class DistributedDataParallel(Module, Joinable):
             self._send([p for _, p in named] + self._buffers_to_send())
         self.reducer = Reducer([p for _, p in trained], [name for name, _ in trained], self.process_group, self.bucket_cap_mb,
                                self.find_unused_parameters, gradient_as_bucket_view, static_graph)
+
+    def _only_device(self, device_ids, output_device):
+        """Check device_ids and output_device; returns (list of the module's GPU or None, where outputs are)."""
+        op, own = "DistributedDataParallel", self.device
+        if not device_ids and output_device is None:
+            return None, None
+        if own.type == "cpu":
+            raise TensorValueError(f"{op} device_ids and output_device arguments only work with single-device/multiple-device GPU modules or CPU modules, "
+                                   f"but got device_ids {device_ids}, output_device {output_device}, and module parameters {{{own!r}}}.", op=op)
+        given = [_t.device("cuda", d) if isinstance(d, int) else _t.device(d) for d in (*(device_ids or ()), *(() if output_device is None else (output_device,)))]
+        if len(device_ids or (0,)) > 1:
+            raise TensorValueError("device_ids can only be None or contain a single element.", op=op)
+        if any(d != own for d in given):
+            raise TensorValueError(f"{op}: device_ids, output_device: expected {own}, where the module is, got {device_ids}, {output_device}", op=op)
+        return [own.index], own
 
     def _named_parameters(self):
         return [(name, p) for name, p in self.module.named_parameters() if name not in self.parameters_to_ignore]
@@ -168,6 +184,8 @@ class DistributedDataParallel(Module, Joinable):
             self._send(self._buffers_to_send(), source)
         reduces = _t.is_grad_enabled() and self.require_backward_grad_sync
         self.reducer.sync = self.require_backward_grad_sync
+        if self.device_ids:
+            inputs, kwargs = to_device((inputs, kwargs), self.device)
         output = self.module(*inputs, **kwargs)
         if reduces:
             self.require_forward_param_sync = True
@@ -193,7 +211,7 @@ class DistributedDataParallel(Module, Joinable):
         """Tell the ranks that are done what this step exchanges: (gradients?, buffers?, the rank whose buffers count)."""
         facts = [0, 0, 0] if joined else [int(self.require_backward_grad_sync and _t.is_grad_enabled()),
                                           int(self.require_forward_param_sync and self.broadcast_buffers and self._has_buffers), self.process_group.rank()]
-        facts = _t.tensor(facts)
+        facts = _t.tensor(facts, device=self.device)
         all_reduce(facts, ReduceOp.MAX, self.process_group)
         sync, buffers, source = facts.tolist()
         return bool(sync), bool(buffers), source

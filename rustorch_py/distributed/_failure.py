@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 
-_state = {"rank": None, "size": None, "code": None, "hooks": None, "registered": False}
+_state = {"rank": None, "size": None, "code": None, "hooks": None, "registered": False, "world": None}
 
 
 def name():
@@ -26,17 +26,24 @@ def name():
 
 def abort(message, code=1):
     """Print one message and end the job on all ranks."""
-    from ._mpi import mpi
     sys.stdout.flush()
     # One write, so that ranks that fail together do not mix their lines.
     os.write(2, f"rustorch_py: {name()}: {message.rstrip()}\n".encode())
     time.sleep(0.2)          # MPICH's launcher drops what a rank wrote and it has not read when the job is aborted
+    if _state["world"] is not None:
+        _state["world"].tell(message)
+        os._exit(code)
+    from ._mpi import mpi
     mpi().COMM_WORLD.Abort(code)
 
 
-def install(rank, size):
-    """Begin to watch over this process."""
-    _state.update(rank=rank, size=size, code=None)
+def install(rank, size, world=None):
+    """Begin to watch over this process; world: `_store_comm.World` where no MPI is."""
+    _state.update(rank=rank, size=size, code=None, world=world)
+    if world is not None and size > 1:
+        from ._work import checks, watch
+        checks.append(world.look)
+        watch()
     if _state["hooks"] is not None:
         return
     _state["hooks"] = (sys.excepthook, sys.exit, faulthandler.is_enabled())
@@ -57,6 +64,9 @@ def remove():
     """Put back what install changed."""
     if _state["hooks"] is None:
         return
+    if _state["world"] is not None:
+        from ._work import checks
+        checks[:] = [look for look in checks if look != _state["world"].look]
     hook, leave, had_handler = _state["hooks"]
     if sys.excepthook is _uncaught:
         sys.excepthook = hook
@@ -66,7 +76,7 @@ def remove():
         _put_code(_CODE)
     if not had_handler:
         faulthandler.disable()
-    _state.update(hooks=None, code=None)
+    _state.update(hooks=None, code=None, world=None)
 
 
 def _uncaught(kind, error, trace):

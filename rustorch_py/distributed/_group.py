@@ -2,13 +2,16 @@
 from __future__ import annotations
 
 import os
+import socket
 import warnings
 from datetime import timedelta
 
 from .. import tensor as _t
-from ..errors import BackendUnavailableError, DeviceError, DistBackendError, TensorTypeError, TensorValueError
+from ..errors import BackendUnavailableError, DeviceError, DistBackendError, DTypeError, TensorTypeError, TensorValueError
+from ._host import HostLane
 from ._mpi import EXTRA, installed, launched, mpi
-from ._store import seconds
+from ._store import HashStore, PrefixStore, seconds
+from ._store_comm import StoreComm, World
 
 default_pg_timeout = timedelta(minutes=30)
 
@@ -29,13 +32,15 @@ class ProcessGroup:
     """Ranks that take part in collectives together. Made by `init_process_group` and `new_group`.
 
     Args:
-        comm: MPI communicator of its own; collectives travel on it, messages between two ranks on a duplicate.
+        comm: MPI communicator of its own, or without MPI a `StoreComm`; collectives travel on it, messages between two ranks on a duplicate.
         ranks: the members' numbers in the default group.
-        backend: name asked for. timeout: seconds a call may last. group_name, group_desc: for people.
+        backend: name asked for. carries: what carries the tensors of a device type, a dict.
+        timeout: seconds a call may last. group_name, group_desc: for people. device_id: the GPU of barriers.
     """
 
-    def __init__(self, comm, ranks, backend, timeout, group_name, group_desc=None):
+    def __init__(self, comm, ranks, backend, carries, timeout, group_name, group_desc=None, device_id=None):
         self.comm, self.p2p = comm, comm.Dup()
+        self.carries, self.device_id, self._lanes = carries, device_id, {}
         self.ranks, self.backend, self.timeout = list(ranks), Backend(backend), timeout
         self.group_name, self.group_desc = group_name, group_desc or "undefined"
         self._rank, self._size = comm.Get_rank(), comm.Get_size()
@@ -58,9 +63,51 @@ class ProcessGroup:
         """Set how long a call may last (timedelta or seconds)."""
         self.timeout = seconds(timeout)
 
+    def lane(self, op, name, tensor):
+        """Return what carries a tensor: `HostLane` or `DeviceLane`.
+
+        Raises:
+            TensorTypeError: not a tensor. DeviceError, DistBackendError: the group does not carry what is on its device.
+        """
+        if not isinstance(tensor, _t.Tensor):
+            raise TensorTypeError(f"{op}: Invalid function argument. Expected parameter `{name}` of type torch.Tensor, got {type(tensor).__name__}", op=op)
+        if tensor.layout is not _t.strided:
+            raise DTypeError(f"{op}: {name} has layout {tensor.layout}; only strided tensors are carried", op=op)
+        device = tensor.device
+        found = self._lanes.get(device)
+        if found is None:
+            found = self._lanes[device] = self._open(op, name, device)
+        return found
+
+    def _open(self, op, name, device):
+        if device.type not in self.carries:
+            if device.type == "cpu":
+                raise DistBackendError(f"{op}: No backend type associated with device type cpu: the group was made for {self.backend}; "
+                                       "'cpu:mpi,cuda:nccl' carries both", op=op)
+            raise DeviceError(f"{op}: {name} is on {device}; the back end {self.backend} carries tensors in host memory only; "
+                              "'cpu:mpi,cuda:nccl' carries both", op=op)
+        if device.type == "cpu":
+            return HostLane(self)
+        from ._device import DeviceLane
+        return DeviceLane(self, device)
+
+    def barrier_lane(self, device_ids=None):
+        """Return what a barrier goes through."""
+        if device_ids is None and self.device_id is None and "cpu" in self.carries:
+            return self.lane("barrier", "tensor", _t.empty(0))
+        from .. import cuda
+        device = _t.device("cuda", device_ids[0]) if device_ids else self.device_id or _t.device("cuda", cuda.current_device())
+        return self.lane("barrier", "tensor", _t.empty(0, device=device))
+
     def shutdown(self):
         """Free the communicators; all members call it."""
-        if self.comm is not None and not mpi().Is_finalized():
+        for device, found in self._lanes.items():
+            if device.type != "cpu":
+                found.close()
+        self._lanes = {}
+        if isinstance(self.comm, StoreComm):
+            self.comm.Free()
+        elif self.comm is not None and not mpi().Is_finalized():
             self.p2p.Free()
             self.comm.Free()
         self.comm = self.p2p = None
@@ -90,7 +137,7 @@ class group(metaclass=_Meta):
     """The default group, as ``group.WORLD``."""
 
 
-_world = {"default": None, "groups": [], "made": 0}
+_world = {"default": None, "groups": [], "made": 0, "begun": 0}
 
 
 def is_initialized():
@@ -123,26 +170,42 @@ def member(op, pg):
     return pg
 
 
-def _backend(op, backend):
-    """Return the back end's name after checking that it can be had."""
+def _backend(op, backend, over_mpi=None):
+    """Return (the back end's name, what carries the tensors of each device type) after checking that they can be had.
+
+    Args:
+        over_mpi: whether MPI is there; None: if it is installed.
+    """
+    name = Backend("mpi" if backend is None else backend)
     if backend is None:
-        backend = "mpi"
-    name = Backend(backend)
-    if ":" in name:                       # "cpu:gloo,cuda:nccl"
+        table = {"cpu": "mpi", "cuda": "nccl"}               # NCCL is looked for when a GPU's tensor comes
+    elif ":" in name:                                        # "cpu:gloo,cuda:nccl"
         table = dict(part.split(":", 1) for part in name.split(","))
-        if set(table) - {"cpu", "cuda"} or "cpu" not in table:
-            raise TensorValueError(f"{op}: backend: expected cpu:NAME, with ,cuda:NAME if wished, got {backend!r}", op=op)
-        name = Backend(table["cpu"])
-    if not installed():
+        if set(table) - {"cpu", "cuda"}:
+            raise TensorValueError(f"{op}: backend: expected cpu:NAME, cuda:NAME or both with a comma, got {backend!r}", op=op)
+        name = Backend(table.get("cpu", table.get("cuda")))
+    else:
+        table = {"cuda" if name == "nccl" else "cpu": str(name)}
+    for device, each in table.items():
+        if each not in (("nccl",) if device == "cuda" else ("mpi", "gloo")):
+            raise TensorValueError(f"{op}: backend: expected 'mpi', 'gloo' or 'nccl', got {backend!r}" if ":" not in str(backend) else
+                                   f"{op}: backend: expected cpu:mpi or cpu:gloo, cuda:nccl, got {backend!r}", op=op)
+    if "cpu" in table and not (installed() if over_mpi is None else over_mpi):
         raise BackendUnavailableError(f"{op}({backend!r}): mpi4py, which carries the messages, is not installed: {EXTRA}", op=op)
-    if name == "nccl":
-        from .. import cuda
-        if not cuda.is_available():
-            raise DeviceError(f"{op}('nccl'): NCCL needs NVIDIA GPUs and there is none here; use 'mpi' (or 'gloo', which MPI serves)", op=op)
-        raise BackendUnavailableError(f"{op}('nccl'): collectives on GPUs are not in this version; use 'mpi' on host memory", op=op)
-    if name not in ("mpi", "gloo"):
-        raise TensorValueError(f"{op}: backend: expected 'mpi', 'gloo' or 'nccl', got {backend!r}", op=op)
-    return name
+    if "cuda" in table and backend is not None:
+        from ._device import load
+        load(f"{op}({str(backend)!r})")
+    return name, table
+
+
+def _device(op, device_id, carries):
+    """Return the device that a group is bound to."""
+    if device_id is None:
+        return None
+    device = _t.device("cuda", device_id) if isinstance(device_id, int) else _t.device(device_id)
+    if device.type not in carries:
+        raise DeviceError(f"{op}: device_id: the back end {', '.join(carries.values())} carries tensors on {', '.join(carries)}, got {device_id}", op=op)
+    return None if device.type == "cpu" else device
 
 
 def _limit(op, timeout):
@@ -165,30 +228,31 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
     A process alone is a group of one.
 
     Args:
-        backend: "mpi", or "gloo", which MPI serves; "cpu:gloo,cuda:nccl" takes the CPU's part. None: "mpi".
+        backend: "mpi", or "gloo", which MPI serves: tensors in host memory. "nccl": tensors on GPUs; without an MPI launcher the processes then
+            need no MPI, and may be on several machines. "cpu:mpi,cuda:nccl": both; None: both, where NCCL is looked for when first needed.
         init_method: env://, tcp://HOST:PORT or file:///PATH: where processes without an MPI launcher meet.
         timeout: timedelta after which a collective that is not complete ends the job; default 30 minutes.
         world_size, rank: checked against MPI's.
         store: a `Store` for the processes to meet in, instead of init_method.
         group_name, pg_options: not used by these back ends; pg_options must be None.
-        device_id: must be None or the CPU: each rank of these back ends works in host memory.
+        device_id: the GPU of this process, whose communicator is made at once; else by the first collective.
     Raises:
         ValueError: twice, or a rank or size that is not MPI's.
-        DeviceError: "nccl" without GPUs, or mpi4py missing.
+        DeviceError: "nccl" without GPUs or NCCL, or mpi4py missing.
 
     Example:
         >>> init_process_group("mpi")                                        # doctest: +SKIP
     """
     op = "init_process_group"
-    name, limit = _backend(op, backend), _limit(op, timeout)
+    name, carries = _backend(op, backend)
+    limit = _limit(op, timeout)
     if is_initialized():
         raise TensorValueError("trying to initialize the default process group twice!", op=op)
     if store is not None and init_method is not None:
         raise TensorValueError(f"{op}: Cannot specify both init_method and store.", op=op)
     if pg_options is not None:
         raise TensorValueError(f"{op}: pg_options: MPI has none, got {type(pg_options).__name__}", op=op)
-    if device_id is not None and _t.device(device_id).type != "cpu":
-        raise DeviceError(f"{op}: device_id: the back end {name} works in host memory, got {device_id}", op=op)
+    device = _device(op, device_id, carries)
     elsewhere = not launched() and not (installed() and _mpi_runs()) and (
         world_size > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1 and (init_method or "env://").startswith("env"))
     if elsewhere:
@@ -196,21 +260,31 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
         store, rank, world_size = rendezvous(op, init_method, store, rank, world_size, limit)
         if not 0 <= rank < world_size:
             raise TensorValueError(f"{op}: rank {rank} is not below the world size {world_size}", op=op)
-        adopt(store, rank, world_size, min(limit, 300.0))
-    MPI = mpi()
-    world = MPI.COMM_WORLD
-    _same(op, "rank", rank, world.rank)
-    _same(op, "world_size", world_size, world.size)
-    if init_method is None or init_method.startswith("env"):
-        for variable, got in (("RANK", world.rank), ("WORLD_SIZE", world.size)):
-            if variable in os.environ:
-                _same(op, variable, int(os.environ[variable]), got)
-    world.Set_errhandler(MPI.ERRORS_RETURN)
-    _world["default"] = ProcessGroup(world.Dup(), range(world.size), name, limit, group_name or "0", "default_pg")
+    from ._failure import install
+    if "cpu" not in carries and (elsewhere or not installed()):
+        store, rank, world_size = (store, rank, world_size) if elsewhere else (HashStore(), 0, 1)
+        keys = PrefixStore(f"rustorch/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{_world['begun']}", store)
+        world = StoreComm(keys, "w", range(world_size), rank, limit)
+        install(rank, world_size, World(keys, rank))
+    else:
+        if elsewhere:
+            adopt(store, rank, world_size, min(limit, 300.0))
+        MPI = mpi()
+        _same(op, "rank", rank, MPI.COMM_WORLD.rank)
+        _same(op, "world_size", world_size, MPI.COMM_WORLD.size)
+        if init_method is None or init_method.startswith("env"):
+            for variable, got in (("RANK", MPI.COMM_WORLD.rank), ("WORLD_SIZE", MPI.COMM_WORLD.size)):
+                if variable in os.environ:
+                    _same(op, variable, int(os.environ[variable]), got)
+        MPI.COMM_WORLD.Set_errhandler(MPI.ERRORS_RETURN)
+        world = MPI.COMM_WORLD.Dup()
+        install(world.rank, world.size)
+    _world["begun"] += 1
+    _world["default"] = ProcessGroup(world, range(world.size), name, carries, limit, group_name or "0", "default_pg", device)
     _world["groups"] = [_world["default"]]
     _world["made"] = 0
-    from ._failure import install
-    install(world.rank, world.size)
+    if device is not None:
+        _world["default"].barrier_lane().ready()
 
 
 def _mpi_runs():
@@ -255,12 +329,11 @@ def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local
     """
     op = "new_group"
     whole = default(op)
-    name = whole.backend if backend is None else _backend(op, backend)
+    name, carries = (whole.backend, whole.carries) if backend is None else _backend(op, backend, not isinstance(whole.comm, StoreComm))
     limit = whole.timeout if timeout is None else _limit(op, timeout)
     if pg_options is not None:
         raise TensorValueError(f"{op}: pg_options: MPI has none, got {type(pg_options).__name__}", op=op)
-    if device_id is not None and _t.device(device_id).type != "cpu":
-        raise DeviceError(f"{op}: device_id: the back end {name} works in host memory, got {device_id}", op=op)
+    device = _device(op, device_id, carries) or whole.device_id
     ranks = list(range(whole.size())) if ranks is None else [int(r) for r in ranks]
     if sort_ranks:
         ranks = sorted(ranks)
@@ -268,26 +341,28 @@ def new_group(ranks=None, timeout=None, backend=None, pg_options=None, use_local
         raise TensorValueError(f"{op}: ranks: each may be there once, got {ranks}", op=op)
     if len(ranks) > whole.size() or any(not 0 <= r < whole.size() for r in ranks):
         raise TensorValueError(f"{op}: the new group's rank should be within the world_size {whole.size()} set by init_process_group, got {ranks}", op=op)
-    MPI = mpi()
     inside = whole.rank() in ranks
     _world["made"] += 1
-    if use_local_synchronization:
-        if not inside:
-            return None
+    if not use_local_synchronization:
+        _check_same_call(whole, op, ranks)
+    elif not inside:
+        return None
+    if isinstance(whole.comm, StoreComm):
+        comm = whole.comm.part(ranks) if inside else None
+    elif use_local_synchronization:
         comm = whole.comm.Create_group(whole.comm.Get_group().Incl(ranks), tag=_tag(ranks))
     else:
-        _check_same_call(whole, op, ranks)
-        comm = whole.comm.Split(0 if inside else MPI.UNDEFINED, ranks.index(whole.rank()) if inside else 0)
-        if not inside:
-            return GroupMember.NON_GROUP_MEMBER
-    pg = ProcessGroup(comm, ranks, name, limit, str(_world["made"]), group_desc)
+        comm = whole.comm.Split(0 if inside else mpi().UNDEFINED, ranks.index(whole.rank()) if inside else 0)
+    if not inside:
+        return GroupMember.NON_GROUP_MEMBER
+    pg = ProcessGroup(comm, ranks, name, carries, limit, str(_world["made"]), group_desc, device)
     _world["groups"].append(pg)
     return pg
 
 
 def duplicate(pg, description):
     """Return a group of the same members with communicators of its own; all members call it, in step with the group's collectives."""
-    return ProcessGroup(pg.comm.Dup(), pg.ranks, pg.backend, pg.timeout, pg.group_name, description)
+    return ProcessGroup(pg.comm.Dup(), pg.ranks, pg.backend, pg.carries, pg.timeout, pg.group_name, description, pg.device_id)
 
 
 def _tag(ranks):
@@ -302,14 +377,23 @@ def _check_same_call(whole, op, ranks):
     compare(whole, op, {"ranks": ranks})
 
 
+def _ranks_here(comm):
+    """Return how many members are on this machine."""
+    if isinstance(comm, StoreComm):
+        hosts = comm.allgather(socket.gethostname())
+        return hosts.count(hosts[comm.rank])
+    node = comm.Split_type(mpi().COMM_TYPE_SHARED)
+    size = node.size
+    node.Free()
+    return size
+
+
 def new_subgroups(group_size=None, group=None, timeout=None, backend=None, pg_options=None, group_desc=None):
     """Cut the default group into groups of group_size neighbours (None: the ranks of one machine); returns (own group, all groups)."""
     op = "new_subgroups"
     whole = member(op, group)
     if group_size is None:
-        node = whole.comm.Split_type(mpi().COMM_TYPE_SHARED)
-        group_size = node.size
-        node.Free()
+        group_size = _ranks_here(whole.comm)
         if min(whole.comm.allgather(group_size)) != group_size:
             raise TensorValueError(f"{op}: the machines hold different numbers of ranks; give group_size", op=op)
     world = whole.size()
@@ -361,7 +445,8 @@ def get_backend(group=None):
 
 def get_backend_config(group=None):
     """Return the back end of each device type as text."""
-    return f"cpu:{get_backend(group)}"
+    pg = default("get_backend_config") if group is None else member("get_backend_config", group)
+    return ",".join(f"{device}:{name}" for device, name in pg.carries.items())
 
 
 def get_pg_count():

@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 
 from .. import tensor as _t
-from ..errors import BackendUnavailableError, DistBackendError, DTypeError, DeviceError, TensorTypeError
+from ..errors import BackendUnavailableError, DistBackendError, DTypeError
 
 EXTRA = "pip install 'rustorch_py[mpi]'"
 # What one call may count: MPI's plain interface counts in 32 bits. Longer messages travel as derived types or in pieces.
@@ -77,21 +77,6 @@ def reduction(name, dtype):
         from ._combine import Combine
         return MPI.Op.Create(Combine(kind.lower(), dtype), commute=True)
     return {"SUM": MPI.SUM, "PRODUCT": MPI.PROD, "MIN": MPI.MIN, "MAX": MPI.MAX, "BAND": MPI.BAND, "BOR": MPI.BOR, "BXOR": MPI.BXOR}[kind]
-
-
-def check(op, name, tensor):
-    """Return the tensor if MPI can carry it.
-
-    Raises:
-        TensorTypeError: not a tensor. DeviceError: not in host memory.
-    """
-    if not isinstance(tensor, _t.Tensor):
-        raise TensorTypeError(f"{op}: Invalid function argument. Expected parameter `{name}` of type torch.Tensor, got {type(tensor).__name__}", op=op)
-    if tensor.device.type != "cpu":
-        raise DeviceError(f"{op}: {name} is on {tensor.device}; the back end mpi carries tensors in host memory only", op=op)
-    if tensor.layout is not _t.strided:
-        raise DTypeError(f"{op}: {name} has layout {tensor.layout}; only strided tensors are carried", op=op)
-    return tensor
 
 
 def memory(tensor, start=0, count=None):

@@ -6,23 +6,25 @@ from ._debug import compare
 from ._group import member, root
 from ._mpi import fail, mpi
 from ._p2p import _peer
+from ._store_comm import StoreComm
 from ._work import watched
 
 __all__ = ["all_gather_object", "broadcast_object_list", "gather_object", "recv_object_list", "scatter_object_list", "send_object_list"]
 
 
 def _call(op, pg, call, *arguments, **keywords):
+    errors = () if isinstance(pg.comm, StoreComm) else mpi().Exception
     with watched(op, pg.timeout):
         try:
             return call(*arguments, **keywords)
-        except mpi().Exception as error:
+        except errors as error:
             fail(op, error)
 
 
-def _host(op, device):
-    """Refuse a device that objects cannot travel through."""
+def _host(op, device, pg):
+    """Refuse a device that the group does not carry; pickles themselves go through host memory by any of them."""
     from .. import tensor as _t
-    if device is not None and _t.device(device).type != "cpu":
+    if device is not None and _t.device(device).type not in ("cpu", *pg.carries):
         raise DistBackendError(f"{op}: device: objects travel through host memory, got {device}", op=op)
 
 
@@ -62,7 +64,7 @@ def broadcast_object_list(object_list, src=None, group=None, device=None, group_
     pg = member(op, group)
     if pg is None:
         return
-    _host(op, device)
+    _host(op, device, pg)
     source = root(op, pg, src, group_src, "src", 0)
     compare(pg, op, {"src": pg.ranks[source], "length": len(object_list)})
     got = _call(op, pg, pg.comm.bcast, list(object_list) if pg.rank() == source else None, source)
@@ -92,7 +94,7 @@ def send_object_list(object_list, dst=None, group=None, device=None, group_dst=N
     pg = member(op, group)
     if pg is None:
         return
-    _host(op, device)
+    _host(op, device, pg)
     _call(op, pg, pg.p2p.send, list(object_list), _peer(op, pg, dst, group_dst, "dst"))
 
 
@@ -102,12 +104,22 @@ def recv_object_list(object_list, src=None, group=None, device=None, group_src=N
     pg = member(op, group)
     if pg is None:
         return -1
-    _host(op, device)
+    _host(op, device, pg)
+    if isinstance(pg.comm, StoreComm):
+        peer = _peer(op, pg, src, group_src, "src")
+        got, source = _call(op, pg, pg.p2p.recv, source=peer), peer
+    else:
+        got, source = _from_any(op, pg, src, group_src)
+    if len(got) != len(object_list):
+        raise TensorValueError(f"{op}: object_list has {len(object_list)} places, got {len(got)} objects", op=op)
+    object_list[:] = got
+    return pg.ranks[source]
+
+
+def _from_any(op, pg, src, group_src):
+    """Receive from a rank, or from any, over MPI; returns (objects, number of the sender)."""
     MPI = mpi()
     peer = MPI.ANY_SOURCE if src is None and group_src is None else _peer(op, pg, src, group_src, "src")
     status = MPI.Status()
     got = _call(op, pg, pg.p2p.recv, source=peer, status=status)
-    if len(got) != len(object_list):
-        raise TensorValueError(f"{op}: object_list has {len(object_list)} places, got {len(got)} objects", op=op)
-    object_list[:] = got
-    return pg.ranks[status.Get_source()]
+    return got, status.Get_source()

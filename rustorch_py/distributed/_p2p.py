@@ -7,7 +7,8 @@ from .. import tensor as _t
 from ..autograd.graph import increment_version
 from ..errors import DistBackendError, TensorTypeError, TensorValueError
 from ._group import default, member, root
-from ._mpi import check, memory, mpi
+from ._collectives import Stage
+from ._mpi import memory, mpi
 from ._store import seconds
 from ._work import Work, blocking
 
@@ -41,8 +42,12 @@ def send(tensor, dst=None, group=None, tag=0, group_dst=None):
     pg = member("send", group)
     if pg is None:
         return
-    flat = check("send", "tensor", tensor).detach().contiguous()
+    lane = pg.lane("send", "tensor", tensor)
     peer = _peer("send", pg, dst, group_dst, "dst")
+    if lane.device.type == "cuda":
+        _submit("send", lane, False, [("send", tensor, peer)])
+        return
+    flat = tensor.detach().contiguous()
     blocking("send", pg.timeout, [(pg.p2p.Send, (memory(flat), peer, _tag("send", tag)))])
 
 
@@ -51,9 +56,25 @@ def isend(tensor, dst=None, group=None, tag=0, group_dst=None):
     pg = member("isend", group)
     if pg is None:
         return None
-    flat = check("isend", "tensor", tensor).detach().contiguous()
+    lane = pg.lane("isend", "tensor", tensor)
     peer = _peer("isend", pg, dst, group_dst, "dst")
+    if lane.device.type == "cuda":
+        return _submit("isend", lane, True, [("send", tensor, peer)])
+    flat = tensor.detach().contiguous()
     return Work("isend", [pg.p2p.Isend(memory(flat), peer, _tag("isend", tag))], [tensor], None, pg.timeout, flat)
+
+
+def _submit(op, lane, async_op, messages):
+    """Start messages through NCCL together, given as ("send" or "recv", tensor, peer); returns their Work with async_op. Tags are not looked at."""
+    stage, calls, tensors, source = Stage(), [], [], None
+    for verb, tensor, peer in messages:
+        if verb == "send":
+            calls.append(lane.send_call(stage.read(tensor), peer))
+        else:
+            calls.append(lane.receive_call(stage.write(tensor), peer))
+            source = lane.pg.ranks[peer]
+        tensors.append(tensor)
+    return lane.run(op, async_op, calls, stage, tensors, source=source)
 
 
 def irecv(tensor, src=None, group=None, tag=0, group_src=None):
@@ -62,7 +83,9 @@ def irecv(tensor, src=None, group=None, tag=0, group_src=None):
     pg = member(op, group)
     if pg is None:
         return None
-    check(op, "tensor", tensor)
+    lane = pg.lane(op, "tensor", tensor)
+    if lane.device.type == "cuda":
+        return _submit(op, lane, True, [("recv", tensor, _peer(op, pg, src, group_src, "src"))])
     peer = mpi().ANY_SOURCE if src is None and group_src is None else _peer(op, pg, src, group_src, "src")
     flat = tensor.detach() if tensor.is_contiguous() else _t.empty(tensor.shape, dtype=tensor.dtype)
 
@@ -107,9 +130,10 @@ class P2POp:
     def __init__(self, op, tensor, peer=None, group=None, tag=0, group_peer=None):
         if op not in (isend, irecv):
             raise TensorValueError("Invalid ``op``. Expected ``op`` to be of type ``torch.distributed.isend`` or ``torch.distributed.irecv``.", op="P2POp")
-        check("P2POp", "tensor", tensor)
         self.op, self.tensor, self.group, self.tag = op, tensor, group, tag
         pg = default("P2POp") if group is None else member("P2POp", group)
+        if not isinstance(tensor, _t.Tensor):
+            raise TensorTypeError(f"P2POp: Invalid function argument. Expected parameter `tensor` of type torch.Tensor, got {type(tensor).__name__}", op="P2POp")
         self.group_peer = root("P2POp", pg, peer, group_peer, "peer")
         self.peer = pg.ranks[self.group_peer]
 
@@ -118,12 +142,20 @@ class P2POp:
 
 
 def batch_isend_irecv(p2p_op_list):
-    """Start several messages; returns their Works."""
+    """Start several messages; returns their Works, with NCCL one for all."""
     if not isinstance(p2p_op_list, list) or not p2p_op_list or not all(isinstance(p, P2POp) for p in p2p_op_list):
         raise TensorValueError("Invalid ``p2p_op_list``. Each op is expected to to be of type ``torch.distributed.P2POp``.", op="batch_isend_irecv")
     if len({id(p.group) for p in p2p_op_list}) > 1:
         raise TensorValueError("All ops need to use the same group.", op="batch_isend_irecv")
     works = []
+    pg = member("batch_isend_irecv", p2p_op_list[0].group)
+    lane = pg.lane("batch_isend_irecv", "tensor", p2p_op_list[0].tensor)
+    if lane.device.type == "cuda":
+        # All at once, over the group's communicator, which all members make together if it is the group's first call.
+        if any(pg.lane("batch_isend_irecv", "tensor", p.tensor) is not lane for p in p2p_op_list):
+            raise TensorValueError("batch_isend_irecv: expected tensors of one device", op="batch_isend_irecv")
+        lane.ready()
+        return [_submit("batch_isend_irecv", lane, True, [("send" if p.op is isend else "recv", p.tensor, p.group_peer) for p in p2p_op_list])]
     for p in p2p_op_list:
         kind = {"group_dst": p.group_peer} if p.op is isend else {"group_src": p.group_peer}
         works.append(p.op(p.tensor, group=p.group, tag=p.tag, **kind))

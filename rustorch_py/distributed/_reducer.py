@@ -80,7 +80,8 @@ class _Bucket:
     def __init__(self, index, numbers, parameters):
         self.index, self.numbers = index, numbers
         self.parameters = [parameters[i] for i in numbers]
-        self.own = self.flat = _t.zeros(sum(p.numel() for p in self.parameters), dtype=self.parameters[0].dtype)
+        first = self.parameters[0]
+        self.own = self.flat = _t.zeros(sum(p.numel() for p in self.parameters), dtype=first.dtype, device=first.device)
         self.views, at = [], 0
         for p in self.parameters:
             self.views.append(_shaped(self.flat[at:at + p.numel()], p))
@@ -133,7 +134,8 @@ class Reducer:
 
     def __init__(self, parameters, names, group, cap_mb, find_unused, as_view, static):
         self.parameters, self.names, self.group, self.cap_mb = parameters, names, group, cap_mb
-        self.waits = waiting_pays(group)
+        self.device = parameters[0].device
+        self.waits = self.device.type == "cpu" and waiting_pays(group)
         self.find_unused, self.as_view, self.static = find_unused, as_view, static
         self.hook, self.hook_state = None, None
         self.sync = True
@@ -214,7 +216,7 @@ class Reducer:
 
     def start_used_map(self):
         """Begin to find out which parameters no rank uses: their .grad stays as it is."""
-        self.used = _t.tensor([int(n not in self.absent) for n in range(len(self.parameters))], dtype=_t.int32)
+        self.used = _t.tensor([int(n not in self.absent) for n in range(len(self.parameters))], dtype=_t.int32, device=self.device)
         self.used_work = all_reduce(self.used, ReduceOp.MAX, self.group, True)
 
     def absent_from_bucket(self, number):
@@ -320,7 +322,7 @@ class Reducer:
         """Wait for all buckets and give the parameters their gradients."""
         if self.used_work is not None:
             self.used_work.wait()
-            self.unused_everywhere = frozenset((self.used == 0).nonzero().flatten().tolist())
+            self.unused_everywhere = frozenset(n for n, used in enumerate(self.used.tolist()) if not used)
         with _t.no_grad():
             for bucket in self.buckets:
                 result = bucket.future.wait() if bucket.future is not None else None

@@ -61,7 +61,7 @@ class Work:
         MPI = mpi()
         statuses = [MPI.Status() for _ in self._requests] if self._sender is not None else None
         try:
-            if MPI.Request.Testall(self._requests, statuses):
+            if not self._requests or MPI.Request.Testall(self._requests, statuses):
                 self._complete(statuses)
         except MPI.Exception as error:
             self._complete(None, DistBackendError(f"{self.op}: {error}", op=self.op))
@@ -129,6 +129,14 @@ class Work:
         """Wait until it is done: host memory has no streams."""
         self.wait()
 
+    def late(self):
+        """Return what is said when it lasts too long."""
+        return f"{self.op}: not complete after {self._timeout:g} s; another rank never called it, or is gone"
+
+    def trouble(self, now):
+        """Return why the job must end, or None. Called again and again by a thread of its own, while there are Works."""
+        return None
+
     def is_success(self):
         """Tell whether it is done without an error."""
         return self.is_completed() and self._error is None
@@ -172,6 +180,15 @@ class Work:
 # that last, and ends the job with one clear error when a group's timeout is over, as NCCL's watchdog does.
 _inside = {}         # thread id -> (name of the call, when it must be over, timeout)
 _watcher = None
+checks = []          # functions that return why the job must end, or None
+
+
+def watch():
+    """Begin to look after what lasts too long."""
+    global _watcher
+    if _watcher is None:
+        _watcher = threading.Thread(target=_watch, name="distributed-watchdog", daemon=True)
+        _watcher.start()
 
 
 @contextlib.contextmanager
@@ -180,10 +197,7 @@ def watched(op, timeout):
     if timeout is None:
         yield
         return
-    global _watcher
-    if _watcher is None:
-        _watcher = threading.Thread(target=_watch, name="distributed-watchdog", daemon=True)
-        _watcher.start()
+    watch()
     me = threading.get_ident()
     outer = _inside.get(me)
     _inside[me] = (op, time.monotonic() + timeout, timeout)
@@ -201,14 +215,20 @@ def _watch():
         now = time.monotonic()
         for op, end, timeout in list(_inside.values()):
             if now > end:
-                _give_up(op, timeout)
+                _give_up(f"{op}: not complete after {timeout:g} s; another rank never called it, or is gone")
+        for work in list(_live.values()):
+            if said := work.trouble(now):
+                _give_up(said)
+        for look in list(checks):
+            if said := look():
+                _give_up(said)
         nearest = min((end for _, end, _ in list(_inside.values())), default=now + 1)
         time.sleep(min(1.0, max(0.01, nearest - now)))
 
 
-def _give_up(op, timeout):
+def _give_up(said):
     from ._failure import abort
-    abort(f"{op}: not complete after {timeout:g} s; another rank never called it, or is gone")
+    abort(said)
 
 
 def blocking(op, timeout, calls):

@@ -31,6 +31,7 @@ def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
 RANKS = {"ranks_core": (1, 2, 3, 4), "ranks_ddp": (1, 2, 3, 4), "ranks_zero": (1, 3), "ranks_fsdp": (1, 2, 3),
          "ranks_pipeline": (1, 2, 3, 4), "ranks_join": (1, 2, 4), "ranks_random": (1, 2, 3, 4),
          "ranks_tensor": (1, 2, 3, 4), "ranks_checkpoint": (1, 3), "ranks_fully_shard": (1, 2, 4), "ranks_ring": (1, 2, 3, 4)}
+ALONE = {"ranks_nccl": (1, 2, 3)}          # those that need another environment
 _started = {}
 
 
@@ -58,4 +59,4 @@ def each_check(file):
     """Return a decorator that calls a test with ``ranks`` and ``check``, for each number of ranks and name in a file's list of checks."""
     tree = ast.parse((HERE / f"{file}.py").read_text(encoding="utf-8"))
     names = next([n.id for n in node.value.elts] for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "CHECKS")
-    return pytest.mark.parametrize("ranks, check", [(ranks, name) for ranks in RANKS[file] for name in names])
+    return pytest.mark.parametrize("ranks, check", [(ranks, name) for ranks in (RANKS | ALONE)[file] for name in names])
