@@ -25,9 +25,9 @@ class SyncNorm(Function):
         if count:
             mean, var = values.mean(dims), values.var(dims, correction=0)
         else:
-            mean, var = _t.zeros(channels, dtype=wide), _t.zeros(channels, dtype=wide)
-        every = _t.empty(group.size(), 2 * channels + 1, dtype=wide)
-        all_gather_into_tensor(every, _t.cat([mean, var, _t.tensor([float(count)], dtype=wide)]), group)
+            mean = var = _t.zeros(channels, dtype=wide, device=x.device)
+        every = _t.empty(group.size(), 2 * channels + 1, dtype=wide, device=x.device)
+        all_gather_into_tensor(every, _t.cat([mean, var, _t.tensor([float(count)], dtype=wide, device=x.device)]), group)
         means, variances, counts = every[:, :channels], every[:, channels:-1], every[:, -1:]
         total = counts.sum()
         if total.item() <= 1:

@@ -15,7 +15,7 @@ class DeviceMesh:
     """Ranks of the default group in a grid. All ranks make the same meshes in the same order.
 
     Args:
-        device_type: "cpu": the back end works in host memory.
+        device_type: "cpu", or "cuda" where NCCL carries the default group's tensors.
         mesh: tensor or nested lists of ranks, each once.
         mesh_dim_names: a name for each dimension.
 
@@ -26,8 +26,9 @@ class DeviceMesh:
 
     def __init__(self, device_type, mesh=None, *, mesh_dim_names=None, backend_override=None, _groups=None):
         op = "DeviceMesh"
-        if device_type != "cpu":
-            raise DeviceError(f"{op}: device_type: the back ends mpi and gloo work in host memory, got {device_type!r}", op=op)
+        world = _group.default(op)
+        if device_type not in world.carries:
+            raise DeviceError(f"{op}: device_type: the default group carries tensors on {' and '.join(world.carries)}, got {device_type!r}", op=op)
         if backend_override is not None:
             raise TensorValueError(f"{op}: backend_override is not supported, must be None", op=op)
         mesh = mesh.detach() if isinstance(mesh, _t.Tensor) else _t.tensor(mesh)
@@ -35,7 +36,6 @@ class DeviceMesh:
         self.device_type, self.mesh_dim_names = device_type, tuple(mesh_dim_names) if mesh_dim_names else None
         if self.mesh_dim_names and len(self.mesh_dim_names) != self.mesh.dim():
             raise DistError(f"{op}: mesh_dim_names: expected {self.mesh.dim()} names, got {self.mesh_dim_names}", op=op)
-        world = _group.default(op)
         ranks = self.mesh.flatten().tolist()
         if len(set(ranks)) != len(ranks) or any(not 0 <= r < world.size() for r in ranks):
             raise DistError(f"{op}: mesh: expected each rank below {world.size()} at most once, got {ranks}", op=op)
@@ -164,7 +164,7 @@ def init_device_mesh(device_type, mesh_shape, *, mesh_dim_names=None, backend_ov
     """Return the ranks 0, 1, ... in a grid of a shape; starts the default group if there is none.
 
     Args:
-        device_type: "cpu".
+        device_type: "cpu" or "cuda".
         mesh_shape: sizes whose product is at most the number of ranks.
         mesh_dim_names: a different name for each dimension.
     """

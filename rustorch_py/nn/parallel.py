@@ -228,11 +228,9 @@ class DataParallel(Module):
 
 
 def _cuda_count():
-    """Return the number of CUDA devices without loading anything for it."""
-    import sys
-
-    cuda = sys.modules.get(__package__.rpartition(".")[0] + ".cuda")
-    return cuda.device_count() if cuda is not None and cuda.is_available() else 0
+    """Return the number of CUDA devices."""
+    from .. import cuda
+    return cuda.device_count() if cuda.is_available() else 0
 
 
 def data_parallel(module, inputs, device_ids=None, output_device=None, dim=0, module_kwargs=None):

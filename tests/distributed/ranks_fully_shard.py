@@ -9,7 +9,7 @@ from ranks_tensor import GPT, PLAN
 from rustorch_py import nn, optim
 from rustorch_py.distributed.checkpoint.state_dict import get_model_state_dict, get_optimizer_state_dict, set_state_dict
 from rustorch_py.distributed.device_mesh import init_device_mesh
-from rustorch_py.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard, register_fsdp_forward_method
+from rustorch_py.distributed.fsdp import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, fully_shard, register_fsdp_forward_method
 from rustorch_py.distributed.tensor import DTensor, Replicate, Shard
 from rustorch_py.distributed.tensor.parallel import parallelize_module
 
@@ -66,8 +66,25 @@ def same(model, alone, tight=1e-9):
 
 
 def trains_as_one_process():
-    for options in ({}, {"reshard_after_forward": False}, {"reshard_after_forward": True}, {"shard_placement_fn": lambda p: Shard(p.dim() - 1)}):
+    for options in ({}, {"reshard_after_forward": False}, {"reshard_after_forward": True}, {"shard_placement_fn": lambda p: Shard(p.dim() - 1)},
+                    {"reshard_after_forward": N}, {"offload_policy": CPUOffloadPolicy()}):
         compare(sharded(mesh=LINE, **options))
+
+
+def smaller_groups_keep_what_backward_needs():
+    if N != 4:
+        _checks.raises(ValueError, fully_shard, Tied(), reshard_after_forward=N + 1, match=f"a factor of {N}")
+        return
+    model = sharded(mesh=LINE, reshard_after_forward=2)
+    loss = loss_of(model, words(0, R, N)[1])
+    units = [m._fsdp_unit for m in model.modules() if isinstance(m, FSDPModule)]
+    assert all(u.kept.numel() == -(-u.total // 2) and dist.get_process_group_ranks(u.small) == [R // 2 * 2, R // 2 * 2 + 1] for u in units)
+    loss.backward()
+    assert all(u.kept is None and u.whole is None for u in units)
+    compare(sharded(mesh=LINE, reshard_after_forward=2))
+    model = sharded(mesh=LINE)
+    model.set_reshard_after_forward(2)
+    compare(model)
 
 
 def memory_is_shared_out():
@@ -193,10 +210,10 @@ def odd_modules():
     fully_shard(tied.a)
     tied.b.weight = shared
     _checks.raises(RuntimeError, fully_shard, tied, match="shared with a module")
-    _checks.raises(TypeError, fully_shard, Tied(), reshard_after_forward=2, match="bool")
+    _checks.raises(TypeError, fully_shard, Tied(), reshard_after_forward="yes", match="bool")
     _checks.raises(TypeError, fully_shard, Tied(), offload_policy=3, match="OffloadPolicy")
     _checks.raises(RuntimeError, fully_shard, nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()), match="uniform")
     assert isinstance(OffloadPolicy(), OffloadPolicy)
 
 
-CHECKS = [trains_as_one_process, memory_is_shared_out, gradients_add_up, copies_and_tensor_parallel, mixed_precision, odd_modules]
+CHECKS = [trains_as_one_process, smaller_groups_keep_what_backward_needs, memory_is_shared_out, gradients_add_up, copies_and_tensor_parallel, mixed_precision, odd_modules]

@@ -7,8 +7,12 @@ import rustorch_py.distributed as dist
 from ranks_core import COMPLEX, FLOATS, FOLDS, INTEGERS, N, OP, R, combined, same, values
 from rustorch_py import nn, optim
 from rustorch_py.distributed.algorithms.ddp_comm_hooks import default_hooks
+from rustorch_py.distributed.device_mesh import init_device_mesh
+from rustorch_py.distributed.fsdp import CPUOffloadPolicy, FullyShardedDataParallel as FSDP, fully_shard
+from rustorch_py.distributed.tensor import Shard, distribute_tensor
 from rustorch_py.nn.parallel import DistributedDataParallel as DDP
 
+MESH = init_device_mesh("cuda", (N,))
 REDUCED = FLOATS + tuple(d for d in INTEGERS if d is not torch.int16) + (torch.bool,)
 MOVED = (torch.float32, torch.bfloat16, torch.int16, torch.complex64, torch.bool)
 
@@ -231,6 +235,28 @@ def models_train_as_one_process_does():
     _checks.raises(ValueError, DDP, net(), device_ids=[0], match="only work with")
 
 
+def sharded_models_train_so_too():
+    gen = torch.Generator().manual_seed(5)
+    batches = [(torch.randn(4 * N, 6, generator=gen), torch.randn(4 * N, 2, generator=gen)) for _ in range(3)]
+    alone = net()
+    expected = train(alone, batches, lambda t: t, "cpu")
+
+    def by_layer(**options):
+        model = net().to("cuda")
+        for layer in model:
+            if isinstance(layer, nn.Linear):
+                fully_shard(layer, mesh=MESH, reshard_after_forward=True, **options)
+        return fully_shard(model, mesh=MESH, **options)
+    for make in (lambda: FSDP(net(), device_id=0), by_layer, lambda: by_layer(offload_policy=CPUOffloadPolicy())):
+        model = make()
+        losses = torch.tensor(train(model, batches, lambda t: t[4 * R:4 * R + 4], "cuda"))
+        dist.all_reduce(losses, OP.AVG)
+        torch.testing.assert_close(losses, torch.tensor(expected), rtol=1e-5, atol=1e-6)
+    assert all(p._local_tensor.device.type == "cpu" for p in model.parameters()) and all(p.grad._local_tensor.device.type == "cpu" for p in model.parameters())
+    spread = distribute_tensor(torch.arange(6.0, device="cuda"), MESH, [Shard(0)])
+    assert spread._local_tensor.is_cuda and spread.full_tensor().cpu().tolist() == list(range(6)) and (spread + spread).sum().full_tensor().item() == 30
+
+
 def nccl_alone_carries_no_host_memory():
     dist.destroy_process_group()
     dist.init_process_group("nccl", device_id=torch.device("cuda", 0))
@@ -247,4 +273,4 @@ def nccl_alone_carries_no_host_memory():
 
 CHECKS = [messages_before_any_collective, all_reduce_every_op_and_dtype, means_and_scaled_sums, what_nccl_lacks_is_refused, the_rest_moves_every_dtype,
           parts_of_different_sizes, other_layouts_are_staged, works_events_and_streams, messages_in_a_ring, groups_devices_and_host_memory_together,
-          models_train_as_one_process_does, nccl_alone_carries_no_host_memory]
+          models_train_as_one_process_does, sharded_models_train_so_too, nccl_alone_carries_no_host_memory]

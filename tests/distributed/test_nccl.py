@@ -106,7 +106,7 @@ time.sleep(50)
     assert "rank 0 of 2" in done[0][1] and "rank one has had enough" in done[0][1]
 
 
-def test_a_call_that_never_comes_ends_all(device):
+def test_a_call_that_never_comes_ends_all_without_mpi(device):
     done = start_without_mpi(device, """
 dist.all_reduce(x)
 if R == 0:
@@ -117,7 +117,7 @@ time.sleep(50)
     assert done[1][2] == 1 and "ended because of rank 0" in done[1][1]
 
 
-def test_what_is_missing_is_named(device):
+def test_what_is_missing_is_named_without_mpi(device):
     text = """
 import rustorch_py as torch, rustorch_py.distributed as dist
 try: dist.init_process_group("nccl")
@@ -128,7 +128,7 @@ except torch.BackendUnavailableError as error: print(error)
         assert said in done.stdout and "pip install 'rustorch_py[nccl]'" in done.stdout, done.stdout
 
 
-def test_errors_of_work_under_way_end_the_job(device):
+def test_errors_of_work_under_way_without_mpi(device):
     text = """
 import os, time
 import rustorch_py as torch, rustorch_py.distributed as dist

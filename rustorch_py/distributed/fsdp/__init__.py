@@ -1,7 +1,7 @@
 """Models whose parameters, gradients and optimizer state are spread over ranks."""
 from ._fsdp import FullyShardedDataParallel, ShardingStrategy
-from ._fully_shard import FSDPModule, MixedPrecisionPolicy, OffloadPolicy, UnshardHandle, fully_shard, register_fsdp_forward_method
+from ._fully_shard import CPUOffloadPolicy, FSDPModule, MixedPrecisionPolicy, OffloadPolicy, UnshardHandle, fully_shard, register_fsdp_forward_method
 from .wrap import ModuleWrapPolicy, always_wrap_policy, size_based_auto_wrap_policy, transformer_auto_wrap_policy
 
-__all__ = ["FSDPModule", "FullyShardedDataParallel", "MixedPrecisionPolicy", "ModuleWrapPolicy", "OffloadPolicy", "ShardingStrategy", "UnshardHandle",
-           "always_wrap_policy", "fully_shard", "register_fsdp_forward_method", "size_based_auto_wrap_policy", "transformer_auto_wrap_policy"]
+__all__ = ["CPUOffloadPolicy", "FSDPModule", "FullyShardedDataParallel", "MixedPrecisionPolicy", "ModuleWrapPolicy", "OffloadPolicy", "ShardingStrategy",
+           "UnshardHandle", "always_wrap_policy", "fully_shard", "register_fsdp_forward_method", "size_based_auto_wrap_policy", "transformer_auto_wrap_policy"]

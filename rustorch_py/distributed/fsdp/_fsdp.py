@@ -68,7 +68,7 @@ class _Unit:
         self.owners, self.ties = [(m, attr, name) for m, attr, name, _ in owners], ties
         parameters = [p for *_, p in owners]
         self.shapes, self.counts = [p.shape for p in parameters], [p.numel() for p in parameters]
-        self.dtype = parameters[0].dtype
+        self.dtype, self.device = parameters[0].dtype, parameters[0].device
         self.total = sum(self.counts)
         self.pieces = 1 if strategy is ShardingStrategy.NO_SHARD else group.size()
         self.width = math.ceil(self.total / self.pieces)
@@ -80,7 +80,7 @@ class _Unit:
     def own_slice(self, tensors):
         """Return this rank's slice of tensors laid out one after the other, padded with zeros."""
         with _t.no_grad():
-            flat = _t.zeros(self.width * self.pieces, dtype=self.dtype)
+            flat = _t.zeros(self.width * self.pieces, dtype=self.dtype, device=self.device)
             flat[:self.total].copy_(_t.cat([t.reshape(-1) for t in tensors]))
             at = self.width * (self.group.rank() if self.pieces > 1 else 0)
             return flat[at:at + self.width].clone()
@@ -89,7 +89,7 @@ class _Unit:
         """Return the whole flat tensor."""
         if self.pieces == 1:
             return shard.detach().clone()
-        flat = _t.empty(self.width * self.pieces, dtype=self.dtype)
+        flat = _t.empty(self.width * self.pieces, dtype=self.dtype, device=self.device)
         all_gather_into_tensor(flat, shard.detach(), self.group)
         return flat
 
@@ -99,7 +99,7 @@ class _Unit:
         if self.pieces == 1:
             all_reduce(grad, group=self.group)
             return grad
-        out = _t.empty(self.width, dtype=self.dtype)
+        out = _t.empty(self.width, dtype=self.dtype, device=self.device)
         reduce_scatter_tensor(out, grad, group=self.group)
         return out
 
@@ -160,7 +160,7 @@ class FullyShardedDataParallel(Module):
         auto_wrap_policy: which submodules become units of their own (`fsdp.wrap`); else call this class on submodules first.
         ignored_modules: submodules whose parameters stay as they are.
         sync_module_states: start with rank 0's parameters and buffers.
-        device_id, cpu_offload, mixed_precision, backward_prefetch, param_init_fn: for GPUs; must be None.
+        device_id: the GPU to which the module is moved first. cpu_offload, mixed_precision, backward_prefetch, param_init_fn: must be None.
     Raises:
         RuntimeError: no group, or parameters that do not go into one flat tensor.
 
@@ -178,8 +178,8 @@ class FullyShardedDataParallel(Module):
                             ("param_init_fn", param_init_fn)):
             if value is not None:
                 raise TensorValueError(f"{op}: {name}: not supported, must be None", op=op)
-        if device_id is not None and _t.device(device_id).type != "cpu":
-            raise DeviceError(f"{op}: device_id: the back end works in host memory, got {device_id}", op=op)
+        if device_id is not None:
+            module.to(_t.device("cuda", device_id) if isinstance(device_id, int) else _t.device(device_id))
         strategy = ShardingStrategy.FULL_SHARD if sharding_strategy is None else ShardingStrategy(sharding_strategy)
         if device_mesh is not None:
             if process_group is not None:
@@ -205,8 +205,8 @@ class FullyShardedDataParallel(Module):
                 if id(p) in seen:
                     ties.append((m, attr, seen[id(p)]))
                     continue
-                if p.device.type != "cpu":
-                    raise DeviceError(f"{op}: {prefix}.{attr} is on {p.device}; the back end works in host memory", op=op)
+                if owners and p.device != owners[0][3].device:
+                    raise DeviceError(f"{op}: expected a unit's parameters on one device, got {owners[0][2]} on {owners[0][3].device}, {prefix}.{attr} on {p.device}", op=op)
                 seen[id(p)] = len(owners)
                 owners.append((m, attr, f"{prefix}.{attr}".replace(WRAPPED + ".", "").lstrip("."), p))
         kinds = {(p.dtype, p.requires_grad) for *_, p in owners}
@@ -256,8 +256,9 @@ class FullyShardedDataParallel(Module):
         """Scale all gradients so that their norm over all ranks is at most max_norm; returns the norm. Call it on the outermost unit."""
         inf = norm_type == math.inf
         total = 0.0
-        shared = _t.zeros((), dtype=_t.float64)
-        for unit in (m._unit for m in self.fsdp_modules(self) if m._unit is not None):
+        units = [m._unit for m in self.fsdp_modules(self) if m._unit is not None]
+        shared = _t.zeros((), dtype=_t.float64, device=units[0].device if units else None)
+        for unit in units:
             g = unit.shard.grad
             if g is None:
                 continue

@@ -20,11 +20,12 @@ from ...nn.modules.module import Module
 from ...nn.parameter import Parameter
 from ...tensor import Tensor
 from .._collectives import all_gather_into_tensor, all_reduce, reduce_scatter_tensor
+from .._group import new_group
 from ..tensor._dtensor import DTensor, this_mesh, wrap
 from ..tensor.placement_types import Replicate, Shard, chunk
 from ._fsdp import put
 
-__all__ = ["FSDPModule", "MixedPrecisionPolicy", "OffloadPolicy", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
+__all__ = ["CPUOffloadPolicy", "FSDPModule", "MixedPrecisionPolicy", "OffloadPolicy", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,20 @@ class MixedPrecisionPolicy:
     cast_forward_inputs: bool = True
 
 
-@dataclass
+@dataclass(frozen=True)
 class OffloadPolicy:
-    """Where pieces are kept: here they are in host memory already, and this is the only policy."""
+    """Where pieces are kept: with this base class, where the module computes."""
+
+
+@dataclass(frozen=True)
+class CPUOffloadPolicy(OffloadPolicy):
+    """Keep pieces, their gradients and so the optimizer's state in host memory; the whole parameters are put together on the GPU. A module
+    that computes in host memory is not changed by it.
+
+    Args:
+        pin_memory: ask for page-locked memory (`Tensor.pin_memory`), which a GPU copies faster.
+    """
+    pin_memory: bool = True
 
 
 class _Gather(Function):
@@ -56,6 +68,8 @@ class _Gather(Function):
         ctx.unit = unit
         whole = unit.ready if unit.ready is not None else unit.gather()
         unit.ready = None
+        if unit.small is not None:
+            unit.keep(whole)
         views = tuple(unit.views(whole))
         ctx.mark_non_differentiable(*(v for v, p in zip(views, pieces) if not p.requires_grad))
         return views
@@ -63,7 +77,7 @@ class _Gather(Function):
     @staticmethod
     def backward(ctx, *grads):
         unit = ctx.unit
-        unit.whole = None                        # all that reads the parameters in this unit's backward has run
+        unit.whole = unit.kept = None            # all that reads the parameters in this unit's backward has run
         return None, *unit.scatter(grads)
 
 
@@ -77,13 +91,15 @@ class _Unit:
 
     running = []                 # units in whose forward we are
 
-    def __init__(self, owners, ties, mesh, reshard, place, policy):
-        self.mesh, self.reshard, self.policy, self.ties = mesh, reshard, policy, ties
+    def __init__(self, owners, ties, mesh, reshard, place, policy, offload):
+        self.mesh, self.policy, self.offload, self.ties = mesh, policy, offload, ties
         self.group = mesh._groups[-1]
         self.copies = mesh._groups[0] if mesh.ndim == 2 else None
         self.ranks = self.group.size()
         self.factor = self.ranks * (self.copies.size() if self.copies else 1)
-        self.whole = self.ready = self.pending = None
+        self.whole = self.ready = self.pending = self.kept = None
+        self.set_reshard("fully_shard", reshard)
+        self.device = self._place(owners[0][2])
         self.sync = self.sync_copies = True
         self.owners, self.parameters, self.shapes, self.dims, self.tensor_parallel = [], [], [], [], []
         for module, attr, p in owners:
@@ -100,6 +116,28 @@ class _Unit:
         for module, attr, i in ties:
             module._parameters[attr] = self.parameters[i]
 
+    def set_reshard(self, op, value):
+        """Set what happens between forward and backward (`fully_shard`'s reshard_after_forward)."""
+        self.small, self.reshard = None, value
+        if value is None or isinstance(value, bool):
+            return
+        if not isinstance(value, int):
+            raise TensorTypeError(f"{op}: reshard_after_forward: expected a bool, an int or None, got {value!r}", op=op)
+        if value < 1 or self.ranks % value:
+            raise TensorValueError(f"If passing reshard_after_forward as an int, it should be a factor of {self.ranks}, not {value}", op=op)
+        self.reshard = value != 1
+        if 1 < value < self.ranks:
+            at = self.group.rank() // value * value
+            self.small = new_group(self.group.ranks[at:at + value], use_local_synchronization=True, sort_ranks=False, group_desc="fsdp_reshard")
+
+    def _place(self, first):
+        """Return the device that the unit computes on."""
+        first = first._local_tensor if isinstance(first, DTensor) else first
+        if self.mesh.device_type == first.device.type or self.mesh.device_type == "cpu":
+            return first.device
+        from ... import cuda
+        return _t.device("cuda", cuda.current_device())
+
     def _cut(self, module, attr, p, place):
         """Replace a parameter by this rank's piece of it."""
         spread = p if isinstance(p, DTensor) else None
@@ -114,7 +152,11 @@ class _Unit:
         if spread is not None:
             mesh = _joint(spread._mesh, mesh)
         first, end = chunk(local.shape[dim], self.ranks, self.group.rank())
-        piece = local.narrow(dim, first, end - first).clone(memory_format=_t.contiguous_format)
+        piece = local.narrow(dim, first, end - first).clone(memory_format=_t.contiguous_format).to(self.device)
+        if isinstance(self.offload, CPUOffloadPolicy) and piece.is_cuda:
+            piece = piece.cpu()
+            if self.offload.pin_memory:
+                piece = piece.pin_memory()
         placements = (*(spread._placements if spread is not None else ()), *([Replicate()] if self.copies else []), Shard(dim))
         new = Parameter(wrap(piece, mesh, placements, tuple(p.shape)), requires_grad=p.requires_grad)
         new.__dict__.update({k: v for k, v in p.__dict__.items() if k not in ("_local_tensor", "_mesh", "_placements", "_grad", "_is_param")})
@@ -132,20 +174,38 @@ class _Unit:
     def gather(self):
         """Return the whole parameters, one after the other in one tensor."""
         with _t.no_grad():
-            mine = _t.zeros(self.width, dtype=self.dtype)
+            mine = _t.zeros(self.width, dtype=self.dtype, device=self.device)
             at = 0
             for p, dim, width in zip(self.parameters, self.dims, self.widths):
                 local = p._local_tensor.detach().movedim(dim, 0)
                 mine[at:at + local.numel()].view(local.shape).copy_(local)
                 at += width
-            got = _t.empty(self.ranks, self.width, dtype=self.dtype)
+            got = _t.empty(self.ranks, self.width, dtype=self.dtype, device=self.device)
             all_gather_into_tensor(got, mine, self.group)
-            whole = _t.empty(self.total, dtype=self.dtype)
+            whole = _t.empty(self.total, dtype=self.dtype, device=self.device)
             at = to = 0
             for shape, count, width in zip(self.shapes, self.counts, self.widths):
                 whole[to:to + count].copy_(got[:, at:at + width].reshape(-1)[:count])
                 at, to = at + width, to + count
             return whole
+
+    def keep(self, whole):
+        """Keep this rank's part of the whole parameters, cut over the ranks of the smaller group."""
+        n = self.small.size()
+        width = -(-self.total // n)
+        self.kept = _t.zeros(width, dtype=self.dtype, device=self.device)
+        mine = whole.detach()[self.small.rank() * width:][:width]
+        with _t.no_grad():
+            self.kept[:mine.numel()].copy_(mine)
+
+    def again(self):
+        """Return the whole parameters for backward."""
+        if self.kept is None:
+            return self.gather()
+        with _t.no_grad():
+            got = _t.empty(self.small.size() * self.kept.numel(), dtype=self.dtype, device=self.device)
+            all_gather_into_tensor(got, self.kept, self.small)
+        return got
 
     def views(self, whole):
         """Return the parameters as views of `gather`'s tensor."""
@@ -166,7 +226,7 @@ class _Unit:
             return [None] * len(grads)
         dtype = self.policy.reduce_dtype or self.dtype
         with _t.no_grad():
-            sent = _t.zeros(self.ranks, self.width, dtype=dtype)
+            sent = _t.zeros(self.ranks, self.width, dtype=dtype, device=self.device)
             at = 0
             for g, dim, width, w in zip(grads, self.dims, self.widths, wanted):
                 if g is not None and w:
@@ -177,7 +237,7 @@ class _Unit:
                         sent[full, at:at + rest].copy_(g[full * width:])
                 at += width
             sent /= self.factor
-            got = _t.empty(self.width, dtype=dtype)
+            got = _t.empty(self.width, dtype=dtype, device=self.device)
             reduce_scatter_tensor(got, sent, group=self.group)
             if self.copies is not None and self.sync_copies:
                 all_reduce(got, group=self.copies)
@@ -185,7 +245,7 @@ class _Unit:
             for p, dim, shape, width, w in zip(self.parameters, self.dims, self.shapes, self.widths, wanted):
                 local = p._local_tensor
                 piece = got[at:at + local.numel()].view((local.shape[dim], *shape[1:])).movedim(0, dim)
-                out.append(piece.to(local.dtype).contiguous().clone() if w else None)
+                out.append(piece.to(local.device, local.dtype).contiguous().clone() if w else None)
                 at += width
             return out
 
@@ -222,7 +282,7 @@ class _Unit:
             if isinstance(packed, Tensor):
                 return packed
             if self.whole is None:
-                self.whole = self.gather()
+                self.whole = self.again()
             return self.whole.as_strided(packed[1], packed[2], packed[0])
         self.put(values)
         del values
@@ -312,19 +372,13 @@ class FSDPModule:
 
     def set_reshard_after_forward(self, reshard_after_forward, recurse=True):
         """Whether whole parameters are freed between forward and backward."""
-        _check_reshard("set_reshard_after_forward", reshard_after_forward)
         for unit in self._fsdp_units(recurse):
-            unit.reshard = reshard_after_forward
+            unit.set_reshard("set_reshard_after_forward", reshard_after_forward)
 
     def set_gradient_divide_factor(self, factor):
         """Divide the sum of gradients by this number instead of by the number of ranks."""
         for unit in self._fsdp_units(False):
             unit.factor = float(factor)
-
-
-def _check_reshard(op, value):
-    if value is not None and not isinstance(value, bool):
-        raise TensorTypeError(f"{op}: reshard_after_forward: expected a bool, got {value!r}; gathering within smaller groups is not supported", op=op)
 
 
 def fully_shard(module, *, mesh=None, reshard_after_forward=None, shard_placement_fn=None, mp_policy=None, offload_policy=None, ignored_params=None):
@@ -336,9 +390,10 @@ def fully_shard(module, *, mesh=None, reshard_after_forward=None, shard_placemen
     Args:
         module: or a list of modules, whose parameters form one unit: the first module's forward gathers them.
         mesh: of one dimension, None: all ranks; of two: (copies, pieces). With tensor parallel, a slice of the mesh.
-        reshard_after_forward: free the whole parameters between forward and backward; None: of all but the outermost unit.
+        reshard_after_forward: free the whole parameters between forward and backward; None: of all but the outermost unit. A number, which
+            divides the number of ranks: keep them cut over as many neighbours, which send less in backward for that memory.
         shard_placement_fn: ``fn(parameter)``, which returns the `Shard` to cut by, or None for Shard(0).
-        mp_policy: a `MixedPrecisionPolicy`. offload_policy: an `OffloadPolicy`.
+        mp_policy: a `MixedPrecisionPolicy`. offload_policy: an `OffloadPolicy` or `CPUOffloadPolicy`.
         ignored_params: set of parameters to leave alone.
     Raises:
         RuntimeError: parameters of several dtypes in a unit, shared with another unit, or DTensors on a mesh that has nothing to do with ``mesh``.
@@ -352,11 +407,10 @@ def fully_shard(module, *, mesh=None, reshard_after_forward=None, shard_placemen
     modules = [module] if isinstance(module, Module) else list(module)
     if not modules or not all(isinstance(m, Module) for m in modules):
         raise TensorTypeError(f"{op}: module: expected a Module or a list of them, got {type(module).__name__}", op=op)
-    if offload_policy is not None and type(offload_policy) is not OffloadPolicy:
+    if offload_policy is not None and not isinstance(offload_policy, OffloadPolicy):
         raise TensorTypeError(f"{op}: offload_policy: expected an OffloadPolicy, got {type(offload_policy).__name__}", op=op)
     if mp_policy is not None and not isinstance(mp_policy, MixedPrecisionPolicy):
         raise TensorTypeError(f"{op}: mp_policy: expected a MixedPrecisionPolicy, got {type(mp_policy).__name__}", op=op)
-    _check_reshard(op, reshard_after_forward)
     mesh = this_mesh(op, mesh)
     if mesh.ndim not in (1, 2):
         raise TensorValueError(f"{op}: mesh: expected one or two dimensions, got {mesh}", op=op)
@@ -377,7 +431,7 @@ def fully_shard(module, *, mesh=None, reshard_after_forward=None, shard_placemen
                     raise DistError(f"{op}: {attr} of {type(m).__name__} is shared with a module that has its own unit; put both into one", op=op)
                 seen[id(p)] = len(owners)
                 owners.append((m, attr, p))
-    unit = _Unit(owners, ties, mesh, reshard_after_forward, shard_placement_fn, mp_policy or MixedPrecisionPolicy()) if owners else None
+    unit = _Unit(owners, ties, mesh, reshard_after_forward, shard_placement_fn, mp_policy or MixedPrecisionPolicy(), offload_policy) if owners else None
     for i, m in enumerate(modules):
         m.__dict__["_fsdp_unit"] = unit if i == 0 else None
         cls = type(m)

@@ -143,7 +143,7 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
             for rank, params, flat in self._buckets:
                 if flat is None:
                     flat = (_t.cat([p.detach().reshape(-1) for p in params]) if rank == self.rank
-                            else _t.empty(sum(p.numel() for p in params), dtype=params[0].dtype))
+                            else _t.empty(sum(p.numel() for p in params), dtype=params[0].dtype, device=params[0].device))
                 flats.append((flat, broadcast(flat, group=self.process_group, group_src=rank, async_op=True)))
             for (rank, params, view), (flat, work) in zip(self._buckets, flats):
                 work.wait()

@@ -379,7 +379,7 @@ def this_mesh(op, mesh):
         global _all
         whole = default(op)
         if _all is None or _all[0] is not whole:
-            _all = whole, DeviceMesh.from_group(whole, "cpu")
+            _all = whole, DeviceMesh.from_group(whole, "cpu" if "cpu" in whole.carries else "cuda")
         mesh = _all[1]
     if not isinstance(mesh, DeviceMesh):
         raise TensorTypeError(f"{op}: device_mesh: expected a DeviceMesh, got {type(mesh).__name__}", op=op)
@@ -435,7 +435,7 @@ def _from_source(x, mesh, placements, source):
             if isinstance(p, Shard):
                 parts = [x.narrow(p.dim, a, b - a).contiguous() for a, b in (chunk(x.shape[p.dim], group.size(), i) for i in range(group.size()))]
                 if len({q.shape for q in parts}) == 1:
-                    out = _t.empty(parts[0].shape, dtype=x.dtype)
+                    out = _t.empty(parts[0].shape, dtype=x.dtype, device=x.device)
                     scatter(out, parts if group.rank() == source else None, group=group, group_src=source)
                 else:                                   # scatter needs one size; the message is the tensor then
                     broadcast(x, group=group, group_src=source)

@@ -38,7 +38,7 @@ class Gather(Function):
     @staticmethod
     def forward(ctx, x, dim, total, group):
         ctx.dim, ctx.group = dim, group
-        parts = [_t.empty(s, dtype=x.dtype) for s in _sizes(list(x.shape), dim, total, group.size())]
+        parts = [_t.empty(s, dtype=x.dtype, device=x.device) for s in _sizes(list(x.shape), dim, total, group.size())]
         all_gather(parts, x.contiguous(), group)
         return _t.cat(parts, dim)
 
@@ -92,7 +92,7 @@ class ReduceScatter(Function):
     def forward(ctx, x, how, dim, group):
         ctx.how, ctx.dim, ctx.group, ctx.total = how, dim, group, x.shape[dim]
         parts = _pieces(x, dim, group.size())
-        out = _t.empty(parts[group.rank()].shape, dtype=x.dtype)
+        out = _t.empty(parts[group.rank()].shape, dtype=x.dtype, device=x.device)
         reduce_scatter(out, parts, OPS[how], group)
         return out
 
@@ -108,7 +108,7 @@ class Exchange(Function):
     def forward(ctx, x, old, total, new, group):
         ctx.old, ctx.new, ctx.group, ctx.new_total = old, new, group, x.shape[new]
         sent = _pieces(x, new, group.size())
-        got = [_t.empty(s, dtype=x.dtype) for s in _sizes(list(sent[group.rank()].shape), old, total, group.size())]
+        got = [_t.empty(s, dtype=x.dtype, device=x.device) for s in _sizes(list(sent[group.rank()].shape), old, total, group.size())]
         all_to_all(got, sent, group)
         return _t.cat(got, old)
 

@@ -200,7 +200,7 @@ def batched_powerSGD_hook(state, bucket):
             state.maybe_increase_iter(bucket)
             return mean(state.group(), buffer)
         side = math.ceil(math.sqrt(buffer.numel()))
-        square = _t.zeros(side * side, dtype=buffer.dtype)
+        square = _t.zeros(side * side, dtype=buffer.dtype, device=buffer.device)
         square[:buffer.numel()].copy_(buffer)
         future = _run(state, bucket, square, [square.view(side, side)], [])
     state.maybe_increase_iter(bucket)

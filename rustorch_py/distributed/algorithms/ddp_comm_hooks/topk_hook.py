@@ -42,7 +42,7 @@ def topk_hook(state, bucket):
         left = buffer.clone()
         left[places] = 0
         state.error_dict[bucket.index()] = left
-    all_places, all_values = _t.empty(k * n, dtype=places.dtype), _t.empty(k * n, dtype=values.dtype)
+    all_places, all_values = (_t.empty(k * n, dtype=x.dtype, device=x.device) for x in (places, values))
     works = [all_gather_into_tensor(all_places, places, group, True), all_gather_into_tensor(all_values, values, group, True)]
 
     def spread(futures):
