@@ -55,8 +55,15 @@ BUILD_REQUIRES = $(TEST)/python -c 'import importlib as i, importlib.util; \
 demo: .venv/.installed
 	@$(DEMO)/rustorch train --data digits --model cnn --out runs/demo $(DEMO_ARGS)
 
-test: .venv-test/.installed
+# The distributed tests run once more over MPICH: the environment of all tests has Open MPI, and the two wheels do not go into one.
+.venv-mpich/.installed: pyproject.toml
+	$(call venv,.venv-mpich)
+	.venv-mpich/bin/python -m pip install --quiet --progress-bar off 'numpy>=1.26' 'safetensors>=0.4' 'tqdm>=4.60' 'pytest>=8' 'hypothesis>=6' pytest-timeout 'mpi4py>=4' mpich
+	@touch $@
+
+test: .venv-test/.installed $(if $(PYTEST_ARGS),,.venv-mpich/.installed)
 	$(TEST)/python -m pytest $(PYTEST_ARGS)
+	$(if $(PYTEST_ARGS),,OMP_NUM_THREADS=1 PYTHONPATH=. .venv-mpich/bin/python -m pytest tests/distributed)
 
 test-distributed: .venv-test/.installed
 	RUSTORCH_LONG_TESTS=1 OMP_NUM_THREADS=1 $(TEST)/python -m pytest tests/distributed $(PYTEST_ARGS)
@@ -108,7 +115,7 @@ sdist: .venv-test/.installed
 	$(TEST)/python -m build --sdist
 
 clean:
-	rm -rf build dist .venv .venv-test .pytest_cache .hypothesis *.egg-info rustorch_py/_libs rustorch_py/tensor/kernels/_gen
+	rm -rf build dist .venv .venv-test .venv-mpich .pytest_cache .hypothesis *.egg-info rustorch_py/_libs rustorch_py/tensor/kernels/_gen
 	rm -f rustorch_py/tensor/_rows.pyx
 	find rustorch_py -name '*.so' -delete
 	find rustorch_py -name '*.pyx' | sed 's/pyx$$/c/' | xargs rm -f

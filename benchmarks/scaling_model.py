@@ -154,7 +154,7 @@ def gpt_parameters(vocabulary, context, width, heads, blocks):
 
 def bucket_bytes(sizes):
     shapes = [Shape(size) for size in sizes]
-    return [4 * sum(sizes[i] for i in numbers) for numbers in plan_buckets(shapes, range(len(sizes) - 1, -1, -1), DEFAULT_CAP_MB)]
+    return [4 * sum(sizes[i] for i in numbers) for numbers in plan_buckets(shapes, range(len(sizes) - 1, -1, -1), DEFAULT_CAP_MB["cpu"])]
 
 
 # ---- measuring ------------------------------------------------------------------------------------------------

@@ -270,6 +270,9 @@ def init_process_group(backend=None, init_method=None, timeout=None, world_size=
         if elsewhere:
             adopt(store, rank, world_size, min(limit, 300.0))
         MPI = mpi()
+        if not launched() and MPI.COMM_WORLD.size == 1 and world_size != 1 and int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+            raise TensorValueError(f"{op}: srun started {os.environ['SLURM_STEP_NUM_TASKS']} processes without MPI's launcher interface, so that each is alone; "
+                                   "srun --mpi=pmix (Open MPI) or --mpi=pmi2 (MPICH), or srun --mpi=list for what there is", op=op)
         _same(op, "rank", rank, MPI.COMM_WORLD.rank)
         _same(op, "world_size", world_size, MPI.COMM_WORLD.size)
         if init_method is None or init_method.startswith("env"):

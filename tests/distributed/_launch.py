@@ -13,17 +13,20 @@ HERE = Path(__file__).resolve().parent
 
 def environment():
     """One thread a rank; waiting ranks yield the processor; this checkout's package."""
-    # Unbuffered, print("a", 4) is four writes, and MPICH's launcher puts other ranks' writes between them.
+    return {**_kept(os.environ), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1]), "OMPI_MCA_mpi_yield_when_idle": "1"}
+
+
+def _kept(env):
+    """Return an environment without what tells of another job. Unbuffered, print("a", 4) is four writes, between which MPICH's launcher puts other ranks'."""
     drop = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "PYTHONUNBUFFERED")
-    env = {k: v for k, v in os.environ.items() if k not in drop and not k.startswith(("OMPI_COMM", "PMIX_", "PMI_"))}
-    return {**env, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1]), "OMPI_MCA_mpi_yield_when_idle": "1"}
+    return {k: v for k, v in env.items() if k not in drop and not k.startswith(("OMPI_COMM", "PMIX_", "PMI_"))}
 
 
 def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
     """Run this Python under mpirun; returns the completed process."""
     from rustorch_py.distributed._bootstrap import launcher_command
     command, given = launcher_command(ranks)
-    return subprocess.run([*command, sys.executable, *python, *map(str, arguments)], env={**given, **environment(), **(env or {})}, text=True,
+    return subprocess.run([*command, sys.executable, *python, *map(str, arguments)], env={**_kept(given), **environment(), **(env or {})}, text=True,
                           capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
 

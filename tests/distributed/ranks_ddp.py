@@ -352,7 +352,7 @@ def meshes():
     _checks.raises(RuntimeError, mesh.get_group, match="mesh_dim")
     _checks.raises(KeyError, mesh.__getitem__, "pp")
     _checks.raises(RuntimeError, dist.init_device_mesh, "cpu", (N + 1,), match="bigger than")
-    _checks.raises(torch.DeviceError, dist.init_device_mesh, "cuda", (N,), match="host memory")
+    _checks.raises(torch.DeviceError, dist.init_device_mesh, "cuda", (N,), match="carries tensors on cpu, got 'cuda'")
 
 
 def synchronized_norms():

@@ -135,7 +135,7 @@ def tied_weights():
 
 def misuse():
     _checks.raises(RuntimeError, FSDP, nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()), match="uniform dtype")
-    _checks.raises(torch.DeviceError, FSDP, nn.Linear(2, 2), device_id=0, match="host memory")
+    _checks.raises(torch.DeviceError, FSDP, nn.Linear(2, 2), device_id=0, match="cuda")
     _checks.raises(ValueError, FSDP, nn.Linear(2, 2), cpu_offload=True, match="cpu_offload")
 
 

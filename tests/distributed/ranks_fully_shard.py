@@ -73,7 +73,7 @@ def trains_as_one_process():
 
 def smaller_groups_keep_what_backward_needs():
     if N != 4:
-        _checks.raises(ValueError, fully_shard, Tied(), reshard_after_forward=N + 1, match=f"a factor of {N}")
+        _checks.raises(ValueError, fully_shard, nn.Linear(2, 2), reshard_after_forward=N + 1, match=f"a factor of {N}")
         return
     model = sharded(mesh=LINE, reshard_after_forward=2)
     loss = loss_of(model, words(0, R, N)[1])

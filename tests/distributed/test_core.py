@@ -81,6 +81,14 @@ def test_rendezvous_errors():
     assert done.returncode == 1 and "RANK expected, but not set" in done.stderr
 
 
+def test_srun_without_pmi_is_named():
+    text = "import rustorch_py.distributed as d; d.init_process_group('mpi'{})"
+    env = {**environment(), "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1", "SLURM_LOCALID": "1"}
+    done = subprocess.run([sys.executable, "-c", text.format("")], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "srun started 4 processes" in done.stderr and "--mpi=pmix" in done.stderr
+    subprocess.run([sys.executable, "-c", text.format(", world_size=1")], env=env, check=True, timeout=60)
+
+
 def test_without_mpi_the_extra_is_named():
     text = ("import sys; sys.modules['mpi4py'] = None\n"
             "import importlib.util as u; find = u.find_spec; u.find_spec = lambda n, *a: None if n == 'mpi4py' else find(n, *a)\n"
