@@ -9,9 +9,11 @@ from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy, memset
 from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.object cimport PyObject
 from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport torch_name
+from ._function cimport set_plain_call
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, element_to_py, is_number
 from ._ops cimport contiguous, drop_view, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
 from ._data cimport from_data
@@ -280,7 +282,7 @@ cdef TensorBase basic_view(TensorBase t, Basic *b):
     """The view that `b` describes, with its history."""
     cdef TensorBase out = view_raw(t, b.nd, b.sh, b.st, b.offset)
     cdef BasicViewBackward node = None
-    if grad_mode() and t.rg:
+    if t.rg and grad_mode():
         node = (SelectBackward0.__new__(SelectBackward0) if b.last == 1 else
                 SliceBackward0.__new__(SliceBackward0) if b.last == 2 else
                 UnsqueezeBackward0.__new__(UnsqueezeBackward0) if b.last == 3 else
@@ -404,6 +406,15 @@ cpdef object getitem(TensorBase self, object key):
         return basic_view(self, &b)
     out = basic_view(self, &b) if b.moved else self
     return index_get(out, adv)
+
+
+cdef object plain_getitem(PyObject *const *args, Py_ssize_t n):
+    if n != 2 or not isinstance(<object>args[0], TensorBase):
+        return None
+    return getitem(<TensorBase>args[0], <object>args[1])
+
+
+set_plain_call(getitem, plain_getitem)
 
 
 cpdef int setitem(TensorBase self, object key, object value) except -1:

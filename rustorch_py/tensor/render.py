@@ -312,6 +312,36 @@ def loops_file(kind):
     return "\n".join(parts)
 
 
+def has_half_loop(row):
+    """Whether a row's forward loop is printed for 16-bit floats too: one that is cheap beside the conversions."""
+    return "f" in row.kinds and row.cost < HEAVY and row.out == "same" and not row.types.strip(".") and not VECTOR & calls_in(row, row.expr)
+
+
+def half_file():
+    """Forward loops over 16-bit floats, to be included with H defined besides (kernels/half_loops.inc.c), and their table."""
+    parts, entries = ["/* printed from optable.py; do not edit */"], []
+    for row in filter(has_half_loop, optable.ROWS):
+        printer = Printer(row.name, row.let)
+        operands = ["x", "y", "z"][: row.arity]
+        lets = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, row.expr))
+        ks = "".join(f"const T k{i} = (T)k_[{i}]; " for i in (0, 1) if f"k{i}" in reads(row, row.expr))
+        load = "".join(f"const T {op} = {op}_[i_]; (void){op}; " for op in operands)
+        parts.append("\n".join([
+            f"static void H({row.name})(char **p_, const int64_t *s_, int64_t n_, const double *k_) {{",
+            f"    {ks}(void)k_;",
+            "    T o_[RT_H], " + ", ".join(f"{op}_[RT_H]" for op in operands) + ";",
+            "    " + " ".join(f"RT_H_FIXED({op}_, {i})" for i, op in enumerate(operands, 1)),
+            "    for (int64_t b_ = 0; b_ < n_; b_ += RT_H) {",
+            "        const int64_t m_ = n_ - b_ < RT_H ? n_ - b_ : RT_H;",
+            *(f"        if (s_[{i}]) H(load)({op}_, p_[{i}], b_, m_);" for i, op in enumerate(operands, 1)),
+            f"        RT_H_EACH({{ {load}{lets}o_[i_] = {printer.render(row.expr)}; }})",
+            "        H(store)(p_[0], b_, o_, m_);",
+            "    }\n}"]))
+        entries.append(f"    [{row.index}] = H({row.name}),")
+    parts.append("const RtLoop RT_NAME(H(rt_half_loops))[RT_NROWS] = {")
+    return "\n".join(parts + entries + ["};", ""])
+
+
 def reductions_file(kind):
     """Scalar pieces of each reduction as static inline functions, and the list that expands the drivers."""
     parts, names = ["/* printed from optable.py; do not edit */"], []
@@ -414,7 +444,7 @@ def rows_module():
 
 def build_files():
     """file name -> text, everything that the build prints from the table."""
-    files = {"rt_rows.h": header_file(), "_row_ids.pxi": rows_pxi(), "_rows.pyx": rows_module()}
+    files = {"rt_rows.h": header_file(), "loops_h.h": half_file(), "_row_ids.pxi": rows_pxi(), "_rows.pyx": rows_module()}
     for kind in "ifbc":
         files[f"loops_{kind}.h"] = loops_file(kind)
         files[f"reductions_{kind}.h"] = reductions_file(kind)

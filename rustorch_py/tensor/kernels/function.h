@@ -135,6 +135,11 @@ static inline int rt_fits(int kind, PyObject *x) {
     case RT_ARG_DTYPE: return type == rt_dtype_type;
     case RT_ARG_INT: return rt_fits_int(x);
     case RT_ARG_OUT: return type == rt_tensor_type || type == &PyTuple_Type;
+    case RT_ARG_TENSORS:
+        if (type != &PyTuple_Type && type != &PyList_Type) return 0;
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(x); i++)
+            if (Py_TYPE(PySequence_Fast_GET_ITEM(x, i)) != rt_tensor_type) return 0;
+        return 1;
     case RT_ARG_INTS:
     case RT_ARG_INTS_OR_STR:
     case RT_ARG_INTS_OR_FLAG:

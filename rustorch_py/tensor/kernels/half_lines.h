@@ -1,0 +1,59 @@
+/* Dense runs of 16-bit floats to and from float32, by vectors: each returns how many elements from the front it did. */
+#ifndef RT_HALF_LINES_H
+#define RT_HALF_LINES_H
+#include "rustorch/half.h"
+#include "rustorch/loops.h"
+
+/* Dense runs to and from float16 by the processor's own conversion, which the compiler does not vectorise by itself. */
+#if defined(__F16C__)
+static int64_t widen_f16(float *d, const rt_f16 *s, int64_t n) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(d + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(s + i))));
+#endif
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(d + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(s + i))));
+    return i;
+}
+static int64_t narrow_f16(rt_f16 *d, const float *s, int64_t n) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    for (; i + 16 <= n; i += 16) _mm256_storeu_si256((__m256i *)(d + i), _mm512_cvtps_ph(_mm512_loadu_ps(s + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i + 8 <= n; i += 8) _mm_storeu_si128((__m128i *)(d + i), _mm256_cvtps_ph(_mm256_loadu_ps(s + i), _MM_FROUND_TO_NEAREST_INT));
+    return i;
+}
+#else
+#define widen_f16(d, s, n) 0
+#define narrow_f16(d, s, n) 0
+#endif
+
+#if defined(__AVX512BW__)
+/* as rt_f32_to_bf16, 32 numbers at a time; a vector with a NaN goes the plain way */
+static int64_t narrow_bf16(rt_bf16 *d, const float *s, int64_t n) {
+    const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi32(0x7fff), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512 x = _mm512_loadu_ps(s + i), y = _mm512_loadu_ps(s + i + 16);
+        if (RT_UNLIKELY(_mm512_cmp_ps_mask(x, y, _CMP_UNORD_Q))) {
+            for (int64_t j = i; j < i + 32; j++) d[j] = rt_f32_to_bf16(s[j]);
+            continue;
+        }
+        __m512i u = _mm512_castps_si512(x), v = _mm512_castps_si512(y);
+        u = _mm512_add_epi32(_mm512_add_epi32(u, half), _mm512_and_si512(_mm512_srli_epi32(u, 16), one));
+        v = _mm512_add_epi32(_mm512_add_epi32(v, half), _mm512_and_si512(_mm512_srli_epi32(v, 16), one));
+        u = _mm512_packus_epi32(_mm512_srli_epi32(u, 16), _mm512_srli_epi32(v, 16));
+        _mm512_storeu_si512(d + i, _mm512_permutexvar_epi64(order, u));
+    }
+    return i;
+}
+static int64_t widen_bf16(float *d, const rt_bf16 *s, int64_t n) {
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_si512(d + i, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(s + i))), 16));
+    return i;
+}
+#else
+#define widen_bf16(d, s, n) 0
+#define narrow_bf16(d, s, n) 0
+#endif
+#endif
