@@ -628,6 +628,8 @@ cdef list first_grads(object op, list tensors, object grads, bint create_graph):
             if (rt_kind(g.dt) == RT_KIND_COMPLEX) != (rt_kind(t.dt) == RT_KIND_COMPLEX):
                 raise AutogradError(f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
                                     f"grad_output[{i}] has a dtype of {dtype_of(g.dt)} and output[{i}] has a dtype of {dtype_of(t.dt)}.")
+            if g.dev != t.dev:
+                raise AutogradError(f"invalid gradient at index {i}: expected device {(<object>t).device} but got {(<object>g).device}")
             g = cast(g, t.dt)
         out.append(g)
     return out

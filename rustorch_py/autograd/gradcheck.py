@@ -181,7 +181,7 @@ def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=
     if grad_outputs is None:
         grads = []
         for o in outs:
-            g = _t.randn(o.shape, dtype=_t.float64 if not o.is_complex() else _t.complex128)
+            g = _t.randn(o.shape, dtype=_t.float64 if not o.is_complex() else _t.complex128).to(o.device)
             if gen_non_contig_grad_outputs and g.ndim:
                 g = _t.stack([g, g], -1).select(-1, 0)
             grads.append(g.detach().requires_grad_())

@@ -6,8 +6,9 @@ from ._base cimport (TensorBase, Node, empty, empty_strided, attach, save, save_
                      shape_tuple, RT_BOOL, RT_F32, RT_F64)
 from ._cpu cimport isa_level
 from ._matmul cimport count_flops
-from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, pull_back
+from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, float32_of, like_dtype, pull_back
 from ._plan cimport contiguous_raw, cast_raw, expand_raw
+from ._devices import has_kernel, run as run_on_device
 
 cdef extern from "attention.h" nogil:
     enum: RT_MASK_NONE, RT_MASK_BOOL, RT_MASK_FLOAT
@@ -132,6 +133,9 @@ cdef class AttentionBackward(Node):
         g, qc, kc, vc = by_features(<TensorBase>g_), by_features(q), by_features(k), by_features(v)
         gq, gk, gv = like_rows(q, q.sh[q.nd - 1]), like_rows(k, k.sh[k.nd - 1]), like_rows(v, v.sh[v.nd - 1])
         count_flops("_scaled_dot_product_attention_backward", 2 * a_pairs(q, k) * (3 * q.sh[q.nd - 1] + 2 * v.sh[v.nd - 1]))
+        if not on_cpu(q):
+            run_on_device("attention_back", g, qc, kc, vc, mask, out, lse, gq, gk, gv, self.causal, self.scale)
+            return gq, gk, gv
         describe(&a, qc, kc, vc, mask, self.causal, self.scale)
         a.out, a.lse, a.g = out.ptr, lse.ptr, g.ptr
         a.gq, a.gk, a.gv = gq.ptr, gk.ptr, gv.ptr
@@ -156,7 +160,7 @@ cdef int64_t a_pairs(TensorBase q, TensorBase k) noexcept:
 
 
 def can_attend(query, key, value, attn_mask, enable_gqa=True):
-    """Return whether the tiles can do it: floats on the CPU, 2 to 4 dimensions, equal batches (with ``enable_gqa``, heads may share
+    """Return whether the tiles can do it: floats, 2 to 4 dimensions, equal batches (with ``enable_gqa``, heads may share
     keys and values), a mask without gradient."""
     cdef TensorBase q, k, v, m
     cdef int i
@@ -165,7 +169,9 @@ def can_attend(query, key, value, attn_mask, enable_gqa=True):
     q, k, v = <TensorBase>query, <TensorBase>key, <TensorBase>value
     if q.nd < 2 or (not enable_gqa and q.nd > 2 and k.nd == q.nd and k.sh[k.nd - 3] != q.sh[q.nd - 3]):
         return False
-    if q.dev & 255 or q.dt != k.dt or q.dt != v.dt or not (q.dt == RT_F32 or q.dt == RT_F64 or is_half(q)):
+    if q.dev != k.dev or q.dev != v.dev or q.dt != k.dt or q.dt != v.dt or not (q.dt == RT_F32 or q.dt == RT_F64 or is_half(q)):
+        return False
+    if not on_cpu(q) and (not has_kernel("attention", query) or max(q.sh[q.nd - 1], v.sh[v.nd - 1]) > 256):
         return False
     if q.nd > 4 or k.nd != q.nd or v.nd != q.nd or q.n == 0 or k.n == 0 or v.n == 0:
         return False
@@ -207,7 +213,7 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
     cdef int64_t sh[4]
     cdef int i
     cdef const RtAttentionTable *table
-    if is_half(q):
+    if by_float32(q):
         out_ = tiled_attention(float32_of(query), float32_of(key), float32_of(value), attn_mask, is_causal, scale)
         return like_dtype(out_, q.dt)
     if attn_mask is not None:
@@ -220,23 +226,27 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
     qc, kc, vc = by_features(q), by_features(k), by_features(v)
     count_flops("_scaled_dot_product_attention", 2 * a_pairs(q, k) * (q.sh[q.nd - 1] + v.sh[v.nd - 1]))
     factor = 1 / sqrt(<double>q.sh[q.nd - 1]) if scale is None else scale
-    describe(&a, qc, kc, vc, mask, is_causal, factor)
     out = like_rows(q, v.sh[v.nd - 1])
-    strides_of(out, a.o_s)
-    a.out, a.lse = out.ptr, NULL
     keep = recording(q, k, v)
     if keep:
-        n = a.B * a.H * a.Q
-        lse = empty(1, &n, q.dt, q.dev)
-        a.lse = lse.ptr
-    work = room(&a, q, 0)
-    a.work = work.ptr
-    table = rt_attention_pick(isa_level())
-    with nogil:
-        if q.dt == RT_F32:
-            table.attend_f32(&a)
-        else:
-            table.attend_f64(&a)
+        n = q.n // q.sh[q.nd - 1]
+        lse = empty(1, &n, stat_dtype(q), q.dev)
+    if not on_cpu(q):
+        run_on_device("attention", out, lse, qc, kc, vc, mask, is_causal, factor)
+    else:
+        describe(&a, qc, kc, vc, mask, is_causal, factor)
+        strides_of(out, a.o_s)
+        a.out, a.lse = out.ptr, NULL
+        if keep:
+            a.lse = lse.ptr
+        work = room(&a, q, 0)
+        a.work = work.ptr
+        table = rt_attention_pick(isa_level())
+        with nogil:
+            if q.dt == RT_F32:
+                table.attend_f32(&a)
+            else:
+                table.attend_f64(&a)
     if keep:
         node = AttentionBackward.__new__(AttentionBackward)
         node.causal, node.scale = is_causal, factor

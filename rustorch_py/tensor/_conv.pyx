@@ -11,9 +11,10 @@ from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, want
                      RT_F32, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
 from ._matmul cimport count_flops
-from ._neural cimport (num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, no_memory,
+from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, in_order, empty_in_order)
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
+from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
 
 cdef extern from "conv.h" nogil:
@@ -80,16 +81,11 @@ def get_fast_convolution():
 # ---- the three products ------------------------------------------------------------------------------
 cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd, bint last):
     """One of the three products, recorded. nd: spatial dimensions of the tensors; last: results have their channels innermost."""
-    cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef int64_t sh[5]
-    cdef int i, rc, kind, threads = num_threads(), orders = 0
-    cdef TensorBase ac, bc, kc = None, out, to
+    cdef int i
+    cdef TensorBase out
     cdef ConvolutionBackward0 node
-    cdef void *k = NULL
     count_flops("convolution_backward" if in_backward else "convolution", flops_of(geom))
-    if bias is not None:
-        kc = contiguous_raw(bias)
-        k = kc.ptr
     if mode == DWEIGHT:
         sh[0] = geom.groups * geom.cout
         sh[1] = geom.cin
@@ -98,7 +94,47 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         sh[1] = geom.groups * (geom.cout if mode == FORWARD else geom.cin)
     for i in range(nd):
         sh[2 + i] = geom.out[3 - nd + i] if mode == FORWARD else geom.in_[3 - nd + i] if mode == DINPUT else geom.kernel[3 - nd + i]
-    out = to = empty_in_order(nd + 2, sh, a.dt, a.dev, last)
+    out = empty_in_order(nd + 2, sh, a.dt, a.dev, last)
+    together("convolution", a, b)
+    if on_cpu(out):
+        run_product(mode, a, b, bias, geom, nd, last, out)
+    else:
+        run_on_device("convolution", out, mode, a, b, bias, numbers_of(geom))
+    if recording(a, b, bias):
+        node = ConvolutionBackward0.__new__(ConvolutionBackward0)
+        node.mode = mode
+        node.nd = nd
+        node.last = last
+        node.geom = geom[0]
+        save(node, 0, a)
+        save(node, 1, b)
+        if bias is None:
+            attach2(out, node, a, b)
+        else:
+            attach(out, node, (a, b, bias))
+    return out
+
+
+cdef tuple numbers_of(const RtConvGeom *c):
+    cdef list numbers = [c.batch, c.groups, c.cin, c.cout]
+    add_sizes(numbers, c.in_, 3)
+    add_sizes(numbers, c.out, 3)
+    add_sizes(numbers, c.kernel, 3)
+    add_sizes(numbers, c.stride, 3)
+    add_sizes(numbers, c.pad, 3)
+    add_sizes(numbers, c.dilation, 3)
+    return tuple(numbers)
+
+
+cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd, bint last, TensorBase out) except -1:
+    """The CPU's loops."""
+    cdef const RtConvTable *table = rt_conv_pick(isa_level())
+    cdef int rc, kind, threads = num_threads(), orders = 0
+    cdef TensorBase ac, bc, kc = None, to = out
+    cdef void *k = NULL
+    if bias is not None:
+        kc = contiguous_raw(bias)
+        k = kc.ptr
     kind = table.has_last(geom, mode) if last and a.dt != RT_I64 else 0
     if kind == 2:
         ac = in_order(a, True)
@@ -113,7 +149,7 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         ac = contiguous_raw(a)
         bc = contiguous_raw(b)
         if last:
-            to = empty(nd + 2, sh, a.dt, a.dev)
+            to = empty(nd + 2, out.sh, a.dt, a.dev)
     if fast and not fixed_split():
         orders |= RT_FAST
     with nogil:
@@ -141,19 +177,7 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         copy_raw(out, to)
     if rc:
         no_memory("conv")
-    if recording(a, b, bias):
-        node = ConvolutionBackward0.__new__(ConvolutionBackward0)
-        node.mode = mode
-        node.nd = nd
-        node.last = last
-        node.geom = geom[0]
-        save(node, 0, a)
-        save(node, 1, b)
-        if bias is None:
-            attach2(out, node, a, b)
-        else:
-            attach(out, node, (a, b, bias))
-    return out
+    return 0
 
 
 cdef bint in_backward = False              # the products that are made are a gradient's
@@ -183,7 +207,7 @@ cdef object bias_gradient(TensorBase g):
     cdef int64_t plane = 1
     cdef int i, threads = num_threads()
     cdef bint last
-    if grad_mode() and g.rg:
+    if (grad_mode() and g.rg) or not on_cpu(g):
         return (<object>g).sum([0] + list(range(2, g.nd)))
     last = suggests_last(g)
     gc = in_order(g, last)
@@ -252,8 +276,8 @@ cdef object check(object op, TensorBase x, TensorBase w, TensorBase b, int n, in
                          f"{sizes_text(x)}", op=op)
     if x.dt != w.dt:
         raise DTypeError(f"{op}: Input type ({dtype_text(x)}) and weight type ({dtype_text(w)}) should be the same", op=op)
-    if x.dev != w.dev:
-        raise DTypeError(f"{op}: input and weight are on different devices", op=op)
+    together(op, x, w)
+    together(op, x, b)
     if groups <= 0:
         raise ShapeError(f"{op}: non-positive groups is not supported, got {groups}", op=op)
     channels = w.sh[0] if transposed else w.sh[1] * groups
@@ -324,7 +348,7 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
     if x.nd == n + 1:
         return conv(op, n, input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     check(op, x, w, b, n, groups, False)
-    if is_half(x):
+    if by_float32(x):
         out = conv(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, dilation, groups)
         return like_dtype(out, x.dt)
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
@@ -364,7 +388,7 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
     if x.nd == n + 1:
         return conv_transpose(op, n, input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
     check(op, x, w, b, n, groups, True)
-    if is_half(x):
+    if by_float32(x):
         out = conv_transpose(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, output_padding,
                              groups, dilation)
         return like_dtype(out, x.dt)

@@ -2,7 +2,6 @@
 from ..errors import DTypeError, DimError
 from ._create import arange
 from ._devices import compose
-from ._dtype import get_default_dtype
 from ._mask import where
 from ._rows import maximum as _maximum_of, minimum as _minimum_of
 from ._reduce import amax as _amax, amin as _amin
@@ -34,45 +33,6 @@ def _drop(x, dims):
     for d in sorted(dims, reverse=True):
         x = x.squeeze(d) if x.ndim else x
     return x
-
-
-def _peak(x, dim, keepdim=True):
-    """The largest element along dim, no part of the gradient; 0 where it is infinite, so that differences stay numbers."""
-    top = _amax(x.detach(), dim, keepdim)
-    return where(top.abs() == INF, top.new_zeros(()), top)
-
-
-# ---- exponentials of differences ----
-@compose
-def softmax(input, dim, dtype=None):
-    input = input if dtype is None else input.to(dtype)
-    if input.numel() == 0:
-        return input.clone()
-    x = _wide(input)
-    e = (x - _amax(x.detach(), dim, True)).exp()
-    return _narrow(e / e.sum(dim, True), input)
-
-
-@compose
-def log_softmax(input, dim, dtype=None):
-    input = input if dtype is None else input.to(dtype)
-    if input.numel() == 0:
-        return input.clone()
-    x = _wide(input)
-    y = x - _amax(x.detach(), dim, True)
-    return _narrow(y - y.exp().sum(dim, True).log(), input)
-
-
-@compose
-def logsumexp(input, dim, keepdim=False):
-    x = _wide(input) if input.dtype.is_floating_point or input.dtype.is_complex else input.to(get_default_dtype())
-    if x.numel() == 0:
-        return x.exp().sum(dim, keepdim).log()
-    top = _peak(x, dim)
-    total = (x - top).exp().sum(dim, True).log() + top
-    if not keepdim:
-        total = _drop(total, _dims(dim, x.ndim))
-    return total if not input.dtype.is_floating_point else _narrow(total, input)
 
 
 # ---- moments ----
@@ -122,87 +82,6 @@ def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     variance, mean = _moments("std_mean", input, dim, unbiased, keepdim, correction)
     return _real(variance.sqrt(), input), _narrow(mean, input)
-
-
-# ---- normalization ----
-def _normal(x, dims, eps):
-    """x less its mean, over its deviation, along dims; with both."""
-    mean = x.mean(dims, True)
-    gap = x - mean
-    scale = ((gap * gap).mean(dims, True) + eps).rsqrt()
-    return gap * scale, mean, scale
-
-
-def _affine(y, weight, bias, shape):
-    y = y if weight is None else y * weight.to(y.dtype).reshape(shape)
-    return y if bias is None else y + bias.to(y.dtype).reshape(shape)
-
-
-def _channels(x):
-    return (1, x.shape[1]) + (1,) * (x.ndim - 2)
-
-
-@compose
-def native_layer_norm(input, normalized_shape, weight, bias, eps):
-    count = len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
-    y, mean, scale = _normal(_wide(input), tuple(range(-count, 0)), eps)
-    return _narrow(_affine(y, weight, bias, tuple(input.shape[-count:])), input), mean, scale
-
-
-@compose
-def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn_enable=True):
-    return native_layer_norm(input, normalized_shape, weight, bias, eps)[0]
-
-
-@compose
-def rms_norm(input, normalized_shape, weight=None, eps=None):
-    x = _wide(input)
-    count = len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
-    if eps is None:
-        eps = 2.0 ** -52 if x.dtype.itemsize == 8 else 2.0 ** -23
-    y = x * ((x * x).mean(tuple(range(-count, 0)), True) + eps).rsqrt()
-    return _narrow(_affine(y, weight, None, tuple(input.shape[-count:])), input)
-
-
-@compose
-def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabled=True):
-    x = _wide(input)
-    y = _normal(x.reshape(x.shape[0], num_groups, -1), (2,), eps)[0].reshape(x.shape)
-    return _narrow(_affine(y, weight, bias, _channels(x)), input)
-
-
-@compose
-def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled=True):
-    x = _wide(input)
-    if not training:
-        shape = _channels(x)
-        y = (x - running_mean.to(x.dtype).reshape(shape)) * (running_var.to(x.dtype).reshape(shape) + eps).rsqrt()
-        return _narrow(_affine(y, weight, bias, shape), input)
-    dims = (0, *range(2, x.ndim))
-    y, mean, _ = _normal(x, dims, eps)
-    if running_mean is not None:
-        count = x.numel() // x.shape[1]
-        gap = x.detach() - mean.detach()
-        variance = (gap * gap).sum(dims) / max(count - 1, 1)
-        running_mean.mul_(1 - momentum).add_(mean.detach().reshape(-1).to(running_mean.dtype) * momentum)
-        running_var.mul_(1 - momentum).add_(variance.to(running_var.dtype) * momentum)
-    return _narrow(_affine(y, weight, bias, _channels(x)), input)
-
-
-@compose
-def instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, cudnn_enabled=True):
-    x = _wide(input)
-    if not use_input_stats:
-        return batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)
-    dims = tuple(range(2, x.ndim))
-    y, mean, _ = _normal(x, dims, eps)
-    if running_mean is not None:
-        count = x.numel() // (x.shape[0] * x.shape[1])
-        gap = x.detach() - mean.detach()
-        variance = ((gap * gap).sum(dims) / max(count - 1, 1)).mean(0)
-        running_mean.mul_(1 - momentum).add_(mean.detach().reshape(x.shape[:2]).mean(0).to(running_mean.dtype) * momentum)
-        running_var.mul_(1 - momentum).add_(variance.to(running_var.dtype) * momentum)
-    return _narrow(_affine(y, weight, bias, _channels(x)), input)
 
 
 # ---- places of extremes ----
@@ -286,56 +165,6 @@ def tril(input, diagonal=0):
 @compose
 def triu(input, diagonal=0):
     return where(_below(input, diagonal - 1), input.new_zeros(()), input)
-
-
-# ---- losses ----
-def _picked(input, target, weight, ignore_index):
-    """(-weight input[target], weight of each target), classes along dimension 1 (0 of one sample)."""
-    at = 0 if input.ndim == 1 else 1
-    shape = [1] * input.ndim
-    shape[at] = input.shape[at]
-    classes = arange(input.shape[at], device=input.device).reshape(shape)
-    goal = target.unsqueeze(at)
-    hit = (classes == goal) & (goal != ignore_index)
-    share = hit.to(input.dtype) if weight is None else where(hit, weight.reshape(shape), input.new_zeros(()))
-    return -where(hit, input, input.new_zeros(())) * share, share, at
-
-
-def _reduced(loss, weights, reduction):
-    return loss if reduction == 0 else loss.sum() / weights if reduction == 1 else loss.sum()
-
-
-@compose
-def nll_loss_nd(input, target, weight=None, reduction=1, ignore_index=-100):
-    x = _wide(input)
-    loss, share, at = _picked(x, target, None if weight is None else weight.to(x.dtype), ignore_index)
-    return _narrow(_reduced(loss.sum(at), share.sum(), reduction), input)
-
-
-compose(nll_loss_nd, "nll_loss")
-compose(nll_loss_nd, "nll_loss2d")
-
-
-@compose
-def cross_entropy_loss(input, target, weight=None, reduction=1, ignore_index=-100, label_smoothing=0.0):
-    x = _wide(input)
-    at = 0 if x.ndim == 1 else 1
-    logs = log_softmax(x, at)
-    shape = [1] * x.ndim
-    shape[at] = x.shape[at]
-    scale = None if weight is None else weight.to(x.dtype).reshape(shape)
-    if target.dtype.is_floating_point:                   # probabilities of the classes
-        goal = target.to(x.dtype) * (1 - label_smoothing) + label_smoothing / x.shape[at]
-        loss = -(logs * goal if scale is None else logs * goal * scale).sum(at)
-        count = loss.numel() if loss.ndim else 1
-        return _narrow(_reduced(loss, count, reduction), input)
-    loss, share, _ = _picked(logs, target, None if scale is None else scale.reshape(-1), ignore_index)
-    result = _reduced(loss.sum(at), share.sum(), reduction)
-    if label_smoothing:
-        smooth = -(logs if scale is None else logs * scale).sum(at)
-        smooth = where(target != ignore_index, smooth, smooth.new_zeros(()))
-        result = result * (1 - label_smoothing) + _reduced(smooth, share.sum(), reduction) * (label_smoothing / x.shape[at])
-    return _narrow(result, input)
 
 
 # ---- copies ----

@@ -19,14 +19,9 @@ from ..errors import UnsupportedOpError
 # By the function's own name (``__name__``).
 HOST_ONLY = frozenset("""
     alpha_dropout dropout feature_alpha_dropout rrelu alpha_dropout_ dropout_ feature_alpha_dropout_ feature_dropout feature_dropout_ native_dropout rrelu_
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc convolution
-    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d avg_pool1d avg_pool2d avg_pool3d
-    max_pool1d max_pool2d max_pool3d max_unpool1d max_unpool2d max_unpool3d max_pool1d_with_indices max_pool2d_with_indices max_pool3d_with_indices
-    batch_norm group_norm instance_norm layer_norm native_batch_norm native_group_norm native_layer_norm rms_norm
-    log_softmax logsumexp nll_loss softmax cross_entropy_loss nll_loss2d nll_loss_nd embedding embedding_bag embedding_dense_backward
+    embedding embedding_bag embedding_dense_backward
     argmax argmin kthvalue max median min mode nanmedian nanquantile quantile cummax cummin cumprod cumsum logcumsumexp cumprod_ cumsum_
     argsort bucketize isin msort searchsorted sort topk unique unique_consecutive bincount histc histogram histogramdd std std_mean var var_mean
-    recurrent_scan can_attend tiled_attention ctc_loss col2im im2col weighted_taps
     index_put index_put_ index_add index_copy index_fill index_reduce index_select put scatter_add scatter_reduce take
     index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_add_ scatter_reduce_
     argwhere masked_fill masked_scatter masked_select nonzero nonzero_static fill_diagonal_ masked_fill_ masked_scatter_
@@ -47,6 +42,11 @@ def provide(device_type, functions):
     """Let these functions, a dict by name, be a device type's kernels: what :func:`run` calls."""
     for name, fn in functions.items():
         _kernels[device_type, name] = fn
+
+
+def has_kernel(name, tensor):
+    """Tell whether :func:`run` finds a kernel of that name for the tensor."""
+    return (tensor.device.type, name) in _kernels
 
 
 def run(name, tensor, *args):

@@ -12,8 +12,18 @@ cdef inline bint is_half(TensorBase t) noexcept:
 cdef object float32_of(object t)                   # recorded conversion
 cdef object like_dtype(object t, int dt)           # recorded conversion back
 cdef object bad_dtype(object op, TensorBase t)     # raises: no kernel for t's dtype
-cdef int need_float(object op, TensorBase t) except -1     # float32 or float64, else raises
+cdef int need_float(object op, TensorBase t) except -1     # float32 or float64, of a device a 16-bit float too; else raises
+cdef inline bint on_cpu(TensorBase t) noexcept:
+    return (t.dev & 255) == 0
+# 16-bit floats that go by way of float32: those of the CPU, as a device's kernels convert what they read
+cdef inline bint by_float32(TensorBase t) noexcept:
+    return on_cpu(t) and is_half(t)
+# what statistics and sums of t are kept in
+cdef inline int stat_dtype(TensorBase t) noexcept:
+    return 8 if is_half(t) else t.dt
+cdef int together(object op, TensorBase x, TensorBase y) except -1       # y, if there, is on x's device; else raises
 cdef int no_memory(object op) except -1
+cdef int add_sizes(list numbers, const int64_t *v, int n) except -1       # appends n of them
 cdef object sizes_text(TensorBase t)               # "[2, 3]"
 cdef object dtype_text(TensorBase t)               # "float32"
 # Memory order of images (4-d) and volumes (5-d): does t lie with its channels innermost (PyTorch's suggest_memory_format); t in

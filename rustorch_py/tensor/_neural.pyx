@@ -3,7 +3,7 @@ from ._cpu cimport rt_num_threads
 from ._base cimport TensorBase, RT_F32, RT_F64, empty, empty_strided, grad_mode, shape_tuple
 from ._dtype cimport dtype_of, torch_name
 from ._plan cimport contiguous_raw, copy_raw
-from ..errors import OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
+from ..errors import DeviceError, OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
 
 
 cdef int num_threads() noexcept nogil:
@@ -58,13 +58,27 @@ cdef object bad_dtype(object op, TensorBase t):
 
 
 cdef int need_float(object op, TensorBase t) except -1:
-    if t.dt != RT_F32 and t.dt != RT_F64:
+    if t.dt != RT_F32 and t.dt != RT_F64 and (on_cpu(t) or not is_half(t)):
         bad_dtype(op, t)
+    return 0
+
+
+cdef int together(object op, TensorBase x, TensorBase y) except -1:
+    if y is not None and y.dev != x.dev:
+        raise DeviceError(f"{op}: expected all tensors to be on the same device, but found at least two devices, {(<object>x).device} and "
+                          f"{(<object>y).device}", op=op)
     return 0
 
 
 cdef int no_memory(object op) except -1:
     raise OutOfMemoryError(f"{op}: no memory for the work buffers", op=op)
+
+
+cdef int add_sizes(list numbers, const int64_t *v, int n) except -1:
+    cdef int i
+    for i in range(n):
+        numbers.append(v[i])
+    return 0
 
 
 cdef object sizes_text(TensorBase t):

@@ -5,9 +5,10 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
                      bump, RT_F32, RT_F64)
 from ._cpu cimport isa_level
-from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw, clone_raw
+from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
 
 cdef extern from "norm.h" nogil:
@@ -92,7 +93,8 @@ cdef int check_vector(object op, object arg, TensorBase t, TensorBase x, int64_t
     if t.n != n or t.nd != 1:
         raise ShapeError(f"{op}: Expected {arg} to be a vector of size equal to the number of channels in input, but got {arg} of "
                          f"shape {sizes_text(t)} and input of shape {sizes_text(x)}", op=op)
-    if t.dt != x.dt:
+    together(op, x, t)
+    if t.dt != stat_dtype(x):
         raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(x)} as the input, but got {dtype_text(t)}", op=op)
     return 0
 
@@ -116,7 +118,12 @@ cdef class NormBackward0(Node):
         cdef int level = isa_level(), threads = num_threads(), i
         cdef int64_t sh[1]
         if grad_mode():
+            if is_half(x):
+                got = self.composed(float32_of(g_), float32_of(x), w, mean, rstd)
+                return (None if got[0] is None else like_dtype(got[0], x.dt), *got[1:])
             return self.composed(g_, x, w, mean, rstd)
+        if not on_cpu(x):
+            return self.on_device(g, x, w, mean, rstd)
         xc = contiguous_raw(x)
         g = contiguous_raw(g)
         wc = None if w is None else contiguous_raw(w)
@@ -147,6 +154,31 @@ cdef class NormBackward0(Node):
         if self.n_edges == 2:
             return gx, gw
         return gx, gw, gb
+
+    cdef object on_device(self, TensorBase g, TensorBase x, TensorBase w, TensorBase mean, TensorBase rstd):
+        """The same by the device's kernels; gradients of weights are in the statistics' dtype, as the weights are."""
+        cdef TensorBase gx = None, gw = None, gb = None
+        cdef int dt = stat_dtype(x), tail = 1
+        cdef bint channels = self.kind <= CHANNEL_EVAL
+        cdef int64_t *sh = x.sh + 1
+        if self.kind == ROW or self.kind == ROW_RMS:
+            tail = self.tail
+            sh = x.sh + x.nd - tail
+        if wants_edge(self, 0):
+            gx = empty_in_order(x.nd, x.sh, x.dt, x.dev, channels and suggests_last(x))
+        if wants_edge(self, 1):
+            gw = empty(tail, sh, dt, x.dev)
+        if self.n_edges > 2 and wants_edge(self, 2):
+            gb = empty(tail, sh, dt, x.dev)
+        if channels:
+            run_on_device("batch_norm_back", x, g, w, mean, rstd, gx, gw, gb, self.kind == CHANNEL_TRAIN)
+        elif self.kind == GROUP:
+            run_on_device("row_norm_back", contiguous_raw(x), contiguous_raw(g), None if w is None else contiguous_raw(w), mean, rstd, gx, gw, gb,
+                          self.n * self.groups, self.groups, self.c, self.s, False)
+        else:
+            run_on_device("row_norm_back", contiguous_raw(x), contiguous_raw(g), None if w is None else contiguous_raw(w), mean, rstd, gx, gw, gb,
+                          self.n, 1, self.c, 1, self.kind == ROW_RMS)
+        return (gx, gw) if self.n_edges == 2 else (gx, gw, gb)
 
     cdef object composed(self, object g, object x, object w, object mean, object rstd):
         """The same from operators that record, for gradients of gradients."""
@@ -224,13 +256,21 @@ cdef void put(TensorBase t, int64_t i, double v) noexcept:
         (<double *>t.ptr)[i * t.st[0]] = v
 
 
+cdef TensorBase checked_running(object op, object running, int64_t n):
+    cdef TensorBase r = as_base(op, "running", running)
+    if r.n != n or r.nd != 1:
+        raise ShapeError(f"{op}: running statistics should contain {n} elements not {r.n}", op=op)
+    return r
+
+
 cdef int update_running(object op, object running, TensorBase stat, double momentum, double factor) except -1:
     """running = (1 - momentum) * running + momentum * factor * stat, in place."""
-    cdef TensorBase r = as_base(op, "running", running), wide
+    cdef TensorBase r = checked_running(op, running, stat.n), wide
     cdef int64_t i
-    if r.n != stat.n or r.nd != 1:
-        raise ShapeError(f"{op}: running statistics should contain {stat.n} elements not {r.n}", op=op)
-    if r.dt != RT_F32 and r.dt != RT_F64:
+    if not on_cpu(r):
+        together(op, r, stat)
+        (<object>r).data.mul_(1 - momentum).add_((<object>stat).detach().to((<object>r).dtype), alpha=momentum * factor)
+    elif r.dt != RT_F32 and r.dt != RT_F64:
         wide = cast_raw(r, RT_F32)
         for i in range(wide.n):
             put(wide, i, (1 - momentum) * get(wide, i) + momentum * factor * get(stat, i))
@@ -255,22 +295,31 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
         return input.clone(), input.detach(), input.detach()
     if x.nd < 2:
         raise ShapeError(f"{op}: expected at least 2D input, but got input of size {sizes_text(x)}", op=op)
-    if is_half(x):
+    if by_float32(x):
         y, m, r = batch(op, float32_of(input), float32_of(weight), float32_of(bias), running_mean, running_var, training, momentum, eps)
         return like_dtype(y, x.dt), m, r
     need_float(op, x)
+    if is_half(x):
+        weight, bias = float32_of(weight), float32_of(bias)
     N = x.sh[0]
     C = x.sh[1]
     for d in range(2, x.nd):
         S *= x.sh[d]
     count = N * S
-    xc = contiguous_raw(x)
     w = optional(op, "weight", weight)
     b = optional(op, "bias", bias)
     check_vector(op, "weight", w, x, C)
     check_vector(op, "bias", b, x, C)
     if not training and (running_mean is None or running_var is None):
         raise ShapeError(f"{op}: running_mean and running_var must be defined in evaluation mode", op=op)
+    if not on_cpu(x):
+        out, mean, rstd = batch_on_device(op, x, w, b, running_mean, running_var, training, momentum, eps)
+        if recording(x, <TensorBase>weight, <TensorBase>bias):
+            node = record(CHANNEL_TRAIN if training else CHANNEL_EVAL, "NativeBatchNormBackward0", out, x, <TensorBase>weight,
+                          <TensorBase>bias, mean, rstd, eps)
+            node.n, node.c, node.s = N, C, S
+        return out, mean, rstd
+    xc = contiguous_raw(x)
     f32 = x.dt == RT_F32
     out = empty_like_shape(x, x.dt)
     rstd = empty(1, &x.sh[1], x.dt, x.dev)
@@ -304,6 +353,36 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
         node.n = N
         node.c = C
         node.s = S
+    return out, mean, rstd
+
+
+cdef tuple batch_on_device(object op, TensorBase x, TensorBase w, TensorBase b, object running_mean, object running_var, bint training,
+                           double momentum, double eps):
+    """(y, mean, rstd) by the device's kernels."""
+    cdef int dt = stat_dtype(x)
+    cdef TensorBase out = empty_in_order(x.nd, x.sh, x.dt, x.dev, suggests_last(x)), mean, rstd, before = None, after = None
+    if training:
+        mean, rstd = empty(1, &x.sh[1], dt, x.dev), empty(1, &x.sh[1], dt, x.dev)
+        if running_mean is not None:
+            before = checked_running(op, running_mean, x.sh[1])
+            together(op, x, before)
+        if running_var is not None:
+            after = checked_running(op, running_var, x.sh[1])
+            together(op, x, after)
+        run_on_device("batch_norm_statistics", x, mean, rstd, before, after, momentum, eps)
+        if before is not None:
+            bump(before)
+        if after is not None:
+            bump(after)
+    else:
+        mean = contiguous_raw(cast_raw(checked_running(op, running_mean, x.sh[1]), dt))
+        if mean.stor is (<TensorBase>running_mean).stor:
+            mean = clone_raw(mean)                              # training may rewrite it before backward
+        rstd = contiguous_raw(cast_raw(checked_running(op, running_var, x.sh[1]), dt))
+        rstd = <TensorBase>(<object>rstd).detach().add(eps).rsqrt_()
+        together(op, x, mean)
+        together(op, x, rstd)
+    run_on_device("batch_norm", out, x, mean, rstd, w, b)
     return out, mean, rstd
 
 
@@ -382,7 +461,8 @@ cdef int check_affine(object op, object arg, object value, tuple shape) except -
 
 
 cdef int check_dtype(object op, object arg, TensorBase t, TensorBase x) except -1:
-    if t is not None and t.dt != x.dt:
+    together(op, x, t)
+    if t is not None and t.dt != stat_dtype(x):
         raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(x)} as the input, but got {dtype_text(t)}", op=op)
     return 0
 
@@ -404,10 +484,12 @@ cdef tuple rows(object op, bint rms, object input, object normalized_shape, obje
                          f"[*, {', '.join(map(str, shape))}], but got input of size{sizes_text(x)}", op=op)
     check_affine(op, "weight", weight, shape)
     check_affine(op, "bias", bias, shape)
-    if is_half(x):
+    if by_float32(x):
         y, m, r = rows(op, rms, float32_of(input), shape, float32_of(weight), float32_of(bias), eps)
         return like_dtype(y, x.dt), m, r
     need_float(op, x)
+    if is_half(x):
+        weight, bias = float32_of(weight), float32_of(bias)
     xc = contiguous_raw(x)
     w = optional(op, "weight", weight)
     b = optional(op, "bias", bias)
@@ -420,15 +502,18 @@ cdef tuple rows(object op, bint rms, object input, object normalized_shape, obje
         if i < x.nd - tail:
             R *= x.sh[i]
     out = empty_like_shape(x, x.dt)
-    rstd = empty(x.nd, sh, x.dt, x.dev)
+    rstd = empty(x.nd, sh, stat_dtype(x), x.dev)
     if not rms:
-        mean = empty(x.nd, sh, x.dt, x.dev)
+        mean = empty(x.nd, sh, stat_dtype(x), x.dev)
     cdef void *wp = ptr_of(w)
     cdef void *bp = ptr_of(b)
     cdef void *mp = ptr_of(mean)
     cdef bint f32 = x.dt == RT_F32
-    with nogil:
-        rt_row(level, f32, xc.ptr, R, n, wp, bp, eps, rms, out.ptr, mp, rstd.ptr, threads)
+    if not on_cpu(x):
+        run_on_device("row_norm", out, xc, w, b, mean, rstd, R, 1, n, 1, eps, rms)
+    else:
+        with nogil:
+            rt_row(level, f32, xc.ptr, R, n, wp, bp, eps, rms, out.ptr, mp, rstd.ptr, threads)
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(ROW_RMS if rms else ROW, "RmsNormBackward0" if rms else "NativeLayerNormBackward0", out, x,
                       <TensorBase>weight, <TensorBase>bias, mean, rstd, eps)
@@ -484,10 +569,12 @@ cdef tuple group(object op, object input, int64_t num_groups, object weight, obj
     if num_groups <= 0 or C % num_groups:
         raise ShapeError(f"{op}: Expected number of channels in input to be divisible by num_groups, but got input of shape "
                          f"{sizes_text(x)} and num_groups={num_groups}", op=op)
-    if is_half(x):
+    if by_float32(x):
         y, m, r = group(op, float32_of(input), num_groups, float32_of(weight), float32_of(bias), eps)
         return like_dtype(y, x.dt), m, r
     need_float(op, x)
+    if is_half(x):
+        weight, bias = float32_of(weight), float32_of(bias)
     for i in range(2, x.nd):
         S *= x.sh[i]
     xc = contiguous_raw(x)
@@ -498,12 +585,14 @@ cdef tuple group(object op, object input, int64_t num_groups, object weight, obj
     out = empty_like_shape(x, x.dt)
     sh[0] = N
     sh[1] = num_groups
-    mean = empty(2, sh, x.dt, x.dev)
-    rstd = empty(2, sh, x.dt, x.dev)
+    mean = empty(2, sh, stat_dtype(x), x.dev)
+    rstd = empty(2, sh, stat_dtype(x), x.dev)
     cdef void *wp = ptr_of(w)
     cdef void *bp = ptr_of(b)
     cdef bint f32 = x.dt == RT_F32
-    if out.n:
+    if not on_cpu(x):
+        run_on_device("row_norm", out, xc, w, b, mean, rstd, N * num_groups, num_groups, C // num_groups, S, eps, False)
+    elif out.n:
         with nogil:
             rt_group(level, f32, xc.ptr, N, num_groups, C // num_groups, S, wp, bp, eps, out.ptr, mean.ptr, rstd.ptr, threads)
     out = in_order(out, suggests_last(x))                          # in the memory order of the input

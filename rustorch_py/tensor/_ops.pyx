@@ -830,9 +830,34 @@ cdef TensorBase to_device(TensorBase t, int dev):
     cdef TensorBase out
     if t.dev == dev:
         return t
-    out = empty_strided(t.nd, t.sh, t.st, t.dt, dev) if t.flags & F_CONTIG else empty(t.nd, t.sh, t.dt, dev)
+    cdef int64_t step = 1
+    if t.flags & F_CONTIG:
+        out = empty_strided(t.nd, t.sh, t.st, t.dt, dev)
+    elif is_filled(t):                                  # such as images with their channels innermost: one transfer, and the same order
+        out = empty_strided(t.nd, t.sh, t.st, t.dt, dev)
+        copy_raw(view_raw(out, 1, &t.n, &step, 0), view_raw(t, 1, &t.n, &step, 0))
+        return track_copy(out, t)
+    else:
+        out = empty(t.nd, t.sh, t.dt, dev)
     copy_raw(out, t)
     return track_copy(out, t)
+
+
+cdef bint is_filled(TensorBase t) noexcept:
+    """Whether the elements are all that lies between the first and the last, each once."""
+    cdef int64_t step = 1
+    cdef int i, left = 0
+    for i in range(t.nd):
+        left += t.sh[i] > 1
+    while left:
+        for i in range(t.nd):
+            if t.sh[i] > 1 and t.st[i] == step:
+                break
+        else:
+            return False
+        step *= t.sh[i]
+        left -= 1
+    return t.n == step
 
 
 @cython.final

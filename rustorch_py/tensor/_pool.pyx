@@ -6,9 +6,10 @@ from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, sha
                      RT_KIND_INT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
-from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text, suggests_last, in_order, empty_in_order
+from ._neural cimport num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, sizes_text, suggests_last, in_order, empty_in_order
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
+from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
 
 cdef extern from "pool.h" nogil:
@@ -64,6 +65,7 @@ cdef class Windows:
     cdef RtPool p
     cdef int64_t *block
     cdef int n                     # spatial dimensions
+    cdef bint adaptive, count_pad
 
     def __dealloc__(self):
         free(self.block)
@@ -114,6 +116,7 @@ cdef Windows even_windows(object op, TensorBase x, int n, object kernel, object 
     cdef int d, f = 3 - n
     cdef int64_t reach, span, start, end, t
     w.n = n
+    w.adaptive, w.count_pad = False, count_pad
     read_plane(op, x, n, p)
     read_sizes(op, "kernel_size", kernel, n, &p.kernel[f])
     if stride is None or (isinstance(stride, (list, tuple)) and len(stride) == 0):
@@ -168,6 +171,7 @@ cdef Windows adaptive_windows(object op, TensorBase x, int n, object output_size
     cdef int d, f = 3 - n
     cdef int64_t t, lo, hi
     w.n = n
+    w.adaptive, w.count_pad = True, False
     read_plane(op, x, n, p)
     if output_size is None:
         output_size = [None] * n
@@ -205,6 +209,18 @@ cdef bint lies_last(TensorBase x, Windows w) noexcept:
     return x.nd == w.n + 2 and w.n >= 2 and suggests_last(x)
 
 
+cdef tuple numbers_of(Windows w):
+    """What a device's kernel computes the windows from."""
+    cdef list numbers = []
+    add_sizes(numbers, w.p.in_, 3)
+    add_sizes(numbers, w.p.out, 3)
+    add_sizes(numbers, w.p.kernel, 3)
+    add_sizes(numbers, w.p.stride, 3)
+    add_sizes(numbers, w.p.pad, 3)
+    add_sizes(numbers, w.p.dilation, 3)
+    return (*numbers, w.adaptive, w.count_pad, w.p.divisor)
+
+
 cdef int64_t volume(const int64_t *v) noexcept:
     return v[0] * v[1] * v[2]
 
@@ -217,7 +233,7 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
     cdef MaxPoolWithIndicesBackward0 node
     cdef int threads = num_threads()
     cdef bint last = lies_last(x, w)
-    if is_half(x):
+    if by_float32(x):
         values, where = max_pool(op, float32_of(input), float32_of(input), w)
         return like_dtype(values, x.dt), where
     if rt_kind(x.dt) == RT_KIND_INT and x.dt != RT_I64:
@@ -226,14 +242,16 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
         return cast_raw(values, x.dt), where
     if x.dt != RT_I64:
         need_float(op, x)
-    elif last:                                # no loop for integers: their order is PyTorch's all the same
+    elif last and on_cpu(x):                  # no loop for integers: their order is PyTorch's all the same
         xc = contiguous_raw(x)
         values, where = max_pool(op, xc, xc, w)
         return in_order(values, True), in_order(where, True)
-    xc = in_order(x, last)
     out = output_of(x, w, x.dt, last)
     idx = output_of(x, w, RT_I64, last)
-    if out.n:
+    if not on_cpu(x):
+        run_on_device("max_pool", out, idx, x, w.n, last, numbers_of(w))
+    elif out.n:
+        xc = in_order(x, last)
         with nogil:
             if last and x.dt == RT_F32:
                 table.max_last_f32(&w.p, x.sh[0], x.sh[1], <float *>xc.ptr, <float *>out.ptr, <int64_t *>idx.ptr, threads)
@@ -250,6 +268,8 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
         node.shape = shape_tuple(x)
         node.planes = w.p.planes
         node.last = last
+        node.n = w.n
+        node.w = w
         save(node, 0, idx)
         attach1(out, node, x)
     return out, idx
@@ -259,22 +279,48 @@ cdef class MaxPoolWithIndicesBackward0(Node):
     cdef tuple shape          # of the input
     cdef int64_t planes
     cdef bint last            # channels innermost
+    cdef int n
+    cdef Windows w            # None: the positions came from elsewhere
 
     cdef object apply(self, object g):
-        return plane_scatter("max_pool", <TensorBase?>g, saved(self, 0), self.planes, self.shape, True, self.last)
+        return plane_scatter("max_pool", <TensorBase?>g, saved(self, 0), self.planes, self.shape, True, self.last, self.n, self.w)
 
 
-cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t planes, tuple shape, bint add, bint last):
-    """Add (or put) g's elements at the positions idx of zeroed planes; recorded. last: channels innermost (add only)."""
-    cdef const RtPoolTable *table = rt_pool_pick(isa_level())
-    cdef TensorBase gc = in_order(g, last), ic = in_order(idx, last), out
-    cdef int64_t sh[8]
-    cdef int64_t n_in, n_out, bad
-    cdef int i, threads = num_threads()
+cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t planes, tuple shape, bint add, bint last, int n, Windows w):
+    """Add (or put) g's elements at the positions idx of zeroed planes; recorded. last: channels innermost (add only); w: the windows that
+    the positions are maxima of, or None."""
+    cdef TensorBase out
     cdef PlaneScatterBackward0 node
+    cdef int64_t sh[8]
+    cdef int i
     for i in range(len(shape)):
         sh[i] = shape[i]
     out = empty_in_order(<int>len(shape), sh, g.dt, g.dev, last)
+    if on_cpu(g):
+        run_scatter(op, g, idx, planes, shape, add, last, out)
+    elif w is not None:
+        run_on_device("max_pool_back", out, idx, g, n, last, numbers_of(w))
+    else:
+        run_on_device("plane_put", out, idx, g, n, add, last)
+    if recording(g, None, None):
+        node = PlaneScatterBackward0.__new__(PlaneScatterBackward0)
+        node.shape = shape_tuple(g)
+        node.planes = planes
+        node.last = last
+        node.n = n
+        node.w = w
+        save(node, 0, idx)
+        attach1(out, node, g)
+    return out
+
+
+cdef int run_scatter(object op, TensorBase g, TensorBase idx, int64_t planes, tuple shape, bint add, bint last, TensorBase out) except -1:
+    """The CPU's loops."""
+    cdef const RtPoolTable *table = rt_pool_pick(isa_level())
+    cdef TensorBase gc = in_order(g, last), ic = in_order(idx, last)
+    cdef const int64_t *sh = out.sh
+    cdef int64_t n_in, n_out, bad
+    cdef int threads = num_threads()
     n_in = out.n // planes if planes else 0
     n_out = g.n // planes if planes else 0
     with nogil:
@@ -289,20 +335,13 @@ cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t plane
     if bad:
         raise ShapeError(f"{op}: Found an invalid max index: {(<int64_t *>ic.ptr)[bad - 1]} (output volumes are of size "
                          f"{list(shape)})", op=op)
-    if recording(g, None, None):
-        node = PlaneScatterBackward0.__new__(PlaneScatterBackward0)
-        node.shape = shape_tuple(g)
-        node.planes = planes
-        node.last = last
-        save(node, 0, idx)
-        attach1(out, node, g)
-    return out
+    return 0
 
 
-cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple shape, bint last):
+cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple shape, bint last, int n, Windows w):
     """Pick the positions idx from planes; the gradient of plane_scatter. Recorded."""
     cdef const RtPoolTable *table = rt_pool_pick(isa_level())
-    cdef TensorBase xc = in_order(x, last), ic = in_order(idx, last), out
+    cdef TensorBase xc, ic, out
     cdef int64_t sh[8]
     cdef int64_t n_in, n_out
     cdef int i, threads = num_threads()
@@ -312,20 +351,26 @@ cdef object plane_gather(TensorBase x, TensorBase idx, int64_t planes, tuple sha
     out = empty_in_order(<int>len(shape), sh, x.dt, x.dev, last)
     n_in = x.n // planes if planes else 0
     n_out = out.n // planes if planes else 0
-    with nogil:
-        if last and x.dt == RT_F32:
-            table.gather_last_f32(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <float *>xc.ptr, <float *>out.ptr, threads)
-        elif last:
-            table.gather_last_f64(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <double *>xc.ptr, <double *>out.ptr, threads)
-        elif x.dt == RT_F32:
-            table.gather_f32(planes, n_in, n_out, <int64_t *>ic.ptr, <float *>xc.ptr, <float *>out.ptr, threads)
-        else:
-            table.gather_f64(planes, n_in, n_out, <int64_t *>ic.ptr, <double *>xc.ptr, <double *>out.ptr, threads)
+    if not on_cpu(x):
+        run_on_device("plane_pick", out, idx, x, n, last)
+    else:
+        xc, ic = in_order(x, last), in_order(idx, last)
+        with nogil:
+            if last and x.dt == RT_F32:
+                table.gather_last_f32(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <float *>xc.ptr, <float *>out.ptr, threads)
+            elif last:
+                table.gather_last_f64(sh[0], sh[1], n_in, n_out, <int64_t *>ic.ptr, <double *>xc.ptr, <double *>out.ptr, threads)
+            elif x.dt == RT_F32:
+                table.gather_f32(planes, n_in, n_out, <int64_t *>ic.ptr, <float *>xc.ptr, <float *>out.ptr, threads)
+            else:
+                table.gather_f64(planes, n_in, n_out, <int64_t *>ic.ptr, <double *>xc.ptr, <double *>out.ptr, threads)
     if recording(x, None, None):
         node = MaxPoolWithIndicesBackward0.__new__(MaxPoolWithIndicesBackward0)
         node.shape = shape_tuple(x)
         node.planes = planes
         node.last = last
+        node.n = n
+        node.w = w
         save(node, 0, idx)
         attach1(out, node, x)
     return out
@@ -335,9 +380,11 @@ cdef class PlaneScatterBackward0(Node):
     cdef tuple shape          # of what was scattered
     cdef int64_t planes
     cdef bint last
+    cdef int n
+    cdef Windows w
 
     cdef object apply(self, object g):
-        return plane_gather(<TensorBase?>g, saved(self, 0), self.planes, self.shape, self.last)
+        return plane_gather(<TensorBase?>g, saved(self, 0), self.planes, self.shape, self.last, self.n, self.w)
 
 
 cdef tuple max_pool_even(object op, int n, object input, object kernel, object stride, object padding, object dilation, bint ceil_mode):
@@ -354,20 +401,21 @@ cdef object max_unpool(object op, int n, object input, object indices, object ou
         raise DTypeError(f"{op}: elements in indices should be type int64 but got: {torch_name(idx.dt)}", op=op)
     if shape_tuple(idx) != shape_tuple(x):
         raise ShapeError(f"{op}: Expected shape of indices to be: {sizes_text(x)} but got: {sizes_text(idx)}", op=op)
+    together(op, x, idx)
     if x.nd != n + 1 and x.nd != n + 2:
         raise ShapeError(f"{op}: Input to {op} should be a {n + 1}d or {n + 2}d Tensor, but got {sizes_text(x)}", op=op)
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(max_unpool(op, n, float32_of(input), indices, output_size), x.dt)
     need_float(op, x)
     read_sizes(op, "output_size", output_size, n, sizes)
     for d in range(x.nd - n):
         planes *= x.sh[d]
-    return plane_scatter(op, x, idx, planes, shape_tuple(x)[:x.nd - n] + tuple([sizes[d] for d in range(n)]), False, False)
+    return plane_scatter(op, x, idx, planes, shape_tuple(x)[:x.nd - n] + tuple([sizes[d] for d in range(n)]), False, False, n, None)
 
 
 # ---- averages ---------------------------------------------------------------------------------------------
 cdef object avg_pool(object op, object input, TensorBase x, Windows w):
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(avg_pool(op, float32_of(input), float32_of(input), w), x.dt)
     if x.dt == RT_I64:                       # rounded towards zero; exact below 2^53
         return cast_raw(average(cast_raw(x, RT_F64), w, shape_tuple(x), True, lies_last(x, w)), RT_I64)
@@ -378,10 +426,9 @@ cdef object avg_pool(object op, object input, TensorBase x, Windows w):
 cdef object average(TensorBase x, Windows w, tuple shape, bint forward, bint last):
     """Averages over windows, or their transpose (which is their gradient); recorded. shape: of the input planes; last: channels
     innermost."""
-    cdef const RtPoolTable *table = rt_pool_pick(isa_level())
-    cdef TensorBase xc = in_order(x, last), out
+    cdef TensorBase out
     cdef int64_t sh[8]
-    cdef int i, threads = num_threads()
+    cdef int i
     cdef AvgPoolBackward0 node
     if forward:
         out = output_of(x, w, x.dt, last)
@@ -389,22 +436,10 @@ cdef object average(TensorBase x, Windows w, tuple shape, bint forward, bint las
         for i in range(len(shape)):
             sh[i] = shape[i]
         out = empty_in_order(<int>len(shape), sh, x.dt, x.dev, last)
-    with nogil:
-        if last:
-            if x.dt == RT_F32:
-                (table.avg_last_f32 if forward else table.avg_last_d0_f32)(&w.p, x.sh[0], x.sh[1], <float *>xc.ptr, <float *>out.ptr, threads)
-            else:
-                (table.avg_last_f64 if forward else table.avg_last_d0_f64)(&w.p, x.sh[0], x.sh[1], <double *>xc.ptr, <double *>out.ptr, threads)
-        elif forward:
-            if x.dt == RT_F32:
-                table.avg_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, threads)
-            else:
-                table.avg_f64(&w.p, <double *>xc.ptr, <double *>out.ptr, threads)
-        else:
-            if x.dt == RT_F32:
-                table.avg_d0_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, threads)
-            else:
-                table.avg_d0_f64(&w.p, <double *>xc.ptr, <double *>out.ptr, threads)
+    if on_cpu(x):
+        run_average(in_order(x, last), w, forward, last, out)
+    else:
+        run_on_device("average_pool", out, x, w.n, last, forward, numbers_of(w))
     if recording(x, None, None):
         node = AvgPoolBackward0.__new__(AvgPoolBackward0)
         node.w = w
@@ -413,6 +448,28 @@ cdef object average(TensorBase x, Windows w, tuple shape, bint forward, bint las
         node.last = last
         attach1(out, node, x)
     return out
+
+
+cdef void run_average(TensorBase xc, Windows w, bint forward, bint last, TensorBase out) noexcept:
+    """The CPU's loops."""
+    cdef const RtPoolTable *table = rt_pool_pick(isa_level())
+    cdef int threads = num_threads()
+    with nogil:
+        if last:
+            if xc.dt == RT_F32:
+                (table.avg_last_f32 if forward else table.avg_last_d0_f32)(&w.p, xc.sh[0], xc.sh[1], <float *>xc.ptr, <float *>out.ptr, threads)
+            else:
+                (table.avg_last_f64 if forward else table.avg_last_d0_f64)(&w.p, xc.sh[0], xc.sh[1], <double *>xc.ptr, <double *>out.ptr, threads)
+        elif forward:
+            if xc.dt == RT_F32:
+                table.avg_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, threads)
+            else:
+                table.avg_f64(&w.p, <double *>xc.ptr, <double *>out.ptr, threads)
+        else:
+            if xc.dt == RT_F32:
+                table.avg_d0_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, threads)
+            else:
+                table.avg_d0_f64(&w.p, <double *>xc.ptr, <double *>out.ptr, threads)
 
 
 cdef class AvgPoolBackward0(Node):

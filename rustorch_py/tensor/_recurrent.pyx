@@ -5,11 +5,12 @@ The input part of the gates is one product made before (``linear``); what is her
 layer, with a gradient that walks the steps back once and leaves the weights' gradients to one product each.
 """
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, Node, empty, attach_outputs, save, saved, wants_edge, as_base, grad_mode, view_raw, RT_F32, RT_I64)
+from ._base cimport (TensorBase, Node, empty, attach_outputs, save, saved, RT_CPU, wants_edge, as_base, grad_mode, view_raw, RT_F32, RT_I64)
 from ._cpu cimport isa_level
 from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, OP_N, OP_T
-from ._neural cimport num_threads, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text, pull_back
+from ._neural cimport num_threads, on_cpu, by_float32, together, float32_of, like_dtype, need_float, sizes_text, dtype_text, pull_back
 from ._plan cimport contiguous_raw
+from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError, TensorValueError
 
 cdef extern from "recurrent.h" nogil:
@@ -89,13 +90,19 @@ cdef class ScanBackward(Node):
     cdef TensorBase steps             # int64 (2, T): batch size and first row of every step
     cdef TensorBase act, before, raw  # what the kernel kept (recurrent.h)
     cdef object sizes                 # batch sizes as given, None for equal ones
+    cdef tuple kept                   # a device's: what its kernels kept
 
     def name(self):
         """Return the operator's name."""
         return "ScanBackward0"
 
+    cdef list sizes_of(self):
+        cdef int64_t t
+        return [(<int64_t *>self.steps.ptr)[t] for t in range(self.T)]
+
     cdef int release(self) except -1:
         self.act = self.before = self.raw = None
+        self.kept = None
         return Node.release(self)
 
     cdef object apply(self, object g):
@@ -110,6 +117,9 @@ cdef class ScanBackward(Node):
             return pull_back(lambda *x: composed(self.mode, *x, self.reverse, self.sizes),
                              [saved(self, i) for i in range(6)], [wants_edge(self, i) for i in range(6)], g)
         g_out, g_hn, g_cn = (plain(x) for x in (g if len(g) == 3 else (*g, None)))
+        if not on_cpu(gates):
+            return run_on_device("recurrent_scan_back", gates, saved(self, 1), saved(self, 2), w_hh, saved(self, 4), w_hr, g_out, g_hn, g_cn, self.mode,
+                                 self.reverse, self.sizes_of(), self.kept, tuple([wants_edge(self, i) for i in range(6)]))
         g_gates = empty(gates.nd, gates.sh, gates.dt, gates.dev)
         g_hidden = block(self.rows, G * self.H, gates) if self.mode == RT_GRU else view_2d(g_gates, self.rows)
         if w_hr is not None:
@@ -159,6 +169,7 @@ cdef int expect(object op, object arg, TensorBase t, TensorBase gates, int64_t r
     fits = (t.nd == 1 and t.sh[0] == cols) if rows < 0 else (t.nd == 2 and t.sh[0] == rows and t.sh[1] == cols)
     if not fits:
         raise ShapeError(f"{op}: expected {arg} of shape {[cols] if rows < 0 else [rows, cols]}, got {sizes_text(t)}", op=op)
+    together(op, gates, t)
     if t.dt != gates.dt:
         raise DTypeError(f"{op}: expected {arg} of dtype {dtype_text(gates)} as the input, got {dtype_text(t)}", op=op)
     return 0
@@ -194,7 +205,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     cdef const RtGemmTable *products
     if kind < RT_RNN_TANH or kind > RT_GRU:
         raise TensorValueError(f"recurrent_scan: expected a mode of {sorted(MODES.values())}, got {mode}", op="recurrent_scan")
-    if is_half(x):
+    if by_float32(x):
         out_, hn_, cn_ = recurrent_scan(mode, float32_of(gates), float32_of(h0), float32_of(c0), float32_of(w_hh), float32_of(b_hh),
                                         float32_of(w_hr), reverse, batch_sizes)
         return like_dtype(out_, x.dt), like_dtype(hn_, x.dt), None if cn_ is None else like_dtype(cn_, x.dt)
@@ -214,7 +225,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     if s.S == 0:
         raise ShapeError("Expected sequence length to be larger than 0 in RNN", op="recurrent_scan")
     sh[0], sh[1] = 2, s.S
-    steps = empty(2, sh, RT_I64, x.dev)
+    steps = empty(2, sh, RT_I64, RT_CPU)
     sizes = <int64_t *>steps.ptr
     for t in range(s.S):
         size = x.sh[1] if batch_sizes is None else batch_sizes[t]
@@ -231,6 +242,23 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     expect("recurrent_scan", "w_hh", w, x, G * s.H, s.P)
     expect("recurrent_scan", "b_hh", b, x, -1, G * s.H)
     expect("recurrent_scan", "w_hr", r, x, s.P, s.H)
+    if not on_cpu(x):
+        keep = grad_mode() and (x.rg or w.rg or (h is not None and h.rg) or (c is not None and c.rg) or (b is not None and b.rg)
+                                or (r is not None and r.rg))
+        out, hn, cn, kept = run_on_device("recurrent_scan", contiguous_raw(x), plain(h), plain(c), contiguous_raw(w), plain(b), plain(r), kind,
+                                          bool(reverse), [sizes[t] for t in range(s.S)], keep)
+        if keep:
+            node = ScanBackward.__new__(ScanBackward)
+            node.mode, node.reverse, node.sizes, node.steps, node.kept = kind, bool(reverse), batch_sizes, steps, kept
+            node.T, node.N, node.H, node.P, node.rows = s.S, s.N, s.H, s.P, rows
+            save(node, 0, x)
+            save(node, 1, h)
+            save(node, 2, c)
+            save(node, 3, w)
+            save(node, 4, b)
+            save(node, 5, r)
+            attach_outputs([out, hn] if cn is None else [out, hn, cn], node, (x, h, c, w, b, r))
+        return out, hn, cn
     xc, hc, cc, wc, bc, rc = contiguous_raw(x), plain(h), plain(c), contiguous_raw(w), plain(b), plain(r)
     for t in range(x.nd - 1):
         sh[t] = x.sh[t]

@@ -5,8 +5,9 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2
                      RT_F32, RT_F64, RT_I64, RT_I32)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
-from ._neural cimport num_threads, read_sizes, recording, is_half, float32_of, like_dtype, need_float, sizes_text
+from ._neural cimport num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, add_sizes, float32_of, like_dtype, need_float, sizes_text
 from ._plan cimport contiguous_raw, cast_raw, copy_raw, full_
+from ._devices import run as run_on_device
 from ..errors import DTypeError, DimError, ShapeError, UnsupportedOpError
 
 cdef extern from "resample.h" nogil:
@@ -64,17 +65,20 @@ cdef object apply_taps(TensorBase x, int dim, TensorBase index, TensorBase weigh
     out = empty(x.nd, sh, x.dt, x.dev)
     if weight is not None:
         w = weight.ptr
-    with nogil:
-        if forward:
-            if x.dt == RT_F32:
-                table.taps_f32(<float *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <float *>w, <float *>out.ptr, threads)
+    if not on_cpu(x):
+        run_on_device("weighted_taps", out, xc, index, weight, outer, n, inner, forward)
+    else:
+        with nogil:
+            if forward:
+                if x.dt == RT_F32:
+                    table.taps_f32(<float *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <float *>w, <float *>out.ptr, threads)
+                else:
+                    table.taps_f64(<double *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <double *>w, <double *>out.ptr, threads)
             else:
-                table.taps_f64(<double *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <double *>w, <double *>out.ptr, threads)
-        else:
-            if x.dt == RT_F32:
-                table.taps_d0_f32(<float *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <float *>w, <float *>out.ptr, threads)
-            else:
-                table.taps_d0_f64(<double *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <double *>w, <double *>out.ptr, threads)
+                if x.dt == RT_F32:
+                    table.taps_d0_f32(<float *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <float *>w, <float *>out.ptr, threads)
+                else:
+                    table.taps_d0_f64(<double *>xc.ptr, outer, n, inner, m, taps, <int64_t *>index.ptr, <double *>w, <double *>out.ptr, threads)
     if recording(x, None, None):
         node = TapsBackward0.__new__(TapsBackward0)
         node.dim = dim
@@ -112,14 +116,15 @@ def weighted_taps(input, dim, index, weight=None):
     cdef TensorBase x = as_base("weighted_taps", "input", input), idx = as_base("weighted_taps", "index", index), w = None
     cdef int d = wrap_dim("weighted_taps", dim, x.nd)
     cdef int64_t i
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(weighted_taps(float32_of(input), dim, index, weight), x.dt)
     need_float("weighted_taps", x)
     if idx.nd != 2 or idx.dt != RT_I64 or x.nd == 0:
         raise ShapeError(f"weighted_taps: expected an int64 index of shape (m, taps) and an input with dimensions, but got index of "
                          f"size {sizes_text(idx)} and dtype {torch_name(idx.dt)}, input of size {sizes_text(x)}", op="weighted_taps")
     idx = contiguous_raw(idx)
-    for i in range(idx.n):
+    together("weighted_taps", x, idx)
+    for i in range(idx.n if on_cpu(x) else 0):                   # a device's kernel checks
         if (<int64_t *>idx.ptr)[i] >= x.sh[d]:
             raise DimError(f"weighted_taps: index {(<int64_t *>idx.ptr)[i]} is out of bounds for dimension {d} with size {x.sh[d]}",
                            op="weighted_taps")
@@ -127,7 +132,8 @@ def weighted_taps(input, dim, index, weight=None):
         w = as_base("weighted_taps", "weight", weight)
         if shape_tuple(w) != shape_tuple(idx):
             raise ShapeError(f"weighted_taps: weight of size {sizes_text(w)} differs from index of size {sizes_text(idx)}", op="weighted_taps")
-        w = contiguous_raw(cast_raw(w, x.dt))
+        together("weighted_taps", x, w)
+        w = contiguous_raw(cast_raw(w, stat_dtype(x)))
     return apply_taps(x, d, idx, w, x.sh[d], True)
 
 
@@ -204,6 +210,16 @@ cdef class Columns:
     """The geometry of unfold and fold."""
     cdef RtWindows p
 
+    cdef tuple numbers(self):
+        cdef list numbers = [self.p.channels]
+        add_sizes(numbers, self.p.in_, 2)
+        add_sizes(numbers, self.p.out, 2)
+        add_sizes(numbers, self.p.kernel, 2)
+        add_sizes(numbers, self.p.stride, 2)
+        add_sizes(numbers, self.p.pad, 2)
+        add_sizes(numbers, self.p.dilation, 2)
+        return tuple(numbers)
+
 
 cdef object apply_columns(TensorBase x, Columns w, bint forward):
     """(N, C, H, W) to (N, C * kernel, windows), or the sum back; each the other's gradient. Recorded."""
@@ -221,17 +237,20 @@ cdef object apply_columns(TensorBase x, Columns w, bint forward):
         sh[2] = w.p.in_[0]
         sh[3] = w.p.in_[1]
     out = empty(3 if forward else 4, sh, x.dt, x.dev)
-    with nogil:
-        if forward:
-            if x.dt == RT_F32:
-                table.columns_f32(&w.p, sh[0], <float *>xc.ptr, <float *>out.ptr, threads)
+    if not on_cpu(x):
+        run_on_device("columns", out, xc, w.numbers(), forward)
+    else:
+        with nogil:
+            if forward:
+                if x.dt == RT_F32:
+                    table.columns_f32(&w.p, sh[0], <float *>xc.ptr, <float *>out.ptr, threads)
+                else:
+                    table.columns_f64(&w.p, sh[0], <double *>xc.ptr, <double *>out.ptr, threads)
             else:
-                table.columns_f64(&w.p, sh[0], <double *>xc.ptr, <double *>out.ptr, threads)
-        else:
-            if x.dt == RT_F32:
-                table.columns_d0_f32(&w.p, sh[0], <float *>xc.ptr, <float *>out.ptr, threads)
-            else:
-                table.columns_d0_f64(&w.p, sh[0], <double *>xc.ptr, <double *>out.ptr, threads)
+                if x.dt == RT_F32:
+                    table.columns_d0_f32(&w.p, sh[0], <float *>xc.ptr, <float *>out.ptr, threads)
+                else:
+                    table.columns_d0_f64(&w.p, sh[0], <double *>xc.ptr, <double *>out.ptr, threads)
     if recording(x, None, None):
         node = ColumnsBackward0.__new__(ColumnsBackward0)
         node.w = w
@@ -284,7 +303,7 @@ def im2col(input, kernel_size, dilation=1, padding=0, stride=1):
     if x.nd != 4 or x.sh[1] == 0 or x.sh[2] == 0 or x.sh[3] == 0:
         raise ShapeError(f"im2col: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions "
                          f"for input, but got: {sizes_text(x)}", op="im2col")
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(im2col(float32_of(input), kernel_size, dilation, padding, stride), x.dt)
     need_float("im2col", x)
     w = read_columns("im2col", kernel_size, dilation, padding, stride)
@@ -306,7 +325,7 @@ def col2im(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     if x.nd != 3 or x.sh[1] == 0 or x.sh[2] == 0:
         raise ShapeError(f"col2im: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
                          f"dimensions for input, but got: {sizes_text(x)}", op="col2im")
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(col2im(float32_of(input), output_size, kernel_size, dilation, padding, stride), x.dt)
     need_float("col2im", x)
     w = read_columns("col2im", kernel_size, dilation, padding, stride)
@@ -375,7 +394,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
         raise ShapeError(f"ctc_loss: blank must be in label range [0, {C}), but got {blank}", op=op)
     frames = counts_of(op, "input_lengths", input_lengths, N)
     labels = counts_of(op, "target_lengths", target_lengths, N)
-    flat = contiguous_raw(cast_raw(t, RT_I64))
+    flat = contiguous_raw(cast_raw(t if on_cpu(t) else <TensorBase>(<object>t).cpu(), RT_I64))
     joined = t.nd == 1
     for n in range(N):
         if (<int64_t *>frames.ptr)[n] > T:
@@ -390,7 +409,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
                          f"size {sizes_text(t)}", op=op)
     sh[0] = N
     sh[1] = most
-    lab = empty(2, sh, RT_I64, x.dev)
+    lab = empty(2, sh, RT_I64, 0)
     for n in range(N):
         for i in range(most):
             (<int64_t *>lab.ptr)[n * most + i] = blank
@@ -406,13 +425,17 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     out = empty(1, sh, x.dt, x.dev)
     xc = contiguous_raw(x)
     cdef int64_t blank_ = blank
-    with nogil:
-        if x.dt == RT_F32:
-            table.ctc_f32(<float *>xc.ptr, T, N, C, <int64_t *>lab.ptr, most, <int64_t *>frames.ptr, <int64_t *>labels.ptr, blank_,
-                          <float *>alpha.ptr, <float *>out.ptr, threads)
-        else:
-            table.ctc_f64(<double *>xc.ptr, T, N, C, <int64_t *>lab.ptr, most, <int64_t *>frames.ptr, <int64_t *>labels.ptr, blank_,
-                          <double *>alpha.ptr, <double *>out.ptr, threads)
+    if not on_cpu(x):
+        lab, frames, labels = [<TensorBase>(<object>v).to((<object>x).device) for v in (lab, frames, labels)]
+        run_on_device("ctc_loss", out, alpha, xc, lab, frames, labels, blank)
+    else:
+        with nogil:
+            if x.dt == RT_F32:
+                table.ctc_f32(<float *>xc.ptr, T, N, C, <int64_t *>lab.ptr, most, <int64_t *>frames.ptr, <int64_t *>labels.ptr, blank_,
+                              <float *>alpha.ptr, <float *>out.ptr, threads)
+            else:
+                table.ctc_f64(<double *>xc.ptr, T, N, C, <int64_t *>lab.ptr, most, <int64_t *>frames.ptr, <int64_t *>labels.ptr, blank_,
+                              <double *>alpha.ptr, <double *>out.ptr, threads)
     if recording(x, None, None):
         node = CtcLossBackward0.__new__(CtcLossBackward0)
         node.blank = blank
@@ -444,15 +467,18 @@ cdef class CtcLossBackward0(Node):
         cdef TensorBase out = empty_like_shape(x, x.dt)
         cdef const RtResampleTable *table = rt_resample_pick(isa_level())
         cdef int threads = num_threads()
-        with nogil:
-            if x.dt == RT_F32:
-                table.ctc_d0_f32(<float *>xc.ptr, x.sh[0], x.sh[1], x.sh[2], <int64_t *>lab.ptr, lab.sh[1], <int64_t *>frames.ptr,
-                                 <int64_t *>labels.ptr, self.blank, <float *>alpha.ptr, <float *>loss.ptr, <float *>g.ptr,
-                                 self.zero_infinity, <float *>out.ptr, threads)
-            else:
-                table.ctc_d0_f64(<double *>xc.ptr, x.sh[0], x.sh[1], x.sh[2], <int64_t *>lab.ptr, lab.sh[1], <int64_t *>frames.ptr,
-                                 <int64_t *>labels.ptr, self.blank, <double *>alpha.ptr, <double *>loss.ptr, <double *>g.ptr,
-                                 self.zero_infinity, <double *>out.ptr, threads)
+        if not on_cpu(x):
+            run_on_device("ctc_loss_back", out, xc, g, lab, frames, labels, alpha, loss, self.blank, self.zero_infinity)
+        else:
+            with nogil:
+                if x.dt == RT_F32:
+                    table.ctc_d0_f32(<float *>xc.ptr, x.sh[0], x.sh[1], x.sh[2], <int64_t *>lab.ptr, lab.sh[1], <int64_t *>frames.ptr,
+                                     <int64_t *>labels.ptr, self.blank, <float *>alpha.ptr, <float *>loss.ptr, <float *>g.ptr,
+                                     self.zero_infinity, <float *>out.ptr, threads)
+                else:
+                    table.ctc_d0_f64(<double *>xc.ptr, x.sh[0], x.sh[1], x.sh[2], <int64_t *>lab.ptr, lab.sh[1], <int64_t *>frames.ptr,
+                                     <int64_t *>labels.ptr, self.blank, <double *>alpha.ptr, <double *>loss.ptr, <double *>g.ptr,
+                                     self.zero_infinity, <double *>out.ptr, threads)
         if recording(x, g, None):
             attach2(out, CtcLossBackwardBackward0.__new__(CtcLossBackwardBackward0), x, g)
         return out

@@ -5,9 +5,10 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, save, s
                      wrap_dim, RT_F32, RT_F64, RT_I64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_U8, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport dtype_of, default_code, torch_name
-from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
+from ._devices import run as run_on_device
 from ..errors import DTypeError, DimError, ShapeError, TensorValueError
 
 cdef extern from "softmax.h" nogil:
@@ -69,14 +70,16 @@ cdef object normalised(object op, object input, object dim, object dtype, bint l
     if dtype is not None and dtype is not dtype_of(x.dt):
         input = input.to(dtype)
         x = <TensorBase>input
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(normalised(op, float32_of(input), dim, None, logs), x.dt)
     need_float(op, x)
     d = wrap_dim(op, dim, x.nd)
     split(x, d, &outer, &n, &inner)
     xc = contiguous_raw(x)
     out = empty_like_shape(x, x.dt)
-    if out.n > 4096:
+    if not on_cpu(x):
+        run_on_device("softmax", out, xc, outer, n, inner, logs)
+    elif out.n > 4096:
         with nogil:
             run_softmax(xc.dt, xc.ptr, outer, n, inner, logs, out.ptr, threads)
     elif out.n:
@@ -111,7 +114,9 @@ cdef class SoftmaxBackward0(Node):
         split(y, self.dim, &outer, &n, &inner)
         gc = contiguous_raw(g)
         out = empty_like_shape(y, y.dt)
-        if out.n:
+        if not on_cpu(y):
+            run_on_device("softmax_back", out, gc, contiguous_raw(y), outer, n, inner, self.logs)
+        elif out.n:
             with nogil:
                 if y.dt == RT_F32:
                     table.softmax_d0_f32(<float *>gc.ptr, <float *>y.ptr, outer, n, inner, self.logs, <float *>out.ptr, threads)
@@ -157,7 +162,9 @@ cdef object lse_along(TensorBase x, int dim):
             sh[i - 1] = x.sh[i]
             inner *= x.sh[i]
     out = empty(x.nd - 1, sh, x.dt, x.dev)
-    if out.n:
+    if not on_cpu(x):
+        run_on_device("logsumexp", out, xc, outer, n, inner)
+    elif out.n:
         with nogil:
             if x.dt == RT_F32:
                 table.logsumexp_f32(<float *>xc.ptr, outer, n, inner, <float *>out.ptr, threads)
@@ -198,7 +205,7 @@ def logsumexp(input, dim, keepdim=False, *, out=None):
         x = <TensorBase>input
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
         v = input.exp().sum(dim, keepdim).log()
-    elif is_half(x):
+    elif by_float32(x):
         v = like_dtype(logsumexp(float32_of(input), dim, keepdim), x.dt)
     else:
         dims = [dim] if hasattr(dim, "__index__") else list(dim)
@@ -235,7 +242,7 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     cdef ClassLossBackward0 node
     if x.nd == 0:
         raise ShapeError(f"{op}: Expected input of at least 1 dimension (classes), but got a 0-dim tensor", op=op)
-    if is_half(x):
+    if by_float32(x):
         return like_dtype(class_loss(op, float32_of(input), target, float32_of(weight), reduction, ignore, smooth, logs), x.dt)
     need_float(op, x)
     if reduction < 0 or reduction > 2:
@@ -250,16 +257,22 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     if target.dt != RT_I64:
         raise DTypeError(f"{op}: expected scalar type Long but found {torch_name(target.dt)} for target", op=op)
     split(x, dim, &outer, &n, &inner)
+    together(op, x, target)
     if weight is not None:
+        if is_half(x):
+            weight = float32_of(weight)
         w = as_base(op, "weight", weight)
         if w.nd != 1 or w.n != n:
             raise ShapeError(f"{op}: weight tensor should be defined either for all {n} classes or no classes but got weight "
                              f"tensor of shape: {sizes_text(w)}", op=op)
-        if w.dt != x.dt:
+        together(op, x, w)
+        if w.dt != stat_dtype(x):
             raise DTypeError(f"{op}: expected scalar type {torch_name(x.dt)} but found {torch_name(w.dt)} for weight", op=op)
         wc = contiguous_raw(w)
     xc = contiguous_raw(x)
     tc = contiguous_raw(target)
+    if not on_cpu(x):
+        return class_loss_on_device(x, xc, target, tc, w, wc, outer, n, inner, reduction, ignore, smooth, logs)
     loss = empty_like_shape(target, x.dt)
     if not logs:
         lse = empty_like_shape(target, x.dt)
@@ -309,6 +322,40 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     return out
 
 
+cdef object class_loss_on_device(TensorBase x, TensorBase xc, TensorBase target, TensorBase tc, TensorBase w, TensorBase wc, int64_t outer,
+                                 int64_t n, int64_t inner, int reduction, int64_t ignore, double smooth, bint logs):
+    """The same by the device's kernels; the sum of the weights stays on the device."""
+    cdef int dt = stat_dtype(x)
+    cdef TensorBase loss = empty_like_shape(target, dt), share = empty_like_shape(target, dt), lse = None, total = None, out
+    cdef ClassLossBackward0 node
+    cdef object v
+    if not logs:
+        lse = empty_like_shape(target, dt)
+    run_on_device("class_loss", loss, share, lse, xc, tc, wc, outer, n, inner, ignore, smooth, logs)
+    v = loss
+    if reduction != NONE:
+        v = v.sum()
+    if reduction == MEAN:
+        total = <TensorBase>(<object>share).sum()
+        v = v / total
+    out = cast_raw(<TensorBase>v, x.dt)
+    if recording(x, None, None):
+        node = ClassLossBackward0.__new__(ClassLossBackward0)
+        node.ignore = ignore
+        node.smooth = smooth
+        node.logs = logs
+        node.nd = x.nd
+        node.reduction = reduction
+        node.scale = 1
+        save(node, 0, x)
+        save(node, 1, target)
+        save(node, 2, w)
+        save(node, 3, lse)
+        save(node, 4, total)
+        attach1(out, node, x)
+    return out
+
+
 cdef class ClassLossBackward0(Node):
     cdef int64_t ignore
     cdef double smooth, scale
@@ -328,7 +375,9 @@ cdef class ClassLossBackward0(Node):
         # gx = g * (a * softmax(x) + m), where m are the fixed parts at target and weights, and a = -sum(m)
         dim = 0 if x.nd == 1 else 1
         one = empty(0, NULL, x.dt, x.dev)
-        if x.dt == RT_F32:
+        if not on_cpu(x):
+            (<object>one).fill_(1)
+        elif x.dt == RT_F32:
             (<float *>one.ptr)[0] = 1
         else:
             (<double *>one.ptr)[0] = 1
@@ -356,6 +405,9 @@ cdef class ClassLossBackward0(Node):
         if lse is not None:
             lp = lse.ptr
         split(x, 0 if x.nd == 1 else 1, &outer, &n, &inner)
+        if not on_cpu(x):
+            run_on_device("class_loss_back", out, xc, tc, w, lse, gc, saved(self, 4), outer, n, inner, self.ignore, self.smooth, logs, each)
+            return out
         with nogil:
             if x.dt == RT_F32:
                 table.class_loss_d0_f32(<float *>xc.ptr, outer, n, inner, <int64_t *>tc.ptr, <float *>wp, self.ignore, self.smooth,

@@ -18,7 +18,7 @@ TARGET, PIXELS = rt.tensor([0, 3, 1, 4, 2, 2]), rt.from_numpy(np.random.default_
 W, B, CW = made(7, seed=3), made(7, seed=4), made(4, seed=5).abs()
 
 CASES = {
-    "softmax": (lambda x: x.softmax(1), X), "softmax of halves": (lambda x: x.bfloat16().softmax(0).float(), X), "log_softmax": (lambda x: F.log_softmax(x, 0), X),
+    "softmax": (lambda x: x.softmax(1), X), "log_softmax": (lambda x: F.log_softmax(x, 0), X),
     "logsumexp": (lambda x: x.logsumexp((0, 1)), X), "logsumexp keepdim": (lambda x: x.logsumexp(1, keepdim=True), X),
     "var": (lambda x: x.var(), X), "std": (lambda x: x.std(1, keepdim=True), X), "var correction": (lambda x: x.var((0, 1), correction=0), X),
     "var_mean": (lambda x: rt.cat([t.reshape(-1) for t in rt.var_mean(x, 0)]), X), "std_mean": (lambda x: rt.cat([t.reshape(-1) for t in rt.std_mean(x, 1)]), X),
@@ -82,7 +82,7 @@ def test_in_place_and_out():
 
 
 def test_what_is_missing_says_so():
-    for call in (lambda x: x.sort(), lambda x: F.conv2d(x.reshape(1, 1, 5, 7), x.reshape(1, 1, 5, 7)), lambda x: x.cumsum(0), lambda x: x[x > 0], lambda x: x.normal_()):
+    for call in (lambda x: x.sort(), lambda x: x.cumsum(0), lambda x: x[x > 0], lambda x: x.normal_()):
         with pytest.raises(NotImplementedError, match="device"):
             call(X.cuda())
 

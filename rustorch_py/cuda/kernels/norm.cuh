@@ -1,0 +1,215 @@
+// types: T = floats
+#include "line.h"
+/* Normalisation. Statistics, weights and biases are of the type to compute in. Letters: n image, c channel, s position in the plane. */
+
+/* ---- rows: layer, RMS and group norm; x contiguous, row r = (image, group) of `channels` times `plane` elements ----
+ * n: way, rows, elements, groups, channels, plane, rms; k[0]: eps. p: y, x, w, b, mean, 1 / deviation. */
+enum { WAY, ROWS, COLUMNS, GROUPS, CHANNELS, PLANE, RMS };
+RT_INLINE int64_t weight_at(const RtCall &a, int64_t row, int64_t i) {
+    if (a.n[PLANE] == 1 && a.n[GROUPS] == 1) return i;
+    int64_t c;
+    rt_divide(i, a.n[PLANE], &c);
+    return row % a.n[GROUPS] * a.n[CHANNELS] + c;
+}
+
+RT_KERNEL(RT_NAME(row_norm), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const bool here = l.line < a.n[ROWS];
+    const T *x = (const T *)a.p[1] + (here ? l.line : 0) * a.n[COLUMNS];
+    const T_C *w = (const T_C *)a.p[2], *b = (const T_C *)a.p[3], count = (T_C)a.n[COLUMNS];
+    const int64_t end = here ? a.n[COLUMNS] : 0;
+    T_C mean = (T_C)0, sum = (T_C)0;
+    if (!a.n[RMS]) {
+        for (int64_t i = l.part; i < end; i += l.parts) sum += T_GET(x[i]);
+        mean = rt_line_sum(l, sum) / count;
+        sum = (T_C)0;
+    }
+    for (int64_t i = l.part; i < end; i += l.parts) {
+        const T_C v = T_GET(x[i]) - mean;
+        sum = sum + v * v;
+    }
+    const T_C rstd = 1 / T_F(sqrt)(rt_line_sum(l, sum) / count + (T_C)a.k[0]);
+    if (!here) return;
+    if (l.part == 0) {
+        if (a.p[4]) ((T_C *)a.p[4])[l.line] = mean;
+        ((T_C *)a.p[5])[l.line] = rstd;
+    }
+    T *y = (T *)a.p[0] + l.line * a.n[COLUMNS];
+    for (int64_t i = l.part; i < end; i += l.parts) {
+        T_C v = (T_GET(x[i]) - mean) * rstd;
+        if (w || b) {
+            const int64_t c = weight_at(a, l.line, i);
+            if (w) v *= w[c];
+            if (b) v += b[c];
+        }
+        y[i] = T_PUT(v);
+    }
+}
+
+/* p: gx, x, g, w, mean, 1 / deviation */
+RT_KERNEL(RT_NAME(row_norm_back), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const bool here = l.line < a.n[ROWS];
+    const int64_t row = here ? l.line : 0, end = here ? a.n[COLUMNS] : 0;
+    const T *x = (const T *)a.p[1] + row * a.n[COLUMNS], *g = (const T *)a.p[2] + row * a.n[COLUMNS];
+    const T_C *w = (const T_C *)a.p[3], mean = a.n[RMS] || !here ? (T_C)0 : ((const T_C *)a.p[4])[row], rstd = here ? ((const T_C *)a.p[5])[row] : (T_C)0;
+    T_C sum = (T_C)0, dot = (T_C)0;
+    for (int64_t i = l.part; i < end; i += l.parts) {
+        const T_C v = T_GET(g[i]) * (w ? w[weight_at(a, row, i)] : (T_C)1);
+        sum += v;
+        dot += v * ((T_GET(x[i]) - mean) * rstd);
+    }
+    sum = a.n[RMS] ? (T_C)0 : rt_line_sum(l, sum) / (T_C)a.n[COLUMNS];
+    dot = rt_line_sum(l, dot) / (T_C)a.n[COLUMNS];
+    if (!here) return;
+    T *gx = (T *)a.p[0] + row * a.n[COLUMNS];
+    for (int64_t i = l.part; i < end; i += l.parts) {
+        const T_C v = T_GET(g[i]) * (w ? w[weight_at(a, row, i)] : (T_C)1);
+        gx[i] = T_PUT((v - sum - (T_GET(x[i]) - mean) * rstd * dot) * rstd);
+    }
+}
+
+/* ---- channels: x and g of any steps (n, c, s), of which the plane has one; sums in two stages, chunks of a channel's elements first ----
+ * n: way, channels, images, plane, chunk (elements), steps of x, of g, of the result (n, c, s each). A block of the grid's second side has a chunk. */
+enum { C_WAY, C_ALL, C_IMAGES, C_PLANE, C_CHUNK, C_X, C_G = C_X + 3, C_Y = C_G + 3, C_MEAN = C_Y + 3, C_EACH };
+RT_INLINE int64_t place_of(const RtCall &a, int64_t i, const int64_t *step) {
+    int64_t image;
+    const int64_t s = rt_divide(i, a.n[C_PLANE], &image);
+    return image * step[0] + s * step[2];
+}
+struct Range { int64_t from, to; };
+RT_INLINE Range chunk_of(const RtCall &a, const RtLine &l) {
+    if (l.line >= a.n[C_ALL]) return {0, 0};
+    const int64_t from = blockIdx.y * a.n[C_CHUNK], all = a.n[C_IMAGES] * a.n[C_PLANE], to = from + a.n[C_CHUNK];
+    return {from, to < all ? to : all};
+}
+
+/* mean and sum of squared differences of each chunk. p: x, part (chunks, channels, 2) */
+RT_KERNEL(RT_NAME(channel_moments), RtCall) {
+    const RtLine l = rt_line(a.n[C_WAY]);
+    const Range r = chunk_of(a, l);
+    const T *x = (const T *)a.p[0] + (l.line < a.n[C_ALL] ? l.line : 0) * a.n[C_X + 1];
+    T_C sum = (T_C)0;
+    for (int64_t i = r.from + l.part; i < r.to; i += l.parts) sum += T_GET(x[place_of(a, i, a.n + C_X)]);
+    const T_C mean = rt_line_sum(l, sum) / (T_C)(r.to > r.from ? r.to - r.from : 1);
+    sum = (T_C)0;
+    for (int64_t i = r.from + l.part; i < r.to; i += l.parts) {
+        const T_C v = T_GET(x[place_of(a, i, a.n + C_X)]) - mean;
+        sum = sum + v * v;
+    }
+    sum = rt_line_sum(l, sum);
+    if (l.part || l.line >= a.n[C_ALL]) return;
+    T_C *part = (T_C *)a.p[1] + 2 * (blockIdx.y * a.n[C_ALL] + l.line);
+    part[0] = mean;
+    part[1] = sum;
+}
+
+/* The chunks' moments become one (Chan, Golub, LeVeque, 1979), and running statistics move. n: channels, elements of a channel, of a chunk, chunks,
+ * steps of the running statistics. p: part, mean, 1 / deviation, running mean or NULL, running variance or NULL; k: momentum, eps. */
+RT_KERNEL(RT_NAME(channel_finish), RtCall) {
+    const T_C *part = (const T_C *)a.p[0];
+    RT_EACH(c, a.n[0]) {
+        T_C mean = (T_C)0, sum = (T_C)0;
+        int64_t seen = 0;
+        for (int64_t k = 0; k < a.n[3]; k++) {
+            const int64_t left = a.n[1] - k * a.n[2], count = left < a.n[2] ? left : a.n[2];
+            const T_C gap = part[2 * (k * a.n[0] + c)] - mean, share = (T_C)count / (T_C)(seen + count);
+            sum += part[2 * (k * a.n[0] + c) + 1] + gap * gap * (T_C)seen * share;
+            mean += gap * share;
+            seen += count;
+        }
+        const T_C variance = sum / (T_C)a.n[1], momentum = (T_C)a.k[0];
+        ((T_C *)a.p[1])[c] = mean;
+        ((T_C *)a.p[2])[c] = 1 / T_F(sqrt)(variance + (T_C)a.k[1]);
+        if (a.p[3]) {
+            T_C *running = (T_C *)a.p[3] + c * a.n[4];
+            *running = (1 - momentum) * *running + momentum * mean;
+        }
+        if (a.p[4]) {
+            T_C *running = (T_C *)a.p[4] + c * a.n[5];
+            *running = (1 - momentum) * *running + momentum * (sum / (T_C)(a.n[1] - 1));
+        }
+    }
+}
+
+/* y = (x - mean) / deviation * w + b. n: elements, whether channels are innermost, then channels, images, plane, and steps as above.
+ * p: y, x, mean, 1 / deviation, w, b */
+enum { E_COUNT, E_LAST };
+RT_INLINE int64_t channel_of(const RtCall &a, int64_t i, int64_t *image, int64_t *s) {
+    int64_t rest, c;
+    if (a.n[E_LAST]) {
+        c = rt_divide(i, a.n[2], &rest);
+        *s = rt_divide(rest, a.n[4], image);
+    } else {
+        *s = rt_divide(i, a.n[4], &rest);
+        c = rt_divide(rest, a.n[2], image);
+    }
+    return c;
+}
+RT_KERNEL(RT_NAME(channel_norm), RtCall) {
+    const T_C *mean = (const T_C *)a.p[2], *rstd = (const T_C *)a.p[3], *w = (const T_C *)a.p[4], *b = (const T_C *)a.p[5];
+    const int64_t *x_step = a.n + 5, *y_step = a.n + 8;
+    RT_EACH(i, a.n[E_COUNT]) {
+        int64_t n, s;
+        const int64_t c = channel_of(a, i, &n, &s);
+        const T_C scale = w ? rstd[c] * w[c] : rstd[c];
+        const T_C v = (T_GET(((const T *)a.p[1])[n * x_step[0] + c * x_step[1] + s * x_step[2]]) - mean[c]) * scale;
+        ((T *)a.p[0])[n * y_step[0] + c * y_step[1] + s * y_step[2]] = T_PUT(b ? (T_C)(v + b[c]) : v);
+    }
+}
+
+/* Sums of g and of g xhat over the chunks of each channel. Statistics are those of a channel, or (groups) of image n and channel c at
+ * n C_MEAN + c / C_EACH. p: x, g, mean or NULL, 1 / deviation, part (chunks, channels, 2) */
+RT_KERNEL(RT_NAME(channel_sums), RtCall) {
+    const RtLine l = rt_line(a.n[C_WAY]);
+    const Range r = chunk_of(a, l);
+    const int64_t c = l.line < a.n[C_ALL] ? l.line : 0;
+    const T *x = (const T *)a.p[0] + c * a.n[C_X + 1], *g = (const T *)a.p[1] + c * a.n[C_G + 1];
+    const T_C *mean = (const T_C *)a.p[2], *rstd = (const T_C *)a.p[3];
+    const int64_t group = c / a.n[C_EACH];
+    T_C sum = (T_C)0, dot = (T_C)0;
+    for (int64_t i = r.from + l.part; i < r.to; i += l.parts) {
+        int64_t image;
+        const int64_t s = rt_divide(i, a.n[C_PLANE], &image), m = image * a.n[C_MEAN] + group;
+        const T_C v = T_GET(g[image * a.n[C_G] + s * a.n[C_G + 2]]);
+        sum += v;
+        dot += v * ((T_GET(x[image * a.n[C_X] + s * a.n[C_X + 2]]) - (mean ? mean[m] : (T_C)0)) * rstd[m]);
+    }
+    sum = rt_line_sum(l, sum);
+    dot = rt_line_sum(l, dot);
+    if (l.part || l.line >= a.n[C_ALL]) return;
+    T_C *part = (T_C *)a.p[4] + 2 * (blockIdx.y * a.n[C_ALL] + l.line);
+    part[0] = sum;
+    part[1] = dot;
+}
+
+/* n: channels, chunks; p: part, gradient of the bias or NULL, of the weight or NULL; the sums are left in the first chunk */
+RT_KERNEL(RT_NAME(channel_sums_finish), RtCall) {
+    T_C *part = (T_C *)a.p[0];
+    RT_EACH(c, a.n[0]) {
+        T_C sum = (T_C)0, dot = (T_C)0;
+        for (int64_t k = 0; k < a.n[1]; k++) {
+            sum += part[2 * (k * a.n[0] + c)];
+            dot += part[2 * (k * a.n[0] + c) + 1];
+        }
+        part[2 * c] = sum;
+        part[2 * c + 1] = dot;
+        if (a.p[1]) ((T_C *)a.p[1])[c] = sum;
+        if (a.p[2]) ((T_C *)a.p[2])[c] = dot;
+    }
+}
+
+/* p: gx, x, mean, 1 / deviation, w, g, part or NULL (fixed statistics); n as channel_norm's, the steps of g after them */
+RT_KERNEL(RT_NAME(channel_norm_back), RtCall) {
+    const T_C *mean = (const T_C *)a.p[2], *rstd = (const T_C *)a.p[3], *w = (const T_C *)a.p[4], *part = (const T_C *)a.p[6];
+    const int64_t *x_step = a.n + 5, *y_step = a.n + 8, *g_step = a.n + 11;
+    const T_C count = (T_C)(a.n[3] * a.n[4]);
+    RT_EACH(i, a.n[E_COUNT]) {
+        int64_t n, s;
+        const int64_t c = channel_of(a, i, &n, &s);
+        T_C v = T_GET(((const T *)a.p[5])[n * g_step[0] + c * g_step[1] + s * g_step[2]]);
+        if (part) v = v - part[2 * c] / count - (T_GET(((const T *)a.p[1])[n * x_step[0] + c * x_step[1] + s * x_step[2]]) - mean[c]) * rstd[c] * (part[2 * c + 1] / count);
+        v *= w ? rstd[c] * w[c] : rstd[c];
+        ((T *)a.p[0])[n * y_step[0] + c * y_step[1] + s * y_step[2]] = T_PUT(v);
+    }
+}

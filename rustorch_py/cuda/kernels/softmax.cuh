@@ -1,0 +1,137 @@
+// types: T = floats
+#include "line.h"
+/* Softmax and losses over lines of n elements, `inner` apart: x (outer, n, inner). A line's peak and the sum of its exponentials come from one
+ * pass (Milakov, Gimelshein, "Online normalizer calculation for softmax", 2018).
+ * n: way, lines, n, inner, then each kernel's own. */
+enum { WAY, LINES, N, INNER, LOGS, IGNORE, EACH };
+
+struct Peak { T_C top, sum; };
+RT_INLINE void take(Peak &p, T_C x) {
+    if (x > p.top) { p.sum = p.sum * T_F(exp)(p.top - x) + 1; p.top = x; }
+    else if (x == p.top) p.sum += x == T_F(lowest)(x) ? (T_C)0 : (T_C)1;
+    else p.sum += T_F(exp)(x - p.top);                       /* a NaN, too, gets into the sum */
+}
+RT_INLINE Peak both(const Peak &a, const Peak &b) {
+    Peak p;
+    p.top = a.top > b.top ? a.top : b.top;
+    p.sum = (a.top == p.top ? a.sum : a.sum * T_F(exp)(a.top - p.top)) + (b.top == p.top ? b.sum : b.sum * T_F(exp)(b.top - p.top));
+    return p;
+}
+RT_INLINE Peak peak_of(const RtCall &a, const RtLine &l, const T *x) {
+    Peak p = {T_F(lowest)((T_C)0), (T_C)0};
+    const Peak none = p;
+    if (l.line < a.n[LINES]) for (int64_t i = l.part; i < a.n[N]; i += l.parts) take(p, T_GET(x[i * a.n[INNER]]));
+    return rt_line_reduce(l, p, both, none);
+}
+RT_INLINE int64_t start_of(const RtCall &a, const RtLine &l) {
+    int64_t outer;
+    const int64_t s = rt_divide(l.line < a.n[LINES] ? l.line : 0, a.n[INNER], &outer);
+    return outer * a.n[N] * a.n[INNER] + s;
+}
+
+/* p: y, x */
+RT_KERNEL(RT_NAME(softmax), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const int64_t at = start_of(a, l);
+    const T *x = (const T *)a.p[1] + at;
+    T *y = (T *)a.p[0] + at;
+    const Peak p = peak_of(a, l, x);
+    if (l.line >= a.n[LINES]) return;
+    const T_C sum = p.sum + (p.top - p.top), share = 1 / sum, log_sum = T_F(log)(sum);       /* NaN of an infinite peak */
+    for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
+        const T_C v = T_GET(x[i * a.n[INNER]]) - p.top;
+        y[i * a.n[INNER]] = T_PUT(a.n[LOGS] ? v - log_sum : T_F(exp)(v) * share);
+    }
+}
+
+/* p: gx, g, y */
+RT_KERNEL(RT_NAME(softmax_back), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const int64_t at = start_of(a, l), step = a.n[INNER];
+    const T *g = (const T *)a.p[1] + at, *y = (const T *)a.p[2] + at;
+    T *gx = (T *)a.p[0] + at;
+    T_C sum = (T_C)0;
+    if (l.line < a.n[LINES]) for (int64_t i = l.part; i < a.n[N]; i += l.parts) sum += a.n[LOGS] ? T_GET(g[i * step]) : T_GET(g[i * step]) * T_GET(y[i * step]);
+    sum = rt_line_sum(l, sum);
+    if (l.line >= a.n[LINES]) return;
+    for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
+        const T_C gi = T_GET(g[i * step]), yi = T_GET(y[i * step]);
+        gx[i * step] = T_PUT(a.n[LOGS] ? gi - T_F(exp)(yi) * sum : yi * (gi - sum));
+    }
+}
+
+RT_INLINE T_C log_of(const Peak &p) {
+    if (p.sum != p.sum || p.top - p.top == 0) return p.top + T_F(log)(p.sum);
+    return p.top;                                            /* an infinite peak */
+}
+/* p: y, x */
+RT_KERNEL(RT_NAME(logsumexp), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const Peak p = peak_of(a, l, (const T *)a.p[1] + start_of(a, l));
+    if (l.part == 0 && l.line < a.n[LINES]) ((T *)a.p[0])[l.line] = T_PUT(log_of(p));
+}
+
+/* Loss of the class that target names, one a line. p: loss, share of the line in a mean, logsumexp of the line (of the type to compute in;
+ * the last NULL where x holds logarithms), x, target (int64), weights (of the type to compute in) or NULL; k[0]: label smoothing. */
+RT_KERNEL(RT_NAME(class_loss), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const T *x = (const T *)a.p[3] + start_of(a, l);
+    const T_C *w = (const T_C *)a.p[5], smooth = (T_C)a.k[0];
+    const T_C log_sum = a.n[LOGS] ? (T_C)0 : log_of(peak_of(a, l, x));
+    const bool here = l.line < a.n[LINES];
+    T_C all = (T_C)0, all_w = (T_C)0;                        /* of all classes, for smoothing */
+    if (smooth > 0) {
+        if (here) for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
+            const T_C wi = w ? w[i] : (T_C)1;
+            all += T_GET(x[i * a.n[INNER]]) * wi;
+            all_w += wi;
+        }
+        all = rt_line_sum(l, all);
+        all_w = rt_line_sum(l, all_w);
+    }
+    if (l.part || !here) return;
+    const int64_t t = ((const int64_t *)a.p[4])[l.line];
+    T_C loss = (T_C)0, share = (T_C)0;
+    if (t != a.n[IGNORE]) {
+        if (t < 0 || t >= a.n[N]) rt_bad_index(a, t, a.n[N]);
+        else {
+            share = w ? w[t] : (T_C)1;
+            loss = (log_sum - T_GET(x[t * a.n[INNER]])) * share;
+            if (smooth > 0) loss = (1 - smooth) * loss + smooth / (T_C)a.n[N] * (log_sum * all_w - all);
+        }
+    }
+    ((T_C *)a.p[0])[l.line] = loss;
+    ((T_C *)a.p[1])[l.line] = share;
+    if (a.p[2]) ((T_C *)a.p[2])[l.line] = log_sum;
+}
+
+/* Its gradient: g (a softmax(x) - (1 - smooth) w[t] [i = t] - smooth / n w[i]), a such that a line's sum is 0.
+ * p: gx, x, target, weights or NULL, logsumexp or NULL, g (one a line: EACH), what a mean was divided by or NULL */
+RT_KERNEL(RT_NAME(class_loss_back), RtCall) {
+    const RtLine l = rt_line(a.n[WAY]);
+    const T_C *w = (const T_C *)a.p[3], smooth = (T_C)a.k[0];
+    T_C all_w = w ? (T_C)0 : (T_C)a.n[N];
+    if (smooth > 0 && w) {
+        for (int64_t i = l.part; i < a.n[N]; i += l.parts) all_w += w[i];
+        all_w = rt_line_sum(l, all_w);
+    }
+    if (l.line >= a.n[LINES]) return;
+    const int64_t at = start_of(a, l), step = a.n[INNER], t = ((const int64_t *)a.p[2])[l.line];
+    const T *x = (const T *)a.p[1] + at;
+    T *gx = (T *)a.p[0] + at;
+    const bool counts = t != a.n[IGNORE] && t >= 0 && t < a.n[N];
+    T_C g = T_GET(((const T *)a.p[5])[a.n[EACH] ? l.line : 0]);
+    if (a.p[6]) g /= *(const T_C *)a.p[6];
+    const T_C own = counts ? (1 - smooth) * (w ? w[t] : (T_C)1) : (T_C)0, spread = smooth / (T_C)a.n[N];
+    const T_C scale = own + (smooth > 0 ? spread * all_w : (T_C)0), log_sum = a.n[LOGS] ? (T_C)0 : ((const T_C *)a.p[4])[l.line];
+    for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
+        T_C v = (T_C)0;
+        if (counts) {
+            if (!a.n[LOGS]) v = scale * T_F(exp)(T_GET(x[i * step]) - log_sum);
+            if (i == t) v -= own;
+            if (smooth > 0) v -= spread * (w ? w[i] : (T_C)1);
+            v *= g;
+        }
+        gx[i * step] = T_PUT(v);
+    }
+}
