@@ -146,3 +146,56 @@ def test_int_mm_refusals(a, b, out, error):
         rt._int_mm(make[0], make[1], out=make[2])
     with pytest.raises(RuntimeError):
         rt._int_mm(make[0], make[1], out=make[2])
+
+
+PASSES = [("float32", 257, 259, 300), ("float32", 200, 1030, 130), ("float32", 1000, 64, 270), ("float32", 196, 45, 2113), ("float64", 193, 520, 190),
+          ("float64", 260, 1101, 77), ("float32", 193, 603, 2050)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype,m,k,n", PASSES)
+def test_passes(dtype, m, k, n, level):
+    """Products that threads share by passes: every layout, several blocks of rows and columns of b, with what is added, written into a slice."""
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(m + n)
+    rt.set_num_threads(2)
+    for la, lb in (("rows", "rows"), ("columns", "columns"), ("steps", "rows"), ("rows", "steps"), ("rows", "columns")):
+        a, x = laid(rng, m, k, la, dtype)
+        b, y = laid(rng, k, n, lb, dtype)
+        want = a.astype("float64") @ b.astype("float64")
+        wide = np.full((m + 1, n + 2), 7, dtype)
+        out = rt.from_numpy(wide)[:-1, 1:-1]
+        rt.mm(x, y, out=out)
+        check(out, want, a, b, dtype)
+        assert (wide[:, 0] == 7).all() and (wide[:, -1] == 7).all() and (wide[-1] == 7).all()
+        bias = rng.standard_normal(n).astype(dtype)
+        check(rt.nn.functional.linear(x, y.T, rt.from_numpy(bias)), want + bias.astype("float64"), a, b, dtype)
+    c = rng.standard_normal((m, n)).astype(dtype)
+    for beta in (1, 0.25):
+        check(rt.addmm(rt.from_numpy(c), x, y, beta=beta, alpha=-2), -2 * want + beta * c.astype("float64"), 2 * a, b, dtype)
+    batch = np.stack([a, 2 * a, -a])
+    got = rt.from_numpy(batch) @ y
+    for z, factor in enumerate((1, 2, -1)):
+        check(got[z], factor * want, batch[z], b, dtype)
+
+
+def test_passes_do_not_mix_what_is_padded():
+    """Infinities and NaN stay in their rows and columns, whatever blocks are filled up with; the same bits on any number of threads."""
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((250, 259)).astype("float32"), rng.standard_normal((259, 290)).astype("float32")
+    a[3, 258], a[249, 0], b[258, 7], b[0, 289] = np.inf, np.nan, -np.inf, np.inf
+    with np.errstate(invalid="ignore"):
+        want = a.astype("float64") @ b.astype("float64")
+    finite = np.isfinite(want)
+    assert finite.sum() == 248 * 288
+    bits = []
+    for threads in (1, 2, 3, 5):
+        rt.set_num_threads(threads)
+        got = (rt.from_numpy(a) @ rt.from_numpy(b)).numpy()
+        assert (np.isfinite(got) == finite).all() and np.abs(got[finite] - want[finite]).max() < 1e-3
+        rt.config.use_deterministic(True)
+        try:
+            bits.append((rt.from_numpy(a) @ rt.from_numpy(b)).numpy().tobytes())
+        finally:
+            rt.config.use_deterministic(False)
+    assert len(set(bits)) == 1

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include "rustorch/half.h"
 #include "gemm.h"
+#include "share.h"
 #include "cblas.h"
 
 void scipy_openblas_set_num_threads(int);
@@ -19,20 +20,25 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define GRAIN_MACS (3LL << 18)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (1LL << 19)            /* ... and bytes, where a product is one pass over a matrix */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
+#define PASS_MACS (1LL << 24)              /* of a product that is worth passes, */
+#define PASS_ROWS 192                      /* ... its rows: each meets all of the packed operand, */
+#define PASS_TILES 4                       /* ... and the fewest tiles of rows that a thread takes */
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
-/* Each thread's room for packed blocks, kept for its next product and freed when it ends. */
-static pthread_key_t room_key;
+/* Each thread's room for packed blocks, kept for its next product and freed when it ends; and for the right operand of a pass it starts. */
+static pthread_key_t room_key, pass_key;
 static pthread_once_t room_once = PTHREAD_ONCE_INIT;
 
-static void make_room_key(void) { pthread_key_create(&room_key, free); }
+static void make_room_keys(void) { pthread_key_create(&room_key, free); pthread_key_create(&pass_key, free); }
 
-static void *packed_room(void) {
-    pthread_once(&room_once, make_room_key);
-    void *p = pthread_getspecific(room_key);
-    if (!p && !posix_memalign(&p, 64, RT_ROOM)) pthread_setspecific(room_key, p);
+static void *kept_room(pthread_key_t *key, size_t nbytes) {
+    pthread_once(&room_once, make_room_keys);
+    void *p = pthread_getspecific(*key);
+    if (!p && !posix_memalign(&p, 64, nbytes)) pthread_setspecific(*key, p);
     return p;
 }
+static void *packed_room(void) { return kept_room(&room_key, RT_ROOM); }
+static void *pass_room(void) { return kept_room(&pass_key, RT_PASS_ROOM + RT_PASS_ROOM / RT_KC); }
 
 /* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
 typedef struct { const char *p; int64_t ld; int trans; char *own; } Operand;
@@ -330,6 +336,55 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
     }
 }
 
+/* Whether passes multiply it: the sizes and layouts alone decide, never the threads. Below, a piece of its own for each thread is faster. */
+static int by_passes(const RtGemmTable *t, const RtGemm *g) {
+    return (g->dtype == RT_F32 || g->dtype == RT_F64) && t->pass_pack_f32 && g->c_n == 1 && g->m >= PASS_ROWS && g->n >= 64 && g->k >= 16
+           && g->m * g->n * g->k >= PASS_MACS && (g->beta[0] == 0 || (g->beta[0] == 1 && !g->bias));
+}
+
+/* The next tiles for one thread: half of its share of what is left; -1 when none is. */
+static int64_t next_tiles(int64_t *next, int64_t tiles, int threads, int64_t *to) {
+    int64_t from = __atomic_load_n(next, __ATOMIC_RELAXED);
+    do {
+        if (from >= tiles) return -1;
+        int64_t some = threads == 1 ? RT_PASS_TILES : max64(PASS_TILES, min64(RT_PASS_TILES, (tiles - from) / (2 * threads)));
+        *to = min64(tiles, from + some);
+    } while (!__atomic_compare_exchange_n(next, &from, *to, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return from;
+}
+
+/* One product with all threads, Note [Passes] in gemm_pass_t.h. */
+static int passes(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z) {
+    int size = rt_itemsize(g->dtype), f32 = g->dtype == RT_F32, failed = RT_OK;
+    void (*pack)(const RtPass *, int64_t) = f32 ? t->pass_pack_f32 : t->pass_pack_f64;
+    void (*rows)(const RtPass *, int64_t, int64_t, void *) = f32 ? t->pass_rows_f32 : t->pass_rows_f64;
+    int64_t panel = t->panel_bytes / size, tiles = (g->m + RT_ROWS - 1) / RT_ROWS;
+    int64_t width = min64(g->n, RT_NC_BYTES / size), columns = (width + panel - 1) / panel * panel;
+    int64_t depth = min64(g->k, RT_PASS_ROOM / (columns * size * RT_KC) * RT_KC);
+    RtBlock block = {g->m, g->n, g->k, g->a_m, g->a_k, g->b_k, g->b_n, g->c_m, g->a + z * g->a_z * size, g->b + z * g->b_z * size,
+                     g->bias, g->c + z * g->c_z * size, g->alpha[0], g->beta[0] != 0, NULL};
+    void *room = pass_room();
+    if (!room) return RT_ERR_MEMORY;
+    for (int64_t col = 0; col < g->n; col += width)
+        for (int64_t row = 0; row < g->k && !failed; row += depth) {
+            RtPass s = {&block, row, min64(depth, g->k - row), col, min64(width, g->n - col), room};
+            int64_t pieces = g->b_n == 1 ? (s.depth + RT_PACKED - 1) / RT_PACKED : (s.depth + RT_KC - 1) / RT_KC * ((s.width + panel - 1) / panel);
+            int64_t next = 0;
+            RtShare shares[RT_SHARES];
+            int n = rt_share_out(shares, threads, pieces);
+            RT_OMP(omp parallel num_threads(threads))
+            {
+                int64_t i, to;
+                void *left = packed_room();
+                if (!left) { RT_OMP(omp atomic write) failed = RT_ERR_MEMORY; }
+                for (int passed = 0; (i = rt_share_next(shares, n, RT_ME, &passed)) >= 0;) pack(&s, i);
+                RT_OMP(omp barrier)
+                while (left && (i = next_tiles(&next, tiles, threads, &to)) >= 0) rows(&s, i, to, left);
+            }
+        }
+    return failed;
+}
+
 /* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
  * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
@@ -340,6 +395,11 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size * g->batch / GRAIN_BYTES);
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
+    if ((split > 1 || (threads == 1 && !fixed)) && by_passes(t, g)) {
+        int status = RT_OK;
+        for (int64_t z = 0; z < g->batch && !status; z++) status = passes(t, g, threads, z);
+        return status;
+    }
     if (threads == 1 && split == 1) {
         for (int64_t z = 0; z < g->batch; z++) {
             int status = one(t, g, z);

@@ -53,6 +53,9 @@ RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_masksto
 #define SUM rt_vf_sum
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
+#if defined(__AVX512F__)
+#include "gemm_pass_t.h"
+#endif
 #undef T
 #undef V
 #undef L
@@ -65,6 +68,9 @@ RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_masksto
 #define SUM rt_vd_sum
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
+#if defined(__AVX512F__)
+#include "gemm_pass_t.h"
+#endif
 #undef T
 #undef V
 #undef L
@@ -164,7 +170,13 @@ extern void RT_NAME(rt_int8_product)(int64_t m, int64_t n, int64_t k, const int8
                                      const int8_t *b, int64_t b_k, int64_t b_n, int32_t *c, int64_t ldc, void *room); /* int8.inc.c */
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {
-    f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles, integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
+    f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles,
+#if defined(__AVX512F__)
+    f32_pass_pack, f64_pass_pack, f32_pass_rows, f64_pass_rows,
+#else
+    NULL, NULL, NULL, NULL,
+#endif
+    integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
     RT_NAME(rt_int8_product),
 #if defined(__AVX512F__)
     INT64_MAX,
