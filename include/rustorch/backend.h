@@ -24,9 +24,8 @@ typedef struct RtBackend {
     /* reduction row; `reduced` marks the dimensions of `in` that go; out has them as size 1 */
     int   (*reduce)(int device, int row, int acc_dtype, const RtArray *out, const RtArray *in,
                     const uint8_t *reduced, const double *k);
-    /* out[b,m,n] = alpha * a[b,m,k] @ b[b,k,n] + beta * out; any strides */
-    int   (*gemm)(int device, const RtArray *out, const RtArray *a, const RtArray *b,
-                  double alpha, double beta);
+    /* out[b,m,n] = alpha * a[b,m,k] @ b[b,k,n] + beta * out; any strides. conj: bit 0, of a; bit 1, of b. alpha, beta: real and imaginary part */
+    int   (*gemm)(int device, const RtArray *out, const RtArray *a, const RtArray *b, int conj, const double *alpha, const double *beta);
     /* operand 0 of the plan from operand 1, strides and dtypes as they are; one device */
     int   (*convert)(int device, RtIter *it);
     /* every element of operand 0 from the bytes of one */

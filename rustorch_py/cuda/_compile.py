@@ -2,6 +2,7 @@
 
 Two compilers share one interface: :class:`Nvrtc` for devices, :class:`Host` for the software device (``software/``).
 """
+import atexit
 import hashlib
 import os
 import shutil
@@ -195,6 +196,7 @@ class Host(Compiler):
     """The machine's C++ compiler, for the software device. An image is the bytes of a shared object."""
 
     suffix = ".so"
+    begin = None
 
     def __init__(self):
         self.command = host_compiler()
@@ -208,15 +210,43 @@ class Host(Compiler):
         with open(os.path.join(HERE, "software", "host.h"), encoding="utf-8") as f:
             return f"{version} {sys.platform} {' '.join(self.options)} {f.read()}"
 
-    def compile(self, text, name):
+    def _includes(self):
         from .. import get_include
+        return ["-I" + folder for folder in (get_include(), os.path.join(HERE, "kernels"), os.path.join(HERE, "software"),
+                                             os.path.join(os.path.dirname(HERE), "tensor", "kernels"))]
+
+    def _prelude(self):
+        """Return options that read what every kernel begins with as a precompiled header, made once and kept beside the images: it is most
+        of a small kernel's time. A compiler that makes none, or does not take it, reads the text."""
+        if self.begin is None:
+            folder = os.path.join(cache_folder(), self.base.hexdigest()[:40] + ".begin")
+            if not os.path.exists(os.path.join(folder, "begin.h.gch")):
+                try:
+                    os.makedirs(cache_folder(), exist_ok=True)
+                    made = tempfile.mkdtemp(dir=cache_folder(), prefix=".new")
+                except OSError:
+                    made = tempfile.mkdtemp(prefix="rustorch_kernel_")
+                    atexit.register(shutil.rmtree, made, True)
+                with open(os.path.join(made, "begin.h"), "w", encoding="utf-8") as f:
+                    f.write('#include "host.h"\n' + PRELUDE)
+                subprocess.run([*self.command, *self.options, *self._includes(), "-x", "c++-header", os.path.join(made, "begin.h"), "-o",
+                                os.path.join(made, "begin.h.gch")], capture_output=True)
+                if os.path.dirname(made) == cache_folder():
+                    try:
+                        os.rename(made, folder)
+                    except OSError:                     # another process was first
+                        shutil.rmtree(made, True)
+                else:
+                    folder = made
+            self.begin = ["-include", os.path.join(folder, "begin.h")]
+        return self.begin
+
+    def compile(self, text, name):
         with tempfile.TemporaryDirectory(prefix="rustorch_kernel_") as folder:
             source, target = os.path.join(folder, "kernel.cpp"), os.path.join(folder, "kernel.so")
             with open(source, "w", encoding="utf-8") as f:
-                f.write('#include "host.h"\n' + text)
-            done = subprocess.run([*self.command, *self.options, "-I" + get_include(), "-I" + os.path.join(HERE, "kernels"),
-                                   "-I" + os.path.join(HERE, "software"), "-I" + os.path.join(os.path.dirname(HERE), "tensor", "kernels"),
-                                   source, "-o", target], capture_output=True, text=True)
+                f.write(text)
+            done = subprocess.run([*self.command, *self.options, *self._prelude(), *self._includes(), source, "-o", target], capture_output=True, text=True)
             if done.returncode:
                 self.failed(text, name, done.stderr)
             with open(target, "rb") as f:

@@ -239,13 +239,13 @@ RT_KERNEL({name}, RtProduct) {{
         RT_SYNC();
     }}
     E *pc = (E *)a.c + blockIdx.z * a.c_z;
-    const T alpha = (T)a.alpha, beta = (T)a.beta;
+    const T alpha = {alpha}, beta = {beta};
     for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) {{
         const int64_t m = m0 + tm + 16 * i, n = n0 + tn + 16 * j;
         if (m >= a.m || n >= a.n) continue;
         E *c = pc + m * a.c_m + n * a.c_n;
         T v = alpha * sum[i][j];
-        if (a.beta != 0) v = v + beta * {load_c};                  /* what is there may be NaN, and counts only then */
+        if (a.beta[0] != 0 || a.beta[1] != 0) v = v + beta * {load_c};                  /* what is there may be NaN, and counts only then */
         *c = {store};
     }}
 }}
@@ -259,9 +259,13 @@ def product_kernel(name, loop, dtype):
         raise NoKernel(f"no matrix product of {memory}")
     fma = f"rt_ma_{tag}(x[i], y[j], sum[i][j])" if tag in ("f32", "f64") else "(T)(sum[i][j] + x[i] * y[j])"
     depth = 8 if tag == "c128" else 16
-    text = _PRODUCT.format(name=name, tile=TILE, depth=depth, fma=fma, load_a=cast(tag, memory, "pa[(m0 + am) * a.a_m + (k0 + ak) * a.a_k]"),
-                           load_b=cast(tag, memory, "pb[(k0 + bk) * a.b_k + (n0 + bn) * a.b_n]"), load_c=cast(tag, memory, "*c"),
-                           store=cast(memory, tag, "v"))
+    load_a, load_b = cast(tag, memory, "pa[(m0 + am) * a.a_m + (k0 + ak) * a.a_k]"), cast(tag, memory, "pb[(k0 + bk) * a.b_k + (n0 + bn) * a.b_n]")
+    alpha, beta = "(T)a.alpha[0]", "(T)a.beta[0]"
+    if tag in REAL:
+        load_a, load_b = f"rt_conj_if({load_a}, a.conj & 1)", f"rt_conj_if({load_b}, a.conj & 2)"
+        alpha, beta = (f"F(make)((R)a.{k}[0], (R)a.{k}[1])" for k in ("alpha", "beta"))
+    text = _PRODUCT.format(name=name, tile=TILE, depth=depth, fma=fma, load_a=load_a, load_b=load_b, load_c=cast(tag, memory, "*c"),
+                           store=cast(memory, tag, "v"), alpha=alpha, beta=beta)
     return _open(tag) + f"#define E {CTYPES[memory]}\n" + text + "#undef E\n" + _CLOSE
 
 

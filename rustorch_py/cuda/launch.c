@@ -522,7 +522,7 @@ static int reduce(int code, int row, int acc_dtype, const RtArray *out, const Rt
 
 /* ---- matrix product ------------------------------------------------------------------------------------------------ */
 #define TILE 64
-static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b, double alpha, double beta) {
+static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b, int conj, const double *alpha, const double *beta) {
     int device = RT_DEVICE_INDEX(code), status = rt_cuda_use(device);
     if (status) return status;
     RtProduct g;
@@ -531,7 +531,8 @@ static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b
     g.a_z = a->strides[0]; g.a_m = a->strides[1]; g.a_k = a->strides[2];
     g.b_z = b->strides[0]; g.b_k = b->strides[1]; g.b_n = b->strides[2];
     g.c_z = out->strides[0]; g.c_m = out->strides[1]; g.c_n = out->strides[2];
-    g.alpha = alpha; g.beta = beta;
+    for (int i = 0; i < 2; i++) { g.alpha[i] = alpha[i]; g.beta[i] = beta[i]; }
+    g.conj = conj;
     int64_t batch = out->shape[0];
     if (g.m == 0 || g.n == 0 || batch == 0) return RT_OK;
     RtKey key;

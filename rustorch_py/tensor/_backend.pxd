@@ -9,7 +9,7 @@ cdef extern from "rustorch/backend.h" nogil:
         int (*copy)(int dst_device, void *dst, int src_device, const void *src, size_t nbytes) noexcept nogil
         int (*elementwise)(int device, int kernel, int loop_dtype, RtIter *it, const double *k) noexcept nogil
         int (*reduce)(int device, int row, int acc_dtype, const RtArray *out, const RtArray *arr, const uint8_t *reduced, const double *k) noexcept nogil
-        int (*gemm)(int device, const RtArray *out, const RtArray *a, const RtArray *b, double alpha, double beta) noexcept nogil
+        int (*gemm)(int device, const RtArray *out, const RtArray *a, const RtArray *b, int conj, const double *alpha, const double *beta) noexcept nogil
         int (*convert)(int device, RtIter *it) noexcept nogil
         int (*fill)(int device, RtIter *it, const char *value) noexcept nogil
         int (*synchronize)(int device) noexcept nogil

@@ -25,9 +25,8 @@ HOST_ONLY = frozenset("""
     index_put index_put_ index_add index_copy index_fill index_reduce index_select put scatter_add scatter_reduce take
     index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_add_ scatter_reduce_
     argwhere masked_fill masked_scatter masked_select nonzero nonzero_static fill_diagonal_ masked_fill_ masked_scatter_
-    flip flip_method fliplr flipud repeat repeat_interleave roll rot90 tile tile_method tril triu tril_ triu_ geqrf
-    cholesky cholesky_inverse cholesky_solve det logdet _legacy_lu lu_solve lu_unpack matrix_exp ormqr pinverse qr slogdet svd svd_lowrank triangular_solve
-    inverse nuclear_norm householder_product igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
+    flip flip_method fliplr flipud repeat repeat_interleave roll rot90 tile tile_method tril triu tril_ triu_
+    igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
     bernoulli multinomial bernoulli_ binomial cauchy_ exponential_ geometric_ log_normal_ normal_ poisson random_ uniform_ apply_ map_
 """.split())
 

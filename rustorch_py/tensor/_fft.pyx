@@ -12,8 +12,9 @@ from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
 from ._ops cimport cast
 from ._dtype cimport default_code, check_stored, torch_name
 from ._cpu cimport isa_level, rt_num_threads
-from ._lane cimport RtLane, lane_of, empty_resized, dense, need_cpu
+from ._lane cimport RtLane, lane_of, empty_resized, dense
 
+from ._devices import run as run_on_device
 from ..errors import OutOfMemoryError, UnsupportedOpError
 from ._view_complex import real
 
@@ -61,13 +62,17 @@ cdef Plan plan_of(int64_t n, int slot):
 cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, double scale, int out_dt, int64_t out_L):
     cdef TensorBase source = dense(x), out = empty_resized(x, dim, out_L, out_dt)
     cdef int slot = 1 if x.dt == RT_F64 or x.dt == RT_C128 else 0
-    cdef Plan plan = plan_of(n, slot)
+    cdef Plan plan
     cdef RtFftLanes kernel = rt_pick_fft(isa_level()).lanes[slot]
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0, x_dt = x.dt
-    need_cpu("fft", x)
     if x_dt >= RT_NLOOPED:
         check_stored("fft_lanes", x_dt)
+    if x.dev & 255:
+        if out.n > 0:
+            run_on_device("fft", out, source, dim, n, flags == RT_FFT_HALF_IN, sign, scale)
+        return out
+    plan = plan_of(n, slot)
     if out.n > 0:
         with nogil:
             status = kernel(plan.p, x_dt, source.ptr, s, flags, sign, scale, out_dt, out_L, out.ptr, rt_num_threads())
@@ -186,20 +191,15 @@ cdef class C2rBackward(Node):
 
     cdef object apply(self, object g):
         # A term and its mirror image both come from one element, except the first and the middle one.
-        cdef int64_t half = self.n // 2 + 1, i
+        cdef int64_t half = self.n // 2 + 1, one = 1
         cdef TensorBase twice = empty(1, &half, (<TensorBase>g).dt, (<TensorBase>g).dev)
-        for i in range(half):
-            twice_or_once(twice, i, 1 if i == 0 or 2 * i == self.n else 2)
+        fill_value(twice, 2)
+        fill_value(view_raw(twice, 1, &one, twice.st, 0), 1)
+        if self.n % 2 == 0:
+            fill_value(view_raw(twice, 1, &one, twice.st, (half - 1) * twice.st[0]), 1)
         r = r2c(g, self.dim, self.n, -self.sign, self.scale, True)
         w = (<object>twice).reshape((half,) + (1,) * ((<TensorBase>g).nd - 1 - self.dim))
         return resize_lane(r * w, self.dim, self.length)
-
-
-cdef void twice_or_once(TensorBase t, int64_t i, int value) noexcept:
-    if t.dt == RT_F32:
-        (<float *>t.ptr)[i] = value
-    else:
-        (<double *>t.ptr)[i] = value
 
 
 def promote_input(op, input, bint to_complex):

@@ -18,6 +18,8 @@ from ._plan cimport copy_raw, fill_value, contiguous_raw, reduce_raw
 from ._matmul cimport RtGemmTable, gemm_table
 from ._ops cimport binary, cast, deliver, unary
 from . import _view, _view_pieces
+from ._create import arange
+from ._devices import run as run_on_device
 from ._return_types import named_result
 from ..errors import DeviceError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -97,7 +99,7 @@ cdef int record(str label, str formula, tuple inputs, list outputs, tuple keep, 
 
 # ---- checks and layouts -----------------------------------------------------------------------------------------
 cdef TensorBase matrix(object op, object x, object arg="A"):
-    """A batch of matrices of a float or complex dtype on the CPU."""
+    """A batch of matrices of a float or complex dtype."""
     cdef TensorBase t = as_base(op, arg, x)
     if t.nd < 2:
         raise ShapeError(f"{op}: The input tensor {arg} must have at least 2 dimensions.", op=op)
@@ -109,9 +111,11 @@ cdef TensorBase numeric(object op, TensorBase t):
         raise DTypeError(f"{op}: Expected a floating point or complex tensor as input. Got {torch_name(t.dt)}", op=op)
     if t.dt == RT_F16 or t.dt == RT_BF16:
         raise DTypeError(f"{op}: Low precision dtypes not supported. Got {torch_name(t.dt)}", op=op)
-    if t.dev & 255:
-        raise UnsupportedOpError(f"{op}: not implemented for this device; move the tensor to the CPU first", op=op)
     return t
+
+
+cdef inline bint on_device(TensorBase t) noexcept:
+    return t.dev & 255 != 0
 
 
 cdef TensorBase square(object op, object x, object arg="A"):
@@ -199,7 +203,10 @@ cdef int first_bad(TensorBase info) noexcept:
 
 cdef int refuse(object op, TensorBase info, str what) except -1:
     """LinAlgError for the first matrix with info != 0; {} in `what` is the code."""
-    cdef int i = first_bad(info)
+    cdef int i
+    if on_device(info):
+        info = <TensorBase>(<object>info).cpu()
+    i = first_bad(info)
     if i < 0:
         return 0
     code = (<int32_t *>info.ptr)[i]
@@ -229,7 +236,9 @@ def lu_factor_raw(A, bint pivot=True, op="linalg.lu_factor_ex"):
     lu = copy_columns(a)
     piv = vectors(a, min(m, n), RT_I32)
     info = numbers(a, RT_I32)
-    if lu.n:
+    if lu.n and on_device(lu):
+        run_on_device("getrf", lu, piv, info)
+    elif lu.n:
         with nogil:
             status = rt_getrf(a.dt, b, m, n, lu.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
         check(op, status)
@@ -250,6 +259,9 @@ def permutation(pivots, int64_t m, like):
     sh[piv.nd - 1] = sh[piv.nd] = m
     p = empty(piv.nd + 1, sh, t.dt, t.dev)
     fill_value(p, 0)
+    if on_device(p):
+        run_on_device("permutation", p, piv)
+        return p
     order = list(range(m))
     for z in range(b):
         q = <int32_t *>piv.ptr + z * k
@@ -276,6 +288,9 @@ def pivot_sign(pivots, like):
     cdef TensorBase piv = contiguous_raw(<TensorBase?>pivots), t = <TensorBase?>like, s
     cdef int64_t k = piv.sh[piv.nd - 1], z, i
     cdef int sign
+    if on_device(piv):
+        moved = (<object>piv != arange(1, k + 1, device=piv.device)).sum(-1)
+        return (1 - 2 * (moved % 2)).to(like.dtype)
     s = empty(piv.nd - 1, piv.sh, RT_F64, t.dev)
     for z in range(s.n):
         sign = 1
@@ -294,7 +309,9 @@ def lu_solve_raw(LU, pivots, B, str trans):
     cdef int status = 0
     cdef char c = ord(trans)
     cdef int64_t b = batch_of(x), n = x.sh[x.nd - 2], r = x.sh[x.nd - 1]
-    if x.n:
+    if x.n and on_device(x):
+        run_on_device("getrs", x, lu, piv, trans)
+    elif x.n:
         info = numbers(x, RT_I32)
         with nogil:
             status = rt_getrs(gemm_table(), x.dt, b, c, n, r, lu.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>info.ptr)
@@ -310,7 +327,11 @@ def solve_raw(A, B, op="linalg.solve_ex"):
     piv = vectors(a, n, RT_I32)
     info = numbers(a, RT_I32)
     skip = numbers(a, RT_I32)
-    if lu.n:
+    if lu.n and on_device(lu):
+        run_on_device("getrf", lu, piv, info)
+        if r:
+            run_on_device("getrs", x, lu, piv, "N")
+    elif lu.n:
         with nogil:
             status = rt_getrf(a.dt, z, n, n, lu.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
             if status == 0 and r:
@@ -332,7 +353,10 @@ def inv_raw(A, op="linalg.inv"):
     piv = vectors(a, n, RT_I32)
     info = numbers(a, RT_I32)
     skip = numbers(a, RT_I32)
-    if lu.n:
+    if lu.n and on_device(lu):
+        run_on_device("getrf", lu, piv, info)
+        run_on_device("getrs", x, lu, piv, "N")
+    elif lu.n:
         with nogil:
             status = rt_getrf(a.dt, z, n, n, lu.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
             if status == 0:
@@ -348,7 +372,9 @@ def solve_triangular_raw(A, B, bint upper, bint unit, str trans="N"):
     cdef int64_t z = batch_of(x), n = x.sh[x.nd - 2], r = x.sh[x.nd - 1]
     cdef int status = 0
     cdef char c = ord(trans)
-    if x.n:
+    if x.n and on_device(x):
+        run_on_device("trsm", x, as_columns(a), upper, trans, unit)
+    elif x.n:
         ac = as_columns(a)
         with nogil:
             status = rt_trsm(gemm_table(), x.dt, z, upper, c, unit, n, r, ac.ptr, x.ptr)
@@ -367,9 +393,12 @@ def cholesky_raw(A, bint upper=False, op="linalg.cholesky_ex"):
     cdef char uplo = b'U' if upper else b'L'
     info = numbers(a, RT_I32)
     if f.n:
-        with nogil:
-            status = rt_potrf(a.dt, z, uplo, n, f.ptr, <int32_t *>info.ptr)
-        check(op, status)
+        if on_device(f):
+            run_on_device("potrf", f, upper, info)
+        else:
+            with nogil:
+                status = rt_potrf(a.dt, z, uplo, n, f.ptr, <int32_t *>info.ptr)
+            check(op, status)
         if upper:
             zero_below(f)
         else:
@@ -398,7 +427,9 @@ def qr_raw(A, str mode="reduced", op="linalg.qr"):
     f = copy_columns(a)
     tau = vectors(a, k, a.dt)
     info = numbers(a, RT_I32)
-    if f.n:
+    if f.n and on_device(f):
+        run_on_device("geqrf", f, tau)
+    elif f.n:
         with nogil:
             status = rt_geqrf(a.dt, z, m, n, f.ptr, tau.ptr, <int32_t *>info.ptr)
         check(op, status)
@@ -413,9 +444,12 @@ def qr_raw(A, str mode="reduced", op="linalg.qr"):
         if q.n:
             if k:
                 copy_raw(<TensorBase>_view_pieces.narrow(q, -1, 0, k), <TensorBase>_view_pieces.narrow(f, -1, 0, k))
-                with nogil:
-                    status = rt_orgqr(a.dt, z, m, rows, k, q.ptr, tau.ptr, <int32_t *>info.ptr)
-                check(op, status)
+                if on_device(q):
+                    run_on_device("orgqr", q, tau)
+                else:
+                    with nogil:
+                        status = rt_orgqr(a.dt, z, m, rows, k, q.ptr, tau.ptr, <int32_t *>info.ptr)
+                    check(op, status)
             else:
                 fill_value(q, 0)
                 fill_value(<TensorBase>_view.diagonal(q, 0, -2, -1), 1)
@@ -433,6 +467,9 @@ cdef int zero_below(TensorBase r) except -1:
     cdef int size = rt_itemsize(r.dt)
     if r.n == 0:
         return 0
+    if on_device(r):
+        run_on_device("clear", r, True)
+        return 0
     for q in range(z):
         for j in range(min(n, m)):
             clear(r.ptr + ((q * n + j) * m + j + 1) * size, (m - j - 1) * size)
@@ -446,7 +483,9 @@ def geqrf(input, *, out=None):
     cdef int status = 0
     tau = vectors(a, min(m, n), a.dt)
     info = numbers(a, RT_I32)
-    if f.n:
+    if f.n and on_device(f):
+        run_on_device("geqrf", f, tau)
+    elif f.n:
         with nogil:
             status = rt_geqrf(a.dt, z, m, n, f.ptr, tau.ptr, <int32_t *>info.ptr)
         check("geqrf", status)
@@ -463,7 +502,9 @@ def orgqr_raw(A, tau, op="linalg.householder_product"):
     cdef TensorBase q = copy_columns(matrix(op, A)), t = contiguous_raw(<TensorBase?>tau), info = numbers(q, RT_I32)
     cdef int64_t m = q.sh[q.nd - 2], n = q.sh[q.nd - 1], k = t.sh[t.nd - 1], z = batch_of(q)
     cdef int status = 0
-    if q.n:
+    if q.n and on_device(q):
+        run_on_device("orgqr", q, t)
+    elif q.n:
         with nogil:
             status = rt_orgqr(q.dt, z, m, n, k, q.ptr, t.ptr, <int32_t *>info.ptr)
         check(op, status)
@@ -476,7 +517,9 @@ def ormqr_raw(A, tau, other, bint left, bint transpose):
     cdef int64_t m = c.sh[c.nd - 2], n = c.sh[c.nd - 1], k = t.sh[t.nd - 1], z = batch_of(c)
     cdef int status = 0
     cdef char side = b'L' if left else b'R', tr = b'C' if transpose else b'N'
-    if c.n and k:
+    if c.n and k and on_device(c):
+        run_on_device("ormqr", c, a, t, left, transpose)
+    elif c.n and k:
         with nogil:
             status = rt_ormqr(c.dt, z, side, tr, m, n, k, a.ptr, t.ptr, c.ptr, <int32_t *>info.ptr)
         check("ormqr", status)
@@ -502,9 +545,12 @@ def svd_raw(A, bint full_matrices=True, bint compute_uv=True, op="linalg.svd"):
         vh = columns(a, n if full_matrices else k, n, a.dt)
         up, vp = u.ptr, vh.ptr
     if f.n:
-        with nogil:
-            status = rt_gesdd(a.dt, z, job, m, n, f.ptr, s.ptr, up, vp, <int32_t *>info.ptr)
-        check(op, status)
+        if on_device(f):
+            run_on_device("gesdd", f, s, u, vh, info)
+        else:
+            with nogil:
+                status = rt_gesdd(a.dt, z, job, m, n, f.ptr, s.ptr, up, vp, <int32_t *>info.ptr)
+            check(op, status)
         refuse(op, info, NOT_CONVERGED.replace("{}", "singular") + " (error code: {})")
     elif compute_uv:
         for t in (u, vh):
@@ -532,9 +578,12 @@ def eigh_raw(A, str UPLO="L", bint compute_v=True, op="linalg.eigh"):
     w = vectors(a, n, rt_real_dtype(a.dt))
     info = numbers(a, RT_I32)
     if v.n:
-        with nogil:
-            status = rt_heevd(a.dt, z, job, uplo, n, v.ptr, w.ptr, <int32_t *>info.ptr)
-        check(op, status)
+        if on_device(v):
+            run_on_device("heevd", v, w, compute_v, UPLO.upper() == "L", info)
+        else:
+            with nogil:
+                status = rt_heevd(a.dt, z, job, uplo, n, v.ptr, w.ptr, <int32_t *>info.ptr)
+            check(op, status)
         refuse(op, info, NOT_CONVERGED.replace("{}", "eigen") + " (error code: {})")
     record("LinalgEighBackward0", "eigh", (a,), [w, v], (w, v), ())
     return w, v if compute_v else None
@@ -556,17 +605,24 @@ def eig_raw(A, bint compute_v=True, op="linalg.eig"):
         vp = v.ptr
     info = numbers(a, RT_I32)
     if f.n:
-        with nogil:
-            status = rt_geev(a.dt, z, n, f.ptr, w.ptr, vp, <int32_t *>info.ptr)
-        check(op, status)
+        if on_device(f):
+            run_on_device("geev", f, w, v, info)
+        else:
+            with nogil:
+                status = rt_geev(a.dt, z, n, f.ptr, w.ptr, vp, <int32_t *>info.ptr)
+            check(op, status)
         refuse(op, info, NOT_CONVERGED.replace("{}", "eigen") + " (error code: {})")
     record("LinalgEigBackward0", "eig", (a,), [w, v], (w, v), (rt_kind(a.dt) == RT_KIND_COMPLEX,))
     return w, v
 
 
 cdef bint all_finite(TensorBase t):
-    cdef TensorBase c = contiguous_raw(t)
-    cdef int64_t i, n = c.n * (2 if rt_kind(c.dt) == RT_KIND_COMPLEX else 1)
+    cdef TensorBase c
+    cdef int64_t i, n
+    if on_device(t):
+        return bool((<object>t).isfinite().all())
+    c = contiguous_raw(t)
+    n = c.n * (2 if rt_kind(c.dt) == RT_KIND_COMPLEX else 1)
     if rt_real_dtype(c.dt) == RT_F32:
         for i in range(n):
             if not (<float *>c.ptr)[i] - (<float *>c.ptr)[i] == 0:
@@ -596,7 +652,9 @@ def lstsq_raw(A, B, double rcond, str driver):
     if which >= 2:
         s = vectors(a, min(m, n), rt_real_dtype(a.dt))
         sp = s.ptr
-    if f.n and x.n:
+    if f.n and x.n and on_device(f):
+        run_on_device("lstsq", x, f, which, rcond, rank, s, info)
+    elif f.n and x.n:
         with nogil:
             status = rt_lstsq(a.dt, z, which, m, n, r, f.ptr, x.ptr, rcond, <int64_t *>rank.ptr, sp, <int32_t *>info.ptr)
         check("linalg.lstsq", status)
@@ -613,9 +671,12 @@ def ldl_factor_raw(A, bint hermitian, op="linalg.ldl_factor_ex"):
     piv = vectors(a, n, RT_I32)
     info = numbers(a, RT_I32)
     if f.n:
-        with nogil:
-            status = rt_ldl_factor(a.dt, z, hermitian, n, f.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
-        check(op, status)
+        if on_device(f):
+            run_on_device("ldl_factor", f, piv, info, hermitian)
+        else:
+            with nogil:
+                status = rt_ldl_factor(a.dt, z, hermitian, n, f.ptr, <int32_t *>piv.ptr, <int32_t *>info.ptr)
+            check(op, status)
         zero_above(f)
     return f, piv, info
 
@@ -624,6 +685,9 @@ cdef int zero_above(TensorBase f) except -1:
     """Clear what lies above the diagonal of square column-major matrices."""
     cdef int64_t n = f.sh[f.nd - 1], q, j
     cdef int size = rt_itemsize(f.dt)
+    if on_device(f):
+        run_on_device("clear", f, False)
+        return 0
     for q in range(batch_of(f)):
         for j in range(n):
             clear(f.ptr + (q * n + j) * n * size, j * size)
@@ -636,7 +700,9 @@ def ldl_solve_raw(LD, pivots, B, bint hermitian):
     cdef int64_t z = batch_of(x), n = x.sh[x.nd - 2], r = x.sh[x.nd - 1]
     cdef int status = 0
     info = numbers(x, RT_I32)
-    if x.n:
+    if x.n and on_device(x):
+        run_on_device("ldl_solve", x, f, piv, hermitian)
+    elif x.n:
         with nogil:
             status = rt_ldl_solve(x.dt, z, hermitian, n, r, f.ptr, <int32_t *>piv.ptr, x.ptr, <int32_t *>info.ptr)
         check("linalg.ldl_solve", status)

@@ -620,7 +620,7 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
     if B.ndim < 1:
         raise ShapeError(f"{op}: other must have at least 1 dimension.", op=op)
     check_same(op, A, B)
-    driver = "gelsy" if driver is None else driver
+    driver = ("gelsy" if A.device.type == "cpu" else "gels") if driver is None else driver
     if driver not in _linalg.DRIVERS:
         raise ShapeError(f"{op}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)", op=op)
     vector = A.ndim - 1 == B.ndim and A.shape[:-1] == B.shape

@@ -145,14 +145,14 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) e
             status = rt_gemm(rt_gemm_pick(isa_level()), g)
     else:
         backend = backend_of(out.dev)
-        if backend.gemm is NULL or g.conj_a or g.conj_b or g.alpha[1] != 0 or g.beta[1] != 0:
+        if backend.gemm is NULL:
             raise UnsupportedOpError(f"{op}: the device has no such matrix product", op=op)
         if g.bias is not NULL:
             raise UnsupportedOpError(f"{op}: the device has no fused bias", op=op)
         as_array(&x, g.a, out.dt, g.batch, g.m, g.k, g.a_z, g.a_m, g.a_k)
         as_array(&y, g.b, out.dt, g.batch, g.k, g.n, g.b_z, g.b_k, g.b_n)
         as_array(&z, g.c, out.dt, g.batch, g.m, g.n, g.c_z, g.c_m, g.c_n)
-        status = backend.gemm(out.dev, &z, &x, &y, g.alpha[0], g.beta[0])
+        status = backend.gemm(out.dev, &z, &x, &y, (1 if g.conj_a else 0) | (2 if g.conj_b else 0), g.alpha, g.beta)
     if status:
         raise_status(op, status, out.dev)
     return 0

@@ -25,7 +25,8 @@ typedef struct {
     const char *a, *b;
     char *c;
     int64_t m, n, k, a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;     /* strides in elements */
-    double alpha, beta;
+    double alpha[2], beta[2];       /* real and imaginary parts */
+    int64_t conj;                   /* bit 0: of a, bit 1: of b */
 } RtProduct;
 /* what a hand-written kernel is given: its file says what is at which place */
 #define RT_CALL_POINTERS 16

@@ -1,5 +1,7 @@
 /* Before every kernel: the house's scalar functions (include/rustorch/math.h, device functions here) and how a kernel is declared.
  * RT_KERNEL(name, Args) opens a kernel of one struct; the software device spells the macros its own way. */
+#ifndef RUSTORCH_CUDA_PRELUDE
+#define RUSTORCH_CUDA_PRELUDE
 #include "rustorch/math.h"
 #include "rustorch/half.h"
 #include "plan.h"
@@ -32,6 +34,7 @@ template <class V, class Move> RT_INLINE V rt_shuffle(V v, Move move) {
 
 /* for (each i < n), by all threads of the grid's first side */
 #define RT_EACH(i, n) for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (int64_t)gridDim.x * blockDim.x)
+template <class C> RT_INLINE C rt_conj_if(C v, bool turn) { if (turn) v.im = -v.im; return v; }
 /* report index, which is not one of size elements; the kernel leaves the element alone and goes on */
 RT_INLINE void rt_bad_index(const RtCall &a, int64_t index, int64_t size) {
     volatile int64_t *fault = a.fault;
@@ -74,3 +77,4 @@ template <class T, class Update> RT_INLINE T rt_atomic(T *p, Update update) {
     } while (seen != now);
     return v;
 }
+#endif

@@ -1,0 +1,49 @@
+/* Numbers of a matrix of T, real or complex, and their sums over warps and blocks. No guard: read once in each text, whose T it takes. */
+namespace {
+template <class V> struct Real { typedef V type; };
+template <> struct Real<rt_c64> { typedef float type; };
+template <> struct Real<rt_c128> { typedef double type; };
+typedef Real<T>::type R;
+
+RT_INLINE float conj_of(float x) { return x; }
+RT_INLINE double conj_of(double x) { return x; }
+RT_INLINE rt_c64 conj_of(rt_c64 x) { return rt_conj_c64(x); }
+RT_INLINE rt_c128 conj_of(rt_c128 x) { return rt_conj_c128(x); }
+RT_INLINE float real_of(float x) { return x; }
+RT_INLINE double real_of(double x) { return x; }
+RT_INLINE float real_of(rt_c64 x) { return x.re; }
+RT_INLINE double real_of(rt_c128 x) { return x.re; }
+RT_INLINE float square_of(float x) { return x * x; }
+RT_INLINE double square_of(double x) { return x * x; }
+RT_INLINE float square_of(rt_c64 x) { return x.re * x.re + x.im * x.im; }
+RT_INLINE double square_of(rt_c128 x) { return x.re * x.re + x.im * x.im; }
+RT_INLINE float size_of(float x) { return rt_abs_f32(x); }                 /* |re| + |im|, as LAPACK chooses pivots */
+RT_INLINE double size_of(double x) { return rt_abs_f64(x); }
+RT_INLINE float size_of(rt_c64 x) { return rt_abs_f32(x.re) + rt_abs_f32(x.im); }
+RT_INLINE double size_of(rt_c128 x) { return rt_abs_f64(x.re) + rt_abs_f64(x.im); }
+RT_INLINE float root(float x) { return rt_sqrt_f32(x); }
+RT_INLINE double root(double x) { return rt_sqrt_f64(x); }
+RT_INLINE float times(float x, float s) { return x * s; }
+RT_INLINE double times(double x, double s) { return x * s; }
+RT_INLINE rt_c64 times(rt_c64 x, float s) { return rt_c64(x.re * s, x.im * s); }
+RT_INLINE rt_c128 times(rt_c128 x, double s) { return rt_c128(x.re * s, x.im * s); }
+RT_INLINE R modulus(T x) { return root(square_of(x)); }
+
+RT_INLINE float from_lane(float v, int mask) { return RT_SHUFFLE_XOR(v, mask); }
+RT_INLINE double from_lane(double v, int mask) { return RT_SHUFFLE_XOR(v, mask); }
+RT_INLINE rt_c64 from_lane(rt_c64 v, int mask) { return rt_c64(RT_SHUFFLE_XOR(v.re, mask), RT_SHUFFLE_XOR(v.im, mask)); }
+RT_INLINE rt_c128 from_lane(rt_c128 v, int mask) { return rt_c128(RT_SHUFFLE_XOR(v.re, mask), RT_SHUFFLE_XOR(v.im, mask)); }
+template <class V> RT_INLINE V warp_sum(V v) {
+    for (int mask = 16; mask; mask /= 2) v = v + from_lane(v, mask);
+    return v;
+}
+template <class V> RT_INLINE V block_sum(V v, V *part) {                    /* of 256 threads; part: 8 of shared memory */
+    v = warp_sum(v);
+    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
+    RT_SYNC();
+    V sum = part[0];
+    for (int i = 1; i < 8; i++) sum = sum + part[i];
+    RT_SYNC();
+    return sum;
+}
+}
