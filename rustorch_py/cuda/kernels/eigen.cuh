@@ -1,6 +1,8 @@
 // types: T = f32 f64 c64 c128
 /* Eigenvalues and singular values, a block of threads to a matrix; column-major matrices without gaps, as in linalg.cuh. */
 #include "matrix.h"
+using namespace rt_matrix;
+typedef Real<T>::type R;
 
 namespace {
 /* The pair of columns (p, q), p < q, that `slot` has in step r of a sweep over all pairs of n columns: a round-robin of n (or, n odd,

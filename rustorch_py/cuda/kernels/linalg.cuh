@@ -3,6 +3,8 @@
  * z-th begins z * step elements on); a block of threads works on one matrix, or on one and some of its columns.
  * Steps and signs are LAPACK's. */
 #include "matrix.h"
+using namespace rt_matrix;
+typedef Real<T>::type R;
 
 /* LU with row exchanges of columns [k0, k1) below row k0; the exchanges are made in these columns only.
  * p: a, pivots (int32, step piv), info (int32); n: m, step, k0, k1, piv. Grid: matrices. */

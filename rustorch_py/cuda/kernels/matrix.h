@@ -1,9 +1,10 @@
-/* Numbers of a matrix of T, real or complex, and their sums over warps and blocks. No guard: read once in each text, whose T it takes. */
-namespace {
+/* Numbers of matrices, real or complex, and their sums over warps and blocks. */
+#ifndef RUSTORCH_CUDA_MATRIX_H
+#define RUSTORCH_CUDA_MATRIX_H
+namespace rt_matrix {
 template <class V> struct Real { typedef V type; };
 template <> struct Real<rt_c64> { typedef float type; };
 template <> struct Real<rt_c128> { typedef double type; };
-typedef Real<T>::type R;
 
 RT_INLINE float conj_of(float x) { return x; }
 RT_INLINE double conj_of(double x) { return x; }
@@ -27,7 +28,7 @@ RT_INLINE float times(float x, float s) { return x * s; }
 RT_INLINE double times(double x, double s) { return x * s; }
 RT_INLINE rt_c64 times(rt_c64 x, float s) { return rt_c64(x.re * s, x.im * s); }
 RT_INLINE rt_c128 times(rt_c128 x, double s) { return rt_c128(x.re * s, x.im * s); }
-RT_INLINE R modulus(T x) { return root(square_of(x)); }
+template <class V> RT_INLINE auto modulus(V x) { return root(square_of(x)); }
 
 RT_INLINE float from_lane(float v, int mask) { return RT_SHUFFLE_XOR(v, mask); }
 RT_INLINE double from_lane(double v, int mask) { return RT_SHUFFLE_XOR(v, mask); }
@@ -47,3 +48,4 @@ template <class V> RT_INLINE V block_sum(V v, V *part) {                    /* o
     return sum;
 }
 }
+#endif

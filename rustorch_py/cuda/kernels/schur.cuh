@@ -1,6 +1,8 @@
 // types: T = c64 c128
 /* Eigenvalues and vectors of general matrices (complex; real ones are converted), a block of threads to a matrix. */
 #include "matrix.h"
+using namespace rt_matrix;
+typedef Real<T>::type R;
 
 /* The Schur form by Householder reductions to Hessenberg form and shifted QR steps with Givens rotations (G. H. Golub, C. F. Van Loan,
  * "Matrix Computations", 7.4 and 7.5; J. H. Wilkinson's shift). H: in place; Z (the identity at first): collects the transformations.
