@@ -16,6 +16,7 @@ from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same
 from ..tensor._node cimport Node, edge_target, edge_nr
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
 from ..tensor._overlap cimport is_dense, same_strides
+from ..tensor._view cimport select_view
 from ..tensor._plan cimport full_, clone_raw, contiguous_raw, copy_raw
 from ..tensor._dtype cimport dtype, dtype_of
 from ..errors import AutogradError, ShapeError, TensorTypeError
@@ -481,8 +482,68 @@ def _is_checkpoint_valid():
     return partial == 0
 
 
-cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list inputs, bint into_grad):
-    """Backward from `roots`. Without inputs: accumulate into leaves. With inputs: return or accumulate those only."""
+# Note [Many gradients at once]
+# Jacobians pull many gradients through one graph. A run of n gradients carries them along a dimension 0 of their own; a node makes of them
+# what it makes of one by `apply_many`, in one go where its derivative is made of operators that broadcast. Nodes that have no such way
+# (NotImplemented), custom functions and nodes with hooks see one gradient after the other, and only they do.
+cdef object one_of(object g, Py_ssize_t i):
+    """The i-th of many gradients."""
+    if isinstance(g, TensorBase):
+        return select_view(<TensorBase>g, 0, i)
+    return [None if x is None else select_view(<TensorBase>x, 0, i) for x in g]
+
+
+cdef object together(list rows):
+    """Many gradients, made one by one, along a new dimension 0."""
+    from ..tensor import stack
+    first = rows[0]
+    if first is None or isinstance(first, TensorBase):
+        return None if first is None else stack(rows)
+    return [None if column[0] is None else stack(list(column)) for column in zip(*rows)]
+
+
+cdef object apply_each(Node node, object g, Py_ssize_t n):
+    """A node's gradients one by one, with its hooks."""
+    cdef Py_ssize_t i
+    cdef list rows = []
+    for i in range(n):
+        one = one_of(g, i)
+        if node.extra is not None:
+            one = before(node, one)
+        out = node.apply(one) if profiler is None else apply_profiled(node, one)
+        rows.append(out if node.extra is None else after(node, out, one))
+    return together(rows)
+
+
+cdef inline bint has_hooks(Node node):
+    return node.extra is not None and ("tensor_hooks" in node.extra or "pre" in node.extra or "post" in node.extra or "retain" in node.extra)
+
+
+cdef object hooked(Node node, object g, Py_ssize_t n):
+    """Many gradients after the hooks of their tensors."""
+    return together([before(node, one_of(g, i)) for i in range(n)])
+
+
+cdef object apply_all(Node node, object g, Py_ssize_t n):
+    cdef object out
+    if profiler is not None or has_hooks(node):
+        return apply_each(node, g, n)
+    out = node.apply_many(g, n)
+    return apply_each(node, g, n) if out is NotImplemented else out
+
+
+cdef TensorBase fit_many(TensorBase leaf, TensorBase g, object hooks, Py_ssize_t n):
+    """`fit` of many gradients, and the hooks before it."""
+    cdef int dt = gradient_dtype(leaf)
+    if not hooks and g.nd == leaf.nd + 1 and (dt < 0 or g.dt == dt) and g.dev == leaf.dev and shape_tuple(g)[1:] == shape_tuple(leaf):
+        return g
+    rows = [one_of(g, i) for i in range(n)]
+    return together([fit(leaf, <TensorBase?>(call_hooks(hooks, row) if hooks else row)) for row in rows])
+
+
+cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list inputs, bint into_grad, Py_ssize_t many=-1):
+    """Backward from `roots`. Without inputs: accumulate into leaves. With inputs: return or accumulate those only.
+    many >= 0: `grads` are so many gradients each, see Note [Many gradients at once]."""
     cdef dict waiting = {}, leaves = {}, captured = {}
     cdef Heap heap = Heap.__new__(Heap)
     cdef set needed = None
@@ -520,16 +581,23 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
                 early_seq = early.seq
             node = heap.pop()
             g = waiting.pop(node)
-            if node.extra is not None:
+            if node.extra is not None and many < 0:
                 g = before(node, g)
             if inputs is not None and node in want_nodes:
+                if many >= 0 and has_hooks(node):
+                    whole = hooked(node, g, many)
+                else:
+                    whole = g
                 for nr in want_nodes[node]:
-                    captured[node, nr] = g if node.n_outputs == 1 else g[nr]
+                    captured[node, nr] = whole if node.n_outputs == 1 else whole[nr]
                 if not any_needed(node, needed):
                     continue
-            out = node.apply(g) if profiler is None else apply_profiled(node, g)
-            if node.extra is not None:
-                out = after(node, out, g)
+            if many >= 0:
+                out = apply_all(node, g, many)
+            else:
+                out = node.apply(g) if profiler is None else apply_profiled(node, g)
+                if node.extra is not None:
+                    out = after(node, out, g)
             if anomaly:
                 check_anomaly(node, out)
             if not keep_graph:
@@ -567,6 +635,9 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
                         accumulate(t, holder)
                         continue
                     g = holder[1]
+                    if many >= 0:
+                        result.append(fit_many(t, <TensorBase>g, None if t.meta is None else t.meta.get("hooks"), many))
+                        continue
                     if t.meta is not None and t.meta.get("hooks"):
                         g = call_hooks(t.meta["hooks"], g)
                     g = fit(t, <TensorBase>g)
@@ -595,10 +666,10 @@ cdef bint any_needed(Node node, set needed):
     return False
 
 
-cdef list first_grads(object op, list tensors, object grads, bint create_graph):
-    """One starting gradient a root: ones for a scalar, else the given tensor, checked."""
+cdef list first_grads(object op, list tensors, object grads, bint create_graph, Py_ssize_t many=-1):
+    """One starting gradient a root: ones for a scalar, else the given tensor, checked; many >= 0: of so many each."""
     cdef list out = []
-    cdef TensorBase t, g
+    cdef TensorBase t, g, one
     if grads is None:
         grads = [None] * len(tensors)
     elif isinstance(grads, TensorBase):
@@ -623,8 +694,14 @@ cdef list first_grads(object op, list tensors, object grads, bint create_graph):
             if not isinstance(grads[i], TensorBase):
                 raise TensorTypeError(f"gradients can be either Tensors or None, but got {type(grads[i]).__name__}")
             g = <TensorBase>grads[i]
-            if not same_shape(g, t):
-                raise AutogradError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
+            if many >= 0 and (g.nd == 0 or g.sh[0] != many):
+                raise AutogradError(f"{op}: is_grads_batched: grad_outputs must have one number of gradients in dimension 0; element 0 has {many}, element {i} "
+                                    f"has shape {list(shape_tuple(g))}")
+            if shape_tuple(g)[1:] != shape_tuple(t) if many >= 0 else not same_shape(g, t):
+                raise AutogradError(f"If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The sizes of the "
+                                    f"remaining dimensions are expected to match the shape of corresponding output, but a mismatch was detected: "
+                                    f"grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}." if many >= 0 else
+                                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
             if (rt_kind(g.dt) == RT_KIND_COMPLEX) != (rt_kind(t.dt) == RT_KIND_COMPLEX):
                 raise AutogradError(f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: "
                                     f"grad_output[{i}] has a dtype of {dtype_of(g.dt)} and output[{i}] has a dtype of {dtype_of(t.dt)}.")
@@ -674,7 +751,6 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     """
     cdef list outs = [outputs] if isinstance(outputs, TensorBase) else list(outputs)
     cdef list ins = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
-    cdef TensorBase t
     if not only_inputs:
         import warnings
         warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2)
@@ -682,15 +758,21 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         raise TensorTypeError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     if allow_unused is None:
         allow_unused = materialize_grads
-    if is_grads_batched:
-        return _batched(outs, ins, grad_outputs, create_graph, allow_unused, materialize_grads)
     for i, x in enumerate(ins):
         if not isinstance(x, TensorBase):
             raise TensorTypeError(f"grad: element {i} of inputs must be Tensor, not {type(x).__name__}")
         if not (<TensorBase>x).rg:
             raise AutogradError("One of the differentiated Tensors does not require grad")
+    if is_grads_batched:
+        return _batched(outs, ins, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     got = run(outs, first_grads("grad", outs, grad_outputs, create_graph), create_graph if retain_graph is None else retain_graph,
               create_graph, ins, False)
+    return unused(got, ins, allow_unused, materialize_grads, -1)
+
+
+cdef tuple unused(list got, list ins, bint allow_unused, bint materialize_grads, Py_ssize_t many):
+    """The gradients, after what is to be done where there is none."""
+    cdef TensorBase t
     for i in range(len(got)):
         if got[i] is None:
             if not allow_unused:
@@ -699,14 +781,24 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
             if materialize_grads:
                 t = ins[i]
                 got[i] = full_(t.nd, t.sh, 0, t.dt, t.dev)
+                if many >= 0:
+                    got[i] = got[i].expand((many,) + shape_tuple(t)).contiguous()
     return tuple(got)
 
 
-def _batched(outs, ins, grad_outputs, create_graph, allow_unused, materialize):
-    """grad() for each index of a leading batch dimension of grad_outputs, stacked."""
-    grads = [grad_outputs] if isinstance(grad_outputs, TensorBase) else list(grad_outputs)
-    rows = []
-    for i in range(len(grads[0])):
-        rows.append(grad(outs, ins, [g[i] for g in grads], True, create_graph, True, allow_unused, False, materialize))
-    from ..tensor import stack
-    return tuple(None if col[0] is None else stack(list(col)) for col in zip(*rows))
+cdef object _batched(list outs, list ins, object grad_outputs, object retain_graph, bint create_graph, bint allow_unused, bint materialize):
+    """grad() for each index of a leading dimension of grad_outputs, along that dimension: one run, see Note [Many gradients at once]."""
+    cdef list grads = [grad_outputs] if grad_outputs is None or isinstance(grad_outputs, TensorBase) else list(grad_outputs)
+    cdef Py_ssize_t n
+    for g in grads:
+        if not isinstance(g, TensorBase) or (<TensorBase>g).nd == 0:
+            raise AutogradError("grad: is_grads_batched=True: grad_outputs must be tensors with the gradients along dimension 0, got "
+                                f"{'a tensor without dimensions' if isinstance(g, TensorBase) else type(g).__name__}")
+    n = (<TensorBase>grads[0]).sh[0] if grads else 0
+    keep = create_graph if retain_graph is None else retain_graph
+    if n == 0:                               # the shapes of what comes out, from one gradient
+        from ..tensor import zeros_like
+        one = _batched(outs, ins, [zeros_like(o)[None] for o in outs], keep, create_graph, allow_unused, materialize)
+        return tuple([None if x is None else x[:0] for x in one])
+    got = run(outs, first_grads("grad", outs, grads, create_graph, n), keep, create_graph, ins, False, n)
+    return unused(got, ins, allow_unused, materialize, n)

@@ -23,7 +23,7 @@ cdef class FunctionCtx(Node):
     def __cinit__(self):
         self.materialize_grads = True
 
-    def name(self):
+    cdef object own_name(self):
         return self.cls.__name__ + "Backward" if self.cls is not None else "FunctionBackward"
 
     def save_for_backward(self, *tensors):

@@ -1,6 +1,6 @@
 """Whole derivatives of functions: jacobian, hessian, vjp, jvp, vhp, hvp."""
 from .. import tensor as _t
-from ..errors import AutogradError, TensorTypeError
+from ..errors import AutogradError, TensorTypeError, UnsupportedOpError
 from ._engine import grad as _grad
 
 
@@ -81,54 +81,86 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     """Return the Jacobian of ``func`` at ``inputs``: shape (*output, *input) per pair; nested tuples for several.
 
     Args:
-        strategy: "reverse-mode", or "forward-mode" (computed by jvp, one column at a time).
+        func: function of tensors that returns a tensor or a tuple of tensors.
+        inputs: tensor or tuple of tensors.
+        create_graph: record the Jacobian's own graph.
+        strict: raise where an output does not depend on an input, instead of zeros.
+        vectorize: all rows (columns in forward mode) in one pass, instead of one pass each.
+        strategy: "reverse-mode", or "forward-mode", which is made with ``vectorize`` only.
+    Raises:
+        RuntimeError: strict and independent outputs, or strict and vectorize.
+        NotImplementedError: "forward-mode" without vectorize or with create_graph.
+
+    Example:
+        >>> jacobian(rustorch_py.exp, rustorch_py.zeros(2), vectorize=True)
+        tensor([[1., 0.],
+                [0., 1.]])
     """
     if strategy not in ("reverse-mode", "forward-mode"):
-        raise TensorTypeError(f"jacobian: expected strategy 'reverse-mode' or 'forward-mode', got {strategy!r}")
+        raise AssertionError(f"jacobian: expected strategy 'reverse-mode' or 'forward-mode', got {strategy!r}")
+    forward = strategy == "forward-mode"
+    if forward and create_graph:
+        raise UnsupportedOpError("jacobian: create_graph=True and strategy='forward-mode' are not supported together; set one of them otherwise", op="jacobian")
+    if strict and (vectorize or forward):
+        other = "strategy='forward-mode'" if forward else "vectorize=True"
+        raise AutogradError(f"jacobian: strict=True and {other} are not supported together; set one of them otherwise")
+    if forward and not vectorize:
+        raise UnsupportedOpError("jacobian: strategy='forward-mode' is made for vectorize=True only", op="jacobian")
     ins, many_in = _as_tuple(inputs, "inputs")
-    if strategy == "forward-mode":
-        columns = _columns(func, ins, many_in)
-        return columns
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
         outs, many_out = _run(func, ins, many_in)
-        table = []
-        for out in outs:
-            rows = []
-            flat = out.reshape(-1)
-            for k in range(out.numel()):
-                if not out.requires_grad:
-                    if strict:
-                        raise AutogradError("Output of the user-provided function is independent of the inputs; this is not allowed in strict mode")
-                    rows.append(tuple(_t.zeros_like(i) for i in ins))
-                    continue
-                got = _grad(flat[k], ins, retain_graph=True, create_graph=create_graph, allow_unused=True)
-                rows.append(_zeros_if_none(got, ins, strict, "jacobian"))
-            table.append(tuple(
-                _t.stack([r[i] for r in rows]).reshape(tuple(out.shape) + tuple(x.shape)) if rows
-                else x.new_zeros(tuple(out.shape) + tuple(x.shape)) for i, x in enumerate(ins)))
+        table = [_columns(out, ins) if forward else (_rows_at_once if vectorize else _rows)(out, ins, create_graph, strict) for out in outs]
     table = [_finish(row, many_in, create_graph) for row in table]
     return tuple(table) if many_out else table[0]
 
 
-def _columns(func, ins, many_in):
-    """Jacobian column by column through jvp."""
-    table, many_out = None, False
-    for i, x in enumerate(ins):
-        cols = []
-        for j in range(x.numel()):
-            vs = [_t.zeros_like(y) for y in ins]
-            vs[i].view(-1)[j] = 1
-            outs, push = jvp(func, ins, tuple(vs))
-            many_out = isinstance(push, tuple)
-            cols.append(push if many_out else (push,))
-        if table is None:
-            table = [[] for _ in cols[0]]
-        for o in range(len(table)):
-            block = _t.stack([c[o] for c in cols], -1)
-            table[o].append(block.reshape(tuple(cols[0][o].shape) + tuple(x.shape)))
-    table = [tuple(row) if many_in else row[0] for row in table]
-    return tuple(table) if many_out else table[0]
+def _independent(strict):
+    if strict:
+        raise AutogradError("Output of the user-provided function is independent of the inputs; this is not allowed in strict mode")
+
+
+def _rows(out, ins, create_graph, strict):
+    """One output's Jacobian for each input, by one pass a row."""
+    rows = []
+    flat = out.reshape(-1)
+    for k in range(out.numel()):
+        if not out.requires_grad:
+            _independent(strict)
+            rows.append(tuple(_t.zeros_like(i) for i in ins))
+            continue
+        got = _grad(flat[k], ins, retain_graph=True, create_graph=create_graph, allow_unused=True)
+        rows.append(_zeros_if_none(got, ins, strict, "jacobian"))
+    return tuple(_t.stack([r[i] for r in rows]).reshape(tuple(out.shape) + tuple(x.shape)) if rows
+                 else x.new_zeros(tuple(out.shape) + tuple(x.shape)) for i, x in enumerate(ins))
+
+
+def _unit_vectors(x):
+    """The unit vectors of a tensor's elements, along a new dimension 0."""
+    return _t.eye(x.numel(), dtype=x.dtype, device=x.device).reshape((x.numel(),) + tuple(x.shape))
+
+
+def _rows_at_once(out, ins, create_graph, strict):
+    """The same by one pass for all rows."""
+    got = [None] * len(ins)
+    if out.requires_grad and out.numel():
+        got = _grad(out, ins, _unit_vectors(out), retain_graph=True, create_graph=create_graph, allow_unused=True, is_grads_batched=True)
+    return tuple(x.new_zeros(shape) if g is None else g.reshape(shape)
+                 for g, x, shape in ((g, x, tuple(out.shape) + tuple(x.shape)) for g, x in zip(got, ins)))
+
+
+def _columns(out, ins):
+    """The same by one pass for all columns: the pull-back is linear in its cotangent, and its own derivative pulled back along v is J v."""
+    dummy = _t.zeros_like(out).requires_grad_()
+    back = _grad(out, ins, dummy, create_graph=True, allow_unused=True) if out.requires_grad else [None] * len(ins)
+    blocks = []
+    for x, b in zip(ins, back):
+        got = None
+        if b is not None and b.requires_grad and x.numel():
+            got, = _grad(b, dummy, _unit_vectors(x), retain_graph=True, allow_unused=True, is_grads_batched=True)
+        shape = tuple(out.shape) + tuple(x.shape)
+        blocks.append(out.new_zeros(shape) if got is None else got.movedim(0, -1).reshape(shape))
+    return tuple(blocks)
 
 
 def _scalar(func):
@@ -143,7 +175,13 @@ def _scalar(func):
 
 
 def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, outer_jacobian_strategy="reverse-mode"):
-    """Return the matrix of second derivatives of a scalar function; nested tuples for several inputs."""
+    """Return the matrix of second derivatives of a scalar function; nested tuples for several inputs.
+
+    Args:
+        vectorize, outer_jacobian_strategy: as ``vectorize`` and ``strategy`` of `jacobian`, for the derivative of the gradient.
+    """
+    if outer_jacobian_strategy not in ("reverse-mode", "forward-mode"):
+        raise AssertionError(f"hessian: expected outer_jacobian_strategy 'reverse-mode' or 'forward-mode', got {outer_jacobian_strategy!r}")
     ins, many = _as_tuple(inputs, "inputs")
     func = _scalar(func)
 
@@ -154,7 +192,7 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
             got = _zeros_if_none(got, xs, strict, "hessian")
         return got if many else got[0]
 
-    return jacobian(gradient, inputs, create_graph=create_graph, strict=strict, strategy=outer_jacobian_strategy)
+    return jacobian(gradient, inputs, create_graph=create_graph, strict=strict, vectorize=vectorize, strategy=outer_jacobian_strategy)
 
 
 def vhp(func, inputs, v=None, create_graph=False, strict=False):

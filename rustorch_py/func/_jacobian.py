@@ -26,13 +26,6 @@ def _flat_outputs(api, out):
     return leaves, spec
 
 
-def _unit(like, skip, k):
-    """Zeros like a plain tensor, with a one at flat place k of the dimensions after the first `skip`."""
-    e = _t.zeros(tuple(like.shape), dtype=like.dtype, device=like.device)
-    e.flatten(skip).select(skip, k).fill_(1) if like.dim() > skip else e.fill_(1)
-    return e
-
-
 def _count(shape):
     n = 1
     for s in shape:
@@ -40,14 +33,35 @@ def _count(shape):
     return n
 
 
+def _basis(like, skip, start, count):
+    """Some unit vectors of a plain tensor's elements, along a new dimension 0: one at flat places start, start + 1 ... of the dimensions
+    after the first `skip`, the same for each index of those."""
+    own = tuple(like.shape[skip:])
+    rows = _t.zeros((count, _count(own)), dtype=like.dtype, device=like.device)
+    rows.diagonal(start).fill_(1)
+    return rows.reshape((count,) + (1,) * skip + own).expand((count,) + tuple(like.shape))
+
+
+def _pieces(total, chunk_size):
+    """(start, count) of the passes over `total` unit vectors."""
+    step = total if chunk_size is None else min(chunk_size, total)
+    return [(at, min(step, total - at)) for at in range(0, total, step)] if total else []
+
+
+def _rows_to(got, skip, shape):
+    """Many gradients along dimension 0, put after the levels' dimensions and given their shape."""
+    return got.movedim(0, skip).reshape(shape)
+
+
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
-    """Return a function that computes the Jacobian of ``func`` by reverse mode: one backward pass an output element.
+    """Return a function that computes the Jacobian of ``func`` by reverse mode: one backward pass for many
+    output elements.
 
     Args:
         func: function of tensors that returns tensors, nested as you like; run once.
         argnums: number of the argument to differentiate, or a tuple of numbers.
         has_aux: func returns (output, aux); then (jacobian, aux) is returned.
-        chunk_size: most rows to compute at a time; rows are computed singly here, whatever its value.
+        chunk_size: most output elements in one pass; None: all. Less needs less memory.
     Returns:
         a function; it gives, for each output, the structure of the inputs with tensors of shape (*output, *input).
 
@@ -69,15 +83,12 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         tracked = run.is_tracked(outs)
         blocks = []
         for leaf, out in zip(leaves, outs):
-            n = _count(leaf.shape)
-            rows = [run.pull([out], [_unit(out, skip, k)], tracked, True) for k in range(n)]
+            passes = [run.pull([out], [_basis(out, skip, at, n)], tracked, True, many=True) for at, n in _pieces(_count(leaf.shape), chunk_size)]
             block = []
             for i, x in enumerate(run.inputs):
-                own = tuple(x.shape[skip:])
-                if n:
-                    j = _t.stack([r[i] for r in rows], skip).reshape(tuple(x.shape[:skip]) + tuple(leaf.shape) + own)
-                else:
-                    j = x.new_zeros(tuple(x.shape[:skip]) + tuple(leaf.shape) + own)
+                shape = tuple(x.shape[:skip]) + tuple(leaf.shape) + tuple(x.shape[skip:])
+                parts = [p[i] for p in passes]
+                j = x.new_zeros(shape) if not parts else _rows_to(parts[0] if len(parts) == 1 else _t.cat(parts), skip, shape)
                 block.append(from_plain(j, run.levels))
             blocks.append(tree_unflatten(block, run.in_spec))
         jacobian = tree_unflatten(blocks, spec)
@@ -86,7 +97,8 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
 
 
 def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
-    """Return a function that computes the Jacobian of ``func`` by forward mode: one forward derivative an input element.
+    """Return a function that computes the Jacobian of ``func`` by forward mode: the derivatives along all
+    elements of an input in one pass.
 
     Args:
         func: function of tensors that returns tensors, nested as you like; run once.
@@ -109,14 +121,12 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         table = [[] for _ in leaves]
         for i, x in enumerate(run.inputs):
             own = tuple(x.shape[skip:])
-            columns = []
-            for k in range(_count(own)):
-                tangents = [_unit(y, skip, k) if j == i else _t.zeros_like(y) for j, y in enumerate(run.inputs)]
-                columns.append(forward.push(tangents))
+            n = _count(own)
+            pushed = forward.push([_basis(y, skip, 0, n) if k == i else y.new_zeros(()).expand((n,) + tuple(y.shape))
+                                   for k, y in enumerate(run.inputs)], many=True) if n else None
             for o, out in enumerate(forward.outs):
                 shape = tuple(out.shape) + own
-                j = _t.stack([c[o] for c in columns], -1).reshape(shape) if columns else out.new_zeros(shape)
-                table[o].append(from_plain(j, run.levels))
+                table[o].append(from_plain(pushed[o].movedim(0, -1).reshape(shape) if n else out.new_zeros(shape), run.levels))
         jacobian = tree_unflatten([tree_unflatten(row, run.in_spec) for row in table], spec)
         return (jacobian, run.shown(run.aux)) if has_aux else jacobian
     return wrapper

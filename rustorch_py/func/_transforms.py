@@ -110,19 +110,20 @@ class Record:
             return x.detach() if inner.requires_grad and not self.is_tracked([inner]) else x
         return tree_map(one, tree)
 
-    def pull(self, outs, cotangents, tracked, retain):
+    def pull(self, outs, cotangents, tracked, retain, many=False):
         """Gradients of the inputs as plain tensors, zeros where an input was not used.
 
         Args:
             outs, cotangents: plain tensors.
             tracked: record the gradients' own graph.
             retain: keep the graph for another pass.
+            many: cotangents, and what is returned, have many of them along a dimension 0 of their own.
         """
         live = [(o, c) for o, c in zip(outs, cotangents) if o.requires_grad]
         if not live:
-            return [_t.zeros_like(x) for x in self.inputs]
+            return [x.new_zeros((len(cotangents[0]),) + tuple(x.shape)) if many else _t.zeros_like(x) for x in self.inputs]
         return list(_grad([o for o, _ in live], self.inputs, [c for _, c in live], retain_graph=retain, create_graph=tracked,
-                          materialize_grads=True))
+                          is_grads_batched=many, materialize_grads=True))
 
     def wrap_inputs(self, plain):
         """Plain gradients in the structure of the differentiated inputs."""
@@ -194,7 +195,7 @@ def _flat_outputs(api, out):
 
 
 def pull_batched(run, outs, cotangents, tracked):
-    """Gradients for cotangents that may carry vmap levels opened after the run: one pass an example of those.
+    """Gradients for cotangents that may carry vmap levels opened after the run: all examples of those in one pass.
 
     Returns:
         (plain gradients with the new levels' sizes after the run's, all levels)
@@ -212,8 +213,12 @@ def pull_batched(run, outs, cotangents, tracked):
         count *= s
     rows = [p.movedim(tuple(range(at, at + len(new))), tuple(range(len(new)))).reshape((count,) + p.shape[:at] + p.shape[at + len(new):])
             for p in plain]
-    got = [run.pull(outs, [r[i] for r in rows], tracked, True) for i in range(count)]
-    return [_t.stack(column, at).unflatten(at, sizes) for column in zip(*got)], now
+    return [_placed(g, at, sizes) for g in run.pull(outs, rows, tracked, True, many=True)], now
+
+
+def _placed(many, at, sizes):
+    """Results along dimension 0 as the levels have them: at dimension `at`, of these sizes."""
+    return many.movedim(0, at).unflatten(at, sizes)
 
 
 def vjp(func, *primals, has_aux=False):
@@ -271,17 +276,18 @@ class Forward:
             self.back = run.pull(self.live, self.cotangents, True, True) if self.live else []
         self.tracked = run.is_tracked(self.live)
 
-    def push(self, tangents, strict=False):
+    def push(self, tangents, strict=False, many=False):
         """Return one plain tangent an output; zeros where an output does not depend on the inputs.
 
         Args:
             tangents: one plain tensor an input.
             strict: raise instead of zeros.
+            many: tangents, and what is returned, have many of them along a dimension 0 of their own.
         """
         pairs = [(b, v) for b, v in zip(self.back, tangents) if b.requires_grad]
         keep = self.run.wanted and (self.tracked or any(v.requires_grad for v in tangents))
         got = _grad([b for b, _ in pairs], self.cotangents, [v for _, v in pairs], retain_graph=True, create_graph=keep,
-                    allow_unused=True) if pairs else [None] * len(self.cotangents)
+                    allow_unused=True, is_grads_batched=many) if pairs else [None] * len(self.cotangents)
         it = iter(got)
         out = []
         for o in self.outs:
@@ -289,7 +295,9 @@ class Forward:
             if t is None and strict:
                 raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not "
                                    "allowed with strict=True.")
-            out.append(_t.zeros_like(o) if t is None else t)
+            if t is None:
+                t = o.new_zeros((len(tangents[0]),) + tuple(o.shape)) if many else _t.zeros_like(o)
+            out.append(t)
         return out
 
 
@@ -354,12 +362,11 @@ def linearize(func, *primals):
         new = now[len(run.levels):]
         if not new:
             return tree_unflatten([from_plain(t, run.levels) for t in forward.push([to_plain(v, run.levels) for v in flat])], spec)
-        # levels opened since: one pass an example of those
+        # levels opened since: all their examples in one pass
         plain = [to_plain(v, now) for v in flat]
         at, sizes = len(run.levels), [level.size for level in new]
         rows = [p.flatten(at, at + len(new) - 1).movedim(at, 0) for p in plain]
-        got = [forward.push([r[i] for r in rows]) for i in range(len(rows[0]))]
-        return tree_unflatten([from_plain(_t.stack(c, at).unflatten(at, sizes), now) for c in zip(*got)], spec)
+        return tree_unflatten([from_plain(_placed(g, at, sizes), now) for g in forward.push(rows, many=True)], spec)
 
     return run.shown(run.out), jvp_fn
 

@@ -498,7 +498,7 @@ cdef class PluginNode(Node):
     cdef list dtypes
     cdef list outs                        # (shape, dtype) of the results
 
-    def name(self):
+    cdef object own_name(self):
         stem = self.op.qualname.partition("::")[2]
         return "".join(part.capitalize() for part in stem.split("_")) + "Backward0"
 

@@ -115,8 +115,7 @@ cdef class AttentionBackward(Node):
     cdef bint causal
     cdef double scale
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return "ScaledDotProductFlashAttentionForCpuBackward0"
 
     cdef object apply(self, object g_):

@@ -264,6 +264,19 @@ cdef class ConvolutionBackward0(Node):
             dbias = bias_gradient(g)
         return da, db, dbias
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef RtConvGeom geom = self.geom
+        cdef TensorBase flat
+        if self.mode == DWEIGHT or wants_edge(self, 1):
+            return NotImplemented                  # gradients of weights are one product each
+        geom.batch *= n
+        flat = <TensorBase?>g.flatten(0, 1)
+        da = product(DINPUT if self.mode == FORWARD else FORWARD, flat, saved(self, 1), None, &geom, self.nd, self.last)
+        da = (<object>da).unflatten(0, (n, self.geom.batch))
+        if self.n_edges == 2:
+            return da, None
+        return da, None, g.flatten(3).sum((1, 3)) if wants_edge(self, 2) else None
+
 
 # ---- reading arguments -------------------------------------------------------------------------------
 cdef object check(object op, TensorBase x, TensorBase w, TensorBase b, int n, int64_t groups, bint transposed):

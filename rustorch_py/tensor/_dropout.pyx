@@ -25,7 +25,7 @@ cdef class DropoutBackward(Node):
     cdef TensorBase keep      # bool, in y's memory order
     cdef double p
 
-    def name(self):
+    cdef object own_name(self):
         return "DropoutBackward0"
 
     cdef object apply(self, object g):
@@ -196,7 +196,7 @@ cdef class RReluBackward(Node):
     """y = x * slope."""
     cdef TensorBase slope
 
-    def name(self):
+    cdef object own_name(self):
         return "RreluWithNoiseBackward0"
 
     cdef object apply(self, object g):

@@ -113,7 +113,7 @@ cdef class ResizeLaneBackward(Node):
     cdef int dim
     cdef int64_t n
 
-    def name(self):
+    cdef object own_name(self):
         return "ConstantPadNdBackward0"
 
     cdef object apply(self, object g):
@@ -138,7 +138,7 @@ cdef class C2cBackward(Node):
     cdef int64_t n, length
     cdef double scale
 
-    def name(self):
+    cdef object own_name(self):
         return "FftC2CBackward0"
 
     cdef object apply(self, object g):
@@ -162,7 +162,7 @@ cdef class R2cBackward(Node):
     cdef int64_t n, length
     cdef double scale
 
-    def name(self):
+    cdef object own_name(self):
         return "FftR2CBackward0"
 
     cdef object apply(self, object g):
@@ -186,7 +186,7 @@ cdef class C2rBackward(Node):
     cdef int64_t n, length
     cdef double scale
 
-    def name(self):
+    cdef object own_name(self):
         return "FftC2RBackward0"
 
     cdef object apply(self, object g):

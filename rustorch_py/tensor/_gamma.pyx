@@ -33,7 +33,7 @@ cdef TensorBase gammas(str op, TensorBase t, int dt, object generator):
 
 
 cdef class StandardGammaBackward(Node):
-    def name(self):
+    cdef object own_name(self):
         return "StandardGammaBackward0"
 
     cdef object apply(self, object g):

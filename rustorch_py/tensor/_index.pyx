@@ -742,6 +742,15 @@ cdef class IndexBackward0(Node):
         self.indices = None
         return Node.release(self)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef list places = [i for i, x in enumerate(self.indices) if x is not None]
+        cdef int64_t sh[64]
+        if not places or places[len(places) - 1] - places[0] + 1 != len(places) or self.nd > 62:
+            return NotImplemented                  # index tensors that stand apart put their shape in front of the gradients' dimension
+        sh[0] = n
+        memcpy(sh + 1, self.sh, self.nd * sizeof(int64_t))
+        return put_out(full_(self.nd + 1, sh, 0, (<TensorBase>g).dt, (<TensorBase>g).dev), [None] + unchanged(self, self.indices, self.versions), <TensorBase>g, True)
+
 
 cdef list versions_of(list indices):
     return [version_of(<TensorBase>x) if x is not None else 0 for x in indices]

@@ -45,16 +45,23 @@ cdef class CatBackward0(Node):
     cdef list widths, dtypes     # along dim; -1: a skipped empty input
 
     cdef object apply(self, object g):
-        cdef TensorBase gt = <TensorBase>g
+        return self.parts(<TensorBase>g, -1)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.parts(<TensorBase>g, n)
+
+    cdef object parts(self, TensorBase gt, Py_ssize_t n):
         cdef list out = []
-        cdef int i
-        cdef int64_t at = 0, width, zero = 0
+        cdef int i, dim = self.dim + (n >= 0)
+        cdef int64_t at = 0, width
+        cdef int64_t none[2]
+        none[0], none[1] = n if n >= 0 else 0, 0
         for i in range(self.n_edges):
             width = self.widths[i]
             if width < 0:
-                out.append(empty(1, &zero, self.dtypes[i], gt.dev) if wants_edge(self, i) else None)
+                out.append(empty(1 if n < 0 else 2, none, self.dtypes[i], gt.dev) if wants_edge(self, i) else None)
                 continue
-            out.append(cast(slice_view(gt, self.dim, at, width, 1), self.dtypes[i]) if wants_edge(self, i) else None)
+            out.append(cast(slice_view(gt, dim, at, width, 1), self.dtypes[i]) if wants_edge(self, i) else None)
             at += width
         return out[0] if self.n_edges == 1 else tuple(out)
 
@@ -161,10 +168,16 @@ cdef class StackBackward0(Node):
     cdef list dtypes
 
     cdef object apply(self, object g):
+        return self.parts(<TensorBase>g, self.dim)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.parts(<TensorBase>g, self.dim + 1)
+
+    cdef object parts(self, TensorBase g, int dim):
         cdef int i
         cdef list out = []
         for i in range(self.n_edges):
-            out.append(cast(select_view(<TensorBase>g, self.dim, i), self.dtypes[i]) if wants_edge(self, i) else None)
+            out.append(cast(select_view(g, dim, i), self.dtypes[i]) if wants_edge(self, i) else None)
         return out[0] if self.n_edges == 1 else tuple(out)
 
 
@@ -293,14 +306,20 @@ cdef class RepeatBackward0(Node):
     cdef tuple repeats, shape
 
     cdef object apply(self, object g):
-        cdef TensorBase gt = <TensorBase>g, r
+        return self.add_copies(<TensorBase>g, -1)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.add_copies(<TensorBase>g, n)
+
+    cdef TensorBase add_copies(self, TensorBase gt, Py_ssize_t many):
         cdef int64_t sh[64]
         cdef uint8_t mask[64]
-        cdef int i, k = 0, n = <int>len(self.repeats), lead = n - <int>len(self.shape)
+        cdef int i, k = many >= 0, n = <int>len(self.repeats), lead = n - <int>len(self.shape)
+        sh[0], mask[0] = many, 0
         if gt.n == 0:
             for i in range(len(self.shape)):
-                sh[i] = self.shape[i]
-            return full_(<int>len(self.shape), sh, 0, gt.dt, gt.dev)
+                sh[k + i] = self.shape[i]
+            return full_(k + <int>len(self.shape), sh, 0, gt.dt, gt.dev)
         for i in range(n):
             if self.repeats[i] != 1 or i < lead:
                 sh[k], mask[k] = self.repeats[i], 1
@@ -466,6 +485,9 @@ cdef class FlipBackward0(Node):
     cdef object apply(self, object g):
         return flip_(<TensorBase>g, self.dims)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return flip_(<TensorBase>g, [d + 1 for d in self.dims])
+
 
 cdef TensorBase flip_(TensorBase t, list dims):
     cdef int64_t steps[64]
@@ -551,6 +573,9 @@ cdef class RollBackward0(Node):
     cdef object apply(self, object g):
         return roll_(<TensorBase>g, [-s for s in self.shifts], self.dims)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return roll_(<TensorBase>g, [-s for s in self.shifts], [d + 1 for d in self.dims])
+
 
 cdef TensorBase roll_(TensorBase t, list shifts, list dims):
     """Dimensions one by one: each is two slabs that change places."""
@@ -618,12 +643,18 @@ cdef class TrilBackward0(Node):
     cdef object apply(self, object g):
         return triangle(<TensorBase>g, False, self.k, "tril")
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.apply(g)
+
 
 cdef class TriuBackward0(Node):
     cdef int64_t k
 
     cdef object apply(self, object g):
         return triangle(<TensorBase>g, True, self.k, "triu")
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.apply(g)
 
 
 cdef int check_matrix(TensorBase t, str op) except -1:
@@ -743,6 +774,9 @@ cdef class DiagEmbedBackward0(Node):
 
     cdef object apply(self, object g):
         return _view.diagonal(g, self.offset, self.dim1, self.dim2)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return _view.diagonal(g, self.offset, self.dim1 + (self.dim1 >= 0), self.dim2 + (self.dim2 >= 0))
 
 
 cdef TensorBase embed(TensorBase t, int64_t offset, int64_t dim1, int64_t dim2):

@@ -97,7 +97,7 @@ cdef class TakeBackward(Node):
     cdef str label                        # name of the operator that took
     cdef tuple shape
 
-    def name(self):
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g):

@@ -16,7 +16,7 @@ cdef class AccumulateGrad(Node):
     """
     cdef readonly object variable
 
-    def name(self):
+    cdef object own_name(self):
         """Return the node's name, as PyTorch spells it."""
         return "torch::autograd::AccumulateGrad"
 

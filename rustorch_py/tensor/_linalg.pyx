@@ -65,7 +65,7 @@ cdef class LinalgBackward(Node):
         result = self.formula(grads, [saved(self, i) for i in range(self.kept)], needs, *self.args)
         return result[0] if self.n_edges == 1 else result
 
-    def name(self):
+    cdef object own_name(self):
         return self.label
 
 

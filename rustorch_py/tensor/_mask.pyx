@@ -99,6 +99,14 @@ cdef class MaskedFillBackward0(Node):
             b = sum_to(<TensorBase>ternary(ROW_WHERE, mask, gt, 0, None, 0), ())
         return a if self.n_edges == 1 else (a, b)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef object a = None, b = None, mask = saved(self, 0)
+        if wants_edge(self, 0):
+            a = g.masked_fill(mask, 0)
+        if self.n_edges > 1 and wants_edge(self, 1):
+            b = (<object>ternary(ROW_WHERE, mask, g, 0, None, 0)).reshape(n, -1).sum(1)
+        return a if self.n_edges == 1 else (a, b)
+
 
 cdef int attach_fill(TensorBase out, TensorBase self, TensorBase mask, TensorBase value) except -1:
     cdef Node node = MaskedFillBackward0.__new__(MaskedFillBackward0)

@@ -15,7 +15,7 @@ from ._backend cimport backend_of, RtBackend
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
 from ._plan cimport contiguous_raw, expand_raw, copy_raw
-from ._ops cimport alloc_out, cast, deliver, sum_to, reduce_sum, copy_into, binary, unary
+from ._ops cimport alloc_out, cast, deliver, sum_to, sum_to_many, reduce_sum, copy_into, binary, unary
 from . import _view
 from ..errors import AutogradError, DeviceError, DTypeError, OutOfMemoryError, ShapeError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -277,6 +277,16 @@ cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb):
     return gemm_scaled(a, opa, b, opb, ONE)
 
 
+cdef object as_op(object x, int op):
+    """op(x) by recorded operators."""
+    x = x.mT if op & OP_T else x
+    return x.conj() if op & OP_C else x
+
+
+cdef object times(Num x, object t):
+    return t if is_one(x) else binary(ROW_MUL, t, as_number(x, (<TensorBase>t).dt), None)
+
+
 cdef class GemmBackward(Node):
     """y = alpha op(a) op(b). With x' = op applied twice = x and H = OP_T | OP_C:
     grad a = op_a(g op_b(b)^H), where an op that transposes turns the product round."""
@@ -304,8 +314,16 @@ cdef class GemmBackward(Node):
                 gb = gemm_scaled(a, other, g, self.opb, fit(self.alpha, self.opb))
         return ga, gb
 
-    def name(self):
+    cdef object own_name(self):
         return "BmmBackward0" if self.batched else "MmBackward0"
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef object ga = None, gb = None
+        if wants_edge(self, 0):
+            ga = as_op(times(conj(self.alpha), matmul(g, as_op(saved(self, 1), self.opb ^ OP_T ^ OP_C))), self.opa)
+        if wants_edge(self, 1):
+            gb = as_op(times(conj(self.alpha), matmul(as_op(saved(self, 0), self.opa ^ OP_T ^ OP_C), g)), self.opb)
+        return ga, gb
 
 
 cdef inline Num fit(Num alpha, int op) noexcept:
@@ -450,8 +468,26 @@ cdef class FoldBackward(Node):
             gb = reduce_sum(g2, (0,), False)
         return gx, gw, gb
 
-    def name(self):
+    cdef object own_name(self):
         return "AddmmBackward0" if self.n_edges == 3 else "MmBackward0"
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef object gx = None, gw = None, gb = None, rows
+        cdef TensorBase x
+        if (<TensorBase>g).n == 0 or (wants_edge(self, 1) and saved(self, 0).n == 0):
+            return NotImplemented
+        if wants_edge(self, 0):
+            gx = matmul(g, as_op(saved(self, 1), self.opw ^ OP_T ^ OP_C))
+        if wants_edge(self, 1) or self.n_edges == 3:
+            rows = g.reshape(n, -1, g.shape[-1])
+        if wants_edge(self, 1):
+            x = saved(self, 0)
+            gw = as_op(matmul(as_op((<object>x).reshape(-1, x.sh[x.nd - 1]), OP_T | OP_C), rows), self.opw)
+        if self.n_edges == 2:
+            return gx, gw
+        if wants_edge(self, 2):
+            gb = rows.sum(1)
+        return gx, gw, gb
 
 
 cdef TensorBase as_matrix(TensorBase x):
@@ -709,8 +745,11 @@ cdef class DotBackward(Node):
             gb = binary(ROW_MUL, g, unary(ROW_CONJ_PHYSICAL, other, None) if cplx and not self.conj_a else other, None)
         return ga, gb
 
-    def name(self):
+    cdef object own_name(self):
         return "VdotBackward0" if self.conj_a else "DotBackward0"
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.apply(g.unsqueeze(1))
 
 
 def outer(input, vec2, *, out=None):
@@ -935,8 +974,18 @@ cdef class AddProductBackward(Node):
             gb = gemm_scaled(saved(self, 0), OP_T | OP_C, g, OP_N, conj(self.alpha))
         return gx, ga, gb
 
-    def name(self):
+    cdef object own_name(self):
         return "BaddbmmBackward0" if self.batched else "AddmmBackward0"
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef object gx = None, ga = None, gb = None
+        if wants_edge(self, 0):
+            gx = times(conj(self.beta), sum_to_many(<TensorBase>g, n, self.shape))
+        if wants_edge(self, 1):
+            ga = times(conj(self.alpha), matmul(g, as_op(saved(self, 1), OP_T | OP_C)))
+        if wants_edge(self, 2):
+            gb = times(conj(self.alpha), matmul(as_op(saved(self, 0), OP_T | OP_C), g))
+        return gx, ga, gb
 
 
 def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):

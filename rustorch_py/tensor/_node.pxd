@@ -18,6 +18,7 @@ cdef class Node:
     cdef list versions_more
     cdef uint32_t out_mask                # bit i: saved slot i is this node's own output
     cdef bint released
+    cdef int32_t alias                    # which name it goes by (`call_node`), 0: its own
     cdef dict extra                       # hooks, anomaly trace, metadata; None mostly
     cdef object __weakref__
 
@@ -26,8 +27,14 @@ cdef class Node:
     # else a tuple or list. Runs with grad mode as create_graph asks: built from operators that
     # record themselves, so double backward needs nothing more.
     cdef object apply(self, object g)
+    # The same for n gradients at once, which lie along a new dimension 0 of `g` and of what is returned; NotImplemented: the engine
+    # calls `apply` for one after the other.
+    cdef object apply_many(self, object g, Py_ssize_t n)
+    cdef object own_name(self)
     # Drop saved tensors (after a backward without retain_graph). Overriders call up.
     cdef int release(self) except -1
+
+cdef int call_node(Node self, str name) except -1
 
 cdef object edge_target(Node self, int i)
 cdef int edge_nr(Node self, int i)

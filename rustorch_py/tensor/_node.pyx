@@ -5,6 +5,9 @@ from collections import OrderedDict
 from ..errors import TensorTypeError
 from ._hooks import add_hook
 
+cdef list aliases = [None]               # names that nodes go by, see call_node
+cdef dict alias_numbers = {}
+
 # One counter for the process; with the GIL held an increment is atomic.
 cdef uint64_t counter = 0
 
@@ -24,6 +27,12 @@ cdef class Node:
     cdef object apply(self, object g):
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return NotImplemented
+
+    cdef object own_name(self):
+        return type(self).__name__
+
     cdef int release(self) except -1:
         self.s0 = self.s1 = self.s2 = None
         self.saved_more = None
@@ -34,7 +43,7 @@ cdef class Node:
 
     def name(self):
         """Return the operator's name, as PyTorch spells it (``MulBackward0``)."""
-        return type(self).__name__
+        return aliases[self.alias] if self.alias else self.own_name()
 
     @property
     def next_functions(self):
@@ -88,6 +97,16 @@ cdef int edge_nr(Node self, int i):
     if i == 2:
         return self.i2
     return self.more[i - 3][1]
+
+
+cdef int call_node(Node self, str name) except -1:
+    """Let a node go by another name than its class's: that of the function whose last step it is."""
+    number = alias_numbers.get(name)
+    if number is None:
+        number = alias_numbers[name] = len(aliases)
+        aliases.append(name)
+    self.alias = number
+    return 0
 
 
 def _add_hook(Node node, str kind, fn):

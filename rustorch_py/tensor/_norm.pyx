@@ -107,8 +107,7 @@ cdef class NormBackward0(Node):
     cdef double eps
     cdef object label
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g_):
@@ -118,10 +117,7 @@ cdef class NormBackward0(Node):
         cdef int level = isa_level(), threads = num_threads(), i
         cdef int64_t sh[1]
         if grad_mode():
-            if is_half(x):
-                got = self.composed(float32_of(g_), float32_of(x), w, mean, rstd)
-                return (None if got[0] is None else like_dtype(got[0], x.dt), *got[1:])
-            return self.composed(g_, x, w, mean, rstd)
+            return self.by_operators(g_, -1)
         if not on_cpu(x):
             return self.on_device(g, x, w, mean, rstd)
         xc = contiguous_raw(x)
@@ -180,9 +176,20 @@ cdef class NormBackward0(Node):
                           self.n, 1, self.c, 1, self.kind == ROW_RMS)
         return (gx, gw) if self.n_edges == 2 else (gx, gw, gb)
 
-    cdef object composed(self, object g, object x, object w, object mean, object rstd):
-        """The same from operators that record, for gradients of gradients."""
-        cdef object dims, shape = None, xhat, r, gy, gx = None, gw = None, gb = None, others, v = x, h = g, m
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.by_operators(g, n)
+
+    cdef object by_operators(self, object g, Py_ssize_t many):
+        """`composed`, in float32 for 16-bit floats."""
+        cdef TensorBase x = saved(self, 0), w = saved(self, 1), mean = saved(self, 2), rstd = saved(self, 3)
+        if not is_half(x):
+            return self.composed(g, x, w, mean, rstd, many)
+        got = self.composed(float32_of(g), float32_of(x), w, mean, rstd, many)
+        return (None if got[0] is None else like_dtype(got[0], x.dt), *got[1:])
+
+    cdef object composed(self, object g, object x, object w, object mean, object rstd, Py_ssize_t many):
+        """The same from operators that record, for gradients of gradients; many >= 0: of so many gradients along dimension 0."""
+        cdef object dims, shape = None, xhat, r, gy, gx = None, gw = None, gb = None, others, v = x, h = g, m, over
         cdef int nd = (<TensorBase>x).nd
         if self.kind <= CHANNEL_EVAL:
             dims = [0] + list(range(2, nd))
@@ -190,7 +197,7 @@ cdef class NormBackward0(Node):
             others = dims
         elif self.kind == GROUP:
             v = x.reshape(self.n, self.groups, self.c, self.s)
-            h = g.reshape(self.n, self.groups, self.c, self.s)
+            h = g.reshape(((many,) if many >= 0 else ()) + (self.n, self.groups, self.c, self.s))
             dims = [2, 3]
             shape = [1, self.groups, self.c, 1]
             others = [0, 3]
@@ -204,6 +211,10 @@ cdef class NormBackward0(Node):
             m = v if self.kind == ROW_RMS else v - v.mean(dims, True)
             r = ((m * m).mean(dims, True) + self.eps).rsqrt()
             xhat = m * r
+        over = dims                                # the same dimensions of the gradients
+        if many >= 0:
+            over = [d + 1 for d in dims]
+            others = [d + 1 for d in others]
         if wants_edge(self, 0):
             gy = h
             if w is not None:
@@ -211,22 +222,22 @@ cdef class NormBackward0(Node):
             if self.kind == CHANNEL_EVAL:
                 gx = gy * r
             elif self.kind == ROW_RMS:
-                gx = (gy - xhat * (gy * xhat).mean(dims, True)) * r
+                gx = (gy - xhat * (gy * xhat).mean(over, True)) * r
             else:
-                gx = (gy - gy.mean(dims, True) - xhat * (gy * xhat).mean(dims, True)) * r
+                gx = (gy - gy.mean(over, True) - xhat * (gy * xhat).mean(over, True)) * r
             if self.kind == GROUP:
-                gx = gx.reshape(shape_tuple(<TensorBase>x))
+                gx = gx.reshape(((many,) if many >= 0 else ()) + shape_tuple(<TensorBase>x))
         if wants_edge(self, 1):
             gw = h * xhat
             gw = gw.sum(others) if others else gw
             if self.kind == GROUP:
-                gw = gw.reshape(-1)
+                gw = gw.reshape(-1) if many < 0 else gw.reshape(many, -1)
         if self.n_edges == 2:
             return gx, gw
         if wants_edge(self, 2):
             gb = h.sum(others) if others else h
             if self.kind == GROUP:
-                gb = gb.reshape(-1)
+                gb = gb.reshape(-1) if many < 0 else gb.reshape(many, -1)
         return gx, gw, gb
 
 

@@ -26,6 +26,7 @@ cdef TensorBase operand(object op, object x, int dev)        # tensor, or a numb
 cdef TensorBase expand_to(TensorBase t, int nd, const int64_t *sh)
 cdef TensorBase expand_tuple(TensorBase t, tuple shape)
 cdef TensorBase sum_to(TensorBase g, tuple shape)            # sum the broadcast dimensions away
+cdef TensorBase sum_to_many(TensorBase g, Py_ssize_t n, tuple shape)   # the same for n gradients along dimension 0
 cdef TensorBase sum_like(TensorBase g, TensorBase t)         # sum_to t's shape, cast to t's dtype (real part if t is real)
 cdef TensorBase reduce_sum(TensorBase t, object dims, bint keepdim)   # dims None or tuple
 cdef TensorBase detach(TensorBase t)

@@ -12,7 +12,7 @@ from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 from ._base cimport *
-from ._node cimport Node, edge_target, edge_nr
+from ._node cimport Node, call_node, edge_target, edge_nr
 from ._storage cimport Storage, new_storage
 from ._overlap cimport is_dense, overlaps, same_strides
 from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_shapes, check_devices, launch, copy_raw, cast_raw,
@@ -89,22 +89,26 @@ cdef class RowNode(Node):
     cdef object shape0, shape1, shape2    # shapes of the inputs that were broadcast, else None
     cdef double k0, k1
 
-    def name(self):
+    cdef object own_name(self):
         return ROW_CLASS_NAMES[self.row]
 
     cdef object apply(self, object g):
+        return self.apply_many(g, -1)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        """n < 0: one gradient. Saved operands have a dimension less than several gradients, and broadcast."""
         cdef TensorBase gt = <TensorBase>g
         cdef object a, b, c
         if self.n_edges == 1:
-            return self.input_grad(gt, 0, self.dt0, self.shape0)
-        a = self.input_grad(gt, 0, self.dt0, self.shape0) if self.e0 is not None else None
-        b = self.input_grad(gt, 1, self.dt1, self.shape1) if self.e1 is not None else None
+            return self.input_grad(gt, 0, self.dt0, self.shape0, n)
+        a = self.input_grad(gt, 0, self.dt0, self.shape0, n) if self.e0 is not None else None
+        b = self.input_grad(gt, 1, self.dt1, self.shape1, n) if self.e1 is not None else None
         if self.n_edges == 2:
             return (a, b)
-        c = self.input_grad(gt, 2, self.dt2, self.shape2) if self.e2 is not None else None
+        c = self.input_grad(gt, 2, self.dt2, self.shape2, n) if self.e2 is not None else None
         return (a, b, c)
 
-    cdef TensorBase input_grad(self, TensorBase g, int i, int dt, object shape):
+    cdef TensorBase input_grad(self, TensorBase g, int i, int dt, object shape, Py_ssize_t n):
         cdef const RtRow *row = &rt_rows[self.row]
         cdef TensorBase r, x = None, y = None, z = None, o = None
         cdef int mask = row.saves[i]
@@ -131,7 +135,7 @@ cdef class RowNode(Node):
                 r = empty_preserve(g, dt if rt_kind(dt) == rt_kind(self.loop_dt) else self.loop_dt)
                 launch4(self.row * 4 + 1 + i, self.loop_dt, r, g, x, y, z, o, self.k0, self.k1)
         if shape is not None:
-            r = sum_to(r, <tuple>shape)
+            r = sum_to(r, <tuple>shape) if n < 0 else sum_to_many(r, n, <tuple>shape)
         if r.dt != dt:
             r = cast(r, dt)
         return r
@@ -387,9 +391,7 @@ def set_write_hook(fn):
 def label_result(TensorBase t not None, str label):
     """Name the sum or mean that made a tensor after the function that it ends (``MseLossBackward0``); returns the tensor."""
     if t.fn is not None:
-        if t.fn.extra is None:
-            t.fn.extra = {}
-        t.fn.extra["label"] = label
+        call_node(<Node>t.fn, label)
     return t
 
 
@@ -711,6 +713,9 @@ cdef class AliasBackward0(Node):
     cdef object apply(self, object g):
         return g
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return g
+
 
 cdef TensorBase stand_in(TensorBase copy, TensorBase leaf):
     cdef AliasBackward0 node = AliasBackward0.__new__(AliasBackward0)
@@ -809,6 +814,9 @@ cdef class ToCopyBackward0(Node):
     cdef object apply(self, object g):
         return to_device(cast(<TensorBase>g, self.dt), self.dev)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.apply(g)
+
 
 cdef TensorBase track_copy(TensorBase out, TensorBase t):
     cdef ToCopyBackward0 node
@@ -865,6 +873,9 @@ cdef class CloneBackward0(Node):
     cdef object apply(self, object g):
         return g
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return g
+
 
 cdef inline TensorBase track_clone(TensorBase out, TensorBase t):
     cdef CloneBackward0 node
@@ -900,6 +911,12 @@ cdef class CopyBackwards(Node):
         if wants_edge(self, 0):
             a = full_zero(gt)
         b = cast(to_device(sum_to(gt, self.shape), self.dev), self.dt) if wants_edge(self, 1) else None
+        return (a, b)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef TensorBase gt = <TensorBase>g
+        a = full_zero(gt) if wants_edge(self, 0) else None
+        b = cast(to_device(sum_to_many(gt, n, self.shape), self.dev), self.dt) if wants_edge(self, 1) else None
         return (a, b)
 
 
@@ -939,6 +956,9 @@ cdef class ExpandBackward0(Node):
 
     cdef object apply(self, object g):
         return sum_to(<TensorBase>g, self.shape)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return sum_to_many(<TensorBase>g, n, self.shape)
 
 
 cdef TensorBase expand_to(TensorBase t, int nd, const int64_t *sh):
@@ -991,6 +1011,14 @@ cdef TensorBase sum_to(TensorBase g, tuple shape):
     return r
 
 
+cdef TensorBase sum_to_many(TensorBase g, Py_ssize_t n, tuple shape):
+    """`sum_to` of each of n gradients along dimension 0."""
+    cdef int lead = g.nd - 1 - <int>len(shape)
+    cdef tuple wide = (n,) + (1,) * lead + shape
+    g = sum_to(g, wide)
+    return g if lead == 0 else <TensorBase?>(<object>g).reshape((n,) + shape)
+
+
 @cython.final
 cdef class DropLeadBackward(Node):
     """View without leading size-1 dimensions; the gradient puts them back."""
@@ -1003,6 +1031,9 @@ cdef class DropLeadBackward(Node):
         for i in range(len(self.shape)):
             sh[i] = self.shape[i]
         return drop_view(t, <int>len(self.shape), sh)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return g.reshape((n,) + self.shape)
 
 
 cdef TensorBase drop_view(TensorBase t, int nd, const int64_t *sh):
@@ -1031,33 +1062,37 @@ cdef class SumBackward0(Node):
     cdef list dims
     cdef bint keepdim
 
-    def name(self):
-        return "SumBackward0" if self.extra is None else self.extra.get("label", "SumBackward0")
-
     cdef object apply(self, object g):
-        cdef TensorBase t = <TensorBase>g
-        cdef int64_t sh[64]
-        cdef int64_t st[64]
-        cdef int i, j = 0, nd = <int>len(self.shape)
-        if t.rg and grad_mode():
-            if not self.keepdim:
-                for i in range(nd):
-                    if self.dims[i]:
-                        sh[i] = 1
-                    else:
-                        sh[i] = t.sh[j]
-                        j += 1
-                t = drop_view(contiguous(t), nd, sh)
-            return expand_tuple(t, self.shape)
-        for i in range(nd):
-            sh[i] = self.shape[i]
-            if self.dims[i]:
-                st[i] = 0
-                j += self.keepdim
-            else:
-                st[i] = t.st[j]
-                j += 1
-        return view_raw(t, nd, sh, st, 0)
+        return unsum(<TensorBase>g, self.shape, self.dims, self.keepdim)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return unsum(<TensorBase>g, (n,) + self.shape, [False] + self.dims, self.keepdim)
+
+
+cdef TensorBase unsum(TensorBase t, tuple shape, list dims, bint keepdim):
+    """A gradient of a sum over dims, seen in the shape of what was summed."""
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int i, j = 0, nd = <int>len(shape)
+    if t.rg and grad_mode():
+        if not keepdim:
+            for i in range(nd):
+                if dims[i]:
+                    sh[i] = 1
+                else:
+                    sh[i] = t.sh[j]
+                    j += 1
+            t = drop_view(contiguous(t), nd, sh)
+        return expand_tuple(t, shape)
+    for i in range(nd):
+        sh[i] = shape[i]
+        if dims[i]:
+            st[i] = 0
+            j += keepdim
+        else:
+            st[i] = t.st[j]
+            j += 1
+    return view_raw(t, nd, sh, st, 0)
 
 
 cdef TensorBase sum_mask(TensorBase t, const uint8_t *mask, bint keepdim):

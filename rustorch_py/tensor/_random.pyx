@@ -206,7 +206,7 @@ cdef class ZeroBackward(Node):
     cdef list likes           # an entry per edge: (shape, dtype code)
     cdef str label
 
-    def name(self):
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g):

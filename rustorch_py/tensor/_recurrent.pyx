@@ -92,8 +92,7 @@ cdef class ScanBackward(Node):
     cdef object sizes                 # batch sizes as given, None for equal ones
     cdef tuple kept                   # a device's: what its kernels kept
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return "ScanBackward0"
 
     cdef list sizes_of(self):

@@ -133,13 +133,20 @@ cdef class ExtremumBackward0(Node):
     cdef tuple kept
     cdef list dims
 
-    def name(self):
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g):
         x = saved(self, 0)
         out = put_back(saved(self, 1), self.kept)
         g = put_back(<TensorBase?>g, self.kept)
+        hit = cast(_rows.eq(x, out), (<TensorBase>g).dt)
+        return hit * (g / sum(hit, self.dims, True)) if self.dims else hit * g
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        x = saved(self, 0)
+        out = put_back(saved(self, 1), self.kept)
+        g = g.reshape((n,) + self.kept)
         hit = cast(_rows.eq(x, out), (<TensorBase>g).dt)
         return hit * (g / sum(hit, self.dims, True)) if self.dims else hit * g
 

@@ -176,6 +176,9 @@ cdef class ConstantPadNdBackward0(Node):
     cdef object apply(self, object g):
         return pad_constant(<TensorBase?>g, [-b for b in self.before], [-a for a in self.after], 0)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return pad_constant(<TensorBase?>g, [0] + [-b for b in self.before], [0] + [-a for a in self.after], 0)
+
 
 def constant_pad_nd(input, pad, value=0):
     """Enlarge a tensor with a constant at the ends of its last dimensions.
@@ -263,8 +266,7 @@ cdef class ColumnsBackward0(Node):
     cdef Columns w
     cdef bint forward
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return "Im2ColBackward0" if self.forward else "Col2ImBackward0"
 
     cdef object apply(self, object g):

@@ -67,6 +67,9 @@ cdef class CumsumBackward0(Node):
     cdef object apply(self, object g):
         return scan_sum(<TensorBase>g, self.dim, not self.reverse)
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return scan_sum(<TensorBase>g, self.dim + 1, not self.reverse) if (<TensorBase>g).nd > 1 else g
+
 
 def cumsum(input, dim, *, dtype=None, out=None):
     """Compute the running sum along ``dim``; integers are summed as int64 unless ``dtype`` says otherwise."""

@@ -72,6 +72,12 @@ cdef class GatherBackward0(Node):
         cdef TensorBase gt = <TensorBase>g
         return scatter_to(zeros_of(self.shape, gt), self.dim, saved(self, 0), gt, RT_IX_ADD, "scatter_add")
 
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef TensorBase gt = <TensorBase>g, index = saved(self, 0)
+        if index.nd == 0 or not self.shape:
+            return NotImplemented
+        return scatter_to(zeros_of((n,) + self.shape, gt), self.dim + 1, (<object>index).expand((n,) + shape_tuple(index)), gt, RT_IX_ADD, "scatter_add")
+
 
 cdef TensorBase zeros_of(tuple shape, TensorBase like):
     cdef int64_t sh[64]
@@ -471,6 +477,11 @@ cdef class IndexSelectBackward0(Node):
 
     cdef object apply(self, object g):
         return add_to(zeros_of(self.shape, <TensorBase>g), self.dim, saved(self, 0), <TensorBase>g)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        if not self.shape:
+            return NotImplemented
+        return add_to(zeros_of((n,) + self.shape, <TensorBase>g), self.dim + 1, saved(self, 0), <TensorBase>g)
 
 
 cdef TensorBase select_along(TensorBase self, int dim, TensorBase index):

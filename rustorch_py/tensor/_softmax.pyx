@@ -97,8 +97,7 @@ cdef class SoftmaxBackward0(Node):
     cdef int dim
     cdef bint logs
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return "LogSoftmaxBackward0" if self.logs else "SoftmaxBackward0"
 
     cdef object apply(self, object g_):
@@ -123,6 +122,14 @@ cdef class SoftmaxBackward0(Node):
                 else:
                     table.softmax_d0_f64(<double *>gc.ptr, <double *>y.ptr, outer, n, inner, self.logs, <double *>out.ptr, threads)
         return out
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef object y = saved(self, 0)
+        if (<TensorBase>y).nd == 0:
+            return NotImplemented
+        if self.logs:
+            return g - y.exp() * g.sum(self.dim + 1, True)
+        return y * (g - (g * y).sum(self.dim + 1, True))
 
 
 def softmax(input, dim, dtype=None, *, out=None):
@@ -183,10 +190,16 @@ cdef class LogsumexpBackward0(Node):
     cdef int dim
 
     cdef object apply(self, object g):
+        return self.share(g.unsqueeze(self.dim))
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.share(g.unsqueeze(self.dim + 1)) if (<TensorBase?>saved(self, 0)).nd else NotImplemented
+
+    cdef object share(self, object g):
         cdef object x = saved(self, 0), y = saved(self, 1)
         y = y.unsqueeze(self.dim)
         # an infinite maximum: exp(x - y) would be inf - inf
-        return g.unsqueeze(self.dim) * (x - y.masked_fill(y.isinf(), 0)).exp()
+        return g * (x - y.masked_fill(y.isinf(), 0)).exp()
 
 
 def logsumexp(input, dim, keepdim=False, *, out=None):
@@ -362,8 +375,7 @@ cdef class ClassLossBackward0(Node):
     cdef int reduction, nd
     cdef bint logs
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return "AddBackward0" if self.smooth else "NllLoss2DBackward0" if self.nd > 2 else "NllLossBackward0"
 
     cdef object apply(self, object g_):

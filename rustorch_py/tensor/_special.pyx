@@ -194,7 +194,7 @@ cdef object incomplete(object op, int which, object input, object other, object 
 cdef class IncompleteGammaBackward(Node):
     cdef bint upper
 
-    def name(self):
+    cdef object own_name(self):
         return "IgammacBackward0" if self.upper else "IgammaBackward0"
 
     cdef object apply(self, object g):

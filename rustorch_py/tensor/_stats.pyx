@@ -164,6 +164,14 @@ cdef object spread(object g, tuple shape, uint64_t mask, bint keepdim):
     return g.reshape(tuple([1 if mask >> i & 1 else shape[i] for i in range(len(shape))]))
 
 
+cdef object spread_many(object g, Py_ssize_t n, tuple shape, uint64_t mask, bint keepdim):
+    """The same for n gradients along dimension 0."""
+    cdef int i
+    if keepdim or (<TensorBase>g).nd == 1 + len(shape):
+        return g
+    return g.reshape((n,) + tuple([1 if mask >> i & 1 else shape[i] for i in range(len(shape))]))
+
+
 # ---- mean ----
 cdef TensorBase mean_of(TensorBase t, Dims r, bint keepdim):
     cdef int i, acc = rt_compute_dtype(t.dt)
@@ -191,13 +199,16 @@ cdef class MeanBackward0(Node):
     cdef bint keepdim
     cdef tuple shape
 
-    def name(self):
-        own = "MeanBackward0" if self.dims.mask == ~<uint64_t>0 else "MeanBackward1"
-        return own if self.extra is None else self.extra.get("label", own)
+    cdef object own_name(self):
+        return "MeanBackward0" if self.dims.mask == ~<uint64_t>0 else "MeanBackward1"
 
     cdef object apply(self, object g):
         g = spread(g, self.shape, self.dims.mask, self.keepdim)
         return (g / self.dims.count if self.dims.count else g).expand(self.shape)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        g = spread_many(g, n, self.shape, self.dims.mask, self.keepdim)
+        return (g / self.dims.count if self.dims.count else g).expand((n,) + self.shape)
 
 
 def mean(input, dim=None, keepdim=False, *, dtype=None, out=None):
@@ -237,16 +248,19 @@ cdef class VarBackward0(Node):
     cdef bint keepdim, take_sqrt
     cdef double divisor
 
-    def name(self):
+    cdef object own_name(self):
         return "StdBackward0" if self.take_sqrt else "VarBackward0"
 
     cdef object apply(self, object g):
+        return self.apply_many(g, -1)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
         cdef TensorBase t = saved(self, 0)
         cdef double factor = 2.0 / self.divisor          # inf without degrees of freedom, as PyTorch
         if self.take_sqrt:
             result = <object>saved(self, 1)
             g = (g / (result * 2)).masked_fill(result.detach() == 0, 0)
-        g = spread(g, shape_tuple(t), self.dims.mask, self.keepdim)
+        g = spread(g, shape_tuple(t), self.dims.mask, self.keepdim) if n < 0 else spread_many(g, n, shape_tuple(t), self.dims.mask, self.keepdim)
         return (g * factor) * (<object>t - <object>mean_of(t, self.dims, True))
 
 

@@ -75,11 +75,17 @@ cdef class SelectBackward0(Node):
     cdef int64_t index
 
     cdef object apply(self, object g):
-        cdef TensorBase gt = <TensorBase>g, z, v
+        return self.put(<TensorBase>g, self.shape, self.dim)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.put(<TensorBase>g, (n,) + self.shape, self.dim + 1)
+
+    cdef TensorBase put(self, TensorBase gt, tuple shape, int dim):
+        cdef TensorBase z, v
         cdef int64_t sh[64]
-        cdef int nd = to_c(self.shape, sh)
+        cdef int nd = to_c(shape, sh)
         z = zeros_of(nd, sh, gt.dt, gt.dev)
-        v = select_view(z, self.dim, self.index)
+        v = select_view(z, dim, self.index)
         if gt.rg and grad_mode():
             copy_into(v, gt)
         else:
@@ -116,11 +122,17 @@ cdef class SliceBackward0(Node):
     cdef int64_t start, length, step
 
     cdef object apply(self, object g):
-        cdef TensorBase gt = <TensorBase>g, z, v
+        return self.put(<TensorBase>g, self.shape, self.dim)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.put(<TensorBase>g, (n,) + self.shape, self.dim + 1)
+
+    cdef TensorBase put(self, TensorBase gt, tuple shape, int dim):
+        cdef TensorBase z, v
         cdef int64_t sh[64]
-        cdef int nd = to_c(self.shape, sh)
+        cdef int nd = to_c(shape, sh)
         z = zeros_of(nd, sh, gt.dt, gt.dev)
-        v = slice_view(z, self.dim, self.start, self.length, self.step)
+        v = slice_view(z, dim, self.start, self.length, self.step)
         if gt.rg and grad_mode():
             copy_into(v, gt)
         else:
@@ -159,12 +171,17 @@ cdef class ReshapeBackward(Node):
     cdef str label
     cdef tuple shape
 
-    def name(self):
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g):
         cdef int64_t sh[64]
         cdef int nd = to_c(self.shape, sh)
+        return reshape_view(<TensorBase>g, nd, sh)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef int64_t sh[64]
+        cdef int nd = to_c((n,) + self.shape, sh)
         return reshape_view(<TensorBase>g, nd, sh)
 
 
@@ -478,7 +495,7 @@ cdef class PermuteBackward0(Node):
     cdef str label
     cdef list inverse
 
-    def name(self):
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g):
@@ -486,6 +503,14 @@ cdef class PermuteBackward0(Node):
         cdef int i
         for i in range(len(self.inverse)):
             order[i] = self.inverse[i]
+        return permute_named(<TensorBase>g, order, self.label)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        cdef int order[64]
+        cdef int i
+        order[0] = 0
+        for i in range(len(self.inverse)):
+            order[i + 1] = self.inverse[i] + 1
         return permute_named(<TensorBase>g, order, self.label)
 
 

@@ -48,20 +48,25 @@ cdef class PiecesBackward(Node):
     cdef int dim, dt, dev
     cdef str label
 
-    def name(self):
-        """Return the operator's name."""
+    cdef object own_name(self):
         return self.label
 
     cdef object apply(self, object g):
+        return self.joined(g, self.shape, self.dim)
+
+    cdef object apply_many(self, object g, Py_ssize_t n):
+        return self.joined(g, (n,) + self.shape, self.dim + 1)
+
+    cdef TensorBase joined(self, object g, tuple shape, int dim):
         cdef TensorBase z, part, v
         cdef int64_t sh[64]
         cdef int64_t at = 0, size
-        cdef int nd = to_c(self.shape, sh), i
+        cdef int nd = to_c(shape, sh), i
         z = empty(nd, sh, self.dt, self.dev)
         for i in range(self.n_outputs):
             part = g[i] if self.n_outputs > 1 else g
             size = 1 if self.sizes is None else self.sizes[i]
-            v = select_view(z, self.dim, i) if self.sizes is None else slice_view(z, self.dim, at, size, 1)
+            v = select_view(z, dim, i) if self.sizes is None else slice_view(z, dim, at, size, 1)
             at += size
             if part is None:
                 fill_value(v, 0)

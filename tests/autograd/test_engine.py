@@ -350,7 +350,7 @@ def test_functional_derivatives():
     x = torch.tensor([1.0, 2.0], dtype=torch.float64)
     jac = f.jacobian(lambda t: torch.stack([t[0] * t[1], t[0] ** 2]), x)
     assert jac.tolist() == [[2, 1], [2, 0]]
-    assert f.jacobian(lambda t: torch.stack([t[0] * t[1], t[0] ** 2]), x, strategy="forward-mode").tolist() == [[2, 1], [2, 0]]
+    assert f.jacobian(lambda t: torch.stack([t[0] * t[1], t[0] ** 2]), x, vectorize=True, strategy="forward-mode").tolist() == [[2, 1], [2, 0]]
     hess = f.hessian(lambda t: (t[0] ** 2 * t[1]), x)
     assert hess.tolist() == [[4, 2], [2, 0]]
     v = torch.tensor([1.0, 1.0], dtype=torch.float64)
