@@ -10,7 +10,7 @@ from . import tensor as _t
 from .tensor import Tensor
 from .tensor._function import count_overriding, overriding_state
 from .tensor._overrides import (DisableTorchFunction, DisableTorchFunctionSubclass, handle_torch_function, has_torch_function,
-                                has_torch_function_unary, has_torch_function_variadic, modes)
+                                has_torch_function_unary, has_torch_function_variadic, modes, public_names)
 
 __all__ = ["BaseTorchFunctionMode", "DisableTorchFunction", "DisableTorchFunctionSubclass", "TorchFunctionMode", "get_overridable_functions",
            "handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic", "is_tensor_like",
@@ -103,6 +103,29 @@ def get_overridable_functions():
         return [getattr(space, n) for n in dir(space) if not n.startswith("_") and type(getattr(space, n, None)).__name__ == "function"
                 and type(getattr(space, n)).__module__ == "rustorch_py.tensor"]
     return {space: inside(space) for space in (_t, functional, Tensor, linalg, fft, special)}
+
+
+class RuleNames:
+    """The names by which a table of rules knows public functions.
+
+    Args:
+        rules: the table; of several names of one function, one that is here is chosen.
+        prefix: what stands before the names of nn.functional.
+    """
+
+    def __init__(self, rules, prefix=""):
+        self.rules, self.prefix, self.found = rules, prefix, None
+
+    def __call__(self, func):
+        """Return a function's name; its own where it is none of the package's."""
+        if self.found is None:
+            from . import autograd, fft, linalg, special
+            from . import tensor as _t
+            from .nn import functional
+            self.found = public_names(self.rules, (_t, ""), (functional, self.prefix), (linalg, "linalg_"), (fft, "fft_"), (special, "special_"),
+                                      (autograd, "autograd_"))
+        name = self.found.get(func)
+        return getattr(func, "__name__", repr(func)) if name is None else name
 
 
 def resolve_name(f):

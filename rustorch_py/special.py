@@ -1,6 +1,7 @@
 """Special functions under the names of torch.special."""
 from . import tensor as _t
 from .tensor import _special
+from .tensor._function import public as _public
 from .tensor._lane import deliver_out as _deliver_out
 from .tensor._special import (
     airy_ai, bessel_j0, bessel_j1, bessel_y0, bessel_y1, chebyshev_polynomial_t, chebyshev_polynomial_u, chebyshev_polynomial_v,
@@ -43,5 +44,12 @@ def log_softmax(input, dim, *, dtype=None):
     """Compute the logarithm of the softmax along ``dim``."""
     return _t.log_softmax(input, dim, dtype=dtype)
 
+
+for _name in """airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
+        hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p modified_bessel_k0 modified_bessel_k1 scaled_modified_bessel_k0
+        scaled_modified_bessel_k1 shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w
+        spherical_bessel_j0""".split():
+    globals()[_name] = _public(globals()[_name])          # overrides and vmap are asked
+del _name
 
 __all__ = [name for name in globals() if not name.startswith("_")]

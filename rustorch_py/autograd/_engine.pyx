@@ -19,7 +19,7 @@ from ..tensor._overlap cimport is_dense, same_strides
 from ..tensor._view cimport select_view
 from ..tensor._plan cimport full_, clone_raw, contiguous_raw, copy_raw
 from ..tensor._dtype cimport dtype, dtype_of
-from ..errors import AutogradError, ShapeError, TensorTypeError
+from ..errors import AutogradError, ShapeError, TensorTypeError, TensorValueError
 
 cdef extern from *:
     """
@@ -792,7 +792,7 @@ cdef object _batched(list outs, list ins, object grad_outputs, object retain_gra
     cdef Py_ssize_t n
     for g in grads:
         if not isinstance(g, TensorBase) or (<TensorBase>g).nd == 0:
-            raise AutogradError("grad: is_grads_batched=True: grad_outputs must be tensors with the gradients along dimension 0, got "
+            raise TensorValueError("grad: is_grads_batched=True: grad_outputs must be tensors with the gradients along dimension 0, got "
                                 f"{'a tensor without dimensions' if isinstance(g, TensorBase) else type(g).__name__}")
     n = (<TensorBase>grads[0]).sh[0] if grads else 0
     keep = create_graph if retain_graph is None else retain_graph

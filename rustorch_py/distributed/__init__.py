@@ -23,7 +23,7 @@ _LAZY = {"GradBucket": "._reducer", "DeviceMesh": ".device_mesh", "init_device_m
 
 
 def __getattr__(name):
-    if name in ("algorithms", "optim", "fsdp", "checkpoint", "device_mesh", "pipelining", "tensor", *_LAZY):
+    if name in ("algorithms", "optim", "fsdp", "checkpoint", "device_mesh", "pipelining", "tensor", "_tensor", "_composable", *_LAZY):
         from importlib import import_module
         value = getattr(import_module(_LAZY[name], __name__), name) if name in _LAZY else import_module("." + name, __name__)
         globals()[name] = value

@@ -9,12 +9,11 @@ import warnings
 from .. import tensor as _t
 from ..errors import BackendUnavailableError
 from ..tensor import Tensor
-from ..tensor._overrides import public_names
+from ..overrides import RuleNames
 from ..utils._pytree import rebuilt
 from ._batched import BatchedTensor, batched, is_at
 
 RULES = {}             # name -> rule
-_names = {}            # function -> name, filled by `_learn`
 # Operators by name: Tensor's own would not see that a value is batched at an outer level
 _OPERATORS = {f"__{n}__": getattr(operator, f"__{n}__") for n in "add sub mul truediv floordiv mod pow and or xor lshift rshift eq ne lt le gt ge neg pos abs "
               "invert iadd isub imul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift".split()}
@@ -61,20 +60,7 @@ def lift(level, a, rank):
 
 
 # ---- which function, which rule ------------------------------------------------------------------------
-def _learn():
-    """Give every public function its name."""
-    from .. import autograd, fft, linalg, special
-    from ..nn import functional
-
-    _names.update(public_names(RULES, (_t, ""), (functional, ""), (linalg, "linalg_"), (fft, "fft_"), (special, "special_"), (autograd, "autograd_")))
-
-
-def name_of(func):
-    """Return the name by which rules know a function."""
-    if not _names:
-        _learn()
-    name = _names.get(func)
-    return getattr(func, "__name__", repr(func)) if name is None else name
+name_of = RuleNames(RULES)        # the name by which rules know a function
 
 
 def shells(args):

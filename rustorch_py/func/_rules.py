@@ -1,4 +1,5 @@
 """Rules of vmap for tensor functions: element by element, reductions, views, indexing. See `_dispatch`."""
+from .. import linalg as _linalg
 from .. import tensor as _t
 from ..tensor import Tensor
 from ..tensor._function import overriding_state
@@ -48,7 +49,7 @@ def no_branch(level, func, *args, **kwargs):
                        "use where() to choose by value.")
 
 
-@rule("nonzero argwhere unique unique_consecutive masked_select bincount")
+@rule("nonzero unique unique_consecutive")
 def no_shape(level, func, *args, **kwargs):
     raise RuntimeError(f"vmap: It looks like you're calling {name_of(func)}, whose result has a shape that depends on the values; such operators "
                        f"cannot be mapped. Try where() with a result of fixed shape.")
@@ -105,13 +106,13 @@ _POINT = """add sub mul div divide multiply subtract true_divide floor_divide re
     mse_pointwise l1_pointwise smooth_l1_pointwise huber_pointwise bce_pointwise bce_with_logits_pointwise eq ne lt le gt ge greater greater_equal less
     less_equal not_equal acos acosh arccos arccosh asin asinh arcsin arcsinh atan atanh arctan arctanh ceil floor trunc fix round cos cosh sin sinh tan tanh
     sinc exp exp2 expm1 log log10 log1p log2 sqrt rsqrt erf erfc erfinv erfcx lgamma digamma polygamma mvlgamma i0 i0e i1 i1e igamma igammac logit sigmoid
-    expit entr log_ndtr ndtri real imag rsub nan_to_num complex polar masked_fill threshold clone contiguous detach to float double half bfloat16 int long
+    expit entr log_ndtr ndtri real imag rsub nan_to_num complex polar clone contiguous detach to float double half bfloat16 int long
     short char byte bool cfloat cdouble type cpu cuda type_as view_as_real view_as_complex frexp logsigmoid dist_ isin_ bucketize_ fill positive
     log_sigmoid zeros_like ones_like empty_like full_like special_gammaln special_psi special_erf special_expit"""
 for _name in _POINT.split():
     RULES[_name] = elementwise
     RULES.setdefault(_name + "_", elementwise_)
-for _name in "zero fill copy masked_fill exponential_ requires_grad".split():
+for _name in "zero fill copy exponential_ requires_grad".split():
     RULES[_name.rstrip("_") + "_"] = elementwise_
 for _name in ("neg", "pos", "abs", "invert"):
     RULES[f"__{_name}__"] = elementwise
@@ -204,10 +205,10 @@ def extreme(level, func, input, dim=None, *args, **kwargs):
 @rule("aminmax")
 def aminmax(level, func, input, *, dim=None, keepdim=False):
     v, d, nd = _flat_or_dim(level, input, dim)
-    return wrap(level, func(v, dim=d, keepdim=keepdim and dim is not None))
+    return wrap(level, _keep_scalar(None, nd, func(v, dim=d, keepdim=keepdim and dim is not None)))
 
 
-@rule("softmax log_softmax softmin cumsum cumprod cummax cummin logcumsumexp glu unbind diff_ renorm_ cumsum_ cumprod_")
+@rule("softmax log_softmax softmin cumsum cumprod cummax cummin logcumsumexp glu unbind cumsum_ cumprod_")
 def along(level, func, input, dim=None, *args, **kwargs):
     """One dimension, by position 1; the shape is kept (or unbind takes the dimension away)."""
     nd = input.dim()
@@ -215,7 +216,7 @@ def along(level, func, input, dim=None, *args, **kwargs):
     if dim is None:
         dim = 0 if name == "unbind" else -1 if name == "glu" else (0 if nd in (0, 1, 3) else 1)
     if name.endswith("_"):
-        func(input._value, dim_at(dim, nd), *args, **kwargs)
+        func(_dimmed(input._value, nd), dim_at(dim, nd), *args, **kwargs)
         return input
     return wrap(level, _keep_scalar(None, nd, func(_dimmed(input._value, nd), dim_at(dim, nd), *args, **kwargs)))
 
@@ -242,40 +243,51 @@ def pick(level, func, input, k, dim=-1, *args, **kwargs):
 @rule("norm")
 def norm(level, func, input, p="fro", dim=None, keepdim=False, dtype=None):
     v, nd = input._value, input.dim()
+    if p == "nuc":
+        return RULES["linalg_matrix_norm"](level, _linalg.matrix_norm, input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     if dim is None:
         got = func(v.reshape(level.size, -1), 2.0 if p in ("fro", None) else p, 1, False, dtype=dtype)
         return batched(got.reshape((level.size,) + (1,) * nd) if keepdim else got, level)
-    return batched(func(_dimmed(v, nd), p, _shift(dim, nd), keepdim, dtype=dtype), level)
+    return batched(_keep_scalar(None, nd, func(_dimmed(v, nd), p, _shift(dim, nd), keepdim, dtype=dtype)), level)
+
+
+@rule("renorm renorm_")
+def renorm(level, func, input, p, dim, maxnorm):
+    """Rows of each example that are too long are made as long as `maxnorm`."""
+    nd = input.dim()
+    others = [d for d in range(nd) if d != dim % nd]
+    length = _linalg.vector_norm(input, p, others, True)
+    got = input * _t.where(length > maxnorm, maxnorm / (length + 1e-7), 1.0).to(input.dtype)
+    return input.copy_(got) if name_of(func).endswith("_") else got
 
 
 @rule("linalg_vector_norm")
 def vector_norm(level, func, x, ord=2, dim=None, keepdim=False, *, dtype=None):
     v, nd = _dimmed(x._value, x.dim()), x.dim()
-    d = tuple(range(1, v.dim())) if dim is None else _shift(dim, nd)
-    return batched(func(v, ord, d, keepdim, dtype=dtype), level)
+    d = tuple(range(1, v.dim())) if dim is None or dim == () else _shift(dim, nd)
+    return batched(_keep_scalar(None, nd, func(v, ord, d, keepdim, dtype=dtype)), level)
 
 
 @rule("linalg_norm")
 def linalg_norm(level, func, A, ord=None, dim=None, keepdim=False, *, dtype=None):
     nd = A.dim()
     if dim is None and ord is None:
-        got = _t._function("linalg_vector_norm")(A._value.reshape(level.size, -1), 2, 1, dtype=dtype) if False else \
-            func(A._value.reshape(level.size, -1), None, 1, False, dtype=dtype)
+        got = func(A._value.reshape(level.size, -1), None, 1, False, dtype=dtype)
         return batched(got.reshape((level.size,) + (1,) * nd) if keepdim else got, level)
-    d = (dim_at(-1, nd) if nd == 1 else (nd - 1, nd)) if dim is None else _shift(dim, nd)
-    return batched(func(A._value, ord, d, keepdim, dtype=dtype), level)
+    d = (dim_at(-1, nd) if nd < 2 else (nd - 1, nd)) if dim is None else _shift(dim, nd)
+    return batched(_keep_scalar(None, nd, func(_dimmed(A._value, nd), ord, d, keepdim, dtype=dtype)), level)
 
 
 @rule("normalize")
 def normalize(level, func, input, p=2.0, dim=1, eps=1e-12, out=None):
-    return input / input.norm(p, dim, True).clamp_min(eps).expand_as(input)
+    return input / _t.norm(input, p, dim, True).clamp_min(eps)
 
 
 @rule("cosine_similarity")
 def cosine_similarity(level, func, x1, x2, dim=1, eps=1e-8):
-    rank = max(x1.dim(), x2.dim())
-    a, b = (value_at(x, level) if x.dim() == rank else lift(level, x, rank) for x in (x1, x2))
-    return batched(func(a, b, dim_at(dim, rank), eps), level)
+    shape = tuple(_t.broadcast_shapes(tuple(x1.shape), tuple(x2.shape)))
+    a, b = (_dimmed(value_at(x.expand(shape), level), len(shape)) for x in (x1, x2))
+    return batched(_keep_scalar(None, len(shape), func(a, b, dim_at(dim, len(shape)), eps)), level)
 
 
 @rule("trace")
@@ -399,11 +411,15 @@ def repeat(level, func, input, *sizes, **kwargs):
 
 @rule("chunk split tensor_split split_with_sizes unsafe_chunk unsafe_split")
 def split(level, func, input, size, dim=0, **kwargs):
+    if not is_at(input, level):
+        raise RuntimeError(f"vmap: {name_of(func)}: places that differ between examples cannot be mapped")
     return wrap(level, func(input._value, size, dim_at(kwargs.pop("dim", dim), input.dim()), **kwargs))
 
 
 @rule("select narrow select_copy narrow_copy")
 def select(level, func, input, dim, *args, **kwargs):
+    if not is_at(input, level):
+        raise RuntimeError(f"vmap: {name_of(func)}: places that differ between examples cannot be mapped; use index_select or gather")
     return batched(func(input._value, dim_at(dim, input.dim()), *args, **kwargs), level)
 
 
@@ -419,8 +435,8 @@ def diag(level, func, input, diagonal=0):
     return batched(_t.diag_embed(input._value, diagonal) if input.dim() == 1 else input._value.diagonal(diagonal, 1, 2), level)
 
 
-@rule("tril triu tril_ triu_ matrix_exp inverse det logdet slogdet pinverse cholesky linalg_inv linalg_det linalg_slogdet linalg_cholesky linalg_qr linalg_svd "
-      "linalg_svdvals linalg_eigh linalg_eigvalsh linalg_eig linalg_eigvals linalg_pinv linalg_matrix_power matrix_power linalg_matrix_exp linalg_matrix_rank "
+@rule("tril triu tril_ triu_ matrix_exp inverse det logdet slogdet cholesky linalg_inv linalg_det linalg_slogdet linalg_cholesky linalg_qr linalg_svd "
+      "linalg_svdvals linalg_eigh linalg_eigvalsh linalg_eig linalg_eigvals linalg_matrix_power matrix_power linalg_matrix_exp "
       "qr svd linalg_lu linalg_lu_factor linalg_cholesky_ex linalg_inv_ex")
 def leading(level, func, input, *args, **kwargs):
     """Functions of matrices that take leading dimensions themselves."""
@@ -428,12 +444,16 @@ def leading(level, func, input, *args, **kwargs):
     return input if name_of(func).endswith("_") else wrap(level, got)
 
 
-@rule("linalg_solve cholesky_solve linalg_solve_triangular linalg_lstsq")
+@rule("linalg_solve linalg_solve_ex cholesky_solve linalg_solve_triangular linalg_lstsq")
 def solve(level, func, A, B, *args, **kwargs):
-    if B.dim() == 1:
-        return func(A, B.unsqueeze(-1), *args, **kwargs).squeeze(-1)
+    if name_of(func) in ("linalg_solve", "linalg_solve_ex") and (B.dim() == 1 or A.dim() == B.dim() + 1 and tuple(B.shape) == tuple(A.shape[:-1])):
+        got = func(A, B.unsqueeze(-1), *args, **kwargs)              # vectors, one for each matrix
+        return got.squeeze(-1) if isinstance(got, Tensor) else rebuilt(type(got), [got[0].squeeze(-1), *got[1:]])
     rank = max(A.dim(), B.dim())
-    return wrap(level, func(lift(level, A, rank), lift(level, B, rank), *args, **kwargs))
+    got = func(lift(level, A, rank), lift(level, B, rank), *args, **kwargs)
+    if name_of(func) == "linalg_lstsq":                              # what was not computed is one empty tensor
+        got = rebuilt(type(got), [g if g.numel() or g.dim() > 1 else g.new_zeros((level.size,) + tuple(g.shape)) for g in got])
+    return wrap(level, got)
 
 
 @rule("flip")
@@ -457,6 +477,8 @@ def rot90(level, func, input, k=1, dims=(0, 1)):
 
 @rule("repeat_interleave")
 def repeat_interleave(level, func, input, repeats, dim=None, **kwargs):
+    if is_at(repeats, level):
+        return looped(level, "repeat_interleave", func, (input, repeats, dim), kwargs)
     v, d, _ = _flat_or_dim(level, input, dim)
     return batched(func(v, repeats, d, **kwargs), level)
 
@@ -561,17 +583,24 @@ def getitem(level, func, x, key):
 
 
 @rule("__setitem__")
-def setitem(level, func, x, key, value):
+def setitem(level, func, x, key, value, accumulate=False):
+    """x[key] = value, or with `accumulate` x[key] += value for each mention of a place."""
     if not is_at(x, level):
         refuse_inplace("__setitem__")
-    if isinstance(key, BatchedTensor) and key.dtype is _t.bool and not (isinstance(value, Tensor) and value.dim()):
+    if isinstance(key, tuple) and len(key) == 1:
+        key = key[0]
+    if isinstance(key, BatchedTensor) and key.dtype is _t.bool and not (isinstance(value, Tensor) and value.dim()) and not accumulate:
         rank = x.dim() - key.dim()
         mask = key._value.reshape(tuple(key._value.shape) + (1,) * rank)
         x._value.copy_(_t.where(mask, lift(level, value, x.dim()) if isinstance(value, Tensor) else value, x._value))
         return
+    if any(is_at(k, level) and k.dtype is _t.bool for k in (key if isinstance(key, tuple) else (key,)) if isinstance(k, Tensor)):
+        no_shape(level, _t.masked_select)
     v, at = _located(level, x, key)
     if not at:
-        if isinstance(value, Tensor):
+        if accumulate:
+            v.add_(lift(level, value, v.dim() - 1))
+        elif isinstance(value, Tensor):
             v.copy_(lift(level, value, v.dim() - 1) if v.dim() - 1 >= value.dim() else _fewer(level, value, v.dim() - 1))
         else:
             v.fill_(value)
@@ -583,7 +612,10 @@ def setitem(level, func, x, key, value):
         value = lift(level, value, shape) if is_at(value, level) else value.expand((level.size,) + (1,) * (shape - value.dim()) + tuple(value.shape))
         if first > 1:                                            # index dims stand in front in what is written
             value = value.movedim(tuple(range(first, first + rank)), tuple(range(1, rank + 1)))
-    v[place] = value
+    if accumulate:
+        v.index_put_(tuple(None if isinstance(k, slice) else k for k in place), value, True)
+    else:
+        v[place] = value
 
 
 def _fewer(level, value, rank):
@@ -626,7 +658,9 @@ def scatter(level, func, input, dim, index, src=None, *args, **kwargs):
 @rule("index_select")
 def index_select(level, func, input, dim, index):
     if not is_at(index, level):
-        return batched(func(input._value, dim_at(dim, input.dim()), index), level)
+        return batched(_keep_scalar(None, input.dim(), func(_dimmed(input._value, input.dim()), dim_at(dim, input.dim()), index)), level)
+    if not input.dim():
+        return input.reshape(1)[index].reshape(())
     return input[(slice(None),) * (dim % input.dim()) + (index,)]
 
 

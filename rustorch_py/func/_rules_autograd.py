@@ -28,6 +28,9 @@ def autograd_grad(level, func, outputs, inputs, grad_outputs=None, retain_graph=
                    *args, **kwargs)
         return tuple(None if g is None else batched(g, level) for g in got)
     keep = create_graph if retain_graph is None else retain_graph
+    if not any(True for _ in shells((*outs, *ins, *(value_at(c, level) for c in cots)))) and len(args) < 3 and not kwargs.get("is_grads_batched"):
+        got = func(outs, ins, [value_at(c, level) for c in cots], keep, create_graph, *args, is_grads_batched=True, **kwargs)      # only the cotangents differ
+        return tuple(None if g is None else batched(g, level) for g in got)
     rows = []
     for i in range(level.size):
         one = []

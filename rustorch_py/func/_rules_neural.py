@@ -100,6 +100,11 @@ def bilinear(level, func, input1, input2, weight, bias=None):
 
 @rule("einsum")
 def einsum(level, func, equation, *operands):
+    if not isinstance(equation, str):                            # operands and lists of numbers in turns
+        given = (equation, *operands)
+        text = ["".join("..." if i is Ellipsis else string.ascii_letters[i] for i in part) for part in given[1::2]]
+        operands = given[0:len(given) - len(given) % 2:2]
+        equation = ",".join(text) + ("->" + "".join("..." if i is Ellipsis else string.ascii_letters[i] for i in given[-1]) if len(given) % 2 else "")
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     equation = equation.replace(" ", "")
@@ -139,9 +144,9 @@ def cross(level, func, a, b, dim=-1):
 
 
 @rule("cdist")
-def cdist(level, func, x1, x2, p=2.0, **kwargs):
+def cdist(level, func, x1, x2, p=2.0, *args, **kwargs):
     rank = max(x1.dim(), x2.dim())
-    return batched(func(lift(level, x1, rank), lift(level, x2, rank), p, **kwargs), level)
+    return batched(func(lift(level, x1, rank), lift(level, x2, rank), p, *args, **kwargs), level)
 
 
 # ---- convolutions and pools ----------------------------------------------------------------------------
@@ -187,8 +192,8 @@ for _n in (1, 2, 3):
 def _by_sample(places):
     """A rule for functions of (samples, channels, *places), or one sample: the batch joins the samples."""
     def fold(level, func, input, *args, **kwargs):
-        v = input._value
-        args = [_value(a, level) for a in args]
+        v = value_at(input, level)
+        args = [value_at(a, level) if isinstance(a, Tensor) else a for a in args]
         if input.dim() == places + 1:
             return wrap(level, func(v, *args, **kwargs))
         args = [a.flatten(0, 1) if isinstance(a, Tensor) and a.dim() == v.dim() else a for a in args]
@@ -215,6 +220,8 @@ def unfold(level, func, input, *args, **kwargs):
         dim = kwargs.pop("dimension", None)
         if dim is None:
             dim, args = args[0], args[1:]
+        if not input.dim():
+            return batched(func(input._value.unsqueeze(1), 1, *args, **kwargs).squeeze(1), level)
         return batched(func(input._value, dim_at(dim, input.dim()), *args, **kwargs), level)
     return _by_sample(2)(level, func, input, *args, **kwargs)
 
@@ -339,8 +346,12 @@ def class_loss(level, func, input, target, weight=None, size_average=None, ignor
         reduction = legacy_get_string(size_average, reduce)
     single = input.dim() == 1
     if is_at(weight, level):
-        from ._dispatch import looped
-        return looped(level, func.__name__, func, (input, target), dict(weight=weight, ignore_index=ignore_index, reduction=reduction))
+        if label_smoothing or target.dim() == input.dim():
+            from ._dispatch import looped
+            return looped(level, func.__name__, func, (input, target), dict(weight=weight, ignore_index=ignore_index, reduction=reduction))
+        kept = _kept(target, weight, ignore_index, input.dtype)
+        per = func(input, target, ignore_index=ignore_index, reduction="none") * kept
+        return per.sum() / kept.sum() if reduction == "mean" else _reduced(per, reduction)
     by_class = target.dim() < input.dim()
     x, y = value_at(input, level), value_at(target, level)
     options = dict(weight=weight, ignore_index=ignore_index)

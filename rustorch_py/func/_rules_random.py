@@ -110,8 +110,8 @@ def masked(level, func, input, *args, **kwargs):
             got = func(input._value, *args, **kwargs)
             return input if name_of(func).endswith("_") else batched(got, level)
         return NotImplemented
-    different = _check(level)
     name = name_of(func)
+    different = True if "dropout" in name and kwargs.get("p", args[0] if args else 0.5) == 1 else _check(level)          # p = 1 leaves nothing to draw
     v = value_at(input, level)
     if name.endswith("_") and not is_at(input, level):
         v = input

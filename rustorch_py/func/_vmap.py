@@ -4,7 +4,7 @@ from functools import wraps
 from .. import tensor as _t
 from ..tensor import Tensor
 from ..utils._pytree import broadcast_to_and_flatten, tree_flatten, tree_unflatten
-from . import _rules, _rules_autograd, _rules_neural, _rules_random  # noqa: F401  (they register the rules)
+from . import _rules, _rules_autograd, _rules_composed, _rules_neural, _rules_random  # noqa: F401  (they register the rules)
 from ._batched import BatchedTensor, batched, is_at, open_level
 
 

@@ -50,6 +50,14 @@ def script_if_tracing(fn):
     return fn
 
 
+def _overload(func):
+    """Mark a signature of an overloaded function: the definition that follows under the name is what runs, whatever the types."""
+    return func
+
+
+_overload_method = _overload
+
+
 def is_scripting():
     """Tell whether code is being compiled: never, it runs eagerly."""
     return False

@@ -66,6 +66,8 @@ OTHERS = {
     **{f"{name}.{a}": kind for name in ("grid_sampler", "grid_sampler_2d", "grid_sampler_3d") for a, kind in
        (("grid", TENSOR), ("interpolation_mode", INT), ("padding_mode", INT), ("align_corners", BOOL))},
     **{f"slice_scatter.{a}": INT for a in ("start", "end", "step")},
+    **{f"{name}.n": TENSOR_OR_NUMBER for kind in "tuvw" for name in (f"chebyshev_polynomial_{kind}", f"shifted_chebyshev_polynomial_{kind}")},
+    **{f"{name}.n": TENSOR_OR_NUMBER for name in "hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p".split()},
     "narrow.start": INT, "unfold.dimension": INT, "unfold.step": INT, "eye.m": INT, "pad.value": FLOAT, "pad.mode": STR, "gelu.approximate": STR,
     "scatter_reduce.reduce": STR, "scatter_reduce_.reduce": STR, "vecdot.y": TENSOR, "vecdot.dim": INT, "vector_norm.ord": NUMBER, "tensorinv.ind": INT,
     "polar.abs": TENSOR, "polar.angle": TENSOR, "normal.mean": TENSOR_OR_NUMBER, "normal.std": TENSOR_OR_NUMBER, "local_response_norm.k": NUMBER,

@@ -105,6 +105,11 @@ def tree_map(fn, tree):
     return tree_unflatten([fn(x) for x in leaves], spec)
 
 
+def tree_map_only(kind, fn, tree):
+    """Return the container with every leaf of a type, or of one of several, replaced by ``fn(leaf)``."""
+    return tree_map(lambda x: fn(x) if isinstance(x, kind) else x, tree)
+
+
 def broadcast_to_and_flatten(tree, spec):
     """Return one value for each leaf of ``spec``: a leaf of ``tree`` stands for all below it. None where the two do not fit."""
     kind, context, parts = _parts(tree)

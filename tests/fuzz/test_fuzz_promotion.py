@@ -56,6 +56,8 @@ def test_functions(name, ab):
         b = Pair(torch.tensor(1), rt.tensor(1), "tensor(1)")
     if name == "logaddexp" and "complex" in f"{getattr(a.t, 'dtype', a.t)}{getattr(b.t, 'dtype', b.t)}":
         return                                        # real only here; says so
+    if name == "copysign" and isinstance(b.t, torch.Tensor) and b.t.dtype == torch.bfloat16:
+        b = Pair(b.t.nan_to_num(), b.r.nan_to_num(), f"nan_to_num({b})")       # PyTorch's conversion to bfloat16 sets the sign of a NaN
     same(call(lambda: getattr(torch, name)(a.t, b.t)), call(lambda: getattr(rt, name)(a.r, b.r)), f"{name}({a}, {b})")
 
 

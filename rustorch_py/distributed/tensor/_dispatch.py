@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from ...errors import BackendUnavailableError, DistError, ShapeError, UnsupportedOpError
 from ...tensor import Tensor
-from ...tensor._overrides import public_names
+from ...overrides import RuleNames
 from ...utils._pytree import rebuilt, tree_flatten, tree_unflatten
 from ._dtensor import DTensor, wrap
 from ._redistribute import redistribute_local, shared
 from .placement_types import Partial, Replicate, Shard
 
 RULES = {}             # name -> rule(name, func, args, kwargs)
-_names = {}            # function -> name, filled by `_learn`
+name_of = RuleNames(RULES, "nn_")         # the name by which rules know a function; what is only in nn.functional gets nn_ before it
 _state = {"implicit": False}
 REPLICATE = Replicate()
 SUM = Partial()
@@ -31,23 +31,6 @@ def rule(names):
             RULES[name] = fn
         return fn
     return keep
-
-
-def _learn():
-    """Give every public function its name; what is only in nn.functional gets nn_ before it."""
-    from ... import autograd, fft, linalg, special
-    from ... import tensor as _t
-    from ...nn import functional
-    from . import _rules  # noqa: F401
-    _names.update(public_names(RULES, (_t, ""), (functional, "nn_"), (linalg, "linalg_"), (fft, "fft_"), (special, "special_"), (autograd, "autograd_")))
-
-
-def name_of(func):
-    """Return the name by which rules know a function."""
-    if not _names:
-        _learn()
-    name = _names.get(func)
-    return getattr(func, "__name__", repr(func)) if name is None else name
 
 
 def call(func, args, kwargs):

@@ -1,0 +1,4 @@
+"""PyTorch's place of `DistributedSampler`."""
+from .sampler import DistributedSampler
+
+__all__ = ["DistributedSampler"]

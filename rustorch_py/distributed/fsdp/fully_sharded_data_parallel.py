@@ -1,0 +1,4 @@
+"""PyTorch's place of `FullyShardedDataParallel`."""
+from ._fsdp import FullyShardedDataParallel, ShardingStrategy
+
+__all__ = ["FullyShardedDataParallel", "ShardingStrategy"]
