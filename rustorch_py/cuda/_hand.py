@@ -9,7 +9,7 @@ each may be::
 
 For each letter L the text gets ``L`` (the type in memory), ``L_C`` (the type to compute in: float32 for 16-bit floats),
 ``L_GET(v)`` and ``L_PUT(v)`` between them, ``L_F(name)``, the house's scalar function ``name`` of the type to compute in, and
-``L_BOOL``, 1 for bools (their C type is uint8_t).
+for ``#if`` ``L_BOOL``, 1 for bools (their C type is uint8_t), ``L_KIND`` (0 unsigned, 1 signed, 2 floating, 3 complex) and ``L_SIZE`` in bytes.
 A letter whose dtypes are whole numbers is a constant: ``// types: T = floats; N = 1 2 3``. ``make cuda-kernels`` compiles each
 combination. What several files use stands in headers of the folder: ``block.h`` (reductions and scans of warps and blocks, offsets of
 strided tensors), ``atomic.h`` (sums of every dtype). Standard library only, as :mod:`._text`.
@@ -27,6 +27,10 @@ GROUPS = {
 }
 GROUPS["numbers"] = GROUPS["ints"] + GROUPS["floats"]
 GROUPS["all"] = ("b8",) + GROUPS["numbers"] + GROUPS["complex"]
+
+PARTS = ("", "_C", "_GET", "_PUT", "_F", "_BOOL", "_KIND", "_SIZE")
+KINDS = {**dict.fromkeys(("i8", "i16", "i32", "i64"), 1), **dict.fromkeys(GROUPS["floats"], 2), **dict.fromkeys(GROUPS["complex"], 3)}
+SIZES = dict(zip(TAGS, (1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16, 4, 2, 4, 8)))
 
 _read = {}               # file -> (text, {letter: allowed})
 
@@ -50,7 +54,8 @@ def _letter(letter, tag):
         return f"#define {letter} {tag}\n"
     compute = "f32" if tag in GROUPS["halves"] else tag
     return (f"#define {letter} {CTYPES[tag]}\n#define {letter}_C {CTYPES[compute]}\n#define {letter}_GET(v) ({cast(compute, tag, '(v)')})\n"
-            f"#define {letter}_PUT(v) ({cast(tag, compute, '(v)')})\n#define {letter}_F(name) rt_##name##_{compute}\n#define {letter}_BOOL {int(tag == 'b8')}\n")
+            f"#define {letter}_PUT(v) ({cast(tag, compute, '(v)')})\n#define {letter}_F(name) rt_##name##_{compute}\n#define {letter}_BOOL {int(tag == 'b8')}\n"
+            f"#define {letter}_KIND {KINDS.get(tag, 0)}\n#define {letter}_SIZE {SIZES[tag]}\n")
 
 
 def suffix(types):
@@ -76,7 +81,7 @@ def hand_text(file, types):
     body = text
     for name in names:                                   # by text, as a macro's argument is not expanded where it is pasted
         body = body.replace(f"RT_NAME({name})", f"rt_{name}_{end}" if end else f"rt_{name}")
-    tail = "".join(f"#undef {letter}\n#undef {letter}_C\n#undef {letter}_GET\n#undef {letter}_PUT\n#undef {letter}_F\n#undef {letter}_BOOL\n" for letter in letters)
+    tail = "".join(f"#undef {letter}{part}\n" for letter in letters for part in PARTS)
     includes = "".join(line + "\n" for line in re.findall(r'^#include "\w+\.h"', text, re.M))     # outside of any namespace
     body = re.sub(r'^#include "\w+\.h"', "", body, flags=re.M)
     return f"{includes}{head}namespace {file.removesuffix('.cuh')}_{end} {{       /* several texts may be compiled together */\n{body}}}\n{tail}"

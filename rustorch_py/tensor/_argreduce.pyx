@@ -4,7 +4,9 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, same_shape, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_BOOL)
 from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIAN, lane_of, empty_resized, computable, dense,
-                     take_lane, order_sort, order_select, order_mode, need_cpu, need_nonempty_dim, into_pair, refuse_complex, flat)
+                     take_lane, order_sort, order_select, order_mode, need_nonempty_dim, into_pair, refuse_complex, flat)
+from ._index_kernels cimport on_device
+from ._devices import run as run_on_device
 from ._dtype cimport dtype_of
 from ._ops cimport deliver
 from ._cpu cimport isa_level, rt_num_threads
@@ -32,12 +34,14 @@ _aminmax = named_result("aminmax", "min", "max")
 # ---- positions of extremes ----
 cdef TensorBase extreme_index(object op, TensorBase t, int dim, bint keepdim, bint want_min):
     """Index of the extreme along `dim`; the first NaN, else the first of equal ones."""
-    need_cpu(op, t)
     need_nonempty_dim(op, t, dim)
-    cdef TensorBase x = dense(computable(t)), idx = empty_resized(t, dim, 1 if keepdim else -1, RT_I64)
+    cdef TensorBase x = dense(t if on_device(t) else computable(t)), idx = empty_resized(t, dim, 1 if keepdim else -1, RT_I64)
     cdef RtLane s = lane_of(t, dim)
-    cdef RtArgReduce kernel = rt_pick_arg(isa_level()).arg[x.dt]
-    if idx.n > 0:
+    cdef RtArgReduce kernel
+    if idx.n > 0 and on_device(t):
+        run_on_device("arg_extreme", idx, x, want_min, s.outer, s.L, s.inner)
+    elif idx.n > 0:
+        kernel = rt_pick_arg(isa_level()).arg[x.dt]
         with nogil:
             kernel(x.ptr, s, want_min, NULL, <int64_t *>idx.ptr, rt_num_threads())
     return idx
@@ -57,16 +61,18 @@ cdef object arg_extreme(object op, object input, object dim, bint keepdim, objec
     else:
         if t.n == 0:
             raise DimError(f"{op}(): Expected reduction dim to be specified for input.numel() == 0.", op=op)
-        need_cpu(op, t)
-        t = dense(computable(t))
+        t = dense(t if on_device(t) else computable(t))
         for i in range(t.nd):
             ones[i] = 1
         idx = empty(t.nd if keepdim else 0, ones, RT_I64, t.dev)
         s.outer = s.inner = 1
         s.L = t.n
-        kernel = rt_pick_arg(isa_level()).arg[t.dt]
-        with nogil:
-            kernel(t.ptr, s, want_min, NULL, <int64_t *>idx.ptr, 1)
+        if on_device(t):
+            run_on_device("arg_extreme", idx, t, want_min, s.outer, s.L, s.inner)
+        else:
+            kernel = rt_pick_arg(isa_level()).arg[t.dt]
+            with nogil:
+                kernel(t.ptr, s, want_min, NULL, <int64_t *>idx.ptr, 1)
     return deliver(op, idx, out)
 
 
@@ -139,7 +145,6 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
 cdef object middle(object op, object kind, object input, object dim, bint keepdim, object out, int how):
     cdef TensorBase t = as_base(op, "input", input), idx
     cdef int d
-    need_cpu(op, t)
     if dim is None and t.n == 0:                        # NaN, or what PyTorch's conversion of NaN gives
         nothing = float("nan") if rt_kind(t.dt) >= RT_KIND_FLOAT else \
             -1 << 63 if t.dt == RT_I64 else -1 << 31 if t.dt == RT_I32 else t.dt == RT_BOOL
@@ -179,7 +184,6 @@ def mode(input, dim=-1, keepdim=False, *, out=None):
     """Find the most frequent value along ``dim`` (the smallest of several) and an index of it."""
     cdef TensorBase t = as_base("mode", "input", input), idx
     cdef int d
-    need_cpu("mode", t)
     d = wrap_dim("mode", dim, t.nd)
     need_nonempty_dim("mode", t, d)
     if t.nd == 0:
@@ -195,7 +199,6 @@ def kthvalue(input, k, dim=-1, keepdim=False, *, out=None):
     cdef TensorBase t = as_base("kthvalue", "input", input), idx
     cdef int d
     cdef int64_t rank = k, size
-    need_cpu("kthvalue", t)
     d = wrap_dim("kthvalue", dim, t.nd)
     need_nonempty_dim("kthvalue", t, d)
     size = t.sh[d] if t.nd > 0 else 1

@@ -19,13 +19,7 @@ from ..errors import UnsupportedOpError
 # By the function's own name (``__name__``).
 HOST_ONLY = frozenset("""
     alpha_dropout dropout feature_alpha_dropout rrelu alpha_dropout_ dropout_ feature_alpha_dropout_ feature_dropout feature_dropout_ native_dropout rrelu_
-    embedding embedding_bag embedding_dense_backward
-    argmax argmin kthvalue max median min mode nanmedian nanquantile quantile cummax cummin cumprod cumsum logcumsumexp cumprod_ cumsum_
-    argsort bucketize isin msort searchsorted sort topk unique unique_consecutive bincount histc histogram histogramdd std std_mean var var_mean
-    index_put index_put_ index_add index_copy index_fill index_reduce index_select put scatter_add scatter_reduce take
-    index_add_ index_copy_ index_fill_ index_reduce_ put_ scatter_add_ scatter_reduce_
-    argwhere masked_fill masked_scatter masked_select nonzero nonzero_static fill_diagonal_ masked_fill_ masked_scatter_
-    flip flip_method fliplr flipud repeat repeat_interleave roll rot90 tile tile_method tril triu tril_ triu_
+    std std_mean var var_mean
     igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
     bernoulli multinomial bernoulli_ binomial cauchy_ exponential_ geometric_ log_normal_ normal_ poisson random_ uniform_ apply_ map_
 """.split())

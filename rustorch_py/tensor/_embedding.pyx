@@ -1,12 +1,14 @@
 # build: isa=embedding.inc.c cold
 """Embedding tables: rows picked by index, and bags of rows."""
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, Node, empty, attach1, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, RT_F32,
+from ._base cimport (TensorBase, Node, empty, attach1, attach2, save, saved, view_raw, wants_edge, as_base, shape_tuple, grad_mode, RT_F32,
                      RT_F64, RT_I32, RT_I64, RT_KIND_FLOAT, rt_kind, rt_itemsize)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, sizes_text
-from ._plan cimport contiguous_raw, cast_raw
+from ._plan cimport contiguous_raw, cast_raw, full_
+from ._index_kernels cimport on_device, need_same, run_along, RT_IX_GET
+from ._devices import run as run_on_device
 from ..errors import DTypeError, DimError, ShapeError, TensorValueError, UnsupportedOpError
 
 cdef extern from "embedding.h" nogil:
@@ -37,17 +39,28 @@ cdef TensorBase read_indices(object op, object arg, object indices):
     return contiguous_raw(cast_raw(idx, RT_I64))
 
 
+cdef TensorBase flat_row(TensorBase idx):
+    return view_raw(idx, 1, &idx.n, NULL, 0)
+
+
 cdef TensorBase pick_rows(object op, TensorBase w, TensorBase idx, tuple shape):
     """Rows of w (rows, width) at idx; the result has `shape` + (width,). Raw."""
     cdef const RtEmbeddingTable *table = rt_embedding_pick(isa_level())
     cdef TensorBase wc = contiguous_raw(w), out
     cdef int64_t sh[64]
     cdef int64_t bad, row_bytes
+    cdef int64_t rows[2]
     cdef int i, threads = num_threads()
     for i in range(len(shape)):
         sh[i] = shape[i]
     sh[len(shape)] = w.sh[1]
     out = empty(<int>len(shape) + 1, sh, w.dt, w.dev)
+    need_same(op, w, idx)
+    if on_device(w):
+        if out.n:
+            rows[0], rows[1] = idx.n, w.sh[1]
+            run_along(RT_IX_GET, view_raw(out, 2, rows, NULL, 0), w, flat_row(idx), 0)
+        return out
     row_bytes = w.sh[1] * rt_itemsize(w.dt)
     with nogil:
         bad = table.gather_rows(wc.ptr, w.sh[0], row_bytes, <int64_t *>idx.ptr, idx.n, out.ptr, threads)
@@ -75,7 +88,6 @@ cdef object add_rows(object op, object g_, TensorBase idx, int64_t rows, int64_t
     """(rows, width) of zeros plus scale[i] * g[i] at row idx[i]; recorded."""
     cdef const RtEmbeddingTable *table = rt_embedding_pick(isa_level())
     cdef TensorBase g = <TensorBase?>g_, gc, out
-    cdef EmbeddingDenseBackward0 node
     cdef int64_t sh[2]
     cdef int threads = num_threads()
     cdef void *k = NULL
@@ -85,15 +97,26 @@ cdef object add_rows(object op, object g_, TensorBase idx, int64_t rows, int64_t
     gc = contiguous_raw(g)
     sh[0] = rows
     sh[1] = g.sh[g.nd - 1]
-    out = empty(2, sh, g.dt, g.dev)
     if scale is not None:
         scale = cast_raw(scale, g.dt)
         k = scale.ptr
+    need_same(op, g, idx)
+    if on_device(g):
+        out = full_(2, sh, 0, g.dt, g.dev)
+        if gc.n:
+            run_on_device("embedding_add", out, gc, idx, scale, skip)
+        return recorded_add(out, g, idx, skip, scale)
+    out = empty(2, sh, g.dt, g.dev)
     with nogil:
         if g.dt == RT_F32:
             table.add_rows_f32(<float *>gc.ptr, <int64_t *>idx.ptr, idx.n, rows, sh[1], skip, <float *>k, <float *>out.ptr, threads)
         else:
             table.add_rows_f64(<double *>gc.ptr, <int64_t *>idx.ptr, idx.n, rows, sh[1], skip, <double *>k, <double *>out.ptr, threads)
+    return recorded_add(out, g, idx, skip, scale)
+
+
+cdef object recorded_add(TensorBase out, TensorBase g, TensorBase idx, int64_t skip, TensorBase scale):
+    cdef EmbeddingDenseBackward0 node
     if recording(g, None, None):
         node = EmbeddingDenseBackward0.__new__(EmbeddingDenseBackward0)
         node.shape = shape_tuple(g)[:g.nd - 1]
@@ -127,8 +150,13 @@ cdef class EmbeddingDenseBackward0(Node):
 
 cdef TensorBase frequency_scale(TensorBase idx, int64_t rows):
     """1 / (how often the index occurs) for each index; float64."""
-    cdef TensorBase counts = empty(1, &rows, RT_I64, idx.dev), scale = empty(1, &idx.n, RT_F64, idx.dev)
+    cdef TensorBase counts, scale
     cdef int64_t i
+    if on_device(idx):
+        line = (<object>idx).reshape(-1)
+        found = <object>full_(1, &rows, 0, RT_F64, idx.dev)
+        return <TensorBase?>found.index_add(0, line, found.new_ones(idx.n)).index_select(0, line).reciprocal()
+    counts, scale = empty(1, &rows, RT_I64, idx.dev), empty(1, &idx.n, RT_F64, idx.dev)
     cdef int64_t *at = <int64_t *>idx.ptr
     cdef int64_t *count = <int64_t *>counts.ptr
     for i in range(rows):
@@ -189,8 +217,8 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
         (bags (bags, width); bag of each index; size of each bag; for max the winning index of each element).
     """
     cdef const RtEmbeddingTable *table = rt_embedding_pick(isa_level())
-    cdef TensorBase w = as_base("embedding_bag", "weight", weight), idx, off, scale = None, wc, kc, out, bag_of, count, at = None
-    cdef int64_t n, bags, i, b, rows, skip
+    cdef TensorBase w = as_base("embedding_bag", "weight", weight), idx, off, scale = None, wc, kc = None, out, bag_of, count, at = None
+    cdef int64_t n, bags, i, rows, skip
     cdef int64_t sh[2]
     cdef int threads = num_threads(), how
     cdef void *k = NULL
@@ -213,6 +241,8 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     off = read_indices(op, "offsets", offsets)
     if idx.nd != 1 or off.nd != 1:
         raise ShapeError(f"embedding_bag: indices and offsets must be 1-D, but got sizes {sizes_text(idx)} and {sizes_text(off)}", op=op)
+    need_same(op, w, idx)
+    need_same(op, w, off)
     n = idx.n
     rows = w.sh[0]
     bags = off.n
@@ -220,25 +250,12 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
         if bags == 0:
             raise ShapeError("embedding_bag: include_last_offset needs at least one offset", op=op)
         bags -= 1
-    if bags and (<int64_t *>off.ptr)[0] != 0:
-        raise ShapeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
-                         f"position 0. However, got {(<int64_t *>off.ptr)[0]}", op=op)
     bag_of = empty(1, &n, RT_I64, w.dev)
-    for b in range(bags):
-        i = (<int64_t *>off.ptr)[b]
-        if i > n or (b and i < (<int64_t *>off.ptr)[b - 1]):
-            raise ShapeError(f"embedding_bag: offsets must not fall and not pass the {n} indices, got {i} at position {b}", op=op)
-    if include_last_offset and (<int64_t *>off.ptr)[bags] != n:
-        raise ShapeError(f"embedding_bag: the last offset must be the number of indices ({n}), got {(<int64_t *>off.ptr)[bags]}", op=op)
-    for b in range(bags):
-        for i in range((<int64_t *>off.ptr)[b], (<int64_t *>off.ptr)[b + 1] if b + 1 < bags else n):
-            (<int64_t *>bag_of.ptr)[i] = b
-    for i in range(n):
-        if (<int64_t *>idx.ptr)[i] < 0 or (<int64_t *>idx.ptr)[i] >= rows:
-            raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "
-                           f"{rows} rows", op=op)
+    if not on_device(w):
+        check_bags(op, idx, off, bag_of, bags, include_last_offset, rows)
     if per_sample_weights is not None:
         scale = as_base(op, "per_sample_weights", per_sample_weights)
+        need_same(op, w, scale)
         if how != 0:
             raise UnsupportedOpError("embedding_bag: per_sample_weights only supported with mode 0 (sum)", op=op)
         if scale.nd != 1 or scale.n != n:
@@ -257,22 +274,59 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     if scale is not None:
         kc = contiguous_raw(scale)
         k = kc.ptr
-    with nogil:
-        if w.dt == RT_F32:
-            table.bag_f32(<float *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <float *>k,
-                          <float *>out.ptr, <int64_t *>count.ptr, atp, threads)
-        else:
-            table.bag_f64(<double *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <double *>k,
-                          <double *>out.ptr, <int64_t *>count.ptr, atp, threads)
+    if on_device(w):                              # starts and indices are looked at where they are
+        if out.n:
+            run_on_device("embedding_bag", out, wc, idx, off, kc, count, at, bag_of, how, skip, include_last_offset)
+    else:
+        with nogil:
+            if w.dt == RT_F32:
+                table.bag_f32(<float *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <float *>k,
+                              <float *>out.ptr, <int64_t *>count.ptr, atp, threads)
+            else:
+                table.bag_f64(<double *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <double *>k,
+                              <double *>out.ptr, <int64_t *>count.ptr, atp, threads)
     got = out
     if recording(w, scale, None):
         got = recorded_bag(w, idx, bag_of, bags, how, skip, per_sample_weights, count, at,
                            frequency_scale(idx, rows) if scale_grad_by_freq else None)
     if how == 2:                                  # positions -> indices
-        for i in range(at.n):
-            if atp[i] >= 0:
-                atp[i] = (<int64_t *>idx.ptr)[atp[i]]
+        if on_device(w):
+            at = <TensorBase?>taken_at(idx, at)
+        else:
+            for i in range(at.n):
+                if atp[i] >= 0:
+                    atp[i] = (<int64_t *>idx.ptr)[atp[i]]
     return got, bag_of, count, count if at is None else at
+
+
+cdef object taken_at(TensorBase idx, TensorBase at):
+    """idx at positions `at`; -1 stays."""
+    if idx.n == 0:
+        return at
+    places = <object>at
+    return (<object>idx).take(places.clamp(min=0)).where(places >= 0, places)
+
+
+cdef int check_bags(object op, TensorBase idx, TensorBase off, TensorBase bag_of, int64_t bags, bint include_last_offset, int64_t rows) except -1:
+    """Raise unless the bags lie one behind the other and the indices in the table; bag_of gets the bag of each index."""
+    cdef int64_t n = idx.n, i, b
+    if bags and (<int64_t *>off.ptr)[0] != 0:
+        raise ShapeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
+                         f"position 0. However, got {(<int64_t *>off.ptr)[0]}", op=op)
+    for b in range(bags):
+        i = (<int64_t *>off.ptr)[b]
+        if i > n or (b and i < (<int64_t *>off.ptr)[b - 1]):
+            raise ShapeError(f"embedding_bag: offsets must not fall and not pass the {n} indices, got {i} at position {b}", op=op)
+    if include_last_offset and (<int64_t *>off.ptr)[bags] != n:
+        raise ShapeError(f"embedding_bag: the last offset must be the number of indices ({n}), got {(<int64_t *>off.ptr)[bags]}", op=op)
+    for b in range(bags):
+        for i in range((<int64_t *>off.ptr)[b], (<int64_t *>off.ptr)[b + 1] if b + 1 < bags else n):
+            (<int64_t *>bag_of.ptr)[i] = b
+    for i in range(n):
+        if (<int64_t *>idx.ptr)[i] < 0 or (<int64_t *>idx.ptr)[i] >= rows:
+            raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "
+                           f"{rows} rows", op=op)
+    return 0
 
 
 cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_t bags, int how, int64_t skip, object weights,
@@ -281,12 +335,16 @@ cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_
     cdef TensorBase flat
     cdef int64_t i, j, p, width = w.sh[1]
     cdef object rows, out
-    if how == 2:
+    if how == 2 and on_device(w):
+        place = taken_at(idx, at).clamp(min=0) * width + (<object>at).new_ones(width).cumsum(0) - 1
+        flat = contiguous_raw(<TensorBase?>(place * (<object>at >= 0)))
+    elif how == 2:
         flat = empty(2, at.sh, RT_I64, w.dev)
         for i in range(at.sh[0]):
             for j in range(width):
                 p = (<int64_t *>at.ptr)[i * width + j]
                 (<int64_t *>flat.ptr)[i * width + j] = (<int64_t *>idx.ptr)[p] * width + j if p >= 0 else 0
+    if how == 2:
         out = pick("embedding_bag", <TensorBase?>(<object>w).reshape(-1, 1), flat, shape_tuple(flat), -1, None).squeeze(-1)
         return out * (<object>at).ge(0)
     rows = pick("embedding_bag", w, idx, shape_tuple(idx), skip, freq)

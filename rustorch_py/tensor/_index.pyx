@@ -12,14 +12,15 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from ._node cimport Node
 from ._base cimport *
-from ._dtype cimport torch_name
+from ._dtype cimport device_of, torch_name
 from ._function cimport set_plain_call
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, element_to_py, is_number
-from ._ops cimport contiguous, drop_view, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
+from ._ops cimport contiguous, drop_view, to_device, copy_into, sum_to, inplace_begin, inplace_end, track_view, recording
 from ._data cimport from_data
 from ._index_kernels cimport (RtIndexPlan, RT_IX_GET, RT_IX_SET, RT_IX_ADD, flat_index, outside, add_offsets, run_plan, true_positions,
-                             true_coordinates, take_true, fill_masked, copy_geometry, raise_bounds, sizes, need_cpu)
-from ..errors import AutogradError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+                             true_coordinates, take_true, fill_masked, copy_geometry, raise_bounds, sizes, on_device, need_same, beside, steps_of)
+from ._devices import run as run_on_device
+from ..errors import AutogradError, DeviceError, DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 
 
 cdef object raise_key(object item):
@@ -161,6 +162,11 @@ cdef TensorBase truth_index(bint value):
     return t
 
 
+cdef object only_element(TensorBase x):
+    """A tensor's one element as a number; waits for a device."""
+    return (<object>x).item() if on_device(x) else element_to_py(x.ptr, x.dt)
+
+
 cdef bint is_truth(TensorBase x) noexcept:
     return x.dt == RT_BOOL or x.dt == RT_U8
 
@@ -255,14 +261,14 @@ cdef list parse(TensorBase t, object key, Basic *b):
         else:
             x = <TensorBase>item
             if x.nd == 0 and x.dt != RT_BOOL and x.dt != RT_U8 and rt_kind(x.dt) == RT_KIND_INT:
-                put_int(t, b, dim, element_to_py(x.ptr, x.dt))
+                put_int(t, b, dim, only_element(x))
                 dim += 1
                 continue
             if adv is None:
                 adv = []
             if x.nd == 0 and is_truth(x):
                 put_new(t, b, dim)
-                put_index(b, adv, b.nd - 1, truth_index(bool(element_to_py(x.ptr, x.dt))), 1)
+                put_index(b, adv, b.nd - 1, truth_index(bool(only_element(x))), 1)
             elif is_truth(x):
                 put_index(b, adv, b.nd, x, x.nd)
                 for i in range(x.nd):
@@ -442,14 +448,14 @@ cpdef int setitem(TensorBase self, object key, object value) except -1:
     if (len(adv) == 1 and v.nd == 0 and v.dt == view.dt and not recording(view, v, None)
             and (<TensorBase>adv[0]).dt == RT_BOOL):
         mask_matches(view, <TensorBase>adv[0], 0, 0)
-        fill_leading_mask(view, <TensorBase>adv[0], v)
+        fill_leading_mask(view, <TensorBase>beside_all(view, adv)[0], v)
         return 0
     if v.n == 1 and only_mask(adv):                        # a fill
         for item in adv:
             if item is not None and (<TensorBase>item).dt == RT_U8:
                 raise DTypeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char", op="index_put_")
         if v.dt != view.dt and not v.rg:
-            v = assigned_number(self, element_to_py(v.ptr, v.dt))          # the number's dtype does not matter
+            v = cast_raw(beside(v, view), view.dt) if on_device(v) else assigned_number(self, element_to_py(v.ptr, v.dt))     # the number's dtype does not matter
     put_into(view, adv, strip_ones(v, RT_MAX_DIM), False, "index_put_")
     return 0
 
@@ -475,7 +481,7 @@ cdef int fill_leading_mask(TensorBase t, TensorBase mask, TensorBase v) except -
         st[i] = mask.st[i] if i < mask.nd else 1
     mask = view_raw(mask, t.nd, sh, st, 0)
     inplace_begin("index_put_", t)
-    fill_masked(t, mask, v.ptr)
+    fill_masked(t, mask, v)
     inplace_end(t, None)
     return 0
 
@@ -511,6 +517,24 @@ cdef int mask_matches(TensorBase self, TensorBase mask, int dim, int arg) except
             raise DimError(f"The shape of the mask {sizes(mask)} at index {i} does not match the shape of the indexed "
                            f"tensor {sizes(self)} at index {dim + i}", op="index")
     return 0
+
+
+cdef list beside_all(TensorBase self, list indices):
+    """Indices on self's device: those of the CPU may index any tensor."""
+    cdef TensorBase x
+    cdef list out = indices
+    cdef int i
+    for i in range(len(indices)):
+        if indices[i] is None:
+            continue
+        x = as_base("index", "indices", indices[i])
+        if x.dev != self.dev:
+            if on_device(x):
+                raise DeviceError(f"indices should be either on cpu or on the same device as the indexed tensor ({device_of(self.dev)})", op="index")
+            if out is indices:
+                out = list(indices)
+            out[i] = beside(x, self)
+    return out
 
 
 cdef list expand_masks(TensorBase self, list indices):
@@ -581,7 +605,9 @@ cdef TensorBase merge_masked(TensorBase self, list indices, list merged):
 
 cdef class Plan:
     """Advanced indices made ready: their common shape and byte offsets into the indexed tensor."""
-    cdef TensorBase off          # one byte offset an element of the common shape
+    cdef TensorBase off          # one byte offset an element of the common shape; on a device instead:
+    cdef list flats, ranges, steps   # each index in the common shape, the size of its dimension and that one's step
+    cdef int64_t n               # elements of the common shape
     cdef int s_nd
     cdef int64_t s_sh[64]
     cdef int first, last         # indexed dimensions lie in [first, last]
@@ -613,13 +639,24 @@ cdef Plan make_plan(TensorBase self, list indices):
     for i in range(self.nd):
         if not p.indexed[i]:
             others *= self.sh[i]
-    p.off = empty(p.s_nd, p.s_sh, RT_I64, RT_CPU)
+    p.n = rt_numel(p.s_nd, p.s_sh)
+    if on_device(self):
+        p.flats, p.ranges, p.steps = [], [], []
+    else:
+        p.off = empty(p.s_nd, p.s_sh, RT_I64, RT_CPU)
     seen = 0
     for i in range(count):
         x = <TensorBase>indices[i]
         if x is None:
             continue
         flat = flat_index(x)
+        if on_device(self):
+            if flat.n != p.n or flat.nd != p.s_nd:
+                flat = spread(flat, p.s_nd, p.s_sh)
+            p.flats.append(flat)
+            p.ranges.append(self.sh[i])
+            p.steps.append(self.st[i])
+            continue
         bad = outside(flat, -self.sh[i], self.sh[i])
         if bad >= 0 and p.off.n and (others or self.sh[i] == 0):      # an empty result reads nothing
             raise_bounds((<int64_t *>flat.ptr)[bad], i, self.sh[i])
@@ -670,11 +707,11 @@ cdef TensorBase spread(TensorBase x, int nd, const int64_t *sh):
     """x broadcast to a shape, in memory."""
     cdef TensorBase out = empty(nd, sh, x.dt, x.dev)
     cdef int64_t steps[64]
-    cdef int k, j, item = rt_itemsize(x.dt)
+    cdef int k, j
     for k in range(nd):
         j = x.nd - nd + k
-        steps[k] = x.st[j] * item if j >= 0 and x.sh[j] != 1 else 0
-    copy_geometry(out, x.ptr, steps)
+        steps[k] = x.st[j] if j >= 0 and x.sh[j] != 1 else 0
+    copy_geometry(out, x, 0, steps)
     return out
 
 
@@ -684,7 +721,8 @@ cdef int run_indexed(int op, TensorBase self, TensorBase other, Plan p) except -
     cdef RtIndexPlan r
     cdef int i, d, item = rt_itemsize(self.dt)
     cdef bint get = op == RT_IX_GET
-    cdef int64_t *mine
+    if on_device(self):
+        return run_indexed_on_device(op, self, other, p)
     r.nb = r.na = 0
     r.off, r.n_off = <int64_t *>p.off.ptr, p.off.n
     r.dst, r.src = (other.ptr, self.ptr) if get else (self.ptr, other.ptr)
@@ -711,6 +749,29 @@ cdef int run_indexed(int op, TensorBase self, TensorBase other, Plan p) except -
             r.na += 1
         d += 1
     run_plan(op, self.dt, &r)
+    return 0
+
+
+cdef int run_indexed_on_device(int op, TensorBase self, TensorBase other, Plan p) except -1:
+    """The same as one walk over the result's dimensions: the indices move along the common ones, self along the others."""
+    cdef int i, d = p.s_nd if p.apart else 0
+    cdef list mine = [0] * p.r_nd, line = [0] * p.r_nd
+    cdef int64_t step = 1
+    for i in range(p.s_nd - 1, -1, -1):
+        line[p.s_at + i] = step
+        step *= p.s_sh[i]
+    for i in range(self.nd):
+        if p.indexed[i]:
+            if not p.apart and i == p.last:
+                d += p.s_nd
+            continue
+        mine[d] = self.st[i]
+        d += 1
+    shape, yours = tuple([p.r_sh[i] for i in range(p.r_nd)]), steps_of(other)
+    if op == RT_IX_GET:
+        run_on_device("index", other, self, op, shape, yours, mine, line, tuple(p.flats), p.ranges, p.steps, True)
+    else:
+        run_on_device("index", self, other, op, shape, mine, yours, line, tuple(p.flats), p.ranges, p.steps, True)
     return 0
 
 
@@ -772,7 +833,7 @@ cdef TensorBase index_get(TensorBase self, list indices):
     cdef TensorBase t, out
     cdef Plan p
     cdef IndexBackward0 node
-    need_cpu("index", self)
+    indices = saved_indices = beside_all(self, indices)
     if len(indices) == 1 and is_contig(self) and not (grad_mode() and self.rg) and isinstance(indices[0], TensorBase):
         t = <TensorBase>indices[0]
         if t.dt == RT_BOOL and t.nd == self.nd and t.nd and is_contig(t):
@@ -829,7 +890,8 @@ cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumula
     cdef list clean = []
     cdef int64_t st[64]
     cdef int k, j
-    need_cpu("index_put_", self)
+    indices = beside_all(self, indices)
+    need_same("index_put_", self, v)
     if accumulate and self.dt >= RT_NLOOPED and v.dt == self.dt:       # a stored type has no sums: add in the type it is computed in
         wide = cast_raw(self, rt_compute_dtype(self.dt))
         put_raw(wide, indices, cast_raw(v, wide.dt), True)
@@ -854,7 +916,7 @@ cdef int put_raw(TensorBase self, list indices, TensorBase values, bint accumula
         j = v.nd - p.r_nd + k
         st[k] = v.st[j] if j >= 0 and v.sh[j] != 1 else 0
     v = view_raw(v, p.r_nd, p.r_sh, st, 0)
-    if not one_step(v, p.s_at, p.s_nd):
+    if not on_device(self) and not one_step(v, p.s_at, p.s_nd):
         v = contiguous_raw(v)
     if v.n:
         run_indexed(RT_IX_ADD if accumulate else RT_IX_SET, t, v, p)
@@ -868,9 +930,15 @@ cdef object bad_values(TensorBase v, Plan p):
                      f"{result}", op="index_put_")
 
 
+cdef TensorBase one_beside(TensorBase v, TensorBase t):
+    """v; a 0-dim tensor of another device goes to t's."""
+    return to_device(v, t.dev) if v.nd == 0 else v
+
+
 cdef TensorBase put_out(TensorBase self, list indices, TensorBase values, bint accumulate):
     """index_put that leaves self as it is."""
     cdef TensorBase out = clone_raw(self)
+    values = one_beside(values, self)
     put_raw(out, indices, values, accumulate)
     if recording(self, values, None):
         attach2(out, put_node(indices, accumulate, values), self, values)
@@ -879,6 +947,7 @@ cdef TensorBase put_out(TensorBase self, list indices, TensorBase values, bint a
 
 cdef int put_into(TensorBase self, list indices, TensorBase values, bint accumulate, str op) except -1:
     cdef Node node = None
+    values = one_beside(values, self)
     inplace_begin(op, self)
     put_raw(self, indices, values, accumulate)
     if recording(self, values, None):

@@ -3,8 +3,9 @@
 from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
 from ._cpu cimport copy_plan, isa_level, rt_num_threads
 from ._base cimport *
-from ._plan cimport cast_raw, contiguous_raw
-from ..errors import DimError, UnsupportedOpError
+from ._dtype cimport device_of
+from ._plan cimport cast_raw, contiguous_raw, copy_raw
+from ..errors import DeviceError, DimError
 from ._devices import run as run_on_device
 
 cdef extern from "index.h" nogil:
@@ -37,10 +38,32 @@ cdef object raise_bounds(int64_t i, int64_t dim, int64_t size):
     raise DimError(f"index {i} is out of bounds for dimension {dim} with size {size}", op="index")
 
 
-cdef int need_cpu(str op, TensorBase t) except -1:
-    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
-        raise UnsupportedOpError(f"{op}: not available on this device yet; move the tensor with .cpu()", op=op)
+# ---- devices ----
+
+cdef bint on_device(TensorBase t) noexcept:
+    return RT_DEVICE_TYPE(t.dev) != RT_CPU
+
+
+cdef int need_same(str op, TensorBase a, TensorBase b) except -1:
+    if a.dev != b.dev:
+        raise DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, {device_of(a.dev)} and "
+                          f"{device_of(b.dev)}! (when checking arguments of {op})", op=op)
     return 0
+
+
+cdef TensorBase beside(TensorBase x, TensorBase t):
+    """x where t is, without history: itself, or a copy."""
+    cdef TensorBase out
+    if x.dev == t.dev:
+        return x
+    out = empty(x.nd, x.sh, x.dt, t.dev)
+    copy_raw(out, x)
+    return out
+
+
+cdef tuple steps_of(TensorBase t):
+    cdef int i
+    return tuple([t.st[i] for i in range(t.nd)])
 
 
 # ---- kernels behind cdef doors ----
@@ -62,7 +85,7 @@ cdef void add_offsets(TensorBase flat, int64_t size, int64_t step_bytes, bint ad
 
 cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t high, int64_t dim, int64_t size):
     cdef TensorBase flat = flat_index(index)
-    if RT_DEVICE_TYPE(index.dev) != RT_CPU:      # the kernel checks
+    if on_device(index):                         # the kernel checks
         return flat
     cdef int64_t bad = outside(flat, low, high)
     if bad >= 0:
@@ -71,16 +94,24 @@ cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t hig
 
 
 cdef bint within(TensorBase index, int64_t low, int64_t high):
-    return outside(contiguous_raw(index), low, high) < 0
+    return not on_device(index) and outside(contiguous_raw(index), low, high) < 0
 
 
 cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int dim) except -1:
     """`index` (checked, contiguous int64) replaces dimension `dim` of src (GET) or of dst."""
     cdef RtIndexPlan p
     cdef int64_t item = rt_itemsize(dst.dt), n = index.n
-    cdef TensorBase off = empty(1, &n, RT_I64, RT_CPU), side = src if op == RT_IX_GET else dst
+    cdef TensorBase off, side = src if op == RT_IX_GET else dst
     cdef int i, nd = side.nd
-    need_cpu("index", dst)
+    if on_device(dst):
+        shape, to, at = list(shape_tuple(side)), list(steps_of(dst)), list(steps_of(src))
+        line = [0] * nd
+        if nd:
+            shape[dim], line[dim] = n, 1
+            (at if op == RT_IX_GET else to)[dim] = 0
+        run_on_device("index", dst, src, op, shape, to[:nd], at[:nd], line, (index,), (side.sh[dim] if nd else 1,), (side.st[dim] if nd else 0,), False)
+        return 0
+    off = empty(1, &n, RT_I64, RT_CPU)
     rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr)
     p.dst, p.src, p.off, p.n_off = dst.ptr, src.ptr, <int64_t *>off.ptr, n
     p.nb = p.na = 0
@@ -114,7 +145,7 @@ cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, i
     """`index`: int64, any strides. False: one was outside [0, size) (-1: all are known to be inside) and part of the work is undone."""
     cdef RtArray d, s, x
     cdef int threads = rt_num_threads(), good
-    if RT_DEVICE_TYPE(dst.dev) != RT_CPU:        # indices are looked at where they are: Note [Faults] in cuda/launch.c
+    if on_device(dst):                           # indices are looked at where they are: Note [Faults] in cuda/launch.c
         run_on_device("gather", dst, src, index, op, dim, size if size >= 0 else (src if op == RT_IX_GET else dst).sh[dim])
         return True
     fill_array(dst, &d)
@@ -134,8 +165,18 @@ cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) excep
     cdef int i
     cdef int64_t item = rt_itemsize(t.dt), n = flat.n
     cdef int64_t steps[64]
-    cdef TensorBase off = empty(1, &n, RT_I64, RT_CPU)
-    need_cpu("index", t)
+    cdef TensorBase off, row
+    if on_device(t):
+        row = contiguous_raw(t)
+        step = other.st[other.nd - 1] if other.nd else 0
+        if op == RT_IX_GET:
+            run_on_device("index", other, row, op, (n,), (step,), (0,), (1,), (flat,), (t.n,), (1,), True)
+        else:
+            run_on_device("index", row, other, op, (n,), (0,), (step,), (1,), (flat,), (t.n,), (1,), True)
+            if row is not t:
+                copy_raw(t, row)
+        return 0
+    off = empty(1, &n, RT_I64, RT_CPU)
     if is_contig(t):
         rt_index_offsets(<int64_t *>flat.ptr, n, t.n, item, 0, <int64_t *>off.ptr)
     else:
@@ -167,6 +208,9 @@ cdef TensorBase counts_before(TensorBase mask, int64_t piece, int64_t *total):
 cdef TensorBase true_positions(TensorBase mask):
     cdef TensorBase m = contiguous_raw(mask), before, out
     cdef int64_t n = 0
+    if on_device(m):
+        out = <TensorBase?>run_on_device("nonzero", view_raw(m, 1, &m.n, NULL, 0))
+        return view_raw(out, 1, out.sh, NULL, 0)
     before = counts_before(m, PIECE, &n)
     out = empty(1, &n, RT_I64, RT_CPU)
     if n:
@@ -179,6 +223,8 @@ cdef TensorBase true_coordinates(TensorBase mask):
     cdef TensorBase m, before, out
     cdef int64_t sh[2]
     cdef int64_t piece, width
+    if on_device(mask):
+        return <TensorBase?>run_on_device("nonzero", contiguous_raw(mask))
     if mask.nd == 1:
         m = true_positions(mask)
         sh[0], sh[1] = m.n, 1
@@ -198,18 +244,31 @@ cdef TensorBase true_coordinates(TensorBase mask):
 cdef TensorBase take_true(TensorBase t, TensorBase mask):
     """The elements of a contiguous tensor where a contiguous mask of its size is true, as one row."""
     cdef int64_t n = 0
-    cdef TensorBase before = counts_before(mask, PIECE, &n), out = empty(1, &n, t.dt, t.dev)
+    cdef TensorBase before, out
     cdef int size = rt_itemsize(t.dt)
+    if on_device(t):
+        before = true_positions(mask)
+        out = empty(1, &before.n, t.dt, t.dev)
+        run_flat(RT_IX_GET, t, out, before)
+        return out
+    before = counts_before(mask, PIECE, &n)
+    out = empty(1, &n, t.dt, t.dev)
     if n:
         with nogil:
             rt_mask_take(isa_level(), size, <uint8_t *>mask.ptr, mask.n, PIECE, <int64_t *>before.ptr, t.ptr, out.ptr, rt_num_threads())
     return out
 
 
-cdef int fill_masked(TensorBase t, TensorBase mask, const void *value) except -1:
+cdef int fill_masked(TensorBase t, TensorBase mask, TensorBase value) except -1:
     cdef RtIter it
     cdef int d, i, j, item = rt_itemsize(t.dt)
-    need_cpu("masked_fill", t)
+    need_same("masked_fill", t, mask)
+    value = beside(value, t)
+    if on_device(t):
+        if t.n:
+            run_on_device("fill", t, mask, value, tuple([mask.st[d - t.nd + mask.nd] if d >= t.nd - mask.nd and mask.sh[d - t.nd + mask.nd] != 1 else 0
+                                                         for d in range(t.nd)]))
+        return 0
     it.ndim, it.nargs, it.numel = t.nd, 2, t.n
     it.ptr[0], it.ptr[1] = t.ptr, mask.ptr
     it.dtype[0], it.dtype[1] = t.dt, RT_BOOL
@@ -219,22 +278,26 @@ cdef int fill_masked(TensorBase t, TensorBase mask, const void *value) except -1
         it.shape[d] = t.sh[i]
         it.step_bytes[d][0] = t.st[i] * item
         it.step_bytes[d][1] = mask.st[j] if j >= 0 and mask.sh[j] != 1 else 0
-    rt_masked_fill(item, &it, value)
+    rt_masked_fill(item, &it, value.ptr)
     return 0
 
 
-cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps_bytes) except -1:
-    """dst (any strides) <- the elements src + sum(index * step); steps may be 0 or negative."""
+cdef int copy_geometry(TensorBase dst, TensorBase src, int64_t offset, const int64_t *src_steps) except -1:
+    """dst (any strides) <- the elements of src's memory at offset + sum(index * step); steps may be 0 or negative."""
     cdef RtIter it
     cdef int d, i, item = rt_itemsize(dst.dt)
+    if on_device(dst):
+        if dst.n:
+            run_on_device("move", dst, view_raw(src, 0, NULL, NULL, offset), tuple([src_steps[i] for i in range(dst.nd)]))
+        return 0
     it.ndim, it.nargs, it.numel = dst.nd, 2, dst.n
-    it.ptr[0], it.ptr[1] = dst.ptr, <char *>src
+    it.ptr[0], it.ptr[1] = dst.ptr, src.ptr + offset * item
     it.dtype[0] = it.dtype[1] = dst.dt
     for d in range(dst.nd):
         i = dst.nd - 1 - d
         it.shape[d] = dst.sh[i]
         it.step_bytes[d][0] = dst.st[i] * item
-        it.step_bytes[d][1] = src_steps_bytes[i]
+        it.step_bytes[d][1] = src_steps[i] * item
     rt_iter_coalesce(&it)
     if dst.n > 4096:
         with nogil:
@@ -246,7 +309,9 @@ cdef int copy_geometry(TensorBase dst, const char *src, const int64_t *src_steps
 
 cdef int copy_triangle(TensorBase dst, TensorBase src, bint upper, int64_t k) except -1:
     cdef int64_t rows = src.sh[src.nd - 2], cols = src.sh[src.nd - 1]
-    if src.n:
+    if src.n and on_device(src):
+        run_on_device("triangle", dst, src, upper, k)
+    elif src.n:
         rt_triangle(rt_itemsize(src.dt), upper, src.n // (rows * cols), rows, cols, k, dst.ptr, src.ptr)
     return 0
 

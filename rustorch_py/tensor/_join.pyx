@@ -8,8 +8,8 @@ from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
-from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, need_cpu, sizes
-from . import _scatter, _view, _view_pieces
+from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, on_device, need_same, sizes
+from . import _scatter, _sort, _view, _view_pieces
 from ..errors import AutogradError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError
 
 
@@ -335,7 +335,7 @@ cdef TensorBase repeat_(TensorBase t, tuple repeats):
     cdef int64_t wide[64]
     cdef int64_t steps[64]
     cdef int64_t st[64]
-    cdef int i, k = 0, n = <int>len(repeats), lead = n - t.nd, item = rt_itemsize(t.dt)
+    cdef int i, k = 0, n = <int>len(repeats), lead = n - t.nd
     cdef int64_t r, size
     cdef TensorBase out
     cdef RepeatBackward0 node
@@ -349,23 +349,22 @@ cdef TensorBase repeat_(TensorBase t, tuple repeats):
             raise ShapeError(f"Trying to create tensor with negative dimension {r}: {list(repeats)}", op="repeat")
         sh[i] = r * (t.sh[i - lead] if i >= lead else 1)
     out = empty(n, sh, t.dt, t.dev)
-    need_cpu("repeat", t)
     if out.n:
         for i in range(n):                                 # each dimension seen as (copies, size)
             r, size = repeats[i], t.sh[i - lead] if i >= lead else 1
             if r != 1 and size != 1:
                 wide[k], steps[k], st[k] = r, 0, out.st[i] * size
                 k += 1
-                wide[k], steps[k], st[k] = size, t.st[i - lead] * item, out.st[i]
+                wide[k], steps[k], st[k] = size, t.st[i - lead], out.st[i]
             elif r != 1:
                 wide[k], steps[k], st[k] = r, 0, out.st[i]
             else:
                 wide[k], st[k] = size, out.st[i]
-                steps[k] = t.st[i - lead] * item if i >= lead else 0
+                steps[k] = t.st[i - lead] if i >= lead else 0
             k += 1
             if k > 62:
                 raise ShapeError("repeat: too many repeated dimensions", op="repeat")
-        copy_geometry(view_raw(out, k, wide, st, 0), t.ptr, steps)
+        copy_geometry(view_raw(out, k, wide, st, 0), t, 0, steps)
     if t.rg and grad_mode():
         node = RepeatBackward0.__new__(RepeatBackward0)
         node.repeats, node.shape = repeats, shape_tuple(t)
@@ -430,7 +429,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         r = <TensorBase>repeats
     else:
         n = repeats
-        r = full_(0, NULL, n, RT_I64, RT_CPU)
+        r = full_(0, NULL, n, RT_I64, t.dev)
     if r.dt != RT_I64 and r.dt != RT_I32:
         raise ShapeError("repeats has to be Long or Int tensor", op="repeat_interleave")
     if not alone:
@@ -448,7 +447,12 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
                              op="repeat_interleave")
     else:
         n = r.n
+    if not alone:
+        need_same("repeat_interleave", t, r)
     r = contiguous_raw(cast_raw(r, RT_I64))
+    if on_device(r):
+        index = repeated_places(r, n, output_size, None if alone else repeats)
+        return cast_raw(index, (<TensorBase>input).dt) if alone else _scatter.index_select(t, d, index)
     for i in range(n):
         count = (<int64_t *>r.ptr)[i if r.n != 1 else 0]
         if count < 0:
@@ -465,6 +469,25 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if alone:
         return cast_raw(index, (<TensorBase>input).dt)
     return _scatter.index_select(t, d, index)
+
+
+cdef TensorBase repeated_places(TensorBase counts, int64_t n, object output_size, object repeats):
+    """repeat_interleave's index on a device: place j belongs to the first element whose running count is past j."""
+    c = <object>counts
+    if isinstance(repeats, int):                           # known here: nothing to wait for
+        total = n * repeats
+        if repeats < 0:
+            raise ShapeError("repeats can not be negative", op="repeat_interleave")
+    else:
+        if n and bool((c < 0).any()):
+            raise ShapeError("repeats can not be negative", op="repeat_interleave")
+        total = c.sum().item() * (n if counts.n == 1 and n != 1 else 1)
+    if output_size is not None and output_size != total:
+        raise ShapeError("repeat_interleave: Invalid output_size, please make sure it matches the sum of repeats", op="repeat_interleave")
+    places = c.new_ones(total).cumsum(0) - 1
+    if counts.n == 1:
+        return <TensorBase?>places.div(c.reshape(()), rounding_mode="floor")
+    return <TensorBase?>_sort.searchsorted(c.cumsum(0), places, right=True)
 
 
 # ---- flip, rot90, roll ----------------------------------------------------------------------------------------------
@@ -492,19 +515,18 @@ cdef class FlipBackward0(Node):
 cdef TensorBase flip_(TensorBase t, list dims):
     cdef int64_t steps[64]
     cdef int64_t at = 0
-    cdef int i, item = rt_itemsize(t.dt)
+    cdef int i
     cdef TensorBase out = empty_preserve(t, t.dt)
     cdef FlipBackward0 node
-    need_cpu("flip", t)
     for i in range(t.nd):
-        steps[i] = t.st[i] * item
+        steps[i] = t.st[i]
     if t.nd:
         for d in dims:
             i = d
             at += (t.sh[i] - 1) * steps[i]
             steps[i] = -steps[i]
     if t.n:
-        copy_geometry(out, t.ptr + at, steps)
+        copy_geometry(out, t, at, steps)
     if t.rg and grad_mode():
         node = FlipBackward0.__new__(FlipBackward0)
         node.dims = dims
@@ -584,7 +606,6 @@ cdef TensorBase roll_(TensorBase t, list shifts, list dims):
     cdef int64_t size, s
     cdef int d, k
     cdef RollBackward0 node
-    need_cpu("roll", t)
     if t.n:
         for k in range(len(dims)):
             src = out
@@ -658,7 +679,6 @@ cdef class TriuBackward0(Node):
 
 
 cdef int check_matrix(TensorBase t, str op) except -1:
-    need_cpu(op, t)
     if t.nd < 2:
         raise ShapeError(f"{op}: input tensor must have at least 2 dimensions", op=op)
     return 0

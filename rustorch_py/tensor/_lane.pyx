@@ -3,9 +3,11 @@
 from libc.stdint cimport int64_t, uint8_t
 from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, empty, empty_like_shape, grad_mode, attach1, save, saved, shape_tuple,
-                     RT_F16, RT_BF16, RT_F32, RT_I64, RT_CPU, RT_DEVICE_TYPE, RT_KIND_COMPLEX, rt_itemsize, rt_kind)
+                     view_raw, RT_F16, RT_BF16, RT_F32, RT_I64, RT_KIND_COMPLEX, rt_itemsize, rt_kind)
 from ._node cimport Node
-from ._plan cimport cast_raw, contiguous_raw
+from ._plan cimport cast_raw, contiguous_raw, full_
+from ._index_kernels cimport on_device, need_same, run_gather, RT_IX_GET, RT_IX_ADD
+from ._devices import run as run_on_device
 from ._ops cimport deliver
 
 from ..errors import DimError, OutOfMemoryError, TensorTypeError, UnsupportedOpError
@@ -57,7 +59,7 @@ cdef TensorBase dense(TensorBase t):
 
 
 cdef int need_cpu(object op, TensorBase t) except -1:
-    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
+    if on_device(t):
         raise UnsupportedOpError(f"{op}: has no kernel for this device yet; move the input to 'cpu'", op=op)
     return 0
 
@@ -72,6 +74,13 @@ cdef object out_of_memory(object op):
     return OutOfMemoryError(f"{op}: no room for the scratch arrays of a sort", op=op)
 
 
+cdef TensorBase in_lanes(TensorBase t, RtLane s, int64_t k):
+    """A contiguous tensor as (outer, k, inner)."""
+    cdef int64_t sh[3]
+    sh[0], sh[1], sh[2] = s.outer, k, s.inner
+    return view_raw(t, 3, sh, NULL, 0)
+
+
 # ---- gathering by position ----
 cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label):
     cdef TensorBase source = dense(x), out = empty_like_shape(idx, x.dt)
@@ -80,8 +89,12 @@ cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label):
     cdef TakeBackward node
     if out.n > 0:
         k = idx.n // lanes
-        with nogil:
-            rt_take_lanes(rt_itemsize(x.dt), source.ptr, s, <const int64_t *>idx.ptr, k, out.ptr, rt_num_threads())
+        need_same("gather", x, idx)
+        if on_device(x):
+            run_gather(RT_IX_GET, in_lanes(out, s, k), in_lanes(source, s, s.L), in_lanes(idx, s, k), 1, s.L)
+        else:
+            with nogil:
+                rt_take_lanes(rt_itemsize(x.dt), source.ptr, s, <const int64_t *>idx.ptr, k, out.ptr, rt_num_threads())
     if x.rg and grad_mode():
         node = TakeBackward.__new__(TakeBackward)
         node.dim = dim
@@ -113,7 +126,10 @@ cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape):
     cdef RtLane s = lane_of(out, dim)
     cdef int64_t lanes = s.outer * s.inner
     cdef PutBackward node
-    if out.n > 0:
+    if out.n > 0 and on_device(g):
+        out = full_(nd, sh, 0, g.dt, g.dev)
+        run_gather(RT_IX_ADD, in_lanes(out, s, s.L), in_lanes(source, s, g.n // lanes), in_lanes(idx, s, g.n // lanes), 1, s.L)
+    elif out.n > 0:
         with nogil:
             rt_put_lanes(g.dt, source.ptr, g.n // lanes, <const int64_t *>idx.ptr, s, out.ptr, rt_num_threads())
     if g.rg and grad_mode():
@@ -136,7 +152,9 @@ cdef TensorBase order_sort(TensorBase x, int dim, bint descending):
     cdef TensorBase source = dense(x), idx = empty_like_shape(x, RT_I64)
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0
-    if idx.n > 0:
+    if idx.n > 0 and on_device(x):
+        run_on_device("sort", idx, source, descending, s.outer, s.L, s.inner)
+    elif idx.n > 0:
         with nogil:
             status = rt_sort_lanes(x.dt, source.ptr, s, descending, <int64_t *>idx.ptr, rt_num_threads())
         if status:
@@ -149,7 +167,9 @@ cdef TensorBase order_topk(TensorBase x, int dim, int64_t k, bint largest, bint 
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0
     if idx.n > 0 and k == 0:         # of a 0-dim tensor, which stays one element
-        (<int64_t *>idx.ptr)[0] = 0
+        idx = full_(idx.nd, idx.sh, 0, RT_I64, x.dev)
+    elif idx.n > 0 and on_device(x):
+        run_on_device("topk", idx, source, k, largest, in_order, s.outer, s.L, s.inner)
     elif idx.n > 0:
         with nogil:
             status = rt_topk_lanes(x.dt, source.ptr, s, k, largest, in_order, <int64_t *>idx.ptr, rt_num_threads())
@@ -162,7 +182,9 @@ cdef TensorBase order_select(TensorBase x, int dim, int64_t k, int how, bint kee
     cdef TensorBase source = dense(x), idx = empty_resized(x, dim, 1 if keepdim else -1, RT_I64)
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0
-    if idx.n > 0:
+    if idx.n > 0 and on_device(x):
+        run_on_device("kth", idx, source, k, how, s.outer, s.L, s.inner)
+    elif idx.n > 0:
         with nogil:
             status = rt_select_lanes(x.dt, source.ptr, s, k, how, <int64_t *>idx.ptr, rt_num_threads())
         if status:
@@ -174,7 +196,9 @@ cdef TensorBase order_mode(TensorBase x, int dim, bint keepdim):
     cdef TensorBase source = dense(x), idx = empty_resized(x, dim, 1 if keepdim else -1, RT_I64)
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0
-    if idx.n > 0:
+    if idx.n > 0 and on_device(x):
+        run_on_device("mode", idx, source, s.outer, s.L, s.inner)
+    elif idx.n > 0:
         with nogil:
             status = rt_mode_lanes(x.dt, source.ptr, s, <int64_t *>idx.ptr, rt_num_threads())
         if status:

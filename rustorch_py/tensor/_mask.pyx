@@ -6,8 +6,9 @@ from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport torch_name
 from ._plan cimport cast_raw, contiguous_raw, clone_raw, full_, copy_raw, broadcast_shapes, expand_raw
-from ._ops cimport (cast, clone, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape)
-from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, run_flat, need_cpu, RT_IX_SET
+from ._ops cimport (cast, clone, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape,
+                    to_device)
+from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, run_flat, need_same, RT_IX_SET
 from . import _pointwise, _view
 from ..errors import DTypeError, ShapeError, TensorTypeError
 include "_row_ids.pxi"
@@ -15,7 +16,6 @@ include "_row_ids.pxi"
 
 # ---- positions of true elements ------------------------------------------------------------------------
 cdef TensorBase coordinates(TensorBase t):
-    need_cpu("nonzero", t)
     return true_coordinates(cast_raw(t, RT_BOOL))
 
 
@@ -45,7 +45,7 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
     if size < 0:
         raise ShapeError("nonzero_static: 'size' must be an non-negative integer", op="nonzero_static")
     sh[0], sh[1] = size, t.nd
-    r = full_(2, sh, fill_value, RT_I64, RT_CPU)
+    r = full_(2, sh, fill_value, RT_I64, t.dev)
     if sh[0] > c.sh[0]:
         sh[0] = c.sh[0]
     if r.n:
@@ -85,7 +85,7 @@ cdef TensorBase fill_number(str op, TensorBase t, object value):
             raise ShapeError(f"{op} only supports a 0-dimensional value tensor, but got tensor with {v.nd} dimension(s).", op=op)
         if rt_kind(v.dt) == RT_KIND_COMPLEX and rt_kind(t.dt) != RT_KIND_COMPLEX:
             raise DTypeError("value cannot be converted to type without overflow", op=op)
-        return cast(v, t.dt)
+        return to_device(cast(v, t.dt), t.dev)
     return full_(0, NULL, value, t.dt, t.dev)
 
 
@@ -125,7 +125,7 @@ cdef TensorBase fill_out(TensorBase self, TensorBase mask, TensorBase value):
     else:
         self = expand_to(self, nd, sh)
         out = contiguous_raw(self)
-    fill_masked(out, mask, value.ptr)
+    fill_masked(out, mask, value)
     if recording(self, value, None):
         attach_fill(out, self, mask, value)
     return out
@@ -152,7 +152,7 @@ def masked_fill_(self, mask, value):
     check_inplace_shape("masked_fill_", t, broadcast_shapes("masked_fill_", t, m, None, sh), sh)
     if m.stor is t.stor:
         m = clone_raw(m)
-    fill_masked(t, m, v.ptr)
+    fill_masked(t, m, v)
     rec = recording(t, v, None)
     if rec:
         attach_fill(t, t, m, v)
@@ -167,10 +167,10 @@ def fill_diagonal_(self, fill_value, wrap=False):
         wrap: begin the diagonal anew below a tall matrix's last row of it, with one row left out between.
     """
     cdef TensorBase t = as_base("fill_diagonal_", "self", self), mask
-    cdef int64_t i, step = 0, size = 0, length = 1
+    cdef int64_t i, step = 0, size = 0, length = 1, count
     if t.nd < 2:
         raise ShapeError("dimensions must larger than 1", op="fill_diagonal_")
-    mask = full_(t.nd, t.sh, False, RT_BOOL, RT_CPU)
+    mask = full_(t.nd, t.sh, False, RT_BOOL, t.dev)
     size = t.sh[0]
     for i in range(t.nd):
         if t.nd > 2 and t.sh[i] != t.sh[0]:
@@ -182,8 +182,9 @@ def fill_diagonal_(self, fill_value, wrap=False):
         length = mask.n
     else:
         length = (size - 1) * step + 1 if size else 0
-    for i in range(0, length, step):
-        mask.ptr[i] = 1
+    count = (length + step - 1) // step if step else length
+    if count:
+        copy_raw(view_raw(mask, 1, &count, &step, 0), full_(0, NULL, True, RT_BOOL, t.dev))
     return masked_fill_(t, mask, fill_value)
 
 
@@ -213,7 +214,7 @@ cdef TensorBase select_out(TensorBase self, TensorBase mask):
     cdef int nd = broadcast_shapes("masked_select", self, mask, None, sh)
     cdef TensorBase out, m
     cdef MaskedSelectBackward0 node
-    need_cpu("masked_select", self)
+    need_same("masked_select", self, mask)
     self = expand_to(self, nd, sh)
     m = broadcast_mask(mask, nd, sh)
     out = take_true(contiguous_raw(self), m)
@@ -253,17 +254,18 @@ cdef class MaskedScatterBackward0(Node):
 
 cdef TensorBase pad_row(TensorBase row, int64_t n):
     """row with zeros behind it, n elements in all."""
-    cdef TensorBase zero = full_(1, &n, 0, row.dt, row.dev), mask = full_(1, &n, False, RT_BOOL, RT_CPU)
-    cdef int64_t i
-    for i in range(row.n):
-        mask.ptr[i] = 1
+    cdef TensorBase zero = full_(1, &n, 0, row.dt, row.dev), mask = full_(1, &n, False, RT_BOOL, row.dev)
+    copy_raw(view_raw(mask, 1, &row.n, NULL, 0), full_(0, NULL, True, RT_BOOL, row.dev))
     return scatter_out(zero, mask, row)
 
 
 cdef int scatter_raw(TensorBase self, TensorBase mask, TensorBase src) except -1:
     """mask: contiguous, self's shape."""
-    cdef TensorBase flat = true_positions(mask), s
+    cdef TensorBase flat, s
     cdef int64_t n = src.n
+    need_same("masked_scatter", self, mask)
+    need_same("masked_scatter", self, src)
+    flat = true_positions(mask)
     if src.dt != self.dt:
         raise DTypeError(f"masked_scatter: expected self and source to have same dtypes but got {torch_name(self.dt)} and "
                          f"{torch_name(src.dt)}", op="masked_scatter")

@@ -7,7 +7,9 @@ from ._node cimport Node
 from ._plan cimport cast_raw
 from ._dtype cimport dtype_of
 from ._ops cimport deliver
-from ._lane cimport RtLane, lane_of, computable, dense, take_lane, need_cpu, into_pair, refuse_complex
+from ._lane cimport RtLane, lane_of, computable, dense, take_lane, into_pair, refuse_complex
+from ._index_kernels cimport on_device
+from ._devices import run as run_on_device
 from ._cpu cimport isa_level, rt_num_threads
 
 from ..errors import UnsupportedOpError
@@ -28,10 +30,14 @@ _cummin = named_result("cummin", "values", "indices")
 
 cdef TensorBase raw_scan(object op, TensorBase t, int dim, int kind, bint reverse):
     """The scan without history; the result has t's dtype."""
-    need_cpu(op, t)
-    cdef TensorBase x = dense(computable(t)), out = empty_like_shape(x, x.dt)
+    cdef TensorBase x = dense(t if on_device(t) else computable(t)), out = empty_like_shape(x, x.dt)
     cdef RtLane s = lane_of(t, dim)
-    cdef RtScan kernel = rt_pick_scan(isa_level()).scan[kind][x.dt]
+    cdef RtScan kernel
+    if on_device(t):
+        if out.n > 0:
+            run_on_device("scan", out, x, kind, reverse, s.outer, s.L, s.inner)
+        return out
+    kernel = rt_pick_scan(isa_level()).scan[kind][x.dt]
     if kernel == NULL:
         raise UnsupportedOpError(f"{op}: not implemented for this dtype", op=op)
     if out.n > 0:
@@ -199,11 +205,13 @@ cdef object scan_extreme(object op, object kind, object input, object dim, objec
         return into_pair(op, kind, out, <TensorBase>input.clone(), <TensorBase>input.new_zeros((), dtype=dtype_of(RT_I64)))
     if t.n:
         refuse_complex(op, t)
-    need_cpu(op, t)
-    cdef TensorBase x = dense(computable(t)), values = empty_like_shape(x, x.dt), indices = empty_like_shape(x, RT_I64)
+    cdef TensorBase x = dense(t if on_device(t) else computable(t)), values = empty_like_shape(x, x.dt), indices = empty_like_shape(x, RT_I64)
     cdef RtLane s = lane_of(t, d)
-    cdef RtScanArg kernel = rt_pick_scan(isa_level()).extreme[x.dt]
-    if x.n > 0:
+    cdef RtScanArg kernel
+    if x.n > 0 and on_device(t):
+        run_on_device("scan_extreme", values, indices, x, want_min, s.outer, s.L, s.inner)
+    elif x.n > 0:
+        kernel = rt_pick_scan(isa_level()).extreme[x.dt]
         with nogil:
             kernel(x.ptr, s, want_min, values.ptr, <int64_t *>indices.ptr, rt_num_threads())
     if (t.rg and grad_mode()) or values.dt != t.dt:

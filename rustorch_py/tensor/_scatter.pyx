@@ -11,8 +11,8 @@ from ._base cimport *
 from ._dtype cimport torch_name, dtype_of
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, fill_value, is_number, element_to_py
 from ._ops cimport (binary, binary_inplace, ternary, contiguous, cast, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver,
-                    reduce_sum, operand)
-from ._index_kernels cimport (run_gather, run_along, run_flat, checked_index, within, need_cpu, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
+                    reduce_sum, operand, to_device)
+from ._index_kernels cimport (run_gather, run_along, run_flat, checked_index, within, on_device, need_same, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
                       RT_IX_MAX, RT_IX_MIN)
 from . import _rows, _view
 from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, UnsupportedOpError
@@ -45,6 +45,9 @@ cdef int move_by(int op, str name, TensorBase dst, TensorBase src, TensorBase in
 cdef int check_sizes(str op, TensorBase self, int dim, TensorBase index, TensorBase src) except -1:
     cdef int i
     cdef int nd = self.nd if self.nd else 1
+    need_same(op, self, index)
+    if src is not None:
+        need_same(op, self, src)
     if index.n == 0:
         return 0
     if (index.nd if index.nd else 1) != nd:
@@ -488,7 +491,7 @@ cdef TensorBase select_along(TensorBase self, int dim, TensorBase index):
     cdef int64_t sh[64]
     cdef TensorBase x = vector_index("index_select", index, self.sh[dim] if self.nd else 1, dim), out
     cdef IndexSelectBackward0 node
-    need_cpu("index_select", self)
+    need_same("index_select", self, index)
     if self.nd == 0 and x.n != 1:
         raise DimError(f"index_select(): Index to scalar can have only 1 value, got {x.n} value(s)", op="index_select")
     memcpy(sh, self.sh, self.nd * sizeof(int64_t))
@@ -559,7 +562,8 @@ cdef int put_along(int op, TensorBase self, int dim, TensorBase index, TensorBas
     cdef int64_t st[64]
     cdef int i
     cdef TensorBase x = vector_index(name, index, self.sh[dim] if self.nd else 1, dim), s = src, t = one_d(self)
-    need_cpu(name, self)
+    need_same(name, self, index)
+    need_same(name, self, src)
     if src.dt != self.dt:
         raise DTypeError(f"{name}(): self ({torch_name(self.dt)}) and source ({torch_name(src.dt)}) must have the same scalar type", op=name)
     if src.nd == 0 and (self.nd == 0 or x.n == 1 or name == "index_fill"):
@@ -676,7 +680,7 @@ cdef TensorBase fill_number(TensorBase t, object value):
         v = <TensorBase>value
         if v.nd:
             raise ShapeError(f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {v.nd} dimension(s).", op="index_fill")
-        return cast(v, t.dt)
+        return to_device(cast(v, t.dt), t.dev)
     return full_(0, NULL, value, t.dt, t.dev)
 
 
@@ -700,6 +704,8 @@ cdef TensorBase from_end(TensorBase index, int64_t size):
     cdef int64_t i
     if index.dt != RT_I64 or index.n == 0:
         return index
+    if on_device(index):
+        return <TensorBase?>((<object>index) + (<object>index < 0) * size)
     out = contiguous_raw(index)
     if out is index:
         out = clone_raw(index)
@@ -765,6 +771,7 @@ cdef TensorBase flat_positions(str op, TensorBase t, TensorBase index):
         raise DTypeError(f"{op}(): Expected a long tensor for index, but got {torch_name(index.dt)}", op=op)
     if t.n == 0 and index.n:
         raise DimError(f"{op}(): tried to take from an empty tensor", op=op)
+    need_same(op, t, index)
     cdef TensorBase flat = contiguous_raw(index)
     return checked_index(op, flat, -t.n, t.n, 0, t.n)
 
@@ -789,6 +796,7 @@ cdef int put_raw(TensorBase self, TensorBase index, TensorBase src, bint accumul
     if src.dt != self.dt:
         raise DTypeError(f"put_(): self and source expected to have the same dtype, but got self.dtype = {torch_name(self.dt)} and "
                          f"source.dtype = {torch_name(src.dt)}", op="put_")
+    need_same("put_", self, src)
     if n != index.n:
         raise DimError(f"put_(): Expected source and index to have the same number of elements, but got source.numel() = {n}, "
                          f"index.numel() = {index.n}", op="put_")

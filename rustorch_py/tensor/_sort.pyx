@@ -8,7 +8,9 @@ from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, sam
 from ._dtype cimport dtype_of, promote
 from ._plan cimport cast_raw
 from ._ops cimport deliver, detach
-from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, need_cpu, into_pair, refuse_complex, flat)
+from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, into_pair, refuse_complex, flat)
+from ._index_kernels cimport on_device, need_same
+from ._devices import run as run_on_device
 
 from ..errors import DimError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
@@ -41,7 +43,6 @@ def sort(input, dim=-1, descending=False, *, stable=None, out=None):
     cdef TensorBase t = as_base("sort", "input", input), idx
     cdef int d = wrap_dim("sort", dim, t.nd)
     refuse_complex("sort", t)
-    need_cpu("sort", t)
     idx = order_sort(order_key(t), d, descending)
     return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0"), idx)
 
@@ -51,7 +52,6 @@ def argsort(input, dim=-1, descending=False, stable=False):
     cdef TensorBase t = as_base("argsort", "input", input)
     cdef int d = wrap_dim("argsort", dim, t.nd)
     refuse_complex("argsort", t)
-    need_cpu("argsort", t)
     return order_sort(order_key(t), d, descending)
 
 
@@ -59,7 +59,6 @@ def msort(input, *, out=None):
     """Sort along the first dimension; values only."""
     cdef TensorBase t = as_base("msort", "input", input)
     refuse_complex("msort", t)
-    need_cpu("msort", t)
     return deliver("msort", take_lane(t, order_sort(order_key(t), 0, False), 0, "SortBackward0"), out)
 
 
@@ -79,7 +78,6 @@ def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
         raise UnsupportedOpError("topk does not support bool dtypes on CPU", op="topk")
     if count < 0 or count > size:
         raise TensorError(f"topk(): selected index k out of range: k is {count}, the size of dimension {d} is {size}", op="topk")
-    need_cpu("topk", t)
     idx = order_topk(t, d, count, largest, sorted)
     return into_pair("topk", _topk, out, take_lane(t, idx, d, "TopkBackward0"), idx)
 
@@ -96,7 +94,6 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
     cdef uint8_t *start
     cdef int d = 0, status
     refuse_complex(op, t)
-    need_cpu(op, t)
     if dim is None:
         items = dense(flat(order_key(t)))
         n, width = t.n, 1
@@ -109,6 +106,17 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
         if t.n == 0 and n > 0:
             raise TensorError(f"{op}: There are 0 sized dimensions, and they aren't selected, so unique cannot be applied", op=op)
         width = items.n // n if n > 0 else 0
+    if on_device(t):
+        order, where_, inverse_t, counts_t = distinct_on_device(items, n, width, in_order, inverse, counts)
+        if inverse and dim is None:
+            inverse_t = <TensorBase>(<object>inverse_t).reshape(input.shape)
+        if dim is None:
+            values = <object>take_lane(flat(t), where_, 0, "UniqueBackward0")
+        else:
+            values = input.index_select(d, where_)
+        if not (inverse or counts):
+            return values
+        return (values,) + ((inverse_t,) if inverse else ()) + ((counts_t,) if counts else ())
     if in_order:
         if width == 1:
             order = order_sort(<TensorBase>(<object>items).reshape(-1), 0, False)
@@ -157,6 +165,29 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
     return (values,) + ((inverse_t,) if inverse else ()) + ((counts_t,) if counts else ())
 
 
+cdef tuple distinct_on_device(TensorBase items, int64_t n, int64_t width, bint in_order, bint inverse, bint counts):
+    """(order, places of the distinct, inverse, counts) of n items of `width` elements, of recorded operators; waits for their number."""
+    rows = (<object>items).reshape(n, width) if width else (<object>items).reshape(n, 0)
+    order, inverse_of, counts_of = None, None, None
+    if in_order:
+        order = rows.new_ones(n, dtype=dtype_of(RT_I64)).cumsum(0) - 1
+        for j in range(width - 1, -1, -1):                # stable sorts from the last element on
+            order = order[<object>order_sort(dense(<TensorBase>rows.select(1, j)[order]), 0, False)]
+        rows = rows[order]
+    first = rows.new_ones(n, dtype=dtype_of(RT_BOOL))
+    if n > 1:
+        first[1:] = (rows[1:] != rows[:-1]).any(1)
+    at = first.nonzero().reshape(-1)
+    if inverse:
+        run = first.long().cumsum(0) - 1
+        inverse_of = run if order is None else run.new_zeros(n).scatter(0, order, run)
+    if counts:
+        ends = at.new_full((at.shape[0],), n)
+        ends[:-1] = at[1:]
+        counts_of = ends - at
+    return order, (at if order is None else order[at]), inverse_of, counts_of
+
+
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """Find the distinct elements, or slices along ``dim``, in ascending order.
 
@@ -202,7 +233,7 @@ cdef object search(object op, TensorBase seq, object values, object out_int32, b
         raise TensorTypeError(f"{op}(): input must be a tensor or a number, got {type(values).__name__}", op=op)
     refuse_complex(op, seq)
     refuse_complex(op, v)
-    need_cpu(op, seq)
+    need_same(op, seq, v)
     if v.n and (seq.dt == RT_BOOL or v.dt == RT_BOOL):
         raise UnsupportedOpError(f'"{op}" not implemented for \'Bool\'', op=op)
     if seq.nd == 0:
@@ -223,6 +254,7 @@ cdef object search(object op, TensorBase seq, object values, object out_int32, b
             raise TensorError(f"{op}(): sorter must be a tensor of long dtype", op=op)
         if order.n and bool((sorter < 0).any() or (sorter >= L).any()):
             raise TensorError(f"{op}(): sorter index out of range", op=op)
+        need_same(op, seq, order)
         order = dense(order)
     dt = promote(seq.dt, v.dt)
     if v.dt != dt:
@@ -232,7 +264,9 @@ cdef object search(object op, TensorBase seq, object values, object out_int32, b
     seq, v = dense(seq), dense(v)
     m = v.n // rows if rows > 0 else 0
     result = empty_like_shape(v, RT_I64)
-    if result.n > 0:
+    if result.n > 0 and on_device(v):
+        run_on_device("search", result, seq, order, v, rows, m, L, right)
+    elif result.n > 0:
         with nogil:
             rt_search_rows(dt, seq.ptr, <int64_t *>order.ptr if order is not None else NULL, rows, L, v.ptr, m, right,
                            <int64_t *>result.ptr, rt_num_threads())
@@ -278,7 +312,7 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None
     refuse_complex("isin", s)
     if x.dt == RT_BOOL or s.dt == RT_BOOL:
         raise TensorError("Unsupported input type encountered for isin(): Bool", op="isin")
-    need_cpu("isin", x)
+    need_same("isin", x, s)
     dt = promote(x.dt, s.dt)
     if x.dt != dt:
         x = cast_raw(x, dt)
@@ -288,7 +322,9 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False, out=None
     s = dense(take_lane(s, order_sort(s, 0, False), 0, "SortBackward0"))
     x = dense(x)
     result = empty_like_shape(x, RT_BOOL)
-    if x.n > 0:
+    if x.n > 0 and on_device(x):
+        run_on_device("member", result, x, s, negate)
+    elif x.n > 0:
         with nogil:
             rt_is_member(dt, x.ptr, x.n, s.ptr, s.n, negate, <uint8_t *>result.ptr, rt_num_threads())
     return deliver("isin", result, out)

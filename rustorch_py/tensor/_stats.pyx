@@ -7,10 +7,12 @@ from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_o
                      shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
 from ._node cimport Node
-from ._dtype cimport dtype_code, torch_name
-from ._plan cimport cast_raw, reduce_raw
+from ._dtype cimport dtype_code, dtype_of, torch_name
+from ._plan cimport cast_raw, full_, reduce_raw
 from ._ops cimport binary, deliver, detach
 from ._lane cimport RtLane, computable, dense, need_cpu, flat
+from ._index_kernels cimport on_device, need_same, run_flat, RT_IX_ADD
+from ._devices import run as run_on_device
 from ._cpu cimport isa_level, rt_num_threads
 
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
@@ -332,7 +334,6 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     cdef TensorBase t = as_base("histc", "input", input), x, counts
     cdef int64_t n = bins
     cdef double low = min, high = max
-    need_cpu("histc", t)
     if rt_kind(t.dt) != RT_KIND_FLOAT:
         raise UnsupportedOpError(f'"histogram_cpu" not implemented for \'{torch_name(t.dt)}\'', op="histc")
     if n <= 0:
@@ -341,6 +342,11 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     if low == high and x.n > 0:
         low, high = float((<object>x).min()), float((<object>x).max())
     low, high = checked_range("histc", low, high, 1)
+    if on_device(t):
+        counts = full_(1, &n, 0, RT_I64, t.dev)
+        if x.n:
+            run_on_device("count_uniform", counts, x, low, high)
+        return deliver("histc", cast_raw(counts, t.dt), out)
     counts = empty(1, &n, x.dt, t.dev)
     if counts.n:
         memset(counts.ptr, 0, counts.n * (4 if x.dt == RT_F32 else 8))
@@ -359,7 +365,6 @@ def bincount(input, weights=None, minlength=0):
     cdef TensorBase t = as_base("bincount", "input", input), w = None, out
     cdef int64_t n = minlength, i, top = -1
     cdef int dt = RT_I64
-    need_cpu("bincount", t)
     if n < 0:
         raise TensorError(f"bincount: minlength should be >= 0, got {n}", op="bincount")
     if rt_kind(t.dt) != RT_KIND_INT:
@@ -367,7 +372,11 @@ def bincount(input, weights=None, minlength=0):
     if t.nd != 1:
         raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
     t = dense(cast_raw(t, RT_I64) if t.dt != RT_I64 else t)
-    for i in range(t.n):
+    if on_device(t):
+        if t.n and (<object>t).min().item() < 0:
+            raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
+        top = (<object>t).max().item() if t.n else -1
+    for i in range(0 if on_device(t) else t.n):
         if (<int64_t *>t.ptr)[i] < 0:
             raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
         if (<int64_t *>t.ptr)[i] > top:
@@ -379,7 +388,15 @@ def bincount(input, weights=None, minlength=0):
         if w.nd != 1 or w.n != t.n:
             raise ShapeError(f"bincount: weights should be 1-d and have the same length as input, got {shape_tuple(w)} for {t.n}", op="bincount")
         dt = RT_F32 if w.dt == RT_F32 else RT_F64
+        need_same("bincount", t, w)
         w = dense(cast_raw(w, dt) if w.dt != dt else w)
+    if on_device(t):
+        out = full_(1, &n, 0, dt, t.dev)
+        if t.n and w is None:
+            run_on_device("count_values", out, t)
+        elif t.n:
+            run_flat(RT_IX_ADD, out, w, t)
+        return out
     out = empty(1, &n, dt, t.dev)
     if n:
         memset(out.ptr, 0, n * (4 if dt == RT_F32 else 8))
@@ -395,7 +412,12 @@ _histogramdd = named_result("histogramdd", "hist", "bin_edges")
 cdef TensorBase uniform_edges(double low, double high, int64_t bins, TensorBase like):
     """bins + 1 edges; the second half is counted from the end, so that both ends are exact."""
     cdef int64_t n = bins + 1, i
-    cdef TensorBase out = empty(1, &n, like.dt, like.dev)
+    cdef TensorBase out
+    if on_device(like):
+        at = (<object>full_(1, &n, 1, like.dt, like.dev)).cumsum(0) - 1
+        width = (high - low) / bins
+        return <TensorBase?>(at * width + low).where(at < n // 2, (at - bins) * width + high)
+    out = empty(1, &n, like.dt, like.dev)
     cdef float step32 = <float>(high - low) / <float>bins
     cdef double step = (high - low) / bins
     for i in range(n):
@@ -412,17 +434,17 @@ cdef double item_of(TensorBase t, int64_t i) noexcept:
 
 cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, object weight, bint density):
     """Counts of the rows of t (n, d) in a grid, and the list of edges."""
-    cdef int64_t n = t.sh[0], d = t.sh[1], j, i, cell, at, m
+    cdef int64_t n = t.sh[0], d = t.sh[1], j, i, at, m
     cdef TensorBase column, edge, place, cells, ok, counts, w = None
     cdef int64_t *to
     cdef double v
     if t.dt != RT_F32 and t.dt != RT_F64:
         raise UnsupportedOpError(f'"{op}" not implemented for \'{torch_name(t.dt)}\'', op=op)
-    need_cpu(op, t)
     if weight is not None:
         w = as_base(op, "weight", weight)
         if w.dt != t.dt:
             raise DTypeError(f"{op}: if weight is given, input and weight must have the same dtype", op=op)
+        need_same(op, t, w)
         w = dense(flat(<TensorBase>(<object>w).detach()))
         if w.n != n:
             raise ShapeError(f"{op}: expected one weight a row: {n}, got {w.n}", op=op)
@@ -431,7 +453,9 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
     edges, sizes = [], []
     cells = empty(1, &n, RT_I64, t.dev)
     to = <int64_t *>cells.ptr
-    if n:                                    # without bins there may be no memory
+    if on_device(t):
+        cells = full_(1, &n, 0, RT_I64, t.dev)
+    elif n:                                  # without bins there may be no memory
         memset(to, 0, n * sizeof(int64_t))
     for j in range(d):
         column = dense(<TensorBase>(<object>t).detach().select(1, j))
@@ -454,6 +478,10 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
         edges.append(edge)
         m = edge.n - 1
         sizes.append(m)
+        if on_device(t):
+            need_same(op, t, edge)
+            cells = <TensorBase?>cells_on_device(cells, edge, column, m)
+            continue
         place = empty(1, &n, RT_I64, t.dev)
         with nogil:
             rt_search_rows(t.dt, edge.ptr, NULL, 1, edge.n, column.ptr, n, 1, <int64_t *>place.ptr, rt_num_threads())
@@ -468,17 +496,10 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
     for size in sizes:
         total *= size
     m = total
-    counts = empty(1, &m, t.dt, t.dev)
-    if m:
-        memset(counts.ptr, 0, m * (4 if t.dt == RT_F32 else 8))
-    for i in range(n):
-        cell = to[i]
-        if cell < 0:
-            continue
-        if t.dt == RT_F32:
-            (<float *>counts.ptr)[cell] += (<float *>w.ptr)[i] if w is not None else 1
-        else:
-            (<double *>counts.ptr)[cell] += (<double *>w.ptr)[i] if w is not None else 1
+    if on_device(t):
+        counts = counted(cells, w, m, t)
+    else:
+        counts = counted_here(cells, w, m, t)
     hist = (<object>counts).reshape(tuple(sizes))
     if density:
         hist = hist / hist.sum()
@@ -486,6 +507,42 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
             widths = (e[1:] - e[:-1]).reshape((-1,) + (1,) * (int(d) - 1 - j))
             hist = hist / widths
     return hist, edges
+
+
+cdef object cells_on_device(TensorBase cells, TensorBase edge, TensorBase column, int64_t m):
+    """The cell of each row so far, one dimension further; -1: outside."""
+    cdef TensorBase place = empty(1, &column.n, RT_I64, column.dev)
+    if column.n:
+        run_on_device("search", place, edge, None, column, 1, column.n, edge.n, True)
+    v, e, to = <object>column, <object>edge, <object>cells
+    at = (<object>place - 1).masked_fill(v == e[m], m - 1)                # the last bin is closed
+    inside = (to >= 0) & (at >= 0) & (at < m) & (v >= e[0]) & (v <= e[m])
+    return (to * m + at).masked_fill(~inside, -1)
+
+
+cdef TensorBase counted(TensorBase cells, TensorBase w, int64_t m, TensorBase t):
+    """How often each cell occurs, or its weights' sum."""
+    to = <object>cells
+    to = to.masked_fill(to < 0, m)
+    share = <object>w if w is not None else to.new_ones(cells.n, dtype=dtype_of(t.dt))
+    return <TensorBase?>share.new_zeros(m + 1).index_add(0, to, share)[:m]
+
+
+cdef TensorBase counted_here(TensorBase cells, TensorBase w, int64_t m, TensorBase t):
+    cdef TensorBase counts = empty(1, &m, t.dt, t.dev)
+    cdef int64_t *to = <int64_t *>cells.ptr
+    cdef int64_t i, cell
+    if m:
+        memset(counts.ptr, 0, m * (4 if t.dt == RT_F32 else 8))
+    for i in range(cells.n):
+        cell = to[i]
+        if cell < 0:
+            continue
+        if t.dt == RT_F32:
+            (<float *>counts.ptr)[cell] += (<float *>w.ptr)[i] if w is not None else 1
+        else:
+            (<double *>counts.ptr)[cell] += (<double *>w.ptr)[i] if w is not None else 1
+    return counts
 
 
 def histogram(input, bins=100, *, range=None, weight=None, density=False, out=None):

@@ -30,7 +30,7 @@ typedef struct {
 } RtProduct;
 /* what a hand-written kernel is given: its file says what is at which place */
 #define RT_CALL_POINTERS 16
-#define RT_CALL_INTS 48
+#define RT_CALL_INTS 120
 #define RT_CALL_NUMBERS 8
 typedef struct {
     char *p[RT_CALL_POINTERS];

@@ -17,6 +17,7 @@
 #define RT_SHUFFLE_DOWN(v, by) rt_shuffle(v, [&](unsigned w) { return __shfl_down_sync(0xffffffffu, w, by); })   /* ... above */
 #define RT_SHUFFLE(v, lane) rt_shuffle(v, [&](unsigned w) { return __shfl_sync(0xffffffffu, w, lane); })
 #define RT_BALLOT(p) __ballot_sync(0xffffffffu, p)
+#define RT_MATCH(v) __match_any_sync(0xffffffffu, v)      /* bits of the lanes with the same value */
 #define RT_POPCOUNT(w) __popc(w)
 #define RT_ATOMIC_CAS(p, old, now) atomicCAS(p, old, now)
 #define RT_ATOMIC_ADD(p, v) atomicAdd(p, v)       /* float, double, int, unsigned, unsigned long long; kernels/atomic.h for the rest */

@@ -48,6 +48,17 @@ static unsigned rt_ballot(int p) {
     rt_soft_state.sync_warp();
     return found;
 }
+static unsigned rt_match(unsigned v) {
+    static unsigned shown[1024];
+    const unsigned me = rt_thread(), warp = me & ~31u;
+    unsigned same = 0;
+    shown[me] = v;
+    rt_soft_state.sync_warp();
+    for (unsigned lane = 0; lane < 32; lane++) same |= (unsigned)(shown[warp + lane] == v) << lane;
+    rt_soft_state.sync_warp();
+    return same;
+}
+#define RT_MATCH(v) rt_match(v)
 #define RT_SHUFFLE_XOR(v, mask) rt_from_lane(v, (rt_thread() & 31) ^ (unsigned)(mask))
 #define RT_SHUFFLE_UP(v, by) rt_from_lane(v, (rt_thread() & 31) - (unsigned)(by))
 #define RT_SHUFFLE_DOWN(v, by) rt_from_lane(v, (rt_thread() & 31) + (unsigned)(by))
