@@ -115,6 +115,20 @@ def test_eigenvalues(dtype, n):
     assert gaps.min(1).max() < 1e-3 and gaps.min(2).max() < 1e-3
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("hermitian", [False, True])
+def test_indefinite(dtype, hermitian):
+    a = made(3, 7, 7, dtype=dtype)
+    a = a + (a.mH if hermitian else a.mT)
+    a[1].diagonal().zero_()                              # blocks of two rows
+    b = made(3, 7, 2, dtype=dtype, seed=1)
+    ld, pivots = L.ldl_factor(a.cuda(), hermitian=hermitian)
+    want, places = L.ldl_factor(a, hermitian=hermitian)
+    assert (pivots.cpu() == places).all() and (places < 0).any()
+    close(ld, want)
+    close(L.ldl_solve(ld, pivots, b.cuda(), hermitian=hermitian), L.ldl_solve(want, places, b, hermitian=hermitian), 5)
+
+
 def test_refusals():
     with pytest.raises(RuntimeError, match="singular"):
         L.inv(rt.zeros(3, 3).cuda())

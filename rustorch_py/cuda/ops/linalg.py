@@ -332,4 +332,15 @@ def lstsq(x, a, driver, rcond, rank, s, info):
             b.copy_(work)
 
 
-provide("cuda", {f.__name__: f for f in (trsm, getrf, getrs, permutation, clear, potrf, geqrf, orgqr, ormqr, heevd, gesdd, geev, lstsq)})
+# ---- indefinite matrices ----
+def ldl_factor(f, pivots, info, hermitian):
+    x = _flat(f)
+    launch("ldl.cuh", "ldl_factor", (f.dtype,), (f, pivots, info), (x.shape[1], hermitian), grid=x.shape[0])
+
+
+def ldl_solve(x, f, pivots, hermitian):
+    b = _flat(x)
+    launch("ldl.cuh", "ldl_solve", (x.dtype,), (x, f, pivots), (b.shape[0] * b.shape[2], b.shape[1], b.shape[2], hermitian))
+
+
+provide("cuda", {f.__name__: f for f in (trsm, getrf, getrs, permutation, clear, potrf, geqrf, orgqr, ormqr, heevd, gesdd, geev, lstsq, ldl_factor, ldl_solve)})
