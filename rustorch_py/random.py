@@ -2,6 +2,7 @@
 from contextlib import contextmanager
 
 from .tensor import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .tensor import _random as _streams
 
 __all__ = ["set_rng_state", "get_rng_state", "manual_seed", "seed", "initial_seed", "fork_rng", "default_generator"]
 
@@ -11,8 +12,7 @@ def fork_rng(devices=None, enabled=True, device_type="cuda"):
     """Run a block, then put the default stream back where it was.
 
     Args:
-        devices: further devices whose streams to keep; only the CPU has one so far, so it must be
-            None or empty.
+        devices: further devices, numbers or names, whose streams to keep; None: all that are in use.
         enabled: whether to do anything.
         device_type: kind of the further devices.
 
@@ -22,11 +22,13 @@ def fork_rng(devices=None, enabled=True, device_type="cuda"):
     if not enabled:
         yield
         return
-    if devices:
-        from .errors import BackendUnavailableError
-        raise BackendUnavailableError(f"fork_rng: no random stream exists on {device_type} devices {list(devices)}", op="fork_rng")
+    kept = _streams.used_generators(device_type) if devices is None else [
+        _streams.device_generator(f"{device_type}:{d}" if isinstance(d, int) else d) for d in devices]
+    states = [(g, g.get_state()) for g in kept]
     state = get_rng_state()
     try:
         yield
     finally:
         set_rng_state(state)
+        for generator, its in states:
+            generator.set_state(its)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from .. import tensor as _t
 from ..errors import AutogradError
 from ..tensor._backend import is_registered
+from ..tensor._devices import run
 
 __all__ = ["GradScaler", "OptState"]
 
@@ -86,8 +87,9 @@ class GradScaler:
         raise ValueError("outputs must be a Tensor or an iterable of Tensors")
 
     def _unscale_grads_(self, optimizer, inv_scale, allow_fp16):
-        """Multiply an optimizer's gradients by ``inv_scale``; return, by device, a tensor that is 1 where one is not finite."""
-        found = {}
+        """Multiply an optimizer's gradients by ``inv_scale``, a float64 0-dim tensor; return, by device, a tensor that is 1 where one is not
+        finite. A device's gradients are not waited for: one launch a dtype looks at them."""
+        found, lists = {}, defaultdict(list)
         with _t.no_grad():
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
@@ -104,10 +106,21 @@ class GradScaler:
                     device = grad.device
                     if device not in found:
                         found[device] = _t.zeros((), dtype=_t.float32, device=device)
-                    if not bool(_t.isfinite(grad).all()):
-                        found[device].fill_(1.0)
-                    if inv_scale != 1.0:
-                        grad.mul_(inv_scale)
+                    lists[device, grad.dtype].append(grad)
+            for (device, _), grads in lists.items():
+                if device.type == "cpu":
+                    factor = inv_scale.item()
+                    for grad in grads:
+                        if not bool(_t.isfinite(grad).all()):
+                            found[device].fill_(1.0)
+                        if factor != 1.0:
+                            grad.mul_(factor)
+                    continue
+                factor = inv_scale.to(device)
+                if not _t._fused_unscale(grads, found[device], factor):
+                    for grad in grads:
+                        found[device].copy_(_t.maximum(found[device], (~_t.isfinite(grad).all()).float()))
+                        grad.mul_(factor)
         return found
 
     def unscale_(self, optimizer):
@@ -120,7 +133,7 @@ class GradScaler:
             raise AutogradError("unscale_() has already been called on this optimizer since the last update().", op="unscale_")
         if state["stage"] is OptState.STEPPED:
             raise AutogradError("unscale_() is being called after step().", op="unscale_")
-        inverse = self._scale.double().reciprocal().float().item()
+        inverse = self._scale.double().reciprocal().float().double()
         state["found_inf_per_device"] = self._unscale_grads_(optimizer, inverse, False)
         state["stage"] = OptState.UNSCALED
 
@@ -179,7 +192,13 @@ class GradScaler:
             found = [f for state in self._per_optimizer_states.values() for f in state["found_inf_per_device"].values()]
             if not found:
                 raise AssertionError("No inf checks were recorded prior to update.")
-            self._adapt(any(f.item() for f in found))
+            if self._scale.device.type == "cpu":
+                self._adapt(any(f.item() for f in found))
+            else:
+                overflowed = found[0].to(self._scale.device)
+                for other in found[1:]:
+                    overflowed = _t.maximum(overflowed, other.to(overflowed.device))
+                run("update_scale", self._scale, self._growth_tracker, overflowed, self._growth_factor, self._backoff_factor, self._growth_interval)
         self._per_optimizer_states = defaultdict(_fresh)
 
     def _adapt(self, overflowed):
@@ -196,7 +215,7 @@ class GradScaler:
 
     def _check_inf_per_device(self, optimizer):
         self._ready("_check_inf_per_device")
-        found = self._unscale_grads_(optimizer, 1.0, True)
+        found = self._unscale_grads_(optimizer, _t.ones((), dtype=_t.float64), True)
         self._per_optimizer_states[id(optimizer)]["found_inf_per_device"] = found
         return found
 

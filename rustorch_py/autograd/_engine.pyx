@@ -124,9 +124,30 @@ def set_profiler(pair):
 cdef object apply_profiled(Node node, object g):
     token = profiler[0](node.name())
     try:
-        return node.apply(g)
+        return apply(node, g)
     finally:
         profiler[1](token)
+
+
+cdef object streams = None                # (enter(node), leave(token)) once a device's streams are used
+
+
+def set_streams(pair):
+    """Install the functions that let a node run on the streams of its forward (called by back ends)."""
+    global streams
+    streams = pair
+
+
+cdef object apply(Node node, object g):
+    """node.apply, on the streams that were current when it was recorded."""
+    if streams is None:
+        return node.apply(g)
+    token = streams[0](node)
+    try:
+        return node.apply(g)
+    finally:
+        if token is not None:
+            streams[1](token)
 
 
 cdef inline TensorBase add_up(TensorBase a, TensorBase b):
@@ -595,7 +616,7 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
             if many >= 0:
                 out = apply_all(node, g, many)
             else:
-                out = node.apply(g) if profiler is None else apply_profiled(node, g)
+                out = apply(node, g) if profiler is None else apply_profiled(node, g)
                 if node.extra is not None:
                     out = after(node, out, g)
             if anomaly:

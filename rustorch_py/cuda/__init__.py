@@ -98,9 +98,13 @@ def __getattr__(name):
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
-    if name == "amp":
-        return import_module(".amp", __name__)
-    runtime = import_module("._runtime", __name__)
-    if name in runtime.__all__:
-        return getattr(runtime, name)
+    if name in ("amp", "graphs", "random"):
+        return import_module("." + name, __name__)
+    if name == "default_generators":
+        from ..tensor._random import device_generator
+        return tuple([device_generator(f"cuda:{i}") for i in range(_load())])
+    for module in ("._runtime", ".random", ".graphs"):
+        found = import_module(module, __name__)
+        if name in found.__all__:
+            return getattr(found, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

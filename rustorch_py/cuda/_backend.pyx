@@ -1,13 +1,15 @@
-# build: sources=launch.c
+# build: sources=launch.c,host_memory.c
 """The CUDA back end's upper half: finds the driver, builds kernels when the launcher misses one, registers the door."""
 import os
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset, strncpy
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ..tensor._base cimport TensorBase
 from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin
+from ..tensor._dtype import default_cuda_index
 from . import _compile, _hand, _text
 
 cdef extern from "launch.h" nogil:
@@ -40,6 +42,14 @@ cdef extern from "launch.h" nogil:
         int (*event_synchronize)(CuHandle) noexcept nogil
         int (*event_elapsed)(float *, CuHandle, CuHandle) noexcept nogil
         int (*module_load)(CuHandle *, const void *) noexcept nogil
+        int (*pointer_attribute)(void *, int, CuPtr) noexcept nogil
+        int (*capture_begin)(CuHandle, int) noexcept nogil
+        int (*capture_end)(CuHandle, CuHandle *) noexcept nogil
+        int (*capture_state)(CuHandle, int *) noexcept nogil
+        int (*graph_instantiate)(CuHandle *, CuHandle, unsigned long long) noexcept nogil
+        int (*graph_launch)(CuHandle, CuHandle) noexcept nogil
+        int (*graph_drop)(CuHandle) noexcept nogil
+        int (*graph_drop_executable)(CuHandle) noexcept nogil
         int (*module_function)(CuHandle *, CuHandle, const char *) noexcept nogil
     enum: RT_CALL_POINTERS, RT_CALL_INTS, RT_CALL_NUMBERS
     ctypedef struct RtCall:
@@ -48,6 +58,25 @@ cdef extern from "launch.h" nogil:
         double *k
         int64_t what
         int64_t *fault
+    ctypedef struct RtOptimOptions:
+        pass
+    ctypedef struct RtOptimItem:
+        int64_t n
+    ctypedef struct RtOptimHead:
+        RtOptimOptions o
+        const double *factor
+        float *found
+        char *out
+        int64_t count
+    ctypedef struct RtOptimMany:
+        RtOptimHead h
+        int *first
+        RtOptimItem *item
+    ctypedef struct RtOptimFew:
+        RtOptimHead h
+        int *first
+        RtOptimItem *item
+    enum: RT_OPTIM_FEW, RT_OPTIM_MANY, RT_OPTIM_CHUNK, RT_OPTIM_COUNT
     RtCuda rt_cuda
     int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what)
     int64_t *rt_cuda_fault(int device)
@@ -66,6 +95,19 @@ cdef extern from "launch.h" nogil:
     void rt_cuda_reset_peak(int device)
     void rt_cuda_debug(int sync)
     int64_t rt_cuda_launches()
+    int64_t rt_cuda_waits()
+    void rt_cuda_nonblocking(int on)
+    void rt_cuda_allocator(int is_asynchronous)
+    void rt_cuda_use_stream(int device, CuPtr ptr, CuHandle stream)
+    void *rt_cuda_new_heap(int device)
+    void rt_cuda_drop_heap(void *heap)
+    void rt_cuda_capture_into(int device, void *heap, CuHandle stream)
+    void *rt_cuda_host_alloc(size_t nbytes)
+    void rt_cuda_host_free(void *ptr)
+    int rt_cuda_host_holds(const void *ptr, size_t nbytes)
+    void rt_cuda_host_trim()
+    void rt_cuda_host_stats(int64_t *in_use, int64_t *reserved)
+    enum: CU_POINTER_DEVICE
     enum: CU_NOT_READY, CU_ATTR_SMS, CU_ATTR_MAJOR, CU_ATTR_MINOR, CU_ATTR_CLOCK, CU_ATTR_WARP, CU_ATTR_L2
     enum: CU_ATTR_THREADS_PER_SM, CU_ATTR_SHARED_PER_SM, CU_ATTR_REGISTERS_PER_SM, CU_ATTR_INTEGRATED
 
@@ -147,6 +189,7 @@ def start(library=None):
     if n:
         global rt_cuda_build
         rt_cuda_build = build
+        rt_cuda_allocator(os.environ.get("RUSTORCH_CUDA_ALLOC", "") == "async")
         rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
         register_backend(1, rt_cuda_backend())
         devices = n
@@ -154,6 +197,11 @@ def start(library=None):
         from importlib import import_module
         import_module(".ops", __package__)
     return n
+
+
+def library():
+    """Return the library that stands in for the driver (the software device), or None."""
+    return modules.get("library")
 
 
 def compiler_of(int device):
@@ -331,6 +379,74 @@ def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple 
         raise DeviceError(rt_cuda_error().decode(errors="replace"))
 
 
+cdef char *memory(object t):
+    return NULL if t is None else (<TensorBase>t).ptr
+
+
+def run_optim(int device, int method, object dtype, size_t items, int64_t count, size_t options, factor, found, partial):
+    """Launch a method of kernels/optim.cuh for a list of parameters.
+
+    Args:
+        items, count: address of that many RtOptimItem.
+        options: address of an RtOptimOptions; 0: the method reads none.
+        factor, found, partial: tensors or None, see RtOptimHead.
+    """
+    cdef RtOptimItem *it = <RtOptimItem *>items
+    cdef RtOptimMany *many = NULL
+    cdef RtOptimFew few
+    cdef RtOptimHead *head
+    cdef int64_t begin = 0, n, i, room, blocks = 0, chunks
+    cdef bytes what
+    cdef int *first
+    cdef RtOptimItem *item
+    cdef char *args
+    use(device)
+    if count > RT_OPTIM_FEW:
+        many = <RtOptimMany *>PyMem_Malloc(sizeof(RtOptimMany))
+        if many == NULL:
+            raise MemoryError()
+    try:
+        key = (device, "optim.cuh", "few" if many == NULL else "many", (dtype, method))
+        function = hands.get(key)
+        if function is None:
+            function = hand(device, "optim.cuh", <str>key[2], (dtype, method))
+        what = function[1]
+        room = RT_OPTIM_FEW if many == NULL else RT_OPTIM_MANY
+        if many == NULL:
+            memset(&few, 0, sizeof(few))
+            head, first, item, args = &few.h, few.first, few.item, <char *>&few
+        else:
+            memset(many, 0, sizeof(RtOptimMany))
+            head, first, item, args = &many.h, many.first, many.item, <char *>many
+        if options:
+            head.o = (<RtOptimOptions *>options)[0]
+        head.factor, head.found, head.out = <const double *>memory(factor), <float *>memory(found), memory(partial)
+        while begin < count:
+            n = 0
+            blocks = 0
+            while n < room and begin + n < count:
+                chunks = (it[begin + n].n + RT_OPTIM_CHUNK - 1) // RT_OPTIM_CHUNK
+                if blocks + chunks > 0x7fffffff:
+                    break
+                item[n] = it[begin + n]
+                first[n] = <int>blocks
+                blocks += chunks
+                n += 1
+            if n == 0:
+                raise DeviceError("optimizer step: a parameter has too many elements for one launch")
+            first[n] = <int>blocks
+            head.count = n
+            if method == RT_OPTIM_COUNT:
+                blocks = (n + 255) // 256
+            if blocks and rt_cuda_launch(device, <CuHandle><size_t>function[0], args, <unsigned>blocks, 1, 1, 256, 1, what):
+                raise DeviceError(rt_cuda_error().decode(errors="replace"))
+            if head.out != NULL:
+                head.out += blocks * (8 if dtype.itemsize == 8 else 4)
+            begin += n
+    finally:
+        PyMem_Free(many)
+
+
 def device_count():
     """Return the number of devices of the started back end."""
     return devices
@@ -400,6 +516,117 @@ def trim(int device):
 def launches():
     """Return how many kernels were launched in this process."""
     return rt_cuda_launches()
+
+
+def waits():
+    """Return how often the host waited for a copy or a whole device."""
+    return rt_cuda_waits()
+
+
+# ---- memory of the host --------------------------------------------------------------------------------
+cdef class HostBlock:
+    """Page-locked memory; goes back to its cache with the last tensor on it."""
+    cdef readonly size_t address
+
+    def __cinit__(self, size_t nbytes):
+        use(default_cuda_index())
+        self.address = <size_t>rt_cuda_host_alloc(nbytes)
+        if not self.address:
+            raise OutOfMemoryError(f"pin_memory: cannot lock {nbytes} bytes: {rt_cuda_error().decode(errors='replace')}", op="pin_memory", nbytes=nbytes)
+
+    def __dealloc__(self):
+        if self.address:
+            rt_cuda_host_free(<void *>self.address)
+
+
+def is_pinned(size_t address):
+    """Tell whether an address of the host lies in page-locked memory of ours."""
+    return rt_cuda_host_holds(<const void *>address, 1) != 0
+
+
+def host_memory():
+    """Return (bytes in use, bytes held) of page-locked memory."""
+    cdef int64_t in_use = 0, reserved = 0
+    rt_cuda_host_stats(&in_use, &reserved)
+    return in_use, reserved
+
+
+def trim_host():
+    """Give cached page-locked memory back."""
+    rt_cuda_host_trim()
+
+
+def waiting(bint on):
+    """Let this thread's copies between page-locked memory and devices be waited for, or not."""
+    rt_cuda_nonblocking(not on)
+
+
+def use_stream(int device, size_t block, size_t stream):
+    """Note that a block is used on a stream besides its own."""
+    rt_cuda_use_stream(device, block, <CuHandle>stream)
+
+
+def device_of_pointer(size_t address):
+    """Return the number of the device that an address of device memory belongs to."""
+    cdef int found = 0
+    use(default_cuda_index())
+    check(rt_cuda.pointer_attribute(&found, CU_POINTER_DEVICE, address), b"cuPointerGetAttribute")
+    return found
+
+
+# ---- graphs --------------------------------------------------------------------------------------------
+cdef class Pool:
+    """The private memory of one or several graphs: Note [Memory of graphs] in launch.c."""
+    cdef void *heap
+    cdef readonly int device
+
+    def __cinit__(self, int device):
+        self.device = device
+        self.heap = rt_cuda_new_heap(device)
+        if self.heap == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        rt_cuda_drop_heap(self.heap)
+
+
+def begin_capture(int device, size_t stream, Pool pool, int mode):
+    """Record from now on what the stream is given, instead of doing it."""
+    use(device)
+    check(rt_cuda.capture_begin(<CuHandle>stream, mode), b"cuStreamBeginCapture")
+    rt_cuda_capture_into(device, pool.heap, <CuHandle>stream)
+
+
+def end_capture(int device, size_t stream):
+    """End a capture; returns the handle of the executable graph."""
+    cdef CuHandle graph = NULL, executable = NULL
+    rt_cuda_capture_into(device, NULL, NULL)
+    use(device)
+    check(rt_cuda.capture_end(<CuHandle>stream, &graph), b"cuStreamEndCapture")
+    try:
+        check(rt_cuda.graph_instantiate(&executable, graph, 0), b"cuGraphInstantiate")
+    finally:
+        rt_cuda.graph_drop(graph)
+    return <size_t>executable
+
+
+def is_capturing(int device, size_t stream):
+    """Tell whether a stream records what it is given."""
+    cdef int state = 0
+    use(device)
+    check(rt_cuda.capture_state(<CuHandle>stream, &state), b"cuStreamIsCapturing")
+    return state != 0
+
+
+def launch_graph(int device, size_t executable, size_t stream):
+    """Do what was recorded, on a stream."""
+    use(device)
+    check(rt_cuda.graph_launch(<CuHandle>executable, <CuHandle>stream), b"cuGraphLaunch")
+
+
+def drop_graph(int device, size_t executable):
+    use(device)
+    check(rt_cuda.graph_drop_executable(<CuHandle>executable), b"cuGraphExecDestroy")
 
 
 def new_stream(int device, int priority):

@@ -5,11 +5,11 @@ from ..errors import OutOfMemoryError
 from ..tensor._dtype import default_cuda_index, device as device_type, set_default_cuda_index
 from . import _index, _load, _need
 
-__all__ = ["Event", "OutOfMemoryError", "Stream", "StreamContext", "current_stream", "default_stream", "device", "device_of", "empty_cache",
+__all__ = ["Event", "OutOfMemoryError", "ExternalStream", "Stream", "StreamContext", "current_stream", "default_stream", "device", "device_of", "empty_cache",
            "get_arch_list", "get_device_capability", "get_device_name", "get_device_properties", "ipc_collect", "is_bf16_supported",
-           "manual_seed", "manual_seed_all", "max_memory_allocated", "max_memory_cached", "max_memory_reserved", "mem_get_info",
+           "max_memory_allocated", "max_memory_cached", "max_memory_reserved", "mem_get_info",
            "memory_allocated", "memory_cached", "memory_reserved", "memory_stats", "memory_summary", "reset_max_memory_allocated",
-           "reset_max_memory_cached", "reset_peak_memory_stats", "set_device", "set_stream", "stream", "synchronize"]
+           "host_memory_stats", "reset_max_memory_cached", "reset_peak_memory_stats", "set_device", "set_stream", "stream", "synchronize"]
 
 _Properties = namedtuple("_CudaDeviceProperties", "name major minor total_memory multi_processor_count L2_cache_size max_threads_per_multi_processor "
                          "clock_rate shared_memory_per_multiprocessor regs_per_multiprocessor is_integrated warp_size")
@@ -102,16 +102,6 @@ def synchronize(device=None):
     _need("synchronize").synchronize(index)
 
 
-def manual_seed(seed):
-    """Seed the generator of the current device; without devices there is nothing to seed."""
-    int(seed)
-
-
-def manual_seed_all(seed):
-    """Seed the generators of all devices."""
-    int(seed)
-
-
 def ipc_collect():
     """Give back memory that other processes have let go; memory is not shared between processes here, so there is none."""
     _need("ipc_collect")
@@ -163,15 +153,34 @@ def memory_stats(device=None):
             "allocation.all.current": s["allocations"] - s["frees"], "num_alloc_retries": s["retries"], "cache_hits": s["hits"]}
 
 
+def _size(n):
+    """Bytes as PyTorch's table has them: at most five digits."""
+    for unit in ("B  ", "KiB", "MiB", "GiB", "TiB"):
+        if n < 10240 or unit == "TiB":
+            return f"{int(n):7d} {unit}"
+        n /= 1024
+
+
 def memory_summary(device=None, abbreviated=False):
     """Return a table of the allocator's counters as text; `abbreviated` leaves out the counts of calls."""
     s = _stats(device, "memory_summary")
-    rows = [("Allocated memory", s["allocated"], s["allocated_peak"]), ("Reserved memory", s["reserved"], s["reserved_peak"])]
-    lines = [f"CUDA memory, device {_index(device, 'memory_summary') if _load() else 'none'}", f"{'':<18}{'current':>14}{'peak':>14}"]
-    lines += [f"{name:<18}{now / 2 ** 20:>10.1f} MiB{peak / 2 ** 20:>10.1f} MiB" for name, now, peak in rows]
+    index = _index(device, "memory_summary") if _load() else 0
+    rule, line = "|" + "=" * 75 + "|", "|" + "-" * 75 + "|"
+    lines = [rule, f"|{f'CUDA memory summary, device ID {index}':^75}|", line, f"|{'alloc retries: ' + str(s['retries']):^75}|", rule,
+             f"|{'Metric':^24}|{'Cur Usage':^24}|{'Peak Usage':^25}|", line]
+    for name, now, peak in (("Allocated memory", s["allocated"], s["allocated_peak"]), ("Reserved memory", s["reserved"], s["reserved_peak"])):
+        lines += [f"| {name:<23}|{_size(now):^24}|{_size(peak):^25}|", line]
+    lines += [f"| {'Unallocated reserve':<23}|{_size(s['reserved'] - s['allocated']):^24}|{'':^25}|", line]
     if not abbreviated:
-        lines += [f"{name:<18}{s[key]:>14}" for name, key in (("Allocations", "allocations"), ("From the cache", "hits"), ("Frees", "frees"), ("Retries", "retries"))]
-    return "\n".join(lines)
+        for name, key in (("Allocations", "allocations"), ("From the cache", "hits"), ("Frees", "frees")):
+            lines += [f"| {name:<23}|{s[key]:^24}|{'':^25}|", line]
+    return "\n".join([*lines[:-1], rule, ""])
+
+
+def host_memory_stats():
+    """Return the bytes of page-locked memory that tensors hold, and that the cache has from the driver."""
+    used, held = _need("host_memory_stats").host_memory() if _load() else (0, 0)
+    return {"active_bytes.current": used, "allocated_bytes.current": held}
 
 
 def reset_peak_memory_stats(device=None):
@@ -187,6 +196,8 @@ def empty_cache():
     """Give cached device memory back to the driver; without devices there is none."""
     for index in range(_load()):
         _need("empty_cache").trim(index)
+    if _load():
+        _need("empty_cache").trim_host()
 
 
 # ---- streams and events ----------------------------------------------------------------------------------------------
@@ -255,6 +266,18 @@ class Stream:
         return f"<rustorch_py.cuda.Stream device={self.device} cuda_stream={self.cuda_stream:#x}>"
 
 
+class ExternalStream(Stream):
+    """A stream that another library made and owns.
+
+    Args:
+        stream_ptr: its address, a number.
+        device: the current one if None.
+    """
+
+    def __init__(self, stream_ptr, device=None):
+        super().__init__(device, _handle=stream_ptr)
+
+
 class Event:
     """A mark in a stream.
 
@@ -318,10 +341,18 @@ def default_stream(device=None):
     return Stream(_index(device, "default_stream"), _handle=0)
 
 
+_streams_used = []          # not empty: somebody chose a stream
+
+
 def set_stream(stream):
     """Let this thread's work on the stream's device go to it; None changes nothing."""
     if stream is not None:
-        _need("set_stream").set_stream(stream.device_index, stream.cuda_stream)
+        backend = _need("set_stream")
+        if stream.cuda_stream and not _streams_used:
+            from .ops.memory import streams_are_used
+            _streams_used.append(True)
+            streams_are_used()
+        backend.set_stream(stream.device_index, stream.cuda_stream)
 
 
 class StreamContext:

@@ -23,6 +23,12 @@ typedef void *CuHandle;                       /* CUcontext, CUmodule, CUfunction
     X(mem_info, "cuMemGetInfo", (size_t *free_bytes, size_t *total))                                                \
     X(mem_alloc, "cuMemAlloc", (CuPtr *ptr, size_t bytes))                                                          \
     X(mem_free, "cuMemFree", (CuPtr ptr))                                                                           \
+    X(mem_alloc_async, "cuMemAllocAsync", (CuPtr *ptr, size_t bytes, CuHandle stream))                              \
+    X(mem_free_async, "cuMemFreeAsync", (CuPtr ptr, CuHandle stream))                                               \
+    X(pool_of_device, "cuDeviceGetDefaultMemPool", (CuHandle *pool, int device))                                    \
+    X(pool_set, "cuMemPoolSetAttribute", (CuHandle pool, int attribute, void *value))                               \
+    X(pool_trim, "cuMemPoolTrimTo", (CuHandle pool, size_t bytes))                                                  \
+    X(pointer_attribute, "cuPointerGetAttribute", (void *value, int attribute, CuPtr ptr))                          \
     X(host_alloc, "cuMemHostAlloc", (void **ptr, size_t bytes, unsigned flags))                                     \
     X(host_free, "cuMemFreeHost", (void *ptr))                                                                      \
     X(copy_to_device, "cuMemcpyHtoDAsync", (CuPtr dst, const void *src, size_t bytes, CuHandle stream))             \
@@ -40,6 +46,14 @@ typedef void *CuHandle;                       /* CUcontext, CUmodule, CUfunction
     X(event_query, "cuEventQuery", (CuHandle event))                                                                \
     X(event_synchronize, "cuEventSynchronize", (CuHandle event))                                                    \
     X(event_elapsed, "cuEventElapsedTime", (float *milliseconds, CuHandle start, CuHandle end))                     \
+    X(capture_begin, "cuStreamBeginCapture", (CuHandle stream, int mode))                                           \
+    X(capture_end, "cuStreamEndCapture", (CuHandle stream, CuHandle *graph))                                        \
+    X(capture_state, "cuStreamIsCapturing", (CuHandle stream, int *state))                                          \
+    X(capture_mode, "cuThreadExchangeStreamCaptureMode", (int *mode))                                               \
+    X(graph_instantiate, "cuGraphInstantiate", (CuHandle *executable, CuHandle graph, unsigned long long flags))    \
+    X(graph_launch, "cuGraphLaunch", (CuHandle executable, CuHandle stream))                                        \
+    X(graph_drop, "cuGraphDestroy", (CuHandle graph))                                                               \
+    X(graph_drop_executable, "cuGraphExecDestroy", (CuHandle executable))                                           \
     X(module_load, "cuModuleLoadData", (CuHandle *module, const void *image))                                       \
     X(module_function, "cuModuleGetFunction", (CuHandle *function, CuHandle module, const char *name))              \
     X(launch, "cuLaunchKernel", (CuHandle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, \
@@ -53,7 +67,7 @@ typedef struct {
 #undef X
 } RtCuda;
 
-enum { CU_OUT_OF_MEMORY = 2, CU_NOT_READY = 600 };
+enum { CU_OUT_OF_MEMORY = 2, CU_NOT_READY = 600, CU_CAPTURE_RELAXED = 2, CU_POOL_RELEASE_THRESHOLD = 4, CU_POINTER_DEVICE = 9 };
 enum { CU_ATTR_SMS = 16, CU_ATTR_MAJOR = 75, CU_ATTR_MINOR = 76, CU_ATTR_CLOCK = 13, CU_ATTR_WARP = 10, CU_ATTR_L2 = 38,
        CU_ATTR_THREADS_PER_SM = 39, CU_ATTR_SHARED_PER_SM = 81, CU_ATTR_REGISTERS_PER_SM = 82, CU_ATTR_INTEGRATED = 18 };
 #endif

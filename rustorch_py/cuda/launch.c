@@ -12,7 +12,12 @@ int (*rt_cuda_build)(const RtKey *key, CuHandle *function);
 static int ndevices, sms[RT_CUDA_MAX_DEVICES], sync_each;
 static CuHandle contexts[RT_CUDA_MAX_DEVICES];
 static int64_t *faults[RT_CUDA_MAX_DEVICES];
-static _Atomic int64_t launches;
+static _Atomic int64_t launches, waits;
+static int lost;                                     /* an error after which a context answers nothing else; Note [Lost contexts] */
+static char lost_text[400];
+static CuHandle pools[RT_CUDA_MAX_DEVICES];          /* the driver's own, where RUSTORCH_CUDA_ALLOC=async */
+static int asynchronous;
+static _Thread_local int nonblocking;
 static _Thread_local char error_text[1024];
 static _Thread_local int current = -1;
 static _Thread_local CuHandle streams[RT_CUDA_MAX_DEVICES];
@@ -23,12 +28,32 @@ int64_t rt_cuda_launches(void) { return atomic_load(&launches); }
 void rt_cuda_debug(int sync) { sync_each = sync; }
 CuHandle rt_cuda_stream(int device) { return streams[device]; }
 void rt_cuda_set_stream(int device, CuHandle stream) { streams[device] = stream; }
+int rt_cuda_captures;
+int64_t rt_cuda_waits(void) { return atomic_load(&waits); }
+void rt_cuda_nonblocking(int on) { nonblocking = on; }
+void rt_cuda_allocator(int is_asynchronous) { asynchronous = is_asynchronous; }
+
+/* Note [Lost contexts]: after an illegal access or a trap the driver answers every call with the same error, whatever it is asked. The
+ * first such error says what happened and where it was seen (kernels run behind the host's back: RUSTORCH_CUDA_SYNC=1 waits after each and
+ * so names the right one); later calls say shortly that the context is lost. Only a new process helps. */
+static int loses(int status) {
+    return status == 700 || status == 702 || status == 709 || status == 710 || (status >= 714 && status <= 719);
+}
 
 int rt_cuda_check(int status, const char *what) {
     if (status == 0) return RT_OK;
     const char *name = "unknown error", *text = "";
     rt_cuda.error_name(status, &name);
     rt_cuda.error_string(status, &text);
+    if (loses(status) && !lost) {
+        lost = status;
+        snprintf(lost_text, sizeof lost_text, "%s in %s", name ? name : "", what);
+        current = -1;
+        snprintf(error_text, sizeof error_text, "CUDA error: %s (%s), seen in %s. The context is lost: nothing on the device can be used or read in this "
+                 "process any more.%s", text ? text : "", name ? name : "", what,
+                 sync_each ? "" : " Kernels run behind the host, so another may have failed; RUSTORCH_CUDA_SYNC=1 waits after each and names it.");
+        return RT_ERR_DEVICE;
+    }
     snprintf(error_text, sizeof error_text, "CUDA error: %s (%s) in %s", text ? text : "", name ? name : "", what);
     return status == CU_OUT_OF_MEMORY ? RT_ERR_MEMORY : RT_ERR_DEVICE;
 }
@@ -59,7 +84,11 @@ static inline void take(void) { while (atomic_flag_test_and_set_explicit(&lock, 
 static inline void give(void) { atomic_flag_clear_explicit(&lock, memory_order_release); }
 
 int rt_cuda_use(int device) {
-    if (device == current) return RT_OK;
+    if (device == current && !lost) return RT_OK;
+    if (lost) {
+        snprintf(error_text, sizeof error_text, "CUDA error: the context was lost earlier (%s); start a new process", lost_text);
+        return RT_ERR_DEVICE;
+    }
     if (device < 0 || device >= ndevices) {
         snprintf(error_text, sizeof error_text, "CUDA error: invalid device ordinal (%d of %d devices)", device, ndevices);
         return RT_ERR_DEVICE;
@@ -93,10 +122,23 @@ int rt_cuda_use(int device) {
  * allocated; the map holds the streams of blocks that do not belong to the default one. */
 #define CLASSES 400
 #define SLAB ((size_t)2 << 20)
-typedef struct { CuPtr ptr; CuHandle stream; } Block;
+typedef struct Heap Heap;
+typedef struct { CuPtr ptr; CuHandle stream; Heap *heap; } Block;
 typedef struct { Block *blocks; int n, room; } List;
-typedef struct { List lists[CLASSES]; CuPtr slab; size_t slab_left; RtCudaStats stats; } Heap;
+struct Heap { List lists[CLASSES]; CuPtr slab; size_t slab_left; RtCudaStats stats; int device, closed; };
 static Heap heaps[RT_CUDA_MAX_DEVICES];
+/* Note [Memory of graphs]: what is allocated while a graph is captured comes from the graph's own heap, and goes back there, so that a
+ * replay finds its addresses free of anyone else's numbers. When the graph goes, its free blocks join the device's, and those still
+ * held follow when they are freed. */
+static Heap *capturing[RT_CUDA_MAX_DEVICES];
+static CuHandle capturing_on[RT_CUDA_MAX_DEVICES];   /* only work of this stream, or of any while it is NULL */
+/* Note [Blocks used on other streams]: record_stream names a stream that a block is used on besides its own. When it is freed, an
+ * event is put behind that stream's work, and the block waits in `pending` until it has passed. */
+typedef struct { CuPtr ptr; CuHandle stream; } Use;
+typedef struct { CuPtr ptr; size_t got; CuHandle stream, event; Heap *heap; } Pending;
+static Use *uses;
+static Pending *pending;
+static int nuses, uses_room, npending, pending_room;
 static Block *owners;                                /* open addressing; ptr 0: free, 1: erased */
 static size_t owners_room, owners_used;
 
@@ -129,7 +171,7 @@ static int push(List *list, CuPtr ptr, CuHandle stream) {
     return 1;
 }
 static size_t owner_slot(CuPtr ptr) { return (size_t)((ptr >> 9) * 0x9E3779B97F4A7C15ull >> 20) & (owners_room - 1); }
-static void owner_put(CuPtr ptr, CuHandle stream) {
+static void owner_put(CuPtr ptr, CuHandle stream, Heap *heap) {
     if (2 * (owners_used + 1) > owners_room) {
         Block *old = owners;
         size_t n = owners_room;
@@ -137,7 +179,7 @@ static void owner_put(CuPtr ptr, CuHandle stream) {
         owners = calloc(owners_room, sizeof(Block));
         if (!owners) abort();
         owners_used = 0;
-        for (size_t i = 0; i < n; i++) if (old[i].ptr > 1) owner_put(old[i].ptr, old[i].stream);
+        for (size_t i = 0; i < n; i++) if (old[i].ptr > 1) owner_put(old[i].ptr, old[i].stream, old[i].heap);
         free(old);
     }
     size_t i = owner_slot(ptr);
@@ -145,14 +187,37 @@ static void owner_put(CuPtr ptr, CuHandle stream) {
     if (owners[i].ptr == 0) owners_used++;
     owners[i].ptr = ptr;
     owners[i].stream = stream;
+    owners[i].heap = heap;
 }
-static CuHandle owner_take(CuPtr ptr) {
+static CuHandle owner_take(CuPtr ptr, Heap **heap) {             /* heap stays as it is for blocks of the device's own */
     if (!owners_room) return NULL;
     for (size_t i = owner_slot(ptr); owners[i].ptr; i = (i + 1) & (owners_room - 1))
-        if (owners[i].ptr == ptr) { owners[i].ptr = 1; return owners[i].stream; }
+        if (owners[i].ptr == ptr) {
+            owners[i].ptr = 1;
+            if (owners[i].heap && !owners[i].heap->closed) *heap = owners[i].heap;
+            return owners[i].stream;
+        }
     return NULL;
 }
+static int grow(void **array, int *room, int n, size_t size) {
+    if (n < *room) return 1;
+    void *more = realloc(*array, size * (size_t)(*room ? 2 * *room : 16));
+    if (!more) return 0;
+    *array = more;
+    *room = *room ? 2 * *room : 16;
+    return 1;
+}
 
+static void settle(int wait) {                       /* held: lock. Blocks whose streams have passed join their lists */
+    for (int i = 0; i < npending; i++) {
+        Pending p = pending[i];
+        if (wait ? rt_cuda.event_synchronize(p.event) : rt_cuda.event_query(p.event)) continue;
+        size_t size;
+        rt_cuda.event_destroy(p.event);
+        push(&p.heap->lists[size_class(p.got, &size)], p.ptr, p.stream);
+        pending[i--] = pending[--npending];
+    }
+}
 static void trim_heap(Heap *h) {                     /* held: lock. Large blocks go back; slabs stay */
     for (int c = 0; c < CLASSES; c++) {
         List *list = &h->lists[c];
@@ -167,7 +232,39 @@ void rt_cuda_trim(int device) {
     if (rt_cuda_use(device)) return;
     rt_cuda.context_synchronize();
     take();
+    settle(1);
     trim_heap(&heaps[device]);
+    if (pools[device]) rt_cuda.pool_trim(pools[device], 0);
+    give();
+}
+void rt_cuda_use_stream(int device, CuPtr ptr, CuHandle stream) {
+    (void)device;
+    take();
+    if (grow((void **)&uses, &uses_room, nuses, sizeof(Use))) { uses[nuses].ptr = ptr; uses[nuses++].stream = stream; }
+    give();
+}
+
+void *rt_cuda_new_heap(int device) {
+    Heap *h = calloc(1, sizeof(Heap));
+    if (h) h->device = device;
+    return h;
+}
+void rt_cuda_drop_heap(void *heap) {
+    Heap *h = heap, *home = &heaps[h->device];
+    take();
+    h->closed = 1;                                   /* kept: blocks that are still held point here */
+    for (int c = 0; c < CLASSES; c++) {
+        for (int i = 0; i < h->lists[c].n; i++) push(&home->lists[c], h->lists[c].blocks[i].ptr, h->lists[c].blocks[i].stream);
+        free(h->lists[c].blocks);
+        memset(&h->lists[c], 0, sizeof(List));
+    }
+    give();
+}
+void rt_cuda_capture_into(int device, void *heap, CuHandle stream) {
+    take();
+    rt_cuda_captures += (heap != NULL) - (capturing[device] != NULL);
+    capturing[device] = heap;
+    capturing_on[device] = stream;
     give();
 }
 void rt_cuda_stats(int device, RtCudaStats *out) { take(); *out = heaps[device].stats; give(); }
@@ -178,47 +275,104 @@ void rt_cuda_reset_peak(int device) {
     give();
 }
 
-static CuPtr from_system(Heap *h, size_t size) {     /* held: lock */
+static CuPtr from_system(Heap *from, Heap *h, size_t size) {     /* held: lock; h: the device's, which counts */
     CuPtr p = 0;
-    if (rt_cuda.mem_alloc(&p, size)) {
+    int mode = CU_CAPTURE_RELAXED, inside = from != h;
+    if (inside) rt_cuda.capture_mode(&mode);         /* the block is not part of the graph */
+    int status = rt_cuda.mem_alloc(&p, size);
+    if (status && !inside) {
         h->stats.retries++;
         rt_cuda.context_synchronize();
+        settle(1);
         trim_heap(h);
-        if (rt_cuda.mem_alloc(&p, size)) return 0;
+        status = rt_cuda.mem_alloc(&p, size);
     }
+    if (inside) rt_cuda.capture_mode(&mode);
+    if (status) { if (status != CU_OUT_OF_MEMORY) rt_cuda_check(status, "cuMemAlloc"); return 0; }
     h->stats.reserved += (int64_t)size;
     if (h->stats.reserved > h->stats.reserved_peak) h->stats.reserved_peak = h->stats.reserved;
     return p;
+}
+static double scaled(double bytes, const char **unit) {
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    int u = 0;
+    while (bytes >= 1024 && u < 4) { bytes /= 1024; u++; }
+    *unit = units[u];
+    return bytes;
+}
+static void say_out_of_memory(int device, size_t nbytes) {
+    size_t free_bytes = 0, total = 0;
+    RtCudaStats s;
+    const char *u[5];
+    rt_cuda.mem_info(&free_bytes, &total);
+    rt_cuda_stats(device, &s);
+    double want = scaled((double)nbytes, &u[0]), all = scaled((double)total, &u[1]), left = scaled((double)free_bytes, &u[2]),
+           used = scaled((double)s.in_use, &u[3]), idle = scaled((double)(s.reserved - s.in_use), &u[4]);
+    snprintf(error_text, sizeof error_text, "CUDA out of memory. Tried to allocate %.2f %s. GPU %d has a total capacity of %.2f %s of which %.2f %s is free. "
+             "Of the allocated memory %.2f %s is held by tensors, and %.2f %s is reserved by the allocator but unallocated (cuda.empty_cache() gives it back).",
+             want, u[0], device, all, u[1], left, u[2], used, u[3], idle, u[4]);
+}
+static void *pool_alloc(int device, size_t nbytes, size_t *got) {        /* RUSTORCH_CUDA_ALLOC=async: the driver keeps the cache */
+    CuPtr p = 0;
+    Heap *h = &heaps[device];
+    if (!pools[device]) {
+        uint64_t all = UINT64_MAX;
+        int handle = 0;
+        if (rt_cuda_check(rt_cuda.device_get(&handle, device), "cuDeviceGet") ||
+            rt_cuda_check(rt_cuda.pool_of_device(&pools[device], handle), "cuDeviceGetDefaultMemPool") ||
+            rt_cuda_check(rt_cuda.pool_set(pools[device], CU_POOL_RELEASE_THRESHOLD, &all), "cuMemPoolSetAttribute")) return NULL;
+    }
+    int status = rt_cuda.mem_alloc_async(&p, nbytes, streams[device]);
+    if (status) {
+        if (status == CU_OUT_OF_MEMORY) say_out_of_memory(device, nbytes);
+        else rt_cuda_check(status, "cuMemAllocAsync");
+        return NULL;
+    }
+    take();
+    if (streams[device]) owner_put(p, streams[device], NULL);
+    h->stats.allocs++;
+    h->stats.in_use += (int64_t)nbytes;
+    if (h->stats.in_use > h->stats.in_use_peak) h->stats.in_use_peak = h->stats.in_use;
+    if (h->stats.in_use > h->stats.reserved) h->stats.reserved = h->stats.in_use;
+    if (h->stats.reserved > h->stats.reserved_peak) h->stats.reserved_peak = h->stats.reserved;
+    give();
+    *got = nbytes;
+    return (void *)(uintptr_t)p;
 }
 static void *device_alloc(int code, size_t nbytes, size_t *got) {
     int device = RT_DEVICE_INDEX(code);
     size_t size;
     error_text[0] = 0;                               /* no text: out of memory */
-    if (nbytes > ((size_t)1 << 45) || rt_cuda_use(device)) return NULL;
+    if (rt_cuda_use(device)) return NULL;
+    if (nbytes > ((size_t)1 << 45)) { say_out_of_memory(device, nbytes); return NULL; }
+    if (asynchronous) return pool_alloc(device, nbytes, got);
     int c = size_class(nbytes, &size);
     CuHandle stream = streams[device];
-    Heap *h = &heaps[device];
-    List *list = &h->lists[c];
+    Heap *h = &heaps[device], *from = h;
     CuPtr p = 0;
     take();
+    if (npending && !rt_cuda_captures) settle(0);     /* events are not asked while a graph is captured */
+    if (capturing[device] && (!capturing_on[device] || capturing_on[device] == stream)) from = capturing[device];
+    List *list = &from->lists[c];
     h->stats.allocs++;
     for (int i = list->n - 1; i >= 0; i--)
         if (list->blocks[i].stream == stream) { p = list->blocks[i].ptr; list->blocks[i] = list->blocks[--list->n]; h->stats.hits++; break; }
-    if (!p && size > SLAB / 2) p = from_system(h, size);
+    if (!p && size > SLAB / 2) p = from_system(from, h, size);
     else if (!p) {
-        if (h->slab_left < size) {
-            h->slab = from_system(h, SLAB);
-            h->slab_left = h->slab ? SLAB : 0;
+        if (from->slab_left < size) {
+            from->slab = from_system(from, h, SLAB);
+            from->slab_left = from->slab ? SLAB : 0;
         }
-        if (h->slab_left >= size) { p = h->slab; h->slab += size; h->slab_left -= size; }
+        if (from->slab_left >= size) { p = from->slab; from->slab += size; from->slab_left -= size; }
     }
     if (p) {
-        if (stream) owner_put(p, stream);
+        if (stream || from != h) owner_put(p, stream, from == h ? NULL : from);
         h->stats.in_use += (int64_t)size;
         if (h->stats.in_use > h->stats.in_use_peak) h->stats.in_use_peak = h->stats.in_use;
         *got = size;
     }
     give();
+    if (!p && !error_text[0]) say_out_of_memory(device, nbytes);
     return (void *)(uintptr_t)p;
 }
 static void device_free(int code, void *ptr, size_t got) {
@@ -229,7 +383,21 @@ static void device_free(int code, void *ptr, size_t got) {
     h->stats.frees++;
     h->stats.in_use -= (int64_t)got;
     CuPtr p = (CuPtr)(uintptr_t)ptr;
-    push(&h->lists[c], p, owner_take(p));            /* without room for the list's entry the block is lost, not the program */
+    Heap *to = h;
+    CuHandle stream = owner_take(p, &to), event = NULL;
+    for (int i = 0; i < nuses; i++) {                /* Note [Blocks used on other streams]; a second one waits for the first */
+        if (uses[i].ptr != p) continue;
+        if (lost || asynchronous) { /* a driver's pool frees in the order of a stream: that stream waits for the other */ }
+        else if (event) rt_cuda.stream_wait(uses[i].stream, event, 0);
+        if (!lost && (event || !rt_cuda.event_create(&event, 2))) rt_cuda.event_record(event, uses[i].stream);
+        uses[i--] = uses[--nuses];
+    }
+    if (asynchronous) {
+        if (event) { rt_cuda.stream_wait(stream, event, 0); rt_cuda.event_destroy(event); }
+        if (!lost) rt_cuda.mem_free_async(p, stream);
+    } else if (event && grow((void **)&pending, &pending_room, npending, sizeof(Pending)))
+        pending[npending++] = (Pending){p, got, stream, event, to};
+    else push(&to->lists[c], p, stream);             /* without room for the list's entry the block is lost, not the program */
     give();
 }
 
@@ -241,6 +409,8 @@ static int device_copy(int to, void *dst, int from, const void *src, size_t nbyt
         int device = RT_DEVICE_INDEX(from);
         if ((status = rt_cuda_use(device))) return status;
         if ((status = rt_cuda_check(rt_cuda.copy_to_host(dst, s, nbytes, streams[device]), "a copy to the host"))) return status;
+        if (nonblocking && rt_cuda_host_used(dst, nbytes, streams[device])) return RT_OK;
+        atomic_fetch_add(&waits, 1);
         status = rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), "a copy to the host");
         return status ? status : faulted(device);
     }
@@ -248,6 +418,8 @@ static int device_copy(int to, void *dst, int from, const void *src, size_t nbyt
     if ((status = rt_cuda_use(device))) return status;
     if (RT_DEVICE_TYPE(from) == RT_CPU) {
         if ((status = rt_cuda_check(rt_cuda.copy_to_device(d, src, nbytes, streams[device]), "a copy to the device"))) return status;
+        if (nonblocking && rt_cuda_host_used(src, nbytes, streams[device])) return RT_OK;
+        atomic_fetch_add(&waits, 1);
         return rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), "a copy to the device");
     }
     if (from == to) return rt_cuda_check(rt_cuda.copy_on_device(d, s, nbytes, streams[device]), "a copy on the device");
@@ -256,6 +428,7 @@ static int device_copy(int to, void *dst, int from, const void *src, size_t nbyt
 }
 static int synchronize(int device) {
     int status = rt_cuda_use(RT_DEVICE_INDEX(device));
+    atomic_fetch_add(&waits, 1);
     if (!status) status = rt_cuda_check(rt_cuda.context_synchronize(), "cuCtxSynchronize");
     return status ? status : faulted(RT_DEVICE_INDEX(device));
 }

@@ -4,6 +4,8 @@
 #include "rustorch/backend.h"
 #include "driver.h"
 #include "kernels/plan.h"
+#include "../tensor/kernels/optim.h"
+#include "kernels/optim_plan.h"
 
 #define RT_CUDA_MAX_DEVICES 16
 
@@ -36,6 +38,21 @@ void rt_cuda_stats(int device, RtCudaStats *out);
 void rt_cuda_reset_peak(int device);
 void rt_cuda_debug(int sync);       /* wait after each launch, so that an error names its kernel */
 int64_t rt_cuda_launches(void);
+int64_t rt_cuda_waits(void);        /* how often the host waited for a copy or a device */
+void rt_cuda_nonblocking(int on);   /* this thread's copies from and to page-locked memory do not wait */
+void rt_cuda_allocator(int is_asynchronous);
+extern int rt_cuda_captures;        /* graphs that are being captured */
+void rt_cuda_use_stream(int device, CuPtr ptr, CuHandle stream);
+void *rt_cuda_new_heap(int device); /* Note [Memory of graphs] in launch.c */
+void rt_cuda_drop_heap(void *heap);
+void rt_cuda_capture_into(int device, void *heap, CuHandle stream);    /* heap NULL: the capture is over */
+/* host_memory.c: page-locked memory. `used` tells whether a range lies in it and if so keeps it from reuse until the stream has passed. */
+void *rt_cuda_host_alloc(size_t nbytes);
+void rt_cuda_host_free(void *ptr);
+int rt_cuda_host_holds(const void *ptr, size_t nbytes);
+int rt_cuda_host_used(const void *ptr, size_t nbytes, CuHandle stream);
+void rt_cuda_host_trim(void);
+void rt_cuda_host_stats(int64_t *in_use, int64_t *reserved);
 /* one launch on the device's current stream; the device is in use */
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what);
 int64_t *rt_cuda_fault(int device);        /* Note [Faults] in launch.c */

@@ -21,7 +21,7 @@ from ..tensor import Tensor
 from .optimizer import Optimizer
 
 _CAPTURABLE_DEVICES = ("cuda",)
-_FUSED_DEVICES = ("cpu",)
+_FUSED_DEVICES = ("cpu", "cuda")
 
 
 def scalar(x):
@@ -167,7 +167,9 @@ class Method(Optimizer):
     @staticmethod
     def _may_fuse(group):
         get = group.get
-        return not (get("fused") is False or get("foreach") is False or get("differentiable") or get("capturable"))
+        if get("fused") is False or get("foreach") is False or get("differentiable"):
+            return False
+        return not get("capturable") or all([p.device.type in _CAPTURABLE_DEVICES for p in group["params"]])
 
     def _step_group(self, group):
         params, grads, states = [], [], []

@@ -7,7 +7,8 @@ Note [Autocast]
     The casts are recorded: gradients come back in the dtype of what was cast. A float32 leaf that requires a gradient
     (a weight) is cast once and kept until the outermost region is left; it counts as another tensor after an in-place
     write, and apart with recording on and off.
-    The lists are those of PyTorch 2.13 for the CPU, whose kernels run here (aten/src/ATen/autocast_mode.cpp).
+    The lists are those of PyTorch 2.13 (aten/src/ATen/autocast_mode.cpp): one for the CPU, one for CUDA and other accelerators; a
+    function's rule is the CPU's, and the other one times 16. The first tensor that a region would cast says which.
 """
 from cpython.object cimport PyObject
 from ._backend cimport RT_CPU, RT_CUDA, RT_METAL
@@ -61,7 +62,32 @@ _FLOAT32 = """
     triplet_margin_loss view_as_complex
 """
 _WIDEST = "cat concat concatenate index_copy stack"
-RULES = {name: rule for names, rule in ((_LOWER, LOWER), (_FLOAT32, FLOAT32), (_WIDEST, WIDEST)) for name in names.split()}
+
+_LOWER_CUDA = """
+    addbmm addmm addmv addr baddbmm bmm chain_matmul conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution
+    einsum gru_cell linalg_multi_dot linalg_vecdot linear lstm_cell matmul mm mv prelu rnn_relu_cell rnn_tanh_cell scaled_dot_product_attention
+"""
+_FLOAT32_CUDA = """
+    acos arccos asin arcsin binary_cross_entropy_with_logits cdist cosh cosine_embedding_loss cosine_similarity cross_entropy cumprod cumsum dist
+    erfinv exp expm1 frobenius_norm group_norm hinge_embedding_loss huber_loss kl_div l1_loss layer_norm linalg_matrix_norm linalg_vector_norm
+    log log10 log1p log2 log_softmax logsumexp margin_ranking_loss mse_loss multi_margin_loss multilabel_margin_loss native_layer_norm nll_loss
+    nll_loss2d norm nuclear_norm pdist poisson_nll_loss pow prod reciprocal renorm rsqrt sinh smooth_l1_loss soft_margin_loss softmax softplus sum
+    tan triplet_margin_loss
+"""
+_WIDEST_CUDA = "addcdiv addcmul atan2 arctan2 bilinear cat concat concatenate cross dot grid_sample index_put scatter_add stack tensordot"
+
+
+cdef dict listed():
+    """Function -> rule of the CPU + 16 times that of accelerators."""
+    cdef dict rules = {}
+    for names, rule in ((_LOWER, LOWER), (_FLOAT32, FLOAT32), (_WIDEST, WIDEST), (_LOWER_CUDA, 16 * LOWER), (_FLOAT32_CUDA, 16 * FLOAT32),
+                        (_WIDEST_CUDA, 16 * WIDEST)):
+        for name in names.split():
+            rules[name] = rules.get(name, 0) + rule
+    return rules
+
+
+RULES = listed()
 
 
 def rule_of(name):
@@ -215,6 +241,19 @@ cdef object convert(object x, int rule):
     return x
 
 
+cdef int first_slot(object x) except -2:
+    """Where the first tensor of x lies that a region casts; -1: there is none."""
+    cdef int slot
+    if isinstance(x, TensorBase):
+        return slot_of_tensor(<TensorBase>x) if eligible(<TensorBase>x) else -1
+    if isinstance(x, (list, tuple)):
+        for item in x:
+            slot = first_slot(item)
+            if slot >= 0:
+                return slot
+    return -1
+
+
 cdef int find_wide(object x, bint *wide) except -1:
     cdef TensorBase t
     if isinstance(x, TensorBase):
@@ -232,10 +271,23 @@ cdef int find_wide(object x, bint *wide) except -1:
 
 
 cdef object call(object function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames):
-    """Call a function by its rule. A call with ``out`` is left as it is."""
+    """Call a function by its rule; NotImplemented where none applies. A call with ``out`` is left as it is."""
     cdef list given = [<object>args[i] for i in range(n)]
     cdef dict named = {}
     cdef bint wide = False
+    cdef int slot = -1
+    for x in given:
+        slot = first_slot(x)
+        if slot >= 0:
+            break
+    if slot < 0 and kwnames is not NULL:
+        for i in range(len(<tuple>kwnames)):
+            slot = first_slot(<object>args[n + i])
+            if slot >= 0:
+                break
+    rule = rule >> 4 if slot > CPU else rule & 15
+    if rule == 0:
+        return NotImplemented
     if kwnames is not NULL:
         for name in <tuple>kwnames:
             named[name] = <object>args[n + len(named)]

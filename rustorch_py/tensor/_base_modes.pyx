@@ -140,9 +140,27 @@ class inference_mode:
         return wrap(lambda: inference_mode(mode), fn)
 
 
+cdef object traced = None, streamed = None
+
+
 def set_node_hook(fn):
     """Call ``fn(node)`` for each node recorded from now on; None stops it (anomaly detection)."""
-    set_anomaly_hook(fn)
+    global traced
+    traced = fn
+    set_anomaly_hook(both if streamed is not None and fn is not None else streamed if fn is None else fn)
+
+
+def set_stream_hook(fn):
+    """Call ``fn(node)`` for each node recorded from now on, beside the other hook (a back end that has streams)."""
+    global streamed
+    streamed = fn
+    set_node_hook(traced)
+
+
+def both(node):
+    """Call both hooks."""
+    streamed(node)
+    traced(node)
 
 
 def set_saved_tensor_hooks(pair):

@@ -10,9 +10,11 @@ from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, deta
                     track_view, same_history)
 from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype, element_to_py
 from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, castable, promote
+from ._backend cimport backend_of, peek_backend
+from ._devices import kernel_of, run as run_on_device
 from ._dtype import (device as device_class, preserve_format, contiguous_format, channels_last, channels_last_3d, strided, promote_types,
                      can_cast, get_default_dtype, set_default_dtype, get_default_device, set_default_device)
-from ..errors import AutogradError, DimError, DTypeError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, BackendUnavailableError, DimError, DTypeError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
 cdef extern from "Python.h":
@@ -130,9 +132,9 @@ def is_inference(self):
 
 
 def is_pinned(self, device=None):
-    """Tell whether the memory is page-locked; without a device back end it never is."""
-    as_base("is_pinned", "self", self)
-    return False
+    """Tell whether the memory is page-locked, as :meth:`pin_memory` makes it; without a CUDA device it never is."""
+    cdef TensorBase t = as_base("is_pinned", "self", self)
+    return t.dev == RT_CPU and peek_backend(RT_CUDA) is not NULL and t.n > 0 and bool(kernel_of("cuda", "is_pinned")(<size_t>t.ptr))
 
 
 cdef class SharedRegion:
@@ -230,10 +232,40 @@ cdef TensorBase with_format(TensorBase t, object fmt):
     return copy_into(out, t)
 
 
+cdef TensorBase moved(TensorBase t, int dev, bint non_blocking):
+    """t on a device. Without waiting where that is asked for and nothing is recorded: a copy to the CPU is then page-locked."""
+    cdef TensorBase out
+    cdef int there = dev if dev & 255 else t.dev
+    if not non_blocking or t.dev == dev or (t.dev & 255 and dev & 255) or there & 255 == RT_META or t.n == 0 or (t.rg and grad_mode()):
+        return to_device(t, dev)
+    wait = kernel_of(device_of(there).type, "waiting")
+    if wait is None or (dev & 255 and not t.flags & F_CONTIG):
+        return to_device(t, dev)
+    out = empty(t.nd, t.sh, t.dt, dev)
+    if dev == RT_CPU:
+        pin_storage(out)
+    wait(False)
+    try:
+        copy_raw(out, t)
+    finally:
+        wait(True)
+    return out
+
+
+cdef int pin_storage(TensorBase t) except -1:
+    """Give a new tensor of the CPU page-locked memory instead of its own."""
+    cdef size_t nbytes = t.stor.nbytes
+    block = kernel_of("cuda", "pinned")(nbytes)
+    t.stor = borrow_storage(<char *><size_t>block.address, nbytes, RT_CPU, block)
+    t.ptr = t.stor.ptr
+    return 0
+
+
 def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, memory_format=None):
     """Convert dtype and device: ``to(dtype)``, ``to(device[, dtype])``, ``to(other)`` and keyword forms.
 
-    Returns self when nothing changes, unless ``copy=True``.
+    Returns self when nothing changes, unless ``copy=True``. With ``non_blocking`` a copy between page-locked memory (:meth:`pin_memory`)
+    and a device is not waited for: what it reads may be written again, and what it writes read on the host, only after the stream.
     """
     cdef TensorBase t = as_base("to", "self", self), r
     cdef int n = <int>len(args), i = 0
@@ -266,7 +298,9 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
             raise TensorTypeError("to() received an invalid combination of arguments: too many positional arguments")
     r = t
     if device is not None:
-        r = to_device(r, device_code("to", device))
+        if non_blocking and dtype is not None and r.dev & 255:      # on the host its result could not be read yet
+            r = cast(r, dtype_code("to", dtype))
+        r = moved(r, device_code("to", device), non_blocking and (memory_format is None or memory_format is preserve_format))
     if dtype is not None:
         r = cast(r, dtype_code("to", dtype))
     r = with_format(r, memory_format)
@@ -320,7 +354,7 @@ def cpu(self, memory_format=None):
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
     """Copy to a CUDA device (default: the current one)."""
-    return with_format(to_device(as_base("cuda", "self", self), device_code("cuda", "cuda" if device is None else device)), memory_format)
+    return with_format(moved(as_base("cuda", "self", self), device_code("cuda", "cuda" if device is None else device), non_blocking), memory_format)
 
 
 def clone_(input, *, memory_format=None):
@@ -359,9 +393,19 @@ def detach_(self):
 
 # ---- writing ---------------------------------------------------------------------------------------------
 def copy_(self, src, non_blocking=False):
-    """Copy ``src`` into this tensor, with broadcasting and conversion."""
-    cdef TensorBase t = as_base("copy_", "self", self)
-    return copy_into(t, operand("copy_", src, 0))
+    """Copy ``src`` into this tensor, with broadcasting and conversion; ``non_blocking`` as for :meth:`to`."""
+    cdef TensorBase t = as_base("copy_", "self", self), source
+    if not non_blocking:
+        return copy_into(t, operand("copy_", src, 0))
+    source = operand("copy_", src, 0)
+    wait = None if t.dev == source.dev or source.dt != t.dt else kernel_of(device_of(t.dev if t.dev & 255 else source.dev).type, "waiting")
+    if wait is None or not t.flags & source.flags & F_CONTIG or not same_shape(t, source):
+        return copy_into(t, source)
+    wait(False)
+    try:
+        return copy_into(t, source)
+    finally:
+        wait(True)
 
 
 cdef class FillBackward0(Node):
@@ -476,8 +520,34 @@ cdef tuple new_strides(object size):
 
 
 def pin_memory(self, device=None):
-    """Copy to page-locked memory; needs a device back end, without one the tensor itself is as good."""
-    return as_base("pin_memory", "self", self)
+    """Return the tensor in page-locked memory: itself if it is there. Without a CUDA device the tensor itself is as good."""
+    cdef TensorBase t = as_base("pin_memory", "self", self), out
+    if t.dev != RT_CPU:
+        raise TensorError(f"cannot pin 'torch.{device_of(t.dev).type}.{torch_name(t.dt)}Tensor' only dense CPU tensors can be pinned", op="pin_memory")
+    if t.n == 0 or not cuda_is_there() or is_pinned(t):
+        return t
+    out = empty_preserve(t, t.dt)
+    pin_storage(out)
+    copy_raw(out, t)
+    return out
+
+
+cdef bint cuda_is_there():
+    """Whether CUDA can be used; looks for it when that was not done yet."""
+    if peek_backend(RT_CUDA) is NULL:
+        try:
+            backend_of(RT_CUDA)
+        except BackendUnavailableError:
+            return False
+    return True
+
+
+def record_stream(self, stream):
+    """Keep the memory from other use until a stream besides its own has done what it was given by the time the tensor goes."""
+    cdef TensorBase t = as_base("record_stream", "self", self)
+    if t.dev & 255 != RT_CUDA:
+        raise TensorError(f"record_stream: expected a tensor on a CUDA device, got one on {device_of(t.dev)}", op="record_stream")
+    run_on_device("record_stream", t, <size_t>t.stor.ptr, stream)
 
 
 FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex": is_complex, "is_nonzero": is_nonzero, "is_same_size": is_same_size,
@@ -491,4 +561,4 @@ METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": di
            "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "share_memory_": share_memory_, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
            "to": to, "type": type_, "type_as": type_as, "cpu": cpu, "cuda": cuda, "clone": clone_, "contiguous": contiguous_, "detach": detach,
            "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_,
-           "pin_memory": pin_memory}
+           "pin_memory": pin_memory, "record_stream": record_stream}

@@ -12,7 +12,10 @@ from ._view import broadcast_tensors
 from ._view_complex import _complex_of
 from . import _rows
 from ._dtype import strided, contiguous_format, preserve_format, channels_last, channels_last_3d
-from ..errors import BackendUnavailableError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ._backend cimport RT_CUDA, backend_of, peek_backend
+from ._storage cimport borrow_storage
+from ._devices import kernel_of
+from ..errors import BackendUnavailableError, DTypeError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
 
@@ -31,8 +34,30 @@ cdef int check_layout(object op, object layout, object pin_memory) except -1:
     if layout is not None and layout is not strided:
         raise TensorValueError(f"{op}: only the strided layout exists, got {layout}")
     if pin_memory:
-        raise BackendUnavailableError(f"{op}: pin_memory=True needs a device back end with pinned memory; none is available", op=op)
+        raise BackendUnavailableError(f"{op}: pin_memory=True needs a CUDA device; without one, and for this function, call pin_memory() "
+                                      "of the result", op=op)
     return 0
+
+
+cdef bint cuda_is_there():
+    if peek_backend(RT_CUDA) is NULL:
+        try:
+            backend_of(RT_CUDA)
+        except BackendUnavailableError:
+            return False
+    return True
+
+
+cdef TensorBase pinned(object op, TensorBase t):
+    """A new tensor of the CPU in page-locked memory, with whatever was there."""
+    cdef size_t nbytes = t.stor.nbytes
+    if t.dev:
+        raise TensorError(f"{op}: Only dense CPU tensors can be pinned", op=op)
+    if nbytes:
+        block = kernel_of("cuda", "pinned")(nbytes)
+        t.stor = borrow_storage(<char *><size_t>block.address, nbytes, 0, block)
+        t.ptr = t.stor.ptr
+    return t
 
 
 cdef object finish(object op, TensorBase t, bint requires_grad, object names=None):
@@ -66,7 +91,9 @@ cdef TensorBase make(object op, tuple size, object kw_size, object out, object d
     cdef int64_t sh[64]
     cdef int nd = size_of(op, size, kw_size, sh)
     cdef int dt
-    check_layout(op, layout, pin_memory)
+    check_layout(op, layout, pin_memory and not cuda_is_there())
+    if pin_memory and out is None:
+        return pinned(op, empty(nd, sh, default_code() if dtype is None else dtype_code(op, dtype), device_code(op, device)))
     if out is not None:
         return alloc_out(op, out, nd, sh, (<TensorBase?>out).dt if dtype is None else dtype_code(op, dtype), (<TensorBase?>out).dev)
     dt = default_code() if dtype is None else dtype_code(op, dtype)

@@ -302,6 +302,9 @@ cdef TensorBase from_data(object data, int dt, int dev):
                 copy_raw(t, src)
         t = cast_raw(t, t.dt if dt < 0 else dt)
         return to_device(t, dev)
+    if not is_scalar(data) and not isinstance(data, (list, tuple)) and hasattr(data, "__cuda_array_interface__"):
+        src = <TensorBase>_dlpack.from_cuda_array_interface(data)
+        return to_device(clone_raw(cast_raw(src, src.dt if dt < 0 else dt)), dev if dev else src.dev)
     nd = nested_shape(data, sh)
     if dt < 0:
         dt = infer(data)
@@ -471,7 +474,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
     Args:
         data: what to copy. Without dtype, ints become int64, floats the default dtype.
         requires_grad: record operators on the result.
-        pin_memory: page-locked memory; nothing to do on the CPU back end.
+        pin_memory: page-locked memory (:meth:`Tensor.pin_memory`).
     Example:
         >>> tensor([[1, 2], [3, 4]]).shape
         torch.Size([2, 2])
@@ -486,6 +489,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         t = from_data(data, dt, (<TensorBase>data).dev if device is None else device_code("tensor", device))
     else:
         t = from_data(data, dt, device_code("tensor", device))
+    if pin_memory:
+        t = (<object>t).pin_memory()
     if requires_grad:
         set_requires_grad(t, True)
     return t
@@ -514,6 +519,10 @@ def as_tensor(data, dtype=None, device=None):
     if is_array(data):
         t = share_array(data, True)
         return to_device(cast_raw(t, t.dt if dt < 0 else dt), device_code("as_tensor", device))
+    if not is_scalar(data) and not isinstance(data, (list, tuple)) and hasattr(data, "__cuda_array_interface__"):
+        t = <TensorBase>_dlpack.from_cuda_array_interface(data)
+        t = cast_raw(t, t.dt if dt < 0 else dt)
+        return t if device is None else to_device(t, device_code("as_tensor", device))
     return from_data(data, dt, device_code("as_tensor", device))
 
 

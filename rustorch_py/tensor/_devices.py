@@ -18,10 +18,9 @@ from ..errors import UnsupportedOpError
 
 # By the function's own name (``__name__``).
 HOST_ONLY = frozenset("""
-    alpha_dropout dropout feature_alpha_dropout rrelu alpha_dropout_ dropout_ feature_alpha_dropout_ feature_dropout feature_dropout_ native_dropout rrelu_
     std std_mean var var_mean
-    igamma igammac igamma_ igammac_ _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad
-    bernoulli multinomial bernoulli_ binomial cauchy_ exponential_ geometric_ log_normal_ normal_ poisson random_ uniform_ apply_ map_
+    igamma igammac igamma_ igammac_ _dirichlet_grad _standard_gamma_grad
+    apply_ map_
 """.split())
 
 _own = {}                # (device type, name) -> function
@@ -40,6 +39,11 @@ def provide(device_type, functions):
 def has_kernel(name, tensor):
     """Tell whether :func:`run` finds a kernel of that name for the tensor."""
     return (tensor.device.type, name) in _kernels
+
+
+def kernel_of(device_type, name):
+    """Return a device type's kernel of that name, or None."""
+    return _kernels.get((device_type, name))
 
 
 def run(name, tensor, *args):

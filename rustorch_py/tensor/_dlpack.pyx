@@ -10,7 +10,10 @@ from ._storage cimport borrow_storage
 from ._dtype cimport dtype_of, device_of, device_code
 from ._plan cimport clone_raw
 from ._ops cimport to_device
-from ..errors import DeviceError, DTypeError, TensorError, TensorTypeError, TensorValueError
+from ._backend cimport backend_of
+from ._dtype cimport torch_name
+from ._devices import kernel_of, run as run_on_device
+from ..errors import AutogradError, DeviceError, DTypeError, TensorError, TensorTypeError, TensorValueError
 
 cdef extern from "dlpack.h" nogil:
     ctypedef struct RtDlDevice:
@@ -94,7 +97,8 @@ def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
     """Return a capsule for another library to share this tensor's memory.
 
     Args:
-        stream: for GPU consumers; None or -1 on the CPU.
+        stream: the consumer's stream on a CUDA device: it waits for what this thread's current stream was given. An address, 1 or None for
+            the default one, -1: nobody waits. On the CPU None or -1.
         max_version: (major, minor) the consumer understands; from (1, 0) on the capsule carries a version and flags.
         dl_device: (type, id) the consumer wants; a copy is made when this is the CPU and the tensor is elsewhere.
         copy: True always copies, False refuses to.
@@ -123,6 +127,8 @@ def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
     if copy and not flags:
         t = clone_raw(t)
         flags = 2
+    if RT_DEVICE_TYPE(t.dev) == RT_CUDA and stream != -1:
+        run_on_device("stream_for", t, stream)
     if max_version is not None and max_version[0] >= 1:
         v = <RtDlVersioned *>malloc(sizeof(RtDlVersioned) + (2 * t.nd + 1) * sizeof(int64_t))
         if v is NULL:
@@ -243,20 +249,95 @@ def from_dlpack(ext_tensor, *, device=None, copy=None):
     cdef object capsule = ext_tensor, kwargs
     if hasattr(ext_tensor, "__dlpack__"):
         kwargs = {"max_version": (1, 0)}
+        if hasattr(ext_tensor, "__dlpack_device__"):
+            kind, index = ext_tensor.__dlpack_device__()
+            if int(kind) == 2:                             # the producer lets our current stream wait for its own
+                backend_of(RT_DEVICE(RT_CUDA, index))
+                kwargs["stream"] = kernel_of("cuda", "stream_number")(index)
         if copy is not None:
             kwargs["copy"] = copy
         if device is not None and device_code("from_dlpack", device) == RT_CPU:
             kwargs["dl_device"] = (1, 0)
         try:
             capsule = ext_tensor.__dlpack__(**kwargs)
-        except TypeError:
-            capsule = ext_tensor.__dlpack__()              # producers older than DLPack 1.0
+        except TypeError:                                  # producers older than DLPack 1.0
+            capsule = ext_tensor.__dlpack__(**{key: kwargs[key] for key in kwargs if key == "stream"})
     elif type(ext_tensor).__name__ != "PyCapsule":
         raise TensorTypeError(f"from_dlpack: expected an object with __dlpack__ or a capsule, got {type(ext_tensor).__name__}",
                               op="from_dlpack")
     t = take_capsule(capsule)
     if device is not None:
         t = to_device(t, device_code("from_dlpack", device))
+    return t
+
+
+# ---- the CUDA array interface (version 3) ------------------------------------------------------------------
+cdef dict TYPESTR = {RT_BOOL: "|b1", RT_U8: "|u1", RT_I8: "|i1", RT_I16: "<i2", RT_I32: "<i4", RT_I64: "<i8", RT_F16: "<f2", RT_BF16: "<V2",
+                     RT_F32: "<f4", RT_F64: "<f8", RT_C64: "<c8", RT_C128: "<c16", RT_U16: "<u2", RT_U32: "<u4", RT_U64: "<u8"}
+
+
+def cuda_array_interface(self):
+    """Return a CUDA tensor's address, shape and strides as Numba and CuPy read them.
+
+    Raises:
+        AttributeError: the tensor is not on a CUDA device, or the interface has no name for its dtype.
+        AutogradError: it requires a gradient.
+    """
+    cdef TensorBase t = as_base("__cuda_array_interface__", "self", self)
+    cdef int i
+    if RT_DEVICE_TYPE(t.dev) != RT_CUDA:
+        raise AttributeError(f"Can't get __cuda_array_interface__ on non-CUDA tensor type: torch.{torch_name(t.dt)}Tensor. If CUDA data is required use "
+                             "tensor.cuda() to copy tensor to device memory.")
+    if t.dt not in TYPESTR:
+        raise AttributeError(f"__cuda_array_interface__ has no name for {dtype_of(t.dt)}")
+    if t.rg:
+        raise AutogradError("Can't get __cuda_array_interface__ on Variable that requires grad. If gradients aren't required, use var.detach() to get "
+                            "Variable that doesn't require grad.", op="__cuda_array_interface__")
+    return {"typestr": TYPESTR[t.dt], "shape": tuple([t.sh[i] for i in range(t.nd)]), "data": (<size_t>t.ptr if t.n else 0, False), "version": 2,
+            "strides": None if t.flags & F_CONTIG else tuple([t.st[i] * rt_itemsize(t.dt) for i in range(t.nd)])}
+
+
+def from_cuda_array_interface(obj):
+    """Return a tensor that shares the CUDA memory of an object with ``__cuda_array_interface__``; the object is kept alive."""
+    cdef TensorBase t
+    cdef dict found = obj.__cuda_array_interface__
+    cdef int64_t sh[64]
+    cdef int64_t st[64]
+    cdef int64_t extent = 1, n = 1
+    cdef int i, nd, dt = -1, dev, size
+    for code, name in TYPESTR.items():
+        if name[1:] == found["typestr"][1:]:
+            dt = code
+    if dt < 0 or found["typestr"][:1] == ">":
+        raise DTypeError(f"__cuda_array_interface__: type {found['typestr']!r} has no equivalent here", op="as_tensor")
+    if found.get("mask") is not None:
+        raise TensorTypeError("__cuda_array_interface__: masked arrays are not supported", op="as_tensor")
+    shape, steps, size = found["shape"], found.get("strides"), rt_itemsize(dt)
+    nd = <int>len(shape)
+    if nd > RT_MAX_DIM:
+        raise TensorError(f"as_tensor: at most {RT_MAX_DIM} dimensions, got {nd}", op="as_tensor")
+    for i in range(nd):
+        sh[i] = shape[i]
+        n *= sh[i]
+    if steps is None:
+        rt_contiguous_strides(nd, sh, st)
+    else:
+        for i in range(nd):
+            if steps[i] % size or (steps[i] < 0 and sh[i] > 1):
+                raise TensorValueError("__cuda_array_interface__: strides must be whole elements and not negative; copy the array first", op="as_tensor")
+            st[i] = steps[i] // size
+    for i in range(nd):
+        extent += (sh[i] - 1) * st[i]
+    backend_of(RT_DEVICE(RT_CUDA, 0))
+    dev = RT_DEVICE(RT_CUDA, kernel_of("cuda", "device_of_pointer")(found["data"][0]) if n else 0)
+    t = new_tensor()
+    t.dt, t.dev = dt, dev
+    set_dims(t, nd, sh, st)
+    t.stor = borrow_storage(<char *><size_t>found["data"][0], <size_t>extent * size if n else 0, dev, obj)
+    t.stor.readonly = bool(found["data"][1])
+    t.ptr = t.stor.ptr
+    if found.get("stream") is not None and n:
+        kernel_of("cuda", "stream_after")(RT_DEVICE_INDEX(dev), found["stream"])
     return t
 
 

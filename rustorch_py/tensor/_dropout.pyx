@@ -10,8 +10,9 @@ from ._dtype cimport device_of, dtype_of, torch_name
 from ._ops cimport inplace_begin, unary_inplace_k, unary_k
 from ._plan cimport copy_raw
 from ._random cimport (
-    RtRandom, apply_mask, draw_dropout, draw_rrelu, drawn_here, no_grad_here, number, refuse, stream)
+    RtRandom, apply_mask, draw, draw_dropout, draw_rrelu, drawn_here, drawn_there, no_grad_here, number, refuse, stream)
 from ._random import bernoulli_
+from ._devices import run as run_on_device
 
 from ..errors import AutogradError, DTypeError, ShapeError, TensorValueError
 include "_row_ids.pxi"
@@ -54,7 +55,10 @@ cdef TensorBase in_order_of(TensorBase x, TensorBase model):
 cdef TensorBase masked(TensorBase x, TensorBase keep, double p):
     cdef TensorBase y = empty_strided(keep.nd, keep.sh, keep.st, x.dt, x.dev)
     cdef TensorBase flat = in_order_of(x, keep)
-    apply_mask(x.dt, y.ptr, flat.ptr, <uint8_t *>keep.ptr, x.n, p)
+    if drawn_there(x):
+        run_on_device("dropout_mask", y, flat, keep, p)
+    elif x.dev == 0:
+        apply_mask(x.dt, y.ptr, flat.ptr, <uint8_t *>keep.ptr, x.n, p)
     return record_mask(y, x, keep, p)
 
 
@@ -101,7 +105,9 @@ def dropout(input, p, train):
         return input * 0.0
     y = empty_preserve(x, x.dt)
     keep = empty_strided(y.nd, y.sh, y.st, RT_BOOL, x.dev)
-    if drawn_here(x):
+    if drawn_there(x):
+        draw("random_dropout", y, None, (in_order_of(x, y), keep, chance))
+    elif drawn_here(x, None):
         draw_dropout(x.dt, y.ptr, in_order_of(x, y).ptr, <uint8_t *>keep.ptr, x.n, chance)
     return record_mask(y, x, keep, chance)
 
@@ -219,7 +225,10 @@ cdef tuple slopes(str op, TensorBase x, double low, double high, object generato
         refuse("rrelu_with_noise_out_cpu", x)
     y = new_empty(x.nd, x.sh, x.dt, x.dev)
     slope = new_empty(x.nd, x.sh, x.dt, x.dev)
-    if drawn_here(x):
+    if drawn_there(x):
+        drawn_here(x, generator)
+        draw("random_rrelu", y, generator, (slope, in_order_of(x, y), low, high))
+    elif drawn_here(x, generator):
         draw_rrelu(g, x.dt, y.ptr, slope.ptr, in_order_of(x, y).ptr, x.n, low, high)
     return y, slope
 

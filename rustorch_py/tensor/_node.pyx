@@ -67,6 +67,15 @@ cdef class Node:
             self.extra = {}
         self.extra["trace"] = trace
 
+    def _set_streams(self, streams):
+        """Keep the streams that were current when the node was made, {device number: stream} (called by back ends)."""
+        if self.extra is None:
+            self.extra = {}
+        self.extra["streams"] = streams
+
+    def _get_streams(self):
+        return None if self.extra is None else self.extra.get("streams")
+
     def register_hook(self, fn):
         """Call ``fn(grad_inputs, grad_outputs)`` after this node ran in backward; may return new grad_inputs."""
         return _add_hook(self, "post", fn)

@@ -3,8 +3,10 @@
 
 Each function takes an optimizer's parameters and its state and either moves every parameter that
 has a gradient and returns True, or touches nothing and returns False: then a parameter has no
-state yet, or is not on the CPU, contiguous and of one of float32, float64, bfloat16, and the
-caller goes tensor by tensor (rustorch_py.optim), with the same numbers.
+state yet, or is not contiguous and of one of float32, float64, bfloat16 (on a device float16 too) on
+the CPU or on one device that has the step, and the caller goes tensor by tensor (rustorch_py.optim),
+with the same numbers. On a device the list is one launch, and step counters may lie there: then the
+kernels make of them what the loops below make of counters on the CPU.
 """
 from cpython.dict cimport PyDict_GetItem
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -12,9 +14,15 @@ from cpython.object cimport PyObject
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
-from ._backend cimport RT_CPU
-from ._base cimport F_CONTIG, RT_BF16, RT_F32, RT_F64, TensorBase, bump
+from ._backend cimport RT_CPU, RT_META
+from ._base cimport F_CONTIG, RT_BF16, RT_F16, RT_F32, RT_F64, TensorBase, bump
 from ._cpu cimport isa_level, rt_num_threads
+from ._dtype cimport device_of, dtype_of
+
+from ._devices import has_kernel, run as run_on_device
+
+cdef enum:
+    OPTIM_CHUNK = 16384       # RT_OPTIM_CHUNK of cuda/kernels/optim_plan.h
 
 cdef extern from "optim.h" nogil:
     ctypedef struct RtOptimItem:
@@ -27,26 +35,28 @@ cdef extern from "optim.h" nogil:
         double k0
         double k1
         double k2
+        float *step
     ctypedef struct RtOptimOptions:
         double lr, beta1, beta2, eps, weight_decay, momentum, dampening, shrink, low, high
         int l2, maximize, nesterov, amsgrad, centered
     enum: RT_OPTIM_SGD, RT_OPTIM_ADAM, RT_OPTIM_RMSPROP, RT_OPTIM_ADAGRAD, RT_OPTIM_ADAMAX, RT_OPTIM_NADAM, RT_OPTIM_RADAM, \
-        RT_OPTIM_ADADELTA, RT_OPTIM_ASGD, RT_OPTIM_RPROP, RT_OPTIM_SCALE
+        RT_OPTIM_ADADELTA, RT_OPTIM_ASGD, RT_OPTIM_RPROP, RT_OPTIM_SCALE, RT_OPTIM_UNSCALE, RT_OPTIM_COUNT
     void rt_optim_run(int method, int dtype, int isa, const RtOptimItem *items, int64_t count, const RtOptimOptions *o, int threads)
     double rt_optim_squares(int dtype, int isa, const RtOptimItem *items, int64_t count, int threads)
 
 
 cdef inline bint fits(TensorBase t, TensorBase like) noexcept:
-    return t.dt == like.dt and t.n == like.n and t.dev == RT_CPU and (t.flags & F_CONTIG) != 0 and not t.stor.readonly
+    return t.dt == like.dt and t.n == like.n and t.dev == like.dev and (t.flags & F_CONTIG) != 0 and not t.stor.readonly
 
 
 cdef class Batch:
     """The parameters of one call, gathered before any is touched."""
     cdef RtOptimItem *items
     cdef Py_ssize_t count
-    cdef int dtype
+    cdef int dtype, device
     cdef list touched         # tensors written: kept alive, and counted as written afterwards
     cdef list steps           # 0-dim step counters, one per item
+    cdef bint steps_there     # some of them are the device's
 
     def __cinit__(self, Py_ssize_t room):
         self.items = <RtOptimItem *>PyMem_Malloc(max(room, 1) * sizeof(RtOptimItem))
@@ -60,22 +70,25 @@ cdef class Batch:
 
     cdef bint add(self, TensorBase p, TensorBase g):
         """Begin an item; False if the loop cannot take it."""
-        if g.dev != RT_CPU or g.dt != p.dt or g.n != p.n:
+        if g.dev != p.dev or g.dt != p.dt or g.n != p.n or (self.count and p.dev != self.device):
+            return False
+        if p.dev != RT_CPU and (p.dev == RT_META or not has_kernel(device_of(p.dev).type, "optim_run")):
             return False
         if not (g.flags & F_CONTIG):
             g = (<object>g).contiguous()
             self.touched.append(g)
-        if p.dt != RT_F32 and p.dt != RT_F64 and p.dt != RT_BF16:
+        if p.dt != RT_F32 and p.dt != RT_F64 and p.dt != RT_BF16 and (p.dt != RT_F16 or p.dev == RT_CPU):
             return False
         if self.count and p.dt != self.dtype:
             return False
         if not fits(p, p):
             return False
-        self.dtype = p.dt
+        self.dtype, self.device = p.dt, p.dev
         cdef RtOptimItem *it = &self.items[self.count]
         it.p, it.g, it.n = p.ptr, g.ptr, p.n
         it.a = it.b = it.c = NULL
         it.k0 = it.k1 = it.k2 = 0
+        it.step = NULL
         self.count += 1
         self.touched.append(p)
         return True
@@ -89,35 +102,51 @@ cdef class Batch:
         return (<TensorBase>value).ptr
 
     cdef bint step(self, object kept):
-        """Note an item's step counter; False unless it is a float32 or float64 number on the CPU."""
+        """Note an item's step counter; False unless it is a float32 or float64 number on the CPU, or a float32 number beside the parameter."""
         value = (<dict>kept).get("step")
         if not isinstance(value, TensorBase):
             return False
         cdef TensorBase t = <TensorBase>value
-        if t.n != 1 or t.dev != RT_CPU or (t.dt != RT_F32 and t.dt != RT_F64):
+        if t.n != 1 or (t.dev != RT_CPU and (t.dev != self.device or t.dt != RT_F32)) or (t.dt != RT_F32 and t.dt != RT_F64):
             return False
+        if t.dev != RT_CPU:
+            self.items[self.count - 1].step = <float *>t.ptr
+            self.steps_there = True
         self.steps.append(t)
         return True
 
     cdef double count_step(self, Py_ssize_t i):
-        """Count the step of item i and return its number."""
+        """Count the step of item i and return its number; of a counter on a device 1, and `run` counts it."""
         cdef TensorBase t = <TensorBase>self.steps[i]
         bump(t)
+        if t.dev != RT_CPU:
+            return 1
         if t.dt == RT_F32:
             (<float *>t.ptr)[0] += 1
             return (<float *>t.ptr)[0]
         (<double *>t.ptr)[0] += 1
         return (<double *>t.ptr)[0]
 
-    cdef void run(self, int method, const RtOptimOptions *o):
+    cdef int there(self, int method, const RtOptimOptions *o, object factor, object found) except -1:
+        """Launch a method on the device."""
+        run_on_device("optim_run", self.touched[0], method, dtype_of(self.dtype), <size_t>self.items, self.count, <size_t>o, factor, found)
+        return 0
+
+    cdef int run(self, int method, const RtOptimOptions *o, object factor=None) except -1:
         cdef TensorBase t
         cdef int isa = isa_level()
         if self.count == 0:
-            return
-        with nogil:
-            rt_optim_run(method, self.dtype, isa, self.items, self.count, o, rt_num_threads())
+            return 0
+        if self.device != RT_CPU:
+            if self.steps_there:
+                self.there(RT_OPTIM_COUNT, o, None, None)
+            self.there(method, o, factor, None)
+        else:
+            with nogil:
+                rt_optim_run(method, self.dtype, isa, self.items, self.count, o, rt_num_threads())
         for t in self.touched:
             bump(t)
+        return 0
 
 
 cdef Batch gather(object params, object state):
@@ -171,7 +200,7 @@ def _fused_adam(object params, object state, *, double lr, double beta1, double 
     cdef dict kept
     cdef double t, last = -1, k0 = 0, k1 = 0
     cdef Py_ssize_t i
-    o.beta1, o.beta2, o.eps, o.weight_decay = beta1, beta2, eps, weight_decay
+    o.lr, o.beta1, o.beta2, o.eps, o.weight_decay = lr, beta1, beta2, eps, weight_decay
     o.amsgrad, o.maximize = amsgrad, maximize
     o.l2 = weight_decay != 0 and not decoupled
     o.shrink = 1 - lr * weight_decay if decoupled else 1
@@ -249,7 +278,7 @@ def _fused_adagrad(object params, object state, *, double lr, double lr_decay, d
     cdef TensorBase p
     cdef dict kept
     cdef Py_ssize_t i
-    o.weight_decay, o.eps, o.maximize, o.l2 = weight_decay, eps, maximize, weight_decay != 0
+    o.lr, o.beta1, o.weight_decay, o.eps, o.maximize, o.l2 = lr, lr_decay, weight_decay, eps, maximize, weight_decay != 0
     if batch is None:
         return False
     for p in params:
@@ -332,7 +361,7 @@ def _fused_adamax(object params, object state, *, double lr, double beta1, doubl
     cdef Py_ssize_t i
     if batch is None:
         return False
-    o.beta1, o.beta2, o.eps, o.weight_decay, o.maximize, o.l2 = beta1, beta2, eps, weight_decay, maximize, weight_decay != 0
+    o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, o.maximize, o.l2 = lr, beta1, beta2, eps, weight_decay, maximize, weight_decay != 0
     for i in range(batch.count):
         batch.items[i].k0 = -lr / (1 - pow(beta1, batch.count_step(i)))
     batch.run(RT_OPTIM_ADAMAX, &o)
@@ -351,7 +380,7 @@ def _fused_nadam(object params, object state, *, double lr, double beta1, double
     if batch is None:
         return False
     products = numbers(params, state, "mu_product")
-    if products is None:
+    if products is None or batch.steps_there:
         return False
     o.beta1, o.beta2, o.eps, o.weight_decay, o.maximize = beta1, beta2, eps, weight_decay, maximize
     o.l2 = weight_decay != 0 and not decoupled
@@ -416,7 +445,7 @@ def _fused_asgd(object params, object state, *, double lr, double lambd, double 
     if batch is None:
         return False
     etas, mus = numbers(params, state, "eta"), numbers(params, state, "mu")
-    if etas is None or mus is None:
+    if etas is None or mus is None or batch.steps_there:
         return False
     o.weight_decay, o.maximize, o.l2 = weight_decay, maximize, weight_decay != 0
     for i in range(batch.count):
@@ -454,10 +483,19 @@ cdef Batch listed(list tensors):
 
 
 def _fused_norm(list tensors):
-    """Return the Euclidean norm of all float32 or all float64 tensors' elements together, None if the loop cannot take them."""
+    """Return the Euclidean norm of all float32 or all float64 tensors' elements together, None if the loop cannot take them.
+
+    A number on the CPU; a 0-dim tensor on a device.
+    """
     cdef Batch batch = listed(tensors)
     cdef double total
+    cdef int64_t chunks = 0
+    cdef Py_ssize_t i
     cdef int isa = isa_level()
+    if batch is not None and batch.count and batch.device != RT_CPU:
+        for i in range(batch.count):
+            chunks += (batch.items[i].n + OPTIM_CHUNK - 1) // OPTIM_CHUNK
+        return run_on_device("optim_norm", batch.touched[0], dtype_of(batch.dtype), <size_t>batch.items, batch.count, chunks)
     if batch is None or batch.count == 0 or batch.dtype == RT_BF16:
         return None
     with nogil:
@@ -467,14 +505,19 @@ def _fused_norm(list tensors):
     return sqrt(total)
 
 
-def _fused_scale(list tensors, double factor):
-    """Multiply all tensors by a number, in place; False if the loop cannot take them, and nothing is changed."""
+def _fused_scale(list tensors, factor):
+    """Multiply all tensors by a number, or a float64 0-dim tensor of their device, in place; False if the loop cannot take them, and
+    nothing is changed."""
     cdef RtOptimOptions o
     cdef Batch batch = listed(tensors)
     cdef TensorBase t
     cdef Py_ssize_t i
-    if batch is None:
+    if batch is None or (isinstance(factor, TensorBase) and (batch.device == RT_CPU or (<TensorBase>factor).dev != batch.device
+                                                             or (<TensorBase>factor).dt != RT_F64)):
         return False
+    if isinstance(factor, TensorBase):
+        batch.run(RT_OPTIM_SCALE, &o, factor)
+        return True
     if factor == 1:              # the numbers stay, but they count as written
         for t in batch.touched:
             bump(t)
@@ -485,8 +528,32 @@ def _fused_scale(list tensors, double factor):
     return True
 
 
+def _fused_unscale(list tensors, found_inf, factor):
+    """Multiply a device's gradients by a number of the device and note whether one is not finite, without waiting.
+
+    Args:
+        tensors: contiguous, all of one dtype on one device.
+        found_inf: float32 0-dim tensor of the device; set to 1 where an element is infinite or NaN.
+        factor: float64 0-dim tensor of the device.
+
+    Returns:
+        bool: False if the loop cannot take them, and nothing is changed.
+    """
+    cdef RtOptimOptions o
+    cdef Batch batch = listed(tensors)
+    cdef TensorBase t
+    if batch is None or batch.device == RT_CPU or (<TensorBase?>found_inf).dt != RT_F32 or (<TensorBase?>factor).dt != RT_F64:
+        return False
+    if batch.count:
+        batch.there(RT_OPTIM_UNSCALE, &o, factor, found_inf)
+        for t in batch.touched:
+            bump(t)
+        bump(<TensorBase>found_inf)
+    return True
+
+
 FUNCTIONS = {"_fused_sgd": _fused_sgd, "_fused_adam": _fused_adam, "_fused_rmsprop": _fused_rmsprop,
              "_fused_adagrad": _fused_adagrad, "_fused_adamax": _fused_adamax, "_fused_nadam": _fused_nadam,
              "_fused_radam": _fused_radam, "_fused_adadelta": _fused_adadelta, "_fused_asgd": _fused_asgd,
-             "_fused_rprop": _fused_rprop, "_fused_norm": _fused_norm, "_fused_scale": _fused_scale}
+             "_fused_rprop": _fused_rprop, "_fused_norm": _fused_norm, "_fused_scale": _fused_scale, "_fused_unscale": _fused_unscale}
 METHODS = {}

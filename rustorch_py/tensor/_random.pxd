@@ -35,13 +35,19 @@ cdef extern from "rustorch/random.h" nogil:
                         double lower, double upper)
 
 cdef class Generator:
-    cdef RtRandom g           # the whole state; about 2.5 KB, inline
+    cdef RtRandom g           # the whole state; about 2.5 KB, inline. A device's stream has only its seed from here
+    cdef int dev
+    cdef uint64_t offset      # of a device's stream: 4-word blocks, times 4
+    cdef uint64_t captured_from
+    cdef object words         # a tensor to draw through: see _take
     cdef object __weakref__
 
 # The stream behind a `generator=` argument: the default one for None; TypeError for other things.
 cdef RtRandom *stream(object op, object generator) except NULL
 
-cdef bint drawn_here(TensorBase t) except -1                     # on the CPU and not empty; other devices are refused
+cdef bint drawn_here(TensorBase t, object generator) except -1  # on the CPU and not empty; the generator must be of t's device
+cdef bint drawn_there(TensorBase t) noexcept                     # on a device and not empty: then
+cdef object draw(str name, TensorBase t, object generator, tuple arguments)     # the device's kernel of that name fills t
 cdef double number(str op, str arg, object x) except? -1.0       # TypeError naming op and argument
 cdef int refuse(object op, TensorBase t) except -1               # "op" not implemented for t's dtype
 

@@ -9,17 +9,19 @@ threads that share a generator see whole fills in some order, as in PyTorch.
 cimport cython
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX, INT64_MIN
+from libc.string cimport memcpy
+from ._backend cimport backend_of
 from ._node cimport Node
 from ._base cimport (
     RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_CPU,
     RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
-from ._dtype cimport device_of, dtype_code, dtype_of, torch_name
+from ._dtype cimport device_code, device_of, dtype_code, dtype_of, torch_name
 from ._ops cimport expand_to, inplace_begin, inplace_end
 from ._cpu cimport isa_level, rt_num_threads
 from ._create cimport check_layout, finish, like, make
 from ._plan cimport broadcast_shapes, contiguous_raw, copy_raw, full_
-from ._dtype import device as device_class
+from ._devices import has_kernel, run as run_on_device
 
 from ..errors import (
     AutogradError, BackendUnavailableError, DeviceError, DTypeError, ShapeError, TensorError, TensorTypeError,
@@ -49,6 +51,11 @@ cdef uint64_t seed_of(object seed) except? 0:
         raise TensorValueError(f"manual_seed: seed {seed} must lie in [-2**63, 2**64)", op="manual_seed") from None
 
 
+cdef bint draws(object device_type) except -1:
+    """Whether a device type's back end draws numbers."""
+    return has_kernel(device_type, "random_uniform")
+
+
 cdef object fresh_seed():
     from os import urandom
     return int.from_bytes(urandom(8), "little")
@@ -58,10 +65,11 @@ cdef class Generator:
     """A stream of random numbers with a seed and a state.
 
     Args:
-        device: where the numbers are made; only ``"cpu"`` has generators so far.
+        device: where the numbers are made: ``"cpu"`` (a Mersenne Twister) or a device whose back end draws numbers (``"cuda"``:
+            Philox 4x32-10, whose state is a seed and an offset).
 
     Raises:
-        DeviceError: the device has no generator.
+        BackendUnavailableError: the device has no generator.
 
     Example:
         >>> g = Generator().manual_seed(0)
@@ -70,8 +78,10 @@ cdef class Generator:
     """
 
     def __cinit__(self, device="cpu"):
-        device = device_class(device)
-        if device.type != "cpu":
+        self.dev = device_code("Generator", device)
+        if self.dev != 0:
+            backend_of(self.dev)            # starts it, or says why there is none
+        if self.dev != 0 and not draws(device_of(self.dev).type):
             raise BackendUnavailableError(
                 f"Generator: no random numbers are made on device '{device}'; use Generator('cpu') and move the tensors",
                 op="Generator", device=device)
@@ -80,7 +90,30 @@ cdef class Generator:
     @property
     def device(self):
         """The device of the stream."""
-        return device_of(0)
+        return device_of(self.dev)
+
+    def _take(self, uint64_t increment):
+        """Advance a device's stream by `increment`, rounded up to a multiple of 4.
+
+        Returns:
+            (seed, offset, words): where to draw from. While a graph is captured `words` is a tensor of the device with the seed and
+            the offset that the replay starts from, and `offset` counts from there; else it is None.
+        """
+        cdef uint64_t at = self.offset
+        self.offset += (increment + 3) // 4 * 4
+        if self.words is None:
+            return self.g.seed, at, None
+        return 0, at - self.captured_from, self.words
+
+    def _capture(self, words):
+        """Draw through a tensor of the device (seed, offset) from now on; None ends it and returns how far the stream went."""
+        cdef uint64_t went = self.offset - self.captured_from
+        self.words = words
+        if words is not None:
+            self.captured_from = self.offset
+            return None
+        self.offset = self.captured_from
+        return went
 
     def manual_seed(self, seed):
         """Start the stream of a seed anew and return self.
@@ -89,12 +122,13 @@ cdef class Generator:
             seed: an int in [-2**63, 2**64); negative ones count from the top.
         """
         rt_random_seed(&self.g, seed_of(seed))
+        self.offset = 0
         return self
 
     def seed(self):
         """Start from a seed that the system's entropy source gives, and return the seed."""
         cdef object seed = fresh_seed()
-        rt_random_seed(&self.g, <uint64_t>seed)
+        self.manual_seed(seed)
         return seed
 
     def initial_seed(self):
@@ -102,10 +136,14 @@ cdef class Generator:
         return self.g.seed
 
     def get_state(self):
-        """Return the state as a uint8 tensor of 5056 elements, byte for byte PyTorch's."""
-        cdef int64_t n = RT_RANDOM_STATE_NBYTES
+        """Return the state as a uint8 tensor on the CPU, byte for byte PyTorch's: 5056 elements, of a device's stream 16 (seed, offset)."""
+        cdef int64_t n = RT_RANDOM_STATE_NBYTES if self.dev == 0 else 16
         cdef TensorBase t = new_empty(1, &n, RT_U8, 0)
-        rt_random_get_state(&self.g, <uint8_t *>t.ptr)
+        if self.dev == 0:
+            rt_random_get_state(&self.g, <uint8_t *>t.ptr)
+        else:
+            memcpy(t.ptr, &self.g.seed, 8)
+            memcpy(t.ptr + 8, &self.offset, 8)
         return t
 
     def set_state(self, new_state):
@@ -118,6 +156,16 @@ cdef class Generator:
         t = <TensorBase>new_state
         if t.dt != RT_U8 or t.dev != 0:
             raise TensorTypeError(f"RNG state must be a torch.ByteTensor, got {dtype_of(t.dt)} on {device_of(t.dev)}", op="set_state")
+        if self.dev != 0:
+            if t.nd != 1 or (t.n != 16 and t.n != 8):
+                raise TensorError(f"RNG state is wrong size: expected 16 bytes (seed, offset), got shape {shape_tuple(t)}", op="set_state")
+            for i in range(t.n):
+                state[i] = (<uint8_t *>t.ptr)[i * t.st[0]]
+            memcpy(&self.g.seed, state, 8)
+            self.offset = 0
+            if t.n == 16:
+                memcpy(&self.offset, state + 8, 8)
+            return
         if t.n != RT_RANDOM_STATE_NBYTES or t.nd != 1:
             raise TensorError(f"set_state: expected {RT_RANDOM_STATE_NBYTES} bytes, got shape {shape_tuple(t)}", op="set_state")
         for i in range(t.n):
@@ -127,15 +175,36 @@ cdef class Generator:
 
     def clone_state(self):
         """Return a new generator that goes on from the same state."""
-        cdef Generator other = Generator()
+        cdef Generator other = Generator(device_of(self.dev))
         other.g = self.g
+        other.offset = self.offset
         return other
 
     def get_offset(self):
-        raise DeviceError("get_offset: CPU Generator does not use offset", op="get_offset")
+        """Return how far a device's stream has gone: a multiple of 4."""
+        if self.dev == 0:
+            raise DeviceError("get_offset: CPU Generator does not use offset", op="get_offset")
+        return self.offset
 
     def set_offset(self, offset):
-        raise DeviceError("set_offset: CPU Generator does not use offset", op="set_offset")
+        """Go on from an offset of a device's stream, a multiple of 4."""
+        if self.dev == 0:
+            raise DeviceError("set_offset: CPU Generator does not use offset", op="set_offset")
+        if offset % 4:
+            raise TensorValueError(f"set_offset: offset must be a multiple of 4, got {offset}", op="set_offset")
+        self.offset = <uint64_t>offset
+
+    def graphsafe_get_state(self):
+        """Return a generator that stands for the state, as :meth:`clone_state`."""
+        return self.clone_state()
+
+    def graphsafe_set_state(self, state):
+        """Go on from the state of another generator; returns self."""
+        if not isinstance(state, Generator) or (<Generator>state).dev & 0xff != self.dev & 0xff:
+            raise TensorTypeError(f"graphsafe_set_state: expected a Generator on {device_of(self.dev).type}", op="graphsafe_set_state")
+        self.g = (<Generator>state).g
+        self.offset = (<Generator>state).offset
+        return self
 
     def __copy__(self):
         return self.clone_state()
@@ -154,6 +223,40 @@ cdef class Generator:
 default_generator = Generator()
 default_generator.seed()
 cdef Generator default_stream = default_generator
+cdef dict device_streams = {}   # device code -> its default Generator, made when it is first asked for
+cdef object device_seed = None  # what those start from; None: entropy
+
+
+def device_generator(device):
+    """Return the default generator of a device; starts from the last :func:`manual_seed`, else from entropy."""
+    cdef int dev = device_code("default_generator", device)
+    if dev == 0:
+        return default_generator
+    found = device_streams.get(dev)
+    if found is None:
+        found = Generator(device_of(dev))
+        if device_seed is None:
+            found.seed()
+        else:
+            found.manual_seed(device_seed)
+        device_streams[dev] = found
+    return found
+
+
+def used_generators(device_type=None):
+    """Return the default generators of devices (of one type) that exist by now."""
+    return [g for g in device_streams.values() if device_type is None or g.device.type == device_type]
+
+
+def seed_devices(seed):
+    """Seed the default generators of all devices, those not yet made too; None: each from the system's entropy."""
+    global device_seed
+    device_seed = seed
+    for found in device_streams.values():
+        if seed is None:
+            found.seed()
+        else:
+            found.manual_seed(seed)
 
 
 cdef RtRandom *stream(object op, object generator) except NULL:
@@ -166,17 +269,21 @@ cdef RtRandom *stream(object op, object generator) except NULL:
 
 
 def manual_seed(seed):
-    """Seed the default generator and return it.
+    """Seed the default generators of the CPU and all devices; returns the CPU's.
 
     Args:
         seed: anything ``int()`` takes; the value in [-2**63, 2**64).
     """
-    return default_generator.manual_seed(int(seed))
+    seed = int(seed)
+    seed_devices(seed)
+    return default_generator.manual_seed(seed)
 
 
 def seed():
     """Seed the default generator from the system's entropy and return the seed."""
-    return default_generator.seed()
+    found = default_generator.seed()
+    seed_devices(found)
+    return found
 
 
 def initial_seed():
@@ -234,13 +341,21 @@ cdef Node forget(str label, TensorBase out, tuple inputs):
     return node
 
 
-cdef bint drawn_here(TensorBase t) except -1:
-    """True on the CPU, False for tensors without memory (meta, no elements); other devices are refused."""
-    if RT_DEVICE_TYPE(t.dev) == RT_META or t.n == 0:
-        return False
-    if RT_DEVICE_TYPE(t.dev) != RT_CPU:
-        raise UnsupportedOpError(f"random numbers are made on the CPU only so far; draw there and move to {device_of(t.dev)}")
-    return True
+cdef bint drawn_here(TensorBase t, object generator) except -1:
+    """True on the CPU. False for tensors without memory (meta, no elements) and for those of devices: :func:`drawn_there`."""
+    if generator is not None and RT_DEVICE_TYPE((<Generator>generator).dev) != RT_DEVICE_TYPE(t.dev) and RT_DEVICE_TYPE(t.dev) != RT_META:
+        raise TensorError(f"Expected a '{device_of(t.dev).type}' device type for generator but found '{device_of((<Generator>generator).dev).type}'")
+    return RT_DEVICE_TYPE(t.dev) == RT_CPU and t.n != 0
+
+
+cdef bint drawn_there(TensorBase t) noexcept:
+    """Whether t is a device's and has elements."""
+    return RT_DEVICE_TYPE(t.dev) != RT_CPU and RT_DEVICE_TYPE(t.dev) != RT_META and t.n != 0
+
+
+cdef object draw(str name, TensorBase t, object generator, tuple arguments):
+    """Let the device fill t: Note [Kernels of devices] in _devices.py."""
+    return run_on_device(name, t, device_generator(device_of(t.dev)) if generator is None else generator, *arguments)
 
 
 cdef object done(str label, TensorBase t):
@@ -326,9 +441,11 @@ def uniform_(input, *args, generator=None, **named):
     if high - low > top:
         raise TensorValueError(f"uniform_: to - from = {high - low} is more than {dtype_of(t.dt)} can hold", op="uniform_")
     inplace_begin("uniform_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_uniform(g, &a, low, high)
+    elif drawn_there(t):
+        draw("random_uniform", t, generator, (low, high))
     return done("UniformBackward0", t)
 
 
@@ -346,9 +463,11 @@ def normal_(input, mean=0, std=1, *, generator=None):
     if rt_kind(t.dt) < RT_KIND_FLOAT:
         refuse("normal_kernel_cpu", t)
     inplace_begin("normal_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_normal(g, &a, m, s)
+    elif drawn_there(t):
+        draw("random_normal", t, generator, (m, s))
     return done("NormalBackward0", t)
 
 
@@ -363,9 +482,11 @@ def log_normal_(input, mean=1, std=2, *, generator=None):
     if rt_kind(t.dt) != RT_KIND_FLOAT:
         refuse("log_normal_cpu", t)
     inplace_begin("log_normal_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_log_normal(g, &a, m, s)
+    elif drawn_there(t):
+        draw("random_log_normal", t, generator, (m, s))
     return done("LogNormalBackward0", t)
 
 
@@ -381,9 +502,11 @@ def cauchy_(input, median=0, sigma=1, *, generator=None):
         raise DTypeError("cauchy_: a continuous distribution needs a floating point dtype, got "
                          f"{dtype_of(t.dt)}", op="cauchy_")
     inplace_begin("cauchy_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_cauchy(g, &a, m, s)
+    elif drawn_there(t):
+        draw("random_cauchy", t, generator, (m, s))
     return done("CauchyBackward0", t)
 
 
@@ -399,9 +522,11 @@ def exponential_(input, lambd=1, *, generator=None):
         raise DTypeError("exponential_: a continuous distribution needs a floating point dtype, got "
                          f"{dtype_of(t.dt)}", op="exponential_")
     inplace_begin("exponential_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_exponential(g, &a, rate)
+    elif drawn_there(t):
+        draw("random_exponential", t, generator, (rate, 0.0))
     return done("ExponentialBackward0", t)
 
 
@@ -416,9 +541,11 @@ def geometric_(input, p, *, generator=None):
     if t.dt == RT_BOOL or rt_kind(t.dt) == RT_KIND_COMPLEX:
         refuse("geometric_cpu", t)
     inplace_begin("geometric_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_geometric(g, &a, chance)
+    elif drawn_there(t):
+        draw("random_geometric", t, generator, (chance,))
     return done("GeometricBackward0", t)
 
 
@@ -436,29 +563,34 @@ def bernoulli_(input, p=0.5, *, generator=None):
         refuse("bernoulli_scalar_cpu_", t)
     if isinstance(p, TensorBase):
         inplace_begin("bernoulli_", t)
-        if drawn_here(t):
-            bernoulli_each(g, t, <TensorBase>p)
+        bernoulli_each(g, t, <TensorBase>p, generator)
         inplace_end(t, forget("BernoulliBackward0", t, (t, p)))
         return t
     chance = number("bernoulli_", "p", p)
     if not 0 <= chance <= 1:
         raise TensorValueError(f"bernoulli_ expects p to be in [0, 1], but got p={p}", op="bernoulli_")
     inplace_begin("bernoulli_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_bernoulli(g, &a, chance)
+    elif drawn_there(t):
+        draw("random_bernoulli", t, generator, (chance,))
     return done("BernoulliBackward0", t)
 
 
-cdef int bernoulli_each(RtRandom *g, TensorBase t, TensorBase p) except -1:
+cdef int bernoulli_each(RtRandom *g, TensorBase t, TensorBase p, object generator) except -1:
     cdef RtArray a, b
+    cdef bint here = drawn_here(t, generator)
     if rt_kind(p.dt) != RT_KIND_FLOAT:
         refuse("bernoulli_tensor_cpu_p_", p)
-    if t.n == 0:
+    if not here and not drawn_there(t):
         return 0
     if p.nd > t.nd:
         raise ShapeError(f"bernoulli: probabilities of shape {shape_tuple(p)} do not broadcast to {shape_tuple(t)}", op="bernoulli")
     p = expand_to(p, t.nd, t.sh)
+    if not here:
+        draw("random_bernoulli_each", t, generator, (p,))
+        return 0
     fill_array(t, &a)
     fill_array(p, &b)
     if rt_random_bernoulli_each(g, &a, &b):
@@ -479,24 +611,28 @@ def random_(input, *args, generator=None, **named):
     if len(args) > 2 or (args and "from" in named) or (len(args) == 2 and "to" in named):
         raise TensorTypeError("random_() takes (), (to) or (from, to)", op="random_")
     if len(args) == 2:
-        return random_range("random_", t, args[0], args[1], g)
+        return random_range("random_", t, args[0], args[1], generator)
     if args:
-        return random_range("random_", t, args[0], named["to"], g) if "to" in named else random_range("random_", t, 0, args[0], g)
+        return random_range("random_", t, args[0], named["to"], generator) if "to" in named else random_range("random_", t, 0, args[0], generator)
     if named:
         if "to" not in named:
             raise TensorTypeError("random_() takes (), (to) or (from, to)", op="random_")
-        return random_range("random_", t, named.get("from", 0), named["to"], g)
+        return random_range("random_", t, named.get("from", 0), named["to"], generator)
     if rt_kind(t.dt) == RT_KIND_COMPLEX:
         refuse("random_kernel_cpu", t)
     inplace_begin("random_", t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_int(g, &a)
+    elif drawn_there(t):
+        top = int_max(t.dt) if rt_kind(t.dt) < RT_KIND_FLOAT else <int64_t>1 << digits(t.dt)
+        draw("random_integers", t, generator, (top + 1, 0, t.dt == RT_I64 or t.dt == RT_F64))
     return done("RandomBackward0", t)
 
 
-cdef object random_range(str op, TensorBase t, object from_, object to_, RtRandom *g):
+cdef object random_range(str op, TensorBase t, object from_, object to_, object generator):
     cdef RtArray a
+    cdef RtRandom *g = stream(op, generator)
     cdef int64_t low = integer(op, "from", from_), high, last
     cdef uint64_t width
     cdef bint whole = False
@@ -529,12 +665,17 @@ cdef object random_range(str op, TensorBase t, object from_, object to_, RtRando
     if not whole:
         check_range(op, low, last, t.dt)
     inplace_begin(op, t)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         if whole:
             rt_random_int_full64(g, &a)
         else:
             rt_random_int_range(g, &a, width, low)
+    elif drawn_there(t):
+        if whole:
+            draw("random_integers", t, generator, (0, 0, True))
+        else:
+            draw("random_integers", t, generator, (width, low, width >= 1 << 28))
     return done("RandomBackward0", t)
 
 
@@ -692,7 +833,7 @@ def randint(*args, generator=None, out=None, dtype=None, layout=None, device=Non
     t = room("randint", (size,), None, out, dtype, layout, device, pin_memory)
     finish("randint", t, requires_grad)                                 # refuses before anything is drawn
     with no_grad_here():
-        return random_range("randint", t, low, high, stream("randint", generator))
+        return random_range("randint", t, low, high, generator)
 
 
 def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
@@ -719,9 +860,11 @@ def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=Non
         out_of_bounds("randperm", "n", count, dt)
     t = room("randperm", (count,), None, out, dtype, layout, device, pin_memory)
     finish("randperm", t, requires_grad)
-    if drawn_here(t):
+    if drawn_here(t, generator):
         fill_array(t, &a)
         rt_random_permutation(g, &a, count)
+    elif drawn_there(t):
+        draw("random_permutation", t, generator, ())
     if out is not None:
         bump(t)
     return t
@@ -766,7 +909,7 @@ def randint_like(input, *args, generator=None, dtype=None, layout=None, device=N
     t = like("randint_like", input, dtype, layout, device, memory_format)
     finish("randint_like", t, requires_grad)
     with no_grad_here():
-        return random_range("randint_like", t, low, high, stream("randint_like", generator))
+        return random_range("randint_like", t, low, high, generator)
 
 
 def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
@@ -832,8 +975,7 @@ def bernoulli(input, p=None, *, generator=None, out=None):
         return bernoulli_(result, p, generator=generator)
     if rt_kind(result.dt) == RT_KIND_COMPLEX:
         refuse("bernoulli_tensor_cpu_self_", result)
-    if drawn_here(result):
-        bernoulli_each(g, result, t)
+    bernoulli_each(g, result, t, generator)
     if out is not None:
         bump(result)
     forget("BernoulliBackward0", result, (input,))
@@ -852,10 +994,12 @@ def poisson(input, generator=None, *, out=None):
                   None if out is not None else device_of(t.dev), False)
     if result.dt != t.dt:
         raise DTypeError(f"poisson: out must be {dtype_of(t.dt)}, got {dtype_of(result.dt)}", op="poisson")
-    if drawn_here(result):
+    if drawn_here(result, generator):
         fill_array(result, &a)
         fill_array(t, &b)
         status = rt_random_poisson(g, &a, &b)
+    elif drawn_there(result):
+        draw("random_poisson", result, generator, (t,))
     if status:
         raise TensorValueError("poisson: invalid Poisson rate, expected rate to be non-negative", op="poisson")
     if out is not None:
@@ -880,7 +1024,10 @@ def binomial(count, prob, generator=None):
     if p.nd > n.nd:
         raise ShapeError(f"binomial: prob of shape {shape_tuple(p)} does not broadcast to count's {shape_tuple(n)}", op="binomial")
     result = new_empty(n.nd, n.sh, n.dt, n.dev)
-    if drawn_here(result):
+    if drawn_there(result):
+        drawn_here(result, generator)
+        draw("random_binomial", result, generator, (n, expand_to(p, n.nd, n.sh)))
+    elif drawn_here(result, generator):
         n, p = contiguous_raw(n), contiguous_raw(expand_to(p, n.nd, n.sh))
         rt_random_binomial(g, n.dt, result.ptr, n.ptr, p.ptr, n.n)
     forget("BinomialBackward0", result, (count, prob))
@@ -921,7 +1068,13 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
                   None if out is not None else device_of(t.dev), False)
     if result.n == 0:
         return result
-    if replacement and count > 1:
+    if replacement and count > 1 and drawn_there(result):
+        drawn_here(result, generator)
+        with no_grad_here():
+            check_weights(input)
+        draw("random_multinomial", result, generator, (t,))
+    elif replacement and count > 1:
+        drawn_here(result, generator)
         target = result if result.flags & F_CONTIG else new_empty(result.nd, result.sh, RT_I64, 0)
         fill_array(<TensorBase>target, &a)
         fill_array(t, &b)
@@ -934,10 +1087,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
         # Without replacement: the `count` smallest of q / weight, q exponential, are such a draw
         # (P. Efraimidis & P. Spirakis, Weighted random sampling with a reservoir, 2006).
         with no_grad_here():
-            if not ((input >= 0) & (input < INFINITY)).all():
-                bad_weights(-2)
-            if (input.sum(-1) == 0).any():
-                bad_weights(-4)
+            check_weights(input)
             q = exponential_(empty_preserve(t, t.dt), 1, generator=generator)
             q = input / q
             if count == 1:
@@ -948,6 +1098,14 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     if out is not None:
         bump(result)
     return result
+
+
+cdef int check_weights(object weights) except -1:
+    if not ((weights >= 0) & (weights < INFINITY)).all():
+        bad_weights(-2)
+    if (weights.sum(-1) == 0).any():
+        bad_weights(-4)
+    return 0
 
 
 cdef int bad_weights(int status) except -1:

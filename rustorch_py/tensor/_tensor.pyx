@@ -11,6 +11,7 @@ from ._function cimport set_plain_call
 from ._view cimport transpose_last, t_reverse
 from ._dtype import strided, device as _device_class
 from . import _pointwise
+from ._dlpack import cuda_array_interface
 from ..errors import AutogradError, DTypeError, ShapeError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
@@ -282,6 +283,11 @@ cdef class Tensor(TensorBase):
     @property
     def layout(self):
         return strided
+
+    @property
+    def __cuda_array_interface__(self):
+        """Address, shape and strides of a CUDA tensor, for Numba and CuPy."""
+        return cuda_array_interface(self)
 
     @property
     def ndim(self):

@@ -18,8 +18,9 @@ from .. import tensor as _t
 from ..amp import autocast
 from ..autograd import Function, _engine, backward
 from ..autograd.graph import saved_tensors_hooks
-from ..errors import AutogradError, BackendUnavailableError, TensorError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
+from ..tensor._random import device_generator, used_generators
 
 __all__ = ["checkpoint", "checkpoint_sequential", "CheckpointError", "CheckpointFunction", "DefaultDeviceType", "GraphExecGroup", "check_backward_validity",
            "detach_variable", "get_device_states", "noop_context_fn", "set_device_states", "set_checkpoint_early_stop", "set_checkpoint_debug_enabled"]
@@ -124,18 +125,28 @@ def check_backward_validity(inputs):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=3)
 
 
+def _random_states(args):
+    """Return the default random streams in use, those of the arguments' devices among them, each with its state."""
+    for x in args:
+        if isinstance(x, Tensor) and x.device.type not in ("cpu", "meta"):
+            device_generator(x.device)                   # is in use from now on
+    return [(g, g.get_state()) for g in (_t.default_generator, *used_generators())]
+
+
 @contextmanager
-def _random_state(state):
-    """Run a block with the default random stream in a given state (None: as it is), then put it back."""
-    if state is None:
+def _random_state(states):
+    """Run a block with random streams in given states (None: as they are), then put them back."""
+    if states is None:
         yield
         return
-    now = _t.get_rng_state()
-    _t.set_rng_state(state)
+    now = [(g, g.get_state()) for g, _ in states]
+    for generator, state in states:
+        generator.set_state(state)
     try:
         yield
     finally:
-        _t.set_rng_state(now)
+        for generator, state in now:
+            generator.set_state(state)
 
 
 def _autocast_regions():
@@ -160,20 +171,23 @@ def get_device_states(*args):
     Raises:
         BackendUnavailableError: an argument is on a device that has no random stream here.
     """
-    devices = sorted({str(x.device) for x in args if isinstance(x, Tensor) and x.device.type not in ("cpu", "meta")})
-    set_device_states(devices, [None] * len(devices))
-    return [], []
+    devices = sorted({x.device for x in args if isinstance(x, Tensor) and x.device.type not in ("cpu", "meta")}, key=str)
+    return [d.index for d in devices], [device_generator(d).get_state() for d in devices]
 
 
 def set_device_states(devices, states, *, device_type=None):
     """Put the random streams of accelerators back to given states; the CPU's is not among them.
 
+    Args:
+        devices: numbers or names.
+        states: of each, as `get_device_states` returns them.
+        device_type: of devices given as numbers; "cuda" if None.
+
     Raises:
-        BackendUnavailableError: a device is named; none has a random stream so far.
+        BackendUnavailableError: a device has no random stream.
     """
-    if devices:
-        raise BackendUnavailableError(f"checkpoint: no random stream exists on {', '.join(map(str, devices))}; pass "
-                                      "preserve_rng_state=False", op="checkpoint")
+    for device, state in zip(devices, states):
+        device_generator(f"{device_type or 'cuda'}:{device}" if isinstance(device, int) else device).set_state(state)
 
 
 class CheckpointFunction(Function):
@@ -183,7 +197,7 @@ class CheckpointFunction(Function):
     def forward(ctx, run_function, preserve_rng_state, *args):
         check_backward_validity(args)
         ctx.run_function = run_function
-        ctx.rng_state = _t.get_rng_state() if preserve_rng_state else None
+        ctx.rng_state = _random_states(args) if preserve_rng_state else None
         ctx.autocast = _autocast_regions()
         ctx.inputs = [None if isinstance(x, Tensor) else x for x in args]
         ctx.places = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
@@ -341,7 +355,7 @@ def checkpoint(function, *args, use_reentrant=None, context_fn=noop_context_fn, 
     if not _t.is_grad_enabled():
         with first_context:
             return function(*args, **kwargs)
-    state = _t.get_rng_state() if preserve else None
+    state = _random_states((*args, *kwargs.values())) if preserve else None
     regions = _autocast_regions()
     tensors = [x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)]
     versions = [x._version for x in tensors]

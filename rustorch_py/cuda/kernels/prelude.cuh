@@ -23,6 +23,8 @@
 #define RT_ATOMIC_ADD(p, v) atomicAdd(p, v)       /* float, double, int, unsigned, unsigned long long; kernels/atomic.h for the rest */
 #define RT_ATOMIC_MAX(p, v) atomicMax(p, v)       /* int, unsigned, unsigned long long */
 #define RT_FENCE() __threadfence()
+#define RT_SINCOS(v, s, c) __sincosf(v, s, c)     /* the fast ones; v within a turn or so */
+#define RT_SINCOSPI(v, s, c) sincospi(v, s, c)
 /* a value of any plain type between lanes, a word at a time */
 template <class V, class Move> RT_INLINE V rt_shuffle(V v, Move move) {
     unsigned words[(sizeof(V) + 3) / 4] = {};

@@ -17,12 +17,15 @@
 #define API __attribute__((visibility("default")))
 #define ARENA ((size_t)1 << 33)               /* reserved, not used */
 #define PAGE ((size_t)4096)
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_HANDLE = 400, LAUNCH_FAILED = 719 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, INVALID_DEVICE = 101, INVALID_IMAGE = 200, INVALID_HANDLE = 400, LAUNCH_FAILED = 719,
+       CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
 
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
 static char *arena;
 static size_t top, limit = (size_t)2 << 30, in_use;
 static int guarded = 1;
+static int broken;                            /* what every call answers once it is not 0, as after an illegal access */
+API void rt_soft_break(int status) { broken = status; }
 
 /* every entry point opens the arena, and closes it behind itself */
 static void enter(void) {
@@ -80,7 +83,7 @@ API int cuDevicePrimaryCtxRetain(void **context, int device) {
     return OK;
 }
 API int cuCtxSetCurrent(void *context) { return context ? OK : INVALID_VALUE; }
-API int cuCtxSynchronize(void) { return OK; }
+API int cuCtxSynchronize(void);
 API int cuMemGetInfo(size_t *free_bytes, size_t *total) { *free_bytes = limit - in_use; *total = limit; return OK; }
 API int cuMemAlloc(uint64_t *ptr, size_t bytes) {
     enter();
@@ -122,28 +125,65 @@ API int cuMemFree(uint64_t ptr) {
 API int cuMemHostAlloc(void **ptr, size_t bytes, unsigned flags) { (void)flags; *ptr = aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE); return *ptr ? OK : OUT_OF_MEMORY; }
 API int cuMemFreeHost(void *ptr) { free(ptr); return OK; }
 
+API int cuMemAllocAsync(uint64_t *ptr, size_t bytes, void *stream) { (void)stream; return cuMemAlloc(ptr, bytes); }
+API int cuMemFreeAsync(uint64_t ptr, void *stream) { (void)stream; return cuMemFree(ptr); }
+API int cuDeviceGetDefaultMemPool(void **pool, int device) { *pool = &contexts[device]; return OK; }
+API int cuMemPoolSetAttribute(void *pool, int attribute, void *value) { return pool && attribute == 4 && value ? OK : INVALID_VALUE; }
+API int cuMemPoolTrimTo(void *pool, size_t bytes) { (void)bytes; return pool ? OK : INVALID_VALUE; }
+
+/* ---- capture: work given to a recording stream is kept, and done when the graph is launched ---- */
+typedef struct { int capturing; } Stream;
+typedef struct { unsigned x, y, z; } Dim3;
+typedef struct Op { struct Op *next; int kind; uint64_t dst, src; size_t bytes; void *function, *arguments; Dim3 grid, block; } Op;   /* kind: 0 launch, 1 to the
+    device, 2 to the host, 3 on the device */
+typedef struct { Op *first, *last; } Graph;
+static Graph *recording;                      /* one at a time */
+static int captures(void *stream) { return recording && stream && ((Stream *)stream)->capturing; }
+static Op *record(int kind) {
+    Op *op = calloc(1, sizeof *op);
+    if (!op) return NULL;
+    op->kind = kind;
+    if (recording->last) recording->last->next = op;
+    else recording->first = op;
+    return recording->last = op;
+}
+static int record_copy(int kind, uint64_t dst, uint64_t src, size_t bytes) {
+    Op *op = record(kind);
+    if (!op) return OUT_OF_MEMORY;
+    op->dst = dst; op->src = src; op->bytes = bytes;
+    return OK;
+}
+
 /* a range of device memory must lie in one allocation */
 static int is_device(uint64_t ptr, size_t bytes) {
     size_t at = (size_t)((char *)(uintptr_t)ptr - arena);
     Region *r = (char *)(uintptr_t)ptr >= arena && at < top ? region_at(at) : NULL;
     return r && at + bytes <= r->at + r->size;
 }
+API int cuPointerGetAttribute(void *value, int attribute, uint64_t ptr) {
+    if (attribute != 9 || !is_device(ptr, 1)) return INVALID_VALUE;
+    *(int *)value = 0;                        /* the devices share one arena */
+    return OK;
+}
 API int cuMemcpyHtoDAsync(uint64_t dst, const void *src, size_t bytes, void *stream) {
-    (void)stream;
+    if (broken) return broken;
+    if (captures(stream)) return record_copy(1, dst, (uint64_t)(uintptr_t)src, bytes);
     enter();
     if (!is_device(dst, bytes)) return leave(INVALID_VALUE);
     memcpy((void *)(uintptr_t)dst, src, bytes);
     return leave(OK);
 }
 API int cuMemcpyDtoHAsync(void *dst, uint64_t src, size_t bytes, void *stream) {
-    (void)stream;
+    if (broken) return broken;
+    if (captures(stream)) return record_copy(2, (uint64_t)(uintptr_t)dst, src, bytes);
     enter();
     if (!is_device(src, bytes)) return leave(INVALID_VALUE);
     memcpy(dst, (const void *)(uintptr_t)src, bytes);
     return leave(OK);
 }
 API int cuMemcpyDtoDAsync(uint64_t dst, uint64_t src, size_t bytes, void *stream) {
-    (void)stream;
+    if (broken) return broken;
+    if (captures(stream)) return record_copy(3, dst, src, bytes);
     enter();
     if (!is_device(dst, bytes) || !is_device(src, bytes)) return leave(INVALID_VALUE);
     memmove((void *)(uintptr_t)dst, (const void *)(uintptr_t)src, bytes);
@@ -152,17 +192,29 @@ API int cuMemcpyDtoDAsync(uint64_t dst, uint64_t src, size_t bytes, void *stream
 API int cuMemcpyPeerAsync(uint64_t dst, void *to, uint64_t src, void *from, size_t bytes, void *stream) { (void)to; (void)from; return cuMemcpyDtoDAsync(dst, src, bytes, stream); }
 
 /* ---- streams and events: all work is done when a call returns ---- */
-typedef struct { struct timespec at; int recorded; } Event;
-API int cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { (void)flags; (void)priority; *stream = malloc(8); return *stream ? OK : OUT_OF_MEMORY; }
+typedef struct { struct timespec at; int recorded, captured; } Event;
+API int cuCtxSynchronize(void) { return broken ? broken : recording ? CAPTURE_UNSUPPORTED : OK; }
+API int cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { (void)flags; (void)priority; *stream = calloc(1, sizeof(Stream)); return *stream ? OK : OUT_OF_MEMORY; }
 API int cuStreamDestroy(void *stream) { free(stream); return OK; }
-API int cuStreamSynchronize(void *stream) { (void)stream; return OK; }
-API int cuStreamQuery(void *stream) { (void)stream; return OK; }
-API int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { (void)stream; (void)flags; return event ? OK : INVALID_HANDLE; }
+API int cuStreamSynchronize(void *stream) { return broken ? broken : captures(stream) ? CAPTURE_UNSUPPORTED : OK; }
+API int cuStreamQuery(void *stream) { return broken ? broken : captures(stream) ? CAPTURE_UNSUPPORTED : OK; }
+API int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
+    (void)flags;
+    if (!event) return INVALID_HANDLE;
+    if (stream && recording && ((Event *)event)->captured) ((Stream *)stream)->capturing = 1;      /* joins the capture */
+    return OK;
+}
 API int cuEventCreate(void **event, unsigned flags) { (void)flags; *event = calloc(1, sizeof(Event)); return *event ? OK : OUT_OF_MEMORY; }
 API int cuEventDestroy(void *event) { free(event); return OK; }
-API int cuEventRecord(void *event, void *stream) { (void)stream; clock_gettime(CLOCK_MONOTONIC, &((Event *)event)->at); ((Event *)event)->recorded = 1; return OK; }
-API int cuEventQuery(void *event) { (void)event; return OK; }
-API int cuEventSynchronize(void *event) { (void)event; return OK; }
+API int cuEventRecord(void *event, void *stream) {
+    Event *e = event;
+    clock_gettime(CLOCK_MONOTONIC, &e->at);
+    e->recorded = 1;
+    e->captured = captures(stream);
+    return OK;
+}
+API int cuEventQuery(void *event) { return broken ? broken : recording && ((Event *)event)->captured ? CAPTURE_UNSUPPORTED : OK; }
+API int cuEventSynchronize(void *event) { return cuEventQuery(event); }
 API int cuEventElapsedTime(float *milliseconds, void *start_, void *end_) {
     Event *s = start_, *e = end_;
     if (!s->recorded || !e->recorded) return INVALID_HANDLE;
@@ -171,9 +223,8 @@ API int cuEventElapsedTime(float *milliseconds, void *start_, void *end_) {
 }
 
 /* ---- modules and launches ---- */
-typedef struct { unsigned x, y, z; } Dim3;
 typedef struct { Dim3 thread, block, block_size, grid; void (*sync)(void), (*sync_warp)(void); } Soft;
-typedef struct { void (*run)(void **); Soft *soft; } Function;
+typedef struct { void (*run)(void **); Soft *soft; size_t (*size)(void); } Function;
 
 API int cuModuleLoadData(void **module, const void *image) {      /* the image is the path of a shared object */
     *module = dlopen(image, RTLD_NOW | RTLD_LOCAL);
@@ -186,7 +237,10 @@ API int cuModuleGetFunction(void **function, void *module, const char *name) {
     if (!f) return OUT_OF_MEMORY;
     *(void **)&f->run = dlsym(module, name);
     *(void **)&soft = dlsym(module, "rt_soft");
-    if (!f->run || !soft) { free(f); return NOT_FOUND; }
+    char sized[512];
+    snprintf(sized, sizeof sized, "%s_size", name);
+    *(void **)&f->size = dlsym(module, sized);
+    if (!f->run || !soft || !f->size) { free(f); return NOT_FOUND; }
     f->soft = soft();
     *function = f;
     return OK;
@@ -261,10 +315,21 @@ static int run_block(unsigned bx, unsigned by, unsigned bz) {
 }
 API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream,
                        void **arguments, void **extra) {
-    (void)shared; (void)stream;
+    (void)shared;
     if (!function) return INVALID_HANDLE;
+    if (broken) return broken;
     if (extra || !gx || !gy || !gz || !bx || !by || !bz || gx > 2147483647u || gy > 65535 || gz > 65535 || bx > 1024 || by > 1024 || bz > 64 || bx * by * bz > 1024)
         return INVALID_VALUE;
+    if (captures(stream)) {
+        Op *op = record(0);
+        size_t size = ((Function *)function)->size();
+        if (!op || !(op->arguments = malloc(size))) return OUT_OF_MEMORY;
+        memcpy(op->arguments, arguments[0], size);
+        op->function = function;
+        op->grid = (Dim3){gx, gy, gz};
+        op->block = (Dim3){bx, by, bz};
+        return OK;
+    }
     enter();
     int status = OK;
     launched = function;
@@ -279,6 +344,48 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
     }
     return leave(status);
 }
+API int cuStreamBeginCapture(void *stream, int mode) {
+    if (!stream || mode < 0 || mode > 2) return CAPTURE_UNSUPPORTED;      /* the default stream cannot be captured */
+    if (recording) return CAPTURE_UNSUPPORTED;
+    recording = calloc(1, sizeof(Graph));
+    ((Stream *)stream)->capturing = 1;
+    return recording ? OK : OUT_OF_MEMORY;
+}
+API int cuStreamEndCapture(void *stream, void **graph) {
+    if (!captures(stream)) return CAPTURE_INVALIDATED;
+    ((Stream *)stream)->capturing = 0;
+    *graph = recording;
+    recording = NULL;
+    return OK;
+}
+API int cuStreamIsCapturing(void *stream, int *state) { *state = captures(stream); return OK; }
+API int cuThreadExchangeStreamCaptureMode(int *mode) { static int now; int before = now; now = *mode; *mode = before; return OK; }
+API int cuGraphInstantiate(void **executable, void *graph, unsigned long long flags) {
+    (void)flags;
+    Graph *e = malloc(sizeof *e);
+    if (!e) return OUT_OF_MEMORY;
+    *e = *(Graph *)graph;                     /* takes the list over */
+    memset(graph, 0, sizeof(Graph));
+    *executable = e;
+    return OK;
+}
+API int cuGraphLaunch(void *executable, void *stream) {
+    if (captures(stream)) return CAPTURE_UNSUPPORTED;
+    for (Op *op = ((Graph *)executable)->first; op; op = op->next) {
+        int status = op->kind == 1 ? cuMemcpyHtoDAsync(op->dst, (void *)(uintptr_t)op->src, op->bytes, stream)
+                   : op->kind == 2 ? cuMemcpyDtoHAsync((void *)(uintptr_t)op->dst, op->src, op->bytes, stream)
+                   : op->kind == 3 ? cuMemcpyDtoDAsync(op->dst, op->src, op->bytes, stream)
+                   : cuLaunchKernel(op->function, op->grid.x, op->grid.y, op->grid.z, op->block.x, op->block.y, op->block.z, 0, stream, &op->arguments, NULL);
+        if (status) return status;
+    }
+    return OK;
+}
+API int cuGraphDestroy(void *graph) { free(graph); return OK; }
+API int cuGraphExecDestroy(void *executable) {
+    for (Op *op = ((Graph *)executable)->first, *next; op; op = next) { next = op->next; free(op->arguments); free(op); }
+    free(executable);
+    return OK;
+}
 API int cuGetErrorName(int error, const char **text) {
     switch (error) {
     case OK: *text = "CUDA_SUCCESS"; break;
@@ -288,6 +395,9 @@ API int cuGetErrorName(int error, const char **text) {
     case INVALID_IMAGE: *text = "CUDA_ERROR_INVALID_IMAGE"; break;
     case INVALID_HANDLE: *text = "CUDA_ERROR_INVALID_HANDLE"; break;
     case NOT_FOUND: *text = "CUDA_ERROR_NOT_FOUND"; break;
+    case 700: *text = "CUDA_ERROR_ILLEGAL_ADDRESS"; break;
+    case CAPTURE_UNSUPPORTED: *text = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
+    case CAPTURE_INVALIDATED: *text = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"; break;
     case LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
     default: *text = "CUDA_ERROR_UNKNOWN";
     }
@@ -300,6 +410,8 @@ API int cuGetErrorString(int error, const char **text) {
     case INVALID_DEVICE: *text = "invalid device ordinal"; break;
     case INVALID_IMAGE: *text = "device kernel image is invalid"; break;
     case LAUNCH_FAILED: *text = "unspecified launch failure"; break;
+    case 700: *text = "an illegal memory access was encountered"; break;
+    case CAPTURE_UNSUPPORTED: *text = "operation not permitted when stream is capturing"; break;
     default: *text = "error of the software device";
     }
     return OK;

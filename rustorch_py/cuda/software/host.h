@@ -15,6 +15,7 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
 #define RT_KERNEL(name, Args)                                                                                            \
     static void name##_body(const Args a);                                                                               \
     extern "C" __attribute__((visibility("default"))) void name(void **p) { name##_body(*(const Args *)p[0]); }          \
+    extern "C" __attribute__((visibility("default"))) size_t name##_size(void) { return sizeof(Args); }                    \
     static void name##_body(const Args a)
 #define RT_SHARED(T, name, n) static T name[n]
 #define RT_SYNC() rt_soft_state.sync()
@@ -23,6 +24,8 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
 #define RT_ATOMIC_ADD(p, v) ({ auto *rt_at = (p); auto rt_seen = *rt_at; *rt_at = rt_seen + (v); rt_seen; })
 #define RT_ATOMIC_MAX(p, v) ({ auto *rt_at = (p); auto rt_seen = *rt_at; auto rt_new = (v); if (rt_new > rt_seen) *rt_at = rt_new; rt_seen; })
 #define RT_FENCE() ((void)0)
+#define RT_SINCOS(v, s, c) (*(s) = sinf(v), *(c) = cosf(v))
+#define RT_SINCOSPI(v, s, c) (*(s) = sin(3.14159265358979323846 * (v)), *(c) = cos(3.14159265358979323846 * (v)))
 #define RT_POPCOUNT(w) __builtin_popcount(w)
 
 /* what the lanes of a warp show each other: every lane writes, then all read, then all go on */

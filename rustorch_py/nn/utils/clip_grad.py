@@ -27,9 +27,9 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     if not tensors:
         return _t.tensor(0.0)
     total = _t._fused_norm(tensors) if norm_type == 2 else None
-    if total is not None:
+    if isinstance(total, float):
         total = _t.tensor(total, dtype=tensors[0].dtype)
-    else:
+    elif total is None:
         with _t.no_grad():
             device = tensors[0].device
             norms = [t.norm(norm_type).to(device) for t in tensors]
@@ -59,7 +59,7 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     with _t.no_grad():
         # Always multiplied, without looking: on a device, looking would wait for it.
         factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        if factor.device.type == "cpu" and len(set(map(id, grads))) == len(grads) and _t._fused_scale(grads, factor.item()):
+        if len(set(map(id, grads))) == len(grads) and _t._fused_scale(grads, factor.item() if factor.device.type == "cpu" else factor.double()):
             return
         for grad in grads:
             grad.mul_(factor.to(grad.device))

@@ -188,7 +188,11 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
         Py_DECREF(result);
     }
     if (f->nkinds && rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
-    if (rt_casting && f->rule) return rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+    if (rt_casting && f->rule) {
+        PyObject *result = rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
+        if (result != Py_NotImplemented) return result;      /* else: no rule for the device of these tensors */
+        Py_DECREF(result);
+    }
     if (rt_devices && f->host_only) {
         PyObject *result = rt_device_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
         if (result != Py_NotImplemented) return result;

@@ -5,6 +5,11 @@
 #define RT_OPTIM_H
 #include "rustorch/loops.h"
 
+#ifndef RT_OPTIM_EACH
+#define RT_OPTIM_EACH(i, begin, end) for (int64_t i = begin; i < end; i++)
+#define RT_OPTIM_LINK
+#endif
+
 /* One parameter: n elements of one dtype, contiguous. What a, b, c hold is said at each kernel. */
 typedef struct {
     char *p;              /* parameter, updated */
@@ -12,6 +17,7 @@ typedef struct {
     char *a, *b, *c;      /* state, updated; NULL where the method has none */
     int64_t n;
     double k0, k1, k2;    /* numbers of this parameter's step, see the kernels */
+    float *step;          /* on devices: the counter, where it lies beside the parameter; the kernel makes k0, k1, k2 of it. NULL: they are given */
 } RtOptimItem;
 
 /* What holds for all parameters of a group; each method reads its own fields. */
@@ -26,7 +32,9 @@ typedef struct {
 typedef void (*RtOptimKernel)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end);
 
 enum { RT_OPTIM_SGD, RT_OPTIM_ADAM, RT_OPTIM_RMSPROP, RT_OPTIM_ADAGRAD, RT_OPTIM_ADAMAX, RT_OPTIM_NADAM, RT_OPTIM_RADAM, RT_OPTIM_ADADELTA,
-       RT_OPTIM_ASGD, RT_OPTIM_RPROP, RT_OPTIM_SCALE, RT_OPTIM_METHODS };
+       RT_OPTIM_ASGD, RT_OPTIM_RPROP, RT_OPTIM_SCALE, RT_OPTIM_METHODS,
+       /* of devices only: partial sums of squares, the gradients of a scaled loss, step counters */
+       RT_OPTIM_SQUARES = RT_OPTIM_METHODS, RT_OPTIM_UNSCALE, RT_OPTIM_COUNT };
 
 /* Sum of squares of g[begin..end). */
 typedef double (*RtOptimSquares)(const char *g, int64_t begin, int64_t end);

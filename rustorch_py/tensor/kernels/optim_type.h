@@ -4,6 +4,7 @@
  *   RD(x)                   C rounded to what T can hold: where PyTorch's step stores a tensor
  *   AXPY(x, alpha, d)       x + alpha * d, rounded as PyTorch's add(alpha=) rounds for T
  *   FN(name)                the kernel's name
+ * The text serves devices too (cuda/kernels/optim.cuh): there RT_OPTIM_EACH deals the elements to a block's threads.
  * Dimension letters: arrays are flat, one element per parameter element. */
 
 /* lerp as PyTorch writes it: exact at both ends */
@@ -16,7 +17,7 @@ RT_INLINE void FN(sgd_body)(const RtOptimItem *it, const RtOptimOptions *o, int6
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, mu = (C)o->momentum;
     const C keep = (C)(1 - o->dampening), lr = (C)-o->lr;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = LD(p[i]), d = sign * LD(g[i]);
         if (l2) d = AXPY(d, wd, x);
         if (momentum) {
@@ -27,7 +28,7 @@ RT_INLINE void FN(sgd_body)(const RtOptimItem *it, const RtOptimOptions *o, int6
         p[i] = ST(AXPY(x, lr, d));
     }
 }
-void FN(sgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(sgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     if (!it->a) { if (o->l2) FN(sgd_body)(it, o, begin, end, 1, 0, 0); else FN(sgd_body)(it, o, begin, end, 0, 0, 0); }
     else if (o->nesterov) { if (o->l2) FN(sgd_body)(it, o, begin, end, 1, 1, 1); else FN(sgd_body)(it, o, begin, end, 0, 1, 1); }
     else { if (o->l2) FN(sgd_body)(it, o, begin, end, 1, 1, 0); else FN(sgd_body)(it, o, begin, end, 0, 1, 0); }
@@ -43,7 +44,7 @@ RT_INLINE void FN(adam_body)(const RtOptimItem *it, const RtOptimOptions *o, int
     const C eps = (C)o->eps, step = (C)it->k0, inv_root = (C)(1 / it->k1);
     const int near = w < (C)0.5;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = RD(LD(p[i]) * shrink), d = sign * LD(g[i]);
         if (l2) d = AXPY(d, wd, x);
         C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
@@ -60,7 +61,7 @@ RT_INLINE void FN(adam_body)(const RtOptimItem *it, const RtOptimOptions *o, int
         p[i] = ST(x + step * m / denom);
     }
 }
-void FN(adam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(adam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     if (o->amsgrad) { if (o->l2) FN(adam_body)(it, o, begin, end, 1, 1); else FN(adam_body)(it, o, begin, end, 0, 1); }
     else { if (o->l2) FN(adam_body)(it, o, begin, end, 1, 0); else FN(adam_body)(it, o, begin, end, 0, 0); }
 }
@@ -74,7 +75,7 @@ RT_INLINE void FN(rmsprop_body)(const RtOptimItem *it, const RtOptimOptions *o, 
     const C alpha = (C)o->beta1, w = (C)(1 - o->beta1), w1 = 1 - w, eps = (C)o->eps, lr = (C)-o->lr;
     const int near = w < (C)0.5, l2 = o->l2;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = LD(p[i]), d = sign * LD(g[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         C v = RD(RD(alpha * LD(a[i])) + w * d * d);
@@ -94,18 +95,18 @@ RT_INLINE void FN(rmsprop_body)(const RtOptimItem *it, const RtOptimOptions *o, 
         }
     }
 }
-void FN(rmsprop)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(rmsprop)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     if (it->b) { if (o->centered) FN(rmsprop_body)(it, o, begin, end, 1, 1); else FN(rmsprop_body)(it, o, begin, end, 1, 0); }
     else { if (o->centered) FN(rmsprop_body)(it, o, begin, end, 0, 1); else FN(rmsprop_body)(it, o, begin, end, 0, 0); }
 }
 
 /* a: sum of g^2; k0: -lr / (1 + (t - 1) * lr_decay) */
-void FN(adagrad)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(adagrad)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, eps = (C)o->eps, step = (C)it->k0;
     const int l2 = o->l2;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = LD(p[i]), d = sign * LD(g[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         C s = RD(LD(a[i]) + d * d);
@@ -115,13 +116,13 @@ void FN(adagrad)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, 
 }
 
 /* a: mean of g, c: decaying maximum of |g|; k0: -lr / (1 - beta1^t) */
-void FN(adamax)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(adamax)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict c = (T *)it->c;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, eps = (C)o->eps, beta2 = (C)o->beta2, step = (C)it->k0;
     const C w = (C)(1 - o->beta1), w1 = 1 - w;
     const int near = w < (C)0.5, l2 = o->l2;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = LD(p[i]), d = sign * LD(g[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
@@ -134,14 +135,14 @@ void FN(adamax)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, i
 }
 
 /* a: mean of g, b: mean of g^2; k0, k1: factors of g and of its mean, k2: 1 - beta2^t */
-void FN(nadam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(nadam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, shrink = (C)o->shrink, eps = (C)o->eps;
     const C w = (C)(1 - o->beta1), w1 = 1 - w, beta2 = (C)o->beta2, new2 = (C)(1 - o->beta2);
     const C now = (C)it->k0, mean = (C)it->k1, correction = (C)it->k2;
     const int near = w < (C)0.5, l2 = o->l2;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = RD(LD(p[i]) * shrink), d = sign * LD(g[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
@@ -162,7 +163,7 @@ RT_INLINE void FN(radam_body)(const RtOptimItem *it, const RtOptimOptions *o, in
     const C correction = (C)it->k0, root = (C)it->k1, rectify = (C)it->k2;
     const int near = w < (C)0.5, l2 = o->l2;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = RD(LD(p[i]) * shrink), d = sign * LD(g[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         C m = RD(FN(lerp)(LD(a[i]), d, w, w1, near));
@@ -174,18 +175,18 @@ RT_INLINE void FN(radam_body)(const RtOptimItem *it, const RtOptimOptions *o, in
         p[i] = ST(AXPY(x, lr, u));
     }
 }
-void FN(radam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(radam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     if (it->k2 != 0) FN(radam_body)(it, o, begin, end, 1);
     else FN(radam_body)(it, o, begin, end, 0);
 }
 
 /* a: mean of g^2, b: mean of the squared steps; both kept by beta1 */
-void FN(adadelta)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(adadelta)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, eps = (C)o->eps, rho = (C)o->beta1, fresh = (C)(1 - o->beta1), lr = (C)-o->lr;
     const int l2 = o->l2;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = LD(p[i]), d = sign * LD(g[i]), s = LD(b[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         C v = RD(RD(rho * LD(a[i])) + fresh * d * d);
@@ -197,12 +198,12 @@ void FN(adadelta)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin,
 }
 
 /* a: average of the parameters; k0: eta, k1: mu, k2: 1 - lambd * eta */
-void FN(asgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(asgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, step = (C)-it->k0, mu = (C)it->k1, keep = (C)it->k2;
     const int l2 = o->l2, first = it->k1 == 1;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C x = LD(p[i]), d = sign * LD(g[i]), mean = LD(a[i]);
         d = l2 ? AXPY(d, wd, x) : d;
         x = RD(AXPY(RD(x * keep), step, d));
@@ -213,11 +214,11 @@ void FN(asgd)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int
 }
 
 /* a: the last gradient, b: step of each element; k0, k1: factors that shorten and lengthen it, within o->low .. o->high */
-void FN(rprop)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(rprop)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
     const C sign = o->maximize ? -1 : 1, shorter = (C)it->k0, longer = (C)it->k1, low = (C)o->low, high = (C)o->high;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) {
+    RT_OPTIM_EACH(i, begin, end) {
         C d = sign * LD(g[i]), turn = RD(d * LD(a[i])), size = LD(b[i]);
         size = RD(size * (turn < 0 ? shorter : turn > 0 ? longer : (C)1));
         size = size < low ? low : size;
@@ -230,10 +231,10 @@ void FN(rprop)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, in
 }
 
 /* p times k0 */
-void FN(scale)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
+RT_OPTIM_LINK void FN(scale)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p;
     const C k = (C)it->k0;
     (void)o;
     RT_OMP(omp simd)
-    for (int64_t i = begin; i < end; i++) p[i] = ST(LD(p[i]) * k);
+    RT_OPTIM_EACH(i, begin, end) p[i] = ST(LD(p[i]) * k);
 }

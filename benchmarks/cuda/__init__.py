@@ -1,0 +1,1 @@
+"""Measurements on a GPU, beside PyTorch where it is installed: ``python -m benchmarks.cuda``."""

@@ -1,0 +1,98 @@
+// types: T = floats
+/* Fills from continuous distributions, dropout and randomised slopes. p: out, the stream's words, then as each kernel says; n: elements,
+ * 0, seed, offset, then (rt_drawn_at) the dimensions; k: the distribution's parameters. */
+#include "philox.h"
+
+/* one number of draw to each element of p[0], mapped */
+template <class Draw, class Map> RT_INLINE void rt_draw_map(const RtCall &a, Draw draw, Map map) {
+    rt_draw_each<RtDraw<T_C>::N>(a, draw, [&](int64_t i, T_C v) { ((T *)a.p[0])[rt_drawn_at(a, i)] = map(v); });
+}
+#define RT_UNIFORM [](RtPhilox &s) { return RtDraw<T_C>::uniform(s); }
+#define RT_NORMAL [](RtPhilox &s) { return RtDraw<T_C>::normal(s); }
+RT_INLINE T_C rt_ma(T_C a, T_C b, T_C c) { return T_F(ma)(a, b, c); }
+RT_INLINE T_C rt_epsilon() { return sizeof(T_C) == 8 ? (T_C)0x1p-52 : (T_C)0x1p-23; }
+
+RT_KERNEL(RT_NAME(uniform), RtCall) {
+    const T low = T_PUT((T_C)a.k[0]), high = T_PUT((T_C)a.k[1]);
+    const T_C from = T_GET(low), to = T_GET(high), width = T_GET(T_PUT(to - from));
+    rt_draw_map(a, RT_UNIFORM, [&](T_C v) {
+        const T x = T_PUT(rt_ma(v, width, from));
+        return T_GET(x) == to ? low : x;                 /* (from, to] to [from, to) */
+    });
+}
+
+RT_KERNEL(RT_NAME(normal), RtCall) {
+    const T_C mean = (T_C)a.k[0], std = (T_C)a.k[1];
+    rt_draw_map(a, RT_NORMAL, [&](T_C v) { return T_PUT(rt_ma(v, std, mean)); });
+}
+
+RT_KERNEL(RT_NAME(log_normal), RtCall) {
+    const T_C mean = (T_C)a.k[0], std = (T_C)a.k[1];
+    rt_draw_map(a, RT_NORMAL, [&](T_C v) { return T_PUT(T_F(exp)(rt_ma(v, std, mean))); });
+}
+
+RT_KERNEL(RT_NAME(exponential), RtCall) {
+    const T_C scale = (T_C)-1 / (T_C)a.k[0], half = rt_epsilon() / 2;
+    rt_draw_map(a, RT_UNIFORM, [&](T_C v) { return T_PUT(scale * (v >= (T_C)1 - half ? -half : T_F(log)(v))); });       /* never 0 */
+}
+
+RT_KERNEL(RT_NAME(cauchy), RtCall) {
+    const T_C median = (T_C)a.k[0], sigma = (T_C)a.k[1], eps = rt_epsilon();
+    rt_draw_map(a, RT_UNIFORM, [&](T_C v) {
+        v = v > 1 - eps ? 1 - eps : v < eps ? eps : v;
+        return T_PUT(rt_ma(sigma, T_F(tan)((T_C)3.14159265358979323846 * (v - (T_C)0.5)), median));
+    });
+}
+
+/* p: y, words, x, keep (1 byte an element), all in one order without gaps; n[1]: elements a thread takes side by side, 1, 2 or 4;
+ * k: the chance to be kept. The four numbers of a call are float32 for all types. */
+RT_KERNEL(RT_NAME(dropout), RtCall) {
+    const int64_t n = a.n[0], side = a.n[1], threads = (int64_t)gridDim.x * blockDim.x, me = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    const T_C chance = (T_C)a.k[0], scale = (T_C)1 / chance;
+    T *y = (T *)a.p[0];
+    const T *x = (const T *)a.p[2];
+    uint8_t *keep = (uint8_t *)a.p[3];
+    RtPhilox s = rt_stream(a, (uint64_t)me);
+    if (side == 4) {
+        for (int64_t i = me * 4; i < n; i += threads * 4) {
+            const RtFour<float> r = RtDraw<float>::uniform(s);
+            const RtPack<T, 4> in = *(const RtPack<T, 4> *)(x + i);
+            RtPack<T, 4> out;
+            RtPack<uint8_t, 4> kept;
+            for (int j = 0; j < 4; j++) {
+                kept.v[j] = r.v[j] < chance;
+                out.v[j] = T_PUT(T_GET(in.v[j]) * (T_C)kept.v[j] * scale);
+            }
+            *(RtPack<T, 4> *)(y + i) = out;
+            *(RtPack<uint8_t, 4> *)(keep + i) = kept;
+        }
+    } else {
+        const int64_t first = side == 2 ? me * 2 : me, apart = side == 2 ? 1 : threads, count = side == 2 ? 2 : 4;
+        for (int64_t i = first; i < n; i += threads * count) {
+            const RtFour<float> r = RtDraw<float>::uniform(s);
+            for (int j = 0; j < count; j++) {
+                const int64_t at = i + apart * j;
+                if (at >= n) break;
+                keep[at] = r.v[j] < chance;
+                y[at] = T_PUT(T_GET(x[at]) * (T_C)keep[at] * scale);
+            }
+        }
+    }
+}
+
+/* p: y, NULL, x, keep; k: 1 / the chance to be kept. A gradient of dropout. */
+RT_KERNEL(RT_NAME(mask), RtCall) {
+    const T_C scale = (T_C)a.k[0];
+    RT_EACH(i, a.n[0]) ((T *)a.p[0])[i] = T_PUT(T_GET(((const T *)a.p[2])[i]) * (T_C)((const uint8_t *)a.p[3])[i] * scale);
+}
+
+/* p: y, words, x, slope, all row-major; k: lower, upper */
+RT_KERNEL(RT_NAME(rrelu), RtCall) {
+    const double low = a.k[0], range = a.k[1] - a.k[0];
+    rt_draw_each<RtDraw<T_C>::N>(a, RT_UNIFORM, [&](int64_t i, T_C v) {
+        const T x = ((const T *)a.p[2])[i];
+        const T slope = T_GET(x) <= 0 ? T_PUT((T_C)((double)T_GET(T_PUT(v)) * range + low)) : T_PUT((T_C)1);
+        ((T *)a.p[3])[i] = slope;
+        ((T *)a.p[0])[i] = T_PUT(T_GET(x) * T_GET(slope));
+    });
+}
