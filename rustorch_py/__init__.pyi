@@ -21,6 +21,7 @@ from .tensor import _fused_rmsprop as _fused_rmsprop
 from .tensor import _fused_rprop as _fused_rprop
 from .tensor import _fused_scale as _fused_scale
 from .tensor import _fused_sgd as _fused_sgd
+from .tensor import _fused_unscale as _fused_unscale
 from .tensor import _int_mm as _int_mm
 from .tensor import _sample_dirichlet as _sample_dirichlet
 from .tensor import _standard_gamma as _standard_gamma

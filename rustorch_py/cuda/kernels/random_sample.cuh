@@ -68,10 +68,7 @@ RT_INLINE double rt_stirling(double k) {          /* log k! beyond Stirling's fo
     const double x = k + 1;
     return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / (x * x)) / (x * x)) / x;
 }
-RT_INLINE double rt_binomial(RtPhilox &s, double n, double p) {
-    if (!(n > 0) || !(p > 0)) return n == n && p == p ? 0.0 : n + p;
-    if (p >= 1) return n;
-    if (p > 0.5) return n - rt_binomial(s, n, 1 - p);
+RT_INLINE double rt_binomial_half(RtPhilox &s, double n, double p) {      /* 0 < p <= 1/2 */
     if (n * p < 10) {
         const double miss = log1p(-p);
         double sum = 0;
@@ -93,6 +90,13 @@ RT_INLINE double rt_binomial(RtPhilox &s, double n, double p) {
                              (k + 0.5) * log(ratio * (n - k + 1) / (k + 1)) + rt_stirling(m) + rt_stirling(n - m) - rt_stirling(k) - rt_stirling(n - k);
         if (v <= bound) return k;
     }
+}
+RT_INLINE double rt_binomial(RtPhilox &s, double n, double p) {
+    if (!(n > 0) || !(p > 0)) return n == n && p == p ? 0.0 : n + p;
+    if (p >= 1) return n;
+    const bool turned = p > 0.5;
+    const double k = rt_binomial_half(s, n, turned ? 1 - p : p);
+    return turned ? n - k : k;
 }
 RT_KERNEL(RT_NAME(binomial), RtCall) {
     RT_EACH(i, a.n[0]) {
