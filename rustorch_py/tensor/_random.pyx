@@ -21,7 +21,7 @@ from ._ops cimport expand_to, inplace_begin, inplace_end
 from ._cpu cimport isa_level, rt_num_threads
 from ._create cimport check_layout, finish, like, make
 from ._plan cimport broadcast_shapes, contiguous_raw, copy_raw, full_
-from ._devices import has_kernel, run as run_on_device
+from ._devices import kernel_of, run as run_on_device
 
 from ..errors import (
     AutogradError, BackendUnavailableError, DeviceError, DTypeError, ShapeError, TensorError, TensorTypeError,
@@ -53,7 +53,7 @@ cdef uint64_t seed_of(object seed) except? 0:
 
 cdef bint draws(object device_type) except -1:
     """Whether a device type's back end draws numbers."""
-    return has_kernel(device_type, "random_uniform")
+    return kernel_of(device_type, "random_uniform") is not None
 
 
 cdef object fresh_seed():
