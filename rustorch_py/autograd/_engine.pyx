@@ -531,7 +531,7 @@ cdef object apply_each(Node node, object g, Py_ssize_t n):
         one = one_of(g, i)
         if node.extra is not None:
             one = before(node, one)
-        out = node.apply(one) if profiler is None else apply_profiled(node, one)
+        out = apply(node, one) if profiler is None else apply_profiled(node, one)
         rows.append(out if node.extra is None else after(node, out, one))
     return together(rows)
 
