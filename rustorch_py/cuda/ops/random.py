@@ -7,6 +7,7 @@ from ...tensor._devices import provide
 from .._backend import launch, properties
 from ._layout import merged, numbers
 
+TINY = {_t.float16: 2.0 ** -14, _t.bfloat16: 2.0 ** -126, _t.float32: 2.0 ** -126, _t.float64: 2.0 ** -1022}      # smallest normal numbers
 _most_blocks = {}            # device number -> blocks of 256 threads that it runs at once
 
 
@@ -165,5 +166,5 @@ provide("cuda", {
     "random_exponential": _continuous("exponential"), "random_integers": integers, "random_geometric": _chance("geometric"),
     "random_bernoulli": _chance("bernoulli"), "random_bernoulli_each": bernoulli_each, "random_dropout": dropout, "dropout_mask": dropout_mask,
     "random_rrelu": rrelu, "random_poisson": _sample("poisson", 20), "random_binomial": _sample("binomial", 42),
-    "random_gamma": _sample("gamma", 10, lambda dtype: _t.finfo(dtype).tiny), "random_multinomial": multinomial, "random_permutation": permutation,
+    "random_gamma": _sample("gamma", 10, TINY.__getitem__), "random_multinomial": multinomial, "random_permutation": permutation,
 })
