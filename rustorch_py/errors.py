@@ -46,6 +46,18 @@ class TensorValueError(TensorError, ValueError):
     """An argument of the right type whose value is not allowed."""
 
 
+class IntOverflowError(TensorValueError, TensorTypeError, OverflowError):
+    """An integer that does not fit 64 bits: by the way that it takes, PyTorch raises one of the three."""
+
+
+class TooFewDimsError(ShapeError, DimError, TensorValueError):
+    """A tensor with fewer dimensions than asked for; PyTorch mostly finds the size that it looks up out of range."""
+
+
+class LengthError(ShapeError, TensorValueError, DimError):
+    """Sizes that must agree and do not, where PyTorch raises a ValueError or an IndexError: targets of a loss, indices of a row."""
+
+
 class AutogradError(TensorError):
     """Misuse of gradients: backward twice, stale saved tensors, in-place on leaves."""
 

@@ -4,7 +4,7 @@ Every function is one of three transforms (complex to complex, real to half spec
 to real) per dimension; all have gradients of any order.
 """
 from . import tensor as _t
-from .errors import DimError, TensorError
+from .errors import DimError, DTypeError, TensorError
 from .tensor import _fft
 from .tensor._autocast import covered
 from .tensor._lane import deliver_out
@@ -87,6 +87,8 @@ def _r2c(op, x, s, dim, norm, inverse=False):
 
 def _c2r(op, x, s, dim, norm, inverse=True):
     x = _fft.promote_input(op, x, True)
+    if isinstance(s, (tuple, list)) and not s:
+        raise TensorError(f"{op}: When given, dim and shape arguments must have the same length, and at least one", op=op)
     last_given = s is not None and (s if isinstance(s, int) else s[-1]) != -1
     if not last_given:
         dims_only = dim if dim is not None else (range(-len(s), 0) if s is not None else range(x.dim()))
@@ -126,13 +128,20 @@ def rfft(input, n=None, dim=-1, norm=None, *, out=None):
     return deliver_out("rfft", _r2c("rfft", input, None if n is None else (n,), (dim,), norm), out)
 
 
+def _real_out(op, out):
+    if out is not None and not out.dtype.is_floating_point:
+        raise DTypeError(f"{op} expects a floating point output tensor, but got {out.dtype}", op=op)
+
+
 def irfft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform half a Hermitian spectrum to n real numbers (default 2 (terms - 1))."""
+    _real_out("irfft", out)
     return deliver_out("irfft", _c2r("irfft", input, None if n is None else (n,), (dim,), norm), out)
 
 
 def hfft(input, n=None, dim=-1, norm=None, *, out=None):
     """Transform half a Hermitian signal to its n real spectral values."""
+    _real_out("hfft", out)
     return deliver_out("hfft", _c2r("hfft", input, None if n is None else (n,), (dim,), norm, inverse=False), out)
 
 
@@ -158,11 +167,13 @@ def rfftn(input, s=None, dim=None, norm=None, *, out=None):
 
 def irfftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform a half spectrum over several dimensions to real numbers."""
+    _real_out("irfftn", out)
     return deliver_out("irfftn", _c2r("irfftn", input, s, dim, norm), out)
 
 
 def hfftn(input, s=None, dim=None, norm=None, *, out=None):
     """Transform a Hermitian signal over several dimensions to real spectral values."""
+    _real_out("hfftn", out)
     return deliver_out("hfftn", _c2r("hfftn", input, s, dim, norm, inverse=False), out)
 
 

@@ -1,5 +1,6 @@
 """Special functions under the names of torch.special."""
 from . import tensor as _t
+from .errors import DTypeError as _DTypeError, TensorTypeError as _TensorTypeError
 from .tensor import _special
 from .tensor._function import public as _public
 from .tensor._lane import deliver_out as _deliver_out
@@ -17,7 +18,6 @@ expit = _t.sigmoid
 gammainc, gammaincc = _special.igamma, _special.igammac
 gammaln = _t.lgamma
 i0, i0e, i1, i1e = _t.i0, _t.i0e, _t.i1, _t.i1e
-modified_bessel_i0, modified_bessel_i1 = i0, i1
 log_ndtr, ndtri = _t.log_ndtr, _t.ndtri
 logit = _t.logit
 logsumexp = _t.logsumexp
@@ -30,9 +30,30 @@ xlog1py, xlogy, zeta = _t.xlog1py, _t.xlogy, _t.zeta
 
 def ndtr(input, *, out=None):
     """Compute the area under the standard normal density up to ``input``."""
+    if not isinstance(input, _t.Tensor):
+        raise _TensorTypeError(f"ndtr(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}", op="ndtr")
+    if input.is_complex():
+        raise _DTypeError(f"\"ndtr\" not implemented for {input.dtype}", op="ndtr")
     x = input if input.dtype.is_floating_point else input.to(_t.get_default_dtype())
     tail = (x * -0.7071067811865476).erfc() * 0.5
     return _deliver_out("ndtr", tail, out)
+
+
+def _wide(op, input):
+    if isinstance(input, _t.Tensor) and input.dtype in (_t.float16, _t.bfloat16) and input.device.type == "cpu":
+        raise _DTypeError(f"\"{op}\" not implemented for {input.dtype}", op=op)
+
+
+def modified_bessel_i0(input, *, out=None):
+    """Compute the modified Bessel function of order 0."""
+    _wide("modified_bessel_i0", input)
+    return _t.i0(input, out=out)
+
+
+def modified_bessel_i1(input, *, out=None):
+    """Compute the modified Bessel function of order 1."""
+    _wide("modified_bessel_i1", input)
+    return _t.i1(input, out=out)
 
 
 def softmax(input, dim, *, dtype=None):

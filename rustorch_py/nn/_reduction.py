@@ -10,7 +10,7 @@ _CODES = {"none": NONE, "mean": MEAN, "sum": SUM}
 
 def get_enum(reduction):
     """Return the code that tensor-level losses take."""
-    code = _CODES.get(reduction)
+    code = _CODES.get(reduction) if isinstance(reduction, str) else None
     if code is None:
         if reduction == "elementwise_mean":
             _warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")

@@ -3,6 +3,7 @@ from math import pi, sqrt
 
 from .. import tensor as _t
 from ..errors import TensorTypeError, TensorValueError
+from ..tensor._autocast import covered as _covered
 
 __all__ = ["bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann", "kaiser", "nuttall"]
 
@@ -23,7 +24,7 @@ def _line(M, first, step, dtype, device):
 
 
 def _few(M, dtype, device, requires_grad):
-    return _t.ones(M, dtype=dtype, device=device).requires_grad_(requires_grad)
+    return _t.ones((int(M) if M in (0, 1) else M,), dtype=dtype, device=device).requires_grad_(requires_grad)
 
 
 def exponential(M, *, center=None, tau=1.0, sym=True, dtype=None, layout=None, device=None, requires_grad=False):
@@ -124,3 +125,6 @@ def nuttall(M, *, sym=True, dtype=None, layout=None, device=None, requires_grad=
     """Make Nuttall's minimum four-term Blackman-Harris window."""
     return general_cosine(M, a=[0.3635819, 0.4891775, 0.1365995, 0.0106411], sym=sym, dtype=dtype, layout=layout, device=device,
                           requires_grad=requires_grad)
+
+
+globals().update(_covered({name: globals()[name] for name in __all__}))

@@ -138,6 +138,8 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
         low, high = input.amin(dim, keepdim), input.amax(dim, keepdim)
     if out is None:
         return _aminmax((low, high))
+    if len(out) != 2:
+        raise TensorTypeError(f"aminmax(): expected tuple of 2 elements but got {len(out)}", op="aminmax")
     return _aminmax((deliver("aminmax", low, out[0]), deliver("aminmax", high, out[1])))
 
 

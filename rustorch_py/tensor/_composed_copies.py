@@ -1,11 +1,13 @@
 """Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
 from . import _view, _view_complex, _view_pieces
-from ..errors import TensorError
+from ..errors import TensorError, TensorTypeError
 from ._function import public
 from ._lane import deliver_out
 
 
 def _copy_of(name, view):
+    if view.__name__ == "<lambda>":
+        view.__name__ = name + "_copy"
     view = public(view)                      # which checks the arguments
 
     def copied(input, *args, out=None, **named):
@@ -30,6 +32,8 @@ def _unsafe(name, view):
     view = public(view)
 
     def pieces(input, *args, **named):
+        if name == "split" and args and isinstance(args[0], (tuple, list)):
+            raise TensorTypeError(f"unsafe_split(): argument 'split_size' (position 2) must be int, not {type(args[0]).__name__}", op="unsafe_split")
         return tuple(p.clone() for p in view(input, *args, **named))
 
     pieces.__name__ = pieces.__qualname__ = "unsafe_" + name
@@ -49,7 +53,7 @@ def slice_inverse(input, src, dim=0, start=None, end=None, step=1):
 
 
 _VIEWS = {
-    "expand": lambda x, size, implicit=False: x.expand(size),
+    "expand": lambda x, size, *, implicit=False: x.expand(size),
     "alias": lambda x: x,
     "view": lambda x, size=None, dtype=None: x.view(size if dtype is None else dtype),
     "permute": lambda x, dims: x.permute(dims),

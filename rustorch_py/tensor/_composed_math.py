@@ -1,5 +1,5 @@
 """Arithmetic, comparison and statistics made of other operators."""
-from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
+from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._base import TensorBase
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
@@ -25,7 +25,7 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     tensors_only("isclose", input, other)
     if input.dtype != other.dtype:
         raise TensorError(f"isclose(): {input.dtype} did not match {other.dtype}", op="isclose")
-    if rtol < 0 or atol < 0:
+    if not (rtol >= 0 and atol >= 0):
         raise TensorError(f"isclose(): rtol and atol must be greater than or equal to zero, but got {rtol} and {atol}", op="isclose")
     close = input == other
     if equal_nan and (input.dtype.is_floating_point or input.dtype.is_complex):
@@ -111,6 +111,8 @@ def frexp(input, *, out=None):
     mantissa = where(finite, mantissa, input)
     result = named_result("frexp", "mantissa", "exponent")
     if out is not None:
+        if len(out) != 2:
+            raise TensorTypeError(f"frexp(): expected tuple of 2 elements but got {len(out)}", op="frexp")
         return result((deliver_out("frexp", mantissa, out[0]), deliver_out("frexp", e, out[1])))
     return result((mantissa, e))
 
@@ -119,7 +121,7 @@ def pdist(input, p=2.0):
     """Compute the p-norm distances between all pairs of rows of a matrix, in order: a vector."""
     if input.dim() != 2:
         raise ShapeError(f"pdist only supports 2D tensors, got: {input.dim()}D", op="pdist")
-    if p < 0:
+    if not p >= 0:
         raise TensorError("pdist only supports non-negative p values", op="pdist")
     n = input.shape[0]
     if n < 2:
@@ -136,6 +138,8 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-08):
     dtype = promote_types(x1.dtype, x2.dtype)
     if not dtype.is_floating_point:
         raise DTypeError(f"expected common dtype to be floating point, yet common dtype is {dtype}", op="cosine_similarity")
+    if not eps >= 0:
+        raise TensorValueError(f"cosine_similarity: eps must be non-negative, got: {eps}", op="cosine_similarity")
     x1, x2 = broadcast_tensors(x1.to(dtype), x2.to(dtype))     # norms are those of the broadcast vectors
     n1 = vector_norm(x1, 2, dim, True).clamp(min=eps)
     n2 = vector_norm(x2, 2, dim, True).clamp(min=eps)
@@ -149,9 +153,11 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-06, keepdim=False):
 
 def renorm(input, p, dim, maxnorm, *, out=None):
     """Scale the slices along ``dim`` whose p-norm exceeds ``maxnorm`` down to it."""
+    if isinstance(p, complex):
+        raise TensorValueError("renorm: p must be real-valued", op="renorm")
     if p <= 0:
         raise TensorError("renorm: non-positive norm not supported", op="renorm")
-    if maxnorm < 0:
+    if not maxnorm >= 0:
         raise TensorError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}", op="renorm")
     n = input.dim()
     if n < 2:
@@ -274,10 +280,9 @@ def _widths(op, y, x, dim):
     """Gaps between sample points, shaped to multiply y's neighbours along dim."""
     if x.dim() == 1 and x.shape[0] != y.shape[dim]:
         raise ShapeError(f"{op}(): There must be one `x` value for each sample point", op=op)
-    d = diff(x, dim=-1 if x.dim() == 1 else dim - y.dim() if dim >= 0 else dim)
     if x.dim() == 1:
-        d = d.reshape((-1,) + (1,) * (y.dim() - 1 - dim % y.dim()))
-    return d
+        return diff(x).reshape((-1,) + (1,) * (y.dim() - 1 - dim % y.dim()))
+    return diff(x.reshape((1,) * (y.dim() - x.dim()) + tuple(x.shape)), dim=dim % y.dim())
 
 
 def trapezoid(y, x=None, *, dx=None, dim=-1):
@@ -300,16 +305,20 @@ def trapezoid(y, x=None, *, dx=None, dim=-1):
         raise TensorError("trapezoid: received a bool input for `y`, but bool is not supported", op="trapezoid")
     if x is None:
         return (y.sum(dim) - (y.select(dim, 0) + y.select(dim, -1)) * 0.5) * (1 if dx is None else dx)
-    return (_widths("trapezoid", y, x, dim) * _heights(y, dim)).sum(dim) / 2.0
+    return (_widths("trapezoid", y, x, dim) * _heights(y, dim)).sum(dim % y.dim()) / 2.0
 
 
 def cumulative_trapezoid(y, x=None, *, dx=None, dim=-1):
     """Integrate as ``trapezoid``, giving every partial integral."""
     if x is not None and dx is not None:
         raise TensorTypeError("cumulative_trapezoid(): x and dx exclude each other", op="cumulative_trapezoid")
+    if y.dim() == 0:
+        raise DimError("cumulative_trapezoid: y needs at least one dimension", op="cumulative_trapezoid")
+    if str(y.dtype) == "torch.bool":
+        raise DTypeError("cumulative_trapezoid: received a bool input for `y`, but bool is not supported", op="cumulative_trapezoid")
     if x is None:
         return _heights(y, dim).cumsum(dim) * ((1 if dx is None else dx) / 2.0)
-    return (_widths("cumulative_trapezoid", y, x, dim) * _heights(y, dim)).cumsum(dim) / 2.0
+    return (_widths("cumulative_trapezoid", y, x, dim) * _heights(y, dim)).cumsum(dim % y.dim()) / 2.0
 
 
 def gradient(input, *, spacing=None, dim=None, edge_order=1):
@@ -337,6 +346,9 @@ def gradient(input, *, spacing=None, dim=None, edge_order=1):
         spacings = [spacing] * len(dims)
     else:
         spacings = [spacing]
+    for i, h in enumerate(spacings):
+        if not isinstance(h, (int, float, complex)) and not hasattr(h, "dim"):
+            raise TensorTypeError(f"gradient(): expected Tensor as element {i} in argument 'spacing', but got {type(h).__name__}", op="gradient")
     if len(spacings) != len(dims):
         raise TensorError(f"torch.gradient expected spacing to be unspecified, a scalar or a list of length {len(dims)}, but got a list of length {len(spacings)}", op="gradient")
     out = []

@@ -1,5 +1,5 @@
 """Shape operators made of other operators: grids, combinations, blocks."""
-from ..errors import ShapeError, TensorError, TensorTypeError, UnsupportedOpError
+from ..errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._create import arange, zeros
 from ._dtype import memory_format, promote_types
 from ._join import cat, stack
@@ -20,7 +20,9 @@ def meshgrid(*tensors, indexing=None):
     tensors = _tensors(tensors)
     if not tensors:
         raise TensorError("meshgrid expects a non-empty TensorList", op="meshgrid")
-    for t in tensors:
+    for i, t in enumerate(tensors):
+        if not hasattr(t, "dim"):
+            raise TensorTypeError(f"meshgrid(): expected Tensor as element {i} in argument 'tensors', but got {type(t).__name__}", op="meshgrid")
         if t.dim() > 1:
             raise ShapeError(f"meshgrid: Expected 0D or 1D tensor in the tensor list but got: {tuple(t.shape)}", op="meshgrid")
         if t.dtype != tensors[0].dtype:
@@ -57,6 +59,8 @@ def combinations(input, r=2, with_replacement=False):
     if r == 0:
         return input.new_empty(0)
     n = input.numel()
+    if r > input.shape[0] and not with_replacement:
+        return input.new_empty((0, r))
     grids = [g.reshape(-1) for g in meshgrid(*[arange(n, device=input.device)] * r, indexing="ij")]
     keep = grids[0] == grids[0]
     for a, b in zip(grids, grids[1:]):
@@ -110,8 +114,12 @@ def vander(x, N=None, increasing=False):
 
 def unravel_index(indices, shape):
     """Turn flat indices into a tuple of indices, one tensor a dimension of ``shape``."""
-    if isinstance(shape, int):
-        shape = (shape,)
+    if indices.dtype.is_floating_point or indices.dtype.is_complex or str(indices.dtype) == "torch.bool":
+        raise TensorTypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}", op="unravel_index")
+    shape = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if any(n < 0 for n in shape):
+        raise TensorValueError(f"'shape' cannot have negative values, but got {shape}", op="unravel_index")
+    indices = indices.long()
     out = []
     for size in reversed(tuple(shape)):
         size = int(size)
@@ -139,7 +147,17 @@ def nonzero_static(input, *, size, fill_value=-1, out=None):
 
 def sum_to_size(self, *size):
     """Sum dimensions so that the result has ``size``, to which self's shape must broadcast back."""
-    size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+    if not size:
+        raise TensorTypeError("sum_to_size() missing 1 required positional arguments: \"size\"", op="sum_to_size")
+    size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    for i, n in enumerate(size):
+        if not hasattr(n, "__index__") or isinstance(n, bool) and not i or hasattr(n, "dim") and n.dim():
+            raise TensorTypeError(f"sum_to_size(): argument 'size' must be tuple of ints, but found element of type {type(n).__name__} at pos {i}", op="sum_to_size")
+    size = tuple(n.__index__() for n in size)
+    if any(abs(n) >= 1 << 63 for n in size):
+        raise IntOverflowError(f"sum_to_size(): argument 'size' failed to unpack: {size} does not fit 64 bits", op="sum_to_size")
+    if not size:
+        return self.sum()
     lead = self.dim() - len(size)
     if lead < 0 or any(a != b and b != 1 for a, b in zip(self.shape[lead:], size)):
         raise ShapeError(f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}.", op="sum_to_size")

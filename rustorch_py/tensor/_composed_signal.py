@@ -1,7 +1,7 @@
 """Windows and the short-time Fourier transform."""
 from math import pi
 
-from ..errors import ShapeError, TensorError, TensorTypeError
+from ..errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError
 from . import _fft
 from ._create import arange, linspace, ones, zeros
 from ._dtype import get_default_dtype
@@ -147,7 +147,7 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
     if not (input.dtype.is_floating_point or input.is_complex()):
         raise TensorError(f"stft: expected a tensor of floating point or complex values, got {input.dtype}", op="stft")
     if input.dim() not in (1, 2):
-        raise ShapeError(f"stft: expected a 1D or 2D tensor, but got {input.dim()}D", op="stft")
+        raise TooFewDimsError(f"stft: expected a 1D or 2D tensor, but got {input.dim()}D", op="stft")
     single = input.dim() == 1
     x = input.unsqueeze(0) if single else input
     if center:
@@ -187,7 +187,7 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     if not input.is_complex():
         raise TensorError("istft requires a complex-valued input tensor matching the output from stft with return_complex=True.", op="istft")
     if input.dim() not in (2, 3) or input.numel() == 0:
-        raise ShapeError(f"istft: expected a non-empty tensor with 2 or 3 dimensions, but got {list(input.shape)}", op="istft")
+        raise TooFewDimsError(f"istft: expected a non-empty tensor with 2 or 3 dimensions, but got {list(input.shape)}", op="istft")
     single = input.dim() == 2
     x = input.unsqueeze(0) if single else input
     frames = x.shape[2]

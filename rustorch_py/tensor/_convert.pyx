@@ -294,6 +294,8 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
             non_blocking = args[i]
         if i + 1 < n:
             copy = args[i + 1]
+            if not isinstance(copy, bool):
+                raise TensorTypeError(f"to(): argument 'copy' (position {i + 2}) must be bool, not {type(copy).__name__}", op="to")
         if i + 2 < n:
             raise TensorTypeError("to() received an invalid combination of arguments: too many positional arguments")
     r = t

@@ -5,7 +5,7 @@ from libc.string cimport memset
 from ._base cimport *
 from ._ops cimport alloc_out, deliver, cast, operand, binary
 from ._plan cimport full_, fill_value, number_to, is_number, copy_raw
-from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, device_code
+from ._dtype cimport dtype_code, dtype_of, torch_name, default_code, default_complex, device_code
 from ._function cimport set_plain_call
 from ._view cimport parse_shape, plain_sizes
 from ._view import broadcast_tensors
@@ -32,6 +32,8 @@ cdef int size_of(object op, tuple size, object kw_size, int64_t *sh) except -1:
 
 cdef int check_layout(object op, object layout, object pin_memory) except -1:
     if layout is not None and layout is not strided:
+        if type(layout) is not type(strided):
+            raise TensorTypeError(f"{op}(): argument 'layout' must be torch.layout, not {type(layout).__name__}", op=op)
         raise TensorValueError(f"{op}: only the strided layout exists, got {layout}")
     if pin_memory:
         raise BackendUnavailableError(f"{op}: pin_memory=True needs a CUDA device; without one, and for this function, call pin_memory() "
@@ -102,7 +104,7 @@ cdef TensorBase make(object op, tuple size, object kw_size, object out, object d
 
 def empty_(*size_, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None, names=None):
     """Return a tensor with whatever was in memory."""
-    return finish("empty", restride(make("empty", size_ if size_ else ((),), size, out, dtype, layout, device, pin_memory), memory_format), requires_grad)
+    return finish("empty", restride(make("empty", size_, size, out, dtype, layout, device, pin_memory), memory_format), requires_grad)
 
 
 def zeros(*size_, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
@@ -112,14 +114,14 @@ def zeros(*size_, size=None, out=None, dtype=None, layout=None, device=None, req
         *size: ints, or one sequence of ints.
         dtype: default: the default float dtype.
     """
-    cdef TensorBase t = make("zeros", size_ if size_ else ((),), size, out, dtype, layout, device, pin_memory)
+    cdef TensorBase t = make("zeros", size_, size, out, dtype, layout, device, pin_memory)
     fill_value(t, 0)
     return finish("zeros", t, requires_grad)
 
 
 def ones(*size_, size=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, names=None):
     """Return a tensor of ones."""
-    cdef TensorBase t = make("ones", size_ if size_ else ((),), size, out, dtype, layout, device, pin_memory)
+    cdef TensorBase t = make("ones", size_, size, out, dtype, layout, device, pin_memory)
     fill_value(t, 1)
     return finish("ones", t, requires_grad)
 
@@ -186,7 +188,9 @@ def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, re
     if dtype is not None:
         dt = dtype_code("full", dtype)
     if out is not None:
-        t = alloc_out("full", out, nd, sh, (<TensorBase?>out).dt, (<TensorBase>out).dev)
+        if (<TensorBase?>out).dt != dt:
+            raise DTypeError(f"full(): dtype {dtype_of(dt)} does not match dtype of out parameter ({dtype_of((<TensorBase>out).dt)})", op="full")
+        t = alloc_out("full", out, nd, sh, dt, (<TensorBase>out).dev)
     else:
         t = empty(nd, sh, dt, device_code("full", device))
     _fill(t, value)
@@ -314,9 +318,11 @@ def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, d
         start, end = 0, start
     elif start is None:
         start = 0
-    if end is None:
-        raise TensorTypeError("arange(): missing argument 'end'", op="arange")
+    if end is None or step is None:
+        raise TensorTypeError("arange(): expected numbers for start, end and step, got None", op="arange")
     start, end, step = plain(start), plain(end), plain(step)
+    if isinstance(start, complex) or isinstance(end, complex) or isinstance(step, complex):
+        raise TensorValueError("arange(): value cannot be converted to type double without overflow: a complex number", op="arange")
     if step == 0:
         raise ShapeError("step must be nonzero", op="arange")
     if isinstance(start, float) or isinstance(end, float) or isinstance(step, float):
@@ -332,6 +338,8 @@ def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, d
         dt = RT_I64
     else:
         dt = default_code()
+    if dt == RT_BOOL or rt_kind(dt) == RT_KIND_COMPLEX:
+        raise DTypeError(f"\"arange\" not implemented for '{torch_name(dt)}'", op="arange")
     if rt_kind(dt) <= RT_KIND_INT and int(step) == 0:
         raise TensorValueError(f"step must be nonzero, got {step} for {dtype_of(dt)}", op="arange")
     if isinstance(start, int) and isinstance(end, int) and isinstance(step, int):
@@ -400,12 +408,21 @@ cdef TensorBase spaced(object op, object start, object end, object steps):
     return t
 
 
+cdef object end_point(str op, str name, object x):
+    """A bound as a number."""
+    if isinstance(x, TensorBase) and (<TensorBase>x).nd:
+        raise ShapeError(f"{op} only supports 0-dimensional start and end tensors, but got {name} with {(<TensorBase>x).nd} dimension(s)", op=op)
+    return plain(x)
+
+
 def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Return ``steps`` evenly spaced numbers from start to end, both included."""
-    start, end = plain(start), plain(end)
+    start, end = end_point("linspace", "start", start), end_point("linspace", "end", end)
     cdef int dt = dtype_code("linspace", dtype) if dtype is not None else (<TensorBase>out).dt if out is not None else \
         default_complex() if isinstance(start, complex) or isinstance(end, complex) else default_code()
     cdef TensorBase t
+    if rt_kind(dt) != RT_KIND_COMPLEX and (isinstance(start, complex) or isinstance(end, complex)):
+        raise TensorValueError(f"linspace(): inferred dtype complex can't be safely cast to {dtype_of(dt)}", op="linspace")
     if rt_kind(dt) == RT_KIND_COMPLEX:
         t = binary(ROW_ADD, spaced("linspace", complex(start).real, complex(end).real, steps),
                    binary(ROW_MUL, spaced("linspace", complex(start).imag, complex(end).imag, steps), 1j, None), None)
@@ -418,7 +435,9 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
 def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Return ``base`` raised to evenly spaced exponents."""
     cdef int dt = dtype_code("logspace", dtype) if dtype is not None else (<TensorBase>out).dt if out is not None else default_code()
-    start, end = plain(start), plain(end)
+    start, end = end_point("logspace", "start", start), end_point("logspace", "end", end)
+    if isinstance(start, complex) or isinstance(end, complex):
+        raise TensorValueError(f"logspace(): inferred dtype complex can't be safely cast to {dtype_of(dt)}", op="logspace")
     if rt_kind(dt) <= RT_KIND_INT:
         start, end = int(start), int(end)
     return settle("logspace", binary(ROW_POW, float(base), spaced("logspace", start, end, steps), None), dt, out, device, requires_grad)

@@ -5,7 +5,7 @@ from ._base cimport TensorBase, shape_tuple, as_base
 from ._matmul cimport gemm, OP_N
 from ._ops cimport binary, cast, deliver, reduce_sum
 from . import _matmul, _view
-from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 include "_row_ids.pxi"
 
 
@@ -295,6 +295,8 @@ def tensordot(a, b, dims=2, *, out=None):
             raise ShapeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}", op="tensordot")
         da, db = list(range(x.nd - dims, x.nd)), list(range(dims))
     else:
+        if not isinstance(dims, (tuple, list)) or len(dims) != 2:
+            raise TensorTypeError(f"tensordot expects dims to be int or tuple[list[int], list[int]], but got dims={dims}", op="tensordot")
         da, db = dims
         da = [da] if isinstance(da, int) else list(da)
         db = [db] if isinstance(db, int) else list(db)
@@ -361,7 +363,9 @@ def bilinear(input1, input2, weight, bias=None):
     if a.nd != b.nd:
         raise ShapeError(f"bilinear(): input dimensions do not match: got {a.nd} and {b.nd}", op="bilinear")
     if w.nd != 3:
-        raise ShapeError(f"bilinear(): weight must have 3 dimensions, got {w.nd}", op="bilinear")
+        raise TooFewDimsError(f"bilinear(): weight must have 3 dimensions, got {w.nd}", op="bilinear")
+    if bias is not None and (<TensorBase?>bias).nd != 1:
+        raise TooFewDimsError(f"bilinear(): bias must have 1 dimension and {w.sh[0]} elements, got shape {list(shape_tuple(bias))}", op="bilinear")
     lead = shape_tuple(a)[:-1]
     if lead != shape_tuple(b)[:-1]:
         raise ShapeError(f"bilinear(): input batch dimensions do not match: got {list(lead)} and {list(shape_tuple(b)[:-1])}", op="bilinear")

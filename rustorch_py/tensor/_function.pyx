@@ -1,9 +1,10 @@
 """What stands before a public function: NumPy's argument names (axis for dim, keepdims for keepdim), autocast, overrides."""
 from cpython.object cimport PyObject
-from ._base cimport TensorBase, set_dims, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX
+from cython cimport final
+from ._base cimport TensorBase, set_dims, rt_kind, RT_KIND_BOOL, RT_KIND_INT, RT_KIND_COMPLEX, RT_U8, RT_F16, RT_BF16, RT_NDTYPES
 from ._backend cimport RT_CPU, RT_META, RT_NDEVICETYPES, peek_backend
-from ._dtype cimport dtype
-from ..errors import TensorTypeError, TensorValueError
+from ._dtype cimport dtype, dtype_of, torch_name
+from ..errors import DTypeError, IntOverflowError, TensorTypeError, TensorValueError
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object x, int *overflow) except? -1
@@ -18,11 +19,13 @@ cdef extern from "function.h":
     RtBlameHook rt_blame_hook
     ctypedef object (*RtKindsHook)(object function)
     RtKindsHook rt_kinds_hook
-    ctypedef int (*RtFitHook)(object function, object name, Py_ssize_t place, int kind, object given) except -1
+    ctypedef object (*RtFitHook)(object function, object name, Py_ssize_t place, int kind, object given)
     RtFitHook rt_fit_hook
+    ctypedef int (*RtDemandHook)(object demand, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except -1
+    RtDemandHook rt_demand_hook
     void *rt_tensor_type
     void *rt_dtype_type
-    enum: RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS, RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_OR_NONE
+    enum: RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS, RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_TENSOR_OR_INT, RT_ARG_TENSOR_OR_INTS, RT_ARG_REAL, RT_ARG_OR_NONE
     int rt_overriding
     ctypedef object (*RtDeviceHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtDeviceHook rt_device_hook
@@ -82,114 +85,234 @@ rt_blame_hook = blame
 
 
 # ---- kinds of arguments: _kinds.py ------------------------------------------------------------------------
-cdef object kinds_of = None, kind_words = None
+cdef object kinds_of = None, demand_of = None, kind_words = None
 
 
 cdef object ask_kinds(object function):
-    """The names and kinds of a function's arguments, and how many may be given by place."""
-    global kinds_of, kind_words
+    """The names and kinds of a function's arguments, how many may be given by place, and its Demand or None."""
+    global kinds_of, kind_words, demand_of
     if kinds_of is None:
-        from ._kinds import WORDS, kinds_of as found
-        kinds_of, kind_words = found, WORDS
+        from ._kinds import WORDS, kinds_of as found, demand_of as demand_found
+        kinds_of, kind_words, demand_of = found, WORDS, demand_found
     code = getattr(function, "__code__", None)
     if code is None:
-        return (), b"", 0
+        return (), b"", 0, None
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount]
-    return names, kinds_of(function, names), code.co_argcount
+    asked = demand_of(function, names)
+    return names, kinds_of(function, names), code.co_argcount, None if asked is None else Demand(function, names, *asked)
 
 rt_kinds_hook = ask_kinds
 
 
-cdef bint is_int(object x) except -1:
-    """Whether PyTorch takes x for an int: no bool, no float; a tensor of one integer; raises TensorValueError where it does not fit 64 bits."""
+cdef int check_size(object x) except -1:
     cdef int overflow = 0
+    PyLong_AsLongLongAndOverflow(x, &overflow)
+    if overflow:
+        raise IntOverflowError(f"Overflow when unpacking long long: {x} does not fit 64 bits")
+    return 0
+
+
+cdef object as_int(object x):
+    """The int that PyTorch takes x for, None where it takes it for none: no bool, no float; a tensor of one integer is one."""
     if isinstance(x, bool):
-        return False
+        return None
     if isinstance(x, TensorBase):
-        return (<TensorBase>x).nd == 0 and rt_kind((<TensorBase>x).dt) == RT_KIND_INT
+        return int(x.item()) if (<TensorBase>x).nd == 0 and rt_kind((<TensorBase>x).dt) == RT_KIND_INT else None
     if isinstance(x, int):
-        PyLong_AsLongLongAndOverflow(x, &overflow)
-        if overflow:
-            raise TensorValueError(f"Overflow when unpacking long long: {x} does not fit 64 bits")
-        return True
-    return hasattr(type(x), "__index__") and type(x).__name__ not in ("bool", "bool_")
+        check_size(x)
+        return x
+    if hasattr(type(x), "__index__") and type(x).__name__ not in ("bool", "bool_"):
+        return x.__index__()
+    return None
 
 
-cdef bint is_real(object x, bint or_complex) except -1:
-    """Whether PyTorch takes x for a float, or for any number: a tensor of one element is one."""
-    cdef int overflow = 0
+cdef object as_ints(object function, object name, object given):
+    """A tuple or list with what is no int in it made one; itself where all are."""
+    cdef list made = None
+    for i, item in enumerate(given):
+        number = as_int(item)
+        if number is None:
+            raise TensorTypeError(f"{function.__name__}(): argument '{name}' must be tuple of ints, but found element of type "
+                                  f"{type(item).__name__} at pos {i}", op=function.__name__, argument=name)
+        if number is not item:
+            if made is None:
+                made = list(given)
+            made[i] = number
+    return given if made is None else tuple(made)
+
+
+cdef object as_real(object x, int kind):
+    """The number that PyTorch takes x for, or None: a tensor of one element is one. kind: FLOAT, NUMBER (may be complex, an int of 64 bits)
+    or REAL (as NUMBER, of a real value)."""
     if isinstance(x, (str, bytes)):
-        return False
+        return None
     if isinstance(x, TensorBase):
-        return (<TensorBase>x).nd == 0 and (or_complex or rt_kind((<TensorBase>x).dt) != RT_KIND_COMPLEX)
-    if isinstance(x, int) and or_complex:
-        PyLong_AsLongLongAndOverflow(x, &overflow)
-        if overflow:
-            raise OverflowError("int too big to convert")
+        if (<TensorBase>x).nd or kind == RT_ARG_FLOAT and rt_kind((<TensorBase>x).dt) == RT_KIND_COMPLEX:
+            return None
+        return x if (<TensorBase>x).dev & 255 == RT_META else x.item()
+    if kind == RT_ARG_FLOAT and isinstance(x, int):
+        return float(x)
+    if isinstance(x, int):
+        check_size(x)
     if isinstance(x, (int, float)):
-        return True
+        return x
     if isinstance(x, complex):
-        return or_complex
-    return hasattr(type(x), "__float__") and getattr(x, "ndim", 0) == 0
+        if kind == RT_ARG_REAL:
+            raise TensorValueError(f"value cannot be converted to type double without overflow: {x}")
+        return None if kind == RT_ARG_FLOAT else x
+    if hasattr(type(x), "__float__") and getattr(x, "ndim", 0) == 0:
+        return float(x) if kind == RT_ARG_FLOAT or not hasattr(x, "item") else x.item()
+    return None
 
 
-cdef int fit(object function, object name, Py_ssize_t place, int kind, object given) except -1:
-    """Raise TypeError where `given` is not of its kind."""
+cdef object fit(object function, object name, Py_ssize_t place, int kind, object given):
+    """What the function gets for `given`; raise TypeError where that is not of its kind."""
     global rt_tensor_type
     cdef int base = kind & ~RT_ARG_OR_NONE
-    cdef bint good = False
     if given is not None:
-        if base == RT_ARG_TENSOR or base == RT_ARG_TENSOR_OR_NUMBER:
-            good = isinstance(given, TensorBase)
-            if good and rt_tensor_type == NULL and type(given).__base__ is TensorBase:
+        if base in (RT_ARG_TENSOR, RT_ARG_TENSOR_OR_NUMBER, RT_ARG_TENSOR_OR_INT, RT_ARG_TENSOR_OR_INTS) and isinstance(given, TensorBase):
+            if rt_tensor_type == NULL and type(given).__base__ is TensorBase:
                 kind_of_given = type(given)
                 rt_tensor_type = <void *>kind_of_given
-            if not good and base == RT_ARG_TENSOR_OR_NUMBER:
-                good = is_real(given, True)
+            return given
+        found = None
+        if base == RT_ARG_TENSOR_OR_NUMBER:
+            found = as_real(given, RT_ARG_NUMBER)
         elif base == RT_ARG_BOOL:
-            good = type(given).__name__ in ("bool", "bool_") and type(given).__module__ == "numpy"
-        elif base == RT_ARG_INT:
-            good = is_int(given)
-        elif base in (RT_ARG_INTS, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_INTS_OR_FLAG):
+            found = bool(given) if type(given).__name__ in ("bool", "bool_") and type(given).__module__ == "numpy" else None
+        elif base == RT_ARG_INT or base == RT_ARG_TENSOR_OR_INT:
+            found = as_int(given)
+        elif base in (RT_ARG_INTS, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_INTS_OR_FLAG, RT_ARG_TENSOR_OR_INTS):
             if isinstance(given, (tuple, list)):
-                good = True
-                for i, item in enumerate(given):
-                    if not is_int(item):
-                        raise TensorTypeError(f"{function.__name__}(): argument '{name}' must be tuple of ints, but found element of type "
-                                              f"{type(item).__name__} at pos {i}", op=function.__name__, argument=name)
+                found = as_ints(function, name, given)
             elif isinstance(given, bool):
-                good = base == RT_ARG_INTS_OR_FLAG and place >= 0
+                found = given if base == RT_ARG_INTS_OR_FLAG and place >= 0 else None
             elif isinstance(given, str):
-                good = base == RT_ARG_INTS_OR_STR
+                found = given if base == RT_ARG_INTS_OR_STR else None
             elif isinstance(given, TensorBase):          # PyTorch takes a tensor of one integer for a list of one
-                good = base != RT_ARG_SIZE and (<TensorBase>given).nd <= 1 and (<TensorBase>given).n == 1 and rt_kind((<TensorBase>given).dt) == RT_KIND_INT
-            else:
-                good = base != RT_ARG_SIZE and is_int(given)
+                if base != RT_ARG_SIZE and (<TensorBase>given).nd <= 1 and (<TensorBase>given).n == 1 and rt_kind((<TensorBase>given).dt) == RT_KIND_INT:
+                    found = int(given.item())
+            elif base != RT_ARG_SIZE:
+                found = as_int(given)
         elif base == RT_ARG_OUT:
-            good = isinstance(given, (TensorBase, tuple, list))
+            found = given if isinstance(given, (TensorBase, tuple, list)) else None
         elif base == RT_ARG_FORMAT:
-            good = type(given).__name__ == "memory_format"
-        elif base == RT_ARG_FLOAT or base == RT_ARG_NUMBER:
-            good = is_real(given, base == RT_ARG_NUMBER)
+            found = given if type(given).__name__ == "memory_format" else None
+        elif base == RT_ARG_FLOAT or base == RT_ARG_NUMBER or base == RT_ARG_REAL:
+            found = as_real(given, base)
         elif base == RT_ARG_STR:
-            good = isinstance(given, str)
+            found = given if isinstance(given, str) else None
         elif base == RT_ARG_DTYPE:
-            good = isinstance(given, dtype) or given in (float, int, bool, complex)
+            found = given if isinstance(given, dtype) or given in (float, int, bool, complex) else None
         elif base == RT_ARG_TENSORS:
-            good = isinstance(given, (tuple, list)) or hasattr(type(given), "__next__")
+            found = given if isinstance(given, (tuple, list)) or hasattr(type(given), "__next__") else None
             if isinstance(given, (tuple, list)):
                 for i, item in enumerate(given):
                     if not isinstance(item, TensorBase):
                         raise TensorTypeError(f"{function.__name__}(): expected Tensor as element {i} in argument '{name}', but got {type(item).__name__}",
                                               op=function.__name__, argument=name)
-    if good:
-        return 0
+        if found is not None:
+            return found
     where = f" (position {place + 1})" if place >= 0 else ""
     raise TensorTypeError(f"{function.__name__}(): argument '{name}'{where} must be {kind_words[base]}, not {type(given).__name__}",
                           op=function.__name__, argument=name)
 
 rt_fit_hook = fit
 rt_dtype_type = <void *>dtype
+
+
+@final
+cdef class Demand:
+    """What a function asks of its arguments' dtypes.
+
+    Args:
+        function: the function itself.
+        names: its arguments.
+        takes: {argument: letters of the dtypes that it may have}: b bool, i integers, u uint8, h float16, g bfloat16, f the wider floats, c complex.
+        alike: names of the arguments that must be of one dtype.
+        scalars: names of numbers: a complex one belongs to complex tensors.
+        no_bool: a bool belongs to tensors of bool, too.
+    """
+    cdef object function
+    cdef tuple names
+    cdef unsigned int takes[32]
+    cdef unsigned int alike, scalars
+    cdef bint no_bool
+
+    def __init__(self, function, tuple names, dict takes, alike, scalars, bint no_bool):
+        cdef int i
+        self.function, self.names = function, names
+        self.alike = self.scalars = 0
+        self.no_bool = no_bool
+        for i in range(min(len(names), 32)):
+            self.takes[i] = 0
+            letters = takes.get(names[i])
+            if letters is not None:
+                for dt in range(32):
+                    if letter_of(dt) in letters or dt == RT_U8 and "u" in letters:
+                        self.takes[i] |= 1u << dt
+            self.alike |= <unsigned int>(names[i] in alike) << i
+            self.scalars |= <unsigned int>(names[i] in scalars) << i
+
+
+cdef str letter_of(int dt):
+    if dt == RT_F16 or dt == RT_BF16:
+        return "h" if dt == RT_F16 else "g"
+    return "bifc"[rt_kind(dt)] if dt < RT_NDTYPES else "?"
+
+
+cdef object unmet(Demand demand, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, str what, str argument):
+    """The error; the TypeError of a call that does not fit the signature where that is wrong, too."""
+    import inspect
+    names = [name if name in demand.names else {"axis": "dim", "keepdims": "keepdim"}.get(name, name) for name in (<tuple>kwnames if kwnames is not NULL else ())]
+    try:
+        inspect.signature(demand.function).bind(*[<object>args[i] for i in range(n)], **{name: None for name in names})
+    except TypeError as error:
+        return TensorTypeError(f"{demand.function.__name__}() {error}", op=demand.function.__name__)
+    return DTypeError(what, op=demand.function.__name__, argument=argument)
+
+
+cdef int meet(Demand demand, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) except -1:
+    """Raise DTypeError where a tensor's dtype is none that the function takes, or not that of the tensors it must be like."""
+    cdef Py_ssize_t i, j, total = n + (len(<tuple>kwnames) if kwnames is not NULL else 0)
+    cdef TensorBase t, first = None, like = None
+    cdef int first_at = 0
+    cdef object x
+    for j in range(total):
+        i = j
+        if j >= n:
+            for i in range(len(demand.names)):
+                if demand.names[i] is (<tuple>kwnames)[j - n]:
+                    break
+            else:
+                continue
+        if i >= 32:
+            continue
+        x = <object>args[j]
+        if isinstance(x, TensorBase):
+            t = <TensorBase>x
+            if first is None:
+                first = t
+            if demand.takes[i] and not demand.takes[i] >> t.dt & 1 and (t.dev & 255 == RT_CPU or t.dt != RT_F16 and t.dt != RT_BF16):
+                name = demand.function.__name__
+                raise unmet(demand, args, n, kwnames, f"\"{name}\" not implemented for '{torch_name(t.dt)}' (argument '{demand.names[i]}')", demand.names[i])
+            if demand.alike >> i & 1:
+                if like is None:
+                    like, first_at = t, i
+                elif t.dt != like.dt:
+                    name = demand.function.__name__
+                    raise unmet(demand, args, n, kwnames, f"{name}(): expected '{demand.names[i]}' to have the dtype of '{demand.names[first_at]}', "
+                                f"{dtype_of(like.dt)}, but got {dtype_of(t.dt)}", demand.names[i])
+        elif demand.scalars >> i & 1 and first is not None:
+            if isinstance(x, complex) and rt_kind(first.dt) != RT_KIND_COMPLEX:
+                raise TensorValueError(f"{demand.function.__name__}(): argument '{demand.names[i]}': value cannot be converted to type "
+                                       f"{dtype_of(first.dt)} without overflow: {x}", op=demand.function.__name__)
+            if demand.no_bool and isinstance(x, bool) and rt_kind(first.dt) != RT_KIND_BOOL:
+                raise TensorValueError(f"{demand.function.__name__}(): Boolean {demand.names[i]} only supported for Boolean results.",
+                                       op=demand.function.__name__)
+    return 0
+
+rt_demand_hook = <RtDemandHook>meet
 
 
 # ---- overrides: Note [Overrides] in _overrides.py ----------------------------------------------------------

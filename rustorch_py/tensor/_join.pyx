@@ -3,14 +3,14 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 from ._node cimport Node
 from ._base cimport *
-from ._dtype cimport dtype_code, device_code
+from ._dtype cimport dtype_code, device_code, torch_name
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result_dtype_list
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
 from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, on_device, need_same, sizes
 from . import _scatter, _sort, _view, _view_pieces
-from ..errors import AutogradError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, DTypeError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 
 
 # ---- cat and stack -----------------------------------------------------------------------------------------
@@ -385,12 +385,14 @@ cdef tuple int_tuple(str op, str arg, tuple args):
 
 def repeat(self, *args, repeats=None):
     """Return copies of the tensor laid side by side, repeats[i] times along dimension i (ints one by one, or a sequence)."""
-    return repeat_(as_base("repeat", "self", self), repeat_counts(args if repeats is None else (repeats,)))
+    return repeat_(as_base("repeat", "self", self), repeat_counts("repeat", "repeats", args if repeats is None else (repeats,)))
 
 
-cdef tuple repeat_counts(tuple repeats):
+cdef tuple repeat_counts(str op, str arg, tuple repeats):
+    if not repeats:
+        raise TensorTypeError(f"{op}() missing 1 required positional arguments: \"{arg}\"", op=op)
     if len(repeats) == 1 and not isinstance(repeats[0], int) and not isinstance(repeats[0], TensorBase):
-        return int_tuple("repeat", "repeats", (tuple(repeats[0]),))
+        return int_tuple(op, arg, (tuple(repeats[0]),))
     return tuple([x.__index__() for x in repeats])
 
 
@@ -405,7 +407,7 @@ def tile(input, dims):
 
 def tile_method(self, *args, dims=None):
     """Return copies of the tensor laid side by side; see `tile`."""
-    return tile_(as_base("tile", "self", self), repeat_counts(args if dims is None else (dims,)))
+    return tile_(as_base("tile", "self", self), repeat_counts("tile", "dims", args if dims is None else (dims,)))
 
 
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
@@ -424,14 +426,14 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if alone:
         r = t
         if r.nd != 1:
-            raise ShapeError("repeat_interleave only accept 1D vector as repeat", op="repeat_interleave")
+            raise TensorTypeError("repeat_interleave only accept 1D vector as repeat", op="repeat_interleave")
     elif isinstance(repeats, TensorBase):
         r = <TensorBase>repeats
     else:
         n = repeats
         r = full_(0, NULL, n, RT_I64, t.dev)
     if r.dt != RT_I64 and r.dt != RT_I32:
-        raise ShapeError("repeats has to be Long or Int tensor", op="repeat_interleave")
+        raise DTypeError("repeats has to be Long or Int tensor", op="repeat_interleave")
     if not alone:
         if dim is None:
             t = reshape_view(t, 1, &t.n)
@@ -543,7 +545,12 @@ def flip(input, dims):
 def flip_method(self, *args, dims=None):
     """Return a copy with the order of elements reversed along `dims` (ints one by one, or a sequence)."""
     cdef TensorBase t = as_base("flip", "self", self)
-    return flip_(t, dim_list("flip", dims if dims is not None else args[0] if len(args) == 1 else args, t.nd))
+    if dims is not None and args or dims is None and not args:
+        raise TensorTypeError(f"flip() takes the dims one by one or as one sequence, got {len(args)} and dims={dims}", op="flip")
+    dims = dims if dims is not None else args[0] if len(args) == 1 and not hasattr(args[0], "__index__") else args
+    if not isinstance(dims, (tuple, list)):
+        raise TensorTypeError(f"flip(): argument 'dims' must be tuple of ints, not {type(dims).__name__}", op="flip")
+    return flip_(t, dim_list("flip", dims, t.nd))
 
 
 def __reversed__(self):
@@ -754,7 +761,7 @@ cdef TensorBase triangle_indices(str op, int64_t rows, int64_t cols, int64_t off
     if rows < 0 or cols < 0:
         raise ShapeError(f"{'row' if rows < 0 else 'col'} must be non-negative, got{rows if rows < 0 else cols}", op=op)
     if dt != RT_I64 and dt != RT_I32:
-        raise ShapeError(f"\"{op}\" not implemented for this dtype; use int32 or int64", op=op)
+        raise DTypeError(f"\"{op}\" not implemented for '{torch_name(dt)}'; use int32 or int64", op=op)
     for i in range(rows):
         lo = max(i + offset, 0) if upper else 0
         hi = cols if upper else min(i + offset + 1, cols)
@@ -806,7 +813,7 @@ cdef TensorBase embed(TensorBase t, int64_t offset, int64_t dim1, int64_t dim2):
     cdef TensorBase out
     cdef DiagEmbedBackward0 node
     if t.nd == 0:
-        raise ShapeError("diag_embed(): expected a tensor with at least one dimension, got a 0-dim tensor", op="diag_embed")
+        raise TooFewDimsError("diag_embed(): expected a tensor with at least one dimension, got a 0-dim tensor", op="diag_embed")
     a, b = wrap_dim("diag_embed", dim1, nd), wrap_dim("diag_embed", dim2, nd)
     if a == b:
         raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}", op="diag_embed")

@@ -13,7 +13,7 @@ from ._linalg import attach_formula, check_info, check_matrix, check_same, ident
 from ._linalg_norms import (INF, _deliver, _view_dim, cdist, dist, linalg_norm, matrix_norm, norm, nuclear_norm, tensors_only, vector_norm)
 from ._random import randn
 from ._return_types import named_result
-from ..errors import LinAlgError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import DTypeError, LinAlgError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 
 _H = _linalg_grad.H
 
@@ -57,6 +57,8 @@ def _solve(A, B, left, op):
             raise ShapeError(f"{op}: Vector broadcasting of the left hand side is not supported for left=False. In this case {op} is "
                              f"equivalent to B / A.squeeze(-1)", op=op)
     n = A.shape[-1]
+    if B.ndim < 2:
+        raise ShapeError(f"{op}: The input tensor B must have at least 2 dimensions.", op=op)
     if B.shape[-2 if left else -1] != n:
         raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
                          f"({A.shape[-2]}x{n} and {B.shape[-2]}x{B.shape[-1]})", op=op)
@@ -171,6 +173,8 @@ def tensorinv(A, ind=2, *, out=None):
     """Invert A as a map from its last dimensions to its first ``ind``."""
     if ind <= 0:
         raise ShapeError("Expected a strictly positive integer for 'ind'", op="linalg.tensorinv")
+    if A.ndim < ind:
+        raise ShapeError(f"linalg.tensorinv: expected at least {ind} dimensions, got {A.ndim}", op="linalg.tensorinv")
     left, right = tuple(A.shape[:ind]), tuple(A.shape[ind:])
     m = n = 1
     for s in left:
@@ -278,7 +282,7 @@ def _check_pivots(op, pivots, factor, signed=False):
     if str(pivots.dtype) != "torch.int32":
         raise ShapeError(f"{name} should be a Tensor of scalar type torch.int32, got {pivots.dtype}", op=op)
     if pivots.dim() == 0 or pivots.shape[-1] != min(factor.shape[-2:]):
-        raise ShapeError(f"{name}: expected {min(factor.shape[-2:])} for each matrix, got pivots of shape {list(pivots.shape)}", op=op)
+        raise TooFewDimsError(f"{name}: expected {min(factor.shape[-2:])} for each matrix, got pivots of shape {list(pivots.shape)}", op=op)
     if pivots.numel():
         low, high = pivots.aminmax()
         if int(high) > size or int(low) < (-size if signed else 1) or signed and bool((pivots == 0).any()):
@@ -298,6 +302,8 @@ def linalg_lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
         x = linalg_lu_solve(LU, pivots, _H(B), adjoint=not adjoint)
         return _deliver(_H(x), out)
     lu_, b = _broadcast(LU, B)
+    if tuple(pivots.shape[:-1]) != tuple(LU.shape[:-2]):
+        raise ShapeError(f"{op}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape {list(pivots.shape)} instead", op=op)
     piv = _check_pivots(op, pivots, LU).expand(tuple(lu_.shape[:-1]))
     if is_grad_enabled() and (lu_.requires_grad or b.requires_grad):
         p, low, up = lu_unpack(lu_, piv)
@@ -340,6 +346,8 @@ def ldl_solve(LD, pivots, B, *, hermitian=False, out=None):
     if LD.shape[-1] != B.shape[-2]:
         raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation AX = B ({LD.shape[-2]}x{LD.shape[-1]} and "
                          f"{B.shape[-2]}x{B.shape[-1]})", op=op)
+    if pivots.ndim and tuple(pivots.shape[:-1]) != tuple(LD.shape[:-2]):
+        raise ShapeError(f"{op}: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape {list(pivots.shape)} instead", op=op)
     ld, b = _broadcast(LD, B)
     return _deliver(_linalg.ldl_solve_raw(ld, _check_pivots(op, pivots, LD, signed=True).expand(tuple(ld.shape[:-1])), b, hermitian), out)
 
@@ -448,6 +456,9 @@ def householder_product(A, tau, *, out=None):
     A = check_matrix(op, A)
     if A.shape[-2] < A.shape[-1]:
         raise ShapeError("torch.linalg.householder_product: input.shape[-2] must be greater than or equal to input.shape[-1]", op=op)
+    if tau.ndim != A.ndim - 1:
+        raise TooFewDimsError(f"torch.linalg.householder_product: Expected tau to have one dimension less than input, but got tau.ndim equal to {tau.ndim} "
+                         f"and input.ndim is equal to {A.ndim}", op=op)
     if tau.shape[-1] > A.shape[-1]:
         raise ShapeError("torch.linalg.householder_product: input.shape[-1] must be greater than or equal to tau.shape[-1]", op=op)
     check_same(op, A, tau)
@@ -461,6 +472,11 @@ def ormqr(input, tau, other, left=True, transpose=False, *, out=None):
     a, other = check_matrix("ormqr", input, False, "input"), check_matrix("ormqr", other, False, "other")
     check_same("ormqr", a, other)
     m = a.shape[-2]
+    if tau.ndim != a.ndim - 1 or other.ndim != a.ndim:
+        raise TooFewDimsError(f"torch.ormqr: Expected tau to have one dimension less than input, and other as many, but got tau.ndim equal to {tau.ndim}, "
+                         f"input.ndim {a.ndim} and other.ndim {other.ndim}", op="ormqr")
+    if tau.shape[-1] != min(other.shape[-2 if left else -1], a.shape[-1]) or tau.shape[:-1] != a.shape[:-2] or other.shape[:-2] != a.shape[:-2]:
+        raise ShapeError(f"torch.ormqr: shapes of input {list(a.shape)}, tau {list(tau.shape)} and other {list(other.shape)} do not fit", op="ormqr")
     if other.shape[-2 if left else -1] != m:
         raise ShapeError(f"torch.ormqr: other.shape[{-2 if left else -1}] must be equal to input.shape[-2]", op="ormqr")
     if is_grad_enabled() and (a.requires_grad or tau.requires_grad or other.requires_grad):
@@ -565,6 +581,8 @@ def linalg_pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None, out=Non
     """
     A = check_matrix("linalg.pinv", A, hermitian)
     if rcond is not None:
+        if isinstance(rcond, complex) or isinstance(rcond, TensorBase) and rcond.is_complex():
+            raise DTypeError("torch.linalg.pinv: rcond tensor of complex type is not supported", op="linalg.pinv")
         rtol = rcond
     if A.numel() == 0:
         return _deliver(_H(A).clone(), out, cast=True)
@@ -625,7 +643,9 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
         raise ShapeError(f"{op}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)", op=op)
     vector = A.ndim - 1 == B.ndim and A.shape[:-1] == B.shape
     b = B.unsqueeze(-1) if vector else B
-    if b.shape[-2] != A.shape[-2]:
+    if not A.ndim - 1 <= B.ndim <= A.ndim:
+        raise ShapeError(f"{op}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1, got {A.ndim} and {B.ndim}", op=op)
+    if b.ndim < 2 or b.shape[-2] != A.shape[-2]:
         raise ShapeError(f"{op}: input.size(-2) should match other.size(-2)", op=op)
     a, b = _broadcast(A, b)
     m, n = a.shape[-2:]
@@ -830,9 +850,12 @@ def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
 def linalg_vander(x, N=None):
     """Build Vandermonde matrices: columns x^0, x^1, ... x^(N-1) of the last dimension."""
     x = x.reshape(1) if x.ndim == 0 else x
+    if str(x.dtype) in ("torch.bool", "torch.float16", "torch.bfloat16"):
+        raise DTypeError(f"linalg.vander supports floating point, complex, and integer tensors, but got {x.dtype}", op="linalg.vander")
+    x = x if x.dtype.is_floating_point or x.dtype.is_complex else x.long()
     n = x.shape[-1] if N is None else N
-    if N is not None and N <= 1:
-        raise ShapeError(f"N must be greater than 1, got {N}", op="linalg.vander")
+    if n <= 1:
+        raise ShapeError(f"N must be greater than 1, got {n}", op="linalg.vander")
     columns = [x.new_ones(tuple(x.shape))]
     for _ in range(n - 1):
         columns.append(columns[-1] * x)

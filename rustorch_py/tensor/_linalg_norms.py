@@ -4,7 +4,7 @@ from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
 from ._dtype import can_cast
 from ._linalg import attach_formula
-from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import DTypeError, DimError, IntOverflowError, ShapeError, TensorTypeError, TensorValueError
 
 INF = float("inf")
 
@@ -23,6 +23,8 @@ def _deliver(result, out, cast=False):
         for one, o in zip(result, out):
             _deliver(one, o, cast)
         return type(result)(out)
+    if not hasattr(out, "dtype"):
+        raise TensorTypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
     if not (can_cast(result.dtype, out.dtype) if cast else out.dtype is result.dtype):
         raise DTypeError(f"Expected out tensor to have dtype {result.dtype}, but got {out.dtype} instead")
     if is_grad_enabled() and (result.requires_grad or out.requires_grad):
@@ -41,6 +43,17 @@ def _norm_input(op, x, dtype):
     return x
 
 
+def _order(ord):
+    """The order of a norm as a float."""
+    if isinstance(ord, complex):
+        raise TensorValueError(f"linalg.vector_norm: Expected a non-complex scalar as the order of norm, got {ord}", op="linalg.vector_norm")
+    if isinstance(ord, str) or ord is None or getattr(ord, "ndim", 0):
+        raise TensorTypeError(f"linalg.vector_norm(): argument 'ord' must be Number, not {type(ord).__name__}", op="linalg.vector_norm")
+    if isinstance(ord, int) and not -1 << 63 <= ord < 1 << 63:
+        raise IntOverflowError(f"linalg.vector_norm(): int too big to convert: {ord}", op="linalg.vector_norm")
+    return float(ord)
+
+
 def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
     """Compute the p-norm of all elements or over dimensions.
 
@@ -53,7 +66,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
         out: tensor to write to.
     """
     x = _norm_input("linalg.vector_norm", x, dtype)
-    ord = float(ord)
+    ord = _order(ord)
     if dim is None:
         dims = tuple(range(x.ndim))
     else:
@@ -86,6 +99,9 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     A = _norm_input(op, A, dtype)
     if A.ndim < 2:
         raise ShapeError(f"{op}: The input tensor A must have at least 2 dimensions.", op=op)
+    dim = (dim,) if isinstance(dim, int) else dim
+    if ord is None or isinstance(ord, (list, tuple)):
+        raise TensorTypeError(f"{op}(): argument 'ord' must be Number or str, not {type(ord).__name__}", op=op)
     if len(dim) != 2:
         raise ShapeError(f"{op}: dim must be a 2-tuple. Got {list(dim)}", op=op)
     rows, cols = _view_dim(dim[0], A.ndim), _view_dim(dim[1], A.ndim)
@@ -170,7 +186,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
             raise DTypeError(f"cdist only supports floating-point dtypes, {name} got: {x.dtype}", op="cdist")
     if x1.shape[-1] != x2.shape[-1]:
         raise ShapeError(f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}", op="cdist")
-    if p < 0:
+    if not p >= 0:
         raise ShapeError("cdist only supports non-negative p values", op="cdist")
     modes = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist")
     if compute_mode not in modes:

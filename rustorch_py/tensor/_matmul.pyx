@@ -15,9 +15,9 @@ from ._backend cimport backend_of, RtBackend
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
 from ._plan cimport contiguous_raw, expand_raw, copy_raw
-from ._ops cimport alloc_out, cast, deliver, sum_to, sum_to_many, reduce_sum, copy_into, binary, unary
+from ._ops cimport alloc_out, cast, deliver, sum_to, sum_to_many, reduce_sum, check_inplace_dtype, copy_into, binary, unary
 from . import _view
-from ..errors import AutogradError, DeviceError, DTypeError, OutOfMemoryError, ShapeError, UnsupportedOpError
+from ..errors import AutogradError, DTypeError, DeviceError, OutOfMemoryError, ShapeError, TooFewDimsError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef extern from "gemm.h" nogil:
@@ -655,9 +655,9 @@ def bmm(input, mat2, *, out=None):
     """
     cdef TensorBase a = as_base("bmm", "input", input), b = as_base("bmm", "mat2", mat2)
     if a.nd != 3:
-        raise ShapeError("batch1 must be a 3D tensor", op="bmm")
+        raise TooFewDimsError("batch1 must be a 3D tensor", op="bmm")
     if b.nd != 3:
-        raise ShapeError("batch2 must be a 3D tensor", op="bmm")
+        raise TooFewDimsError("batch2 must be a 3D tensor", op="bmm")
     check_batches("bmm", a, b)
     a = agree_batches("bmm", a, b)
     if out is not None:
@@ -676,7 +676,7 @@ def mv(input, vec, *, out=None):
     """Multiply a matrix (n, m) by a vector (m); returns (n)."""
     cdef TensorBase a = as_base("mv", "input", input), v = as_base("mv", "vec", vec)
     if a.nd != 2 or v.nd != 1:
-        raise ShapeError(f"vector + matrix @ vector expected, got 1, {a.nd}, {v.nd}", op="mv")
+        raise TooFewDimsError(f"vector + matrix @ vector expected, got 1, {a.nd}, {v.nd}", op="mv")
     if a.sh[1] != v.sh[0]:
         raise ShapeError(f"size mismatch, got input ({a.sh[0]}), mat ({a.sh[0]}x{a.sh[1]}), vec ({v.sh[0]})", op="mv")
     agree("mv", a, v)
@@ -1020,7 +1020,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """
     cdef TensorBase x = as_base("baddbmm", "input", input), a = as_base("baddbmm", "batch1", batch1), b = as_base("baddbmm", "batch2", batch2)
     if a.nd != 3 or b.nd != 3:
-        raise ShapeError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="baddbmm")
+        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="baddbmm")
     check_batches("baddbmm", a, b)
     return deliver("baddbmm", add_product("baddbmm", x, a, b, beta, alpha, out), out)
 
@@ -1037,7 +1037,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
     """
     cdef TensorBase x = as_base("addbmm", "input", input), a = as_base("addbmm", "batch1", batch1), b = as_base("addbmm", "batch2", batch2)
     if a.nd != 3 or b.nd != 3:
-        raise ShapeError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="addbmm")
+        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="addbmm")
     check_batches("addbmm", a, b)
     # the sum over b and k is one product: (m, b*k) @ (b*k, n)
     left = _view.reshape(_view.transpose(a, 0, 1), (a.sh[1], a.sh[0] * a.sh[2]))
@@ -1057,7 +1057,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
     """
     cdef TensorBase x = as_base("addmv", "input", input), a = as_base("addmv", "mat", mat), v = as_base("addmv", "vec", vec)
     if a.nd != 2 or v.nd != 1 or x.nd > 1:
-        raise ShapeError(f"vector + matrix @ vector expected, got {x.nd}, {a.nd}, {v.nd}", op="addmv")
+        raise TooFewDimsError(f"vector + matrix @ vector expected, got {x.nd}, {a.nd}, {v.nd}", op="addmv")
     if a.sh[1] != v.sh[0] or (x.n != 1 and x.n != a.sh[0]):
         raise ShapeError(f"size mismatch, got input ({x.n}), mat ({a.sh[0]}x{a.sh[1]}), vec ({v.sh[0]})", op="addmv")
     column = x if x.nd == 0 else _view.unsqueeze(x, 1)
@@ -1080,6 +1080,8 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
         raise ShapeError(f"addr: Expected 1-D argument vec1, but got {a.nd}-D", op="addr")
     if b.nd != 1:
         raise ShapeError(f"addr: Expected 1-D argument vec2, but got {b.nd}-D", op="addr")
+    if x.nd > 2:
+        raise ShapeError(f"addr: expected an input that expands to [{a.sh[0]}, {b.sh[0]}], but got one with {x.nd} dimensions", op="addr")
     product = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
     if alpha != 1:
         product = binary(ROW_MUL, product, alpha, None)
@@ -1112,7 +1114,9 @@ def addmv_(self, mat, vec, *, beta=1, alpha=1):
 
 def addr_(self, vec1, vec2, *, beta=1, alpha=1):
     """Compute ``addr`` in place."""
-    return copy_into(as_base("addr_", "self", self), <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha))
+    cdef TensorBase t = as_base("addr_", "self", self), result = <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha)
+    check_inplace_dtype("addr_", t, result.dt)
+    return copy_into(t, result)
 
 
 NN_ONLY = {"linear"}

@@ -9,7 +9,7 @@ from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recordin
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw, clone_raw
 from ._devices import run as run_on_device
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, TooFewDimsError
 
 cdef extern from "norm.h" nogil:
     """
@@ -491,7 +491,7 @@ cdef tuple rows(object op, bint rms, object input, object normalized_shape, obje
         raise ShapeError(f"{op}: Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
                          f"but got normalized_shape = {list(shape)}", op=op)
     if x.nd < tail or not ends_with(x, x.nd - tail, shape):
-        raise ShapeError(f"{op}: Given normalized_shape={list(shape)}, expected input with shape "
+        raise TooFewDimsError(f"{op}: Given normalized_shape={list(shape)}, expected input with shape "
                          f"[*, {', '.join(map(str, shape))}], but got input of size{sizes_text(x)}", op=op)
     check_affine(op, "weight", weight, shape)
     check_affine(op, "bias", bias, shape)
@@ -630,6 +630,8 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, cudnn_enabl
 def native_group_norm(input, weight, bias, N, C, HxW, group_, eps):
     """Apply group_norm; return (output, mean, 1 / standard deviation). N, C, HxW repeat the input's sizes."""
     cdef TensorBase x = as_base("native_group_norm", "input", input)
+    if x.nd < 2 or N != x.sh[0] or C != x.sh[1] or N * C * HxW != x.n:
+        raise ShapeError(f"native_group_norm: expected N, C and HxW to be the sizes of an input of shape {sizes_text(x)}, got {N}, {C} and {HxW}", op="native_group_norm")
     y, mean, rstd = group("native_group_norm", input, group_, weight, bias, eps)
     if recording(x, None, None):                      # the statistics have gradients too: take them recorded
         v = input.reshape(N, group_, C // group_ * HxW)

@@ -19,7 +19,7 @@ from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_
                      contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
 from ._backend cimport RtBackend, backend_of
 from ._dtype cimport default_code, castable, check_stored, dtype_of, device_of, promote, torch_name
-from ..errors import AutogradError, DeviceError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
+from ..errors import AutogradError, DTypeError, DeviceError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef inline bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept:
@@ -311,6 +311,9 @@ cdef frozenset EXACT_OUT = frozenset("""
 """.split())
 
 
+cdef frozenset JOINS = frozenset("cat concat concatenate stack hstack vstack row_stack dstack column_stack".split())      # a TypeError of PyTorch's
+
+
 cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int dt, int dev):
     cdef TensorBase o
     cdef int i
@@ -326,7 +329,7 @@ cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int 
     if dt != o.dt and op in EXACT_OUT:
         raise DTypeError(f"{op}(): expected out tensor to have dtype {dtype_of(dt).name}, but got {dtype_of(o.dt).name} instead", op=op)
     if not castable(dt, o.dt):
-        raise DTypeError(f"result type {dtype_of(dt).name} can't be cast to the desired output type {dtype_of(o.dt).name}", op=op)
+        raise (TensorTypeError if op in JOINS else DTypeError)(f"result type {dtype_of(dt).name} can't be cast to the desired output type {dtype_of(o.dt).name}", op=op)
     if may_overlap_self(o):
         raise_overlap()
     if not shape_is(o, nd, sh):

@@ -4,7 +4,7 @@ from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, bina
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote
-from ..errors import DTypeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
+from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 
@@ -30,7 +30,7 @@ cdef object scaled(object op, object other, object alpha):
 
 def add(input, other, *, alpha=1, out=None):
     """Compute ``input + alpha * other`` with broadcasting and type promotion."""
-    if alpha == 1:
+    if alpha == 1 and alpha is not True:
         return binary(ROW_ADD, input, other, out)
     check_alpha("add", input, other, alpha)
     if isinstance(alpha, complex) or isinstance(alpha, TensorBase) or is_bool_result(input, other):
@@ -40,7 +40,7 @@ def add(input, other, *, alpha=1, out=None):
 
 def add_(self, other, *, alpha=1):
     """Add ``alpha * other`` in place."""
-    if alpha == 1:
+    if alpha == 1 and alpha is not True:
         return binary_inplace(ROW_ADD, self, other)
     check_alpha("add_", self, other, alpha)
     if isinstance(alpha, complex) or is_bool_result(self, other):
@@ -54,7 +54,7 @@ cdef bint is_bool_result(object x, object y):
 
 def sub(input, other, *, alpha=1, out=None):
     """Compute ``input - alpha * other``."""
-    if alpha == 1:
+    if alpha == 1 and alpha is not True:
         return binary(ROW_SUB, input, other, out)
     check_alpha("sub", input, other, alpha)
     if isinstance(alpha, complex):
@@ -64,7 +64,7 @@ def sub(input, other, *, alpha=1, out=None):
 
 def sub_(self, other, *, alpha=1):
     """Subtract ``alpha * other`` in place."""
-    if alpha == 1:
+    if alpha == 1 and alpha is not True:
         return binary_inplace(ROW_SUB, self, other)
     check_alpha("sub_", self, other, alpha)
     if isinstance(alpha, complex):
@@ -149,6 +149,8 @@ def float_power(input, exponent, *, out=None):
     """Raise to a power in double (or complex double) precision."""
     cdef TensorBase a = operand("float_power", input, 0), b = operand("float_power", exponent, 0)
     cdef int dt = RT_C128 if rt_kind(a.dt) == RT_KIND_COMPLEX or rt_kind(b.dt) == RT_KIND_COMPLEX else RT_F64
+    if out is not None and as_base("float_power", "out", out).dt != dt:
+        raise DTypeError(f"the output given to float_power has dtype {out.dtype} but the operation's result requires dtype {dtype_of(dt)}", op="float_power")
     return pow(cast(a, dt) if isinstance(input, TensorBase) else input, cast(b, dt) if isinstance(exponent, TensorBase) else exponent, out=out) \
         if isinstance(input, TensorBase) or not isinstance(exponent, TensorBase) else binary(ROW_POW, input, cast(b, dt), out)
 
@@ -191,6 +193,12 @@ cdef bint all_bool(object bound) noexcept:
     return bound is None or (isinstance(bound, TensorBase) and (<TensorBase>bound).dt == RT_BOOL) or type(bound) is bool
 
 
+cdef int check_bounds(str op, object low, object high) except -1:
+    if low is not None and high is not None and isinstance(low, TensorBase) != isinstance(high, TensorBase):
+        raise TensorTypeError(f"{op}(): 'min' and 'max' must both be tensors or both be numbers, got {type(low).__name__} and {type(high).__name__}", op=op)
+    return 0
+
+
 def clamp(input, min=None, max=None, *, out=None):
     """Limit values to [min, max]; bounds are numbers or tensors, one may be None."""
     cdef TensorBase x = as_base("clamp", "input", input)
@@ -198,6 +206,7 @@ def clamp(input, min=None, max=None, *, out=None):
         raise TensorValueError("torch.clamp: At least one of 'min' or 'max' must not be None")
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
         raise UnsupportedOpError("clamp is not supported for complex types", op="clamp")
+    check_bounds("clamp", min, max)
     if x.dt == RT_BOOL and all_bool(min) and all_bool(max):
         raise UnsupportedOpError("\"clamp\" not implemented for 'Bool'", op="clamp")
     if max is None:
@@ -211,6 +220,7 @@ def clamp_(self, min=None, max=None):
     """Limit values in place."""
     if min is None and max is None:
         raise TensorValueError("torch.clamp_: At least one of 'min' or 'max' must not be None")
+    check_bounds("clamp_", min, max)
     if max is None:
         return binary_inplace(ROW_CLAMP_LO, self, min)
     if min is None:
@@ -324,14 +334,25 @@ def polygamma(n, input, *, out=None):
         n, input = input, n
     if isinstance(n, (float, bool, str, complex)) or n is None:
         raise TensorTypeError(f"polygamma(): argument 'n' must be int, not {type(n).__name__}", op="polygamma")
+    return unary_k(ROW_POLYGAMMA_N, input, out, order(n), 0)
+
+
+cdef int64_t order(object n) except -1:
+    """Which derivative of digamma polygamma computes."""
+    if isinstance(n, TensorBase):
+        if (<TensorBase>n).nd or rt_kind((<TensorBase>n).dt) > RT_KIND_INT:
+            raise TensorTypeError("polygamma(): argument 'n' must be int, not Tensor", op="polygamma")
+        n = n.item()
+    if not -(1 << 63) <= n < 1 << 63:
+        raise IntOverflowError(f"polygamma(): Overflow when unpacking long long: {n}", op="polygamma")
     if n < 0:
-        raise TensorValueError("polygamma(n, x) does not support negative n.")
-    return unary_k(ROW_POLYGAMMA_N, input, out, n, 0)
+        raise TensorValueError("polygamma(n, x) does not support negative n.", op="polygamma")
+    return n
 
 
 def polygamma_(self, n):
     """Polygamma in place."""
-    return unary_inplace_k(ROW_POLYGAMMA_N, self, n, 0)
+    return unary_inplace_k(ROW_POLYGAMMA_N, self, order(n), 0)
 
 
 def positive(input):
@@ -348,6 +369,8 @@ def ldexp(input, other, *, out=None):
 
 def ldexp_(self, other):
     """Multiply by ``2 ** other`` in place."""
+    if isinstance(other, TensorBase) and (<TensorBase>other).dt == RT_BOOL:
+        raise DTypeError("\"ldexp_\" not implemented for 'Bool'", op="ldexp_")
     return binary_inplace(ROW_MUL, self, binary(ROW_POW, 2.0, other, None))
 
 
@@ -365,7 +388,10 @@ def mvlgamma(input, p, *, out=None):
 
 def mvlgamma_(self, p):
     """Multivariate log-gamma in place."""
-    return self.copy_(mvlgamma(self, p))
+    result = mvlgamma(self, p)
+    if (<TensorBase>result).dt != as_base("mvlgamma_", "self", self).dt:
+        raise DTypeError(f"mvlgamma: result type {result.dtype} can't be cast to the desired output type {self.dtype}", op="mvlgamma_")
+    return self.copy_(result)
 
 
 # ---- activations -------------------------------------------------------------------------------------------------
@@ -432,7 +458,7 @@ def hardshrink(input, lambd=0.5, *, out=None):
 
 def softshrink(input, lambd=0.5, *, out=None):
     """Shrink towards zero by ``lambd``."""
-    if lambd < 0:
+    if not lambd >= 0:
         raise TensorValueError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
     return unary_k(ROW_SOFTSHRINK_, input, out, lambd, 0)
 

@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 from ._backend cimport backend_of
 from ._node cimport Node
 from ._base cimport (
-    RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_CPU,
+    RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_KIND_FLOAT, RT_KIND_INT, RT_KIND_COMPLEX, RT_CPU,
     RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
 from ._dtype cimport device_code, device_of, dtype_code, dtype_of, torch_name
@@ -24,7 +24,7 @@ from ._plan cimport broadcast_shapes, contiguous_raw, copy_raw, full_
 from ._devices import kernel_of, run as run_on_device
 
 from ..errors import (
-    AutogradError, BackendUnavailableError, DeviceError, DTypeError, ShapeError, TensorError, TensorTypeError,
+    AutogradError, BackendUnavailableError, DeviceError, DTypeError, IntOverflowError, ShapeError, TensorError, TensorTypeError,
     TensorValueError, UnsupportedOpError)
 
 cdef extern from "rustorch/half.h" nogil:
@@ -392,6 +392,8 @@ cdef tuple two(str op, str first, double a, str second, double b, tuple args, di
 
 
 cdef double number(str op, str arg, object x) except? -1.0:
+    if isinstance(x, TensorBase) and (<TensorBase>x).nd:
+        raise TensorTypeError(f"{op}(): argument '{arg}' must be float, not Tensor", op=op)
     try:
         return <double>x
     except TypeError:
@@ -399,12 +401,12 @@ cdef double number(str op, str arg, object x) except? -1.0:
 
 
 cdef int64_t integer(str op, str arg, object x) except? -1:
-    if isinstance(x, float) or not hasattr(x, "__index__"):
+    if isinstance(x, (float, bool)) or not hasattr(x, "__index__") or isinstance(x, TensorBase) and ((<TensorBase>x).nd or rt_kind((<TensorBase>x).dt) != RT_KIND_INT):
         raise TensorTypeError(f"{op}(): argument '{arg}' must be int, not {type(x).__name__}", op=op)
     try:
         return <int64_t>x.__index__()
     except OverflowError:
-        raise TensorError(f"{op}(): argument '{arg}' = {x} does not fit in 64 bits", op=op) from None
+        raise IntOverflowError(f"{op}(): argument '{arg}' = {x} does not fit in 64 bits", op=op) from None
 
 
 cdef int out_of_bounds(str op, str what, object value, int dt) except -1:
@@ -903,8 +905,9 @@ def randint_like(input, *args, generator=None, dtype=None, layout=None, device=N
         low, high = (args[0], args[1]) if len(args) == 2 else (named.get("low", 0), args[0])
     else:
         raise TensorTypeError("randint_like() takes (input, high) or (input, low, high)", op="randint_like")
-    if isinstance(high, TensorBase):
-        high = high.item()
+    high = high.item() if isinstance(high, TensorBase) and (<TensorBase>high).n == 1 else high
+    integer("randint_like", "low", low)
+    integer("randint_like", "high", high)
     check_layout("randint_like", layout, pin_memory)
     t = like("randint_like", input, dtype, layout, device, memory_format)
     finish("randint_like", t, requires_grad)

@@ -8,7 +8,7 @@ from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, add_sizes, float32_of, like_dtype, need_float, sizes_text
 from ._plan cimport contiguous_raw, cast_raw, copy_raw, full_
 from ._devices import run as run_on_device
-from ..errors import DTypeError, DimError, ShapeError, UnsupportedOpError
+from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TooFewDimsError, UnsupportedOpError
 
 cdef extern from "resample.h" nogil:
     """
@@ -381,8 +381,17 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     cdef int threads = num_threads()
     cdef bint single = x.nd == 2, joined
     cdef CtcLossBackward0 node
+    if isinstance(input_lengths, TensorBase) != isinstance(target_lengths, TensorBase):
+        raise TensorTypeError(f"ctc_loss(): input_lengths and target_lengths must both be tensors or both tuple of ints, got "
+                              f"{type(input_lengths).__name__} and {type(target_lengths).__name__}", op=op)
+    for lengths in (input_lengths, target_lengths):
+        if isinstance(lengths, TensorBase):
+            if lengths.is_floating_point() or lengths.is_complex():
+                raise TensorTypeError(f"ctc_loss(): lengths must be integers, got {type(lengths).__name__} of {lengths.dtype}", op=op)
+        elif not isinstance(lengths, (tuple, list)) or any([isinstance(one, (bool, float)) or not hasattr(one, "__index__") for one in lengths]):
+            raise TensorTypeError(f"ctc_loss(): lengths must be tuple of ints or Tensor, got {lengths}", op=op)
     if x.nd != 2 and x.nd != 3:
-        raise ShapeError(f"ctc_loss: expected log_probs of shape (T, N, C) or (T, C), but got size {sizes_text(x)}", op=op)
+        raise TooFewDimsError(f"ctc_loss: expected log_probs of shape (T, N, C) or (T, C), but got size {sizes_text(x)}", op=op)
     if single:
         log_probs = log_probs.unsqueeze(1)
         x = <TensorBase>log_probs

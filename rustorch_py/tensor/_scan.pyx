@@ -5,14 +5,14 @@ from ._base cimport (TensorBase, as_base, wrap_dim, empty_like_shape, attach1, s
                      RT_BOOL, rt_kind, RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._node cimport Node
 from ._plan cimport cast_raw
-from ._dtype cimport dtype_of
+from ._dtype cimport dtype_code, dtype_of
 from ._ops cimport deliver
 from ._lane cimport RtLane, lane_of, computable, dense, take_lane, into_pair, refuse_complex
 from ._index_kernels cimport on_device
 from ._devices import run as run_on_device
 from ._cpu cimport isa_level, rt_num_threads
 
-from ..errors import UnsupportedOpError
+from ..errors import DTypeError, UnsupportedOpError
 from ._return_types import named_result
 
 cdef extern from "lane.h" nogil:
@@ -84,8 +84,18 @@ def cumsum(input, dim, *, dtype=None, out=None):
     return deliver("cumsum", scan_sum(widened(t, dtype), d, False), out)
 
 
+cdef int own_dtype(str op, TensorBase t, object dtype) except -1:
+    """A scan in place sums in the tensor's own dtype."""
+    if t.dt == RT_BOOL:
+        raise DTypeError(f"\"{op}\" not implemented for 'Bool'", op=op)
+    if dtype is not None and dtype_code(op, dtype) != t.dt:
+        raise DTypeError(f"{op}(): Bad in-place call: input tensor dtype {dtype_of(t.dt)} and output tensor dtype {dtype} should match", op=op)
+    return 0
+
+
 def cumsum_(self, dim, *, dtype=None):
     """Replace by the running sum along ``dim``."""
+    own_dtype("cumsum_", as_base("cumsum_", "self", self), dtype)
     return self.copy_(cumsum(self, dim, dtype=dtype))
 
 
@@ -151,6 +161,7 @@ def cumprod(input, dim, *, dtype=None, out=None):
 
 def cumprod_(self, dim, *, dtype=None):
     """Replace by the running product along ``dim``."""
+    own_dtype("cumprod_", as_base("cumprod_", "self", self), dtype)
     return self.copy_(cumprod(self.clone() if self.requires_grad else self, dim, dtype=dtype))
 
 

@@ -15,7 +15,7 @@ from ._ops cimport (binary, binary_inplace, ternary, contiguous, cast, sum_to, e
 from ._index_kernels cimport (run_gather, run_along, run_flat, checked_index, within, on_device, need_same, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
                       RT_IX_MAX, RT_IX_MIN)
 from . import _rows, _view
-from ..errors import DimError, DTypeError, ShapeError, TensorTypeError, UnsupportedOpError
+from ..errors import DTypeError, DimError, LengthError, ShapeError, TensorTypeError, UnsupportedOpError
 include "_row_ids.pxi"
 
 
@@ -249,15 +249,22 @@ cdef TensorBase scatter_into(TensorBase self, int dim, TensorBase index, TensorB
     return self
 
 
-cdef TensorBase source(str op, TensorBase self, object src, object value):
+cdef TensorBase source(str op, TensorBase self, TensorBase index, object src, object value):
     """The tensor or number to scatter, in self's dtype when it is a number."""
     if src is None:
         src = value
     if isinstance(src, TensorBase):
-        return <TensorBase>src
+        return <TensorBase>src if value is not None else whole(op, index, <TensorBase>src)
     if is_number(src):
         return full_(0, NULL, src, self.dt, self.dev)
     raise TensorTypeError(f"{op}(): argument 'src' must be Tensor or Number, not {type(src).__name__}", op=op)
+
+
+cdef TensorBase whole(str op, TensorBase index, TensorBase src):
+    """src, a tensor that was given as such: a 0-dim one counts as a vector of one element, not as a number."""
+    if src.nd == 0 and (index.nd > 1 or index.nd == 1 and index.sh[0] > 1):
+        raise ShapeError(f"{op}(): Index tensor must have the same number of dimensions as src tensor, and be no larger: index {sizes(index)}, src []", op=op)
+    return src
 
 
 cdef int old_reduce(object reduce) except -1:
@@ -284,7 +291,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None, out=None):
         src: tensor at least as large as index, or a number (also as value=).
         reduce: None, "add" or "multiply" (see `scatter_reduce` for the full set).
     """
-    cdef TensorBase t = as_base("scatter", "input", input), x = as_base("scatter", "index", index), s = source("scatter", t, src, value)
+    cdef TensorBase t = as_base("scatter", "input", input), x = as_base("scatter", "index", index), s = source("scatter", t, x, src, value)
     cdef int op = old_reduce(reduce)
     refuse_mul_grad(op, t, s)
     return deliver("scatter", scatter_to(t, wrap_dim("scatter", dim, t.nd), x, s, op, "scatter"), out)
@@ -292,7 +299,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None, out=None):
 
 def scatter_(self, dim, index, src=None, *, value=None, reduce=None):
     """Write src at places given by index, in place; see `scatter`."""
-    cdef TensorBase t = as_base("scatter_", "self", self), x = as_base("scatter_", "index", index), s = source("scatter_", t, src, value)
+    cdef TensorBase t = as_base("scatter_", "self", self), x = as_base("scatter_", "index", index), s = source("scatter_", t, x, src, value)
     cdef int op = old_reduce(reduce)
     refuse_mul_grad(op, t, s)
     return scatter_into(t, wrap_dim("scatter_", dim, t.nd), x, s, op, "scatter_")
@@ -301,14 +308,14 @@ def scatter_(self, dim, index, src=None, *, value=None, reduce=None):
 def scatter_add(input, dim, index, src, *, out=None):
     """Return a copy of input with src added at places given by index; repeated places add up in order."""
     cdef TensorBase t = as_base("scatter_add", "input", input), x = as_base("scatter_add", "index", index)
-    cdef TensorBase s = as_base("scatter_add", "src", src)
+    cdef TensorBase s = whole("scatter_add", x, as_base("scatter_add", "src", src))
     return deliver("scatter_add", scatter_to(t, wrap_dim("scatter_add", dim, t.nd), x, s, RT_IX_ADD, "scatter_add"), out)
 
 
 def scatter_add_(self, dim, index, src):
     """Add src at places given by index, in place."""
     cdef TensorBase t = as_base("scatter_add_", "self", self), x = as_base("scatter_add_", "index", index)
-    return scatter_into(t, wrap_dim("scatter_add_", dim, t.nd), x, as_base("scatter_add_", "src", src), RT_IX_ADD, "scatter_add_")
+    return scatter_into(t, wrap_dim("scatter_add_", dim, t.nd), x, whole("scatter_add_", x, as_base("scatter_add_", "src", src)), RT_IX_ADD, "scatter_add_")
 
 
 # ---- scatter_reduce --------------------------------------------------------------------------------------------
@@ -454,14 +461,14 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True, out=Non
         include_self: count input's own value as one of them.
     """
     cdef TensorBase t = as_base("scatter_reduce", "input", input), x = as_base("scatter_reduce", "index", index)
-    cdef TensorBase s = as_base("scatter_reduce", "src", src)
+    cdef TensorBase s = whole("scatter_reduce", x, as_base("scatter_reduce", "src", src))
     return deliver("scatter_reduce", reduce_out(t, wrap_dim("scatter_reduce", dim, t.nd), x, s, reduce, include_self), out)
 
 
 def scatter_reduce_(self, dim, index, src, reduce, *, include_self=True):
     """Reduce values of src into self, in place; see `scatter_reduce`."""
     cdef TensorBase t = as_base("scatter_reduce_", "self", self), x = as_base("scatter_reduce_", "index", index)
-    return reduce_into(t, wrap_dim("scatter_reduce_", dim, t.nd), x, as_base("scatter_reduce_", "src", src), reduce, include_self,
+    return reduce_into(t, wrap_dim("scatter_reduce_", dim, t.nd), x, whole("scatter_reduce_", x, as_base("scatter_reduce_", "src", src)), reduce, include_self,
                        "scatter_reduce_")
 
 
@@ -470,7 +477,7 @@ cdef TensorBase vector_index(str op, TensorBase index, int64_t size, int dim):
     if index.nd > 1:
         raise DimError(f"{op}(): Index is supposed to be a vector, but got dim: {index.nd}", op=op)
     if index.dt != RT_I64 and index.dt != RT_I32:
-        raise DTypeError(f"{op}(): Expected dtype int32/int64 for index but got: {torch_name(index.dt)}", op=op)
+        raise (DimError if op.startswith("index_fill") else DTypeError)(f"{op}(): Expected dtype int32/int64 for index but got: {torch_name(index.dt)}", op=op)
     return one_d(checked_index(op, index, 0, size, dim, size))
 
 
@@ -556,6 +563,22 @@ cdef class IndexFillBackward0(Node):
         return (a if wants_edge(self, 0) else None, b)
 
 
+cdef int check_slices(str name, TensorBase self, int dim, TensorBase index, TensorBase src) except -1:
+    """Whether src has a slice of self's shape for each index. index_copy takes a 0-dim src or self for one of one element."""
+    cdef int64_t size = src.sh[dim] if dim < src.nd else 1
+    if index.n != size and (src.nd == 0 or name != "index_copy"):
+        raise LengthError(f"{name}(): Number of indices ({index.n}) should be equal to source.size(dim): ({size}), for dim: {dim}", op=name)
+    if src.nd != self.nd and (name != "index_copy" or src.nd and self.nd):
+        raise ShapeError(f"{name}(): source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
+                         f"{sizes(self)} source.shape = {sizes(src)}", op=name)
+    if _without(src, dim) != _without(self, dim):
+        raise ShapeError(f"{name}(): Source/destination tensor must have same slice shapes. Destination slice shape: "
+                         f"{_without(self, dim)} at dimension {dim} and source slice shape: {_without(src, dim)} at dimension {dim}.", op=name)
+    if index.n != size:
+        raise LengthError(f"{name}(): Number of indices ({index.n}) should be equal to source.size(dim) ({size})", op=name)
+    return 0
+
+
 cdef int put_along(int op, TensorBase self, int dim, TensorBase index, TensorBase src, str name) except -1:
     """self[.., index, ..] op= src, src with index.n slices (or one number, 0-dim)."""
     cdef int64_t sh[64]
@@ -566,21 +589,8 @@ cdef int put_along(int op, TensorBase self, int dim, TensorBase index, TensorBas
     need_same(name, self, src)
     if src.dt != self.dt:
         raise DTypeError(f"{name}(): self ({torch_name(self.dt)}) and source ({torch_name(src.dt)}) must have the same scalar type", op=name)
-    if src.nd == 0 and (self.nd == 0 or x.n == 1 or name == "index_fill"):
-        pass
-    elif src.nd != self.nd and not (src.nd == 0 and self.nd == 1):
-        raise ShapeError(f"{name}(): When source and destination are not scalars, their dimensionality must match. Source dimensionality "
-                         f"({src.nd}), destination dimensionality ({self.nd})", op=name)
-    else:
-        for i in range(self.nd):
-            if i == dim:
-                if (src.sh[i] if src.nd else 1) != x.n:
-                    raise DimError(f"{name}(): Number of indices ({x.n}) should be equal to source.size(dim) "
-                                   f"({src.sh[i] if src.nd else 1})", op=name)
-            elif src.sh[i] != self.sh[i]:
-                raise ShapeError(f"{name}(): Source/destination tensor must have same slice shapes. Destination slice shape: "
-                                 f"{_without(self, dim)} at dimension {dim} and source slice shape: {_without(src, dim)} at dimension {dim}.",
-                                 op=name)
+    if name != "index_fill":
+        check_slices(name, self, dim, x, src)
     if s.stor is self.stor:
         s = clone_raw(s)
     for i in range(t.nd):
@@ -718,6 +728,7 @@ cdef TensorBase from_end(TensorBase index, int64_t size):
 cdef TensorBase spread_index(TensorBase t, int dim, TensorBase index, TensorBase src):
     """A vector index as the index of a scatter with src's shape."""
     vector_index("index_reduce", index, t.sh[dim] if t.nd else 1, dim)
+    check_slices("index_reduce", t, dim, index, src)
     if src.nd == 0:
         return <TensorBase?>_view.reshape(index, ())
     return expand_to(<TensorBase?>_view.reshape(index, tuple([-1 if i == dim else 1 for i in range(src.nd)])), src.nd, src.sh)

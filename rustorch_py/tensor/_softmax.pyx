@@ -9,7 +9,7 @@ from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ._devices import run as run_on_device
-from ..errors import DTypeError, DimError, ShapeError, TensorValueError
+from ..errors import DTypeError, DimError, LengthError, ShapeError, TensorValueError, TooFewDimsError
 
 cdef extern from "softmax.h" nogil:
     """
@@ -254,7 +254,7 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     cdef double total = 0, sum_ = 0
     cdef ClassLossBackward0 node
     if x.nd == 0:
-        raise ShapeError(f"{op}: Expected input of at least 1 dimension (classes), but got a 0-dim tensor", op=op)
+        raise TooFewDimsError(f"{op}: Expected input of at least 1 dimension (classes), but got a 0-dim tensor", op=op)
     if by_float32(x):
         return like_dtype(class_loss(op, float32_of(input), target, float32_of(weight), reduction, ignore, smooth, logs), x.dt)
     need_float(op, x)
@@ -264,7 +264,7 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     if x.nd > 1 and target.nd > 0 and x.sh[0] != target.sh[0]:
         raise TensorValueError(f"Expected input batch_size ({x.sh[0]}) to match target batch_size ({target.sh[0]}).", op=op)
     if shape_tuple(x)[:dim] + shape_tuple(x)[dim + 1:] != shape_tuple(target) and not (x.nd == 1 and target.nd == 1 and target.sh[0] == 1):
-        raise ShapeError(f"size mismatch (got input: {sizes_text(x)}, target: {sizes_text(target)})", op=op)
+        raise LengthError(f"size mismatch (got input: {sizes_text(x)}, target: {sizes_text(target)})", op=op)
     if target.dt == RT_U8:
         target = cast_raw(target, RT_I64)
     if target.dt != RT_I64:

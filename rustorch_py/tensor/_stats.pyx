@@ -557,6 +557,8 @@ def histogram(input, bins=100, *, range=None, weight=None, density=False, out=No
     cdef TensorBase t = as_base("histogram", "input", input)
     hist, edges = histogram_nd("histogram", <TensorBase>input.detach().reshape(-1, 1), (bins,), range, weight, density)
     if out is not None:
+        if len(out) != 2:
+            raise TensorTypeError(f"histogram(): expected tuple of 2 elements but got {len(out)}", op="histogram")
         return _histogram((deliver("histogram", hist, out[0]), deliver("histogram", edges[0], out[1])))
     return _histogram((hist, edges[0]))
 
@@ -573,8 +575,13 @@ def histogramdd(input, bins, *, range=None, weight=None, density=False):
     if t.nd < 2:
         raise ShapeError(f"histogramdd: input must be at least 2-d (..., d), got {shape_tuple(t)}", op="histogramdd")
     cdef int64_t d = t.sh[t.nd - 1]
+    if not isinstance(bins, (int, tuple, list)) or isinstance(bins, bool):
+        raise TensorTypeError(f"histogramdd(): argument 'bins' must be int, tuple of ints or tuple of Tensors, not {type(bins).__name__}", op="histogramdd")
     if isinstance(bins, int):
         bins = (bins,) * d
+    for i, n in enumerate(bins):
+        if not isinstance(n, (int, TensorBase)) or isinstance(n, bool):
+            raise TensorTypeError(f"histogramdd(): expected int or Tensor as element {i} in argument 'bins', but got {type(n).__name__}", op="histogramdd")
     if len(bins) != d:
         raise TensorError(f"histogramdd: expected bins for {d} dimensions, got {len(bins)}", op="histogramdd")
     hist, edges = histogram_nd("histogramdd", <TensorBase>input.detach().reshape(-1, d), bins, range, weight, density)

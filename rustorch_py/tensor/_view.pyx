@@ -12,7 +12,7 @@ from ._ops cimport (track_view, expand_to, contiguous, clone, sum_to, set_rebase
 from ._plan cimport copy_raw, clone_raw, fill_value, full_
 from ._dtype cimport dtype_code
 from ._function cimport set_plain_call
-from ..errors import AutogradError, DimError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, DimError, IntOverflowError, ShapeError, TensorTypeError, TensorValueError
 
 
 cdef TensorBase zeros_of(int nd, const int64_t *sh, int dt, int dev):
@@ -26,9 +26,19 @@ cdef int to_c(tuple shape, int64_t *sh) except -1:
     return <int>len(shape)
 
 
+cdef inline int64_t fits(object op, object size) except? -1:
+    try:
+        return size
+    except OverflowError:
+        raise IntOverflowError(f"{op}(): argument 'size' failed to unpack: {size} does not fit 64 bits", op=op) from None
+
+
 cdef int parse_shape(object op, tuple args, int64_t *sh) except -1:
+    """Read sizes that are given one by one or as one sequence."""
     cdef object seq = args, item
     cdef int i = 0
+    if not args:
+        raise TensorTypeError(f"{op}() missing 1 required positional arguments: \"size\"", op=op)
     if len(args) == 1 and not PyLong_Check(args[0]) and (isinstance(args[0], (tuple, list)) or
                                                          (not hasattr(args[0], "__index__") and hasattr(args[0], "__iter__"))):
         seq = args[0]
@@ -36,9 +46,9 @@ cdef int parse_shape(object op, tuple args, int64_t *sh) except -1:
         raise ShapeError(f"{op}: at most 64 dimensions, got {len(seq)}")
     for item in seq:
         if PyLong_CheckExact(item):
-            sh[i] = item
-        elif hasattr(item, "__index__"):
-            sh[i] = item.__index__()
+            sh[i] = fits(op, item)
+        elif hasattr(item, "__index__") and (i or not isinstance(item, bool)):    # PyTorch, too, looks at the first alone
+            sh[i] = fits(op, item.__index__())
         else:
             raise TensorTypeError(f"{op}(): argument 'size' must be tuple of ints, but found element of type {type(item).__name__} "
                                   f"at pos {i}", op=op)
@@ -634,6 +644,8 @@ def movedim(input, source, destination):
     cdef int i
     src = [source] if isinstance(source, int) else list(source)
     dst = [destination] if isinstance(destination, int) else list(destination)
+    if isinstance(source, int) != isinstance(destination, int):
+        raise TensorTypeError(f"movedim(): source and destination must both be int or both tuple of ints, got {type(source).__name__} and {type(destination).__name__}")
     if len(src) != len(dst):
         raise ShapeError(f"movedim: Invalid source or destination dims: source ({src} dims) should contain the same number of dims as "
                          f"destination ({dst} dims)")
@@ -685,6 +697,9 @@ def broadcast_tensors(*tensors):
 
 def broadcast_shapes(*shapes):
     """Return the Size that tensors of these shapes broadcast to."""
+    for shape in shapes:
+        if not (isinstance(shape, int) or isinstance(shape, (tuple, list)) and all([isinstance(n, int) or hasattr(n, "__index__") for n in shape])):
+            raise TensorTypeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {shape}", op="broadcast_shapes")
     return expand(empty(0, NULL, RT_F32, 0), common_shape(shapes)).shape
 
 

@@ -1,11 +1,12 @@
 """Views of a tensor's pieces: one index, a range, and all pieces at once, whose gradients are written into one tensor."""
 cimport cython
 from ._base cimport *
+from ._dtype cimport dtype_of
 from ._node cimport Node
 from ._ops cimport copy_into
 from ._plan cimport copy_raw, fill_value
 from ._view cimport select_view, slice_view, to_c
-from ..errors import DimError, ShapeError
+from ..errors import DTypeError, DimError, ShapeError
 
 
 def select(input, dim, index):
@@ -168,6 +169,9 @@ def tensor_split(input, indices_or_sections, dim=0):
         raise ShapeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = wrap_dim("tensor_split", dim, t.nd)
     if isinstance(indices_or_sections, TensorBase):
+        if (<TensorBase>indices_or_sections).dt != RT_I64 or (<TensorBase>indices_or_sections).nd > 1:
+            raise DTypeError(f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor of int64, but got "
+                             f"{(<TensorBase>indices_or_sections).nd} dims of {dtype_of((<TensorBase>indices_or_sections).dt)}", op="tensor_split")
         indices_or_sections = indices_or_sections.tolist()
     n = t.sh[d]
     if isinstance(indices_or_sections, int):

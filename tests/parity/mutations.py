@@ -290,24 +290,39 @@ def sweep(pattern="", here_only=False, note=None, part=(0, 1)):
                     yield label, wrong, kind, text.replace("\n", " ")
 
 
-def known():
-    """The calls of wrong_arguments.txt: a set of (operator and form, what is wrong, class)."""
-    found = set()
+UNEXPLAINED = "Without a reason yet."
+
+
+def listed():
+    """What wrong_arguments.txt says: {(operator and form, place, class): (reason, what is wrong)}; a reason stands above its lines."""
+    found, reason = {}, UNEXPLAINED
     for line in LIST.read_text().splitlines():
-        if line and not line.startswith("#"):
+        if line.startswith("## "):
+            reason = line[3:]
+        elif line and not line.startswith("#"):
             label, place, kind, whats = line.split()
-            found.update((label, f"{place} {what}", kind) for what in whats.split(","))
+            found[label, place, kind] = reason, whats.split(",")
     return found
 
 
+def known():
+    """The calls of wrong_arguments.txt: a set of (operator and form, what is wrong, class)."""
+    return {(label, f"{place} {what}", kind) for (label, place, kind), (reason, whats) in listed().items() for what in whats}
+
+
 def write(left):
-    """Rewrite wrong_arguments.txt, its comments kept."""
+    """Rewrite wrong_arguments.txt; its comments and reasons are kept."""
     lines = collections.defaultdict(list)
     for label, wrong, kind in left:
         place, what = wrong.split(" ", 1)
         lines[label, place, kind].append(what)
-    head = [line for line in LIST.read_text().splitlines() if line.startswith("#")] if LIST.exists() else []
-    LIST.write_text("\n".join([*head, *(f"{label} {place} {kind} {','.join(sorted(whats))}" for (label, place, kind), whats in sorted(lines.items()))]) + "\n")
+    old, sections = listed(), collections.defaultdict(list)
+    head = list(itertools.takewhile(lambda line: not line.startswith("## "), LIST.read_text().splitlines()))
+    for key, whats in sorted(lines.items()):
+        sections[old[key][0] if key in old else UNEXPLAINED].append(f"{' '.join(key)} {','.join(sorted(whats))}")
+    order = [reason for reason in dict.fromkeys(reason for reason, _ in old.values()) if reason in sections]
+    text = [line for reason in dict.fromkeys([*order, *sections]) for line in ("## " + reason, *sections[reason])]
+    LIST.write_text("\n".join([*(line for line in head if line.startswith("#")), *text]) + "\n")
 
 
 def main():

@@ -53,7 +53,7 @@ def test_subclasses_are_not_mixed_up():
 @pytest.mark.parametrize("make", [torch.zeros, torch.ones, torch.empty])
 def test_sizes_of_new_tensors(make):
     assert make(2, 3).shape == make((2, 3)).shape == make([2, 3]).shape == make(torch.Size([2, 3])).shape == (2, 3)
-    assert make(()).shape == () and make(0).shape == (0,) and make(True, 2).shape == (1, 2)
+    assert make(()).shape == () and make(0).shape == (0,) and make(2, True).shape == (2, 1)
     with pytest.raises(RuntimeError, match="negative dimension -1"):
         make(2, -1)
     with pytest.raises(TypeError, match="must be tuple of ints"):

@@ -82,6 +82,6 @@ def test_masks(shape, density, simd):
         np.testing.assert_array_equal(rt.masked_select(t, m).numpy(), a[mask])
         if shape:
             np.testing.assert_array_equal(t[m].numpy(), a[mask])
-    leaf = rt.ones(*shape, dtype=rt.float64).requires_grad_()
+    leaf = rt.ones(shape, dtype=rt.float64).requires_grad_()
     (leaf.masked_select(m) * 2).sum().backward()
     np.testing.assert_array_equal(leaf.grad.numpy(), mask * 2.0)

@@ -141,7 +141,7 @@ def glu(input, dim=-1):
         raise TensorError(
             f"glu: halving dimension must be even, but dimension {dim} is size {size}", op="glu"
         )
-    a, b = input.split(size // 2, dim)
+    a, b = input.split(size // 2, dim) if size else (input, input)
     return a * _t.sigmoid(b)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import ShapeError, TensorError, TooFewDimsError
 from ._util import pair
 
 __all__ = [
@@ -44,10 +44,15 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """
     kernel, dilation, padding, stride = pair(kernel_size), pair(dilation), pair(padding), pair(stride)
     if input.dim() not in (3, 4):
-        raise ShapeError(
+        raise TooFewDimsError(
             f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size, got shape {tuple(input.shape)}",
             op="unfold",
         )
+    for name, given in (("kernel_size", kernel), ("dilation", dilation), ("padding", padding), ("stride", stride)):
+        if len(given) != 2:
+            raise ShapeError(f"unfold: It is expected {name} equals to 2, but got size {len(given)}", op="unfold")
+    if min(stride) <= 0:
+        raise TensorError(f"unfold: stride should be greater than zero, but got {stride}", op="unfold")
     h, w = input.shape[-2:]
     rows = _windows(h, kernel[0], dilation[0], padding[0], stride[0])
     cols = _windows(w, kernel[1], dilation[1], padding[1], stride[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError
 from .. import _reduction as _red
 from ._util import warn
 from ._distance import pairwise_distance
@@ -38,6 +38,17 @@ __all__ = [
 _CODES = {"none": 0, "mean": 1, "sum": 2}
 
 
+def _fitted(loss, model, op):
+    """Return the loss in the dtype of a tensor whose place PyTorch computes it in, and whose shape it must have."""
+    if loss.shape != model.shape:
+        raise ShapeError(f"{op}: output with shape {list(model.shape)} doesn't match the broadcast shape {list(loss.shape)}", op=op)
+    if loss.dtype is model.dtype:
+        return loss
+    if not _t.can_cast(loss.dtype, model.dtype):
+        raise DTypeError(f"{op}: result type {loss.dtype} can't be cast to the desired output type {model.dtype}", op=op)
+    return loss.to(model.dtype)
+
+
 # ---- classification --------------------------------------------------------------------------------
 
 
@@ -63,7 +74,7 @@ def cross_entropy(
     """
     if size_average is not None or reduce is not None:
         reduction = _red.legacy_get_string(size_average, reduce)
-    code = _CODES.get(reduction)
+    code = _CODES.get(reduction) if reduction.__class__ is str else None
     if code is None:
         code = _red.get_enum(reduction)
     return _t.cross_entropy_loss(input, target, weight, code, ignore_index, label_smoothing)
@@ -206,7 +217,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             raise TensorError("all elements of input should be between 0 and 1", op="binary_cross_entropy")
     loss = _t.bce_pointwise(input, target)
     if weight is not None:
-        loss = loss * weight
+        loss = _fitted(loss * weight, loss, "binary_cross_entropy")
     return _red.apply(loss, reduction, "BinaryCrossEntropyBackward0")
 
 
@@ -230,7 +241,7 @@ def binary_cross_entropy_with_logits(
         loss = (1 - target) * input - ((pos_weight - 1) * target + 1) * _t.logsigmoid(input)
     if weight is not None:
         loss = loss * weight
-    return _red.apply(loss, reduction, "BinaryCrossEntropyWithLogitsBackward0")
+    return _red.apply(_fitted(loss, target, "binary_cross_entropy_with_logits"), reduction, "BinaryCrossEntropyWithLogitsBackward0")
 
 
 # ---- regression ------------------------------------------------------------------------------------
@@ -304,12 +315,14 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     Source: Huber (1964), Robust estimation of a location parameter.
     """
     _same_size(input, target)
-    if delta <= 0:
+    if not delta > 0:
         raise TensorError("huber_loss does not support non-positive values for delta.", op="huber_loss")
     loss = _t.huber_pointwise(input, target, delta)
     if weight is not None:
         _check_weight(weight, input)
         loss = loss * weight
+    if loss.dtype is not input.dtype:
+        loss = _fitted(loss, _t.empty(loss.shape, dtype=input.dtype, device=loss.device), "huber_loss")
     return _red.apply(loss, reduction, None if weight is not None else "HuberLossBackward0")
 
 
@@ -351,6 +364,10 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction="mean
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = var * _t.ones_like(input)
+    elif not isinstance(var, _t.Tensor):
+        raise TensorTypeError(f"gaussian_nll_loss(): argument 'var' must be Tensor or float, not {type(var).__name__}", op="gaussian_nll_loss")
+    elif not var.dtype.is_floating_point:
+        raise DTypeError(f"gaussian_nll_loss: result type Float can't be cast to the desired output type {var.dtype}", op="gaussian_nll_loss")
     elif (var < 0).any():
         raise ValueError("var has negative entry/entries")
     if var.shape != input.shape:
@@ -443,7 +460,8 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
 def soft_margin_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     """Return log(1 + exp(-target * input))."""
     reduction = _red.resolve(size_average, reduce, reduction)
-    return _red.apply(-_t.logsigmoid(target * input), reduction, "SoftMarginLossBackward0")
+    loss = _fitted(-_t.logsigmoid(target * input), input, "soft_margin_loss")
+    return _red.apply(loss, reduction, "SoftMarginLossBackward0")
 
 
 def multilabel_soft_margin_loss(
@@ -456,7 +474,9 @@ def multilabel_soft_margin_loss(
         loss = loss * weight
     if reduction not in _CODES:
         raise ValueError(reduction + " is not valid")
-    return _red.apply(loss.sum(-1) / input.shape[-1], reduction)
+    if input.dim() == 0:
+        raise DimError("multilabel_soft_margin_loss: input needs a dimension of classes, got a 0-dim tensor", op="multilabel_soft_margin_loss")
+    return _red.apply(loss.sum(input.dim() - 1) / input.shape[-1], reduction)
 
 
 def _rows(name, input):

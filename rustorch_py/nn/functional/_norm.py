@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError
+from ...errors import DTypeError, ShapeError
 
 __all__ = [
     "batch_norm",
@@ -24,6 +24,14 @@ def _verify_batch_size(size):
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
 
 
+def _verify_statistics(input, mean, var):
+    """Refuse one running statistic without the other, or another dtype than a wide input's."""
+    if (mean is None) != (var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    if mean is not None and mean.dtype is not input.dtype and input.dtype.itemsize > 2:
+        raise DTypeError(f"batch norm: expected running statistics of {input.dtype} as the input, but got {mean.dtype}")
+
+
 def batch_norm(
     input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05
 ):
@@ -39,6 +47,7 @@ def batch_norm(
 
     Source: Ioffe and Szegedy (2015), Batch normalization.
     """
+    _verify_statistics(input, running_mean, running_var)
     if training:
         _verify_batch_size(input.shape)
         if eps <= 0.0:
@@ -70,6 +79,9 @@ def instance_norm(
 
     Source: Ulyanov et al. (2016), Instance normalization.
     """
+    _verify_statistics(input, None if running_mean is None else running_var, running_var)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
     if use_input_stats and math.prod(input.shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     return _t.instance_norm(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
@@ -94,6 +106,14 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
     Source: Zhang and Sennrich (2019), Root mean square layer normalization.
     """
+    if input.is_complex() or weight is not None and weight.dtype is not input.dtype and input.dtype.itemsize > 2:
+        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        if shape and tuple(input.shape[-len(shape):]) == shape and (weight is None or tuple(weight.shape) == shape):
+            real = input.real.dtype if input.is_complex() else input.dtype
+            eps = (2.220446049250313e-16 if real is _t.float64 else 1.1920928955078125e-07) if eps is None else eps
+            y = input * (input.pow(2).mean(tuple(range(-len(shape), 0)), keepdim=True) + eps).rsqrt()
+            y = y if weight is None else y * weight
+            return (y.real if y.is_complex() and not input.is_complex() else y).to(input.dtype)
     return _t.rms_norm(input, normalized_shape, weight, eps)
 
 

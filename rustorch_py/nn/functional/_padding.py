@@ -36,10 +36,10 @@ def pad(input, pad, mode="constant", value=None):
     if mode == "constant":
         out = _t.constant_pad_nd(input, pad, 0 if value is None else value)
         return out.contiguous(memory_format=memory_format_of(input))
-    if value is not None and value != 0:
-        raise TensorError(f'Padding mode "{mode}" doesn\'t take in value argument', op="pad")
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value is not None and value != 0:
+        raise TensorError(f'Padding mode "{mode}" doesn\'t take in value argument', op="pad")
     n_pad = len(pad) // 2
     n_dims = input.dim()
     if n_dims not in (n_pad + 1, n_pad + 2) or n_pad > 3:

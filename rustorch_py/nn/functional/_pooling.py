@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import TensorError
+from ...errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError
 from ...tensor._autocast import in_float32
 from ._util import pair, single, spread, triple
 
@@ -89,10 +89,19 @@ max_pool3d, max_pool3d_with_indices = _max_pool(3, "max_pool3d_with_indices")
 
 def _adaptive_size(input, output_size, n):
     """Fill in None (keep the input's size) in an adaptive output size."""
-    size = spread(output_size, n)
+    if isinstance(output_size, int) and not isinstance(output_size, bool):
+        return (output_size,) * n
+    if not hasattr(output_size, "__len__"):
+        raise TensorTypeError(f"adaptive pooling: argument 'output_size' must be tuple of ints, not {type(output_size).__name__}")
+    if input.dim() <= len(output_size):
+        raise TooFewDimsError(f"Input dimension should be at least {len(output_size) + 1}, got {input.dim()}")
+    size = [input.shape[i - len(output_size)] if s is None else s for i, s in enumerate(output_size)]
+    for i, s in enumerate(size):
+        if isinstance(s, (bool, float)) or not hasattr(s, "__index__") or isinstance(s, _t.Tensor) and s.dtype.is_floating_point:
+            raise TensorTypeError(f"adaptive pooling: argument 'output_size' must be tuple of ints, but found element of type {type(s).__name__} at pos {i}")
     if len(size) != n:
-        raise ValueError(f"adaptive pooling: output_size must have {n} elements, got {output_size}")
-    return tuple(int(input.shape[i - n]) if s is None else s for i, s in enumerate(size))
+        raise ShapeError(f"adaptive pooling: output_size must be {n} numbers, got {output_size}")
+    return tuple(s.__index__() for s in size)
 
 
 def adaptive_avg_pool2d(input, output_size):
@@ -165,6 +174,8 @@ def _unpool(input, indices, kernel, stride, padding, output_size, n):
     if output_size is None:
         size = default
     else:
+        if isinstance(output_size, _t.Tensor):
+            raise TensorTypeError(f"max_unpool{n}d(): argument 'output_size' must be tuple of ints, not Tensor", op=f"max_unpool{n}d")
         size = list(output_size)
         if len(size) == n + 2:
             size = size[2:]
@@ -215,6 +226,11 @@ def _fraction_starts(sample, input_size, output_size, kernel):
 def _fractional(input, kernel_size, output_size, output_ratio, samples, n):
     if output_size is None and output_ratio is None:
         raise ValueError(f"fractional_max_pool{n}d requires specifying either an output_size or an output_ratio")
+    if input.dim() not in (n + 1, n + 2):
+        raise TooFewDimsError(f"fractional_max_pool{n}d: Expected {n + 1}D or {n + 2}D input, got shape {list(input.shape)}", op=f"fractional_max_pool{n}d")
+    for name, given in (("kernel_size", kernel_size), ("output_size", output_size)):
+        if hasattr(given, "__len__") and len(given) != n:
+            raise ShapeError(f"fractional_max_pool{n}d: {name} must either be a single Int or tuple of {n} Ints, got {given}", op=f"fractional_max_pool{n}d")
     kernel = spread(kernel_size, n)
     spatial = tuple(input.shape[-n:])
     if output_size is None:

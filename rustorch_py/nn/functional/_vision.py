@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
+from ...tensor._autocast import covered
 from ._util import memory_format_of, warn
 
 __all__ = [
@@ -210,6 +211,16 @@ def _resample(input, dim, taps):
 _MODE_DIMS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
 
 
+def _scaled(size, factor):
+    try:
+        new = int(math.floor(size * factor))
+    except (OverflowError, ValueError):
+        new = 1 << 63
+    if abs(new) >= 1 << 63:
+        raise TensorValueError(f"interpolate: a size of {size} times {factor} does not fit 64 bits", op="interpolate")
+    return new
+
+
 def interpolate(
     input,
     size=None,
@@ -231,15 +242,20 @@ def interpolate(
         recompute_scale_factor: derive the factor anew from the rounded size.
         antialias: widen the filter when shrinking (bilinear, bicubic, lanczos).
     """
+    mode = mode if isinstance(mode, str) else repr(mode)
     plain = mode in ("nearest", "area", "nearest-exact")
     if plain and align_corners is not None:
         raise ValueError(
             "align_corners option can only be set with the interpolating modes: "
             "linear | bilinear | bicubic | trilinear"
         )
+    if align_corners is not None and not isinstance(align_corners, bool):
+        raise TensorTypeError(f"interpolate(): argument 'align_corners' must be bool, not {type(align_corners).__name__}", op="interpolate")
     align_corners = bool(align_corners)
     n = input.dim() - 2
     old = tuple(input.shape[2:])
+    if isinstance(scale_factor, _t.Tensor):
+        raise TensorTypeError("interpolate(): argument 'scale_factor' must be float or tuple of floats, not Tensor", op="interpolate")
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
     if size is None and scale_factor is None:
@@ -261,11 +277,11 @@ def interpolate(
         if recompute_scale_factor:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         for value in given:
-            if isinstance(value, float):
-                raise TypeError(f"expected size to be one of int or a tuple of ints, but got {given}")
+            if isinstance(value, (float, bool)) or not hasattr(value, "__index__") or isinstance(value, _t.Tensor) and value.dtype.is_floating_point:
+                raise TensorTypeError(f"interpolate(): expected size to be one of int or a tuple of ints, but got {given}", op="interpolate")
         new = tuple(int(v) for v in given)
     else:
-        new = tuple(int(math.floor(o * f)) for o, f in zip(old, given))
+        new = tuple(_scaled(o, f) for o, f in zip(old, given))
         if not recompute_scale_factor and mode != "area":
             factors = tuple(float(f) for f in given)
     if antialias and not (mode in ("bilinear", "bicubic", "lanczos") and input.dim() == 4):
@@ -447,7 +463,7 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         align_corners = False
     n = input.dim() - 2
     if n not in (2, 3) or grid.dim() != input.dim() or grid.shape[-1] != n or grid.shape[0] != input.shape[0]:
-        raise ShapeError(
+        raise TooFewDimsError(
             "grid_sampler(): expected 4D or 5D input and a grid with the same batch size whose last size is the number "
             f"of spatial dimensions, but got input {list(input.shape)} and grid {list(grid.shape)}",
             op="grid_sample",
@@ -517,7 +533,7 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
 
 def _of_rank(op, rank, input, *rest):
     if input.dim() != rank:
-        raise ShapeError(f"{op}(): expected {rank}D input, got shape {list(input.shape)}", op=op)
+        raise TooFewDimsError(f"{op}(): expected {rank}D input, got shape {list(input.shape)}", op=op)
     return grid_sampler(input, *rest)
 
 
@@ -529,3 +545,7 @@ def grid_sampler_2d(input, grid, interpolation_mode, padding_mode, align_corners
 def grid_sampler_3d(input, grid, interpolation_mode, padding_mode, align_corners):
     """Sample volumes (N, C, D, H, W); see ``grid_sampler``."""
     return _of_rank("grid_sampler_3d", 5, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+# offered as torch.grid_sampler and its siblings: rustorch_py/__init__.py
+globals().update(covered({fn.__name__: fn for fn in (grid_sampler, grid_sampler_2d, grid_sampler_3d)}))

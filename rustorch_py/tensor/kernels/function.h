@@ -25,15 +25,22 @@ typedef PyObject *(*RtBlameHook)(PyObject *error, PyObject *function, PyObject *
 /* Make a call for tensors of a device that the function itself, which reads memory, cannot take; a new reference to
  * NotImplemented: they are the host's. */
 typedef PyObject *(*RtDeviceHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
-/* Find a function's argument names and kinds: (names, kinds, n), a tuple and bytes of one length; the first n may be given by place. */
+
+/* Find a function's argument names and kinds: (names, kinds, n, demand), a tuple and bytes of one length; the first n may be
+ * given by place; demand: what is asked of the dtypes, or None. */
 typedef PyObject *(*RtKindsHook)(PyObject *function);
 
-/* Tell whether an argument that is none of the usual values fits its kind; 0, or -1 with the TypeError set. */
-typedef int (*RtFitHook)(PyObject *function, PyObject *name, Py_ssize_t place, int kind, PyObject *given);
+/* Look at an argument that is none of the usual values: a new reference to what the function gets for it (an int for a tensor
+ * of one, mostly the argument itself), or NULL with the TypeError set. */
+typedef PyObject *(*RtFitHook)(PyObject *function, PyObject *name, Py_ssize_t place, int kind, PyObject *given);
+
+/* Hold the dtypes of the arguments against a function's demand; 0, or -1 with the error set. */
+typedef int (*RtDemandHook)(PyObject *demand, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
 /* Kinds of arguments; the numbers are those of tensor/_kinds.py. */
 enum { RT_ARG_ANY, RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_FLOAT, RT_ARG_NUMBER, RT_ARG_STR, RT_ARG_DTYPE, RT_ARG_TENSORS,
-       RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_OR_NONE = 64 };
+       RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_TENSOR_OR_INT,
+       RT_ARG_TENSOR_OR_INTS, RT_ARG_REAL, RT_ARG_OR_NONE = 64 };
 
 typedef struct {
     PyObject_HEAD
@@ -43,7 +50,7 @@ typedef struct {
     int renames, rule; /* rule: of tensor/_autocast; 0: none */
     int host_only;     /* reads its arguments' memory: Note [Operators of devices] in _devices.py */
     int nkinds, nplaces; /* -1: not asked for yet; 0: nothing to check */
-    PyObject *names, *kinds;
+    PyObject *names, *kinds, *demand; /* demand: or NULL */
 } RtFunction;
 
 static PyObject *rt_name_dim, *rt_name_keepdim;
@@ -55,6 +62,7 @@ static RtDeviceHook rt_device_hook;
 static int rt_devices; /* back ends besides the CPU's are registered */
 static RtKindsHook rt_kinds_hook;
 static RtFitHook rt_fit_hook;
+static RtDemandHook rt_demand_hook;
 static PyTypeObject *rt_tensor_type; /* Tensor itself, when it was first seen; subclasses take the hook */
 static PyTypeObject *rt_dtype_type;
 static int rt_overriding; /* classes with __torch_function__ and modes there are, in all threads: ask the hook */
@@ -128,10 +136,13 @@ static inline int rt_fits(int kind, PyObject *x) {
     switch (kind & ~RT_ARG_OR_NONE) {
     case RT_ARG_TENSOR: return type == rt_tensor_type;
     case RT_ARG_BOOL: return type == &PyBool_Type;
-    case RT_ARG_FLOAT: return type == &PyFloat_Type || type == &PyLong_Type;
+    case RT_ARG_FLOAT:
+    case RT_ARG_REAL:
     case RT_ARG_NUMBER: return type == &PyFloat_Type || rt_fits_int(x);
     case RT_ARG_STR: return type == &PyUnicode_Type;
     case RT_ARG_TENSOR_OR_NUMBER: return type == rt_tensor_type || type == &PyFloat_Type || rt_fits_int(x);
+    case RT_ARG_TENSOR_OR_INT:
+    case RT_ARG_TENSOR_OR_INTS: return type == rt_tensor_type || rt_fits_int(x);
     case RT_ARG_DTYPE: return type == rt_dtype_type;
     case RT_ARG_INT: return rt_fits_int(x);
     case RT_ARG_OUT: return type == rt_tensor_type || type == &PyTuple_Type;
@@ -154,30 +165,69 @@ static inline int rt_fits(int kind, PyObject *x) {
     return 0;
 }
 
-static int rt_check_kinds(RtFunction *f, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+/* Put what the function gets in the place of args[i]; *held is the list of all arguments from the first such one on. */
+static int rt_replace(PyObject *const **args, Py_ssize_t i, Py_ssize_t total, PyObject *found, PyObject **held) {
+    if (found == (*args)[i]) {
+        Py_DECREF(found);
+        return 0;
+    }
+    if (!*held) {
+        *held = PyTuple_New(total);
+        if (!*held) {
+            Py_DECREF(found);
+            return -1;
+        }
+        for (Py_ssize_t j = 0; j < total; j++) PyTuple_SET_ITEM(*held, j, Py_NewRef((*args)[j]));
+        *args = &PyTuple_GET_ITEM(*held, 0);
+    }
+    PyObject *old = PyTuple_GET_ITEM(*held, i);
+    PyTuple_SET_ITEM(*held, i, found);
+    Py_DECREF(old);
+    return 0;
+}
+
+/* Check the kinds of the arguments. 0: right as they are; -1: an error is set; 1: the call is to be made with *held. */
+static int rt_check_kinds(RtFunction *f, PyObject *const *args, Py_ssize_t n, PyObject *kwnames, PyObject **held) {
     if (f->nkinds < 0) {
-        PyObject *pair = rt_kinds_hook ? rt_kinds_hook(f->inner) : NULL;
-        if (!pair) return rt_kinds_hook ? -1 : 0;
-        f->names = Py_NewRef(PyTuple_GET_ITEM(pair, 0));
-        f->kinds = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+        PyObject *found = rt_kinds_hook ? rt_kinds_hook(f->inner) : NULL;
+        if (!found) return rt_kinds_hook ? -1 : 0;
+        f->names = Py_NewRef(PyTuple_GET_ITEM(found, 0));
+        f->kinds = Py_NewRef(PyTuple_GET_ITEM(found, 1));
+        f->demand = PyTuple_GET_ITEM(found, 3) == Py_None ? NULL : Py_NewRef(PyTuple_GET_ITEM(found, 3));
         f->nkinds = (int)PyBytes_GET_SIZE(f->kinds);
-        f->nplaces = f->nkinds ? (int)PyLong_AsLong(PyTuple_GET_ITEM(pair, 2)) : 0;
-        Py_DECREF(pair);
+        f->nplaces = f->nkinds ? (int)PyLong_AsLong(PyTuple_GET_ITEM(found, 2)) : 0;
+        Py_DECREF(found);
     }
     const unsigned char *kinds = (const unsigned char *)PyBytes_AS_STRING(f->kinds);
-    for (Py_ssize_t i = 0; i < n && i < f->nplaces; i++)
-        if (!rt_fits(kinds[i], args[i]) && rt_fit_hook(f->inner, PyTuple_GET_ITEM(f->names, i), i, kinds[i], args[i]) < 0) return -1;
-    if (!kwnames || !f->nkinds) return 0;
+    Py_ssize_t total = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    PyObject *found;
+    for (Py_ssize_t i = 0; i < n && i < f->nplaces; i++) {
+        if (rt_fits(kinds[i], args[i])) continue;
+        found = rt_fit_hook(f->inner, PyTuple_GET_ITEM(f->names, i), i, kinds[i], args[i]);
+        if (!found || rt_replace(&args, i, total, found, held) < 0) return -1;
+    }
+    if (!kwnames || !f->nkinds) return *held != NULL;
     for (Py_ssize_t j = 0; j < PyTuple_GET_SIZE(kwnames); j++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, j), *other = f->renames ? rt_other_name(name) : NULL;
         if (other) name = other;
         for (Py_ssize_t i = 0; i < f->nkinds; i++) {
             if (PyTuple_GET_ITEM(f->names, i) != name) continue;
-            if (!rt_fits(kinds[i], args[n + j]) && rt_fit_hook(f->inner, name, -1, kinds[i], args[n + j]) < 0) return -1;
+            if (rt_fits(kinds[i], args[n + j])) break;
+            found = rt_fit_hook(f->inner, name, -1, kinds[i], args[n + j]);
+            if (!found || rt_replace(&args, n + j, total, found, held) < 0) return -1;
             break;
         }
     }
-    return 0;
+    return *held != NULL;
+}
+
+static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+
+/* What a call ends with whose arguments are wrong, or are to be others: `held`, which is released. */
+static PyObject *rt_function_other(PyObject *self, int checked, PyObject *held, Py_ssize_t n, PyObject *kwnames) {
+    PyObject *result = checked > 0 ? rt_function_call(self, &PyTuple_GET_ITEM(held, 0), n, kwnames) : NULL;
+    Py_XDECREF(held);
+    return result;
 }
 
 static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
@@ -187,12 +237,15 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
         if (result != Py_NotImplemented) return result;
         Py_DECREF(result);
     }
-    if (f->nkinds && rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
+    PyObject *held = NULL;
+    int checked = f->nkinds ? rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames, &held) : 0;
+    if (checked) return rt_function_other(self, checked, held, PyVectorcall_NARGS(nargsf), kwnames);
     if (rt_casting && f->rule) {
         PyObject *result = rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
         if (result != Py_NotImplemented) return result;      /* else: no rule for the device of these tensors */
         Py_DECREF(result);
     }
+    if (f->demand && rt_demand_hook(f->demand, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
     if (rt_devices && f->host_only) {
         PyObject *result = rt_device_hook(self, args, PyVectorcall_NARGS(nargsf), kwnames);
         if (result != Py_NotImplemented) return result;
@@ -204,19 +257,20 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
 
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
+    PyObject *result;
     if (rt_casting | rt_overriding | rt_devices) return rt_function_special(self, args, nargsf, kwnames);
-    if (f->nkinds && rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
-    if (kwnames) {
-        if (f->renames) {
-            PyObject *result = rt_function_renamed(self, args, nargsf, kwnames);
-            return result ? result : rt_function_failed(self, args, nargsf, kwnames);
-        }
-    } else if (f->plain) {
-        PyObject *result = f->plain(args, PyVectorcall_NARGS(nargsf));
+    if (f->plain && !kwnames) {
+        result = f->plain(args, PyVectorcall_NARGS(nargsf));
         if (result != Py_None) return result;
         Py_DECREF(result);
     }
-    PyObject *result = PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
+    if (f->nkinds) {
+        PyObject *held = NULL;
+        int checked = rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames, &held);
+        if (checked) return rt_function_other(self, checked, held, PyVectorcall_NARGS(nargsf), kwnames);
+        if (f->demand && rt_demand_hook(f->demand, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
+    }
+    result = kwnames && f->renames ? rt_function_renamed(self, args, nargsf, kwnames) : PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
     return result ? result : rt_function_failed(self, args, nargsf, kwnames);
 }
 
@@ -224,6 +278,7 @@ static void rt_function_dealloc(PyObject *self) {
     Py_XDECREF(((RtFunction *)self)->inner);
     Py_XDECREF(((RtFunction *)self)->names);
     Py_XDECREF(((RtFunction *)self)->kinds);
+    Py_XDECREF(((RtFunction *)self)->demand);
     Py_TYPE(self)->tp_free(self);
 }
 static PyObject *rt_function_get(PyObject *self, PyObject *obj, PyObject *type) {
@@ -298,8 +353,8 @@ static PyObject *rt_function_new(PyObject *inner, int renames, int rule, int hos
     self->renames = renames;
     self->rule = rule;
     self->host_only = host_only;
-    self->nkinds = plain ? 0 : -1;
-    self->names = self->kinds = NULL;
+    self->nkinds = -1;
+    self->names = self->kinds = self->demand = NULL;
     self->vectorcall = rt_function_call;
     return (PyObject *)self;
 }
