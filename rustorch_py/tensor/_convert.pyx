@@ -6,6 +6,7 @@ from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_W
 from ._base cimport *
 from ._storage cimport Storage, borrow_storage
 from ._node cimport Node
+from ._overlap cimport refuse_overlap
 from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize,
                     track_view, same_history)
 from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype, element_to_py
@@ -396,10 +397,10 @@ def detach_(self):
 # ---- writing ---------------------------------------------------------------------------------------------
 def copy_(self, src, non_blocking=False):
     """Copy ``src`` into this tensor, with broadcasting and conversion; ``non_blocking`` as for :meth:`to`."""
-    cdef TensorBase t = as_base("copy_", "self", self), source
+    cdef TensorBase t = as_base("copy_", "self", self), source = operand("copy_", src, 0)
+    refuse_overlap("copy_", t, source, False)
     if not non_blocking:
-        return copy_into(t, operand("copy_", src, 0))
-    source = operand("copy_", src, 0)
+        return copy_into(t, source)
     wait = None if t.dev == source.dev or source.dt != t.dt else kernel_of(device_of(t.dev if t.dev & 255 else source.dev).type, "waiting")
     if wait is None or not t.flags & source.flags & F_CONTIG or not same_shape(t, source):
         return copy_into(t, source)

@@ -27,7 +27,7 @@ cdef class DropoutBackward(Node):
     cdef double p
 
     cdef object own_name(self):
-        return "DropoutBackward0"
+        return "MulBackward0"
 
     cdef object apply(self, object g):
         if self.keep is None:

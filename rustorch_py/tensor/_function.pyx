@@ -1,10 +1,13 @@
 """What stands before a public function: NumPy's argument names (axis for dim, keepdims for keepdim), autocast, overrides."""
 from cpython.object cimport PyObject
 from cython cimport final
+from libc.stdint cimport uint64_t
 from ._base cimport TensorBase, set_dims, rt_kind, RT_KIND_BOOL, RT_KIND_INT, RT_KIND_COMPLEX, RT_U8, RT_F16, RT_BF16, RT_NDTYPES
 from ._backend cimport RT_CPU, RT_META, RT_NDEVICETYPES, peek_backend
 from ._dtype cimport dtype, dtype_of, torch_name
+from ._node cimport Node, call_node, next_seq
 from ..errors import DTypeError, IntOverflowError, TensorTypeError, TensorValueError
+from ._node_names import NAMES
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object x, int *overflow) except? -1
@@ -31,7 +34,10 @@ cdef extern from "function.h":
     RtDeviceHook rt_device_hook
     int rt_devices
     int rt_function_ready() except -1
-    object rt_function_new(object inner, int renames, int rule, int host_only, PlainCall plain)
+    ctypedef int (*RtNameHook)(object result, object label, PyObject *const *args, Py_ssize_t n, uint64_t before) except -1
+    RtNameHook rt_name_hook
+    uint64_t (*rt_before_hook)() noexcept
+    object rt_function_new(object inner, int renames, int rule, int host_only, PlainCall plain, object label)
 
 rt_function_ready()
 
@@ -56,6 +62,27 @@ cdef bint get_casting() noexcept:
 cdef void set_casting(bint on) noexcept:
     global rt_casting
     rt_casting = on
+
+
+# ---- Note [Names of nodes] ------------------------------------------------------------------------------
+# A function composed of others ends in a node of the last of them; PyTorch has one node, named after the function. So the last node goes by that
+# name (`_node_names.py`). Only what was recorded during the call is named: a function may hand its argument back.
+cdef int name_nodes(object result, object label, PyObject *const *args, Py_ssize_t n, uint64_t before) except -1:
+    cdef TensorBase t
+    if isinstance(result, TensorBase):
+        t = <TensorBase>result
+        if t.fn is not None and (<Node>t.fn).seq > before:
+            if type(label) is not str:
+                label = label([<object>args[i] for i in range(n)], result)
+            if label is not None:
+                call_node(<Node>t.fn, label)
+    elif isinstance(result, (tuple, list)):
+        for x in result:
+            name_nodes(x, label, args, n, before)
+    return 0
+
+rt_name_hook = name_nodes
+rt_before_hook = next_seq
 
 
 # ---- what is no tensor -----------------------------------------------------------------------------------
@@ -485,4 +512,4 @@ def public(fn, int rule=0, int host_only=0):
     code = getattr(fn, "__code__", None)
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     renames = ("dim" in names or "keepdim" in names) and "axis" not in names
-    return rt_function_new(fn, renames, rule, host_only, <PlainCall><size_t>plain_calls.get(fn, 0))
+    return rt_function_new(fn, renames, rule, host_only, <PlainCall><size_t>plain_calls.get(fn, 0), NAMES.get(getattr(fn, "__name__", None)))

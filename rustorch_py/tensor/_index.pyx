@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from ._node cimport Node
+from ._overlap cimport refuse_overlap
 from ._base cimport *
 from ._dtype cimport device_of, torch_name
 from ._function cimport set_plain_call
@@ -442,7 +443,9 @@ cpdef int setitem(TensorBase self, object key, object value) except -1:
     adv = parse(self, key, &b)
     if adv is None:
         view = basic_view(self, &b) if b.moved or b.nd != self.nd else self
-        copy_into(view, strip_ones(v, view.nd))
+        v = strip_ones(v, view.nd)
+        refuse_overlap("copy_", view, v, False)
+        copy_into(view, v)
         return 0
     view = basic_view(self, &b) if b.moved else self
     if (len(adv) == 1 and v.nd == 0 and v.dt == view.dt and not recording(view, v, None)
@@ -949,6 +952,10 @@ cdef int put_into(TensorBase self, list indices, TensorBase values, bint accumul
     cdef Node node = None
     values = one_beside(values, self)
     inplace_begin(op, self)
+    refuse_overlap(op, self, values, True)
+    for x in indices:
+        if x is not None:
+            refuse_overlap(op, self, <TensorBase?>x, True)
     put_raw(self, indices, values, accumulate)
     if recording(self, values, None):
         node = put_node(indices, accumulate, values)

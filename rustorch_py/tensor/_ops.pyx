@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 from ._base cimport *
 from ._node cimport Node, call_node, edge_target, edge_nr
 from ._storage cimport Storage, new_storage
-from ._overlap cimport is_dense, overlaps, same_strides
+from ._overlap cimport overlaps, refuse_overlap, same_strides
 from ._plan cimport (is_number, wrap_number, number_to, result_dtype, broadcast_shapes, check_devices, launch, copy_raw, cast_raw,
                      contiguous_raw, clone_raw, reduce_raw, dims_mask, may_overlap_self, expand_raw, add_operand, fill_value)
 from ._backend cimport RtBackend, backend_of
@@ -67,7 +67,8 @@ _NODE_NAMES = {"square": "Pow", "mse_point": "MseLoss", "smooth_l1_point": "Smoo
                "bce_point": "BinaryCrossEntropy", "bce_logits_point": "BinaryCrossEntropyWithLogits", "cube": "Pow", "round_even": "Round", "log1p": "Log1P",
                "clamp_lo": "ClampMin", "clamp_hi": "ClampMax", "relu6": "Hardtanh", "gelu_erf": "Gelu", "gelu_tanh": "Gelu", "selu": "Elu", "prelu_": "PreluKernel",
                "logsigmoid": "LogSigmoid", "erfcx": "SpecialErfcx", "entr": "SpecialEntr", "i1": "SpecialI1", "i0e": "SpecialI0E", "i1e": "SpecialI1E",
-               "log_ndtr": "SpecialLogNdtr", "polygamma_n": "Polygamma"}
+               "log_ndtr": "SpecialLogNdtr", "polygamma_n": "Polygamma", "add_scaled": "Add", "deg2rad": "Deg2Rad",
+               "rad2deg": "Rad2Deg", "xlog1py": "SpecialXlog1Py", "ndtri": "SpecialNdtri", "logit_eps": "Logit", "l1_point": "Abs", "softsign": "Div", "tanhshrink": "Sub"}
 _NODE_ENDS = {"clamp_pair": "ClampBackward1", "floor_divide": "DivBackward2", "trunc_divide": "DivBackward2"}
 
 
@@ -77,7 +78,9 @@ def _camel(name):
     return _NODE_NAMES.get(name, "".join(part.capitalize() for part in name.strip("_").split("_"))) + "Backward0"
 
 
+cdef int[RT_NROWS] second_form       # rows whose gradient has a second name: 1: where the last operand is a tensor, 2: where it is a number
 for _i in range(RT_NROWS):
+    second_form[_i] = {"fmod": 1, "remainder": 1, "pow": 1, "clamp_lo": 1, "clamp_hi": 1, "lerp": 1, "copysign": 2}.get(rt_rows[_i].name.decode(), 0)
     ROW_CLASS_NAMES.append(_camel(rt_rows[_i].name.decode()))
 
 
@@ -199,6 +202,8 @@ cdef RowNode record_row(int row, int loop_dt, TensorBase out, TensorBase x, Tens
         attach(out, node, (x, y, z))
     if mask & 8:
         save_output(node, 2, out)
+    if second_form[row] and y is not None and ((z if z is not None else y).flags & F_WRAPPED == 0) == (second_form[row] == 1):
+        call_node(node, ROW_CLASS_NAMES[row][:-1] + "1")
     return node
 
 
@@ -353,9 +358,7 @@ cdef TensorBase apart(object op, TensorBase out, TensorBase x):
         return x
     if x.ptr == out.ptr and x.dt == out.dt and same_shape(out, x) and same_strides(out, x):
         return x
-    if is_dense(out) and is_dense(x):
-        raise ShapeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
-                         "Please clone() the tensor before performing the operation.", op=op)
+    refuse_overlap(op, out, x, True)
     return clone_raw(x)
 
 

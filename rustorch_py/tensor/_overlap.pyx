@@ -1,6 +1,7 @@
 """Where in memory the elements of tensors lie: do two tensors meet, does one fill a block?"""
 from libc.stdint cimport int64_t
-from ._base cimport TensorBase, F_CONTIG, rt_itemsize
+from ._base cimport TensorBase, F_CONTIG, rt_itemsize, same_shape
+from ..errors import ShapeError
 
 
 cdef bint overlaps(TensorBase a, TensorBase b) noexcept:
@@ -44,3 +45,13 @@ cdef bint is_dense(TensorBase t) noexcept:
         if not found:
             return False
     return True
+
+
+cdef int refuse_overlap(object op, TensorBase out, TensorBase x, bint same) except -1:
+    """Raise where two dense blocks share a part, as PyTorch does, which lets others pass; `same`: also where they are one block."""
+    if x is None or x.stor is not out.stor or x.n == 0 or out.n == 0 or not overlaps(out, x) or not is_dense(out) or not is_dense(x):
+        return 0
+    if not same and (not same_shape(out, x) or x.ptr == out.ptr and x.dt == out.dt and same_strides(out, x)):
+        return 0                                # spread over `out`, which is no dense block any more; or the same elements in the same order
+    raise ShapeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+                     "Please clone() the tensor before performing the operation.", op=op)

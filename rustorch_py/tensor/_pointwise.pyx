@@ -4,6 +4,7 @@ from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, bina
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote
+from ._ops import label_result
 from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
@@ -59,7 +60,7 @@ def sub(input, other, *, alpha=1, out=None):
     check_alpha("sub", input, other, alpha)
     if isinstance(alpha, complex):
         return binary(ROW_SUB, input, scaled("sub", other, alpha), out)
-    return binary_k(ROW_ADD_SCALED, input, other, out, -alpha)
+    return label_result(binary_k(ROW_ADD_SCALED, input, other, out, -alpha), "SubBackward0")
 
 
 def sub_(self, other, *, alpha=1):

@@ -7,6 +7,7 @@ index_select <-> index_add, take <-> put.
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from ._node cimport Node
+from ._overlap cimport refuse_overlap
 from ._base cimport *
 from ._dtype cimport torch_name, dtype_of
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, fill_value, is_number, element_to_py
@@ -112,6 +113,8 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
         sparse_grad: accepted; gradients are dense.
     """
     cdef TensorBase t = as_base("gather", "input", input), x = as_base("gather", "index", index)
+    keep_apart("gather", out, t, None, True)
+    keep_apart("gather", out, x, None, False)
     return deliver("gather", gather_(t, wrap_dim("gather", dim, t.nd), x), out)
 
 
@@ -193,6 +196,14 @@ def _grid(TensorBase g, int d):
     return _view.reshape(t, tuple([n if k == d else 1 for k in range(g.nd)]))
 
 
+cdef int keep_apart(str op, object out, TensorBase first, TensorBase second, bint inputs) except -1:
+    """Raise where what is written shares memory with the operands; `inputs`: also where it is one of them."""
+    if out is not None and isinstance(out, TensorBase):
+        refuse_overlap(op, <TensorBase>out, first, inputs)
+        refuse_overlap(op, <TensorBase>out, second, True)
+    return 0
+
+
 cdef int scatter_raw(TensorBase self, int dim, TensorBase index, TensorBase src, int op, str name, bint ours=True) except -1:
     """Write through the index into self; src: a tensor at least as large as index, or 0-dim for one value."""
     cdef int64_t st[64]
@@ -241,6 +252,7 @@ cdef TensorBase scatter_to(TensorBase self, int dim, TensorBase index, TensorBas
 cdef TensorBase scatter_into(TensorBase self, int dim, TensorBase index, TensorBase src, int op, str name):
     cdef Node node = None
     inplace_begin(name, self)
+    keep_apart(name, self, src, index, True)
     scatter_raw(self, dim, index, src, op, name, False)
     if recording(self, src, None):
         node = scatter_node(op, dim, index, src)
@@ -445,6 +457,7 @@ cdef TensorBase reduce_into(TensorBase self, int dim, TensorBase index, TensorBa
     cdef TensorBase r
     check_reduce(name, reduce)
     inplace_begin(name, self)
+    keep_apart(name, self, src, index, True)
     if recording(self, src, None):
         r = reduce_out(self, dim, index, src, reduce, include_self)     # keeps the old value for the gradient
         return <TensorBase?>self.copy_(r)
@@ -518,6 +531,7 @@ cdef TensorBase select_along(TensorBase self, int dim, TensorBase index):
 def index_select(input, dim, index, *, out=None):
     """Return the slices of input along `dim` that a 1-d index names."""
     cdef TensorBase t = as_base("index_select", "input", input), x = as_base("index_select", "index", index)
+    keep_apart("index_select", out, t, x, True)
     return deliver("index_select", select_along(t, wrap_dim("index_select", dim, t.nd), x), out)
 
 
@@ -638,6 +652,7 @@ cdef TensorBase along_to(int op, str name, TensorBase self, int dim, TensorBase 
 cdef TensorBase along_into(int op, str name, TensorBase self, int dim, TensorBase index, TensorBase src):
     cdef Node node = None
     inplace_begin(name + "_", self)
+    keep_apart(name + "_", self, None if name == "index_fill" else src, index, True)
     put_along(op, self, dim, index, src, name)
     if recording(self, src, None):
         node = along_node(op, name, dim, index, src)
@@ -835,7 +850,9 @@ cdef TensorBase put_to(TensorBase self, TensorBase index, TensorBase src, bint a
 
 def take(input, index, *, out=None):
     """Return the elements of input, seen as one row, at the positions in index; the result has index's shape."""
-    return deliver("take", take_from(as_base("take", "input", input), as_base("take", "index", index)), out)
+    cdef TensorBase t = as_base("take", "input", input), x = as_base("take", "index", index)
+    keep_apart("take", out, t, x, True)
+    return deliver("take", take_from(t, x), out)
 
 
 def put(input, index, source, accumulate=False):
@@ -848,6 +865,7 @@ def put_(self, index, source, accumulate=False):
     cdef TensorBase t = as_base("put_", "self", self), x = as_base("put_", "index", index), s = as_base("put_", "source", source)
     cdef Node node = None
     inplace_begin("put_", t)
+    keep_apart("put_", t, s, x, True)
     put_raw(t, x, s, accumulate)
     if recording(t, s, None):
         node = put_node(x, s, accumulate)

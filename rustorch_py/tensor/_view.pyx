@@ -614,11 +614,13 @@ def transpose_(self, dim0, dim1):
 def t(input):
     """Transpose a matrix; tensors of fewer dimensions come back as they are."""
     cdef TensorBase x = as_base("t", "input", input)
+    cdef int order[2]
     if x.nd > 2:
         raise ShapeError(f"t() expects a tensor with <= 2 dimensions, but self is {x.nd}D", op="t")
     if x.nd < 2:
-        return alias_view(x)
-    return transpose_view(x, 0, 1)
+        return record_reshape(alias(x), x, "TBackward0")
+    order[0], order[1] = 1, 0
+    return permute_named(x, order, "TBackward0")
 
 
 def t_(self):

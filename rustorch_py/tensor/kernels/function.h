@@ -7,6 +7,7 @@
 #define RUSTORCH_FUNCTION_H
 #include <Python.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Make a call whose arguments need other dtypes; kwnames may be NULL. */
 typedef PyObject *(*RtCastHook)(PyObject *function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
@@ -42,6 +43,9 @@ enum { RT_ARG_ANY, RT_ARG_TENSOR, RT_ARG_BOOL, RT_ARG_INT, RT_ARG_INTS, RT_ARG_F
        RT_ARG_TENSOR_OR_NUMBER, RT_ARG_INTS_OR_STR, RT_ARG_SIZE, RT_ARG_OUT, RT_ARG_FORMAT, RT_ARG_INTS_OR_FLAG, RT_ARG_TENSOR_OR_INT,
        RT_ARG_TENSOR_OR_INTS, RT_ARG_REAL, RT_ARG_OR_NONE = 64 };
 
+/* Name the nodes that a call recorded after its function (Note [Names of nodes] in _function.pyx); `before`: what `rt_before_hook` gave. */
+typedef int (*RtNameHook)(PyObject *result, PyObject *label, PyObject *const *args, Py_ssize_t n, uint64_t before);
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
@@ -51,6 +55,7 @@ typedef struct {
     int host_only;     /* reads its arguments' memory: Note [Operators of devices] in _devices.py */
     int nkinds, nplaces; /* -1: not asked for yet; 0: nothing to check */
     PyObject *names, *kinds, *demand; /* demand: or NULL */
+    PyObject *label; /* what the node of its result is called, or NULL */
 } RtFunction;
 
 static PyObject *rt_name_dim, *rt_name_keepdim;
@@ -63,6 +68,8 @@ static int rt_devices; /* back ends besides the CPU's are registered */
 static RtKindsHook rt_kinds_hook;
 static RtFitHook rt_fit_hook;
 static RtDemandHook rt_demand_hook;
+static RtNameHook rt_name_hook;
+static uint64_t (*rt_before_hook)(void);
 static PyTypeObject *rt_tensor_type; /* Tensor itself, when it was first seen; subclasses take the hook */
 static PyTypeObject *rt_dtype_type;
 static int rt_overriding; /* classes with __torch_function__ and modes there are, in all threads: ask the hook */
@@ -274,7 +281,16 @@ static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t 
     return result ? result : rt_function_failed(self, args, nargsf, kwnames);
 }
 
+static PyObject *rt_function_named(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    uint64_t before = rt_before_hook();
+    PyObject *result = rt_function_call(self, args, nargsf, kwnames);
+    Py_ssize_t n = PyVectorcall_NARGS(nargsf) + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (result && rt_name_hook(result, ((RtFunction *)self)->label, args, n, before) < 0) Py_CLEAR(result);
+    return result;
+}
+
 static void rt_function_dealloc(PyObject *self) {
+    Py_XDECREF(((RtFunction *)self)->label);
     Py_XDECREF(((RtFunction *)self)->inner);
     Py_XDECREF(((RtFunction *)self)->names);
     Py_XDECREF(((RtFunction *)self)->kinds);
@@ -344,7 +360,7 @@ static int rt_function_ready(void) {
     rt_name_keepdim = PyUnicode_InternFromString("keepdim");
     return rt_name_dim && rt_name_keepdim ? PyType_Ready(&rt_function_type) : -1;
 }
-static PyObject *rt_function_new(PyObject *inner, int renames, int rule, int host_only, RtPlainCall plain) {
+static PyObject *rt_function_new(PyObject *inner, int renames, int rule, int host_only, RtPlainCall plain, PyObject *label) {
     RtFunction *self = PyObject_New(RtFunction, &rt_function_type);
     if (!self) return NULL;
     Py_INCREF(inner);
@@ -355,7 +371,8 @@ static PyObject *rt_function_new(PyObject *inner, int renames, int rule, int hos
     self->host_only = host_only;
     self->nkinds = -1;
     self->names = self->kinds = self->demand = NULL;
-    self->vectorcall = rt_function_call;
+    self->label = label == Py_None ? NULL : Py_NewRef(label);
+    self->vectorcall = self->label ? rt_function_named : rt_function_call;
     return (PyObject *)self;
 }
 #endif
