@@ -65,13 +65,13 @@ _WIDEST = "cat concat concatenate index_copy stack"
 
 _LOWER_CUDA = """
     addbmm addmm addmv addr baddbmm bmm chain_matmul conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution
-    einsum gru_cell linalg_multi_dot linalg_vecdot linear lstm_cell matmul mm mv prelu rnn_relu_cell rnn_tanh_cell scaled_dot_product_attention
+    einsum linalg_multi_dot linalg_vecdot linear matmul mm mv prelu scaled_dot_product_attention
 """
 _FLOAT32_CUDA = """
     acos arccos asin arcsin binary_cross_entropy_with_logits cdist cosh cosine_embedding_loss cosine_similarity cross_entropy cumprod cumsum dist
     erfinv exp expm1 frobenius_norm group_norm hinge_embedding_loss huber_loss kl_div l1_loss layer_norm linalg_matrix_norm linalg_vector_norm
     log log10 log1p log2 log_softmax logsumexp margin_ranking_loss mse_loss multi_margin_loss multilabel_margin_loss native_layer_norm nll_loss
-    nll_loss2d norm nuclear_norm pdist poisson_nll_loss pow prod reciprocal renorm rsqrt sinh smooth_l1_loss soft_margin_loss softmax softplus sum
+    norm nuclear_norm pdist poisson_nll_loss pow prod reciprocal renorm rsqrt sinh smooth_l1_loss soft_margin_loss softmax softplus sum
     tan triplet_margin_loss
 """
 _WIDEST_CUDA = "addcdiv addcmul atan2 arctan2 bilinear cat concat concatenate cross dot grid_sample index_put scatter_add stack tensordot"
