@@ -179,7 +179,7 @@ for _name in ("fft", "fft2", "fftn", "ifft", "ifft2", "ifftn", "rfft", "rfft2", 
 
 
 def test_every_listed_operator_is_here():
-    assert set(RULES) <= set(CASES)
+    assert {name for name, rule in RULES.items() if rule & 15} <= set(CASES)         # the CPU's; above it are the rules of accelerators
 
 
 def run(lib, case, dtype, low, grad=False):
