@@ -450,7 +450,10 @@ def solve(level, func, A, B, *args, **kwargs):
         got = func(A, B.unsqueeze(-1), *args, **kwargs)              # vectors, one for each matrix
         return got.squeeze(-1) if isinstance(got, Tensor) else rebuilt(type(got), [got[0].squeeze(-1), *got[1:]])
     rank = max(A.dim(), B.dim())
-    got = func(lift(level, A, rank), lift(level, B, rank), *args, **kwargs)
+    a, b = lift(level, A, rank), lift(level, B, rank)
+    if name_of(func) == "linalg_lstsq" and a.dim() < b.dim():        # which asks for as many dimensions
+        a = a.expand(tuple(b.shape[: b.dim() - a.dim()]) + tuple(a.shape))
+    got = func(a, b, *args, **kwargs)
     if name_of(func) == "linalg_lstsq":                              # what was not computed is one empty tensor
         got = rebuilt(type(got), [g if g.numel() or g.dim() > 1 else g.new_zeros((level.size,) + tuple(g.shape)) for g in got])
     return wrap(level, got)

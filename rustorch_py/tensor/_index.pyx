@@ -444,7 +444,8 @@ cpdef int setitem(TensorBase self, object key, object value) except -1:
     if adv is None:
         view = basic_view(self, &b) if b.moved or b.nd != self.nd else self
         v = strip_ones(v, view.nd)
-        refuse_overlap("copy_", view, v, False)
+        if same_shape(view, v):                  # else v is spread over the view, and no dense block any more
+            refuse_overlap("copy_", view, v, False)
         copy_into(view, v)
         return 0
     view = basic_view(self, &b) if b.moved else self

@@ -51,7 +51,7 @@ cdef int refuse_overlap(object op, TensorBase out, TensorBase x, bint same) exce
     """Raise where two dense blocks share a part, as PyTorch does, which lets others pass; `same`: also where they are one block."""
     if x is None or x.stor is not out.stor or x.n == 0 or out.n == 0 or not overlaps(out, x) or not is_dense(out) or not is_dense(x):
         return 0
-    if not same and (not same_shape(out, x) or x.ptr == out.ptr and x.dt == out.dt and same_strides(out, x)):
-        return 0                                # spread over `out`, which is no dense block any more; or the same elements in the same order
+    if not same and same_shape(out, x) and x.ptr == out.ptr and x.dt == out.dt and same_strides(out, x):
+        return 0                                # the same elements in the same order
     raise ShapeError("unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
                      "Please clone() the tensor before performing the operation.", op=op)

@@ -187,6 +187,8 @@ def test_signatures():
     import inspect
     for name in ours.__all__:
         first, second = getattr(theirs, name), getattr(ours, name)
+        if inspect.ismodule(first):
+            continue
         if inspect.isclass(first):
             first, second = first.__init__, second.__init__
         a, b = inspect.signature(first).parameters, inspect.signature(second).parameters
