@@ -247,7 +247,7 @@ def test_ctc_loss():
     targets = rt.tensor([[1, 2, 2, 4], [3, 3, 0, 0], [1, 0, 0, 0]])
     for reduction in ("none", "mean", "sum"):
         same(lambda x, t: F.ctc_loss(x.log_softmax(2), t, (9, 8, 0), (4, 2, 1), reduction=reduction, zero_infinity=True), made(9, 3, 5), targets)
-    same(lambda x, t: F.ctc_loss(x.log_softmax(1), t, 9, 4), made(9, 5), targets[0])
+    same(lambda x, t: F.ctc_loss(x.log_softmax(1), t, (9,), (4,)), made(9, 5), targets[0])
 
 
 RESAMPLED = {
