@@ -8,6 +8,7 @@ cdef TensorBase wrap_number(object x, int dev)             # 0-dim tensor that p
 cdef int number_to(object x, int dt, char *where_) except -1   # write a Python number as one element of dt
 cdef object element_to_py(const char *p, int dt)           # one element -> Python number
 cdef TensorBase full_(int nd, const int64_t *sh, object value, int dt, int dev)   # filled
+cdef int check_fits(object value, int dt) except -1
 cdef int fill_value(TensorBase t, object value) except -1  # raw fill, no history, no version
 
 # ---- dtypes of results ----

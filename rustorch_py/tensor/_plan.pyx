@@ -212,6 +212,18 @@ cdef inline bint is_zero(const char *p, int size) noexcept:
     return True
 
 
+cdef int check_fits(object value, int dt) except -1:
+    """Refuse a finite number beyond the range of a float dtype, which would become infinite."""
+    cdef double d, most
+    if rt_kind(dt) != RT_KIND_FLOAT or dt == RT_F64 or dt >= RT_NLOOPED or not isinstance(value, (int, float)):
+        return 0
+    d = value
+    most = 65504.0 if dt == RT_F16 else 3.3895313892515355e38 if dt == RT_BF16 else 3.4028234663852886e38
+    if (d > most or d < -most) and d - d == 0:
+        raise DTypeError(f"value cannot be converted to type {dtype_of(dt).name} without overflow: {value}")
+    return 0
+
+
 cdef int fill_value(TensorBase t, object value) except -1:
     cdef char buf[16]
     cdef RtIter it
@@ -219,6 +231,7 @@ cdef int fill_value(TensorBase t, object value) except -1:
     cdef const RtBackend *b
     if t.n == 0:
         return 0
+    check_fits(value, t.dt)
     number_to(value, t.dt, buf)
     if t.dev & 255 != 0:
         b = backend_of(t.dev)

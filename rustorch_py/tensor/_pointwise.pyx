@@ -2,7 +2,7 @@
 from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
-from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, fill_value, full_, launch
+from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, check_fits, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote
 from ._ops import label_result
 from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
@@ -208,6 +208,8 @@ def clamp(input, min=None, max=None, *, out=None):
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
         raise UnsupportedOpError("clamp is not supported for complex types", op="clamp")
     check_bounds("clamp", min, max)
+    check_fits(min, x.dt)
+    check_fits(max, x.dt)
     if x.dt == RT_BOOL and all_bool(min) and all_bool(max):
         raise UnsupportedOpError("\"clamp\" not implemented for 'Bool'", op="clamp")
     if max is None:
@@ -222,6 +224,8 @@ def clamp_(self, min=None, max=None):
     if min is None and max is None:
         raise TensorValueError("torch.clamp_: At least one of 'min' or 'max' must not be None")
     check_bounds("clamp_", min, max)
+    check_fits(min, (<TensorBase?>self).dt)
+    check_fits(max, (<TensorBase?>self).dt)
     if max is None:
         return binary_inplace(ROW_CLAMP_LO, self, min)
     if min is None:
