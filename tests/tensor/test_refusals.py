@@ -48,3 +48,13 @@ def test_a_step_of_zero():
         rt.arange(0, 64, 0.5, out=rt.empty(0, dtype=rt.int64))
     with pytest.raises(RuntimeError, match="argument 'out'"):
         rt.complex(rt.ones(2).double(), rt.ones(2).double(), out=rt.empty(2, dtype=rt.complex64))
+
+
+@pytest.mark.parametrize("write", [lambda x, v: x.fill_(v), lambda x, v: rt.full((2,), v, dtype=x.dtype), lambda x, v: x.masked_fill(x > 0, v), lambda x, v: x.clamp(max=v),
+                                   lambda x, v: x.clamp_(-v, v), lambda x, v: x.__setitem__(0, v), lambda x, v: x.scatter(0, rt.tensor([0]), v)])
+def test_numbers_beyond_a_float_dtype(write):
+    for dtype, fits, beyond in ((rt.float16, 65504.0, 65505.0), (rt.bfloat16, 3.38e38, 3.4e38), (rt.float32, 3.4e38, 3.5e38)):
+        write(rt.ones(2, dtype=dtype), fits)
+        write(rt.ones(2, dtype=dtype), float("inf"))
+        with pytest.raises(RuntimeError, match="without overflow"):
+            write(rt.ones(2, dtype=dtype), beyond)
