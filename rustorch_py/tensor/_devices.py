@@ -19,7 +19,7 @@ from ..errors import UnsupportedOpError
 # By the function's own name (``__name__``).
 HOST_ONLY = frozenset("""
     std std_mean var var_mean
-    igamma igammac igamma_ igammac_ _dirichlet_grad _standard_gamma_grad
+    _dirichlet_grad _standard_gamma_grad
     apply_ map_
 """.split())
 

@@ -682,7 +682,7 @@ def _lstsq_grad(grads, saved, needs):
 
 def _basis(A, q, niter):
     """Orthonormal columns that nearly span A's range (Halko, Martinsson, Tropp 2009, algorithm 4.4)."""
-    x = A @ randn(A.shape[-1], q, dtype=A.dtype)
+    x = A @ randn(A.shape[-1], q, dtype=A.dtype, device=A.device)
     q_ = _linalg.qr_raw(x)[0]
     for _ in range(niter or 0):
         q_ = _linalg.qr_raw(_H(A) @ q_)[0]

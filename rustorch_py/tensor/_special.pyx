@@ -8,7 +8,7 @@ from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, broadcast_shapes, expand_raw, result_dtype
 from ._ops cimport deliver, operand, sum_like
 from ._dtype cimport default_code, torch_name
-from ._lane cimport need_cpu
+from ._devices import run as run_on_device
 
 from ..errors import UnsupportedOpError
 
@@ -25,9 +25,11 @@ cdef object one(object op, int which, object input, object out):
     cdef int dt = t.dt if rt_kind(t.dt) >= RT_KIND_FLOAT else default_code()
     if rt_kind(t.dt) == RT_KIND_COMPLEX:
         raise UnsupportedOpError(f'"{op}" not implemented for \'{torch_name(t.dt)}\'', op=op)
-    need_cpu(op, t)
     x = contiguous_raw(cast_raw(t, RT_F64))
     r = empty_like_shape(x, RT_F64)
+    if t.dev & 255:
+        run_on_device("bessel", r, x, which)
+        return deliver(op, cast_raw(r, dt), out)
     with nogil:
         rt_bessel(which, <const double *>x.ptr, x.n, <double *>r.ptr, rt_num_threads())
     return deliver(op, cast_raw(r, dt), out)
@@ -41,12 +43,14 @@ cdef TensorBase two(object op, int which, TensorBase a, TensorBase b):
         raise UnsupportedOpError(f'"{op}" not implemented for \'{torch_name(dt)}\'', op=op)
     if rt_kind(dt) < RT_KIND_FLOAT:
         dt = default_code()
-    need_cpu(op, a)
     nd = broadcast_shapes(op, a, b, None, sh)
     x = contiguous_raw(expand_raw(cast_raw(a, RT_F64), nd, sh))
     y = contiguous_raw(expand_raw(cast_raw(b, RT_F64), nd, sh))
     r = empty(nd, sh, RT_F64, a.dev)
     cdef double limit = 512 if dt == RT_F64 else 128       # PyTorch's limits of Hermite degrees
+    if a.dev & 255:
+        run_on_device("special2", r, x, y, which, limit)
+        return cast_raw(r, dt)
     with nogil:
         rt_special2(which, <const double *>x.ptr, <const double *>y.ptr, r.n, limit, <double *>r.ptr, rt_num_threads())
     return cast_raw(r, dt)
