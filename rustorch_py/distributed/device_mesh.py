@@ -125,7 +125,7 @@ class DeviceMesh:
         if self._coordinate is None:
             raise DistError(f"DeviceMesh: rank {self._rank} is not in the mesh", op="DeviceMesh")
         rest = [i for i in range(self.ndim) if i not in dims]
-        part = self.mesh.permute(*rest, *dims)[tuple(self._coordinate[i] for i in rest)]
+        part = self.mesh.permute((*rest, *dims))[tuple(self._coordinate[i] for i in rest)]
         if dims == list(range(self.ndim)):
             return self
         slice_ = DeviceMesh(self.device_type, part, mesh_dim_names=names, _groups=[self._groups[i] for i in dims])
@@ -181,4 +181,4 @@ def init_device_mesh(device_type, mesh_shape, *, mesh_dim_names=None, backend_ov
         _group.init_process_group()
     if math.prod(mesh_shape) > _group.get_world_size():
         raise DistError(f"{op}: Mesh should not be bigger than default world size {_group.get_world_size()}, but found {math.prod(mesh_shape)} ranks!", op=op)
-    return DeviceMesh(device_type, _t.arange(math.prod(mesh_shape)).reshape(*mesh_shape), mesh_dim_names=mesh_dim_names, backend_override=backend_override)
+    return DeviceMesh(device_type, _t.arange(math.prod(mesh_shape)).reshape(tuple(mesh_shape)), mesh_dim_names=mesh_dim_names, backend_override=backend_override)

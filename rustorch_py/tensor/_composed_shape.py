@@ -60,7 +60,7 @@ def combinations(input, r=2, with_replacement=False):
         return input.new_empty(0)
     n = input.numel()
     if r > input.shape[0] and not with_replacement:
-        return input.new_empty((0, r))
+        return input[:0].unsqueeze(1).expand(0, r)
     grids = [g.reshape(-1) for g in meshgrid(*[arange(n, device=input.device)] * r, indexing="ij")]
     keep = grids[0] == grids[0]
     for a, b in zip(grids, grids[1:]):

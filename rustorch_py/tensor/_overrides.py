@@ -251,7 +251,7 @@ class Shell:
 
     @property
     def T(self):
-        return self.permute(*range(self.dim())[::-1])
+        return self.permute(tuple(range(self.dim())[::-1]))
 
     @property
     def mT(self):

@@ -60,13 +60,13 @@ def _prod_grad(g, x, out, dims, keepdim):
     if len(dims) != 1:
         # one reduced dimension: move the others together
         others = [i for i in range(xt.nd) if i not in dims]
-        flat = x.permute(*others, *dims).reshape(*[xt.sh[i] for i in others], -1)
+        flat = x.permute((*others, *dims)).reshape(*[xt.sh[i] for i in others], -1)
         grad = exclusive_product(flat)
-        back = grad.reshape(*[xt.sh[i] for i in others], *[xt.sh[i] for i in dims])
+        back = grad.reshape((*[xt.sh[i] for i in others], *[xt.sh[i] for i in dims]))
         inverse = [0] * xt.nd
         for i, d in enumerate(list(others) + list(dims)):
             inverse[d] = i
-        return g * back.permute(*inverse).conj()
+        return g * back.permute(tuple(inverse)).conj()
     moved = x.transpose(dims[0], -1)
     return g * exclusive_product(moved).transpose(dims[0], -1).conj()
 
