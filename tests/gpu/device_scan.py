@@ -1,18 +1,10 @@
 """Scans and picked elements of lanes: the device against the CPU, values and gradients."""
-import numpy as np
 import pytest
 
 import rustorch_py as rt
-from tests.gpu.compare import check
+from tests.gpu.compare import LONG, ODD, TIES, X, check
 
 assert rt.cuda.is_available()
-rng = np.random.default_rng(0)
-X = rt.from_numpy(rng.standard_normal((4, 6, 5)).astype(np.float32))
-ODD = X.clone()                                                    # with NaN, infinities and both zeros
-ODD[1, 2, 3] = ODD[1, 4, 3] = float("nan")
-ODD[0, 0], ODD[0, 1], ODD[2, 3, 0], ODD[2, 4, 0] = -0.0, 0.0, float("inf"), -float("inf")
-LONG = rt.from_numpy(rng.standard_normal((2, 20000)).astype(np.float32))      # several blocks a lane
-TIES = (LONG[:, :9000] * 50).round()
 SCANS = ("cumsum", "cumprod", "cummax", "cummin", "logcumsumexp")
 
 

@@ -31,15 +31,14 @@ RT_KERNEL(RT_NAME(heevd), RtCall) {
     R *cs = (R *)a.p[2] + blockIdx.x * a.n[1];
     T *sn = (T *)a.p[3] + blockIdx.x * a.n[1];
     const int me = threadIdx.x;
-    RT_SHARED(R, part, 8);
     for (int sweep = 0; sweep < 60; sweep++) {
         R off = 0, all = 0;
         for (int64_t t = me; t < n * n; t += 256) {
             all += square_of(x[t]);
             if (t % n != t / n) off += square_of(x[t]);
         }
-        off = block_sum(off, part);
-        all = block_sum(all, part);
+        off = block_sum(off);
+        all = block_sum(all);
         if (!(off > (R)a.k[0] * (R)a.k[0] * all)) {
             if (me == 0 && off != off) ((int32_t *)a.p[4])[blockIdx.x] = (int32_t)n;
             break;

@@ -152,12 +152,11 @@ RT_KERNEL(RT_NAME(geqrf), RtCall) {
     const int64_t m = a.n[0], k0 = a.n[2], k1 = a.n[3];
     T *x = (T *)a.p[0] + blockIdx.x * a.n[1], *taus = (T *)a.p[1] + blockIdx.x * a.n[4];
     const int me = threadIdx.x, lane = me % 32, warp = me / 32;
-    RT_SHARED(R, part, 8);
     for (int64_t k = k0; k < k1 && k < m; k++) {
         T *v = x + k * m;
         R rest = 0;
         for (int64_t i = k + 1 + me; i < m; i += 256) rest += square_of(v[i]);
-        rest = block_sum(rest, part);
+        rest = block_sum(rest);
         const T alpha = v[k];
         const R imag = square_of(alpha) - real_of(alpha) * real_of(alpha);
         T tau = (T)0;

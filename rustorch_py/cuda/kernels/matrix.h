@@ -1,6 +1,7 @@
 /* Numbers of matrices, real or complex, and their sums over warps and blocks. */
 #ifndef RUSTORCH_CUDA_MATRIX_H
 #define RUSTORCH_CUDA_MATRIX_H
+#include "block.h"
 namespace rt_matrix {
 template <class V> struct Real { typedef V type; };
 template <> struct Real<rt_c64> { typedef float type; };
@@ -30,22 +31,7 @@ RT_INLINE rt_c64 times(rt_c64 x, float s) { return rt_c64(x.re * s, x.im * s); }
 RT_INLINE rt_c128 times(rt_c128 x, double s) { return rt_c128(x.re * s, x.im * s); }
 template <class V> RT_INLINE auto modulus(V x) { return root(square_of(x)); }
 
-RT_INLINE float from_lane(float v, int mask) { return RT_SHUFFLE_XOR(v, mask); }
-RT_INLINE double from_lane(double v, int mask) { return RT_SHUFFLE_XOR(v, mask); }
-RT_INLINE rt_c64 from_lane(rt_c64 v, int mask) { return rt_c64(RT_SHUFFLE_XOR(v.re, mask), RT_SHUFFLE_XOR(v.im, mask)); }
-RT_INLINE rt_c128 from_lane(rt_c128 v, int mask) { return rt_c128(RT_SHUFFLE_XOR(v.re, mask), RT_SHUFFLE_XOR(v.im, mask)); }
-template <class V> RT_INLINE V warp_sum(V v) {
-    for (int mask = 16; mask; mask /= 2) v = v + from_lane(v, mask);
-    return v;
-}
-template <class V> RT_INLINE V block_sum(V v, V *part) {                    /* of 256 threads; part: 8 of shared memory */
-    v = warp_sum(v);
-    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
-    RT_SYNC();
-    V sum = part[0];
-    for (int i = 1; i < 8; i++) sum = sum + part[i];
-    RT_SYNC();
-    return sum;
-}
+template <class V> RT_INLINE V warp_sum(V v) { return rt_warp_reduce(v, [](V x, V y) { return x + y; }); }
+template <class V> RT_INLINE V block_sum(V v) { return rt_block_reduce(v, [](V x, V y) { return x + y; }, V(0)); }
 }
 #endif

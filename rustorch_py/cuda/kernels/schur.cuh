@@ -12,14 +12,13 @@ RT_KERNEL(RT_NAME(schur), RtCall) {
     T *h = (T *)a.p[0] + blockIdx.x * n * n, *z = (T *)a.p[1] + blockIdx.x * n * n;
     const int me = threadIdx.x, lane = me % 32, warp = me / 32;
     const R eps = sizeof(R) == 4 ? (R)1.1920929e-7 : (R)2.220446049250313e-16;
-    RT_SHARED(R, part, 8);
     RT_SHARED(T, work, 8);
     RT_SHARED(int64_t, active, 2);
     for (int64_t k = 0; k + 2 < n; k++) {                                 /* column k, below row k + 1 */
         T *v = h + k * n;
         R rest = 0;
         for (int64_t i = k + 2 + me; i < n; i += 256) rest += square_of(v[i]);
-        rest = block_sum(rest, part);
+        rest = block_sum(rest);
         const T alpha = v[k + 1];
         RT_SYNC();
         if (!(rest > 0)) continue;
