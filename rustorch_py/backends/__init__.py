@@ -1,8 +1,7 @@
 """What the build offers, under the names of torch.backends.
 
-Libraries that PyTorch can be built with and this package is not (cuDNN, MKL, oneDNN) are there to be
-asked; ``is_available()`` says no, and their switches, which no code here has a use for, only hold what
-they were set to.
+Libraries that PyTorch can be built with and this package is not (MKL, oneDNN) are there to be asked; ``is_available()`` says no, and
+their switches, which no code here has a use for, only hold what they were set to.
 """
 from importlib import import_module
 

@@ -647,6 +647,12 @@ def get_stream(int device):
     return <size_t>rt_cuda_stream(device)
 
 
+def enter(int device):
+    """Make a device the current one, for libraries that ask the driver for it; returns this thread's stream on it."""
+    use(device)
+    return <size_t>rt_cuda_stream(device)
+
+
 def set_stream(int device, size_t stream):
     use(device)
     rt_cuda_set_stream(device, <CuHandle>stream)

@@ -1,6 +1,7 @@
-"""Scaled dot product attention: kernels/attention.cuh."""
+"""Scaled dot product attention: cuDNN's (_dnn.py) where it is installed and does the case, else kernels/attention.cuh."""
 from ...tensor._devices import provide
 from ...tensor._dtype import _dtype_by_name
+from .. import _dnn
 from .._backend import launch
 
 NO_MASK, BOOL_MASK, FLOAT_MASK = range(3)
@@ -29,12 +30,16 @@ def _describe(q, k, v, mask, causal):
 
 
 def attention(out, sums, q, k, v, mask, causal, scale):
+    if _dnn.switches.enabled and _dnn.attention(out, sums, q, k, v, mask, causal, scale):
+        return
     ints, mask_steps, room = _describe(q, k, v, mask, causal)
     launch("attention.cuh", "attention", (q.dtype, room), (out, sums, q, k, v, mask), (*ints, *_steps(out), *mask_steps), (scale,),
            grid=(-(-q.shape[-2] // (2 * TILE)), min(ints[0] * ints[1], GRID)))
 
 
 def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
+    if _dnn.switches.enabled and _dnn.attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
+        return
     ints, mask_steps, room = _describe(q, k, v, mask, causal)
     ints = (*ints, *_steps(out), *mask_steps, *_steps(g), *_steps(gq), *_steps(gk), *_steps(gv))
     types, heads, rows = (q.dtype, room), ints[0] * ints[1], sums.numel()

@@ -1,7 +1,8 @@
-"""Convolutions: kernels/conv.cuh."""
+"""Convolutions: cuDNN's (_dnn.py) where it is installed, else kernels/conv.cuh."""
 from ...errors import ShapeError
 from ...tensor._devices import provide
 from ...tensor._dtype import _dtype_by_name
+from .. import _dnn
 from .._backend import launch, properties
 
 FORWARD, INPUT, WEIGHT = range(3)
@@ -33,10 +34,10 @@ def convolution(out, mode, a, b, bias, geometry):
         a, b: x and weight (forward), gradient of y and weight (input), gradient of y and x (weight).
         geometry: batch, groups, channels in and out a group, then three numbers each: sizes in, out, kernel, stride, padding, dilation.
     """
+    if not out.numel() or (_dnn.switches.enabled and _dnn.convolution(out, mode, a, b, bias, geometry)):
+        return
     batch, groups, cin, cout = geometry[:4]
     size_in, size_out, kernel, stride = (geometry[4 + 3 * i:7 + 3 * i] for i in range(4))
-    if not out.numel():
-        return
     if max(size_in + size_out) + max(geometry[13:]) >= 1 << 29:
         raise ShapeError(f"convolution: sizes of 2**29 and more have no kernel on {out.device}, got {max(size_in + size_out)}", op="convolution")
     x, weight, y = (a, b, out) if mode == FORWARD else (out, b, a) if mode == INPUT else (b, out, a)

@@ -1,0 +1,403 @@
+"""Convolutions and attention by cuDNN's graphs, where NVIDIA's frontend for them and cuDNN itself are installed.
+
+The frontend (module ``cudnn``) is imported at the first convolution or attention on a device. A graph is described and a plan built for
+it when a signature - product, dtype, sizes, strides, switches - is first met; what cuDNN refuses is remembered and goes to the kernels
+of this package, as everything does where the frontend is missing. :func:`plans` tells what runs.
+
+Note [Layouts of convolutions]
+As in PyTorch, the three tensors of a product are all row-major or all with their channels innermost; the result says which, an operand
+in another order is copied. A dimension of size 1 has any stride: it gets the one that a packed tensor of the order would have, which
+is what cuDNN reads the order from. One dimension of space is a second one of size 1 in front of it.
+"""
+import ctypes
+import os
+import threading
+from importlib.util import find_spec
+
+from ..autograd import no_grad
+from ..errors import OutOfMemoryError
+from ..tensor._dtype import _dtype_by_name, channels_last, channels_last_3d
+from ..tensor._switches import are_deterministic_algorithms_enabled
+from . import _backend, _dnn_switches as switches
+
+FORWARD, INPUT, WEIGHT = range(3)
+NAMES = {_dtype_by_name("float16"): "HALF", _dtype_by_name("bfloat16"): "BFLOAT16", _dtype_by_name("float32"): "FLOAT", _dtype_by_name("float64"): "DOUBLE"}
+HALVES = (_dtype_by_name("float16"), _dtype_by_name("bfloat16"))
+FLOAT32, UINT8 = _dtype_by_name("float32"), _dtype_by_name("uint8")
+ALIGNMENT = 16                      # bytes; cuDNN's kernels may load that much at a time
+FEATURES = 8                        # heads' sizes and steps are multiples of this
+WIDEST = 256
+WORKSPACE = 4 << 30                 # plans that ask for more are not considered
+
+
+class Plan:
+    """A graph whose plan is built. copies: operands that are brought into order first; index: of the plan that was fastest, or None."""
+
+    __slots__ = ("graph", "workspace", "index", "copies", "name")
+
+    def __init__(self, graph, copies):
+        self.graph, self.copies, self.index = graph, copies, None
+
+
+_found = {}                         # signature -> Plan, or why there is none
+_library = False                    # the frontend; None: there is none; False: not looked for
+_why = None
+_handles = threading.local()
+
+
+# ---- the library -----------------------------------------------------------------------------------------------------
+def library():
+    """Return the frontend's module, or None where it, cuDNN or a device is missing; looked for once."""
+    global _library, _why
+    if _library is False:
+        software = _backend.library() is not None
+        try:
+            if not software:
+                _open_cudnn()
+            import cudnn
+            if software and not getattr(cudnn, "SOFTWARE", False):
+                raise ImportError("the software device's memory is not a GPU's")
+            cudnn.backend_version()
+            _library = cudnn
+        except Exception as error:          # whatever a foreign package's import may raise
+            _library, _why = None, f"{type(error).__name__}: {error}"
+    return _library
+
+
+def why_not():
+    """Return why :func:`library` is None, as text."""
+    return None if library() is not None else _why
+
+
+def _open_cudnn():
+    """Load the cuDNN of the wheel nvidia-cudnn-cu13, wherever that is installed: the frontend takes what is loaded."""
+    try:
+        spec = find_spec("nvidia.cudnn")
+    except ImportError:
+        return
+    for folder in spec.submodule_search_locations or () if spec else ():
+        path = os.path.join(folder, "lib", "libcudnn.so.9")
+        if os.path.exists(path):
+            ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
+            return
+
+
+def plans():
+    """Return what was met so far: a list of (operation, dtype, sizes and more as a tuple, name of cuDNN's plan or why it is not used)."""
+    return [(key[0], key[2], key[3:], found if isinstance(found, str) else "cuDNN: " + found.name) for key, found in _found.items()]
+
+
+def forget():
+    """Forget all plans."""
+    _found.clear()
+
+
+def _handle(device):
+    """This thread's handle on a device, on the current stream."""
+    stream = _backend.enter(device)
+    held = _handles.__dict__.get(device)
+    if held is None:
+        held = _handles.__dict__[device] = [_library.create_handle(), None]
+    if held[1] != stream:
+        _library.set_stream(handle=held[0], stream=stream)
+        held[1] = stream
+    return held[0]
+
+
+# ---- plans -----------------------------------------------------------------------------------------------------------
+def _get(key, describe, time):
+    """The plan of a signature, or None. describe: makes (graph, copies, notes that a plan must not have); time: runs a plan by its number."""
+    found = _found.get(key)
+    if found is None:
+        try:
+            found = _build(key, describe, time)
+        except Exception as error:          # the frontend's own types and RuntimeError, by version
+            found = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        _found[key] = found
+    return None if isinstance(found, str) else found
+
+
+def _build(key, describe, time):
+    c = _library
+    graph, copies, unwanted = describe(_handle(key[1]))
+    graph.validate()
+    graph.build_operation_graph()
+    graph.create_execution_plans([c.heur_mode.A, c.heur_mode.FALLBACK])
+    if unwanted:
+        graph.deselect_numeric_notes(unwanted)
+    graph.deselect_workspace_greater_than(WORKSPACE)
+    graph.check_support()
+    plan = Plan(graph, copies)
+    if time is not None:
+        plan.index = _fastest(graph, time)
+    if plan.index is None:
+        graph.build_plans()
+        plan.workspace, plan.name = graph.get_workspace_size(), key[0]
+    else:
+        plan.workspace, plan.name = graph.get_workspace_size_plan_at_index(plan.index), graph.get_plan_name_at_index(plan.index)
+    return plan
+
+
+def _fastest(graph, time):
+    """The number of the plan that takes least time, or None. The first run of each is not counted."""
+    best, index = None, None
+    for i in range(min(graph.get_execution_plan_count(), switches.benchmark_limit or 1 << 30)):
+        try:
+            graph.build_plan_at_index(i)
+            took = time(graph, i)
+        except Exception:                   # a plan that is deselected, does not build or does not run
+            continue
+        if best is None or took < best:
+            best, index = took, i
+    return index
+
+
+def _run(plan, pointers, like, device):
+    handle = _handle(device)
+    work = like.new_empty(plan.workspace, dtype=UINT8) if plan.workspace > 0 else None
+    at = 0 if work is None else work.data_ptr()
+    if plan.index is None:
+        plan.graph.execute(pointers, at, handle)
+    else:
+        plan.graph.execute_plan_at_index(pointers, at, plan.index, handle)
+
+
+def _timer(pointers, like, device):
+    """What :func:`_fastest` measures plans of a graph with."""
+    from ._runtime import Event, current_stream
+
+    def time(graph, index):
+        handle = _handle(device)
+        size = graph.get_workspace_size_plan_at_index(index)
+        work = like.new_empty(size, dtype=UINT8) if size > 0 else None
+        start, end = Event(enable_timing=True), Event(enable_timing=True)
+        stream = current_stream(like.device)
+        took = []
+        for turn in range(3):
+            start.record(stream)
+            graph.execute_plan_at_index(pointers, 0 if work is None else work.data_ptr(), index, handle)
+            end.record(stream)
+            end.synchronize()
+            if turn:
+                took.append(start.elapsed_time(end))
+        return min(took)
+    return time
+
+
+def _tensor(graph, uid, shape, strides, kind, name):
+    return graph.tensor(dim=list(shape), stride=list(strides), data_type=kind, name=name, uid=uid)
+
+
+def _result(tensor, uid, shape, strides, kind):
+    tensor.set_output(True).set_data_type(kind)
+    tensor.set_dim(list(shape)).set_stride(list(strides)).set_uid(uid)
+
+
+# ---- convolutions ----------------------------------------------------------------------------------------------------
+def _order(rank, last):
+    """Dimensions from the innermost to the outermost."""
+    return (1, *range(rank - 1, 1, -1), 0) if last else tuple(range(rank - 1, -1, -1))
+
+
+def _packed(shape, last):
+    strides, step = [0] * len(shape), 1
+    for d in _order(len(shape), last):
+        strides[d] = step
+        step *= shape[d]
+    return tuple(strides)
+
+
+def _is_packed(shape, strides, last):
+    return all(n == 1 or s == want for n, s, want in zip(shape, strides, _packed(shape, last)))
+
+
+def _arrange(shapes, strides, result):
+    """(last?, which tensors are in another order than the result) of a product's tensors; see Note [Layouts of convolutions]."""
+    first = [_is_packed(n, s, False) for n, s in zip(shapes, strides)]
+    last = [_is_packed(n, s, True) for n, s in zip(shapes, strides)]
+    innermost = last[result] and (not first[result] or any(b and not a for a, b in zip(first, last)))
+    return innermost, [not ok for ok in (last if innermost else first)]
+
+
+def _aligned(t, pointer):
+    return t if not pointer % ALIGNMENT else t.clone()
+
+
+def convolution(out, mode, a, b, bias, geometry):
+    """One of a convolution's products by cuDNN; arguments as :func:`.ops.conv.convolution` has them. Returns False where cuDNN doesn't do it."""
+    if (library() if _library is False else _library) is None or out.dtype not in NAMES or not geometry[0] or not a.numel() or not b.numel():
+        return False
+    device, dtype = out.device.index, out.dtype
+    tf32 = dtype is FLOAT32 and switches.allow_tf32
+    steady = switches.deterministic or are_deterministic_algorithms_enabled()
+    timed = switches.benchmark and not _backend.is_capturing(device, _backend.get_stream(device))
+    key = ("convolution", device, dtype, mode, geometry, out.ndim, a.stride(), b.stride(), out.stride(), tf32, steady, timed)
+    plan = _found.get(key)
+    with no_grad():
+        if plan is None:
+            describe, copies = _describe_convolution(out, mode, a, b, geometry, tf32, steady)
+            time = _timer(_operands(out, a, b, copies)[0], out, device) if timed else None
+            plan = _get(key, describe, time)
+        elif isinstance(plan, str):
+            plan = None
+        if plan is None:
+            return False
+        pointers, held = _operands(out, a, b, plan.copies)
+        try:
+            _run(plan, pointers, out, device)
+        except OutOfMemoryError:            # of the workspace; the package's kernels need less
+            return False
+        del held
+        if bias is not None:
+            out.add_(bias.reshape(1, -1, *(1,) * (out.ndim - 2)))
+    return True
+
+
+def _operands(out, a, b, copies):
+    """({1: a, 2: b, 3: out} as addresses, the operands themselves)."""
+    if copies[0] is not None:
+        a = a.contiguous(memory_format=copies[0]) if copies[0] else a.contiguous()
+    if copies[1] is not None:
+        b = b.contiguous(memory_format=copies[1]) if copies[1] else b.contiguous()
+    a, b = _aligned(a, a.data_ptr()), _aligned(b, b.data_ptr())
+    return {1: a.data_ptr(), 2: b.data_ptr(), 3: out.data_ptr()}, (a, b)
+
+
+def _describe_convolution(out, mode, a, b, geometry, tf32, steady):
+    """(function that makes the graph, which operands are copied into which order)."""
+    c = _library
+    flat = out.ndim == 3
+    tensors = (a, b, out)
+    shapes, strides = [tuple(t.shape) for t in tensors], [t.stride() for t in tensors]
+    last, other = _arrange(shapes, strides, 2)
+    if other[2]:
+        raise AssertionError("convolution: the result is in no order")
+    formats = {4: channels_last, 5: channels_last_3d}
+    copies = [None if not wrong else (formats[out.ndim] if last else "") for wrong in other[:2]]
+    if flat:
+        shapes = [(*n[:2], 1, n[2]) for n in shapes]
+    steps = [_packed(n, last) for n in shapes]
+    stride, padding, dilation = (list(geometry[i:i + 3][1 if flat or out.ndim == 4 else 0:]) for i in (13, 16, 19))
+    kind = getattr(c.data_type, NAMES[out.dtype])
+    compute = c.data_type.DOUBLE if out.dtype.itemsize == 8 else c.data_type.FLOAT
+    unwanted = [c.numerical_note.NONDETERMINISTIC] if steady else []
+    if out.dtype is FLOAT32:
+        unwanted.append(c.numerical_note.DOWN_CONVERT_INPUTS)
+        if not tf32:
+            unwanted.append(c.numerical_note.TENSOR_CORE)
+
+    def describe(handle):
+        graph = c.pygraph(handle=handle, io_data_type=kind, intermediate_data_type=compute, compute_data_type=compute)
+        x, y = (_tensor(graph, uid, shapes[uid - 1], steps[uid - 1], kind, name) for uid, name in ((1, "a"), (2, "b")))
+        how = {"padding": padding, "stride": stride, "dilation": dilation, "compute_data_type": compute}
+        if mode == FORWARD:
+            result = graph.conv_fprop(image=x, weight=y, **how)
+        elif mode == INPUT:
+            result = graph.conv_dgrad(loss=x, filter=y, **how)
+        else:
+            result = graph.conv_wgrad(image=y, loss=x, **how)
+        _result(result, 3, shapes[2], steps[2], kind)
+        return graph, copies, unwanted
+    return describe, copies
+
+
+# ---- attention -------------------------------------------------------------------------------------------------------
+def _four(t):
+    """Sizes and strides with image and head in front."""
+    shape, strides = tuple(t.shape), t.stride()
+    return (1,) * (4 - len(shape)) + shape, (shape[0] * strides[0],) * (4 - len(shape)) + strides
+
+
+def _fit(*tensors):
+    """Whether cuDNN may load these heads: features are neighbours, all steps and addresses whole vectors, nothing repeated."""
+    for t in tensors:
+        strides = t.stride()
+        if strides[-1] != 1 or t.data_ptr() % ALIGNMENT:
+            return False
+        for n, s in zip(t.shape[:-1], strides):
+            if n > 1 and (s <= 0 or s % FEATURES):
+                return False
+    return True
+
+
+def _attends(q, v, mask):
+    return ((library() if _library is False else _library) is not None and mask is None and q.dtype in HALVES and q.shape[-1] % FEATURES == 0
+            and v.shape[-1] % FEATURES == 0 and max(q.shape[-1], v.shape[-1]) <= WIDEST)
+
+
+def attention(out, sums, q, k, v, mask, causal, scale):
+    """Attention by cuDNN; arguments as :func:`.ops.attention.attention` has them. Returns False where cuDNN doesn't do it."""
+    if not _attends(q, v, mask) or not _fit(q, k, v, out):
+        return False
+    device = out.device.index
+    key = ("attention", device, q.dtype, tuple(q.shape), tuple(k.shape), v.shape[-1], q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale,
+           sums is not None)
+    plan = _get(key, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale), None)
+    if plan is None:
+        return False
+    pointers = {1: q.data_ptr(), 2: k.data_ptr(), 3: v.data_ptr(), 4: out.data_ptr()}
+    if sums is not None:
+        pointers[5] = sums.data_ptr()
+    _run(plan, pointers, out, device)
+    return True
+
+
+def _heads(graph, kind, *tensors):
+    return [_tensor(graph, i + 1, *_four(t), kind, name) for i, (name, t) in enumerate(zip(("q", "k", "v", "o", "g"), tensors))]
+
+
+def _rows(t):
+    """Sizes and strides of a number for each row."""
+    shape = _four(t)[0]
+    return (*shape[:3], 1), (shape[1] * shape[2], shape[2], 1, 1)
+
+
+def _graph(handle, dtype):
+    c = _library
+    kind = getattr(c.data_type, NAMES[dtype])
+    return c.pygraph(handle=handle, io_data_type=kind, intermediate_data_type=c.data_type.FLOAT, compute_data_type=c.data_type.FLOAT), kind
+
+
+def _describe_attention(handle, out, sums, q, k, v, causal, scale):
+    graph, kind = _graph(handle, q.dtype)
+    tq, tk, tv = _heads(graph, kind, q, k, v)
+    result, stats = graph.sdpa(q=tq, k=tk, v=tv, generate_stats=sums is not None, attn_scale=scale, use_causal_mask=bool(causal), name="attention")
+    _result(result, 4, *_four(out), kind)
+    if sums is not None:
+        _result(stats, 5, *_rows(q), _library.data_type.FLOAT)
+    return graph, None, []
+
+
+def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
+    """Attention's gradients by cuDNN; arguments as :func:`.ops.attention.attention_back` has them. Returns False where cuDNN doesn't do it.
+
+    The sums are natural logarithms, as the package's own kernel stores them, so either may follow the other.
+    """
+    if not _attends(q, v, mask):
+        return False
+    if not _fit(g):
+        with no_grad():
+            g = g.contiguous()
+    if not _fit(g, q, k, v, out, gq, gk, gv):
+        return False
+    device = out.device.index
+    steady = switches.deterministic or are_deterministic_algorithms_enabled()
+    key = ("attention_back", device, q.dtype, tuple(q.shape), tuple(k.shape), v.shape[-1], q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale,
+           g.stride(), gq.stride(), gk.stride(), gv.stride(), steady)
+    plan = _get(key, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady), None)
+    if plan is None:
+        return False
+    _run(plan, {1: q.data_ptr(), 2: k.data_ptr(), 3: v.data_ptr(), 4: out.data_ptr(), 5: g.data_ptr(), 6: sums.data_ptr(),
+                7: gq.data_ptr(), 8: gk.data_ptr(), 9: gv.data_ptr()}, out, device)
+    return True
+
+
+def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):
+    graph, kind = _graph(handle, q.dtype)
+    tq, tk, tv, to, tg = _heads(graph, kind, q, k, v, out, g)
+    stats = _tensor(graph, 6, *_rows(q), _library.data_type.FLOAT, "sums")
+    results = graph.sdpa_backward(q=tq, k=tk, v=tv, o=to, dO=tg, stats=stats, attn_scale=scale, use_causal_mask=bool(causal),
+                                  use_deterministic_algorithm=steady, name="attention_back")
+    for uid, (result, like) in enumerate(zip(results, (gq, gk, gv)), 7):
+        _result(result, uid, *_four(like), kind)
+    return graph, None, []
