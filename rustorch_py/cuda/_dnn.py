@@ -70,16 +70,15 @@ def why_not():
 
 
 def _open_cudnn():
-    """Load the cuDNN of the wheel nvidia-cudnn-cu13, wherever that is installed: the frontend takes what is loaded."""
-    try:
-        spec = find_spec("nvidia.cudnn")
-    except ImportError:
-        return
-    for folder in spec.submodule_search_locations or () if spec else ():
-        path = os.path.join(folder, "lib", "libcudnn.so.9")
-        if os.path.exists(path):
-            ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
-            return
+    """Load the libraries of NVIDIA's wheels, wherever they are installed: the frontend takes what is loaded. cuDNN ends the process
+    when it does not find cuBLAS, so that is asked for first."""
+    for package, names in (("cu13", ("libcublasLt.so.13",)), ("cudnn", ("libcudnn.so.9",))):
+        try:
+            spec = find_spec("nvidia." + package)
+        except ImportError:                 # no wheel of NVIDIA's
+            spec = None
+        found = [os.path.join(folder, "lib", name) for folder in (spec.submodule_search_locations or () if spec else ()) for name in names]
+        ctypes.CDLL(next((path for path in found if os.path.exists(path)), names[0]), ctypes.RTLD_GLOBAL)
 
 
 def plans():
