@@ -36,6 +36,8 @@ def fresh():
     yield
     if SOFTWARE:
         import cudnn
+        refused = {found[3] for found in switches.plans() if not found[3].startswith("cuDNN")}
+        assert not refused or cudnn.REFUSED, refused
         cudnn.REFUSED.clear()
 
 

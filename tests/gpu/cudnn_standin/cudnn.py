@@ -5,6 +5,7 @@ from enum import Enum
 import rustorch_py as rt
 import rustorch_py.nn.functional as F
 
+__version__ = "0"
 SOFTWARE = True
 LOG = []
 REFUSED = set()
@@ -72,6 +73,13 @@ class Tensor:
         return found.view(dtype) if dtype is rt.bfloat16 else found
 
 
+def _packed(dim, order):
+    strides, step = [0] * len(dim), 1
+    for d in order:
+        strides[d], step = step, step * dim[d]
+    return strides
+
+
 def _tf32(t):
     return (t.view(rt.int32) + 0x1000 & ~0x1FFF).view(rt.float32)
 
@@ -135,9 +143,7 @@ class pygraph:
             rank = len(every[0].dim)
             if any(len(self.how[n]) != rank - 2 for n in self.how) or len({t.type for t in every}) != 1:
                 raise RuntimeError(f"the sizes of {self.operation}")
-            orders = [sorted(range(rank), key=lambda d: (-t.stride[d], d)) for t in every]
-            last = [order[-1] == 1 for order in orders if max(every[orders.index(order)].dim[1:]) > 1]
-            if len(set(last)) > 1:
+            if not any(all(t.stride == _packed(t.dim, order) for t in every) for order in ((*range(rank - 1, -1, -1),), (1, *range(rank - 1, 1, -1), 0))):
                 raise cudnnGraphNotSupportedError("tensors of two orders")
         elif any(t.dim[-1] % 8 or t.stride[-1] != 1 for t in every if t.type is not data_type.FLOAT):
             raise cudnnGraphNotSupportedError("head sizes")
