@@ -16,7 +16,7 @@ from importlib.util import find_spec
 
 from ..autograd import no_grad
 from ..errors import OutOfMemoryError
-from ..tensor._dtype import _dtype_by_name, channels_last, channels_last_3d
+from ..tensor._dtype import _dtype_by_name, channels_last, channels_last_3d, contiguous_format
 from ..tensor._switches import are_deterministic_algorithms_enabled
 from . import _backend, _dnn_switches as switches
 
@@ -27,11 +27,12 @@ FLOAT32, UINT8 = _dtype_by_name("float32"), _dtype_by_name("uint8")
 ALIGNMENT = 16                      # bytes; cuDNN's kernels may load that much at a time
 FEATURES = 8                        # heads' sizes and steps are multiples of this
 WIDEST = 256
+MOST = 10000                        # signatures; then all are forgotten
 WORKSPACE = 4 << 30                 # plans that ask for more are not considered
 
 
 class Plan:
-    """A graph whose plan is built. copies: operands that are brought into order first; index: of the plan that was fastest, or None."""
+    """A graph whose plan is built. copies: formats that operands are brought into first, or None; index: of the plan that was fastest, or None."""
 
     __slots__ = ("graph", "workspace", "index", "copies", "name")
 
@@ -112,6 +113,8 @@ def _get(key, describe, time):
             found = _build(key, describe, time)
         except Exception as error:          # the frontend's own types and RuntimeError, by version
             found = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+        if len(_found) >= MOST:
+            _found.clear()
         _found[key] = found
     return None if isinstance(found, str) else found
 
@@ -218,10 +221,6 @@ def _arrange(shapes, strides, result):
     return innermost, [not ok for ok in (last if innermost else first)]
 
 
-def _aligned(t, pointer):
-    return t if not pointer % ALIGNMENT else t.clone()
-
-
 def convolution(out, mode, a, b, bias, geometry):
     """One of a convolution's products by cuDNN; arguments as :func:`.ops.conv.convolution` has them. Returns False where cuDNN doesn't do it."""
     if (library() if _library is False else _library) is None or out.dtype not in NAMES or not geometry[0] or not a.numel() or not b.numel():
@@ -232,34 +231,36 @@ def convolution(out, mode, a, b, bias, geometry):
     timed = switches.benchmark and not _backend.is_capturing(device, _backend.get_stream(device))
     key = ("convolution", device, dtype, mode, geometry, out.ndim, a.stride(), b.stride(), out.stride(), tf32, steady, timed)
     plan = _found.get(key)
-    with no_grad():
-        if plan is None:
+    if plan is None:
+        with no_grad():
             describe, copies = _describe_convolution(out, mode, a, b, geometry, tf32, steady)
-            time = _timer(_operands(out, a, b, copies)[0], out, device) if timed else None
-            plan = _get(key, describe, time)
-        elif isinstance(plan, str):
-            plan = None
-        if plan is None:
-            return False
-        pointers, held = _operands(out, a, b, plan.copies)
-        try:
-            _run(plan, pointers, out, device)
-        except OutOfMemoryError:            # of the workspace; the package's kernels need less
-            return False
-        del held
-        if bias is not None:
+            plan = _get(key, describe, _timer(_operands(out, a, b, copies)[0], out, device) if timed else None)
+    if plan is None or type(plan) is str:
+        return False
+    pa, pb = a.data_ptr(), b.data_ptr()
+    if plan.copies is None and not (pa | pb) % ALIGNMENT:
+        pointers = {1: pa, 2: pb, 3: out.data_ptr()}
+    else:
+        with no_grad():
+            pointers, held = _operands(out, a, b, plan.copies)              # held: until the work is in the stream
+    try:
+        _run(plan, pointers, out, device)
+    except OutOfMemoryError:                # of the workspace; the package's kernels need less
+        return False
+    if bias is not None:
+        with no_grad():
             out.add_(bias.reshape(1, -1, *(1,) * (out.ndim - 2)))
     return True
 
 
 def _operands(out, a, b, copies):
-    """({1: a, 2: b, 3: out} as addresses, the operands themselves)."""
-    if copies[0] is not None:
-        a = a.contiguous(memory_format=copies[0]) if copies[0] else a.contiguous()
-    if copies[1] is not None:
-        b = b.contiguous(memory_format=copies[1]) if copies[1] else b.contiguous()
-    a, b = _aligned(a, a.data_ptr()), _aligned(b, b.data_ptr())
-    return {1: a.data_ptr(), 2: b.data_ptr(), 3: out.data_ptr()}, (a, b)
+    """({1: a, 2: b, 3: out} as addresses, the operands themselves), in the order and alignment that the graph wants."""
+    given = []
+    for t, form in zip((a, b), copies or (None, None)):
+        if form is not None:
+            t = t.contiguous(memory_format=form)
+        given.append(t.clone() if t.data_ptr() % ALIGNMENT else t)
+    return {1: given[0].data_ptr(), 2: given[1].data_ptr(), 3: out.data_ptr()}, given
 
 
 def _describe_convolution(out, mode, a, b, geometry, tf32, steady):
@@ -271,8 +272,8 @@ def _describe_convolution(out, mode, a, b, geometry, tf32, steady):
     last, other = _arrange(shapes, strides, 2)
     if other[2]:
         raise AssertionError("convolution: the result is in no order")
-    formats = {4: channels_last, 5: channels_last_3d}
-    copies = [None if not wrong else (formats[out.ndim] if last else "") for wrong in other[:2]]
+    form = contiguous_format if not last else channels_last if out.ndim == 4 else channels_last_3d
+    copies = [form if wrong else None for wrong in other[:2]] if other[0] or other[1] else None
     if flat:
         shapes = [(*n[:2], 1, n[2]) for n in shapes]
     steps = [_packed(n, last) for n in shapes]
@@ -307,34 +308,37 @@ def _four(t):
     return (1,) * (4 - len(shape)) + shape, (shape[0] * strides[0],) * (4 - len(shape)) + strides
 
 
-def _fit(*tensors):
-    """Whether cuDNN may load these heads: features are neighbours, all steps and addresses whole vectors, nothing repeated."""
-    for t in tensors:
-        strides = t.stride()
-        if strides[-1] != 1 or t.data_ptr() % ALIGNMENT:
-            return False
-        for n, s in zip(t.shape[:-1], strides):
-            if n > 1 and (s <= 0 or s % FEATURES):
-                return False
-    return True
+def _steps_fit(t):
+    """Whether cuDNN may load these heads: features are neighbours, all steps whole vectors, nothing repeated."""
+    strides = t.stride()
+    return strides[-1] == 1 and all(n == 1 or (s > 0 and not s % FEATURES) for n, s in zip(t.shape[:-1], strides))
 
 
-def _attends(q, v, mask):
-    return ((library() if _library is False else _library) is not None and mask is None and q.dtype in HALVES and q.shape[-1] % FEATURES == 0
-            and v.shape[-1] % FEATURES == 0 and max(q.shape[-1], v.shape[-1]) <= WIDEST)
+def _need_fit(*tensors):
+    features = {t.shape[-1] for t in tensors}
+    if max(features) > WIDEST or any(n % FEATURES for n in features):
+        raise ValueError(f"heads of {sorted(features)} features, cuDNN wants multiples of {FEATURES} up to {WIDEST}")
+    if not all(_steps_fit(t) for t in tensors):
+        raise ValueError(f"strides {[t.stride() for t in tensors]}, cuDNN wants neighbouring features and steps of {FEATURES}")
+
+
+def _attends(q, mask):
+    return mask is None and q.dtype in HALVES and (library() if _library is False else _library) is not None
 
 
 def attention(out, sums, q, k, v, mask, causal, scale):
     """Attention by cuDNN; arguments as :func:`.ops.attention.attention` has them. Returns False where cuDNN doesn't do it."""
-    if not _attends(q, v, mask) or not _fit(q, k, v, out):
+    if not _attends(q, mask):
         return False
     device = out.device.index
-    key = ("attention", device, q.dtype, tuple(q.shape), tuple(k.shape), v.shape[-1], q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale,
-           sums is not None)
-    plan = _get(key, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale), None)
+    key = ("attention", device, q.dtype, q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale, sums is not None)
+    plan = _found.get(key)
     if plan is None:
+        plan = _get(key, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale), None)
+    pq, pk, pv, po = q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr()
+    if plan is None or type(plan) is str or (pq | pk | pv | po) % ALIGNMENT:
         return False
-    pointers = {1: q.data_ptr(), 2: k.data_ptr(), 3: v.data_ptr(), 4: out.data_ptr()}
+    pointers = {1: pq, 2: pk, 3: pv, 4: po}
     if sums is not None:
         pointers[5] = sums.data_ptr()
     _run(plan, pointers, out, device)
@@ -358,6 +362,7 @@ def _graph(handle, dtype):
 
 
 def _describe_attention(handle, out, sums, q, k, v, causal, scale):
+    _need_fit(q, k, v, out)
     graph, kind = _graph(handle, q.dtype)
     tq, tk, tv = _heads(graph, kind, q, k, v)
     result, stats = graph.sdpa(q=tq, k=tk, v=tv, generate_stats=sums is not None, attn_scale=scale, use_causal_mask=bool(causal), name="attention")
@@ -372,26 +377,27 @@ def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
 
     The sums are natural logarithms, as the package's own kernel stores them, so either may follow the other.
     """
-    if not _attends(q, v, mask):
-        return False
-    if not _fit(g):
-        with no_grad():
-            g = g.contiguous()
-    if not _fit(g, q, k, v, out, gq, gk, gv):
+    if not _attends(q, mask):
         return False
     device = out.device.index
     steady = switches.deterministic or are_deterministic_algorithms_enabled()
-    key = ("attention_back", device, q.dtype, tuple(q.shape), tuple(k.shape), v.shape[-1], q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale,
+    if g.data_ptr() % ALIGNMENT or not _steps_fit(g):
+        with no_grad():
+            g = g.clone(memory_format=contiguous_format)
+    key = ("attention_back", device, q.dtype, q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale,
            g.stride(), gq.stride(), gk.stride(), gv.stride(), steady)
-    plan = _get(key, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady), None)
+    plan = _found.get(key)
     if plan is None:
+        plan = _get(key, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady), None)
+    pq, pk, pv, po = q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr()
+    if plan is None or type(plan) is str or (pq | pk | pv | po) % ALIGNMENT:
         return False
-    _run(plan, {1: q.data_ptr(), 2: k.data_ptr(), 3: v.data_ptr(), 4: out.data_ptr(), 5: g.data_ptr(), 6: sums.data_ptr(),
-                7: gq.data_ptr(), 8: gk.data_ptr(), 9: gv.data_ptr()}, out, device)
+    _run(plan, {1: pq, 2: pk, 3: pv, 4: po, 5: g.data_ptr(), 6: sums.data_ptr(), 7: gq.data_ptr(), 8: gk.data_ptr(), 9: gv.data_ptr()}, out, device)
     return True
 
 
 def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):
+    _need_fit(q, k, v, out, gq, gk, gv)
     graph, kind = _graph(handle, q.dtype)
     tq, tk, tv, to, tg = _heads(graph, kind, q, k, v, out, g)
     stats = _tensor(graph, 6, *_rows(q), _library.data_type.FLOAT, "sums")

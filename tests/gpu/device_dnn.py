@@ -301,7 +301,9 @@ def test_attention_that_is_left_to_the_own_kernel():
     halves = [t.to(rt.bfloat16) for t in here]
     close(F.scaled_dot_product_attention(*[t.to("cuda") for t in halves], attn_mask=mask.to("cuda")),
           F.scaled_dot_product_attention(*[t.float() for t in halves], attn_mask=mask), "bfloat16")
-    assert not ran() and not switches.plans()
+    assert not ran() and {found[0] for found in switches.plans()} == {"attention", "attention_back"}
+    assert all(found[3].startswith("ValueError") for found in switches.plans()) and {found[1] for found in switches.plans()} == {rt.bfloat16}
+    rt.cuda._dnn.forget()
     cudnn.REFUSED.add("sdpa_backward")
     attend((2, 3, 20, 16), (2, 3, 24, 16), (2, 3, 24, 16))
     assert [entry[0] for entry in ran()] == ["sdpa"]
