@@ -12,8 +12,9 @@ KINDS = {"b8": "b", "f32": "f", "f64": "f", "c64": "c", "c128": "c", **dict.from
 RAW = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}        # what moves so many bytes
 REAL = {"c64": "f32", "c128": "f64"}
 ROW, CAST, FILL, REDUCE, COMBINE, PRODUCT = range(6)
-DENSE, STRIDED, WIDE = range(3)
-TILE = 64                            # of a matrix product, as in launch.c
+DENSE, STRIDED, TILE = range(3)       # of elementwise kernels and copies
+LINES, ACROSS = range(2)             # of reductions
+PRODUCT_TILE = 64                    # of a matrix product, as in launch.c
 
 
 class NoKernel(LookupError):
@@ -55,48 +56,91 @@ def _open(tag):
 _CLOSE = "#undef T\n#undef R\n#undef F\n"
 
 
-def _map(name, out, ins, value, mode, vector, moving, host, before=""):
+def _turns(vector, cost=1):
+    """Packs that a thread of an elementwise kernel has under way at once: enough bytes to hide memory's latency, as launch.c counts."""
+    return 1 if cost > 3 or vector > 8 else 2 if vector > 1 else 4
+
+
+def _pack(tag, vector):
+    return f"RtPack<{CTYPES[tag]}, {vector}>"
+
+
+def _map(name, out, ins, value, mode, vector, moving, host, before="", cost=1):
     """A kernel out[i] = value(ins[i]...). `out`, `ins`: dtypes in memory; `value(names)`: text of the result, in the dtype of memory,
-    from texts of operands in the dtype of memory. `before`: text at the kernel's start."""
-    lines = []
-    fixed = {}
-    for i, tag in enumerate(ins, 1):
-        if host >> i & 1:
-            fixed[i] = f"*(const {CTYPES[tag]} *)a.host[{i}].bytes"
-        elif mode == DENSE and not moving >> i & 1:
-            fixed[i] = f"*(const {CTYPES[tag]} *)a.p[{i}]"
+    from texts of operands in the dtype of memory. `before`: text at the kernel's start.
+
+    Each thread has the packs of `_turns` under way: all are read before the first is computed.
+    """
+    fixed = {i: f"*(const {CTYPES[tag]} *)a.host[{i}].bytes" for i, tag in enumerate(ins, 1) if host >> i & 1}
+    if mode == DENSE:
+        fixed.update({i: f"*(const {CTYPES[tag]} *)a.p[{i}]" for i, tag in enumerate(ins, 1) if i not in fixed and not moving >> i & 1})
     pre = before + "".join(f"    const {CTYPES[ins[i - 1]]} x{i} = {text};\n" for i, text in fixed.items())
     move = [i for i in range(1, len(ins) + 1) if i not in fixed]
-    names = [f"x{i}" for i in range(1, len(ins) + 1)]
-    otype = CTYPES[out]
+    turns, names, otype = _turns(vector, cost), [f"x{i}" for i in range(1, len(ins) + 1)], CTYPES[out]
+    whole = {i: vector if mode == DENSE or vector > 1 and moving >> i & 1 else 1 for i in move}       # elements of an operand's pack
+    for_u, for_j = f"#pragma unroll\n    for (int u = 0; u < {turns}; u++)", f"#pragma unroll\n        for (int j = 0; j < {vector}; j++)"
+    held = "".join(f"    {_pack(ins[i - 1], whole[i])} v{i}[{turns}];\n" for i in move)
+    one = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = v{i}[u].v[{'j' if whole[i] > 1 or vector == 1 else 0}]; " for i in move)
+    result = f"        {_pack(out, vector)} o;\n{for_j} {{ {one}o.v[j] = {value(names)}; }}\n"
     if mode == DENSE:
-        lines.append(f"RT_KERNEL({name}, RtDense) {{\n{pre}    const int64_t n = a.n, stride = (int64_t)gridDim.x * blockDim.x * {vector};")
-        one = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = ((const {CTYPES[ins[i - 1]]} *)a.p[{i}])[j]; " for i in move)
-        store = f"(({otype} *)a.p[0])[j] = {value(names)};"
-        lines.append(f"    for (int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * {vector}; i < n; i += stride) {{")
+        reads = "".join(f"v{i}[u] = *(const {_pack(ins[i - 1], vector)} *)((const {CTYPES[ins[i - 1]]} *)a.p[{i}] + i); " for i in move)
+        at = f"const int64_t i = first + u * {256 * vector}; if (i <= last)"
+        text = (f"RT_KERNEL({name}, RtDense) {{\n{pre}    const int64_t first = ((int64_t)blockIdx.x * {256 * turns} + threadIdx.x) * {vector}, last = a.n - {vector};\n"
+                f"{held}    {for_u} {{ {at} {{ {reads}}} }}\n    {for_u} {{ {at} {{\n{result}        *({_pack(out, vector)} *)(({otype} *)a.p[0] + i) = o; }}\n    }}\n")
         if vector > 1:
-            packs = "".join(f"            const RtPack<{CTYPES[ins[i - 1]]}, {vector}> v{i} = *(const RtPack<{CTYPES[ins[i - 1]]}, {vector}> *)"
-                            f"((const {CTYPES[ins[i - 1]]} *)a.p[{i}] + i);\n" for i in move)
-            many = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = v{i}.v[j]; " for i in move)
-            lines.append(f"        if (i + {vector} <= n) {{\n{packs}            RtPack<{otype}, {vector}> o;")
-            lines.append(f"            for (int j = 0; j < {vector}; j++) {{ {many}o.v[j] = {value(names)}; }}")
-            lines.append(f"            *(RtPack<{otype}, {vector}> *)(({otype} *)a.p[0] + i) = o;\n        }} else")
-            lines.append(f"            for (int64_t j = i; j < n; j++) {{ {one}{store} }}")
-        else:
-            lines.append(f"        const int64_t j = i;\n        {one}{store}")
-    else:
-        index = "int32_t" if mode == STRIDED else "int64_t"
-        lines.append(f"RT_KERNEL({name}, RtStrided) {{\n{pre}    const int64_t n = a.n, stride = (int64_t)gridDim.x * blockDim.x;")
-        lines.append("    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride) {")
-        at = ["at0", *(f"at{i}" for i in move)]
-        lines.append(f"        {index} rest = ({index})i, {', '.join(f'{v} = 0' for v in at)};")
-        walk = " ".join(f"{v} += at * ({index})a.step[d][{v[2:]}];" for v in at)
-        lines.append("        for (int d = 0; d < a.ndim; d++) {")
-        lines.append(f"            const {index} size = ({index})a.size[d], next = rest / size, at = rest - next * size;\n            rest = next; {walk}\n        }}")
-        loads = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = *(const {CTYPES[ins[i - 1]]} *)(a.p[{i}] + at{i}); " for i in move)
-        lines.append(f"        {loads}*({otype} *)(a.p[0] + at0) = {value(names)};")
-    lines.append("    }\n}\n")
-    return "\n".join(lines)
+            single = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = ((const {CTYPES[ins[i - 1]]} *)a.p[{i}])[j]; " for i in move)
+            text += (f"    const int64_t j = a.n - a.n % {vector} + threadIdx.x;\n"
+                     f"    if (blockIdx.x == gridDim.x - 1 && j < a.n) {{ {single}(({otype} *)a.p[0])[j] = {value(names)}; }}\n")
+        return text + "}\n"
+    at = ["at0", *(f"at{i}" for i in move)]
+    walk = " ".join(f"{v}[u] += here * (int32_t)a.step[d][{v[2:]}];" for v in at)
+    ends = " ".join(f"{v}[u] += (int32_t)rest[u] * (int32_t)a.step[d][{v[2:]}];" for v in at)
+    reads = "".join(f"v{i}[u] = *(const {_pack(ins[i - 1], whole[i])} *)(a.p[{i}] + at{i}[u]); " for i in move)
+    return (f"RT_KERNEL({name}, RtStrided) {{\n{pre}    const uint32_t n = (uint32_t)a.n, first = blockIdx.x * {256 * turns}u + threadIdx.x;\n"
+            f"    uint32_t rest[{turns}];\n    int32_t {', '.join(f'{v}[{turns}]' for v in at)};\n{held}"
+            f"    {for_u} {{ rest[u] = first + u * 256u; {' '.join(f'{v}[u] = 0;' for v in at)} }}\n"
+            f"    int d = 0;\n    for (; d < a.ndim - 1; d++) {{\n        const RtDivisor by = a.by[d];\n        const uint32_t size = (uint32_t)a.size[d];\n    {for_u} {{\n"
+            f"            const uint32_t next = rt_quotient(rest[u], by);\n            const int32_t here = (int32_t)(rest[u] - next * size);\n"
+            f"            rest[u] = next; {walk}\n        }}\n    }}\n"
+            f"    {for_u} {{ {ends} }}\n    {for_u} if (first + u * 256u < n) {{ {reads}}}\n"
+            f"    {for_u} if (first + u * 256u < n) {{\n{result}        *({_pack(out, vector)} *)(a.p[0] + at0[u]) = o;\n    }}\n}}\n")
+
+
+def _tile(name, out, source, value):
+    """A kernel that copies with two dimensions exchanged, by tiles in shared memory: both sides of memory are read and written in lines."""
+    item = ITEMSIZE[TAGS.index(source)]
+    edge = 64 if item < 4 else 32
+    pitch = edge + max(1, 4 // item)                              # columns of a tile lie in different banks
+    itype, otype, count = CTYPES[source], CTYPES[out], edge * edge // 256
+    return f"""\
+RT_KERNEL({name}, RtTile) {{
+    RT_SHARED({itype}, tile, {edge * pitch});
+    uint32_t rest = blockIdx.x;
+    int64_t in_at = 0, out_at = 0, corner[2];
+    for (int d = 0; d < a.ndim; d++) {{
+        const uint32_t next = d < a.ndim - 1 ? rt_quotient(rest, a.by[d]) : 0, here = rest - next * (uint32_t)a.size[d];
+        rest = next;
+        if (d < 2) corner[d] = (int64_t)here * {edge};
+        else {{ in_at += here * a.in_step[d]; out_at += here * a.out_step[d]; }}
+    }}
+    const int x = threadIdx.x % 32, y = threadIdx.x / 32;
+    {itype} v[{count}];
+    #pragma unroll
+    for (int u = 0; u < {count}; u++) {{
+        const int64_t i = corner[0] + y + 8 * (u / {edge // 32}), j = corner[1] + x + 32 * (u % {edge // 32});
+        if (i < a.n_a && j < a.n_b) v[u] = *(const {itype} *)(a.in + in_at + i * a.in_a + j * {item});
+    }}
+    #pragma unroll
+    for (int u = 0; u < {count}; u++) tile[(y + 8 * (u / {edge // 32})) * {pitch} + x + 32 * (u % {edge // 32})] = v[u];
+    RT_SYNC();
+    #pragma unroll
+    for (int u = 0; u < {count}; u++) {{
+        const int64_t i = corner[0] + x + 32 * (u % {edge // 32}), j = corner[1] + y + 8 * (u / {edge // 32});
+        const {itype} one = tile[(x + 32 * (u % {edge // 32})) * {pitch} + y + 8 * (u / {edge // 32})];
+        if (i < a.n_a && j < a.n_b) *({otype} *)(a.out + out_at + i * {ITEMSIZE[TAGS.index(out)]} + j * a.out_b) = {value('one')};
+    }}
+}}
+"""
 
 
 def _signature(row, which, tag):
@@ -132,7 +176,7 @@ def row_kernel(name, kernel, loop, dtypes, mode, vector, moving, host):
         return cast(out, result, f"{name}_value({', '.join(args)})")
 
     head = f"RT_INLINE {CTYPES[result]} {name}_value({', '.join(params)}) {{ {body}return ({CTYPES[result]})({printer.render(text)}); }}\n"
-    return _open(tag) + head + _map(name, out, ins, value, mode, vector, moving, host, before) + _CLOSE
+    return _open(tag) + head + _map(name, out, ins, value, mode, vector, moving, host, before, row.cost) + _CLOSE
 
 
 def cast_kernel(name, dtypes, mode, vector, moving):
@@ -141,11 +185,15 @@ def cast_kernel(name, dtypes, mode, vector, moving):
         return move_kernel(name, dtypes[0], mode, vector, moving)
     if out is None or source is None:
         raise NoKernel("8-bit floats are converted on the CPU only")
+    if mode == TILE:
+        return _tile(name, out, source, lambda text: cast(out, source, text))
     return _map(name, out, [source], lambda names: cast(out, source, names[0]), mode, vector, moving, 0)
 
 
 def move_kernel(name, dtype, mode, vector, moving):
     raw = RAW[ITEMSIZE[dtype]]
+    if mode == TILE:
+        return _tile(name, raw, raw, lambda text: text)
     return _map(name, raw, [raw], lambda names: names[0], mode, vector, moving, 0)
 
 
@@ -157,50 +205,20 @@ def fill_kernel(name, nbytes, mode, vector, moving):
 ITEMSIZE = (1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16, 4, 2, 4, 8, 1, 1, 1, 1, 1)
 
 _REDUCE = """\
-RT_KERNEL({name}, RtReduce) {{
-    RT_SHARED(T, part, 256);
-    const int lane = a.across ? threadIdx.y : threadIdx.x, lanes = a.across ? blockDim.y : blockDim.x;
-    const int apart = a.across ? blockDim.x : 1, me = threadIdx.y * blockDim.x + threadIdx.x;
-    const int64_t o = a.across ? (int64_t)blockIdx.x * blockDim.x + threadIdx.x : (int64_t)blockIdx.x * blockDim.y + threadIdx.y;
-    const T k0 = (T)a.k0; (void)k0;
-    int64_t in_at = 0, out_at = 0, rest = o;
-    for (int d = 0; d < a.keep; d++) {{
-        const int64_t next = rest / a.keep_size[d], at = rest - next * a.keep_size[d];
-        rest = next; in_at += at * a.keep_in[d]; out_at += at * a.keep_out[d];
-    }}
-    T sum = {name}_init();
-    if (o < a.nout) {{
-        const int64_t begin = blockIdx.y * a.chunk, end = begin + a.chunk < a.nred ? begin + a.chunk : a.nred;
-        if (a.red <= 1) {{
-            const int64_t step = a.red ? a.red_in[0] : 0;
-            for (int64_t r = begin + lane; r < end; r += lanes) {{
-                const {in_type} x = *(const {in_type} *)(a.in + in_at + r * step);
-                sum = {step};
-            }}
-        }} else for (int64_t r = begin + lane; r < end; r += lanes) {{
-            int64_t at = in_at, left = r;
-            for (int d = 0; d < a.red; d++) {{
-                const int64_t next = left / a.red_size[d];
-                at += (left - next * a.red_size[d]) * a.red_in[d]; left = next;
-            }}
-            const {in_type} x = *(const {in_type} *)(a.in + at);
-            sum = {step};
-        }}
-    }}
-    part[me] = sum;
-    for (int w = lanes / 2; w; w /= 2) {{
-        RT_SYNC();
-        if (lane < w) part[me] = {name}_comb(part[me], part[me + w * apart]);
-    }}
-    if (lane == 0 && o < a.nout) {{
-        if (a.part) ((T *)a.part)[o * gridDim.y + blockIdx.y] = part[me];
-        else *({out_type} *)(a.out + out_at) = {store};
-    }}
-}}
+struct {name}_op {{
+    typedef {in_type} In;
+    typedef T Acc;
+    T k0;
+    static inline T init() {{ const T a = (T)0; (void)a; return {init}; }}
+    inline T step(T a, {in_type} given) const {{ const T x = {x}; (void)k0; return {step}; }}
+    static inline T both(T a, T b) {{ return {combine}; }}
+    static inline void store(char *out, T a) {{ *({out_type} *)out = {store}; }}
+}};
+RT_KERNEL({name}, RtReduce) {{ rt_reduce_{way}<{vector}>(a, {name}_op{{(T)a.k0}}); }}
 """
 
 
-def reduce_kernel(name, row, acc, dtypes, combine):
+def reduce_kernel(name, row, acc, dtypes, mode, vector, combine):
     """A reduction; `combine`: over accumulators of a first pass."""
     red, tag = optable.REDUCTIONS[row], TAGS[acc]
     kind = KINDS.get(tag)
@@ -208,11 +226,10 @@ def reduce_kernel(name, row, acc, dtypes, combine):
         raise NoKernel(f'"{red.name}" has no loop of {tag}')
     out, source = TAGS[dtypes[0]], TAGS[dtypes[1]]
     printer = render.Printer(red.name)
-    head = (f"RT_INLINE T {name}_init() {{ const T a = (T)0; (void)a; return {printer.render(red.init)}; }}\n"
-            f"RT_INLINE T {name}_step(T a, T x, T k0) {{ (void)k0; return {printer.render(red.step)}; }}\n"
-            f"RT_INLINE T {name}_comb(T a, T b) {{ return {printer.render(red.combine)}; }}\n")
-    step = f"{name}_comb(sum, x)" if combine else f"{name}_step(sum, {cast(tag, source, 'x')}, k0)"
-    return _open(tag) + head + _REDUCE.format(name=name, in_type=CTYPES[source], out_type=CTYPES[out], step=step, store=cast(out, tag, "part[me]")) + _CLOSE
+    text = _REDUCE.format(name=name, in_type=CTYPES[source], out_type=CTYPES[out], way=("lines", "across")[mode], vector=vector or 1,
+                          init=printer.render(red.init), x=cast(tag, source, "given"), combine=printer.render(red.combine),
+                          step="both(a, x)" if combine else printer.render(red.step), store=cast(out, tag, "a"))
+    return '#include "reduce.h"\n' + _open(tag) + text + _CLOSE
 
 
 _PRODUCT = """\
@@ -264,7 +281,7 @@ def product_kernel(name, loop, dtype):
     if tag in REAL:
         load_a, load_b = f"rt_conj_if({load_a}, a.conj & 1)", f"rt_conj_if({load_b}, a.conj & 2)"
         alpha, beta = (f"F(make)((R)a.{k}[0], (R)a.{k}[1])" for k in ("alpha", "beta"))
-    text = _PRODUCT.format(name=name, tile=TILE, depth=depth, fma=fma, load_a=load_a, load_b=load_b, load_c=cast(tag, memory, "*c"),
+    text = _PRODUCT.format(name=name, tile=PRODUCT_TILE, depth=depth, fma=fma, load_a=load_a, load_b=load_b, load_c=cast(tag, memory, "*c"),
                            store=cast(memory, tag, "v"), alpha=alpha, beta=beta)
     return _open(tag) + f"#define E {CTYPES[memory]}\n" + text + "#undef E\n" + _CLOSE
 
@@ -272,7 +289,7 @@ def product_kernel(name, loop, dtype):
 def kernel_name(key):
     """A name that says what the kernel does; one a key."""
     kind, dtypes = key["kind"], "_".join(TAGS[d] if d < len(TAGS) else f"f8{d}" for d in key["dtypes"])
-    shape = ("d", "s", "w")[key["mode"]] + (f"{key['vector']}m{key['moving']:x}" if key["mode"] == DENSE else "") + (f"h{key['host']:x}" if key["host"] else "")
+    shape = ("d", "s", "t")[key["mode"]] + (f"{key['vector']}m{key['moving']:x}" if key["mode"] == DENSE or key["vector"] > 1 else "") + (f"h{key['host']:x}" if key["host"] else "")
     if kind == ROW:
         row, which = optable.ROWS[key["id"] >> 2], key["id"] & 3
         return f"rt_{row.name}_{'fwd' if which == 0 else f'd{which - 1}'}_{TAGS[key['loop']]}_{dtypes}_{shape}"
@@ -282,7 +299,8 @@ def kernel_name(key):
         return f"rt_fill_{key['id']}_{shape}"
     if kind == PRODUCT:
         return f"rt_product_{dtypes}"
-    return f"rt_{'reduce' if kind == REDUCE else 'combine'}_{optable.REDUCTIONS[key['id']].name}_{TAGS[key['loop']]}_{dtypes}"
+    way = ("l", "a")[key["mode"]] + str(key["vector"] or 1)
+    return f"rt_{'reduce' if kind == REDUCE else 'combine'}_{optable.REDUCTIONS[key['id']].name}_{TAGS[key['loop']]}_{dtypes}_{way}"
 
 
 def kernel_text(key):
@@ -301,7 +319,7 @@ def kernel_text(key):
         return name, fill_kernel(name, key["id"], **shape)
     if kind == PRODUCT:
         return name, product_kernel(name, key["loop"], key["dtypes"][0])
-    return name, reduce_kernel(name, key["id"], key["loop"], key["dtypes"], kind == COMBINE)
+    return name, reduce_kernel(name, key["id"], key["loop"], key["dtypes"], key["mode"], key["vector"], kind == COMBINE)
 
 
 def row_key(kernel, loop, mode=DENSE, vector=1):
@@ -323,11 +341,12 @@ def all_keys(loops=range(12), mode=DENSE, vector=1):
     shape = {"mode": mode, "vector": vector if mode == DENSE else 1, "moving": 3 if mode == DENSE else 0, "host": 0}
     keys += [{"kind": CAST, "id": 0, "loop": 0, "dtypes": [a, b], **shape} for a in loops for b in loops]
     keys += [{"kind": FILL, "id": ITEMSIZE[a], "loop": 0, "dtypes": [a], **shape, "moving": shape["moving"] & 1} for a in loops]
-    plain = {"mode": 0, "vector": 0, "moving": 0, "host": 0}
+    plain = {"mode": 0, "vector": 1, "moving": 0, "host": 0}
     for loop in loops:
         for red in optable.REDUCTIONS:
             if KINDS.get(TAGS[loop]) is not None and KINDS[TAGS[loop]] in red.kinds:
-                keys += [{"kind": kind, "id": red.index, "loop": loop, "dtypes": [loop, loop], **plain} for kind in (REDUCE, COMBINE)]
+                keys += [{"kind": kind, "id": red.index, "loop": loop, "dtypes": [loop, loop], **plain, "mode": way}
+                         for kind, way in ((REDUCE, LINES), (REDUCE, ACROSS), (COMBINE, LINES), (COMBINE, ACROSS))]
         if TAGS[loop] != "b8":
             compute = TAGS.index("f32") if TAGS[loop] in ("f16", "bf16") else loop
             keys.append({"kind": PRODUCT, "id": 0, "loop": compute, "dtypes": [loop], **plain})

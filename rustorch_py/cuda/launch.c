@@ -496,7 +496,7 @@ static int launch(const RtKey *key, void *args, unsigned gx, unsigned gy, unsign
 }
 
 /* ---- elementwise: rows, conversions, fills ------------------------------------------------------------------------- */
-#define THREADS 256
+#define THREADS RT_CUDA_THREADS
 static unsigned blocks_for(int device, int64_t threads) {
     int64_t want = (threads + THREADS - 1) / THREADS, most = (int64_t)sms[device] * 16;
     return (unsigned)(want < most ? want : most);
@@ -508,8 +508,65 @@ static void take_numbers(RtNumber *to, unsigned host, const RtIter *it) {
     for (int a = 0; host; a++, host >>= 1) if (host & 1) memcpy(to[a].bytes, it->ptr[a], (size_t)rt_itemsize(it->dtype[a]));
 }
 
+static RtDivisor divisor(int64_t size) {
+    RtDivisor by = {0, 0};
+    while (by.shift < 32 && ((int64_t)1 << by.shift) < size) by.shift++;
+    by.magic = (uint32_t)((((uint64_t)1 << 32) * (((uint64_t)1 << by.shift) - (uint64_t)size)) / (uint64_t)size + 1);
+    return by;
+}
+static RtSplit split(int64_t size) {
+    RtSplit s = {size, {1, 0}, 1 / (double)size};
+    if (size <= INT32_MAX) s.by = divisor(size);
+    else s.by.shift = 31;                            /* 0 for all that the divisor is asked for */
+    return s;
+}
+/* packs that a thread has under way: _turns in _text.py */
+static int64_t turns_of(const RtKey *key, int cost) { return cost > 3 || key->vector > 8 ? 1 : key->vector > 1 ? 2 : 4; }
+static int launch_packs(const RtKey *key, void *args, int64_t packs, int cost, const char *what) {
+    int64_t per_block = THREADS * turns_of(key, cost), blocks = (packs + per_block - 1) / per_block;
+    if (blocks > INT32_MAX) { snprintf(error_text, sizeof error_text, "%s: too many elements for one launch", what); return RT_ERR_UNSUPPORTED; }
+    return launch(key, args, (unsigned)blocks, 1, 1, THREADS, 1, what);
+}
+
+/* Note [Copies by tiles]: a copy whose sides are dense along different dimensions reads or writes a line of memory for each element unless
+ * a block takes a square of both dimensions through shared memory. */
+static int run_tiles(RtKey *key, const RtIter *it, const char *what, int *done) {
+    int64_t osz = rt_itemsize(it->dtype[0]), isz = rt_itemsize(it->dtype[1]);
+    int b = 1;
+    *done = 0;
+    if (it->ndim < 2 || it->ndim > RT_CUDA_DIMS || it->step_bytes[0][0] != osz || it->step_bytes[0][1] == isz || it->step_bytes[0][1] == 0) return RT_OK;
+    while (b < it->ndim && it->step_bytes[b][1] != isz) b++;
+    if (b == it->ndim || it->shape[0] < 16 || it->shape[b] < 16) return RT_OK;
+    RtTile t;
+    memset(&t, 0, sizeof t);
+    int64_t edge = isz < 4 ? 64 : 32, tiles = 1;
+    t.in = it->ptr[1];
+    t.out = it->ptr[0];
+    t.n_a = it->shape[0];
+    t.n_b = it->shape[b];
+    t.in_a = it->step_bytes[0][1];
+    t.out_b = it->step_bytes[b][0];
+    t.ndim = it->ndim;
+    for (int d = 0, at = 2; d < it->ndim; d++) {
+        int to = d == 0 ? 0 : d == b ? 1 : at++;
+        t.size[to] = to < 2 ? (it->shape[d] + edge - 1) / edge : it->shape[d];
+        t.out_step[to] = it->step_bytes[d][0];
+        t.in_step[to] = it->step_bytes[d][1];
+        t.by[to] = divisor(t.size[to]);
+        if (t.size[to] > INT32_MAX) return RT_OK;
+        tiles *= t.size[to];
+        if (tiles > INT32_MAX) return RT_OK;
+    }
+    *done = 1;
+    key->mode = RT_MODE_TILE;
+    key->vector = 1;
+    key->moving = 0;
+    return launch(key, &t, (unsigned)tiles, 1, 1, THREADS, 1, what);
+}
+
 /* A plan of one dimension whose operands are dense or one element takes the kernel for these, by packs of 16 bytes of the widest
- * operand where all are aligned; any other the strided one. */
+ * operand where all are aligned; any other the strided one, which takes packs along the innermost dimension. One that reaches beyond
+ * offsets of 32 bits is cut in two along its longest dimension. */
 static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const char *what) {
     int nargs = it->nargs, dense = it->ndim == 1, widest = 1;
     if (it->numel == 0) return RT_OK;
@@ -525,6 +582,7 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
         if (it->step_bytes[0][a] == size || it->numel == 1) key->moving |= (uint8_t)(1 << a);
         else if (it->step_bytes[0][a] != 0 || a == 0) dense = 0;
     }
+    int cost = key->kind == RT_KEY_ROW ? rt_rows[key->id >> 2].cost : 1;
     if (dense) {
         int vector = widest < 16 ? 16 / widest : 1;
         for (int a = 0; a < nargs; a++)
@@ -538,41 +596,76 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
         args.k[0] = k ? k[0] : 0;
         args.k[1] = k ? k[1] : 0;
         take_numbers(args.host, key->host, it);
-        return launch(key, &args, blocks_for(device, (it->numel + vector - 1) / vector), 1, 1, THREADS, 1, what);
+        return launch_packs(key, &args, (it->numel + vector - 1) / vector, cost, what);
     }
     key->moving = 0;
     key->vector = 1;
-    if (it->ndim > RT_CUDA_DIMS) {                   /* the outermost dimension by launches, each of one dimension less */
-        RtIter inner = *it;
-        int d = it->ndim - 1;
-        inner.ndim = d;
-        inner.numel /= it->shape[d];
-        for (int64_t i = 0; i < it->shape[d]; i++) {
-            RtKey again = *key;
-            if ((status = run_plan(device, &again, &inner, k, what))) return status;
-            for (int a = 0; a < nargs; a++) inner.ptr[a] += it->step_bytes[d][a];
-        }
-        return RT_OK;
+    if (key->kind == RT_KEY_CAST) {
+        int done;
+        status = run_tiles(key, it, what, &done);
+        if (done) return status;
     }
-    RtStrided args;
-    args.n = it->numel;
-    args.ndim = it->ndim;
-    memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
-    args.k[0] = k ? k[0] : 0;
-    args.k[1] = k ? k[1] : 0;
-    take_numbers(args.host, key->host, it);
     int64_t reach = it->numel;
-    for (int d = 0; d < it->ndim; d++) {
-        args.size[d] = it->shape[d];
-        for (int a = 0; a < nargs; a++) args.step[d][a] = it->step_bytes[d][a];
-    }
     for (int a = 0; a < nargs; a++) {
         int64_t bytes = 0;
         for (int d = 0; d < it->ndim; d++) bytes += (it->shape[d] - 1) * llabs(it->step_bytes[d][a]);
         if (bytes > reach) reach = bytes;
     }
-    key->mode = reach < INT32_MAX ? RT_MODE_STRIDED : RT_MODE_WIDE;
-    return launch(key, &args, blocks_for(device, it->numel), 1, 1, THREADS, 1, what);
+    int deep = it->ndim > RT_CUDA_DIMS;
+    if (deep || reach >= INT32_MAX) {                /* pieces: along the outermost dimension, or the one that reaches furthest */
+        int cut = it->ndim - 1;
+        int64_t furthest = 0;
+        for (int d = 0; !deep && d < it->ndim; d++)
+            for (int a = 0; a < nargs; a++) {
+                int64_t bytes = (it->shape[d] - 1) * llabs(it->step_bytes[d][a]);
+                if (it->shape[d] - 1 > bytes) bytes = it->shape[d] - 1;
+                if (bytes > furthest) { furthest = bytes; cut = d; }
+            }
+        int64_t size = it->shape[cut], length = deep ? 1 : size / 2;
+        for (int64_t at = 0; at < size; at += length) {
+            RtIter inner = *it;
+            RtKey again = *key;
+            inner.shape[cut] = size - at < length ? size - at : length;
+            inner.numel = it->numel / size * inner.shape[cut];
+            for (int a = 0; a < nargs; a++) if (!(key->host >> a & 1)) inner.ptr[a] += at * it->step_bytes[cut][a];
+            if (deep) inner.ndim--;
+            if ((status = run_plan(device, &again, &inner, k, what))) return status;
+        }
+        return RT_OK;
+    }
+    /* packs along the innermost dimension: operands are dense or stay there, and every line begins where a pack may */
+    int vector = it->numel < 4096 || widest == 16 ? 1 : 16 / widest;
+    unsigned moves = 0;
+    for (int a = 0; a < nargs && vector > 1; a++) {
+        if (key->host >> a & 1) continue;
+        int64_t size = rt_itemsize(it->dtype[a]), step = it->step_bytes[0][a];
+        if (step == size) moves |= 1u << a;
+        else if (step != 0 || a == 0) { vector = 1; break; }
+        else continue;
+        while (vector > 1) {
+            int64_t pack = vector * size, bad = it->shape[0] % vector | (int64_t)((uintptr_t)it->ptr[a] % (uintptr_t)pack);
+            for (int d = 1; d < it->ndim; d++) bad |= it->step_bytes[d][a] % pack;
+            if (!bad) break;
+            vector /= 2;
+        }
+    }
+    key->mode = RT_MODE_STRIDED;
+    key->vector = (uint8_t)vector;
+    key->moving = vector > 1 ? (uint8_t)moves : 0;
+    RtStrided args;
+    args.n = it->numel / vector;
+    args.ndim = it->ndim;
+    memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
+    args.k[0] = k ? k[0] : 0;
+    args.k[1] = k ? k[1] : 0;
+    take_numbers(args.host, key->host, it);
+    for (int d = 0; d < it->ndim; d++) {
+        int64_t packs = d ? 1 : vector;
+        args.size[d] = it->shape[d] / packs;
+        args.by[d] = divisor(args.size[d]);
+        for (int a = 0; a < nargs; a++) args.step[d][a] = it->step_bytes[d][a] * packs;
+    }
+    return launch_packs(key, &args, args.n, cost, what);
 }
 
 static int elementwise(int code, int kernel, int loop_dtype, RtIter *it, const double *k) {
@@ -623,6 +716,25 @@ static void merge_dims(int32_t *n, int64_t *size, int64_t *in, int64_t *out) {
     if (*n) *n = m + 1;
 }
 
+/* The widest packs (up to 16 bytes, and accumulators of `most`) by which n elements of `size` bytes `step` apart can be read; the
+ * other dimensions begin where packs may. */
+static int packs_of(const RtReduce *r, int64_t size, int64_t n, int64_t step, int most, int skip_keep, int skip_red) {
+    int v = 1;
+    if (step != size) return 1;
+    while (2 * v * size <= 16 && 2 * v <= most) v *= 2;
+    for (; v > 1; v /= 2) {
+        int64_t pack = v * size, bad = n % v | (int64_t)((uintptr_t)r->in % (uintptr_t)pack);
+        for (int d = skip_keep; d < r->keep; d++) bad |= r->keep_in[d] % pack;
+        for (int d = skip_red; d < r->red; d++) bad |= r->red_in[d] % pack;
+        if (!bad) break;
+    }
+    return v;
+}
+static int64_t at_least_1(int64_t n) { return n < 1 ? 1 : n; }
+
+/* Note [Ways of a reduction]: where neighbours in memory are reduced together, packs lie along what is reduced (lines), and a few lanes, a
+ * warp or a block take an output. Where they belong to neighbouring outputs, packs lie along these (across), and rows of threads share what is
+ * reduced. Where outputs alone do not fill the device, chunks of what is reduced get results of their own, which a second launch combines. */
 static int reduce(int code, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k) {
     int device = RT_DEVICE_INDEX(code), status = rt_cuda_use(device);
     if (status) return status;
@@ -651,43 +763,60 @@ static int reduce(int code, int row, int acc_dtype, const RtArray *out, const Rt
     key.nargs = 2;
     key.dtype[0] = (uint8_t)out->dtype;
     key.dtype[1] = (uint8_t)in->dtype;
-    r.across = r.keep > 0 && (r.red == 0 || llabs(r.keep_in[0]) < llabs(r.red_in[0])) && r.keep_size[0] >= 8;
-    /* a block is 256 threads: `lanes` of them to each output */
-    int lanes = 1;
-    while (lanes < 256 && lanes < r.nred) lanes *= 2;
-    if (r.across && lanes > 8) lanes = 8;
-    else if (!r.across && lanes < 32) lanes = 32;    /* whole lines of memory */
-    unsigned bx = (unsigned)(r.across ? THREADS / lanes : lanes), by = THREADS / bx;
-    int64_t side = r.across ? bx : by, rows = (r.nout + side - 1) / side, chunks = 1;
-    int64_t want = (int64_t)sms[device] * 8;
-    if (rows < want && r.nred > 4096) {              /* too few blocks: several share an output */
-        chunks = want / rows;
-        int64_t most = (r.nred + 2047) / 2048;
-        if (chunks > most) chunks = most;
-        if (chunks > 1024) chunks = 1024;
+    int across = r.keep > 0 && (r.red == 0 || llabs(r.keep_in[0]) < llabs(r.red_in[0])) && r.keep_size[0] >= 8;
+    int64_t lanes = 1, side, blocks, chunks = 1, most = (int64_t)sms[device] * 32, least;
+    int vector = 1;
+    if (across) {
+        int small = r.nout * r.nred * isz < ((int64_t)4 << 20);      /* many blocks at once then count for more than wide reads */
+        if (!small) vector = packs_of(&r, isz, r.keep_size[0], r.keep_in[0], (int)(64 / acc_size), 1, 0);
+        while (lanes < 32 && lanes * vector < r.nout) lanes *= 2;
+        if (lanes < 8) lanes = 8;
+        side = lanes * vector;
+        least = (small ? 32 : 8) * (THREADS / lanes);                /* rows of a chunk: so many a thread */
+    } else {
+        if (r.red) vector = packs_of(&r, isz, r.red_size[0], r.red_in[0], 16, 0, 1);
+        if (vector > 1) { r.nred /= vector; r.red_size[0] /= vector; r.red_in[0] *= vector; }
+        while (lanes < 32 && 2 * lanes < r.nred) lanes *= 2;
+        if (r.nred > (r.nout >= most ? 4096 : 256)) lanes = THREADS;
+        side = THREADS / lanes;
+        least = 16 * THREADS;
     }
-    if (rows > INT32_MAX) { snprintf(error_text, sizeof error_text, "%s: too many results for one launch", what); return RT_ERR_UNSUPPORTED; }
-    if (chunks < 1) chunks = 1;
-    r.chunk = (r.nred + chunks - 1) / chunks;
-    if (r.chunk < 1) r.chunk = 1;
+    blocks = (r.nout + side - 1) / side;
+    if (blocks < most / 4 && r.nred > 2 * least && (!across || r.nred * isz > 64 * acc_size)) {
+        chunks = most / blocks;
+        if (chunks > r.nred / least) chunks = r.nred / least;
+        if (across && chunks > r.nred * isz / (16 * acc_size)) chunks = r.nred * isz / (16 * acc_size);
+        if (chunks > 65535) chunks = 65535;
+    }
+    if (blocks > INT32_MAX) { snprintf(error_text, sizeof error_text, "%s: too many results for one launch", what); return RT_ERR_UNSUPPORTED; }
+    for (int d = 0; r.nred && d < r.red; d++) r.red_by[d] = split(r.red_size[d]);
+    for (int d = 0; d < r.keep; d++) r.keep_by[d] = split(r.keep_size[d]);
+    r.chunk = at_least_1((r.nred + at_least_1(chunks) - 1) / at_least_1(chunks));
     chunks = r.nred ? (r.nred + r.chunk - 1) / r.chunk : 1;
-    if (chunks == 1) return launch(&key, &r, (unsigned)rows, 1, 1, bx, by, what);
+    key.mode = (uint8_t)across;
+    key.vector = (uint8_t)vector;
+    unsigned bx = (unsigned)lanes, by = THREADS / bx;
+    if (chunks == 1) return launch(&key, &r, (unsigned)blocks, 1, 1, bx, by, what);
     size_t got;
     r.part = device_alloc(code, (size_t)(r.nout * chunks * acc_size), &got);
     if (!r.part) { snprintf(error_text, sizeof error_text, "%s: no memory for partial results", what); return RT_ERR_MEMORY; }
-    status = launch(&key, &r, (unsigned)rows, (unsigned)chunks, 1, bx, by, what);
-    if (!status) {                                   /* the same again over [outputs, chunks], combining */
+    status = launch(&key, &r, (unsigned)blocks, (unsigned)chunks, 1, bx, by, what);
+    if (!status) {                                   /* the same again over the chunks' results, combining: (chunks, outputs) of a reduction across, else turned */
         RtReduce c = r;
         c.in = r.part;
-        c.nred = c.chunk = chunks;
-        c.red = 1; c.red_size[0] = chunks; c.red_in[0] = acc_size;
-        int64_t step = chunks * acc_size;
-        for (int d = 0; d < c.keep; d++) { c.keep_in[d] = step; step *= c.keep_size[d]; }
-        c.across = 0;
         c.part = NULL;
+        c.nred = c.chunk = c.red_size[0] = chunks;
+        c.red = 1;
+        c.red_in[0] = across ? r.nout * acc_size : acc_size;
+        int64_t step = across ? acc_size : chunks * acc_size;
+        for (int d = 0; d < c.keep; d++) { c.keep_in[d] = step; step *= c.keep_size[d]; }
         key.kind = RT_KEY_COMBINE;
         key.dtype[1] = (uint8_t)acc_dtype;
-        status = launch(&key, &c, (unsigned)((r.nout + THREADS / 32 - 1) / (THREADS / 32)), 1, 1, 32, THREADS / 32, what);
+        key.vector = 1;
+        bx = across || chunks <= 256 ? 32 : THREADS;
+        by = THREADS / bx;
+        side = across ? bx : by;
+        status = launch(&key, &c, (unsigned)((r.nout + side - 1) / side), 1, 1, bx, by, what);
     }
     device_free(code, r.part, got);
     return status;

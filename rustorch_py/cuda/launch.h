@@ -11,11 +11,11 @@
 
 /* Which kernel: the cache's key, and what its text is printed from. Never a shape. */
 enum { RT_KEY_ROW = 0, RT_KEY_CAST = 1, RT_KEY_FILL = 2, RT_KEY_REDUCE = 3, RT_KEY_COMBINE = 4, RT_KEY_PRODUCT = 5 };
-enum { RT_MODE_DENSE = 0, RT_MODE_STRIDED = 1, RT_MODE_WIDE = 2 };      /* wide: indices of 64 bits */
+enum { RT_MODE_DENSE = 0, RT_MODE_STRIDED = 1, RT_MODE_TILE = 2 };      /* of elementwise kernels and copies; of reductions: 0 lines, 1 across */
 typedef struct {
     uint8_t kind, device, loop, nargs;
     uint16_t id;                    /* ROW: kernel id; REDUCE: row; FILL: bytes */
-    uint8_t mode, vector, moving;   /* moving: bit a, operand a is dense (else one element); vector: elements a thread takes at once */
+    uint8_t mode, vector, moving;   /* vector: elements of a pack; moving: bit a, operand a is dense along packs (else it stays) */
     uint8_t dtype[8];
     uint8_t host;                   /* bit a: operand a came with the call */
     uint8_t unused[6];

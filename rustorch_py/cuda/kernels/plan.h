@@ -3,22 +3,38 @@
 #define RUSTORCH_CUDA_PLAN_H
 #define RT_CUDA_DIMS 25             /* of a strided plan after merging; the launcher walks what is beyond */
 
+/* divides whole numbers below 2^31: q = (high word of n * magic + n) >> shift (Granlund, Montgomery, Division by invariant integers using
+ * multiplication, 1994) */
+typedef struct { uint32_t magic, shift; } RtDivisor;
+/* for reductions: also what is beyond, below 2^53, by 1 / size as a double and a look at what is left */
+typedef struct { int64_t size; RtDivisor by; double inverse; } RtSplit;
 typedef struct { char bytes[16]; } RtNumber;                     /* an operand of one element that came with the call */
+#define RT_CUDA_THREADS 256         /* of a block of the printed kernels */
 typedef struct { int64_t n; char *p[8]; double k[2]; RtNumber host[6]; } RtDense;
 typedef struct {
     int64_t n;
     char *p[8];
     double k[2];
     RtNumber host[6];
-    int64_t ndim, size[RT_CUDA_DIMS], step[RT_CUDA_DIMS][8];      /* steps in bytes, dimension 0 innermost */
+    int64_t ndim, size[RT_CUDA_DIMS], step[RT_CUDA_DIMS][8];      /* steps in bytes, dimension 0 innermost; n and it in packs */
+    RtDivisor by[RT_CUDA_DIMS];
 } RtStrided;
+/* out[b][a] = in[a][b]: `a` is dense in out, `b` in in; both in tiles, which are the first two sizes */
+typedef struct {
+    const char *in;
+    char *out;
+    int64_t n_a, n_b, in_a, out_b;  /* steps in bytes */
+    int32_t ndim;
+    int64_t size[RT_CUDA_DIMS], in_step[RT_CUDA_DIMS], out_step[RT_CUDA_DIMS];
+    RtDivisor by[RT_CUDA_DIMS];
+} RtTile;
 typedef struct {
     const char *in;
     char *out, *part;               /* part: one accumulator an output and chunk, where chunks > 1 */
-    int64_t nout, nred, chunk;      /* elements reduced by one row of blocks */
-    int32_t across;                 /* threads of a row lie along the outputs (1) or along what is reduced (0) */
+    int64_t nout, nred, chunk;      /* chunk: of what is reduced, by one row of blocks; both in packs where these lie along it */
     int32_t keep, red;
     int64_t keep_size[RT_CUDA_DIMS], keep_in[RT_CUDA_DIMS], keep_out[RT_CUDA_DIMS], red_size[RT_CUDA_DIMS], red_in[RT_CUDA_DIMS];
+    RtSplit keep_by[RT_CUDA_DIMS], red_by[RT_CUDA_DIMS];
     double k0;
 } RtReduce;
 typedef struct {

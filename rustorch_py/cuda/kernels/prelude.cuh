@@ -2,8 +2,16 @@
  * RT_KERNEL(name, Args) opens a kernel of one struct; the software device spells the macros its own way. */
 #ifndef RUSTORCH_CUDA_PRELUDE
 #define RUSTORCH_CUDA_PRELUDE
+#ifdef __CUDACC_RTC__                                 /* multiply and add in one where the text says so, and only there (--fmad=false) */
+#define __FMA__ 1
+#define __builtin_fmaf fmaf
+#define __builtin_fma fma
+#include "rustorch/math.h"
+#include "device_math.h"
+#else
 #include "rustorch/math.h"
 #include "rustorch/half.h"
+#endif
 #include "plan.h"
 
 #ifndef RT_KERNEL
@@ -48,6 +56,7 @@ RT_INLINE void rt_bad_index(const RtCall &a, int64_t index, int64_t size) {
 }
 
 template <class T, int V> struct alignas(sizeof(T) * V) RtPack { T v[V]; };
+RT_INLINE uint32_t rt_quotient(uint32_t n, RtDivisor by) { return ((uint32_t)((uint64_t)n * by.magic >> 32) + n) >> by.shift; }
 RT_INLINE int64_t rt_to_i64(double v) { return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN; }
 
 /* *p = update(*p) as one step, for anything of 1 to 8 bytes; returns what was there. (The copies' sizes are what they must be in
