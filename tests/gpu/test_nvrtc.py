@@ -27,7 +27,13 @@ def texts(loops, every_type=True):
     halves = [_text.TAGS.index("f16"), _text.TAGS.index("bf16")]
     found = dict(_text.kernel_text(key) for key in _text.all_keys([*halves, _text.TAGS.index("f32"), _text.TAGS.index("i64")])
                  if key["kind"] in (_text.CAST, _text.PRODUCT))
-    yield "f16 bf16", len(found), "\n".join(found.values())
+    shape = {"kind": _text.CAST, "id": 0, "loop": 0, "mode": _text.TILE, "vector": 1, "moving": 0, "host": 0}
+    found.update(_text.kernel_text({**shape, "dtypes": [a, b]}) for a in (*halves, *loops) for b in (*halves, *loops) if "c32" not in (_text.TAGS[a], _text.TAGS[b]))
+    tags = {tag: _text.TAGS.index(tag) for tag in ("u8", "bf16", "f32")}
+    for a, acc, widths in (("u8", "i64", (16, 8)), ("bf16", "f32", (8, 8)), ("f32", "f32", (4, 4))):
+        key = {"kind": _text.REDUCE, "id": 0, "loop": _text.TAGS.index(acc), "moving": 0, "host": 0, "dtypes": [_text.TAGS.index(acc), tags[a]]}
+        found.update(_text.kernel_text({**key, "mode": mode, "vector": width}) for mode, width in zip((_text.LINES, _text.ACROSS), widths))
+    yield "f16 bf16, tiles", len(found), "\n".join(found.values())
     for file in _hand.files():
         every = list(_hand.combinations(file))
         every = every if every_type else every[len(every) // 2:][:1]
