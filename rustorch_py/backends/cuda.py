@@ -1,13 +1,61 @@
 """CUDA's part of torch.backends."""
 from ..cuda import is_available
+from ..tensor import _switches
+from ..errors import TensorError
 
 
 class _Matmul:
     """Switches of products on a CUDA device."""
 
-    allow_tf32 = False
-    allow_fp16_reduced_precision_reduction = True
-    allow_bf16_reduced_precision_reduction = True
+    @property
+    def allow_tf32(self):
+        """Whether float32 products may round their operands to TF32; the same switch as ``set_float32_matmul_precision``."""
+        return _switches.get_float32_matmul_precision() != "highest"
+
+    @allow_tf32.setter
+    def allow_tf32(self, value):
+        _flag("allow_tf32", value)
+        _switches.set_float32_matmul_precision("high" if value else "highest")
+
+    @property
+    def fp32_precision(self):
+        """What float32 products are computed in: "ieee" or "tf32"."""
+        return "tf32" if self.allow_tf32 else "ieee"
+
+    @fp32_precision.setter
+    def fp32_precision(self, value):
+        if value not in ("ieee", "tf32", "none"):
+            raise TensorError(f"fp32_precision: expected 'ieee', 'tf32' or 'none', got {value!r}", op="fp32_precision")
+        self.allow_tf32 = value == "tf32"
+
+    @property
+    def allow_fp16_reduced_precision_reduction(self):
+        """Whether split sums of float16 products may be added in float16."""
+        return _switches._reduced["float16"]
+
+    @allow_fp16_reduced_precision_reduction.setter
+    def allow_fp16_reduced_precision_reduction(self, value):
+        _switches.allow_reduced_sums("float16", _flag("allow_fp16_reduced_precision_reduction", value))
+
+    @property
+    def allow_bf16_reduced_precision_reduction(self):
+        """Whether split sums of bfloat16 products may be added in bfloat16."""
+        return _switches._reduced["bfloat16"]
+
+    @allow_bf16_reduced_precision_reduction.setter
+    def allow_bf16_reduced_precision_reduction(self, value):
+        _switches.allow_reduced_sums("bfloat16", _flag("allow_bf16_reduced_precision_reduction", value))
+
+    def __setattr__(self, name, value):
+        if not hasattr(type(self), name):
+            raise AttributeError("Unknown attribute " + name)
+        object.__setattr__(self, name, value)
+
+
+def _flag(name, value):
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected a bool, got {type(value).__name__}")
+    return value
 
 
 matmul = _Matmul()

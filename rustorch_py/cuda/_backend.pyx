@@ -1,4 +1,4 @@
-# build: sources=launch.c,host_memory.c
+# build: sources=launch.c,blaslt.c,host_memory.c
 """The CUDA back end's upper half: finds the driver, builds kernels when the launcher misses one, registers the door."""
 import os
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
@@ -7,10 +7,12 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ..tensor._base cimport TensorBase
+from ..tensor._matmul cimport RtFusedGemm, register_fused
 from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin
 from ..tensor._dtype import default_cuda_index
-from . import _compile, _hand, _text
+from ..tensor._switches import on_product_precision
+from . import _compile, _hand, _libraries, _text
 
 cdef extern from "launch.h" nogil:
     ctypedef uint64_t CuPtr
@@ -89,6 +91,8 @@ cdef extern from "launch.h" nogil:
     int rt_cuda_check(int status, const char *what)
     int rt_cuda_use(int device)
     CuHandle rt_cuda_stream(int device)
+    void rt_cuda_end_stream(int device, CuHandle stream)
+    RtFusedGemm rt_cuda_fused
     void rt_cuda_set_stream(int device, CuHandle stream)
     void rt_cuda_trim(int device)
     void rt_cuda_stats(int device, RtCudaStats *out)
@@ -110,6 +114,31 @@ cdef extern from "launch.h" nogil:
     enum: CU_POINTER_DEVICE
     enum: CU_NOT_READY, CU_ATTR_SMS, CU_ATTR_MAJOR, CU_ATTR_MINOR, CU_ATTR_CLOCK, CU_ATTR_WARP, CU_ATTR_L2
     enum: CU_ATTR_THREADS_PER_SM, CU_ATTR_SHARED_PER_SM, CU_ATTR_REGISTERS_PER_SM, CU_ATTR_INTEGRATED
+
+cdef extern from "blaslt.h" nogil:
+    ctypedef struct RtBlasLt:
+        size_t (*version)() noexcept nogil
+    ctypedef struct RtBlasStats:
+        int64_t products, plans, refused, copies, fused
+    enum: RT_BLAS_UNKNOWN, RT_BLAS_CUBLASLT, RT_BLAS_OWN, RT_BLAS_TF32, RT_BLAS_F16_REDUCED, RT_BLAS_BF16_REDUCED
+    RtBlasLt rt_blaslt
+    int (*rt_blaslt_find)() noexcept nogil
+    int rt_blaslt_state()
+    void rt_blaslt_allow(int flags)
+    void rt_blaslt_tries(int n)
+    void rt_blaslt_stats(RtBlasStats *out)
+
+cdef extern from *:
+    """
+    #define X(result, name, symbol, arguments) symbol,
+    static const char *const rt_blaslt_symbols[] = {RT_BLASLT_CALLS(X)};
+    #undef X
+    enum { RT_BLASLT_NCALLS = sizeof(rt_blaslt_symbols) / sizeof(*rt_blaslt_symbols) };
+    static void rt_blaslt_set_call(int i, void *pointer) { memcpy((char *)&rt_blaslt + sizeof(void *) * (size_t)i, &pointer, sizeof pointer); }
+    """
+    const char **rt_blaslt_symbols
+    int RT_BLASLT_NCALLS
+    void rt_blaslt_set_call(int i, void *pointer) nogil
 
 cdef extern from *:
     """
@@ -192,11 +221,65 @@ def start(library=None):
         rt_cuda_allocator(os.environ.get("RUSTORCH_CUDA_ALLOC", "") == "async")
         rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
         register_backend(1, rt_cuda_backend())
+        global rt_blaslt_find
+        rt_blaslt_find = find_blas
+        register_fused(1, rt_cuda_fused)
+        on_product_precision(allow_precision)
         devices = n
         begin()
         from importlib import import_module
         import_module(".ops", __package__)
     return n
+
+
+# ---- cuBLASLt --------------------------------------------------------------------------------------------
+cdef object why_own = None      # why products are our own
+
+cdef int find_blas() noexcept with gil:
+    """The first product's call: take cuBLASLt's functions from NVIDIA's library, if there is one."""
+    global why_own
+    import ctypes
+    cdef int i
+    cdef list found = []
+    try:
+        path = _libraries.find("RUSTORCH_CUBLASLT", "libcublasLt.so.13", "cublas", software is None)
+        if path is None:
+            why_own = "libcublasLt.so.13 was not found"
+            return RT_BLAS_OWN
+        opened = ctypes.CDLL(path)
+        for i in range(RT_BLASLT_NCALLS):
+            found.append(ctypes.cast(getattr(opened, rt_blaslt_symbols[i].decode()), ctypes.c_void_p).value)
+        for i in range(RT_BLASLT_NCALLS):
+            rt_blaslt_set_call(i, <void *><size_t>found[i])
+        modules["cublasLt"] = opened
+        return RT_BLAS_CUBLASLT
+    except Exception as error:
+        why_own = str(error)
+        return RT_BLAS_OWN
+
+
+def allow_precision(tf32, f16_reduced, bf16_reduced):
+    """Say which lower precision products may use: TF32 for float32, split sums of float16 and of bfloat16 added in their own dtype."""
+    rt_blaslt_allow((RT_BLAS_TF32 if tf32 else 0) | (RT_BLAS_F16_REDUCED if f16_reduced else 0) | (RT_BLAS_BF16_REDUCED if bf16_reduced else 0))
+
+
+def blas_tries(int n):
+    """Time so many of cuBLASLt's proposals when a large product is planned; 1 takes its first."""
+    rt_blaslt_tries(n)
+
+
+def blas():
+    """Return who makes products, "cublaslt" or "own", with its version or why, and counters.
+
+    Returns:
+        dict: library, version (0: own), why, products (by cuBLASLt), plans, refused (plans that it has no algorithm for), copies
+        (operands that did not lie right), fused (products with an epilogue).
+    """
+    cdef RtBlasStats s
+    cdef bint there = rt_blaslt_state() == RT_BLAS_CUBLASLT
+    rt_blaslt_stats(&s)
+    return {"library": "cublaslt" if there else "own", "version": rt_blaslt.version() if there else 0, "why": why_own, "products": s.products,
+            "plans": s.plans, "refused": s.refused, "copies": s.copies, "fused": s.fused}
 
 
 def library():
@@ -639,6 +722,7 @@ def new_stream(int device, int priority):
 
 def drop_stream(int device, size_t stream):
     use(device)
+    rt_cuda_end_stream(device, <CuHandle>stream)
     check(rt_cuda.stream_destroy(<CuHandle>stream), b"cuStreamDestroy")
 
 

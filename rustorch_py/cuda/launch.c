@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "launch.h"
+#include "blaslt.h"
 #include "_gen/rt_rows.h"
 
 RtCuda rt_cuda;
@@ -244,6 +245,45 @@ void rt_cuda_use_stream(int device, CuPtr ptr, CuHandle stream) {
     give();
 }
 
+/* Note [Workspaces]: a library's kernels need room to work in, which is theirs for as long as they run: one block a stream, and one a
+ * stream of each graph's heap, since a graph may be replayed beside anything. It lives as long as its stream or heap. */
+typedef struct { CuPtr ptr; size_t size; CuHandle stream; Heap *heap; } Workspace;
+static Workspace *workspaces;
+static int nworkspaces, workspaces_room;
+static CuPtr from_system(Heap *from, Heap *h, size_t size);
+static void say_out_of_memory(int device, size_t nbytes);
+int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr) {
+    CuHandle stream = streams[device];
+    Heap *home = &heaps[device], *from = home;
+    size_t size;
+    size_class(nbytes, &size);
+    *ptr = 0;
+    take();
+    if (capturing[device] && (!capturing_on[device] || capturing_on[device] == stream)) from = capturing[device];
+    for (int i = 0; i < nworkspaces; i++)
+        if (workspaces[i].heap == from && workspaces[i].stream == stream && workspaces[i].size >= nbytes) { *ptr = workspaces[i].ptr; break; }
+    if (!*ptr && grow((void **)&workspaces, &workspaces_room, nworkspaces, sizeof(Workspace)) && (*ptr = from_system(from, home, size)))
+        workspaces[nworkspaces++] = (Workspace){*ptr, size, stream, from};
+    give();
+    if (!*ptr) say_out_of_memory(device, nbytes);
+    return *ptr ? RT_OK : RT_ERR_MEMORY;
+}
+void rt_cuda_end_stream(int device, CuHandle stream) {           /* the stream is about to go; what it was given may still be under way */
+    if (rt_cuda_use(device)) return;
+    take();
+    for (int i = 0; i < nworkspaces; i++) {
+        Workspace w = workspaces[i];
+        CuHandle event = NULL;
+        if (w.stream != stream || w.heap != &heaps[device]) continue;
+        if (!rt_cuda_captures && grow((void **)&pending, &pending_room, npending, sizeof(Pending)) && !rt_cuda.event_create(&event, 2)) {
+            rt_cuda.event_record(event, stream);
+            pending[npending++] = (Pending){w.ptr, w.size, NULL, event, w.heap};
+            workspaces[i--] = workspaces[--nworkspaces];
+        }
+    }
+    give();
+}
+
 void *rt_cuda_new_heap(int device) {
     Heap *h = calloc(1, sizeof(Heap));
     if (h) h->device = device;
@@ -253,6 +293,12 @@ void rt_cuda_drop_heap(void *heap) {
     Heap *h = heap, *home = &heaps[h->device];
     take();
     h->closed = 1;                                   /* kept: blocks that are still held point here */
+    for (int i = 0; i < nworkspaces; i++)
+        if (workspaces[i].heap == h) {
+            size_t size;
+            push(&home->lists[size_class(workspaces[i].size, &size)], workspaces[i].ptr, workspaces[i].stream);
+            workspaces[i--] = workspaces[--nworkspaces];
+        }
     for (int c = 0; c < CLASSES; c++) {
         for (int i = 0; i < h->lists[c].n; i++) push(&home->lists[c], h->lists[c].blocks[i].ptr, h->lists[c].blocks[i].stream);
         free(h->lists[c].blocks);
@@ -488,6 +534,11 @@ int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsig
     int status = rt_cuda.launch(function, gx, gy, gz, bx, by, 1, 0, stream, params, NULL);
     if (!status && sync_each && !(status = rt_cuda.stream_synchronize(stream))) return faulted(device);
     return status ? rt_cuda_check(status, what) : RT_OK;
+}
+int rt_cuda_launched(int device, const char *what) {             /* by a library, on the current stream */
+    atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
+    int status = sync_each ? rt_cuda_check(rt_cuda.stream_synchronize(streams[device]), what) : RT_OK;
+    return status ? status : sync_each ? faulted(device) : RT_OK;
 }
 static int launch(const RtKey *key, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what) {
     CuHandle function;
@@ -822,11 +873,18 @@ static int reduce(int code, int row, int acc_dtype, const RtArray *out, const Rt
     return status;
 }
 
-/* ---- matrix product ------------------------------------------------------------------------------------------------ */
+/* ---- matrix product: cuBLASLt where it is there and can, else our own kernel ------------------------------------------ */
+int rt_cuda_fused(int code, const RtArray *out, const RtArray *added, const RtArray *a, const RtArray *b, int conj, const double *alpha,
+                  const double *beta, int act) {
+    int status = rt_cuda_use(RT_DEVICE_INDEX(code));
+    return status ? status : rt_blaslt_gemm(RT_DEVICE_INDEX(code), out, added, a, b, conj, alpha, beta, act);
+}
+
 #define TILE 64
 static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b, int conj, const double *alpha, const double *beta) {
     int device = RT_DEVICE_INDEX(code), status = rt_cuda_use(device);
     if (status) return status;
+    if ((status = rt_blaslt_gemm(device, out, NULL, a, b, conj, alpha, beta, RT_ACT_NONE)) != RT_ERR_UNSUPPORTED) return status;
     RtProduct g;
     g.a = a->data; g.b = b->data; g.c = out->data;
     g.m = out->shape[1]; g.n = out->shape[2]; g.k = a->shape[2];

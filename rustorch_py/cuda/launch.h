@@ -55,6 +55,11 @@ void rt_cuda_host_trim(void);
 void rt_cuda_host_stats(int64_t *in_use, int64_t *reserved);
 /* one launch on the device's current stream; the device is in use */
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what);
+int rt_cuda_launched(int device, const char *what);        /* a library launched on the current stream */
+int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr);          /* Note [Workspaces] in launch.c */
+void rt_cuda_end_stream(int device, CuHandle stream);
+int rt_cuda_fused(int code, const RtArray *out, const RtArray *added, const RtArray *a, const RtArray *b, int conj, const double *alpha,
+                  const double *beta, int act);            /* an RtFusedGemm */
 int64_t *rt_cuda_fault(int device);        /* Note [Faults] in launch.c */
 int rt_cuda_faulted(int device);
 unsigned rt_cuda_blocks(int device, int64_t threads);      /* of 256 threads, each of which takes several turns where there are many */

@@ -1,9 +1,14 @@
 from libc.stdint cimport int64_t
-from ._base cimport TensorBase
+from ._base cimport TensorBase, RtArray
 
 cdef extern from "gemm.h" nogil:
     ctypedef struct RtGemmTable:
         pass
+
+cdef extern from "rustorch/product.h" nogil:
+    ctypedef int (*RtFusedGemm)(int device, const RtArray *out, const RtArray *added, const RtArray *a, const RtArray *b, int conj,
+                                const double *alpha, const double *beta, int act) noexcept nogil
+    enum: RT_ACT_NONE, RT_ACT_RELU, RT_ACT_GELU
 
 cdef enum:
     OP_N = 0                  # the operand as it is
@@ -21,3 +26,5 @@ cdef const RtGemmTable *gemm_table() noexcept nogil
 cdef int count_flops(str name, int64_t count) except -1
 # sum over all dimensions but the last of a contiguous tensor
 cdef TensorBase column_sum(TensorBase g)
+# products with what follows them, of a type of device
+cdef int register_fused(int device_type, RtFusedGemm fused) except -1

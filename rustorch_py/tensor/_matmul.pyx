@@ -7,7 +7,7 @@ transposition and conjugation as flags, so gradients are again the same operator
 no transposed copy and no view object is made.
 """
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from ._base cimport (TensorBase, RtArray, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
                      wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
 from ._node cimport Node
@@ -158,6 +158,34 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) e
     return 0
 
 
+cdef RtFusedGemm fused_doors[4]
+memset(fused_doors, 0, sizeof(fused_doors))
+
+cdef int register_fused(int device_type, RtFusedGemm fused) except -1:
+    fused_doors[device_type] = fused
+    return 0
+
+
+cdef int run_added(object op, RtGemm *g, RtArray *added, TensorBase out, TensorBase a, TensorBase b, int act) except -1:
+    """Launch act(alpha a b + beta added) on a device that has such a product; 0: it has not, nothing was done."""
+    cdef int status
+    cdef RtArray x, y, z
+    cdef RtFusedGemm door = fused_doors[out.dev & 255]
+    if door is NULL or out.dt == RT_BOOL:
+        return 0
+    as_array(&x, g.a, out.dt, g.batch, g.m, g.k, g.a_z, g.a_m, g.a_k)
+    as_array(&y, g.b, out.dt, g.batch, g.k, g.n, g.b_z, g.b_k, g.b_n)
+    as_array(&z, g.c, out.dt, g.batch, g.m, g.n, g.c_z, g.c_m, g.c_n)
+    status = door(out.dev, &z, added, &x, &y, (1 if g.conj_a else 0) | (2 if g.conj_b else 0), g.alpha, g.beta, act)
+    if status == 2:
+        return 0
+    if status:
+        raise_status(op, status, out.dev)
+    if flop_hook is not None:
+        count_flops("baddbmm" if g.batch > 1 else "addmm", 2 * g.batch * g.m * g.n * g.k)
+    return 1
+
+
 cdef void as_array(RtArray *x, const char *p, int dt, int64_t z, int64_t r, int64_t c, int64_t s_z, int64_t s_r, int64_t s_c) noexcept:
     x.data = <char *>p
     x.dtype = dt
@@ -184,9 +212,10 @@ cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
     return 1
 
 
-cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase bias) except -1:
-    """out = alpha * op(a) @ op(b) + beta * out (+ bias). Last two dimensions are the matrices."""
+cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=None) except -1:
+    """out = alpha * op(a) @ op(b) + beta * out. Last two dimensions are the matrices. `added`, of out's shape, is what beta multiplies instead of out."""
     cdef RtGemm g
+    cdef RtArray plus
     cdef int nd = out.nd, i
     cdef bint cplx = rt_kind(out.dt) == RT_KIND_COMPLEX
     if out.n == 0:
@@ -216,9 +245,15 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     g.conj_a = cplx and opa & OP_C
     g.conj_b = cplx and opb & OP_C
     g.a, g.b, g.c = a.ptr, b.ptr, out.ptr
-    g.bias = NULL if bias is None else bias.ptr
+    g.bias = NULL
     g.alpha[0], g.alpha[1], g.ialpha = alpha.re, alpha.im, alpha.i
     g.beta[0], g.beta[1], g.ibeta = beta.re, beta.im, beta.i
+    if added is not None:
+        if out.dev & 255:
+            as_array(&plus, added.ptr, out.dt, g.batch, g.m, g.n, added.st[0] if nd == 3 else 0, added.st[nd - 2], added.st[nd - 1])
+            if run_added(op, &g, &plus, out, a, b, RT_ACT_NONE):
+                return 0
+        copy_raw(out, added)
     run(op, &g, out, a, b)
     return 0
 
@@ -260,7 +295,7 @@ cdef TensorBase gemm_scaled(TensorBase a, int opa, TensorBase b, int opb, Num al
     sh[nd - 2] = a.sh[nd - 1] if opa & OP_T else a.sh[nd - 2]
     sh[nd - 1] = b.sh[nd - 2] if opb & OP_T else b.sh[nd - 1]
     out = empty(nd, sh, a.dt, a.dev)
-    multiply("matmul", out, a, opa, b, opb, alpha, ZERO, None)
+    multiply("matmul", out, a, opa, b, opb, alpha, ZERO)
     if grad_mode() and (a.rg or b.rg):
         node = GemmBackward.__new__(GemmBackward)
         node.opa, node.opb, node.alpha = opa, opb, alpha
@@ -360,8 +395,8 @@ cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias):
 cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bias) except -1:
     """out = fold(x) @ op(w) + bias; out is contiguous."""
     cdef RtGemm g
+    cdef RtArray added
     cdef int64_t step
-    cdef bint apart
     if out.n == 0:
         return 0
     if not fold_rows(x, &g.m, &step):
@@ -387,8 +422,11 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
             bias = contiguous_raw(bias)
             g.bias = bias.ptr
         else:
-            copy_raw(out, bias)
             g.beta[0], g.ibeta = 1, 1
+            as_array(&added, bias.ptr, out.dt, 1, g.m, g.n, 0, 0, bias.st[0])
+            if run_added("linear", &g, &added, out, x, w, RT_ACT_NONE):
+                return 0
+            copy_raw(out, bias)
     run("linear", &g, out, x, w)
     return 0
 
@@ -639,7 +677,7 @@ cdef object write_product(object op, TensorBase a, TensorBase b, object out):
         if not o.flags & F_CONTIG and nd > 3:
             copy_raw(o, gemm(a, OP_N, b, OP_N))
         else:
-            multiply(op, o, a, OP_N, b, OP_N, ONE, ZERO, None)
+            multiply(op, o, a, OP_N, b, OP_N, ONE, ZERO)
     return out
 
 
@@ -939,9 +977,7 @@ cdef TensorBase add_product(object op, TensorBase input, TensorBase a, TensorBas
     number(op, "beta", beta, a.dt, &be)
     number(op, "alpha", alpha, a.dt, &al)
     o = empty(nd, sh, a.dt, a.dev)
-    if not is_zero(be):
-        copy_raw(o, expand_raw(input, nd, sh))
-    multiply(op, o, a, OP_N, b, OP_N, al, be, None)
+    multiply(op, o, a, OP_N, b, OP_N, al, be, None if is_zero(be) else expand_raw(input, nd, sh))
     if out is None and grad_mode() and (input.rg or a.rg or b.rg):
         node = AddProductBackward.__new__(AddProductBackward)
         node.alpha, node.beta = al, be

@@ -3,6 +3,8 @@ from . import _cpu
 from ..errors import TensorError, TensorValueError
 
 _precision = "highest"
+_reduced = {"float16": True, "bfloat16": True}        # split sums of products on a device may be added in the dtype itself
+_told = []                            # devices' functions, told of what products may do
 _deterministic = 0                    # 0 default, 1 warn, 2 error
 
 _MODES = {"default": 0, "warn": 1, "error": 2}
@@ -44,16 +46,34 @@ def get_deterministic_debug_mode():
 
 
 def get_float32_matmul_precision():
-    """Return the lowest precision allowed inside float32 products; products here are always float32."""
+    """Return the lowest precision allowed inside float32 products; the CPU's products are always float32."""
     return _precision
 
 
 def set_float32_matmul_precision(precision):
-    """Allow lower precision inside float32 products ("highest", "high", "medium"): a permission that no kernel here needs."""
+    """Allow lower precision inside float32 products ("highest", "high", "medium"): a CUDA device then takes TF32, the CPU needs no permission."""
     global _precision
     if precision not in ("highest", "high", "medium"):
         raise TensorValueError(f"{precision} is not one of 'highest', 'high', or 'medium'", op="set_float32_matmul_precision")
     _precision = precision
+    _tell()
+
+
+def allow_reduced_sums(dtype, allowed):
+    """Say whether split sums of products on a device may be added in float16 or bfloat16 (by name) rather than in float32."""
+    _reduced[dtype] = allowed
+    _tell()
+
+
+def on_product_precision(fn):
+    """Call ``fn(tf32, float16 sums, bfloat16 sums)`` now and when what products may do changes."""
+    _told.append(fn)
+    _tell()
+
+
+def _tell():
+    for fn in _told:
+        fn(_precision != "highest", _reduced["float16"], _reduced["bfloat16"])
 
 
 def set_flush_denormal(mode):

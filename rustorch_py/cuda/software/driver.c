@@ -135,7 +135,7 @@ API int cuMemPoolTrimTo(void *pool, size_t bytes) { (void)bytes; return pool ? O
 typedef struct { int capturing; } Stream;
 typedef struct { unsigned x, y, z; } Dim3;
 typedef struct Op { struct Op *next; int kind; uint64_t dst, src; size_t bytes; void *function, *arguments; Dim3 grid, block; } Op;   /* kind: 0 launch, 1 to the
-    device, 2 to the host, 3 on the device */
+    device, 2 to the host, 3 on the device, 4 a library's work */
 typedef struct { Op *first, *last; } Graph;
 static Graph *recording;                      /* one at a time */
 static int captures(void *stream) { return recording && stream && ((Stream *)stream)->capturing; }
@@ -344,6 +344,26 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
     }
     return leave(status);
 }
+/* for stand-ins of libraries: work(what) with device memory open, or recorded with a copy of `what` */
+API int rt_soft_holds(uint64_t ptr, size_t bytes) { return is_device(ptr, bytes); }
+API int rt_soft_call(int (*work)(void *), void *what, size_t bytes, void *stream) {
+    if (broken) return broken;
+    if (captures(stream)) {
+        Op *op = record(4);
+        if (!op || !(op->arguments = malloc(bytes))) return OUT_OF_MEMORY;
+        memcpy(op->arguments, what, bytes);
+        op->bytes = bytes;
+        op->function = *(void **)&work;
+        return OK;
+    }
+    enter();
+    return leave(work(what) ? LAUNCH_FAILED : OK);
+}
+static int call_again(const Op *op, void *stream) {
+    int (*work)(void *);
+    *(void **)&work = op->function;
+    return rt_soft_call(work, op->arguments, op->bytes, stream);
+}
 API int cuStreamBeginCapture(void *stream, int mode) {
     if (!stream || mode < 0 || mode > 2) return CAPTURE_UNSUPPORTED;      /* the default stream cannot be captured */
     if (recording) return CAPTURE_UNSUPPORTED;
@@ -375,6 +395,7 @@ API int cuGraphLaunch(void *executable, void *stream) {
         int status = op->kind == 1 ? cuMemcpyHtoDAsync(op->dst, (void *)(uintptr_t)op->src, op->bytes, stream)
                    : op->kind == 2 ? cuMemcpyDtoHAsync((void *)(uintptr_t)op->dst, op->src, op->bytes, stream)
                    : op->kind == 3 ? cuMemcpyDtoDAsync(op->dst, op->src, op->bytes, stream)
+                   : op->kind == 4 ? call_again(op, stream)
                    : cuLaunchKernel(op->function, op->grid.x, op->grid.y, op->grid.z, op->block.x, op->block.y, op->block.z, 0, stream, &op->arguments, NULL);
         if (status) return status;
     }
