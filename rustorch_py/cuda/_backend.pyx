@@ -264,7 +264,7 @@ def allow_precision(tf32, f16_reduced, bf16_reduced):
 
 
 def blas_tries(int n):
-    """Time so many of cuBLASLt's proposals when a large product is planned; 1 takes its first."""
+    """Time so many of cuBLASLt's proposals when a large product is planned; 1 takes its first. Plans are made anew."""
     rt_blaslt_tries(n)
 
 

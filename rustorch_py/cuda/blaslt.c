@@ -17,7 +17,6 @@ static RtBlasStats stats;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void rt_blaslt_allow(int f) { flags = f; }
-void rt_blaslt_tries(int n) { tries = n < 1 ? 1 : n > 16 ? 16 : n; }
 void rt_blaslt_stats(RtBlasStats *out) { *out = stats; }
 int rt_blaslt_state(void) {
     if (state == RT_BLAS_UNKNOWN) state = rt_blaslt_find ? rt_blaslt_find() : RT_BLAS_OWN;
@@ -99,11 +98,12 @@ static void drop(Plan *p) {
     if (p->d) rt_blaslt.layout_destroy(p->d);
     p->desc = p->a = p->b = p->c = p->d = NULL;
 }
+static void forget(void) {
+    for (size_t i = 0; i < table_room; i++) if (table[i]) { drop(table[i]); free(table[i]); table[i] = NULL; }
+    table_used = 0;
+}
 static int put(Plan *p) {
-    if (table_used >= MOST) {
-        for (size_t i = 0; i < table_room; i++) if (table[i]) { drop(table[i]); free(table[i]); table[i] = NULL; }
-        table_used = 0;
-    }
+    if (table_used >= MOST) forget();
     if (2 * (table_used + 1) > table_room) {
         size_t before = table_room, now = before ? 2 * before : 256;
         Plan **old = table, **more = calloc(now, sizeof(Plan *));
@@ -122,6 +122,13 @@ static int put(Plan *p) {
     table[at] = p;
     table_used++;
     return 1;
+}
+
+void rt_blaslt_tries(int n) {
+    pthread_mutex_lock(&lock);
+    tries = n < 1 ? 1 : n > 16 ? 16 : n;
+    forget();
+    pthread_mutex_unlock(&lock);
 }
 
 static int type_of(int dtype) {
