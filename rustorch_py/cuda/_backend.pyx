@@ -125,7 +125,7 @@ cdef extern from "blaslt.h" nogil:
     int (*rt_blaslt_find)() noexcept nogil
     int rt_blaslt_state()
     void rt_blaslt_allow(int flags)
-    void rt_blaslt_tries(int n)
+    void rt_blaslt_choose(int n, int plans)
     void rt_blaslt_stats(RtBlasStats *out)
 
 cdef extern from *:
@@ -263,9 +263,14 @@ def allow_precision(tf32, f16_reduced, bf16_reduced):
     rt_blaslt_allow((RT_BLAS_TF32 if tf32 else 0) | (RT_BLAS_F16_REDUCED if f16_reduced else 0) | (RT_BLAS_BF16_REDUCED if bf16_reduced else 0))
 
 
-def blas_tries(int n):
-    """Time so many of cuBLASLt's proposals when a large product is planned; 1 takes its first. Plans are made anew."""
-    rt_blaslt_tries(n)
+def blas_tries(int n, int plans=4096):
+    """Choose how plans are made, anew from now on.
+
+    Args:
+        n: so many of cuBLASLt's proposals are timed when a large product is planned; 1 takes its first.
+        plans: how many are kept.
+    """
+    rt_blaslt_choose(n, plans)
 
 
 def blas():

@@ -64,7 +64,7 @@ static int copy(int device, Side *s, int dtype, int64_t batch, void **block, siz
 }
 
 /* ---- plans ---------------------------------------------------------------------------------------------------------
- * Note [Plans]: kept for the life of the process, as many as MOST; then all are dropped, since shapes that never come again fill the
+ * Note [Plans]: kept for the life of the process, as many as `most`; then all are dropped, since shapes that never come again fill the
  * table. One lock holds for a whole product: a plan's bias pointer belongs to the call. */
 typedef struct {
     int64_t m, n, k, lda, ldb, ldc, ldd, za, zb, zc, zd;
@@ -80,9 +80,8 @@ typedef struct {
     const void *bias;
     int good, ran;
 } Plan;
-#define MOST 4096
 static Plan **table;
-static size_t table_room, table_used;
+static size_t table_room, table_used, most = 4096;
 
 static uint64_t hash(const Key *key) {
     uint64_t w[13], h = 0x9E3779B97F4A7C15ull;
@@ -103,7 +102,7 @@ static void forget(void) {
     table_used = 0;
 }
 static int put(Plan *p) {
-    if (table_used >= MOST) forget();
+    if (table_used >= most) forget();
     if (2 * (table_used + 1) > table_room) {
         size_t before = table_room, now = before ? 2 * before : 256;
         Plan **old = table, **more = calloc(now, sizeof(Plan *));
@@ -124,8 +123,9 @@ static int put(Plan *p) {
     return 1;
 }
 
-void rt_blaslt_tries(int n) {
+void rt_blaslt_choose(int n, int plans) {
     pthread_mutex_lock(&lock);
+    most = plans < 1 ? 1 : (size_t)plans;
     tries = n < 1 ? 1 : n > 16 ? 16 : n;
     forget();
     pthread_mutex_unlock(&lock);
@@ -241,6 +241,8 @@ static const char *const dtype_names[] = {
 #undef X
 };
 static int fail(int status, const Key *k) {
+    int driver = rt_cuda_captures ? 0 : rt_cuda.stream_query(rt_cuda_stream(k->device));      /* an earlier kernel's end is not the product's */
+    if (driver && driver != CU_NOT_READY) return rt_cuda_check(driver, "matrix product");
     snprintf(rt_cuda_error(), 1024, "CUDA error: cublasLtMatmul: %s (m %lld, n %lld, k %lld, batch %d, %s, op %s%s)", rt_blaslt.status_name(status),
              (long long)k->m, (long long)k->n, (long long)k->k, k->batch, dtype_names[k->dtype], op_names[k->op_a], op_names[k->op_b]);
     return RT_ERR_DEVICE;

@@ -60,7 +60,7 @@ extern RtBlasLt rt_blaslt;
 extern int (*rt_blaslt_find)(void);           /* fills rt_blaslt; RT_BLAS_CUBLASLT or RT_BLAS_OWN */
 int rt_blaslt_state(void);                    /* looks for the library if nobody has */
 void rt_blaslt_allow(int flags);              /* which lower precision products may use */
-void rt_blaslt_tries(int n);                  /* how many of the library's proposals are timed when a large product is planned; forgets all plans */
+void rt_blaslt_choose(int n, int plans);      /* n of the library's proposals are timed when a large product is planned; so many plans are kept */
 void rt_blaslt_stats(RtBlasStats *out);
 /* As RtFusedGemm; added NULL: out = alpha a b + beta out. RT_ERR_UNSUPPORTED: nothing was done. */
 int rt_blaslt_gemm(int device, const RtArray *out, const RtArray *added, const RtArray *a, const RtArray *b, int conj,

@@ -18,13 +18,13 @@ enum { DEFAULT = 1, RELU = 2, BIAS = 4, GELU = 32 };
 typedef struct { int compute, scale; int32_t op_a, op_b; uint32_t epilogue; const void *bias; } Desc;
 typedef struct { int type; uint64_t rows, columns; int64_t ld, stride; int32_t batch; } Layout;
 typedef struct { uint64_t workspace; uint32_t reduction, align[4]; } Pref;
-typedef struct { uint64_t magic, workspace, align[4], refuses, unused; } Algo;
+typedef struct { uint64_t magic, workspace, align[4], refuses; uint32_t reduction, allowed; } Algo;
 typedef struct { Algo algo; size_t workspace; int state; float waves; int reserved[4]; } Result;
 typedef struct { Desc desc; Layout a, b, c, d; const void *pa, *pb, *pc; void *pd, *workspace; double alpha[2], beta[2]; size_t bytes; } Work;
 #define MAGIC 0x6375626c61734c74ull
 #define SPLIT 4096                            /* inner sizes from here on want a workspace */
 
-/* of the last product and plan: compute, op a, op b, epilogue, reduction mask, batch, whether c is d, lda, ldb, ldc, ldd, workspace asked for */
+/* of the last product: compute, op a, op b, epilogue, reduction mask, batch, whether c is d, lda, ldb, ldc, ldd, workspace asked for */
 int64_t standin_last[12], standin_products, standin_heuristics;
 
 static int (*call)(int (*)(void *), void *, size_t, void *), (*is_device)(uint64_t, size_t);
@@ -138,10 +138,10 @@ int cublasLtMatmulAlgoGetHeuristic(void *handle, void *desc, void *a, void *b, v
         results[i].algo.workspace = results[i].workspace = k >= SPLIT && p->workspace >= 4096 ? 4096 : 0;
         for (int j = 0; j < 4; j++) results[i].algo.align[j] = p->align[j];
         results[i].algo.refuses = lo->rows == 11;
+        results[i].algo.reduction = p->reduction;
+        results[i].algo.allowed = (uint32_t)p->workspace;
         *got = i + 1;
     }
-    standin_last[4] = p->reduction;
-    standin_last[11] = (int64_t)p->workspace;
     return SUCCESS;
 }
 
@@ -272,7 +272,7 @@ int cublasLtMatmul(void *handle, void *desc, const void *alpha, const void *a, v
     if ((w.desc.epilogue & BIAS) && !w.desc.bias) return bad("no bias");
     scalar(&w.desc, alpha, w.alpha);
     scalar(&w.desc, beta, w.beta);
-    int64_t seen[] = {w.desc.compute, w.desc.op_a, w.desc.op_b, w.desc.epilogue, standin_last[4], w.d.batch, c == d, w.a.ld, w.b.ld, w.c.ld, w.d.ld, standin_last[11]};
+    int64_t seen[] = {w.desc.compute, w.desc.op_a, w.desc.op_b, w.desc.epilogue, algo->reduction, w.d.batch, c == d, w.a.ld, w.b.ld, w.c.ld, w.d.ld, algo->allowed};
     memcpy(standin_last, seen, sizeof seen);
     standin_products++;
     return call(work, &w, sizeof w, stream) ? EXECUTION_FAILED : SUCCESS;
