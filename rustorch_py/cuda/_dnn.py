@@ -32,12 +32,16 @@ WORKSPACE = 4 << 30                 # plans that ask for more are not considered
 
 
 class Plan:
-    """A graph whose plan is built. copies: formats that operands are brought into first, or None; index: of the plan that was fastest, or None."""
+    """A graph with a plan that is built. copies: formats that operands are brought into first, or None; index, workspace, name: the plan's;
+    ran: it has run once."""
 
-    __slots__ = ("graph", "workspace", "index", "copies", "name")
+    __slots__ = ("graph", "copies", "index", "workspace", "name", "ran")
 
     def __init__(self, graph, copies):
-        self.graph, self.copies, self.index = graph, copies, None
+        self.graph, self.copies, self.ran = graph, copies, False
+
+    def take(self, index):
+        self.index, self.workspace, self.name = index, self.graph.get_workspace_size_plan_at_index(index), self.graph.get_plan_name_at_index(index)
 
 
 _found = {}                         # signature -> Plan, or why there is none
@@ -105,84 +109,105 @@ def _handle(device):
 
 
 # ---- plans -----------------------------------------------------------------------------------------------------------
-def _get(key, describe, time):
-    """The plan of a signature, or None. describe: makes (graph, copies, notes that a plan must not have); time: runs a plan by its number."""
-    found = _found.get(key)
-    if found is None:
-        try:
-            found = _build(key, describe, time)
-        except Exception as error:          # the frontend's own types and RuntimeError, by version
-            found = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
-        if len(_found) >= MOST:
-            _found.clear()
-        _found[key] = found
-    return None if isinstance(found, str) else found
+def _text(error):
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
 
 
-def _build(key, describe, time):
-    c = _library
-    graph, copies, unwanted = describe(_handle(key[1]))
+def _get(key, describe, time=None):
+    """The plan of a signature that is new, or None. describe: makes (graph, copies, notes that a plan must not have) with a handle;
+    time: tells how long a plan of a graph takes."""
+    try:
+        found = _build(describe(_handle(key[1])), time)
+    except Exception as error:              # the frontend's own types and RuntimeError, by version
+        if _backend.is_capturing(key[1], _backend.get_stream(key[1])):
+            return None                     # what a capture forbids may do later
+        found = _text(error)
+    if len(_found) >= MOST:
+        _found.clear()
+    _found[key] = found
+    return found
+
+
+def _build(described, time):
+    graph, copies, unwanted = described
     graph.validate()
     graph.build_operation_graph()
-    graph.create_execution_plans([c.heur_mode.A, c.heur_mode.FALLBACK])
+    graph.create_execution_plans([_library.heur_mode.A, _library.heur_mode.FALLBACK])
     if unwanted:
         graph.deselect_numeric_notes(unwanted)
     graph.deselect_workspace_greater_than(WORKSPACE)
     graph.check_support()
     plan = Plan(graph, copies)
-    if time is not None:
-        plan.index = _fastest(graph, time)
-    if plan.index is None:
-        graph.build_plans()
-        plan.workspace, plan.name = graph.get_workspace_size(), key[0]
-    else:
-        plan.workspace, plan.name = graph.get_workspace_size_plan_at_index(plan.index), graph.get_plan_name_at_index(plan.index)
+    index = None if time is None else _fastest(graph, time)
+    plan.take(_first(graph, 0) if index is None else index)
     return plan
 
 
+def _first(graph, start):
+    """The number of the first plan from `start` on that builds. Raises what the last one raises."""
+    why = RuntimeError("no plan is left")
+    for index in range(start, graph.get_execution_plan_count()):
+        try:
+            graph.build_plan_at_index(index)
+            return index
+        except Exception as error:          # deselected, or not for this device
+            why = error
+    raise why
+
+
 def _fastest(graph, time):
-    """The number of the plan that takes least time, or None. The first run of each is not counted."""
+    """The number of the plan that takes least time, or None."""
     best, index = None, None
     for i in range(min(graph.get_execution_plan_count(), switches.benchmark_limit or 1 << 30)):
         try:
             graph.build_plan_at_index(i)
             took = time(graph, i)
-        except Exception:                   # a plan that is deselected, does not build or does not run
+        except Exception:                   # deselected, does not build or does not run
             continue
         if best is None or took < best:
             best, index = took, i
     return index
 
 
-def _run(plan, pointers, like, device):
-    handle = _handle(device)
-    work = like.new_empty(plan.workspace, dtype=UINT8) if plan.workspace > 0 else None
-    at = 0 if work is None else work.data_ptr()
-    if plan.index is None:
-        plan.graph.execute(pointers, at, handle)
-    else:
-        plan.graph.execute_plan_at_index(pointers, at, plan.index, handle)
+def _run(key, plan, pointers, like):
+    """Run a plan; returns False where the package's own kernel shall do it. A first time that fails tries the plans behind it."""
+    handle = _handle(key[1])
+    while True:
+        try:
+            work = like.new_empty(plan.workspace, dtype=UINT8) if plan.workspace > 0 else None
+            plan.graph.execute_plan_at_index(pointers, 0 if work is None else work.data_ptr(), plan.index, handle)
+            plan.ran = True
+            return True
+        except OutOfMemoryError:            # of the workspace; the package's kernels need less
+            return False
+        except Exception as error:
+            if plan.ran:
+                raise
+            why = _text(error)
+        try:
+            plan.take(_first(plan.graph, plan.index + 1))
+        except Exception:                   # there is none
+            _found[key] = why
+            return False
 
 
-def _timer(pointers, like, device):
-    """What :func:`_fastest` measures plans of a graph with."""
+def _timer(pointers, like):
+    """What :func:`_fastest` measures plans with: the best of two runs in milliseconds, after one that is not counted."""
     from ._runtime import Event, current_stream
 
     def time(graph, index):
-        handle = _handle(device)
+        handle = _handle(like.device.index)
         size = graph.get_workspace_size_plan_at_index(index)
         work = like.new_empty(size, dtype=UINT8) if size > 0 else None
-        start, end = Event(enable_timing=True), Event(enable_timing=True)
-        stream = current_stream(like.device)
+        start, end, stream = Event(enable_timing=True), Event(enable_timing=True), current_stream(like.device)
         took = []
         for turn in range(3):
             start.record(stream)
             graph.execute_plan_at_index(pointers, 0 if work is None else work.data_ptr(), index, handle)
             end.record(stream)
             end.synchronize()
-            if turn:
-                took.append(start.elapsed_time(end))
-        return min(took)
+            took.append(start.elapsed_time(end))
+        return min(took[1:])
     return time
 
 
@@ -234,7 +259,7 @@ def convolution(out, mode, a, b, bias, geometry):
     if plan is None:
         with no_grad():
             describe, copies = _describe_convolution(out, mode, a, b, geometry, tf32, steady)
-            plan = _get(key, describe, _timer(_operands(out, a, b, copies)[0], out, device) if timed else None)
+            plan = _get(key, describe, _timer(_operands(out, a, b, copies)[0], out) if timed else None)
     if plan is None or type(plan) is str:
         return False
     pa, pb = a.data_ptr(), b.data_ptr()
@@ -243,9 +268,7 @@ def convolution(out, mode, a, b, bias, geometry):
     else:
         with no_grad():
             pointers, held = _operands(out, a, b, plan.copies)              # held: until the work is in the stream
-    try:
-        _run(plan, pointers, out, device)
-    except OutOfMemoryError:                # of the workspace; the package's kernels need less
+    if not _run(key, plan, pointers, out):
         return False
     if bias is not None:
         with no_grad():
@@ -334,15 +357,14 @@ def attention(out, sums, q, k, v, mask, causal, scale):
     key = ("attention", device, q.dtype, q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale, sums is not None)
     plan = _found.get(key)
     if plan is None:
-        plan = _get(key, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale), None)
+        plan = _get(key, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale))
     pq, pk, pv, po = q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr()
     if plan is None or type(plan) is str or (pq | pk | pv | po) % ALIGNMENT:
         return False
     pointers = {1: pq, 2: pk, 3: pv, 4: po}
     if sums is not None:
         pointers[5] = sums.data_ptr()
-    _run(plan, pointers, out, device)
-    return True
+    return _run(key, plan, pointers, out)
 
 
 def _heads(graph, kind, *tensors):
@@ -388,12 +410,11 @@ def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
            g.stride(), gq.stride(), gk.stride(), gv.stride(), steady)
     plan = _found.get(key)
     if plan is None:
-        plan = _get(key, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady), None)
+        plan = _get(key, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady))
     pq, pk, pv, po = q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr()
     if plan is None or type(plan) is str or (pq | pk | pv | po) % ALIGNMENT:
         return False
-    _run(plan, {1: pq, 2: pk, 3: pv, 4: po, 5: g.data_ptr(), 6: sums.data_ptr(), 7: gq.data_ptr(), 8: gk.data_ptr(), 9: gv.data_ptr()}, out, device)
-    return True
+    return _run(key, plan, {1: pq, 2: pk, 3: pv, 4: po, 5: g.data_ptr(), 6: sums.data_ptr(), 7: gq.data_ptr(), 8: gk.data_ptr(), 9: gv.data_ptr()}, out)
 
 
 def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):

@@ -37,8 +37,9 @@ def fresh():
     if SOFTWARE:
         import cudnn
         refused = {found[3] for found in switches.plans() if not found[3].startswith("cuDNN")}
-        assert not refused or cudnn.REFUSED, refused
+        assert not refused or cudnn.REFUSED or cudnn.BROKEN, refused
         cudnn.REFUSED.clear()
+        cudnn.BROKEN.clear()
 
 
 software = pytest.mark.skipif(not SOFTWARE, reason="asks the stand-in what it was told")
@@ -205,6 +206,38 @@ def test_disabled_and_refused():
     (found,) = switches.plans()
     assert found[0] == "convolution" and found[1] is rt.float32 and found[3].startswith("cudnnGraphNotSupportedError: No execution plans")
     assert not ran()
+
+
+@software
+def test_plans_that_fail_to_run():
+    import cudnn
+    x, w = rt.randn(2, 4, 6, 6), rt.randn(3, 4, 3, 3)
+    cudnn.BROKEN |= {"tensor cores", "halves"}
+    for _ in range(2):
+        close(F.conv2d(x.to("cuda"), w.to("cuda")), F.conv2d(x, w), "float32")
+    assert [entry[1] for entry in ran()] == ["atomic", "atomic"] and [found[3] for found in switches.plans()] == ["cuDNN: atomic"]
+    cudnn.BROKEN.add("atomic")
+    with pytest.raises(RuntimeError, match="EXECUTION_FAILED"):
+        F.conv2d(x.to("cuda"), w.to("cuda"))                        # it has run before
+    cudnn.BROKEN.add("plain")
+    close(F.conv2d(x.to("cuda"), w.to("cuda")[1:]), F.conv2d(x, w[1:]), "float32")
+    assert switches.plans()[1][3] == "RuntimeError: CUDNN_STATUS_EXECUTION_FAILED" and not ran()
+
+
+@software
+def test_no_memory_for_a_workspace():
+    from rustorch_py.cuda import _backend
+    import cudnn
+    x, w = rt.randn(2, 4, 6, 6), rt.randn(3, 4, 3, 3)
+    a, b = x.to("cuda"), w.to("cuda")
+    before, cudnn.WORKSPACE = cudnn.WORKSPACE, _backend.mem_info(0)[1] + (1 << 40)
+    try:
+        close(F.conv2d(a, b), F.conv2d(x, w), "float32")
+    finally:
+        cudnn.WORKSPACE = before
+    assert not ran() and len(switches.plans()) == 1
+    close(F.conv2d(a, b), F.conv2d(x, w), "float32")
+    assert not ran()                                                # its plan wants as much as before
 
 
 @software

@@ -1,5 +1,6 @@
 """Stands in for NVIDIA's ``cudnn`` frontend on the software device: the calls that rustorch_py makes, checked as the real one checks them,
-computed by the CPU's operators. ``LOG`` holds the products that ran, ``REFUSED`` the operations that have no plan."""
+computed by the CPU's operators. ``LOG`` holds the products that ran, ``REFUSED`` the operations that have no plan,
+``BROKEN`` the plans that fail when they run."""
 from enum import Enum
 
 import rustorch_py as rt
@@ -9,6 +10,7 @@ __version__ = "0"
 SOFTWARE = True
 LOG = []
 REFUSED = set()
+BROKEN = set()
 WORKSPACE = 4096
 data_type = Enum("data_type", "NOT_SET HALF BFLOAT16 FLOAT DOUBLE")
 heur_mode = Enum("heur_mode", "A B FALLBACK")
@@ -89,7 +91,7 @@ class pygraph:
         if handle not in _streams:
             raise RuntimeError("no such handle")
         self.compute, self.tensors, self.operation, self.how, self.inputs, self.outputs = compute_data_type, [], None, {}, {}, []
-        self.stage, self.barred, self.built, self.candidate = "described", set(), set(), None
+        self.stage, self.barred, self.built = "described", set(), set()
 
     def tensor(self, dim, stride, data_type, name, uid):
         found = Tensor(dim, stride, data_type, uid)
@@ -161,22 +163,18 @@ class pygraph:
         self.barred |= {i for i, (_, has) in enumerate(PLANS) if has & set(notes)}
 
     def deselect_workspace_greater_than(self, size):
-        assert self.stage == "planned" and size >= WORKSPACE
+        assert self.stage == "planned" and size > 0
 
     def check_support(self):
         self._step("planned", "supported")
         if self.operation in REFUSED:
             raise cudnnGraphNotSupportedError(f"No execution plans support the graph.\n{self.operation}")
 
-    def build_plans(self):
-        assert self.stage == "supported"
-        self.candidate = next(i for i in range(len(PLANS)) if i not in self.barred)
-        self.built.add(self.candidate)
-
     def get_execution_plan_count(self):
         return len(PLANS)
 
     def build_plan_at_index(self, index):
+        assert self.stage == "supported"
         if index in self.barred:
             raise cudnnGraphNotSupportedError("Deselecting execution plan")
         self.built.add(index)
@@ -184,20 +182,16 @@ class pygraph:
     def get_plan_name_at_index(self, index):
         return PLANS[index][0]
 
-    def get_workspace_size(self):
-        return WORKSPACE
-
     def get_workspace_size_plan_at_index(self, index):
         return WORKSPACE if index in self.built else 0
 
     # ---- computing
-    def execute(self, pack, workspace, handle):
-        self.execute_plan_at_index(pack, workspace, self.candidate, handle)
-
     def execute_plan_at_index(self, pack, workspace, index, handle):
         every = [*self.inputs.values(), *self.outputs]
         if index not in self.built or set(pack) != {t.uid for t in every} or not workspace or any(p % 16 or type(p) is not int for p in pack.values()):
             raise RuntimeError(f"execute: plan {index} of {self.built}, {pack}, workspace {workspace}")
+        if PLANS[index][0] in BROKEN:
+            raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")
         if _streams[handle] is None:
             raise RuntimeError("execute: the handle has no stream")
         rt.cuda.synchronize()
