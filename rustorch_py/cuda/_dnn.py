@@ -21,7 +21,8 @@ from ..tensor._switches import are_deterministic_algorithms_enabled
 from . import _backend, _dnn_switches as switches
 
 FORWARD, INPUT, WEIGHT = range(3)
-NAMES = {_dtype_by_name("float16"): "HALF", _dtype_by_name("bfloat16"): "BFLOAT16", _dtype_by_name("float32"): "FLOAT", _dtype_by_name("float64"): "DOUBLE"}
+# not float64: the frontend hands convolutions' factors over as float32, where cuDNN reads float64 (seen with 1.22 and cuDNN 9.19: zeros)
+NAMES = {_dtype_by_name("float16"): "HALF", _dtype_by_name("bfloat16"): "BFLOAT16", _dtype_by_name("float32"): "FLOAT"}
 HALVES = (_dtype_by_name("float16"), _dtype_by_name("bfloat16"))
 FLOAT32, UINT8 = _dtype_by_name("float32"), _dtype_by_name("uint8")
 ALIGNMENT = 16                      # bytes; cuDNN's kernels may load that much at a time
@@ -302,7 +303,6 @@ def _describe_convolution(out, mode, a, b, geometry, tf32, steady):
     steps = [_packed(n, last) for n in shapes]
     stride, padding, dilation = (list(geometry[i:i + 3][1 if flat or out.ndim == 4 else 0:]) for i in (13, 16, 19))
     kind = getattr(c.data_type, NAMES[out.dtype])
-    compute = c.data_type.DOUBLE if out.dtype.itemsize == 8 else c.data_type.FLOAT
     unwanted = [c.numerical_note.NONDETERMINISTIC] if steady else []
     if out.dtype is FLOAT32:
         unwanted.append(c.numerical_note.DOWN_CONVERT_INPUTS)
@@ -310,9 +310,9 @@ def _describe_convolution(out, mode, a, b, geometry, tf32, steady):
             unwanted.append(c.numerical_note.TENSOR_CORE)
 
     def describe(handle):
-        graph = c.pygraph(handle=handle, io_data_type=kind, intermediate_data_type=compute, compute_data_type=compute)
+        graph, _ = _graph(handle, out.dtype)
         x, y = (_tensor(graph, uid, shapes[uid - 1], steps[uid - 1], kind, name) for uid, name in ((1, "a"), (2, "b")))
-        how = {"padding": padding, "stride": stride, "dilation": dilation, "compute_data_type": compute}
+        how = {"padding": padding, "stride": stride, "dilation": dilation, "compute_data_type": c.data_type.FLOAT}
         if mode == FORWARD:
             result = graph.conv_fprop(image=x, weight=y, **how)
         elif mode == INPUT:

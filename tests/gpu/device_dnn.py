@@ -43,7 +43,7 @@ def fresh():
 
 
 software = pytest.mark.skipif(not SOFTWARE, reason="asks the stand-in what it was told")
-near = {"float32": 4e-3, "float64": 1e-10, "bfloat16": 4e-2}
+near = {"float32": 4e-3, "float16": 4e-3, "float64": 1e-10, "bfloat16": 4e-2}
 
 
 def close(a, b, dtype):
@@ -85,7 +85,7 @@ def test_conv2d(dtype, last, how):
     compare(F.conv2d, (2, 4, 9, 8), (6, 4 // how.get("groups", 1), 3, 2), (6,), dtype, last, **how)
     if SOFTWARE:
         log = ran()
-        assert [entry[0] for entry in log] == ["fprop", "dgrad", "wgrad"]
+        assert [entry[0] for entry in log] == ([] if dtype == "float64" else ["fprop", "dgrad", "wgrad"])
         assert all((s[1] == 1) is last for entry in log for s in entry[3])
         assert all("cuDNN" in found[3] for found in switches.plans())
 
@@ -102,7 +102,7 @@ def test_one_and_three_dimensions():
 def test_transposed():
     compare(F.conv_transpose2d, (2, 4, 5, 6), (4, 3, 3, 3), (3,), "float32", stride=2, padding=1, output_padding=1)
     compare(F.conv_transpose2d, (2, 4, 5, 6), (4, 3, 3, 3), (6,), "bfloat16", True, stride=2, groups=2)
-    compare(F.conv_transpose1d, (2, 4, 5), (4, 3, 3), None, "float64", dilation=2)
+    compare(F.conv_transpose1d, (2, 4, 5), (4, 3, 3), None, "float16", dilation=2)
     if SOFTWARE:
         assert {entry[0] for entry in ran()} == {"fprop", "dgrad", "wgrad"}
 
@@ -136,9 +136,12 @@ def test_gradients_of_sums_are_expanded():
 
 
 def test_double_backward():
-    x, w = rt.randn(1, 2, 4, 4, dtype=rt.float64, device="cuda").requires_grad_(), rt.randn(2, 2, 3, 3, dtype=rt.float64, device="cuda").requires_grad_()
-    assert rt.autograd.gradcheck(F.conv2d, (x, w))
-    assert rt.autograd.gradgradcheck(F.conv2d, (x, w))
+    here, there = both((1, 2, 4, 4), (2, 2, 3, 3), None, "float32")
+    for t in (here, there):
+        grads = rt.autograd.grad(F.conv2d(t[0], t[1]).pow(2).sum(), t[:2], create_graph=True)
+        (grads[0].pow(2).sum() + grads[1].sum()).backward()
+    for a, b in zip(there[:2], here[:2]):
+        close(a.grad, b.grad, "float32")
 
 
 def test_empty_goes_to_the_own_kernels():

@@ -15,7 +15,7 @@ WORKSPACE = 4096
 data_type = Enum("data_type", "NOT_SET HALF BFLOAT16 FLOAT DOUBLE")
 heur_mode = Enum("heur_mode", "A B FALLBACK")
 numerical_note = Enum("numerical_note", "TENSOR_CORE DOWN_CONVERT_INPUTS NONDETERMINISTIC")
-TYPES = {data_type.HALF: (rt.float16, "<f2", 2), data_type.BFLOAT16: (rt.bfloat16, "<i2", 2), data_type.FLOAT: (rt.float32, "<f4", 4), data_type.DOUBLE: (rt.float64, "<f8", 8)}
+TYPES = {data_type.HALF: (rt.float16, "<f2", 2), data_type.BFLOAT16: (rt.bfloat16, "<i2", 2), data_type.FLOAT: (rt.float32, "<f4", 4)}
 # plans as heuristics would rank them; the first rounds float32's inputs
 PLANS = [("tensor cores", {numerical_note.TENSOR_CORE}), ("atomic", {numerical_note.NONDETERMINISTIC}), ("halves", {numerical_note.DOWN_CONVERT_INPUTS}), ("plain", set())]
 _streams = {}
