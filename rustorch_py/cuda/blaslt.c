@@ -151,10 +151,11 @@ static int layout(LtHandle *l, int type, int64_t rows, int64_t columns, int64_t 
 /* What a call hands over besides its plan. */
 typedef struct { const void *a, *b, *c; void *d; const void *bias; double alpha[2], beta[2]; } Call;
 static int run(const Plan *p, const LtAlgo *algo, const Call *call, void *workspace, size_t bytes, CuHandle stream) {
-    float alpha[2] = {(float)call->alpha[0], (float)call->alpha[1]}, beta[2] = {(float)call->beta[0], (float)call->beta[1]};
+    _Alignas(16) double alpha[2] = {call->alpha[0], call->alpha[1]}, beta[2] = {call->beta[0], call->beta[1]};     /* read as double2 */
+    _Alignas(16) float alpha_f[2] = {(float)alpha[0], (float)alpha[1]}, beta_f[2] = {(float)beta[0], (float)beta[1]};
     int wide = p->key.dtype == RT_F64 || p->key.dtype == RT_C128;
-    return rt_blaslt.matmul(handles[p->key.device], p->desc, wide ? (const void *)call->alpha : alpha, call->a, p->a, call->b, p->b,
-                            wide ? (const void *)call->beta : beta, call->c, p->c, call->d, p->d, algo, workspace, bytes, stream);
+    return rt_blaslt.matmul(handles[p->key.device], p->desc, wide ? (const void *)alpha : alpha_f, call->a, p->a, call->b, p->b,
+                            wide ? (const void *)beta : beta_f, call->c, p->c, call->d, p->d, algo, workspace, bytes, stream);
 }
 
 /* The fastest of n proposals, each run twice; the second run is timed. */

@@ -270,6 +270,7 @@ int cublasLtMatmul(void *handle, void *desc, const void *alpha, const void *a, v
     for (int i = 0; i < 4; i++) if ((uintptr_t)all[i] % algo->align[i]) return bad("an operand lies worse than the plan promised");
     if (bytes < algo->workspace || (algo->workspace && (!workspace || (uintptr_t)workspace % 256))) return bad("workspace");
     if ((w.desc.epilogue & BIAS) && !w.desc.bias) return bad("no bias");
+    if (complex_type(w.d.type) && ((uintptr_t)alpha | (uintptr_t)beta) % size_of(w.d.type)) return bad("alpha or beta lie worse than a complex number may");
     scalar(&w.desc, alpha, w.alpha);
     scalar(&w.desc, beta, w.beta);
     int64_t seen[] = {w.desc.compute, w.desc.op_a, w.desc.op_b, w.desc.epilogue, algo->reduction, w.d.batch, c == d, w.a.ld, w.b.ld, w.c.ld, w.d.ld, algo->allowed};
