@@ -30,4 +30,68 @@ template <class T, class Op> RT_INLINE T rt_line_reduce(const RtLine &l, T v, Op
 template <class T> RT_INLINE T rt_line_sum(const RtLine &l, T v) {
     return rt_line_reduce(l, v, [](T x, T y) { return x + y; }, (T)0);
 }
+/* Dense lines by packs of 16 bytes from where they may begin; several packs under way. f(i, x[i]) comes in an order that depends on sizes alone. */
+template <class T, class F> RT_INLINE void rt_line_each(const T *x, int64_t n, int part, int parts, F f) {
+    enum { V = 16 / sizeof(T), U = 4 };
+    const int64_t skip = (int64_t)((0 - (uintptr_t)x & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
+    const RtPack<T, V> *p = (const RtPack<T, V> *)(x + head);
+    for (int64_t i = part; i < head; i += parts) f(i, x[i]);
+    for (int64_t i = part; i < packs; i += U * parts) {
+        RtPack<T, V> v[U];
+        #pragma unroll
+        for (int u = 0; u < U; u++) if (i + u * parts < packs) v[u] = p[i + u * parts];
+        #pragma unroll
+        for (int u = 0; u < U; u++) if (i + u * parts < packs)
+            #pragma unroll
+            for (int j = 0; j < V; j++) f(head + (i + u * parts) * V + j, v[u].v[j]);
+    }
+    for (int64_t i = rest + part; i < n; i += parts) f(i, x[i]);
+}
+/* y[i] = f(i, {x[0][i], x[1][i] ...}); packs where all lines begin at the same place of 16 bytes */
+template <int I, class T, class F> RT_INLINE void rt_line_map(T *y, const T *const (&x)[I], int64_t n, int part, int parts, F f) {
+    enum { V = 16 / sizeof(T), U = 2 };
+    uintptr_t apart = 0;
+    for (int k = 0; k < I; k++) apart |= ((uintptr_t)x[k] ^ (uintptr_t)y) & 15;
+    const int64_t skip = apart ? n : (int64_t)((0 - (uintptr_t)y & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
+    const auto one = [&](int64_t i) {
+        T in[I];
+        for (int k = 0; k < I; k++) in[k] = x[k][i];
+        y[i] = f(i, in);
+    };
+    #pragma unroll 4
+    for (int64_t i = part; i < head; i += parts) one(i);
+    for (int64_t i = part; i < packs; i += U * parts) {
+        RtPack<T, V> v[U][I];
+        #pragma unroll
+        for (int u = 0; u < U; u++) if (i + u * parts < packs)
+            for (int k = 0; k < I; k++) v[u][k] = ((const RtPack<T, V> *)(x[k] + head))[i + u * parts];
+        #pragma unroll
+        for (int u = 0; u < U; u++) if (i + u * parts < packs) {
+            RtPack<T, V> o;
+            #pragma unroll
+            for (int j = 0; j < V; j++) {
+                T in[I];
+                for (int k = 0; k < I; k++) in[k] = v[u][k].v[j];
+                o.v[j] = f(head + (i + u * parts) * V + j, in);
+            }
+            ((RtPack<T, V> *)(y + head))[i + u * parts] = o;
+        }
+    }
+    for (int64_t i = rest + part; i < n; i += parts) one(i);
+}
+
+/* Short lines are read once, into registers: 2^log_lanes threads a line, up to 32 of a warp or a whole block, each with several packs.
+ * ops/_lines.py chooses. Every thread of a warp or block comes to every reduction. */
+struct RtShort { int64_t line; int lane, lanes; bool here; };
+RT_INLINE RtShort rt_short(int log_lanes, int64_t block, int64_t lines) {
+    const int lanes = 1 << log_lanes;
+    const int64_t line = block * (blockDim.x >> log_lanes) + (threadIdx.x >> log_lanes);
+    return {line < lines ? line : 0, (int)threadIdx.x & (lanes - 1), lanes, line < lines};
+}
+template <class T, class Op> RT_INLINE T rt_short_reduce(const RtShort &r, T v, Op op, T none) {
+    return r.lanes <= 32 ? rt_warp_reduce(v, op, (unsigned)r.lanes) : rt_block_reduce(v, op, none);
+}
+template <class T> RT_INLINE T rt_short_sum(const RtShort &r, T v) {
+    return rt_short_reduce(r, v, [](T x, T y) { return x + y; }, (T)0);
+}
 #endif

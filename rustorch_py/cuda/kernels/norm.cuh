@@ -90,6 +90,7 @@ RT_KERNEL(RT_NAME(channel_moments), RtCall) {
     const Range r = chunk_of(a, l);
     const T *x = (const T *)a.p[0] + (l.line < a.n[C_ALL] ? l.line : 0) * a.n[C_X + 1];
     T_C sum = (T_C)0;
+    #pragma unroll 4
     for (int64_t i = r.from + l.part; i < r.to; i += l.parts) sum += T_GET(x[place_of(a, i, a.n + C_X)]);
     const T_C mean = rt_line_sum(l, sum) / (T_C)(r.to > r.from ? r.to - r.from : 1);
     sum = (T_C)0;
@@ -104,31 +105,36 @@ RT_KERNEL(RT_NAME(channel_moments), RtCall) {
     part[1] = sum;
 }
 
+struct Moments { T_C mean, sum, count; };                     /* sum: of squared differences from the mean */
 /* The chunks' moments become one (Chan, Golub, LeVeque, 1979), and running statistics move. n: channels, elements of a channel, of a chunk, chunks,
- * steps of the running statistics. p: part, mean, 1 / deviation, running mean or NULL, running variance or NULL; k: momentum, eps. */
+ * steps of the running statistics, way. p: part, mean, 1 / deviation, running mean or NULL, running variance or NULL; k: momentum, eps. */
 RT_KERNEL(RT_NAME(channel_finish), RtCall) {
+    const RtLine l = rt_line(a.n[6]);
+    const int64_t c = l.line < a.n[0] ? l.line : 0;
     const T_C *part = (const T_C *)a.p[0];
-    RT_EACH(c, a.n[0]) {
-        T_C mean = (T_C)0, sum = (T_C)0;
-        int64_t seen = 0;
-        for (int64_t k = 0; k < a.n[3]; k++) {
-            const int64_t left = a.n[1] - k * a.n[2], count = left < a.n[2] ? left : a.n[2];
-            const T_C gap = part[2 * (k * a.n[0] + c)] - mean, share = (T_C)count / (T_C)(seen + count);
-            sum += part[2 * (k * a.n[0] + c) + 1] + gap * gap * (T_C)seen * share;
-            mean += gap * share;
-            seen += count;
-        }
-        const T_C variance = sum / (T_C)a.n[1], momentum = (T_C)a.k[0];
-        ((T_C *)a.p[1])[c] = mean;
-        ((T_C *)a.p[2])[c] = 1 / T_F(sqrt)(variance + (T_C)a.k[1]);
-        if (a.p[3]) {
-            T_C *running = (T_C *)a.p[3] + c * a.n[4];
-            *running = (1 - momentum) * *running + momentum * mean;
-        }
-        if (a.p[4]) {
-            T_C *running = (T_C *)a.p[4] + c * a.n[5];
-            *running = (1 - momentum) * *running + momentum * (sum / (T_C)(a.n[1] - 1));
-        }
+    const auto join = [](Moments x, Moments y) {
+        const T_C count = x.count + y.count, gap = y.mean - x.mean, share = count > 0 ? y.count / count : (T_C)0;
+        return Moments{x.mean + gap * share, x.sum + y.sum + gap * gap * x.count * share, count};
+    };
+    const Moments none = {(T_C)0, (T_C)0, (T_C)0};
+    Moments m = none;
+    #pragma unroll 4
+    for (int64_t k = l.part; k < a.n[3]; k += l.parts) {
+        const int64_t left = a.n[1] - k * a.n[2], count = left < a.n[2] ? left : a.n[2];
+        m = join(m, {part[2 * (k * a.n[0] + c)], part[2 * (k * a.n[0] + c) + 1], (T_C)count});
+    }
+    m = rt_line_reduce(l, m, join, none);
+    if (l.part || l.line >= a.n[0]) return;
+    const T_C mean = m.mean, variance = m.sum / (T_C)a.n[1], momentum = (T_C)a.k[0];
+    ((T_C *)a.p[1])[c] = mean;
+    ((T_C *)a.p[2])[c] = 1 / T_F(sqrt)(variance + (T_C)a.k[1]);
+    if (a.p[3]) {
+        T_C *running = (T_C *)a.p[3] + c * a.n[4];
+        *running = (1 - momentum) * *running + momentum * mean;
+    }
+    if (a.p[4]) {
+        T_C *running = (T_C *)a.p[4] + c * a.n[5];
+        *running = (1 - momentum) * *running + momentum * (m.sum / (T_C)(a.n[1] - 1));
     }
 }
 
@@ -183,20 +189,37 @@ RT_KERNEL(RT_NAME(channel_sums), RtCall) {
     part[1] = dot;
 }
 
-/* n: channels, chunks; p: part, gradient of the bias or NULL, of the weight or NULL; the sums are left in the first chunk */
+/* n: channels, chunks, way; p: part, gradient of the bias or NULL, of the weight or NULL; the sums are left in the first chunk */
 RT_KERNEL(RT_NAME(channel_sums_finish), RtCall) {
-    T_C *part = (T_C *)a.p[0];
-    RT_EACH(c, a.n[0]) {
-        T_C sum = (T_C)0, dot = (T_C)0;
-        for (int64_t k = 0; k < a.n[1]; k++) {
-            sum += part[2 * (k * a.n[0] + c)];
-            dot += part[2 * (k * a.n[0] + c) + 1];
-        }
-        part[2 * c] = sum;
-        part[2 * c + 1] = dot;
-        if (a.p[1]) ((T_C *)a.p[1])[c] = sum;
-        if (a.p[2]) ((T_C *)a.p[2])[c] = dot;
+    const RtLine l = rt_line(a.n[2]);
+    const int64_t c = l.line < a.n[0] ? l.line : 0;
+    T_C *part = (T_C *)a.p[0], sum = (T_C)0, dot = (T_C)0;
+    #pragma unroll 4
+    for (int64_t k = l.part; k < a.n[1]; k += l.parts) {
+        sum += part[2 * (k * a.n[0] + c)];
+        dot += part[2 * (k * a.n[0] + c) + 1];
     }
+    sum = rt_line_sum(l, sum);
+    dot = rt_line_sum(l, dot);
+    if (l.part || l.line >= a.n[0]) return;
+    part[2 * c] = sum;
+    part[2 * c + 1] = dot;
+    if (a.p[1]) ((T_C *)a.p[1])[c] = sum;
+    if (a.p[2]) ((T_C *)a.p[2])[c] = dot;
+}
+/* Sums of norm_short.cuh's parts. n: columns, parts; p: part (parts, 2, columns), gradient of the weight or NULL, of the bias or NULL */
+RT_KERNEL(RT_NAME(row_sums_finish), RtCall) {
+    const RtLine l = rt_line(RT_LINE_LANES);
+    const int64_t all = 2 * a.n[0];
+    const T_C *part = (const T_C *)a.p[0];
+    T_C sum = (T_C)0;
+    if (l.line < all)
+        #pragma unroll 4
+        for (int64_t k = l.part; k < a.n[1]; k += l.parts) sum += part[k * all + l.line];
+    sum = rt_line_sum(l, sum);
+    if (l.part || l.line >= all) return;
+    const int64_t which = l.line >= a.n[0];
+    if (a.p[1 + which]) ((T_C *)a.p[1 + which])[l.line - which * a.n[0]] = sum;
 }
 
 /* p: gx, x, mean, 1 / deviation, w, g, part or NULL (fixed statistics); n as channel_norm's, the steps of g after them */

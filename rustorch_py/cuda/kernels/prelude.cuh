@@ -16,6 +16,7 @@
 
 #ifndef RT_KERNEL
 #define RT_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(256) name(const Args a)
+#define RT_WIDE_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(1024) name(const Args a)      /* blocks of up to 1024 threads */
 #define RT_SHARED(T, name, n) __shared__ T name[n]
 #define RT_SYNC() __syncthreads()
 /* of a warp, all of whose threads take part */

@@ -5,22 +5,54 @@
  * n: way, lines, n, inner, then each kernel's own. */
 enum { WAY, LINES, N, INNER, LOGS, IGNORE, EACH };
 
+/* a line's peak, and the sum of exp(x - peak); an infinite peak stands for 0 there */
 struct Peak { T_C top, sum; };
-RT_INLINE void take(Peak &p, T_C x) {
-    if (x > p.top) { p.sum = p.sum * T_F(exp)(p.top - x) + 1; p.top = x; }
-    else if (x == p.top) p.sum += x == T_F(lowest)(x) ? (T_C)0 : (T_C)1;
-    else p.sum += T_F(exp)(x - p.top);                       /* a NaN, too, gets into the sum */
+RT_INLINE T_C finite(T_C top) { return top - top == 0 ? top : (T_C)0; }
+RT_INLINE T_C moved(const Peak &p, T_C to) { return p.sum == 0 ? (T_C)0 : p.sum * T_F(exp)(finite(p.top) - to); }
+template <int M> RT_INLINE void take(Peak &p, const T_C (&x)[M]) {
+    T_C top = p.top, sum = (T_C)0;
+    #pragma unroll
+    for (int i = 0; i < M; i++) top = x[i] > top ? x[i] : top;
+    const T_C base = finite(top);
+    #pragma unroll
+    for (int i = 0; i < M; i++) sum += T_F(exp)(x[i] - base);            /* a NaN, too, gets into the sum */
+    p.sum = (top == p.top ? p.sum : moved(p, base)) + sum;
+    p.top = top;
 }
 RT_INLINE Peak both(const Peak &a, const Peak &b) {
     Peak p;
     p.top = a.top > b.top ? a.top : b.top;
-    p.sum = (a.top == p.top ? a.sum : a.sum * T_F(exp)(a.top - p.top)) + (b.top == p.top ? b.sum : b.sum * T_F(exp)(b.top - p.top));
+    p.sum = moved(a, finite(p.top)) + moved(b, finite(p.top));
     return p;
 }
 RT_INLINE Peak peak_of(const RtCall &a, const RtLine &l, const T *x) {
     Peak p = {T_F(lowest)((T_C)0), (T_C)0};
     const Peak none = p;
-    if (l.line < a.n[LINES]) for (int64_t i = l.part; i < a.n[N]; i += l.parts) take(p, T_GET(x[i * a.n[INNER]]));
+    const int64_t n = l.line < a.n[LINES] ? a.n[N] : 0;
+    if (a.n[INNER] == 1) {                                   /* by packs of 16 bytes from where they may begin, several under way */
+        enum { V = 16 / T_SIZE, U = 2 };
+        const int64_t skip = (int64_t)((0 - (uintptr_t)x & 15) / T_SIZE), head = skip < n ? skip : n, packs = (n - head) / V;
+        const RtPack<T, V> *from = (const RtPack<T, V> *)(x + head);
+        for (int64_t i = l.part; i < packs; i += U * l.parts) {
+            RtPack<T, V> v[U];
+            T_C all[U * V];
+            #pragma unroll
+            for (int u = 0; u < U; u++) if (i + u * l.parts < packs) v[u] = from[i + u * l.parts];
+            #pragma unroll
+            for (int u = 0; u < U * V; u++) all[u] = i + u / V * l.parts < packs ? T_GET(v[u / V].v[u % V]) : none.top;
+            take(p, all);
+        }
+        for (int64_t i = l.part; i < n - packs * V; i += l.parts) {
+            const T_C one[1] = {T_GET(x[i < head ? i : i + packs * V])};
+            take(p, one);
+        }
+    } else
+        for (int64_t i = l.part; i < n; i += 4 * l.parts) {
+            T_C all[4];
+            #pragma unroll
+            for (int u = 0; u < 4; u++) all[u] = i + u * l.parts < n ? T_GET(x[(i + u * l.parts) * a.n[INNER]]) : none.top;
+            take(p, all);
+        }
     return rt_line_reduce(l, p, both, none);
 }
 RT_INLINE int64_t start_of(const RtCall &a, const RtLine &l) {
@@ -30,7 +62,7 @@ RT_INLINE int64_t start_of(const RtCall &a, const RtLine &l) {
 }
 
 /* p: y, x */
-RT_KERNEL(RT_NAME(softmax), RtCall) {
+RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const int64_t at = start_of(a, l);
     const T *x = (const T *)a.p[1] + at;
@@ -38,26 +70,36 @@ RT_KERNEL(RT_NAME(softmax), RtCall) {
     const Peak p = peak_of(a, l, x);
     if (l.line >= a.n[LINES]) return;
     const T_C sum = p.sum + (p.top - p.top), share = 1 / sum, log_sum = T_F(log)(sum);       /* NaN of an infinite peak */
-    for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
-        const T_C v = T_GET(x[i * a.n[INNER]]) - p.top;
-        y[i * a.n[INNER]] = T_PUT(a.n[LOGS] ? v - log_sum : T_F(exp)(v) * share);
+    const auto value = [&](T_C v) { return a.n[LOGS] ? v - p.top - log_sum : T_F(exp)(v - p.top) * share; };
+    if (a.n[INNER] == 1) {
+        const T *const in[1] = {x};
+        rt_line_map<1>(y, in, a.n[N], l.part, l.parts, [&](int64_t, const T (&v)[1]) { return T_PUT(value(T_GET(v[0]))); });
+        return;
     }
+    #pragma unroll 4
+    for (int64_t i = l.part; i < a.n[N]; i += l.parts) y[i * a.n[INNER]] = T_PUT(value(T_GET(x[i * a.n[INNER]])));
 }
 
 /* p: gx, g, y */
-RT_KERNEL(RT_NAME(softmax_back), RtCall) {
+RT_WIDE_KERNEL(RT_NAME(softmax_back), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const int64_t at = start_of(a, l), step = a.n[INNER];
     const T *g = (const T *)a.p[1] + at, *y = (const T *)a.p[2] + at;
     T *gx = (T *)a.p[0] + at;
     T_C sum = (T_C)0;
-    if (l.line < a.n[LINES]) for (int64_t i = l.part; i < a.n[N]; i += l.parts) sum += a.n[LOGS] ? T_GET(g[i * step]) : T_GET(g[i * step]) * T_GET(y[i * step]);
+    if (l.line < a.n[LINES])
+        #pragma unroll 4
+        for (int64_t i = l.part; i < a.n[N]; i += l.parts) sum += a.n[LOGS] ? T_GET(g[i * step]) : T_GET(g[i * step]) * T_GET(y[i * step]);
     sum = rt_line_sum(l, sum);
     if (l.line >= a.n[LINES]) return;
-    for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
-        const T_C gi = T_GET(g[i * step]), yi = T_GET(y[i * step]);
-        gx[i * step] = T_PUT(a.n[LOGS] ? gi - T_F(exp)(yi) * sum : yi * (gi - sum));
+    const auto value = [&](T_C gi, T_C yi) { return a.n[LOGS] ? gi - T_F(exp)(yi) * sum : yi * (gi - sum); };
+    if (step == 1) {
+        const T *const in[2] = {g, y};
+        rt_line_map<2>(gx, in, a.n[N], l.part, l.parts, [&](int64_t, const T (&v)[2]) { return T_PUT(value(T_GET(v[0]), T_GET(v[1]))); });
+        return;
     }
+    #pragma unroll 4
+    for (int64_t i = l.part; i < a.n[N]; i += l.parts) gx[i * step] = T_PUT(value(T_GET(g[i * step]), T_GET(y[i * step])));
 }
 
 RT_INLINE T_C log_of(const Peak &p) {
@@ -65,7 +107,7 @@ RT_INLINE T_C log_of(const Peak &p) {
     return p.top;                                            /* an infinite peak */
 }
 /* p: y, x */
-RT_KERNEL(RT_NAME(logsumexp), RtCall) {
+RT_WIDE_KERNEL(RT_NAME(logsumexp), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const Peak p = peak_of(a, l, (const T *)a.p[1] + start_of(a, l));
     if (l.part == 0 && l.line < a.n[LINES]) ((T *)a.p[0])[l.line] = T_PUT(log_of(p));
@@ -73,7 +115,7 @@ RT_KERNEL(RT_NAME(logsumexp), RtCall) {
 
 /* Loss of the class that target names, one a line. p: loss, share of the line in a mean, logsumexp of the line (of the type to compute in;
  * the last NULL where x holds logarithms), x, target (int64), weights (of the type to compute in) or NULL; k[0]: label smoothing. */
-RT_KERNEL(RT_NAME(class_loss), RtCall) {
+RT_WIDE_KERNEL(RT_NAME(class_loss), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const T *x = (const T *)a.p[3] + start_of(a, l);
     const T_C *w = (const T_C *)a.p[5], smooth = (T_C)a.k[0];
@@ -107,7 +149,7 @@ RT_KERNEL(RT_NAME(class_loss), RtCall) {
 
 /* Its gradient: g (a softmax(x) - (1 - smooth) w[t] [i = t] - smooth / n w[i]), a such that a line's sum is 0.
  * p: gx, x, target, weights or NULL, logsumexp or NULL, g (one a line: EACH), what a mean was divided by or NULL */
-RT_KERNEL(RT_NAME(class_loss_back), RtCall) {
+RT_WIDE_KERNEL(RT_NAME(class_loss_back), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const T_C *w = (const T_C *)a.p[3], smooth = (T_C)a.k[0];
     T_C all_w = w ? (T_C)0 : (T_C)a.n[N];
@@ -124,14 +166,17 @@ RT_KERNEL(RT_NAME(class_loss_back), RtCall) {
     if (a.p[6]) g /= *(const T_C *)a.p[6];
     const T_C own = counts ? (1 - smooth) * (w ? w[t] : (T_C)1) : (T_C)0, spread = smooth / (T_C)a.n[N];
     const T_C scale = own + (smooth > 0 ? spread * all_w : (T_C)0), log_sum = a.n[LOGS] ? (T_C)0 : ((const T_C *)a.p[4])[l.line];
-    for (int64_t i = l.part; i < a.n[N]; i += l.parts) {
-        T_C v = (T_C)0;
-        if (counts) {
-            if (!a.n[LOGS]) v = scale * T_F(exp)(T_GET(x[i * step]) - log_sum);
-            if (i == t) v -= own;
-            if (smooth > 0) v -= spread * (w ? w[i] : (T_C)1);
-            v *= g;
-        }
-        gx[i * step] = T_PUT(v);
+    const auto value = [&](int64_t i, T_C x) {
+        T_C v = scale != 0 ? scale * (a.n[LOGS] ? (T_C)0 : T_F(exp)(x - log_sum)) : (T_C)0;
+        if (i == t) v -= own;
+        if (smooth > 0) v -= spread * (w ? w[i] : (T_C)1);
+        return T_PUT(counts ? v * g : (T_C)0);
+    };
+    if (step == 1) {
+        const T *const in[1] = {x};
+        rt_line_map<1>(gx, in, a.n[N], l.part, l.parts, [&](int64_t i, const T (&v)[1]) { return value(i, T_GET(v[0])); });
+        return;
     }
+    #pragma unroll 4
+    for (int64_t i = l.part; i < a.n[N]; i += l.parts) gx[i * step] = value(i, T_GET(x[i * step]));
 }

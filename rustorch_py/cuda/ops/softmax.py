@@ -1,7 +1,7 @@
 """Softmax and the losses of classes: kernels/softmax.cuh."""
 from ...tensor._devices import provide
 from .._backend import launch
-from ._lines import blocks, way_of
+from ._lines import blocks, short, way_of, wide
 
 
 def _launch(kernel, dtype, tensors, outer, n, inner, *ints, numbers=()):
@@ -10,12 +10,27 @@ def _launch(kernel, dtype, tensors, outer, n, inner, *ints, numbers=()):
     launch("softmax.cuh", kernel, (dtype,), tensors, (way, lines, n, inner, *ints), numbers, grid=blocks(lines, per_block))
 
 
+def _short(kernel, tensors, outer, n, logs, few):
+    """Lines that fit into registers; False: they do not."""
+    item = tensors[0].dtype.itemsize
+    packs = wide(n, item, *tensors)
+    few = few[:1] if packs and item == 2 else few                  # as many numbers a thread
+    found = short(n * item // 16 if packs else n, few)
+    if found is None:
+        return False
+    log, count, threads, lines = found
+    launch("softmax_short.cuh", kernel, (tensors[0].dtype, int(packs), max(count, 4)), tensors, (log, outer, n, int(logs)), grid=blocks(outer, lines), block=threads)
+    return True
+
+
 def softmax(y, x, outer, n, inner, logs):
-    _launch("softmax", x.dtype, (y, x), outer, n, inner, int(logs))
+    if inner != 1 or not _short("softmax", (y, x), outer, n, logs, (4, 8)):
+        _launch("softmax", x.dtype, (y, x), outer, n, inner, int(logs))
 
 
 def softmax_back(gx, g, y, outer, n, inner, logs):
-    _launch("softmax_back", y.dtype, (gx, g, y), outer, n, inner, int(logs))
+    if inner != 1 or not _short("softmax_back", (gx, g, y), outer, n, logs, (4,)):
+        _launch("softmax_back", y.dtype, (gx, g, y), outer, n, inner, int(logs))
 
 
 def logsumexp(y, x, outer, n, inner):
