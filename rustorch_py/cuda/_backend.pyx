@@ -3,10 +3,11 @@
 import os
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset, strncpy
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
-from ..tensor._base cimport TensorBase
+from ..tensor._base cimport TensorBase, empty, RT_U8
 from ..tensor._matmul cimport RtFusedGemm, register_fused
 from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin
@@ -734,6 +735,42 @@ def drop_stream(int device, size_t stream):
 def get_stream(int device):
     """Return the handle of this thread's current stream on a device; 0 is the default one."""
     return <size_t>rt_cuda_stream(device)
+
+
+def signature(tuple tensors):
+    """Describe tensors for a dict of plans.
+
+    Returns:
+        dtypes, devices, sizes and strides as bytes; the addresses as a list; whether one of them is not a multiple of 16. None stands for
+        no tensor.
+    """
+    cdef int64_t n[160]
+    cdef int i, k = 0
+    cdef size_t bits = 0
+    cdef TensorBase t
+    cdef list pointers = []
+    for x in tensors:
+        if k + 1 + (0 if x is None else 2 * (<TensorBase?>x).nd) > 160:
+            raise ValueError("signature: too many tensors and dimensions")
+        if x is None:
+            n[k] = -1
+            k += 1
+            continue
+        t = <TensorBase>x
+        n[k] = t.dt | (<int64_t>t.dev << 8) | (<int64_t>t.nd << 40)
+        k += 1
+        for i in range(t.nd):
+            n[k] = t.sh[i]
+            n[k + 1] = t.st[i]
+            k += 2
+        pointers.append(<size_t>t.ptr)
+        bits |= <size_t>t.ptr
+    return PyBytes_FromStringAndSize(<char *>n, k * 8), pointers, bits % 16 != 0
+
+
+def room(TensorBase like, int64_t nbytes):
+    """Return uninitialized bytes on a tensor's device."""
+    return empty(1, &nbytes, RT_U8, like.dev)
 
 
 def enter(int device):

@@ -10,21 +10,19 @@ in another order is copied. A dimension of size 1 has any stride: it gets the on
 is what cuDNN reads the order from. One dimension of space is a second one of size 1 in front of it.
 """
 import ctypes
-import os
 import threading
-from importlib.util import find_spec
 
 from ..autograd import no_grad
 from ..errors import OutOfMemoryError
 from ..tensor._dtype import _dtype_by_name, channels_last, channels_last_3d, contiguous_format
 from ..tensor._switches import are_deterministic_algorithms_enabled
-from . import _backend, _dnn_switches as switches
+from . import _backend, _dnn_switches as switches, _libraries
 
 FORWARD, INPUT, WEIGHT = range(3)
 # not float64: the frontend hands convolutions' factors over as float32, where cuDNN reads float64 (seen with 1.22 and cuDNN 9.19: zeros)
 NAMES = {_dtype_by_name("float16"): "HALF", _dtype_by_name("bfloat16"): "BFLOAT16", _dtype_by_name("float32"): "FLOAT"}
 HALVES = (_dtype_by_name("float16"), _dtype_by_name("bfloat16"))
-FLOAT32, UINT8 = _dtype_by_name("float32"), _dtype_by_name("uint8")
+FLOAT32 = _dtype_by_name("float32")
 ALIGNMENT = 16                      # bytes; cuDNN's kernels may load that much at a time
 FEATURES = 8                        # heads' sizes and steps are multiples of this
 WIDEST = 256
@@ -33,19 +31,30 @@ WORKSPACE = 4 << 30                 # plans that ask for more are not considered
 
 
 class Plan:
-    """A graph with a plan that is built. copies: formats that operands are brought into first, or None; index, workspace, name: the plan's;
-    ran: it has run once."""
+    """What a signature runs: a graph with a plan that is built, or, with None for the graph, the package's own kernel.
 
-    __slots__ = ("graph", "copies", "index", "workspace", "name", "ran")
+    about: (operation, dtype, sizes and more); copies: what is copied first (formats of a convolution's operands, True for a gradient), or
+    None; index, workspace, name: the plan's (or why there is none); ran: it has run once; direct: runs it with a list of addresses.
+    """
 
-    def __init__(self, graph, copies):
-        self.graph, self.copies, self.ran = graph, copies, False
+    __slots__ = ("about", "device", "graph", "copies", "index", "workspace", "name", "ran", "direct")
+
+    def __init__(self, about, device):
+        self.about, self.device, self.graph, self.copies, self.ran = about, device, None, None, False
 
     def take(self, index):
-        self.index, self.workspace, self.name = index, self.graph.get_workspace_size_plan_at_index(index), self.graph.get_plan_name_at_index(index)
+        """Use the graph's plan of that number."""
+        graph = self.graph
+        graph.build_plan_at_index(index)                # the last one built is what `direct` runs
+        self.index, self.workspace, self.name = index, graph.get_workspace_size_plan_at_index(index), graph.get_plan_name_at_index(index)
+        self.direct = _direct(graph)
+
+    def refuse(self, error):
+        """Leave the signature to the package's own kernel."""
+        self.graph, self.name = None, f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
 
 
-_found = {}                         # signature -> Plan, or why there is none
+_found = {}                         # signature -> Plan
 _library = False                    # the frontend; None: there is none; False: not looked for
 _why = None
 _handles = threading.local()
@@ -76,20 +85,18 @@ def why_not():
 
 
 def _open_cudnn():
-    """Load the libraries of NVIDIA's wheels, wherever they are installed: the frontend takes what is loaded. cuDNN ends the process
-    when it does not find cuBLAS, so that is asked for first."""
-    for package, names in (("cu13", ("libcublasLt.so.13",)), ("cudnn", ("libcudnn.so.9",))):
-        try:
-            spec = find_spec("nvidia." + package)
-        except ImportError:                 # no wheel of NVIDIA's
-            spec = None
-        found = [os.path.join(folder, "lib", name) for folder in (spec.submodule_search_locations or () if spec else ()) for name in names]
-        ctypes.CDLL(next((path for path in found if os.path.exists(path)), names[0]), ctypes.RTLD_GLOBAL)
+    """Load cuDNN from NVIDIA's wheel, wherever that is (RUSTORCH_CUDNN names another, "0": none): the frontend takes what is loaded.
+    cuDNN ends the process when it does not find cuBLAS, so that is asked for first."""
+    path = _libraries.find("RUSTORCH_CUDNN", "libcudnn.so.9", "cudnn")
+    if path is None:
+        raise ImportError("RUSTORCH_CUDNN=0")
+    ctypes.CDLL(_libraries.find("", "libcublasLt.so.13", "cublas"), ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(path, ctypes.RTLD_GLOBAL)
 
 
 def plans():
     """Return what was met so far: a list of (operation, dtype, sizes and more as a tuple, name of cuDNN's plan or why it is not used)."""
-    return [(key[0], key[2], key[3:], found if isinstance(found, str) else "cuDNN: " + found.name) for key, found in _found.items()]
+    return [(*plan.about, plan.name if plan.graph is None else "cuDNN: " + plan.name) for plan in _found.values()]
 
 
 def forget():
@@ -110,26 +117,24 @@ def _handle(device):
 
 
 # ---- plans -----------------------------------------------------------------------------------------------------------
-def _text(error):
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
-
-
-def _get(key, describe, time=None):
-    """The plan of a signature that is new, or None. describe: makes (graph, copies, notes that a plan must not have) with a handle;
-    time: tells how long a plan of a graph takes."""
+def _get(key, about, like, describe, time=None):
+    """The plan of a signature that is new. describe: gives (graph, copies, notes that a plan must not have) for a handle; time: tells how
+    long a plan of a graph takes."""
+    device = like.device.index
+    plan = Plan(about, device)
     try:
-        found = _build(describe(_handle(key[1])), time)
+        _build(plan, describe(_handle(device)), time)
     except Exception as error:              # the frontend's own types and RuntimeError, by version
-        if _backend.is_capturing(key[1], _backend.get_stream(key[1])):
-            return None                     # what a capture forbids may do later
-        found = _text(error)
+        plan.refuse(error)
+        if _backend.is_capturing(device, _backend.get_stream(device)):
+            return plan                     # not kept: what a capture forbids may do later
     if len(_found) >= MOST:
         _found.clear()
-    _found[key] = found
-    return found
+    _found[key] = plan
+    return plan
 
 
-def _build(described, time):
+def _build(plan, described, time):
     graph, copies, unwanted = described
     graph.validate()
     graph.build_operation_graph()
@@ -138,10 +143,20 @@ def _build(described, time):
         graph.deselect_numeric_notes(unwanted)
     graph.deselect_workspace_greater_than(WORKSPACE)
     graph.check_support()
-    plan = Plan(graph, copies)
     index = None if time is None else _fastest(graph, time)
-    plan.take(_first(graph, 0) if index is None else index)
-    return plan
+    index = _first(graph, 0) if index is None else index
+    plan.graph, plan.copies = graph, copies
+    plan.take(index)
+
+
+def _direct(graph):
+    """The frontend's way without a dict, a third of the time of a small call (of 1.22 to 1.24), if it is there and its order is ours."""
+    way = getattr(type(graph), "_execute_with_ptrs", None)
+    if way is None:
+        return None
+    graph._prepare_variant_pack_template()
+    numbers = graph._get_variant_pack_uids_sorted()
+    return graph._execute_with_ptrs if list(numbers) == list(range(1, len(numbers) + 1)) else None
 
 
 def _first(graph, start):
@@ -170,13 +185,18 @@ def _fastest(graph, time):
     return index
 
 
-def _run(key, plan, pointers, like):
-    """Run a plan; returns False where the package's own kernel shall do it. A first time that fails tries the plans behind it."""
-    handle = _handle(key[1])
+def _run(plan, pointers, like):
+    """Run a plan on addresses in the order of the graph's numbers; returns False where the package's own kernel shall do it. A first time
+    that fails tries the plans behind it."""
+    handle = _handle(plan.device)
     while True:
         try:
-            work = like.new_empty(plan.workspace, dtype=UINT8) if plan.workspace > 0 else None
-            plan.graph.execute_plan_at_index(pointers, 0 if work is None else work.data_ptr(), plan.index, handle)
+            work = _backend.room(like, plan.workspace) if plan.workspace else None
+            at = 0 if work is None else work.data_ptr()
+            if plan.direct is not None:
+                plan.direct(pointers, at, handle)
+            else:
+                plan.graph.execute_plan_at_index(dict(enumerate(pointers, 1)), at, plan.index, handle)
             plan.ran = True
             return True
         except OutOfMemoryError:            # of the workspace; the package's kernels need less
@@ -184,32 +204,36 @@ def _run(key, plan, pointers, like):
         except Exception as error:
             if plan.ran:
                 raise
-            why = _text(error)
+            why = error
         try:
             plan.take(_first(plan.graph, plan.index + 1))
         except Exception:                   # there is none
-            _found[key] = why
+            plan.refuse(why)
             return False
 
 
-def _timer(pointers, like):
-    """What :func:`_fastest` measures plans with: the best of two runs in milliseconds, after one that is not counted."""
+def _took(graph, index, pointers, like):
+    """The milliseconds that a plan takes: the best of two runs after one that is not counted."""
     from ._runtime import Event, current_stream
+    handle = _handle(like.device.index)
+    size = graph.get_workspace_size_plan_at_index(index)
+    work = _backend.room(like, size) if size else None
+    start, end, stream = Event(enable_timing=True), Event(enable_timing=True), current_stream(like.device)
+    took = []
+    for _ in range(3):
+        start.record(stream)
+        graph.execute_plan_at_index(dict(enumerate(pointers, 1)), 0 if work is None else work.data_ptr(), index, handle)
+        end.record(stream)
+        end.synchronize()
+        took.append(start.elapsed_time(end))
+    return min(took[1:])
 
-    def time(graph, index):
-        handle = _handle(like.device.index)
-        size = graph.get_workspace_size_plan_at_index(index)
-        work = like.new_empty(size, dtype=UINT8) if size > 0 else None
-        start, end, stream = Event(enable_timing=True), Event(enable_timing=True), current_stream(like.device)
-        took = []
-        for turn in range(3):
-            start.record(stream)
-            graph.execute_plan_at_index(pointers, 0 if work is None else work.data_ptr(), index, handle)
-            end.record(stream)
-            end.synchronize()
-            took.append(start.elapsed_time(end))
-        return min(took[1:])
-    return time
+
+def _graph(handle, dtype):
+    """(a new graph that computes in float32, the frontend's name of a dtype)"""
+    c = _library
+    kind = getattr(c.data_type, NAMES[dtype])
+    return c.pygraph(handle=handle, io_data_type=kind, intermediate_data_type=c.data_type.FLOAT, compute_data_type=c.data_type.FLOAT), kind
 
 
 def _tensor(graph, uid, shape, strides, kind, name):
@@ -249,27 +273,21 @@ def _arrange(shapes, strides, result):
 
 def convolution(out, mode, a, b, bias, geometry):
     """One of a convolution's products by cuDNN; arguments as :func:`.ops.conv.convolution` has them. Returns False where cuDNN doesn't do it."""
-    if (library() if _library is False else _library) is None or out.dtype not in NAMES or not geometry[0] or not a.numel() or not b.numel():
+    if (library() if _library is False else _library) is None:
         return False
-    device, dtype = out.device.index, out.dtype
-    tf32 = dtype is FLOAT32 and switches.allow_tf32
-    steady = switches.deterministic or are_deterministic_algorithms_enabled()
-    timed = switches.benchmark and not _backend.is_capturing(device, _backend.get_stream(device))
-    key = ("convolution", device, dtype, mode, geometry, out.ndim, a.stride(), b.stride(), out.stride(), tf32, steady, timed)
+    what, pointers, off = _backend.signature((a, b, out))
+    key = what, mode, geometry[13:], switches.allow_tf32, switches.deterministic or are_deterministic_algorithms_enabled(), switches.benchmark
     plan = _found.get(key)
     if plan is None:
         with no_grad():
-            describe, copies = _describe_convolution(out, mode, a, b, geometry, tf32, steady)
-            plan = _get(key, describe, _timer(_operands(out, a, b, copies)[0], out) if timed else None)
-    if plan is None or type(plan) is str:
+            plan = _plan_convolution(key, out, mode, a, b, geometry)
+    if plan.graph is None:
         return False
-    pa, pb = a.data_ptr(), b.data_ptr()
-    if plan.copies is None and not (pa | pb) % ALIGNMENT:
-        pointers = {1: pa, 2: pb, 3: out.data_ptr()}
-    else:
+    if off or plan.copies is not None:
         with no_grad():
-            pointers, held = _operands(out, a, b, plan.copies)              # held: until the work is in the stream
-    if not _run(key, plan, pointers, out):
+            held = _operands(a, b, plan.copies)              # until the work is in the stream
+        pointers[:2] = [t.data_ptr() for t in held]
+    if not _run(plan, pointers, out):
         return False
     if bias is not None:
         with no_grad():
@@ -277,51 +295,63 @@ def convolution(out, mode, a, b, bias, geometry):
     return True
 
 
-def _operands(out, a, b, copies):
-    """({1: a, 2: b, 3: out} as addresses, the operands themselves), in the order and alignment that the graph wants."""
-    given = []
-    for t, form in zip((a, b), copies or (None, None)):
-        if form is not None:
-            t = t.contiguous(memory_format=form)
-        given.append(t.clone() if t.data_ptr() % ALIGNMENT else t)
-    return {1: given[0].data_ptr(), 2: given[1].data_ptr(), 3: out.data_ptr()}, given
+def _operands(a, b, copies):
+    """The operands in the order and alignment that the graph wants."""
+    given = [t if form is None else t.contiguous(memory_format=form) for t, form in zip((a, b), copies or (None, None))]
+    return [t.clone() if t.data_ptr() % ALIGNMENT else t for t in given]
 
 
-def _describe_convolution(out, mode, a, b, geometry, tf32, steady):
-    """(function that makes the graph, which operands are copied into which order)."""
+def _plan_convolution(key, out, mode, a, b, geometry):
+    """The plan of a convolution that is new."""
+    _, _, _, tf32, steady, timed = key
+    about = ("convolution", out.dtype, (("forward", "input", "weight")[mode], *[(tuple(t.shape), t.stride()) for t in (a, b, out)], *geometry[13:], *key[3:]))
+    held = []
+
+    def describe(handle):
+        if out.dtype not in NAMES or not a.numel() or not b.numel():
+            raise ValueError(f"not for cuDNN: {out.dtype}, {a.numel()} and {b.numel()} elements")
+        graph, copies, unwanted = _describe_convolution(handle, out, mode, a, b, geometry, tf32, steady)
+        if timed:
+            held.extend(_operands(a, b, copies))
+        return graph, copies, unwanted
+
+    def time(graph, index):
+        return _took(graph, index, [t.data_ptr() for t in (*held, out)], out)
+    timed = timed and not _backend.is_capturing(out.device.index, _backend.get_stream(out.device.index))
+    return _get(key, about, out, describe, time if timed else None)
+
+
+def _describe_convolution(handle, out, mode, a, b, geometry, tf32, steady):
+    """(graph, formats that the operands are copied into or None, notes that no plan may have)."""
     c = _library
     flat = out.ndim == 3
     tensors = (a, b, out)
     shapes, strides = [tuple(t.shape) for t in tensors], [t.stride() for t in tensors]
     last, other = _arrange(shapes, strides, 2)
     if other[2]:
-        raise AssertionError("convolution: the result is in no order")
+        raise ValueError(f"not for cuDNN: a result of strides {out.stride()} is in neither order")
     form = contiguous_format if not last else channels_last if out.ndim == 4 else channels_last_3d
     copies = [form if wrong else None for wrong in other[:2]] if other[0] or other[1] else None
     if flat:
         shapes = [(*n[:2], 1, n[2]) for n in shapes]
     steps = [_packed(n, last) for n in shapes]
     stride, padding, dilation = (list(geometry[i:i + 3][1 if flat or out.ndim == 4 else 0:]) for i in (13, 16, 19))
-    kind = getattr(c.data_type, NAMES[out.dtype])
     unwanted = [c.numerical_note.NONDETERMINISTIC] if steady else []
     if out.dtype is FLOAT32:
         unwanted.append(c.numerical_note.DOWN_CONVERT_INPUTS)
         if not tf32:
             unwanted.append(c.numerical_note.TENSOR_CORE)
-
-    def describe(handle):
-        graph, _ = _graph(handle, out.dtype)
-        x, y = (_tensor(graph, uid, shapes[uid - 1], steps[uid - 1], kind, name) for uid, name in ((1, "a"), (2, "b")))
-        how = {"padding": padding, "stride": stride, "dilation": dilation, "compute_data_type": c.data_type.FLOAT}
-        if mode == FORWARD:
-            result = graph.conv_fprop(image=x, weight=y, **how)
-        elif mode == INPUT:
-            result = graph.conv_dgrad(loss=x, filter=y, **how)
-        else:
-            result = graph.conv_wgrad(image=y, loss=x, **how)
-        _result(result, 3, shapes[2], steps[2], kind)
-        return graph, copies, unwanted
-    return describe, copies
+    graph, kind = _graph(handle, out.dtype)
+    x, y = (_tensor(graph, uid, shapes[uid - 1], steps[uid - 1], kind, name) for uid, name in ((1, "a"), (2, "b")))
+    how = {"padding": padding, "stride": stride, "dilation": dilation, "compute_data_type": c.data_type.FLOAT}
+    if mode == FORWARD:
+        result = graph.conv_fprop(image=x, weight=y, **how)
+    elif mode == INPUT:
+        result = graph.conv_dgrad(loss=x, filter=y, **how)
+    else:
+        result = graph.conv_wgrad(image=y, loss=x, **how)
+    _result(result, 3, shapes[2], steps[2], kind)
+    return graph, copies, unwanted
 
 
 # ---- attention -------------------------------------------------------------------------------------------------------
@@ -340,9 +370,9 @@ def _steps_fit(t):
 def _need_fit(*tensors):
     features = {t.shape[-1] for t in tensors}
     if max(features) > WIDEST or any(n % FEATURES for n in features):
-        raise ValueError(f"heads of {sorted(features)} features, cuDNN wants multiples of {FEATURES} up to {WIDEST}")
+        raise ValueError(f"not for cuDNN: heads of {sorted(features)} features, expected multiples of {FEATURES} up to {WIDEST}")
     if not all(_steps_fit(t) for t in tensors):
-        raise ValueError(f"strides {[t.stride() for t in tensors]}, cuDNN wants neighbouring features and steps of {FEATURES}")
+        raise ValueError(f"not for cuDNN: strides {[t.stride() for t in tensors]}, expected neighbouring features and steps of {FEATURES}")
 
 
 def _attends(q, mask):
@@ -353,18 +383,13 @@ def attention(out, sums, q, k, v, mask, causal, scale):
     """Attention by cuDNN; arguments as :func:`.ops.attention.attention` has them. Returns False where cuDNN doesn't do it."""
     if not _attends(q, mask):
         return False
-    device = out.device.index
-    key = ("attention", device, q.dtype, q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale, sums is not None)
+    what, pointers, off = _backend.signature((q, k, v, out, sums))
+    key = "attention", what, causal, scale
     plan = _found.get(key)
     if plan is None:
-        plan = _get(key, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale))
-    pq, pk, pv, po = q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr()
-    if plan is None or type(plan) is str or (pq | pk | pv | po) % ALIGNMENT:
-        return False
-    pointers = {1: pq, 2: pk, 3: pv, 4: po}
-    if sums is not None:
-        pointers[5] = sums.data_ptr()
-    return _run(key, plan, pointers, out)
+        about = ("attention", q.dtype, (*[(tuple(t.shape), t.stride()) for t in (q, k, v, out)], causal, scale, sums is not None))
+        plan = _get(key, about, out, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale))
+    return plan.graph is not None and not off and _run(plan, pointers, out)
 
 
 def _heads(graph, kind, *tensors):
@@ -375,12 +400,6 @@ def _rows(t):
     """Sizes and strides of a number for each row."""
     shape = _four(t)[0]
     return (*shape[:3], 1), (shape[1] * shape[2], shape[2], 1, 1)
-
-
-def _graph(handle, dtype):
-    c = _library
-    kind = getattr(c.data_type, NAMES[dtype])
-    return c.pygraph(handle=handle, io_data_type=kind, intermediate_data_type=c.data_type.FLOAT, compute_data_type=c.data_type.FLOAT), kind
 
 
 def _describe_attention(handle, out, sums, q, k, v, causal, scale):
@@ -401,24 +420,28 @@ def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
     """
     if not _attends(q, mask):
         return False
-    device = out.device.index
+    what, pointers, off = _backend.signature((q, k, v, out, g, sums, gq, gk, gv))
     steady = switches.deterministic or are_deterministic_algorithms_enabled()
-    if g.data_ptr() % ALIGNMENT or not _steps_fit(g):
-        with no_grad():
-            g = g.clone(memory_format=contiguous_format)
-    key = ("attention_back", device, q.dtype, q.shape, k.shape, v.shape, q.stride(), k.stride(), v.stride(), out.stride(), bool(causal), scale,
-           g.stride(), gq.stride(), gk.stride(), gv.stride(), steady)
+    key = "attention_back", what, causal, scale, steady
     plan = _found.get(key)
     if plan is None:
-        plan = _get(key, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady))
-    pq, pk, pv, po = q.data_ptr(), k.data_ptr(), v.data_ptr(), out.data_ptr()
-    if plan is None or type(plan) is str or (pq | pk | pv | po) % ALIGNMENT:
+        about = ("attention_back", q.dtype, (*[(tuple(t.shape), t.stride()) for t in (q, k, v, out, g, gq, gk, gv)], causal, scale, steady))
+        plan = _get(key, about, out, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady))
+    if plan.graph is None:
         return False
-    return _run(key, plan, {1: pq, 2: pk, 3: pv, 4: po, 5: g.data_ptr(), 6: sums.data_ptr(), 7: gq.data_ptr(), 8: gk.data_ptr(), 9: gv.data_ptr()}, out)
+    if plan.copies or (off and pointers[4] % ALIGNMENT):
+        with no_grad():
+            g = g.clone(memory_format=contiguous_format) if plan.copies else g.clone()
+        pointers[4] = g.data_ptr()
+        off = any(p % ALIGNMENT for p in pointers)
+    return not off and _run(plan, pointers, out)
 
 
 def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):
     _need_fit(q, k, v, out, gq, gk, gv)
+    copied = not _steps_fit(g)
+    if copied:
+        g = g.new_empty(g.shape)            # in the order of the copy
     graph, kind = _graph(handle, q.dtype)
     tq, tk, tv, to, tg = _heads(graph, kind, q, k, v, out, g)
     stats = _tensor(graph, 6, *_rows(q), _library.data_type.FLOAT, "sums")
@@ -426,4 +449,4 @@ def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):
                                   use_deterministic_algorithm=steady, name="attention_back")
     for uid, (result, like) in enumerate(zip(results, (gq, gk, gv)), 7):
         _result(result, uid, *_four(like), kind)
-    return graph, None, []
+    return graph, copied or None, []

@@ -170,6 +170,12 @@ class pygraph:
         if self.operation in REFUSED:
             raise cudnnGraphNotSupportedError(f"No execution plans support the graph.\n{self.operation}")
 
+    def _prepare_variant_pack_template(self):
+        self.template = sorted(t.uid for t in [*self.inputs.values(), *self.outputs])
+
+    def _get_variant_pack_uids_sorted(self):
+        return self.template
+
     def get_execution_plan_count(self):
         return len(PLANS)
 
@@ -178,6 +184,7 @@ class pygraph:
         if index in self.barred:
             raise cudnnGraphNotSupportedError("Deselecting execution plan")
         self.built.add(index)
+        self.candidate = index
 
     def get_plan_name_at_index(self, index):
         return PLANS[index][0]
@@ -186,6 +193,10 @@ class pygraph:
         return WORKSPACE if index in self.built else 0
 
     # ---- computing
+    def _execute_with_ptrs(self, pointers, workspace, handle):
+        assert type(pointers) is list and len(pointers) == len(self.template)
+        self.execute_plan_at_index(dict(zip(self.template, pointers)), workspace, self.candidate, handle)
+
     def execute_plan_at_index(self, pack, workspace, index, handle):
         every = [*self.inputs.values(), *self.outputs]
         if index not in self.built or set(pack) != {t.uid for t in every} or not workspace or any(p % 16 or type(p) is not int for p in pack.values()):
