@@ -468,6 +468,15 @@ def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple 
         raise DeviceError(rt_cuda_error().decode(errors="replace"))
 
 
+def alignment(*tensors):
+    """Return the largest power of two, 64 at most, that divides the addresses of the tensors' first elements (None: of no matter)."""
+    cdef size_t all = 64
+    for t in tensors:
+        if t is not None:
+            all |= <size_t>(<TensorBase?>t).ptr
+    return all & (~all + 1)
+
+
 cdef char *memory(object t):
     return NULL if t is None else (<TensorBase>t).ptr
 

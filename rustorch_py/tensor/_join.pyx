@@ -9,6 +9,7 @@ from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin,
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
 from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, on_device, need_same, sizes
+from ._devices import run as run_on_device
 from . import _scatter, _sort, _view, _view_pieces
 from ..errors import AutogradError, DTypeError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 
@@ -66,6 +67,20 @@ cdef class CatBackward0(Node):
         return out[0] if self.n_edges == 1 else tuple(out)
 
 
+cdef bint joined_there(TensorBase r, tuple tensors, int dim) except -1:
+    """Let a device's kernel lay several tensors side by side at once; False: they are not that many, or not contiguous and of r's dtype."""
+    cdef TensorBase t
+    cdef object x
+    if len(tensors) < 3 or RT_DEVICE_TYPE(r.dev) == RT_CPU or r.n == 0 or not is_contig(r):
+        return False
+    for x in tensors:
+        t = <TensorBase>x
+        if t.dt != r.dt or not is_contig(t):
+            return False
+    run_on_device("join", r, [x for x in tensors if (<TensorBase>x).n], dim)
+    return True
+
+
 cdef bint skipped(TensorBase t) noexcept:
     return t.nd == 1 and t.sh[0] == 0
 
@@ -121,7 +136,8 @@ cdef TensorBase cat_list(tuple tensors, object dim, object out):
     for i in range(count):
         last = last and suggests_last(<TensorBase>tensors[i])
     r = empty_in_order(nd, sh, dt, first.dev, True) if last else alloc_out("cat", out, nd, sh, dt, first.dev)
-    for i in range(count):
+    cdef bint done = joined_there(r, tensors, d)
+    for i in range(0 if done else count):
         t = <TensorBase>tensors[i]
         if skipped(t) and nd != 1 or t.n == 0:
             continue
@@ -214,7 +230,8 @@ def stack(tensors, dim=0, *, out=None):
     if out is not None:
         return deliver("stack", cat_list(tuple([unsqueeze_view(<TensorBase>x, d) for x in items]), d, None), out)
     r = empty(first.nd + 1, sh, dt, first.dev)
-    for i in range(count):
+    cdef bint done = joined_there(r, items, d)
+    for i in range(0 if done else count):
         t = <TensorBase>items[i]
         if t.n == 0:
             continue

@@ -10,7 +10,7 @@ rng = np.random.default_rng(0)
 SHAPES = [(5, 3), (17,), (), (130, 129)]
 METHODS = {
     "SGD": [dict(lr=0.1), dict(lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)], "Adam": [dict(lr=0.01), dict(lr=0.01, amsgrad=True, weight_decay=0.1)],
-    "AdamW": [dict(lr=0.01)], "RMSprop": [dict(lr=0.01, momentum=0.5, centered=True)], "Adagrad": [dict(lr=0.1, lr_decay=0.01)],
+    "AdamW": [dict(lr=0.01)], "RMSprop": [dict(lr=0.01, momentum=0.5, centered=True), dict(lr=0.01)], "Adagrad": [dict(lr=0.1, lr_decay=0.01)],
     "Adamax": [dict(lr=0.01)], "NAdam": [dict(lr=0.01)], "RAdam": [dict(lr=0.05)], "Adadelta": [dict(lr=1.0)], "ASGD": [dict(lr=0.1)], "Rprop": [dict(lr=0.1)],
 }
 CASES = [(name, options) for name, sets in METHODS.items() for options in sets]
@@ -42,6 +42,20 @@ def test_steps_are_the_cpus(name, options):
         results.append([p.detach().cpu().numpy() for p in params])
     for got, want in zip(results[1], results[0]):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
+
+
+def test_parameters_that_packs_do_not_fit():
+    results = []
+    for device in ("cpu", "cuda"):
+        room = rt.linspace(-1, 1, 5010).to(device)
+        params = [room[1:4099].detach().requires_grad_(), room[4100:4107].detach().requires_grad_()]
+        optimizer = rt.optim.AdamW(params, lr=0.01)
+        for step in range(3):
+            give_gradients(params, step)
+            optimizer.step()
+        assert rt.nn.utils.clip_grad_norm_(params, 1e9).item() == pytest.approx(64.0, rel=0.1)
+        results.append(room.cpu().numpy())
+    np.testing.assert_allclose(results[1], results[0], rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adamax", "RAdam", "Adadelta"])

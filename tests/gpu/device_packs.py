@@ -118,3 +118,51 @@ def test_reductions_are_the_same_each_time_and_see_nan():
     for dim in (0, 1):
         np.testing.assert_array_equal(d.amax(dim).cpu().numpy(), x.amax(dim).numpy())
     assert np.isnan(d.sum().item())
+
+
+def test_joined():
+    for dtype in (rt.float32, rt.bfloat16):
+        for shapes, dim in [([(4, 6)] * 3, 0), ([(4, 6), (4, 2), (4, 8)], 1), ([(2, 3, 8), (2, 1, 8), (2, 5, 8), (2, 0, 8)], 1), ([(3, 5)] * 40, 1), ([(3, 4096)] * 17, 0), ([(7,)] * 3, 0),
+                            ([(70, 1), (70, 2), (70, 3)], 1)]:
+            parts = [numbers(s, dtype) for s in shapes]
+            same(rt.cat([t.cuda() for t in parts], dim), rt.cat(parts, dim))
+        parts = [numbers((6, 20), dtype) for _ in range(5)]
+        for dim in (0, 1, 2):
+            same(rt.stack([t.cuda() for t in parts], dim), rt.stack(parts, dim))
+        room = numbers((130,), dtype)
+        same(rt.cat([room.cuda()[1:65], room.cuda()[2:66], room.cuda()[3:67]]), rt.cat([room[1:65], room[2:66], room[3:67]]))
+    x = [numbers((3, 4), rt.float32).cuda().requires_grad_() for _ in range(3)]
+    rt.cat(x, 1).backward(rt.arange(36.0).reshape(3, 12).cuda())
+    same(x[1].grad, rt.arange(36.0).reshape(3, 12)[:, 4:8])
+
+
+def test_rows_by_index():
+    for dtype in (rt.float32, rt.bfloat16, rt.uint8):
+        for shape in ((50, 64), (50, 7), (9, 1), (6, 4, 8)):
+            x, i = numbers(shape, dtype), rt.from_numpy(rng.integers(0, shape[0], 333))
+            same(rt.nn.functional.embedding(i.cuda(), x.cuda()) if len(shape) == 2 else x.cuda()[i.cuda()], x[i])
+            same(x.cuda().index_select(0, i.cuda()), x.index_select(0, i))
+            same(x.cuda()[i.cuda() - shape[0]], x[i])
+            same(x.cuda()[:, 1:][i.cuda()], x[:, 1:][i])
+            j = rt.from_numpy(rng.integers(0, shape[1], 5))
+            same(x.cuda()[:, j.cuda()], x[:, j])
+            same(x.cuda()[i[:6].cuda(), j[:1].cuda()], x[i[:6], j[:1]])
+    y = numbers((50, 64), rt.float32)
+    for device in ("cpu", "cuda"):
+        z = y.to(device).clone()
+        z[rt.arange(10).to(device)] = 0
+        z[:, rt.tensor([1, 5]).to(device)] += 1
+        same(z, y.clone().index_fill_(0, rt.arange(10), 0).index_add(1, rt.tensor([1, 5]), rt.ones(50, 2)))
+    with pytest.raises(RuntimeError, match="index 50 is out of bounds"):
+        y.cuda()[rt.tensor([3, 50]).cuda()].cpu()
+
+
+def test_dropout_and_its_gradient():
+    for dtype in (rt.float32, rt.bfloat16):
+        for n in (5, 4096, 9001):
+            x = rt.ones(n + 1, dtype=dtype).cuda()[1:].requires_grad_() if n == 5 else rt.ones(n, dtype=dtype).cuda().requires_grad_()
+            y = rt.nn.functional.dropout(x, 0.25, True)
+            y.backward(rt.full((n,), 3.0, dtype=dtype).cuda())
+            kept = y.detach().cpu().float() != 0
+            assert n == 5 or 0.7 < kept.float().mean().item() < 0.8
+            np.testing.assert_allclose(x.grad.cpu().float().numpy(), np.where(kept.numpy(), 4.0, 0.0), rtol=1e-2)

@@ -73,6 +73,7 @@ RT_INLINE int64_t rt_divide(int64_t i, int64_t size, int64_t *at) {
  * at[k]: the sum of coordinates times the k-th steps. */
 template <int K> RT_INLINE void rt_offsets(int64_t i, int64_t nd, const int64_t *d, int64_t (&at)[K]) {
     for (int k = 0; k < K; k++) at[k] = 0;
+    #pragma unroll 1
     for (int64_t j = nd; j-- > 0;) {
         const int64_t *dim = d + j * (K + 1);
         const int64_t x = j ? rt_divide(i, dim[0], &i) : i;

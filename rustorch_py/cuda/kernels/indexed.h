@@ -10,6 +10,7 @@ RT_INLINE bool rt_indexed(const RtCall &a, int64_t i, bool get, int64_t *to, int
     int64_t at[3], far = 0;
     bool good = true;
     rt_offsets<3>(i, a.n[1], d + 2 * count, at);
+    #pragma unroll 1
     for (int64_t k = 0; k < count; k++) {
         const int64_t given = ((const int64_t *)a.p[2 + k])[at[2]], size = d[2 * k], j = given < 0 && a.n[3] ? given + size : given;
         if (j < 0 || j >= size) {

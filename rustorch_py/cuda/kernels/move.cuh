@@ -32,3 +32,25 @@ RT_KERNEL(RT_NAME(triangle), RtCall) {
         ((T *)a.p[0])[i] = (a.n[4] ? gap >= a.n[3] : gap <= a.n[3]) ? src[i] : none;
     }
 }
+
+/* Dense matrices of as many rows side by side: p: dst, then them. n: how many, columns of dst, then of each its first block, elements, columns (and
+ * their divisor), first column in dst. */
+enum { J_COUNT, J_WIDTH, J_PARTS, J_FIRST = 0, J_N, J_COLUMNS, J_BY, J_AT = J_BY + 2, J_EACH };
+RT_KERNEL(RT_NAME(join), RtCall) {
+    enum { U = 4 };
+    int part = 0;
+    while (part + 1 < a.n[J_COUNT] && a.n[J_PARTS + (part + 1) * J_EACH] <= blockIdx.x) part++;
+    const int64_t *d = a.n + J_PARTS + part * J_EACH;
+    const T *src = (const T *)a.p[1 + part];
+    T *dst = (T *)a.p[0] + d[J_AT];
+    const uint32_t first = (uint32_t)(blockIdx.x - d[J_FIRST]) * (256u * U) + threadIdx.x, n = (uint32_t)d[J_N], columns = (uint32_t)d[J_COLUMNS];
+    const RtDivisor by = {(uint32_t)d[J_BY], (uint32_t)d[J_BY + 1]};
+    T v[U];
+    #pragma unroll
+    for (int u = 0; u < U; u++) if (first + u * 256u < n) v[u] = src[first + u * 256u];
+    #pragma unroll
+    for (int u = 0; u < U; u++) if (first + u * 256u < n) {
+        const uint32_t i = first + u * 256u, row = rt_quotient(i, by);
+        dst[row * a.n[J_WIDTH] + (i - row * columns)] = v[u];
+    }
+}

@@ -7,8 +7,8 @@
 #define restrict __restrict__
 #undef RT_OPTIM_EACH
 #undef RT_OPTIM_LINK
-#define RT_OPTIM_EACH(i, begin, end) for (int64_t i = (begin) + threadIdx.x; i < (end); i += blockDim.x)
-#define RT_OPTIM_LINK static inline
+#define RT_OPTIM_EACH(i, begin, end) _Pragma("unroll") for (int64_t i = (begin); i < (end); i++)
+#define RT_OPTIM_LINK RT_INLINE                     /* the locals of rt_optim_packs are to be registers */
 #define C T_C
 #define LD(x) T_GET(x)
 #define ST(x) T_PUT(x)
@@ -36,6 +36,56 @@ RT_INLINE void rt_optim_numbers(RtOptimItem &it, const RtOptimOptions &o) {
 #endif
 }
 
+/* step(item, from, to) for elements begin .. end of an item, by the block's threads: packs of 16 bytes of all its arrays, or elements */
+template <class Step> RT_INLINE void rt_optim_packs(const RtOptimItem &it, int64_t begin, int64_t end, Step step) {
+    enum { V = 16 / T_SIZE };
+    typedef RtPack<T, V> Pack;
+    int64_t rest = begin;
+    if ((((uintptr_t)it.p | (uintptr_t)it.g | (uintptr_t)it.a | (uintptr_t)it.b | (uintptr_t)it.c) & 15) == 0) {
+        rest = begin + (end - begin) / V * V;
+        for (int64_t i = begin + threadIdx.x * V; i < rest; i += RT_CUDA_THREADS * V) {
+            Pack p, g, a, b, c;
+            p = *(const Pack *)((const T *)it.p + i);
+            if (it.g) g = *(const Pack *)((const T *)it.g + i);
+            if (it.a) a = *(const Pack *)((const T *)it.a + i);
+            if (it.b) b = *(const Pack *)((const T *)it.b + i);
+            if (it.c) c = *(const Pack *)((const T *)it.c + i);
+            RtOptimItem part = it;
+            part.p = (char *)p.v; part.g = (const char *)g.v; part.a = (char *)a.v; part.b = (char *)b.v; part.c = (char *)c.v;
+            step(part, 0, V);
+            *(Pack *)((T *)it.p + i) = p;
+            if (it.a) *(Pack *)((T *)it.a + i) = a;
+            if (it.b) *(Pack *)((T *)it.b + i) = b;
+            if (it.c) *(Pack *)((T *)it.c + i) = c;
+        }
+    }
+    #pragma unroll 1
+    for (int64_t i = rest + threadIdx.x; i < end; i += RT_CUDA_THREADS) step(it, i, i + 1);
+}
+/* f(x) -> whether x, which it may change, is to be written back, for elements begin .. end */
+template <class F> RT_INLINE void rt_optim_values(char *at, int64_t begin, int64_t end, F f) {
+    enum { V = 16 / T_SIZE, U = 2 };
+    typedef RtPack<T, V> Pack;
+    T *x = (T *)at;
+    int64_t rest = begin;
+    if (((uintptr_t)at & 15) == 0) {
+        rest = begin + (end - begin) / V * V;
+        for (int64_t i = begin + threadIdx.x * V; i < rest; i += U * RT_CUDA_THREADS * V) {
+            Pack v[U];
+            #pragma unroll
+            for (int u = 0; u < U; u++) if (i + u * RT_CUDA_THREADS * V < rest) v[u] = *(const Pack *)(x + i + u * RT_CUDA_THREADS * V);
+            #pragma unroll
+            for (int u = 0; u < U; u++) if (i + u * RT_CUDA_THREADS * V < rest) {
+                bool write = false;
+                #pragma unroll
+                for (int j = 0; j < V; j++) write |= f(v[u].v[j]);
+                if (write) *(Pack *)(x + i + u * RT_CUDA_THREADS * V) = v[u];
+            }
+        }
+    }
+    for (int64_t i = rest + threadIdx.x; i < end; i += RT_CUDA_THREADS) f(x[i]);
+}
+
 template <class Plan> RT_INLINE void rt_optim_block(const Plan &a) {
     int low = 0, high = (int)a.h.count;
     while (high - low > 1) {
@@ -47,48 +97,51 @@ template <class Plan> RT_INLINE void rt_optim_block(const Plan &a) {
     const int64_t begin = (int64_t)((int)blockIdx.x - a.first[low]) * RT_OPTIM_CHUNK, end = begin + RT_OPTIM_CHUNK < it.n ? begin + RT_OPTIM_CHUNK : it.n;
 #if M == 11
     T_C sum = 0;
-    RT_OPTIM_EACH(i, begin, end) {
-        const T_C v = T_GET(((const T *)it.p)[i]);
-        sum += v * v;
-    }
+    rt_optim_values(it.p, begin, end, [&](T &x) {
+        const T_C v = T_GET(x);
+        sum = T_F(ma)(v, v, sum);
+        return false;
+    });
     sum = rt_block_reduce(sum, [](T_C x, T_C y) { return x + y; }, (T_C)0);
     if (threadIdx.x == 0) ((T_C *)a.h.out)[blockIdx.x] = sum;
 #elif M == 12
     const T_C factor = (T_C)*a.h.factor;
     bool bad = false;
-    RT_OPTIM_EACH(i, begin, end) {
-        T *p = (T *)it.p + i;
-        const T_C v = T_GET(*p);
+    rt_optim_values(it.p, begin, end, [&](T &x) {
+        const T_C v = T_GET(x);
         bad |= !(v - v == 0);
-        if (factor != 1) *p = T_PUT(v * factor);
-    }
+        if (factor != 1) x = T_PUT(v * factor);
+        return factor != 1;
+    });
     if (bad) *a.h.found = 1;
 #else
     if (a.h.found && *a.h.found != 0) return;
     if (a.h.factor) it.k0 = *a.h.factor;
     if (it.step) rt_optim_numbers(it, a.h.o);
 #if M == 0
-    rt_optim_sgd(&it, &a.h.o, begin, end);
+    if (it.a) rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_sgd(&part, &a.h.o, from, to); });
+    else rt_optim_packs(it, begin, end, [&](RtOptimItem part, int64_t from, int64_t to) { part.a = 0; rt_optim_sgd(&part, &a.h.o, from, to); });
 #elif M == 1
-    rt_optim_adam(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_adam(&part, &a.h.o, from, to); });
 #elif M == 2
-    rt_optim_rmsprop(&it, &a.h.o, begin, end);
+    if (it.b) rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_rmsprop(&part, &a.h.o, from, to); });
+    else rt_optim_packs(it, begin, end, [&](RtOptimItem part, int64_t from, int64_t to) { part.b = 0; rt_optim_rmsprop(&part, &a.h.o, from, to); });
 #elif M == 3
-    rt_optim_adagrad(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_adagrad(&part, &a.h.o, from, to); });
 #elif M == 4
-    rt_optim_adamax(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_adamax(&part, &a.h.o, from, to); });
 #elif M == 5
-    rt_optim_nadam(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_nadam(&part, &a.h.o, from, to); });
 #elif M == 6
-    rt_optim_radam(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_radam(&part, &a.h.o, from, to); });
 #elif M == 7
-    rt_optim_adadelta(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_adadelta(&part, &a.h.o, from, to); });
 #elif M == 8
-    rt_optim_asgd(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_asgd(&part, &a.h.o, from, to); });
 #elif M == 9
-    rt_optim_rprop(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_rprop(&part, &a.h.o, from, to); });
 #elif M == 10
-    rt_optim_scale(&it, &a.h.o, begin, end);
+    rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_scale(&part, &a.h.o, from, to); });
 #endif
 #endif
 }

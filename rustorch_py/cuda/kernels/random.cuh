@@ -54,17 +54,24 @@ RT_KERNEL(RT_NAME(dropout), RtCall) {
     uint8_t *keep = (uint8_t *)a.p[3];
     RtPhilox s = rt_stream(a, (uint64_t)me);
     if (side == 4) {
-        for (int64_t i = me * 4; i < n; i += threads * 4) {
-            const RtFour<float> r = RtDraw<float>::uniform(s);
-            const RtPack<T, 4> in = *(const RtPack<T, 4> *)(x + i);
-            RtPack<T, 4> out;
-            RtPack<uint8_t, 4> kept;
-            for (int j = 0; j < 4; j++) {
-                kept.v[j] = r.v[j] < chance;
-                out.v[j] = T_PUT(T_GET(in.v[j]) * (T_C)kept.v[j] * scale);
+        enum { U = T_SIZE == 2 ? 4 : 2 };                    /* packs under way; numbers are drawn in order */
+        for (int64_t i = me * 4; i < n; i += threads * 4 * U) {
+            RtPack<T, 4> in[U];
+            #pragma unroll
+            for (int u = 0; u < U; u++) if (i + threads * 4 * u < n) in[u] = *(const RtPack<T, 4> *)(x + i + threads * 4 * u);
+            #pragma unroll
+            for (int u = 0; u < U; u++) if (i + threads * 4 * u < n) {
+                const RtFour<float> r = RtDraw<float>::uniform(s);
+                RtPack<T, 4> out;
+                RtPack<uint8_t, 4> kept;
+                #pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    kept.v[j] = r.v[j] < chance;
+                    out.v[j] = T_PUT(T_GET(in[u].v[j]) * (T_C)kept.v[j] * scale);
+                }
+                *(RtPack<T, 4> *)(y + i + threads * 4 * u) = out;
+                *(RtPack<uint8_t, 4> *)(keep + i + threads * 4 * u) = kept;
             }
-            *(RtPack<T, 4> *)(y + i) = out;
-            *(RtPack<uint8_t, 4> *)(keep + i) = kept;
         }
     } else {
         const int64_t first = side == 2 ? me * 2 : me, apart = side == 2 ? 1 : threads, count = side == 2 ? 2 : 4;
@@ -80,10 +87,38 @@ RT_KERNEL(RT_NAME(dropout), RtCall) {
     }
 }
 
-/* p: y, NULL, x, keep; k: 1 / the chance to be kept. A gradient of dropout. */
+/* A gradient of dropout. p: y, NULL, x, keep; n: elements; k: 1 / the chance to be kept. A thread takes two packs. */
 RT_KERNEL(RT_NAME(mask), RtCall) {
+    enum { V = 16 / T_SIZE, U = 2 };
+    const int64_t n = a.n[0], first = ((int64_t)blockIdx.x * (256 * U) + threadIdx.x) * V;
     const T_C scale = (T_C)a.k[0];
-    RT_EACH(i, a.n[0]) ((T *)a.p[0])[i] = T_PUT(T_GET(((const T *)a.p[2])[i]) * (T_C)((const uint8_t *)a.p[3])[i] * scale);
+    T *y = (T *)a.p[0];
+    const T *x = (const T *)a.p[2];
+    const uint8_t *keep = (const uint8_t *)a.p[3];
+    const bool packs = (((uintptr_t)x | (uintptr_t)y) & 15) == 0 && ((uintptr_t)keep & (V - 1)) == 0;
+    const auto one = [&](T v, uint8_t kept) { return T_PUT(T_GET(v) * (T_C)kept * scale); };
+    RtPack<T, V> in[U];
+    RtPack<uint8_t, V> kept[U];
+    #pragma unroll
+    for (int u = 0; u < U; u++) {
+        const int64_t i = first + u * 256 * V;
+        if (packs && i + V <= n) {
+            in[u] = *(const RtPack<T, V> *)(x + i);
+            kept[u] = *(const RtPack<uint8_t, V> *)(keep + i);
+        }
+    }
+    #pragma unroll
+    for (int u = 0; u < U; u++) {
+        const int64_t i = first + u * 256 * V;
+        if (packs && i + V <= n) {
+            RtPack<T, V> out;
+            #pragma unroll
+            for (int j = 0; j < V; j++) out.v[j] = one(in[u].v[j], kept[u].v[j]);
+            *(RtPack<T, V> *)(y + i) = out;
+        } else
+            #pragma unroll 1
+            for (int64_t j = i; j < i + V && j < n; j++) y[j] = one(x[j], keep[j]);
+    }
 }
 
 /* p: y, words, x, slope, all row-major; k: lower, upper */

@@ -26,12 +26,6 @@ def blocks(lines, per_block):
     return -(-lines // per_block)
 
 
-def wide(n, item, *tensors):
-    """Tell whether dense lines of n elements can be read by packs of 16 bytes (`item` bytes an element) in all these tensors (or None)."""
-    return n % (16 // item) == 0 and all(t is None or t.data_ptr() % 16 == 0 for t in tensors)
-
-
-@lru_cache(4096)
 def short(packs, few):
     """Return (log2 of a line's threads, packs a thread, threads of a block, lines of a block) for lines that are kept in registers, or None
     for those too long.

@@ -1,13 +1,17 @@
 """Elements moved by index, mask or geometry; rows of embedding tables."""
+import math
+
 from ...errors import UnsupportedOpError
 from ...tensor import int64
 from ...tensor._devices import provide
-from .._backend import launch
+from .._backend import alignment, launch
 from .._text import RAW
 from ._layout import merged, numbers, packed
+from ._lines import divisor
 
 GET, SET, ADD, MUL, MAX, MIN = range(6)                            # tensor/kernels/index.h
 REDUCE = {ADD: "add", MUL: "mul", MAX: "max", MIN: "min"}
+JOINED = 15                                                        # tensors of a launch
 MAX_INDICES = 14                                                   # RT_CALL_POINTERS less two
 
 
@@ -35,8 +39,14 @@ def index(dst, src, op, shape, dst_steps, src_steps, index_steps, indices, sizes
     count = 1
     for row in rows:
         count *= row[0]
+    if op == GET and len(indices) == 1 and count < 1 << 31 and len(rows) <= 2 and (len(rows) == 1 or rows[1][3] == 0) and rows[-1][1:3] == [1, 1] and rows[-1][3] == 0:
+        far = rows[0] if len(rows) == 2 else [1, 0, 0, 0]           # whole rows, each picked by one index
+        if far[2] == 0:
+            launch(file, "index_rows", types, (dst, src, *indices), (count, int(wrap), rows[-1][0], *divisor(rows[-1][0]), sizes[0], steps[0], far[1], far[3]), grid=-(-count // 1024))
+            return
     launch(file, kernel, types, (dst, src, *indices),
-           (count, len(rows), len(indices), int(wrap), *[n for pair in zip(sizes, steps) for n in pair], *numbers(rows)))
+           (count, len(rows), len(indices), int(wrap), *[n for pair in zip(sizes, steps) for n in pair], *numbers(rows)),
+           grid=-(-count // 1024) if op in (GET, SET) else None)
 
 
 def gather(dst, src, index_, op, dim, size):
@@ -55,6 +65,30 @@ def move(dst, start, src_steps):
     """dst <- the elements from `start` on, by steps of any sign."""
     rows = merged(dst.shape, dst.stride(), src_steps)
     launch("move.cuh", "move", (RAW[dst.dtype.itemsize],), (dst, start), (dst.numel(), len(rows), *numbers(rows)))
+
+
+def join(dst, parts, dim):
+    """dst <- contiguous tensors side by side along a dimension (theirs too, or a new one); all contiguous and of one dtype."""
+    outer, item = math.prod(dst.shape[:dim]), dst.dtype.itemsize
+    width, sizes = dst.numel() // outer, [t.numel() // outer for t in parts]
+    pack = 16 // item
+    aligned = alignment(dst, *parts)
+    while pack > 1 and (pack * item > aligned or width % pack or any(n % pack for n in sizes)):
+        pack //= 2
+    at = 0
+    if outer * max(sizes) // pack >= 1 << 31:                       # more elements of one tensor than a launch counts
+        for t, n in zip(parts, sizes):
+            dst.detach().view(outer, width)[:, at:at + n].copy_(t.detach().view(outer, n))
+            at += n
+        return
+    for start in range(0, len(parts), JOINED):
+        some, ints, block = parts[start:start + JOINED], [], 0
+        for t, n in zip(some, sizes[start:start + JOINED]):
+            count, columns = outer * n // pack, n // pack
+            ints += (block, count, columns, *divisor(columns), at)
+            block += -(-count // 1024)
+            at += columns
+        launch("move.cuh", "join", (RAW[item * pack],), (dst, *some), (len(some), width // pack, *ints), grid=block)
 
 
 def fill(dst, mask, value, mask_steps):
@@ -97,5 +131,5 @@ def embedding_bag(out, table, index_, start, factor, count, at, bag_of, mode, sk
            (out.numel(), table.shape[1], table.shape[0], index_.numel(), out.shape[0], mode, skip, int(last)))
 
 
-provide("cuda", {"index": index, "gather": gather, "move": move, "fill": fill, "triangle": triangle, "nonzero": nonzero,
+provide("cuda", {"index": index, "gather": gather, "move": move, "join": join, "fill": fill, "triangle": triangle, "nonzero": nonzero,
                  "embedding_add": embedding_add, "embedding_bag": embedding_bag})

@@ -1,8 +1,10 @@
 """Normalisation: kernels/norm.cuh; by packs and with rows in registers kernels/norm_short.cuh, kernels/channel_packs.cuh."""
+from functools import lru_cache
+
 from ...tensor._devices import provide
-from .._backend import launch
+from .._backend import alignment, launch
 from ._layout import merged
-from ._lines import blocks, divisor, processors, short, way_of, wide
+from ._lines import blocks, divisor, processors, short, way_of
 
 CHUNK = 16384                                    # elements of a channel that one block sums up, at least
 MOST = 65535                                     # chunks
@@ -35,22 +37,23 @@ def _chunks(channels, elements, per_block):
     return size, -(-elements // size) if size else 1
 
 
-def _short(x, tensors, weights, n, groups, plane, few):
-    """How rows that fit into registers are read: (whether by packs, packs of a plane or 0, what :func:`short` found), or None."""
-    item, plain = x.dtype.itemsize, plane == 1 and groups == 1
-    width = 16 // item
-    packs = wide(n, item, *tensors) and (all(w is None or w.data_ptr() % (width * max(item, 4)) == 0 for w in weights) if plain else plane % width == 0)
-    found = short(n // width if packs else n, few(packs))
-    return None if found is None or not n else (packs, 0 if plain else plane // width if packs else plane, found)
+@lru_cache(4096)
+def _plan(n, item, aligned, weights, groups, plane, back):
+    """How rows of n elements that fit into registers are read, or None: (by packs, packs of a thread, packs of a plane or 0, log2 of threads, threads of
+    a block, its rows). `aligned`, `weights`: to how many bytes rows and weights are."""
+    plain, width = plane == 1 and groups == 1, 16 // item
+    packs = n % width == 0 and aligned >= 16 and (weights >= width * max(item, 4) if plain else plane % width == 0)
+    found = n and short(n // width if packs else n, (4, 8) if not back else (1,) if packs and item == 2 else (2,))
+    return (int(packs), found[1], 0 if plain else plane // width if packs else plane, found[0], found[2], found[3]) if found else None
 
 
 def row_norm(y, x, weight, bias, mean, rstd, rows, groups, channels, plane, eps, rms):
     n = channels * plane
-    found = _short(x, (x, y), (weight, bias), n, groups, plane, lambda packs: (4, 8))
-    if found is not None:
-        packs, part, (log, count, threads, lines) = found
-        launch("norm_short.cuh", "row_norm", (x.dtype, int(packs), count), (y, x, weight, bias, mean, rstd), (log, rows, n, int(rms), groups, channels, part), (eps,),
-               grid=blocks(rows, lines), block=threads)
+    plan = _plan(n, x.dtype.itemsize, alignment(x, y), alignment(weight, bias), groups, plane, False)
+    if plan is not None:
+        packs, count, inner, log, threads, lines = plan
+        launch("norm_short.cuh", "row_norm", (x.dtype, packs, count), (y, x, weight, bias, mean, rstd), (log, rows, n, int(rms), groups, channels, inner), (eps,),
+               grid=-(-rows // lines), block=threads)
         return
     way, per_block = way_of(n)
     launch("norm.cuh", "row_norm", (x.dtype,), (y, x, weight, bias, mean, rstd), (way, rows, n, groups, channels, plane, int(rms)), (eps,),
@@ -60,15 +63,15 @@ def row_norm(y, x, weight, bias, mean, rstd, rows, groups, channels, plane, eps,
 def row_norm_back(x, g, weight, mean, rstd, gx, gw, gb, rows, groups, channels, plane, rms):
     n, here = channels * plane, processors(x.get_device())
     sums = gw is not None or gb is not None
-    found = _short(x, (x, g, gx), (weight,), n, groups, plane, lambda packs: (1,) if packs and x.dtype.itemsize == 2 else (2,)) if rows else None
-    fused = found is not None and sums and plane == 1 and groups == 1
-    if found is not None and (fused or gx is not None):
-        packs, inner, (log, count, threads, lines) = found
+    plan = _plan(n, x.dtype.itemsize, alignment(x, g, gx), alignment(weight), groups, plane, True) if rows else None
+    fused = plan is not None and sums and plane == 1 and groups == 1
+    if plan is not None and (fused or gx is not None):
+        packs, count, inner, log, threads, lines = plan
         grid, part = blocks(rows, lines), None
         if fused:                                # blocks walk through rows: 16 or more each, if that leaves no processor without
             grid = min(here * max(1, min(1024 // threads, 8)), max(grid // 16, min(grid, here)))
             part = rstd.new_empty((grid, 2, n))
-        launch("norm_short.cuh", "row_norm_back", (x.dtype, int(packs), count), (gx, x, g, weight, mean, rstd, part),
+        launch("norm_short.cuh", "row_norm_back", (x.dtype, packs, count), (gx, x, g, weight, mean, rstd, part),
                (log, rows, n, int(rms), groups, channels, inner), grid=grid, block=threads)
         if fused:
             launch("norm.cuh", "row_sums_finish", (x.dtype,), (part, gw, gb), (n, grid), grid=blocks(2 * n, 32))
@@ -112,7 +115,7 @@ def _kind(sizes, *given):
     neighbouring ones; else 0."""
     channels, images, plane = sizes
     width = 16 // given[0][0].dtype.itemsize
-    if channels * images * plane // width >= 1 << 31 or any(t.data_ptr() % 16 for t, _ in given):
+    if channels * images * plane // width >= 1 << 31 or alignment(*[t for t, _ in given]) < 16:
         return 0
     first = all(steps[0] == channels * plane for _, steps in given) or images == 1
     if first and plane > 1 and plane % width == 0 and all(steps[1:] == (plane, 1) for _, steps in given):
@@ -181,7 +184,7 @@ def batch_norm(y, x, mean, rstd, weight, bias):
 def _aligned(kind, x, *statistics):
     """Tell whether statistics can be read as the packs of neighbouring channels are."""
     item = x.dtype.itemsize
-    return kind == PLANES or all(t is None or t.data_ptr() % (16 // item * max(item, 4)) == 0 for t in statistics)
+    return kind == PLANES or alignment(*statistics) >= 16 // item * max(item, 4)
 
 
 def _each(x, kind, sizes, kernel, tensors):

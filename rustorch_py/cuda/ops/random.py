@@ -108,7 +108,7 @@ def dropout(y, generator, x, keep, p):
 
 
 def dropout_mask(y, x, keep, p):
-    launch("random.cuh", "mask", (y.dtype,), (y, None, x, keep), (y.numel(),), (0.0 if p == 1 else 1 / (1 - p),))
+    launch("random.cuh", "mask", (y.dtype,), (y, None, x, keep), (y.numel(),), (0.0 if p == 1 else 1 / (1 - p),), grid=-(-y.numel() * y.dtype.itemsize // 8192))
 
 
 def rrelu(y, generator, slope, x, low, high):
