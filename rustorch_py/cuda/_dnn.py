@@ -17,12 +17,14 @@ from ..errors import OutOfMemoryError
 from ..tensor._dtype import _dtype_by_name, channels_last, channels_last_3d, contiguous_format
 from ..tensor._switches import are_deterministic_algorithms_enabled
 from . import _backend, _dnn_switches as switches, _libraries
+from ._backend import launch
 
 FORWARD, INPUT, WEIGHT = range(3)
 # not float64: the frontend hands convolutions' factors over as float32, where cuDNN reads float64 (seen with 1.22 and cuDNN 9.19: zeros)
 NAMES = {_dtype_by_name("float16"): "HALF", _dtype_by_name("bfloat16"): "BFLOAT16", _dtype_by_name("float32"): "FLOAT"}
 HALVES = (_dtype_by_name("float16"), _dtype_by_name("bfloat16"))
-FLOAT32 = _dtype_by_name("float32")
+FLOAT32, BOOL = _dtype_by_name("float32"), _dtype_by_name("bool")
+NEVER = -1e30                       # added to the score of a key that is not seen
 ALIGNMENT = 16                      # bytes; cuDNN's kernels may load that much at a time
 FEATURES = 8                        # heads' sizes and steps are multiples of this
 WIDEST = 256
@@ -375,21 +377,40 @@ def _need_fit(*tensors):
         raise ValueError(f"not for cuDNN: strides {[t.stride() for t in tensors]}, expected neighbouring features and steps of {FEATURES}")
 
 
-def _attends(q, mask):
-    return mask is None and q.dtype in HALVES and (library() if _library is False else _library) is not None
+def _attends(q):
+    return q.dtype in HALVES and (library() if _library is False else _library) is not None
+
+
+def _addend(mask):
+    """A mask (images, heads, queries, keys) as float32 to add, with one image or head where all share it; None: no mask. What is not seen
+    gets NEVER, not -inf, of which a row would come out as NaN."""
+    if mask is None:
+        return None
+    with no_grad():
+        own = mask[tuple([slice(0, 1) if s == 0 else slice(None) for s in mask.stride()])]
+        own = own.to(FLOAT32).sub_(1).mul_(-NEVER) if own.dtype is BOOL else own.to(FLOAT32).clamp(min=NEVER)
+        return own.expand(*own.shape[:2], *mask.shape[2:]).contiguous()
 
 
 def attention(out, sums, q, k, v, mask, causal, scale):
     """Attention by cuDNN; arguments as :func:`.ops.attention.attention` has them. Returns False where cuDNN doesn't do it."""
-    if not _attends(q, mask):
+    if not _attends(q):
         return False
-    what, pointers, off = _backend.signature((q, k, v, out, sums))
+    added = _addend(mask)
+    if added is not None and sums is None:
+        sums = out.new_empty(out.numel() // out.shape[-1], dtype=FLOAT32)           # tells which rows see nothing
+    what, pointers, off = _backend.signature((q, k, v, out, sums, added))
     key = "attention", what, causal, scale
     plan = _found.get(key)
     if plan is None:
-        about = ("attention", q.dtype, (*[(tuple(t.shape), t.stride()) for t in (q, k, v, out)], causal, scale, sums is not None))
-        plan = _get(key, about, out, lambda handle: _describe_attention(handle, out, sums, q, k, v, causal, scale))
-    return plan.graph is not None and not off and _run(plan, pointers, out)
+        about = ("attention", q.dtype, (*[(tuple(t.shape), t.stride()) for t in (q, k, v, out)], causal, scale, sums is not None, added is not None))
+        plan = _get(key, about, out, lambda handle: _describe_attention(handle, out, sums, q, k, v, added, causal, scale))
+    if plan.graph is None or off or not _run(plan, pointers, out):
+        return False
+    if added is not None:
+        shape, (_, steps) = _four(q)[0], _four(out)
+        launch("attention_unseen.cuh", "attention_unseen", (out.dtype,), (out, sums), (sums.numel(), shape[1], shape[2], out.shape[-1], *steps[:3]), (NEVER / 2,))
+    return True
 
 
 def _heads(graph, kind, *tensors):
@@ -402,11 +423,17 @@ def _rows(t):
     return (*shape[:3], 1), (shape[1] * shape[2], shape[2], 1, 1)
 
 
-def _describe_attention(handle, out, sums, q, k, v, causal, scale):
+def _bias(graph, uid, added):
+    """The keyword for a mask, if there is one."""
+    return {} if added is None else {"bias": _tensor(graph, uid, tuple(added.shape), added.stride(), _library.data_type.FLOAT, "mask")}
+
+
+def _describe_attention(handle, out, sums, q, k, v, added, causal, scale):
     _need_fit(q, k, v, out)
     graph, kind = _graph(handle, q.dtype)
     tq, tk, tv = _heads(graph, kind, q, k, v)
-    result, stats = graph.sdpa(q=tq, k=tk, v=tv, generate_stats=sums is not None, attn_scale=scale, use_causal_mask=bool(causal), name="attention")
+    result, stats = graph.sdpa(q=tq, k=tk, v=tv, generate_stats=sums is not None, attn_scale=scale, use_causal_mask=bool(causal), name="attention",
+                               **_bias(graph, 6, added))
     _result(result, 4, *_four(out), kind)
     if sums is not None:
         _result(stats, 5, *_rows(q), _library.data_type.FLOAT)
@@ -418,15 +445,16 @@ def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
 
     The sums are natural logarithms, as the package's own kernel stores them, so either may follow the other.
     """
-    if not _attends(q, mask):
+    if not _attends(q):
         return False
-    what, pointers, off = _backend.signature((q, k, v, out, g, sums, gq, gk, gv))
+    added = _addend(mask)
+    what, pointers, off = _backend.signature((q, k, v, out, g, sums, gq, gk, gv, added))
     steady = switches.deterministic or are_deterministic_algorithms_enabled()
     key = "attention_back", what, causal, scale, steady
     plan = _found.get(key)
     if plan is None:
-        about = ("attention_back", q.dtype, (*[(tuple(t.shape), t.stride()) for t in (q, k, v, out, g, gq, gk, gv)], causal, scale, steady))
-        plan = _get(key, about, out, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady))
+        about = ("attention_back", q.dtype, (*[(tuple(t.shape), t.stride()) for t in (q, k, v, out, g, gq, gk, gv)], causal, scale, steady, added is not None))
+        plan = _get(key, about, out, lambda handle: _describe_back(handle, g, q, k, v, out, gq, gk, gv, added, causal, scale, steady))
     if plan.graph is None:
         return False
     if plan.copies or (off and pointers[4] % ALIGNMENT):
@@ -437,7 +465,7 @@ def attention_back(g, q, k, v, mask, out, sums, gq, gk, gv, causal, scale):
     return not off and _run(plan, pointers, out)
 
 
-def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):
+def _describe_back(handle, g, q, k, v, out, gq, gk, gv, added, causal, scale, steady):
     _need_fit(q, k, v, out, gq, gk, gv)
     copied = not _steps_fit(g)
     if copied:
@@ -446,7 +474,7 @@ def _describe_back(handle, g, q, k, v, out, gq, gk, gv, causal, scale, steady):
     tq, tk, tv, to, tg = _heads(graph, kind, q, k, v, out, g)
     stats = _tensor(graph, 6, *_rows(q), _library.data_type.FLOAT, "sums")
     results = graph.sdpa_backward(q=tq, k=tk, v=tv, o=to, dO=tg, stats=stats, attn_scale=scale, use_causal_mask=bool(causal),
-                                  use_deterministic_algorithm=steady, name="attention_back")
+                                  use_deterministic_algorithm=steady, name="attention_back", **_bias(graph, 10, added))
     for uid, (result, like) in enumerate(zip(results, (gq, gk, gv)), 7):
         _result(result, uid, *_four(like), kind)
     return graph, copied or None, []

@@ -349,6 +349,41 @@ def test_attention_of_a_split_projection():
         assert [entry[0] for entry in ran()] == ["sdpa", "sdpa_backward"]
 
 
+MASKS = {
+    "every": lambda: rt.rand(2, 4, 12, 17) > 0.4,
+    "shared": lambda: rt.rand(12, 17) > 0.4,
+    "keys of images": lambda: rt.rand(2, 1, 1, 17) > 0.4,
+    "queries": lambda: rt.rand(1, 4, 12, 1) > 0.4,
+    "floats": lambda: rt.randn(2, 1, 12, 17).to(rt.bfloat16),
+    "floats of heads, some -inf": lambda: rt.randn(4, 12, 17).masked_fill(rt.rand(4, 12, 17) > 0.6, float("-inf")).to(rt.bfloat16),
+}
+
+
+@pytest.mark.parametrize("own", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize("name", MASKS)
+def test_attention_with_masks(name, own):
+    mask = MASKS[name]()
+    if mask.dtype is rt.bool and mask.shape[-1] > 1:
+        mask.flatten(0, -2)[-1] = False                          # sees nothing
+    here = [rt.randn(2, n, s, 16).to(rt.bfloat16) for n, s in ((4, 12), (2, 17), (2, 17))]
+    there = [t.to("cuda").requires_grad_() for t in here]
+    here = [t.float().requires_grad_() for t in here]
+    want = F.scaled_dot_product_attention(*here, attn_mask=mask if mask.dtype is rt.bool else mask.float(), enable_gqa=True)
+    with rt.no_grad():
+        close(F.scaled_dot_product_attention(*there, attn_mask=mask.to("cuda"), enable_gqa=True), want, "bfloat16")
+    with switches.flags(enabled=not own[0]):
+        got = F.scaled_dot_product_attention(*there, attn_mask=mask.to("cuda"), enable_gqa=True)
+    close(got, want, "bfloat16")
+    g = rt.randn_like(want)
+    want.backward(g)
+    with switches.flags(enabled=not own[1]):
+        got.backward(g.to("cuda").to(got.dtype))
+    for t, h in zip(there, here):
+        close(t.grad, h.grad, "bfloat16")
+    if SOFTWARE:
+        assert [entry[0] for entry in ran()] == ["sdpa", *[o for o, mine in zip(("sdpa", "sdpa_backward"), own) if not mine]]
+
+
 @software
 def test_attention_that_is_left_to_the_own_kernel():
     import cudnn
@@ -356,10 +391,6 @@ def test_attention_that_is_left_to_the_own_kernel():
     attend((2, 3, 20, 17), (2, 3, 24, 17), (2, 3, 24, 17), view=lambda t: t[..., 1:])                    # odd steps
     here = [rt.randn(2, 3, 20, 16) for _ in range(3)]
     close(F.scaled_dot_product_attention(*[t.to("cuda") for t in here]), F.scaled_dot_product_attention(*here), "float32")
-    mask = rt.ones(20, 20, dtype=rt.bool).tril()
-    halves = [t.to(rt.bfloat16) for t in here]
-    close(F.scaled_dot_product_attention(*[t.to("cuda") for t in halves], attn_mask=mask.to("cuda")),
-          F.scaled_dot_product_attention(*[t.float() for t in halves], attn_mask=mask), "bfloat16")
     assert not ran() and {found[0] for found in switches.plans()} == {"attention", "attention_back"}
     assert all(found[3].startswith("ValueError") for found in switches.plans()) and {found[1] for found in switches.plans()} == {rt.bfloat16}
     rt.cuda._dnn.forget()

@@ -114,15 +114,15 @@ class pygraph:
     def conv_wgrad(self, image, loss, padding, stride, dilation, compute_data_type):
         return self._add("wgrad", {"x": image, "g": loss}, {"padding": padding, "stride": stride, "dilation": dilation})
 
-    def sdpa(self, q, k, v, generate_stats, attn_scale, use_causal_mask, name):
-        out = self._add("sdpa", {"q": q, "k": k, "v": v}, {"scale": attn_scale, "causal": use_causal_mask}, 2)
+    def sdpa(self, q, k, v, generate_stats, attn_scale, use_causal_mask, name, bias=None):
+        out = self._add("sdpa", {"q": q, "k": k, "v": v, **({} if bias is None else {"bias": bias})}, {"scale": attn_scale, "causal": use_causal_mask}, 2)
         if not generate_stats:
             self.outputs.pop()
             return out[0], None
         return out
 
-    def sdpa_backward(self, q, k, v, o, dO, stats, attn_scale, use_causal_mask, use_deterministic_algorithm, name):
-        return self._add("sdpa_backward", {"q": q, "k": k, "v": v, "o": o, "g": dO, "stats": stats},
+    def sdpa_backward(self, q, k, v, o, dO, stats, attn_scale, use_causal_mask, use_deterministic_algorithm, name, bias=None):
+        return self._add("sdpa_backward", {"q": q, "k": k, "v": v, "o": o, "g": dO, "stats": stats, **({} if bias is None else {"bias": bias})},
                          {"scale": attn_scale, "causal": use_causal_mask, "deterministic": use_deterministic_algorithm}, 3)
 
     # ---- the stages, in the order that the frontend wants them
@@ -233,18 +233,19 @@ class pygraph:
         w = rt.zeros(self.outputs[0].dim, dtype=g.dtype, requires_grad=True)
         return rt.autograd.grad(self._conv(x, w), w, g)
 
-    def _scores(self, q, k):
+    def _scores(self, q, k, bias):
+        assert bias is None or bias.isfinite().all()
         scores = q @ k.repeat_interleave(q.shape[1] // k.shape[1], 1).transpose(-1, -2) * self.how["scale"]
         if self.how["causal"]:
             scores = scores.masked_fill(~rt.ones(scores.shape[-2:], dtype=rt.bool).tril(), float("-inf"))
-        return scores
+        return scores if bias is None else scores + bias
 
-    def _sdpa(self, q, k, v):
-        scores = self._scores(q.float(), k.float())
+    def _sdpa(self, q, k, v, bias=None):
+        scores = self._scores(q.float(), k.float(), bias)
         return scores.softmax(-1) @ v.float().repeat_interleave(q.shape[1] // v.shape[1], 1), scores.logsumexp(-1, keepdim=True)
 
-    def _sdpa_backward(self, q, k, v, o, g, stats):
+    def _sdpa_backward(self, q, k, v, o, g, stats, bias=None):
         q, k, v = [t.float().requires_grad_() for t in (q, k, v)]
-        p = (self._scores(q, k) - stats).exp()                      # the forward's sums, whoever made them
-        p = p / p.sum(-1, keepdim=True)
+        p = (self._scores(q, k, bias) - stats).exp()                # the forward's sums, whoever made them
+        p = p / p.sum(-1, keepdim=True).clamp(min=1e-30)
         return rt.autograd.grad(p @ v.repeat_interleave(q.shape[1] // v.shape[1], 1), (q, k, v), g.float())
