@@ -107,10 +107,12 @@ def forget():
 
 
 def _handle(device):
-    """This thread's handle on a device, on the current stream."""
+    """This thread's handle on a device, on the current stream; None during a capture, which starting cuDNN would end."""
     stream = _backend.enter(device)
     held = _handles.__dict__.get(device)
     if held is None:
+        if _backend.is_capturing(device, stream):
+            return None
         held = _handles.__dict__[device] = [_library.create_handle(), None]
     if held[1] != stream:
         _library.set_stream(handle=held[0], stream=stream)
@@ -123,9 +125,12 @@ def _get(key, about, like, describe, time=None):
     """The plan of a signature that is new. describe: gives (graph, copies, notes that a plan must not have) for a handle; time: tells how
     long a plan of a graph takes."""
     device = like.device.index
-    plan = Plan(about, device)
+    plan, handle = Plan(about, device), _handle(device)
+    if handle is None:
+        plan.refuse(RuntimeError("cuDNN can't be started during a capture"))
+        return plan
     try:
-        _build(plan, describe(_handle(device)), time)
+        _build(plan, describe(handle), time)
     except Exception as error:              # the frontend's own types and RuntimeError, by version
         plan.refuse(error)
         if _backend.is_capturing(device, _backend.get_stream(device)):
@@ -191,7 +196,7 @@ def _run(plan, pointers, like):
     """Run a plan on addresses in the order of the graph's numbers; returns False where the package's own kernel shall do it. A first time
     that fails tries the plans behind it."""
     handle = _handle(plan.device)
-    while True:
+    while handle is not None:
         try:
             work = _backend.room(like, plan.workspace) if plan.workspace else None
             at = 0 if work is None else work.data_ptr()
@@ -211,7 +216,8 @@ def _run(plan, pointers, like):
             plan.take(_first(plan.graph, plan.index + 1))
         except Exception:                   # there is none
             plan.refuse(why)
-            return False
+            break
+    return False
 
 
 def _took(graph, index, pointers, like):

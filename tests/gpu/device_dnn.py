@@ -285,6 +285,26 @@ def test_streams_threads_and_devices():
     assert len(switches.plans()) == 2
 
 
+@software
+def test_a_capture_does_not_start_cudnn():
+    from rustorch_py.cuda import _dnn
+    x, w = rt.randn(2, 4, 6, 6), rt.randn(3, 4, 3, 3)
+    a, b = x.to("cuda"), w.to("cuda")
+    _dnn._handles.__dict__.clear()
+    graph = rt.cuda.CUDAGraph()
+    with rt.cuda.graph(graph):
+        y = F.conv2d(a, b)
+    assert not ran() and not switches.plans() and not _dnn._handles.__dict__
+    graph.replay()
+    close(y, F.conv2d(x, w), "float32")
+    close(F.conv2d(a, b), F.conv2d(x, w), "float32")
+    assert len(ran()) == 1
+    _dnn._handles.__dict__.clear()                              # as in another thread, with the plan made
+    with rt.cuda.graph(rt.cuda.CUDAGraph()):
+        F.conv2d(a, b)
+    assert not ran()
+
+
 def test_version_and_switches():
     assert switches.version() >= 90000 and rt.backends.cudnn.is_available()
     switches.allow_tf32 = False

@@ -1,6 +1,7 @@
 """Choice of the attention kernel, attention with score functions, and a cache of keys and values.
 
-There is one kernel here, so the choice is checked and remembered but changes no numbers.
+The choice is checked and remembered but picks no kernel: the CPU has one, and on CUDA ``backends.cudnn.enabled`` tells cuDNN's from the
+package's own.
 """
 
 from __future__ import annotations
