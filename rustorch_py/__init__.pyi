@@ -8,6 +8,7 @@ from . import accelerator as accelerator, amp as amp, backends as backends, call
 from . import errors as errors, tensor as tensor
 from .errors import BackendUnavailableError as BackendUnavailableError, DeviceError as DeviceError, RustorchError as RustorchError, TensorError as TensorError
 from .tensor import Size as Size, Tensor as Tensor, device as device, dtype as dtype
+from .tensor import _addmm_activation as _addmm_activation
 from .tensor import _dirichlet_grad as _dirichlet_grad
 from .tensor import _fused_adadelta as _fused_adadelta
 from .tensor import _fused_adagrad as _fused_adagrad

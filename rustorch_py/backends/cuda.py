@@ -1,4 +1,6 @@
 """CUDA's part of torch.backends."""
+from enum import Enum
+
 from ..cuda import is_available
 from ..tensor import _switches
 from ..errors import TensorError
@@ -59,6 +61,34 @@ def _flag(name, value):
 
 
 matmul = _Matmul()
+
+
+class _BlasBackend(Enum):
+    """Who makes matrix products on CUDA devices."""
+    Cublaslt = 1
+    Own = 2
+
+
+def preferred_blas_library(backend=None):
+    """Choose, or ask, who makes matrix products on CUDA devices.
+
+    Args:
+        backend: "default" or "cublaslt" (also "cublas", of which cuBLASLt is the part that is used): NVIDIA's library where it is installed and has an
+            algorithm, the package's own kernels elsewhere; "own": those alone. None changes nothing.
+    Returns:
+        ``_BlasBackend.Cublaslt`` or ``_BlasBackend.Own``: who does, as chosen and installed.
+    Raises:
+        RuntimeError: another name.
+    """
+    if backend is not None:
+        name = backend.name.lower() if isinstance(backend, _BlasBackend) else backend
+        if name not in ("default", "cublaslt", "cublas", "own"):
+            raise TensorError(f"preferred_blas_library: expected 'default', 'cublaslt', 'cublas' or 'own', got {backend!r}", op="preferred_blas_library")
+        _switches.prefer_own_products(name == "own")
+    if _switches._own_products or not is_available():
+        return _BlasBackend.Own
+    from ..cuda import _backend
+    return _BlasBackend.Cublaslt if _backend.blas()["library"] == "cublaslt" else _BlasBackend.Own
 
 
 def is_built():

@@ -12,7 +12,7 @@ from ..tensor._matmul cimport RtFusedGemm, register_fused
 from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin
 from ..tensor._dtype import default_cuda_index
-from ..tensor._switches import on_product_precision
+from ..tensor._switches import on_product_switches
 from . import _compile, _hand, _libraries, _text
 
 cdef extern from "launch.h" nogil:
@@ -121,7 +121,7 @@ cdef extern from "blaslt.h" nogil:
         size_t (*version)() noexcept nogil
     ctypedef struct RtBlasStats:
         int64_t products, plans, refused, copies, fused
-    enum: RT_BLAS_UNKNOWN, RT_BLAS_CUBLASLT, RT_BLAS_OWN, RT_BLAS_TF32, RT_BLAS_F16_REDUCED, RT_BLAS_BF16_REDUCED
+    enum: RT_BLAS_UNKNOWN, RT_BLAS_CUBLASLT, RT_BLAS_OWN, RT_BLAS_TF32, RT_BLAS_F16_REDUCED, RT_BLAS_BF16_REDUCED, RT_BLAS_NOT_WANTED
     RtBlasLt rt_blaslt
     int (*rt_blaslt_find)() noexcept nogil
     int rt_blaslt_state()
@@ -225,7 +225,7 @@ def start(library=None):
         global rt_blaslt_find
         rt_blaslt_find = find_blas
         register_fused(1, rt_cuda_fused)
-        on_product_precision(allow_precision)
+        on_product_switches(switch_products)
         devices = n
         begin()
         from importlib import import_module
@@ -259,9 +259,10 @@ cdef int find_blas() noexcept with gil:
         return RT_BLAS_OWN
 
 
-def allow_precision(tf32, f16_reduced, bf16_reduced):
-    """Say which lower precision products may use: TF32 for float32, split sums of float16 and of bfloat16 added in their own dtype."""
-    rt_blaslt_allow((RT_BLAS_TF32 if tf32 else 0) | (RT_BLAS_F16_REDUCED if f16_reduced else 0) | (RT_BLAS_BF16_REDUCED if bf16_reduced else 0))
+def switch_products(tf32, f16_reduced, bf16_reduced, own):
+    """Say what products may do: round float32 to TF32, add split sums of float16 and of bfloat16 in their own dtype; own: without cuBLASLt."""
+    rt_blaslt_allow((RT_BLAS_TF32 if tf32 else 0) | (RT_BLAS_F16_REDUCED if f16_reduced else 0) | (RT_BLAS_BF16_REDUCED if bf16_reduced else 0) |
+                    (RT_BLAS_NOT_WANTED if own else 0))
 
 
 def blas_tries(int n, int plans=4096):
@@ -284,7 +285,7 @@ def blas():
     cdef RtBlasStats s
     cdef bint there = rt_blaslt_state() == RT_BLAS_CUBLASLT
     rt_blaslt_stats(&s)
-    return {"library": "cublaslt" if there else "own", "version": rt_blaslt.version() if there else 0, "why": why_own, "products": s.products,
+    return {"library": "cublaslt" if there else "own", "version": rt_blaslt.version() if there else 0, "why": why_own if why_own or there else "it is not wanted", "products": s.products,
             "plans": s.plans, "refused": s.refused, "copies": s.copies, "fused": s.fused}
 
 

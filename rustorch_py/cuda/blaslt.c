@@ -19,6 +19,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 void rt_blaslt_allow(int f) { flags = f; }
 void rt_blaslt_stats(RtBlasStats *out) { *out = stats; }
 int rt_blaslt_state(void) {
+    if (flags & RT_BLAS_NOT_WANTED) return RT_BLAS_OWN;
     if (state == RT_BLAS_UNKNOWN) state = rt_blaslt_find ? rt_blaslt_find() : RT_BLAS_OWN;
     return state;
 }

@@ -53,13 +53,13 @@ enum { LT_EPILOGUE_DEFAULT = 1, LT_EPILOGUE_RELU = 2, LT_EPILOGUE_BIAS = 4, LT_E
 enum { LT_REDUCTION_COMPUTE_TYPE = 2 };       /* split sums are added in float32; without: in any way */
 
 enum { RT_BLAS_UNKNOWN = 0, RT_BLAS_CUBLASLT = 1, RT_BLAS_OWN = 2 };
-enum { RT_BLAS_TF32 = 1, RT_BLAS_F16_REDUCED = 2, RT_BLAS_BF16_REDUCED = 4 };
+enum { RT_BLAS_TF32 = 1, RT_BLAS_F16_REDUCED = 2, RT_BLAS_BF16_REDUCED = 4, RT_BLAS_NOT_WANTED = 8 };
 typedef struct { int64_t products, plans, refused, copies, fused; } RtBlasStats;    /* refused: plans that the library has no algorithm for */
 
 extern RtBlasLt rt_blaslt;
 extern int (*rt_blaslt_find)(void);           /* fills rt_blaslt; RT_BLAS_CUBLASLT or RT_BLAS_OWN */
-int rt_blaslt_state(void);                    /* looks for the library if nobody has */
-void rt_blaslt_allow(int flags);              /* which lower precision products may use */
+int rt_blaslt_state(void);                    /* who makes products; looks for the library if nobody has */
+void rt_blaslt_allow(int flags);              /* what products may do */
 void rt_blaslt_choose(int n, int plans);      /* n of the library's proposals are timed when a large product is planned; so many plans are kept */
 void rt_blaslt_stats(RtBlasStats *out);
 /* As RtFusedGemm; added NULL: out = alpha a b + beta out. RT_ERR_UNSUPPORTED: nothing was done. */

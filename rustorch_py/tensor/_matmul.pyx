@@ -212,8 +212,9 @@ cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
     return 1
 
 
-cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=None) except -1:
-    """out = alpha * op(a) @ op(b) + beta * out. Last two dimensions are the matrices. `added`, of out's shape, is what beta multiplies instead of out."""
+cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=None, int act=RT_ACT_NONE) except -1:
+    """out = alpha * op(a) @ op(b) + beta * out. Last two dimensions are the matrices. `added`, of out's shape, is what beta multiplies instead of out.
+    Returns 1 where `act` was done, too: by a device, in the same launch."""
     cdef RtGemm g
     cdef RtArray plus
     cdef int nd = out.nd, i
@@ -251,8 +252,8 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     if added is not None:
         if out.dev & 255:
             as_array(&plus, added.ptr, out.dt, g.batch, g.m, g.n, added.st[0] if nd == 3 else 0, added.st[nd - 2], added.st[nd - 1])
-            if run_added(op, &g, &plus, out, a, b, RT_ACT_NONE):
-                return 0
+            if run_added(op, &g, &plus, out, a, b, act):
+                return 1
         copy_raw(out, added)
     run(op, &g, out, a, b)
     return 0
@@ -954,13 +955,14 @@ cdef TensorBase linear_(TensorBase x, TensorBase w, object bias):
 
 
 # ---- products added to a tensor -----------------------------------------------------------------------------------
-cdef TensorBase add_product(object op, TensorBase input, TensorBase a, TensorBase b, object beta, object alpha, object out):
-    """beta * input + alpha * a @ b on matrices or batches; input broadcasts."""
+cdef TensorBase add_product(object op, TensorBase input, TensorBase a, TensorBase b, object beta, object alpha, object out, int *act=NULL):
+    """beta * input + alpha * a @ b on matrices or batches; input broadcasts. `act` becomes RT_ACT_NONE where it was done, too."""
     cdef int64_t sh[64]
     cdef int nd = a.nd, i, shift
     cdef Num be, al
     cdef TensorBase o, wide
     cdef AddProductBackward node
+    cdef bint recorded
     memcpy(sh, a.sh, nd * sizeof(int64_t))
     sh[nd - 1] = b.sh[nd - 1]
     agree(op, a, b)
@@ -977,8 +979,10 @@ cdef TensorBase add_product(object op, TensorBase input, TensorBase a, TensorBas
     number(op, "beta", beta, a.dt, &be)
     number(op, "alpha", alpha, a.dt, &al)
     o = empty(nd, sh, a.dt, a.dev)
-    multiply(op, o, a, OP_N, b, OP_N, al, be, None if is_zero(be) else expand_raw(input, nd, sh))
-    if out is None and grad_mode() and (input.rg or a.rg or b.rg):
+    recorded = out is None and grad_mode() and (input.rg or a.rg or b.rg)
+    if multiply(op, o, a, OP_N, b, OP_N, al, be, None if is_zero(be) else expand_raw(input, nd, sh), RT_ACT_NONE if act is NULL or recorded else act[0]) and act is not NULL and not recorded:
+        act[0] = RT_ACT_NONE
+    if recorded:
         node = AddProductBackward.__new__(AddProductBackward)
         node.alpha, node.beta = al, be
         node.shape = shape_tuple(input)
@@ -1035,13 +1039,45 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
         out: tensor to write to.
     """
     cdef TensorBase x = as_base("addmm", "input", input), a = as_base("addmm", "mat1", mat1), b = as_base("addmm", "mat2", mat2)
-    if a.nd != 2:
-        raise ShapeError(f"mat1 must be a matrix, got {a.nd}-D tensor", op="addmm")
-    if b.nd != 2:
-        raise ShapeError(f"mat2 must be a matrix, got {b.nd}-D tensor", op="addmm")
-    if a.sh[1] != b.sh[0]:
-        raise_product("addmm", a.sh[0], a.sh[1], b.sh[0], b.sh[1])
+    check_matrices("addmm", a, b)
     return deliver("addmm", add_product("addmm", x, a, b, beta, alpha, out), out)
+
+
+cdef int check_matrices(object op, TensorBase a, TensorBase b) except -1:
+    if a.nd != 2:
+        raise ShapeError(f"mat1 must be a matrix, got {a.nd}-D tensor", op=op)
+    if b.nd != 2:
+        raise ShapeError(f"mat2 must be a matrix, got {b.nd}-D tensor", op=op)
+    if a.sh[1] != b.sh[0]:
+        raise_product(op, a.sh[0], a.sh[1], b.sh[0], b.sh[1])
+    return 0
+
+
+def _addmm_activation(input, mat1, mat2, *, beta=1, alpha=1, use_gelu=False, out=None):
+    """Compute ReLU or GELU of ``beta * input + alpha * (mat1 @ mat2)``; on a CUDA device in one launch where cuBLASLt can.
+
+    Args:
+        input: tensor that broadcasts to (m, n).
+        mat1: (m, k) tensor.
+        mat2: (k, n) tensor.
+        beta, alpha: numbers; integers for integer tensors.
+        use_gelu: GELU instead of ReLU; as in PyTorch, by its formula with tanh on a CUDA device.
+        out: tensor to write to.
+
+    Example:
+        >>> import rustorch_py as torch
+        >>> torch._addmm_activation(torch.tensor([-5.0, 1.0]), torch.ones(2, 3), torch.ones(3, 2))
+        tensor([[0., 4.],
+                [0., 4.]])
+    """
+    cdef TensorBase x = as_base("_addmm_activation", "input", input), a = as_base("_addmm_activation", "mat1", mat1)
+    cdef TensorBase b = as_base("_addmm_activation", "mat2", mat2)
+    cdef int act = RT_ACT_GELU if use_gelu else RT_ACT_RELU
+    check_matrices("_addmm_activation", a, b)
+    result = add_product("_addmm_activation", x, a, b, beta, alpha, out, &act)
+    if act != RT_ACT_NONE:
+        result = <TensorBase>unary((ROW_GELU_TANH if a.dev & 255 else ROW_GELU_ERF) if use_gelu else ROW_RELU, result, None)
+    return deliver("_addmm_activation", result, out)
 
 
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
@@ -1157,7 +1193,7 @@ def addr_(self, vec1, vec2, *, beta=1, alpha=1):
 
 NN_ONLY = {"linear"}
 FUNCTIONS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
-             "_int_mm": _int_mm, "linear": linear, "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
+             "_int_mm": _int_mm, "linear": linear, "addmm": addmm, "_addmm_activation": _addmm_activation, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
 METHODS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
-           "addmm": addmm, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr,
+           "addmm": addmm, "_addmm_activation": _addmm_activation, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr,
            "addmm_": addmm_, "baddbmm_": baddbmm_, "addbmm_": addbmm_, "addmv_": addmv_, "addr_": addr_}

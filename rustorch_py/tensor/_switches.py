@@ -4,6 +4,7 @@ from ..errors import TensorError, TensorValueError
 
 _precision = "highest"
 _reduced = {"float16": True, "bfloat16": True}        # split sums of products on a device may be added in the dtype itself
+_own_products = False                 # a device's products are made by the package's kernels, not by a library
 _told = []                            # devices' functions, told of what products may do
 _deterministic = 0                    # 0 default, 1 warn, 2 error
 
@@ -65,15 +66,22 @@ def allow_reduced_sums(dtype, allowed):
     _tell()
 
 
-def on_product_precision(fn):
-    """Call ``fn(tf32, float16 sums, bfloat16 sums)`` now and when what products may do changes."""
+def prefer_own_products(own):
+    """Say whether a device's products are made by the package's own kernels even where a library could."""
+    global _own_products
+    _own_products = own
+    _tell()
+
+
+def on_product_switches(fn):
+    """Call ``fn(tf32, float16 sums, bfloat16 sums, own)`` now and when one of them changes."""
     _told.append(fn)
     _tell()
 
 
 def _tell():
     for fn in _told:
-        fn(_precision != "highest", _reduced["float16"], _reduced["bfloat16"])
+        fn(_precision != "highest", _reduced["float16"], _reduced["bfloat16"], _own_products)
 
 
 def set_flush_denormal(mode):

@@ -64,6 +64,23 @@ def test_who_multiplies():
     assert (found["version"] >= 130000) == (found["library"] == "cublaslt") == (found["why"] is None)
 
 
+def test_who_shall_multiply():
+    ask = rt.backends.cuda.preferred_blas_library
+    assert ask().name == ("Cublaslt" if LIBRARY else "Own")
+    a = make((4, 6), rt.float32)
+    try:
+        assert ask("own").name == "Own" and _backend.blas()["library"] == "own" and _backend.blas()["why"]
+        with Count() as count:
+            check(a.cuda() @ a.cuda().t(), wide(a) @ wide(a).t(), rt.float32)
+            check(F.linear(a.cuda(), a.cuda(), a[:, 0].contiguous().cuda()), wide(a) @ wide(a).t() + wide(a)[:, 0], rt.float32)
+        assert count.products == 0
+        with pytest.raises(RuntimeError, match="mkl"):
+            ask("mkl")
+    finally:
+        assert ask("default").name == ("Cublaslt" if LIBRARY else "Own")
+    assert ask(ask()) == ask("cublas")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_layouts(dtype):
     for batch, (m, n, k) in itertools.product(((), (3,)), ((7, 5, 6), (1, 9, 4), (9, 1, 4), (3, 4, 1), (16, 24, 32))):
@@ -126,6 +143,22 @@ def test_added(dtype):
     check(rt.baddbmm(h, x.cuda(), y.cuda()), wide(bias) + wide(x) @ wide(y), dtype)
     check(rt.baddbmm(f, x.cuda(), y.cuda()), wide(c) + wide(x) @ wide(y), dtype)
     check(f.clone().addmm_(d, e, beta=2), 2 * wide(c) + product, dtype)
+
+
+@pytest.mark.parametrize("dtype", (rt.float32, rt.bfloat16))
+def test_an_activation_after_it(dtype):
+    a, b, c, bias = make((8, 12), dtype), make((12, 10), dtype), make((8, 10), dtype), make((10,), dtype)
+    d, e, f, h = (t.cuda() for t in (a, b, c, bias))
+    product = wide(a) @ wide(b)
+    for gelu, act in ((False, F.relu), (True, lambda x: F.gelu(x, approximate="tanh"))):
+        for added, beta in ((h, 1), (f, 0.5), (h, 2), (f, 0)):
+            with Count() as count:
+                got = rt._addmm_activation(added, d, e, beta=beta, use_gelu=gelu)
+            check(got, act(beta * wide(added.cpu()) + product), dtype, (gelu, beta))
+            assert not LIBRARY or (beta in (0, 2) or (count.launches, count.fused) == (1, 1)), (count.launches, count.fused)
+    x = d.clone().requires_grad_()
+    rt._addmm_activation(h, x, e).sum().backward()
+    check(x.grad, ((wide(bias) + product) > 0).to(rt.float64) @ wide(b).t(), dtype)
 
 
 def test_out():

@@ -1,6 +1,7 @@
 """Matrix products against PyTorch: values, gradients, double backward, errors."""
 import warnings
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -155,3 +156,18 @@ def test_errors_have_the_same_type(number):
             ONE[number](torch, F)
         with pytest.raises(theirs.type):
             ONE[number](rt, G)
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("beta, alpha", [(1, 1), (2, -3), (0, 1)])
+def test_addmm_activation(gelu, beta, alpha):
+    for shape in ((5,), (3, 5), (3, 1), ()):
+        arrays = [np.random.default_rng(i).standard_normal(s) for i, s in enumerate((shape, (3, 4), (4, 5)))]
+        want = torch._addmm_activation(*(torch.tensor(a) for a in arrays), beta=beta, alpha=alpha, use_gelu=gelu)
+        got = rt._addmm_activation(*(rt.tensor(a) for a in arrays), beta=beta, alpha=alpha, use_gelu=gelu)
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-12, atol=1e-12)
+    out = rt.empty(3, 5, dtype=rt.float64)
+    assert rt._addmm_activation(*(rt.tensor(a) for a in arrays), beta=beta, alpha=alpha, use_gelu=gelu, out=out) is out
+    np.testing.assert_allclose(out.numpy(), want.numpy(), rtol=1e-12, atol=1e-12)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        rt._addmm_activation(rt.ones(5), rt.ones(3, 4), rt.ones(3, 5))

@@ -65,6 +65,9 @@ def test_back_ends_tell_what_they_are():
         assert rt.backends.cudnn.benchmark
     assert not rt.backends.cudnn.benchmark and not rt.backends.mkl.is_available() and rt.version.cuda is None
     assert isinstance(rt.backends.openmp.is_available(), bool)
+    assert rt.backends.cuda.is_built() is rt.cuda.is_available()
+    if not rt.cuda.is_available():
+        assert rt.backends.cuda.preferred_blas_library() == rt.backends.cuda.preferred_blas_library("default") and rt.backends.cuda.preferred_blas_library().name == "Own"
 
 
 def test_switches():
@@ -75,5 +78,5 @@ def test_switches():
     with pytest.raises(RuntimeError):
         rt.set_deterministic_debug_mode(3)
     rt.set_float32_matmul_precision("high")
-    assert rt.get_float32_matmul_precision() == "high"
+    assert rt.get_float32_matmul_precision() == "high" and rt.backends.cuda.matmul.allow_tf32
     rt.set_float32_matmul_precision("highest")
