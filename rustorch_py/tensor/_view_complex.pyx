@@ -2,7 +2,7 @@
 cimport cython
 from ._base cimport *
 from ._node cimport Node
-from ._ops cimport track_view, contiguous, copy_into
+from ._ops cimport track_view, clone, contiguous, copy_into
 from ._view cimport select_view
 from . import _rows
 from ..errors import ShapeError
@@ -16,7 +16,8 @@ cdef class ComplexViewBackward(Node):
     cdef object apply(self, object g):
         cdef TensorBase gt = <TensorBase>g
         if self.what == 0:
-            return view_as_complex(contiguous(gt))
+            gt = <TensorBase>contiguous(gt)
+            return view_as_complex(clone(gt) if storage_offset(gt) % 2 else gt)
         if self.what == 1:
             return view_as_real(gt)
         zero = gt * 0
@@ -85,6 +86,8 @@ def view_as_complex(input):
             raise ShapeError(f"Tensor must have a stride divisible by 2 for all but last dimension")
         sh[i] = t.sh[i]
         st[i] = t.st[i] // 2
+    if storage_offset(t) % 2:
+        raise ShapeError("Tensor must have a storage_offset divisible by 2")
     v = alias(t)
     v.dt = RT_C64 if t.dt == RT_F32 else RT_C128 if t.dt == RT_F64 else RT_C32
     set_dims(v, t.nd - 1, sh, st)

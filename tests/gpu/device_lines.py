@@ -84,9 +84,12 @@ def test_norms_of_rows(dtype, tolerance):
         n = shape[1]
         both(lambda x, w, b: F.layer_norm(x, (n,), w, b), numbers(*shape), numbers(n), numbers(n), dtype=dtype, tolerance=tolerance)
     both(lambda x, w: F.rms_norm(x, (100,), w), numbers(20, 100), numbers(100), dtype=dtype, tolerance=tolerance)
+    if dtype == rt.float32:
+        both(lambda x: F.rms_norm(x, (40000,)), numbers(1, 40000), dtype=dtype, tolerance=tolerance)
+        both(lambda x: F.layer_norm(x, (40001,)), numbers(1, 40001), dtype=dtype, tolerance=tolerance)
     both(lambda x: F.layer_norm(x, (64,)), numbers(9, 64), dtype=dtype, tolerance=tolerance, start=1)
     both(lambda x, w, b: F.layer_norm(x, (64,), w, b), numbers(9, 64), numbers(64), numbers(64), dtype=dtype, tolerance=tolerance, start=3)
-    for shape, groups in (((3, 8, 5, 8), 4), ((3, 6, 5, 7), 3), ((4, 12), 3), ((2, 6, 40, 64), 2)):
+    for shape, groups in (((3, 8, 5, 8), 4), ((3, 6, 5, 7), 3), ((4, 12), 3), ((2, 6, 40, 64), 2), ((1, 2, 4, 4100), 1), ((1, 2, 5, 1777), 1)):
         both(lambda x, w, b: F.group_norm(x, groups, w, b), numbers(*shape), numbers(shape[1]), numbers(shape[1]), dtype=dtype, tolerance=tolerance)
 
 

@@ -58,3 +58,12 @@ def test_numbers_beyond_a_float_dtype(write):
         write(rt.ones(2, dtype=dtype), float("inf"))
         with pytest.raises(RuntimeError, match="without overflow"):
             write(rt.ones(2, dtype=dtype), beyond)
+
+
+def test_complex_views_of_odd_places():
+    room = rt.arange(7.0)
+    with pytest.raises(RuntimeError, match="storage_offset divisible by 2"):
+        rt.view_as_complex(room[1:].view(3, 2))
+    x = rt.zeros(3, dtype=rt.complex64, requires_grad=True)
+    rt.view_as_real(x).backward(room[1:].view(3, 2))              # a gradient that lies so
+    assert x.grad.tolist() == [1 + 2j, 3 + 4j, 5 + 6j]

@@ -2,31 +2,17 @@
 /* Batch norm's passes by packs of 16 bytes, where these are of one channel (planes: x and g dense along the plane) or of neighbouring ones (last:
  * channels innermost). Statistics, weights and biases are of the type to compute in. Sums come in chunks, which kernels of norm.cuh finish.
  * n: as each kernel says; p: norm.cuh's kernel of the same work. */
-#include "line.h"
+#include "moments.h"
 enum { V = 16 / T_SIZE, U = 4 };
 typedef RtPack<T, V> Pack;
 typedef RtPack<T_C, V> Wide;
 
-struct Moments { T_C mean, sum, count; };                     /* sum: of squared differences from the mean */
-RT_INLINE Moments join(Moments x, Moments y) {                /* Chan, Golub, LeVeque, 1979 */
-    const T_C count = x.count + y.count, gap = y.mean - x.mean, share = count > 0 ? y.count / count : (T_C)0;
-    return {x.mean + gap * share, x.sum + y.sum + gap * gap * x.count * share, count};
-}
-template <int N> RT_INLINE Moments moments(const T_C (&v)[N]) {
-    T_C mean = (T_C)0, sum = (T_C)0;
-    #pragma unroll
-    for (int i = 0; i < N; i++) mean += v[i];
-    mean *= (T_C)1 / (T_C)N;
-    #pragma unroll
-    for (int i = 0; i < N; i++) sum = T_F(ma)(v[i] - mean, v[i] - mean, sum);
-    return {mean, sum, (T_C)N};
-}
-
+typedef RtMoments<T_C> Moments;
 RT_INLINE uint32_t quotient(uint32_t i, const int64_t *by) { return rt_quotient(i, RtDivisor{(uint32_t)by[0], (uint32_t)by[1]}); }
 
-/* ---- planes. n: way, channels, images, packs of a plane (and its divisor), packs of a chunk, steps of x (image, channel), of g; a block of the
- * grid's second side has a chunk of a channel's packs ---- */
-enum { P_WAY, P_ALL, P_IMAGES, P_PLANE, P_BY, P_CHUNK = P_BY + 2, P_X, P_G = P_X + 2 };
+/* ---- planes. n: way, channels, images, packs of a plane (and its divisor), packs of a chunk, steps of x (image, channel), of g; for sums
+ * how statistics lie: of image n and channel c at n P_MEAN + c / P_EACH. A block of the grid's second side has a chunk of a channel's packs ---- */
+enum { P_WAY, P_ALL, P_IMAGES, P_PLANE, P_BY, P_CHUNK = P_BY + 2, P_X, P_G = P_X + 2, P_MEAN = P_G + 2, P_EACH };
 RT_INLINE int64_t pack_at(const RtCall &a, int64_t i, const int64_t *step) {
     const uint32_t image = quotient((uint32_t)i, a.n + P_BY), s = (uint32_t)i - image * (uint32_t)a.n[P_PLANE];
     return image * step[0] + (int64_t)s * V;
@@ -37,8 +23,7 @@ RT_KERNEL(RT_NAME(moments_of_planes), RtCall) {
     const bool here = l.line < a.n[P_ALL];
     const int64_t all = a.n[P_IMAGES] * a.n[P_PLANE], from = blockIdx.y * a.n[P_CHUNK], to = !here ? 0 : from + a.n[P_CHUNK] < all ? from + a.n[P_CHUNK] : all;
     const T *x = (const T *)a.p[0] + (here ? l.line : 0) * a.n[P_X + 1];
-    const Moments none = {(T_C)0, (T_C)0, (T_C)0};
-    Moments m = none;
+    Moments m = {(T_C)0, (T_C)0, (T_C)0};
     int64_t i = from + l.part;
     for (; i + (U - 1) * l.parts < to; i += U * l.parts) {
         Pack v[U];
@@ -47,16 +32,16 @@ RT_KERNEL(RT_NAME(moments_of_planes), RtCall) {
         for (int u = 0; u < U; u++) v[u] = *(const Pack *)(x + pack_at(a, i + u * l.parts, a.n + P_X));
         #pragma unroll
         for (int u = 0; u < U * V; u++) all[u] = T_GET(v[u / V].v[u % V]);
-        m = join(m, moments(all));
+        m = rt_joined(m, rt_moments(all));
     }
     for (; i < to; i += l.parts) {
         const Pack v = *(const Pack *)(x + pack_at(a, i, a.n + P_X));
         T_C all[V];
         #pragma unroll
         for (int j = 0; j < V; j++) all[j] = T_GET(v.v[j]);
-        m = join(m, moments(all));
+        m = rt_joined(m, rt_moments(all));
     }
-    m = rt_line_reduce(l, m, join, none);
+    m = rt_line_joined(l, m);
     if (l.part || !here) return;
     T_C *part = (T_C *)a.p[1] + 2 * (blockIdx.y * a.n[P_ALL] + l.line);
     part[0] = m.mean;
@@ -70,7 +55,8 @@ RT_KERNEL(RT_NAME(sums_of_planes), RtCall) {
     const int64_t c = here ? l.line : 0, all = a.n[P_IMAGES] * a.n[P_PLANE], from = blockIdx.y * a.n[P_CHUNK],
                   to = !here ? 0 : from + a.n[P_CHUNK] < all ? from + a.n[P_CHUNK] : all;
     const T *x = (const T *)a.p[0] + c * a.n[P_X + 1], *g = (const T *)a.p[1] + c * a.n[P_G + 1];
-    const T_C mean = ((const T_C *)a.p[2])[c], rstd = ((const T_C *)a.p[3])[c];
+    const T_C *mean = (const T_C *)a.p[2], *rstd = (const T_C *)a.p[3];
+    const int64_t group = c / a.n[P_EACH];
     T_C sum = (T_C)0, dot = (T_C)0;
     for (int64_t i = from + l.part; i < to; i += H * l.parts) {
         Pack xs[H], gs[H];
@@ -80,24 +66,30 @@ RT_KERNEL(RT_NAME(sums_of_planes), RtCall) {
             gs[u] = *(const Pack *)(g + pack_at(a, i + u * l.parts, a.n + P_G));
         }
         #pragma unroll
-        for (int u = 0; u < H; u++) if (i + u * l.parts < to)
+        for (int u = 0; u < H; u++) if (i + u * l.parts < to) {
+            const int64_t at = quotient((uint32_t)(i + u * l.parts), a.n + P_BY) * a.n[P_MEAN] + group;
+            const T_C middle = mean ? mean[at] : (T_C)0;
+            T_C here = (T_C)0;
             #pragma unroll
             for (int j = 0; j < V; j++) {
                 const T_C v = T_GET(gs[u].v[j]);
                 sum += v;
-                dot = T_F(ma)(v, T_GET(xs[u].v[j]) - mean, dot);
+                here = T_F(ma)(v, T_GET(xs[u].v[j]) - middle, here);
             }
+            dot = T_F(ma)(here, rstd[at], dot);
+        }
     }
     sum = rt_line_sum(l, sum);
     dot = rt_line_sum(l, dot);
     if (l.part || !here) return;
     T_C *part = (T_C *)a.p[4] + 2 * (blockIdx.y * a.n[P_ALL] + l.line);
     part[0] = sum;
-    part[1] = dot * rstd;
+    part[1] = dot;
 }
 
-/* ---- last. n: log2 of a row's threads, channels, rows (places of all images), rows of a chunk; dense ---- */
-enum { L_WIDE, L_ALL, L_ROWS, L_CHUNK };
+/* ---- last. n: log2 of a row's threads, channels, rows (places of all images), rows of a chunk, for sums whether statistics are a row's or a channel's;
+ * dense ---- */
+enum { L_WIDE, L_ALL, L_ROWS, L_CHUNK, L_OF_ROWS };
 struct Spot { int64_t pack, from, to; int row, rows, lane; };
 RT_INLINE Spot spot_of(const RtCall &a) {
     const int wide = 1 << a.n[L_WIDE], lane = threadIdx.x & (wide - 1);
@@ -128,9 +120,9 @@ RT_KERNEL(RT_NAME(moments_of_last), RtCall) {
         for (int u = 0; u < U; u++) v[u] = *(const Pack *)(x + (i + u * s.rows) * a.n[L_ALL]);
         const T_C share = (T_C)U / (count + (T_C)U);
         #pragma unroll
-        for (int j = 0; j < V; j++) {                        /* `join` with one count for all channels */
+        for (int j = 0; j < V; j++) {                        /* rt_joined with one count for all channels */
             const T_C all[U] = {T_GET(v[0].v[j]), T_GET(v[1].v[j]), T_GET(v[2].v[j]), T_GET(v[3].v[j])};
-            const Moments m = moments(all);
+            const Moments m = rt_moments(all);
             const T_C gap = m.mean - mean[j];
             mean[j] += gap * share;
             sum[j] += m.sum + gap * gap * count * share;
@@ -151,7 +143,7 @@ RT_KERNEL(RT_NAME(moments_of_last), RtCall) {
     T_C *part = (T_C *)a.p[1] + 2 * (blockIdx.y * a.n[L_ALL] + s.pack * V);
     #pragma unroll
     for (int j = 0; j < V; j++) {
-        const Moments all = rows_together(a, s, Moments{mean[j], sum[j], count}, join);
+        const Moments all = rows_together(a, s, Moments{mean[j], sum[j], count}, [](Moments x, Moments y) { return rt_joined(x, y); });
         if (s.row == 0 && s.pack * V < a.n[L_ALL]) {
             part[2 * j] = all.mean;
             part[2 * j + 1] = all.sum;
@@ -169,7 +161,7 @@ RT_KERNEL(RT_NAME(sums_of_last), RtCall) {
     T_C mean[V];
     for (int j = 0; j < V; j++) {
         p[j] = {(T_C)0, (T_C)0};
-        mean[j] = here ? ((const T_C *)a.p[2])[s.pack * V + j] : (T_C)0;
+        mean[j] = here && !a.n[L_OF_ROWS] ? ((const T_C *)a.p[2])[s.pack * V + j] : (T_C)0;
     }
     for (int64_t i = s.from + s.row; i < s.to; i += H * s.rows) {
         Pack xs[H], gs[H];
@@ -179,13 +171,19 @@ RT_KERNEL(RT_NAME(sums_of_last), RtCall) {
             gs[u] = *(const Pack *)(g + (i + u * s.rows) * a.n[L_ALL]);
         }
         #pragma unroll
-        for (int u = 0; u < H; u++) if (i + u * s.rows < s.to)
+        for (int u = 0; u < H; u++) if (i + u * s.rows < s.to) {
+            T_C middle = (T_C)0, rstd = (T_C)1;
+            if (a.n[L_OF_ROWS]) {
+                if (a.p[2]) middle = ((const T_C *)a.p[2])[i + u * s.rows];
+                rstd = ((const T_C *)a.p[3])[i + u * s.rows];
+            }
             #pragma unroll
             for (int j = 0; j < V; j++) {
                 const T_C v = T_GET(gs[u].v[j]);
                 p[j].sum += v;
-                p[j].dot = T_F(ma)(v, T_GET(xs[u].v[j]) - mean[j], p[j].dot);
+                p[j].dot = T_F(ma)(v * rstd, T_GET(xs[u].v[j]) - (a.n[L_OF_ROWS] ? middle : mean[j]), p[j].dot);
             }
+        }
     }
     T_C *part = (T_C *)a.p[4] + 2 * (blockIdx.y * a.n[L_ALL] + s.pack * V);
     #pragma unroll
@@ -193,7 +191,7 @@ RT_KERNEL(RT_NAME(sums_of_last), RtCall) {
         const Pair all = rows_together(a, s, p[j], [](Pair x, Pair y) { return Pair{x.sum + y.sum, x.dot + y.dot}; });
         if (s.row == 0 && here) {
             part[2 * j] = all.sum;
-            part[2 * j + 1] = all.dot * ((const T_C *)a.p[3])[s.pack * V + j];
+            part[2 * j + 1] = a.n[L_OF_ROWS] ? all.dot : all.dot * ((const T_C *)a.p[3])[s.pack * V + j];
         }
     }
 }

@@ -30,22 +30,35 @@ template <class T, class Op> RT_INLINE T rt_line_reduce(const RtLine &l, T v, Op
 template <class T> RT_INLINE T rt_line_sum(const RtLine &l, T v) {
     return rt_line_reduce(l, v, [](T x, T y) { return x + y; }, (T)0);
 }
-/* Dense lines by packs of 16 bytes from where they may begin; several packs under way. f(i, x[i]) comes in an order that depends on sizes alone. */
-template <class T, class F> RT_INLINE void rt_line_each(const T *x, int64_t n, int part, int parts, F f) {
-    enum { V = 16 / sizeof(T), U = 4 };
-    const int64_t skip = (int64_t)((0 - (uintptr_t)x & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
-    const RtPack<T, V> *p = (const RtPack<T, V> *)(x + head);
-    for (int64_t i = part; i < head; i += parts) f(i, x[i]);
+/* Dense lines by packs of 16 bytes from where they may begin, several packs under way; f(i, {x[0][i], x[1][i] ...}). Packs only where all
+ * lines begin at the same place of 16 bytes. The order depends on sizes and alignment alone. */
+template <int I, class T, class F> RT_INLINE void rt_line_each(const T *const (&x)[I], int64_t n, int part, int parts, F f) {
+    enum { V = 16 / sizeof(T), U = I > 1 ? 2 : 4 };
+    uintptr_t apart = 0;
+    for (int k = 1; k < I; k++) apart |= ((uintptr_t)x[k] ^ (uintptr_t)x[0]) & 15;
+    const int64_t skip = apart ? n : (int64_t)((0 - (uintptr_t)x[0] & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
+    const auto one = [&](int64_t i) {
+        T in[I];
+        for (int k = 0; k < I; k++) in[k] = x[k][i];
+        f(i, in);
+    };
+    #pragma unroll 4
+    for (int64_t i = part; i < head; i += parts) one(i);
     for (int64_t i = part; i < packs; i += U * parts) {
-        RtPack<T, V> v[U];
+        RtPack<T, V> v[U][I];
         #pragma unroll
-        for (int u = 0; u < U; u++) if (i + u * parts < packs) v[u] = p[i + u * parts];
+        for (int u = 0; u < U; u++) if (i + u * parts < packs)
+            for (int k = 0; k < I; k++) v[u][k] = ((const RtPack<T, V> *)(x[k] + head))[i + u * parts];
         #pragma unroll
         for (int u = 0; u < U; u++) if (i + u * parts < packs)
             #pragma unroll
-            for (int j = 0; j < V; j++) f(head + (i + u * parts) * V + j, v[u].v[j]);
+            for (int j = 0; j < V; j++) {
+                T in[I];
+                for (int k = 0; k < I; k++) in[k] = v[u][k].v[j];
+                f(head + (i + u * parts) * V + j, in);
+            }
     }
-    for (int64_t i = rest + part; i < n; i += parts) f(i, x[i]);
+    for (int64_t i = rest + part; i < n; i += parts) one(i);
 }
 /* y[i] = f(i, {x[0][i], x[1][i] ...}); packs where all lines begin at the same place of 16 bytes */
 template <int I, class T, class F> RT_INLINE void rt_line_map(T *y, const T *const (&x)[I], int64_t n, int part, int parts, F f) {

@@ -1,73 +1,6 @@
 // types: T = floats
-#include "line.h"
-/* Normalisation. Statistics, weights and biases are of the type to compute in. Letters: n image, c channel, s position in the plane. */
-
-/* ---- rows: layer, RMS and group norm; x contiguous, row r = (image, group) of `channels` times `plane` elements ----
- * n: way, rows, elements, groups, channels, plane, rms; k[0]: eps. p: y, x, w, b, mean, 1 / deviation. */
-enum { WAY, ROWS, COLUMNS, GROUPS, CHANNELS, PLANE, RMS };
-RT_INLINE int64_t weight_at(const RtCall &a, int64_t row, int64_t i) {
-    if (a.n[PLANE] == 1 && a.n[GROUPS] == 1) return i;
-    int64_t c;
-    rt_divide(i, a.n[PLANE], &c);
-    return row % a.n[GROUPS] * a.n[CHANNELS] + c;
-}
-
-RT_KERNEL(RT_NAME(row_norm), RtCall) {
-    const RtLine l = rt_line(a.n[WAY]);
-    const bool here = l.line < a.n[ROWS];
-    const T *x = (const T *)a.p[1] + (here ? l.line : 0) * a.n[COLUMNS];
-    const T_C *w = (const T_C *)a.p[2], *b = (const T_C *)a.p[3], count = (T_C)a.n[COLUMNS];
-    const int64_t end = here ? a.n[COLUMNS] : 0;
-    T_C mean = (T_C)0, sum = (T_C)0;
-    if (!a.n[RMS]) {
-        for (int64_t i = l.part; i < end; i += l.parts) sum += T_GET(x[i]);
-        mean = rt_line_sum(l, sum) / count;
-        sum = (T_C)0;
-    }
-    for (int64_t i = l.part; i < end; i += l.parts) {
-        const T_C v = T_GET(x[i]) - mean;
-        sum = sum + v * v;
-    }
-    const T_C rstd = 1 / T_F(sqrt)(rt_line_sum(l, sum) / count + (T_C)a.k[0]);
-    if (!here) return;
-    if (l.part == 0) {
-        if (a.p[4]) ((T_C *)a.p[4])[l.line] = mean;
-        ((T_C *)a.p[5])[l.line] = rstd;
-    }
-    T *y = (T *)a.p[0] + l.line * a.n[COLUMNS];
-    for (int64_t i = l.part; i < end; i += l.parts) {
-        T_C v = (T_GET(x[i]) - mean) * rstd;
-        if (w || b) {
-            const int64_t c = weight_at(a, l.line, i);
-            if (w) v *= w[c];
-            if (b) v += b[c];
-        }
-        y[i] = T_PUT(v);
-    }
-}
-
-/* p: gx, x, g, w, mean, 1 / deviation */
-RT_KERNEL(RT_NAME(row_norm_back), RtCall) {
-    const RtLine l = rt_line(a.n[WAY]);
-    const bool here = l.line < a.n[ROWS];
-    const int64_t row = here ? l.line : 0, end = here ? a.n[COLUMNS] : 0;
-    const T *x = (const T *)a.p[1] + row * a.n[COLUMNS], *g = (const T *)a.p[2] + row * a.n[COLUMNS];
-    const T_C *w = (const T_C *)a.p[3], mean = a.n[RMS] || !here ? (T_C)0 : ((const T_C *)a.p[4])[row], rstd = here ? ((const T_C *)a.p[5])[row] : (T_C)0;
-    T_C sum = (T_C)0, dot = (T_C)0;
-    for (int64_t i = l.part; i < end; i += l.parts) {
-        const T_C v = T_GET(g[i]) * (w ? w[weight_at(a, row, i)] : (T_C)1);
-        sum += v;
-        dot += v * ((T_GET(x[i]) - mean) * rstd);
-    }
-    sum = a.n[RMS] ? (T_C)0 : rt_line_sum(l, sum) / (T_C)a.n[COLUMNS];
-    dot = rt_line_sum(l, dot) / (T_C)a.n[COLUMNS];
-    if (!here) return;
-    T *gx = (T *)a.p[0] + row * a.n[COLUMNS];
-    for (int64_t i = l.part; i < end; i += l.parts) {
-        const T_C v = T_GET(g[i]) * (w ? w[weight_at(a, row, i)] : (T_C)1);
-        gx[i] = T_PUT((v - sum - (T_GET(x[i]) - mean) * rstd * dot) * rstd);
-    }
-}
+#include "moments.h"
+/* Normalisation of channels. Statistics, weights and biases are of the type to compute in. Letters: n image, c channel, s position in the plane. */
 
 /* ---- channels: x and g of any steps (n, c, s), of which the plane has one; sums in two stages, chunks of a channel's elements first ----
  * n: way, channels, images, plane, chunk (elements), steps of x, of g, of the result (n, c, s each). A block of the grid's second side has a chunk. */
@@ -105,25 +38,19 @@ RT_KERNEL(RT_NAME(channel_moments), RtCall) {
     part[1] = sum;
 }
 
-struct Moments { T_C mean, sum, count; };                     /* sum: of squared differences from the mean */
-/* The chunks' moments become one (Chan, Golub, LeVeque, 1979), and running statistics move. n: channels, elements of a channel, of a chunk, chunks,
+/* The chunks' moments become one, and running statistics move. n: channels, elements of a channel, of a chunk, chunks,
  * steps of the running statistics, way. p: part, mean, 1 / deviation, running mean or NULL, running variance or NULL; k: momentum, eps. */
 RT_KERNEL(RT_NAME(channel_finish), RtCall) {
     const RtLine l = rt_line(a.n[6]);
     const int64_t c = l.line < a.n[0] ? l.line : 0;
     const T_C *part = (const T_C *)a.p[0];
-    const auto join = [](Moments x, Moments y) {
-        const T_C count = x.count + y.count, gap = y.mean - x.mean, share = count > 0 ? y.count / count : (T_C)0;
-        return Moments{x.mean + gap * share, x.sum + y.sum + gap * gap * x.count * share, count};
-    };
-    const Moments none = {(T_C)0, (T_C)0, (T_C)0};
-    Moments m = none;
+    RtMoments<T_C> m = {(T_C)0, (T_C)0, (T_C)0};
     #pragma unroll 4
     for (int64_t k = l.part; k < a.n[3]; k += l.parts) {
         const int64_t left = a.n[1] - k * a.n[2], count = left < a.n[2] ? left : a.n[2];
-        m = join(m, {part[2 * (k * a.n[0] + c)], part[2 * (k * a.n[0] + c) + 1], (T_C)count});
+        m = rt_joined(m, {part[2 * (k * a.n[0] + c)], part[2 * (k * a.n[0] + c) + 1], (T_C)count});
     }
-    m = rt_line_reduce(l, m, join, none);
+    m = rt_line_joined(l, m);
     if (l.part || l.line >= a.n[0]) return;
     const T_C mean = m.mean, variance = m.sum / (T_C)a.n[1], momentum = (T_C)a.k[0];
     ((T_C *)a.p[1])[c] = mean;

@@ -1,6 +1,8 @@
-"""Normalisation: kernels/norm.cuh; by packs and with rows in registers kernels/norm_short.cuh, kernels/channel_packs.cuh."""
+"""Normalisation: rows in registers (kernels/norm_short.cuh) or longer ones (kernels/norm_long.cuh), channels by packs
+(kernels/channel_packs.cuh) or of any steps (kernels/norm.cuh)."""
 from functools import lru_cache
 
+from ...errors import UnsupportedOpError
 from ...tensor._devices import provide
 from .._backend import alignment, launch
 from ._layout import merged
@@ -47,6 +49,12 @@ def _plan(n, item, aligned, weights, groups, plane, back):
     return (int(packs), found[1], 0 if plain else plane // width if packs else plane, found[0], found[2], found[3]) if found else None
 
 
+def _by(n, plane):
+    if plane > 1 and n >= 1 << 31:
+        raise UnsupportedOpError(f"group_norm: a group of {n} elements is too large for the device's kernel", op="group_norm")
+    return divisor(max(plane, 1))
+
+
 def row_norm(y, x, weight, bias, mean, rstd, rows, groups, channels, plane, eps, rms):
     n = channels * plane
     plan = _plan(n, x.dtype.itemsize, alignment(x, y), alignment(weight, bias), groups, plane, False)
@@ -56,7 +64,7 @@ def row_norm(y, x, weight, bias, mean, rstd, rows, groups, channels, plane, eps,
                grid=-(-rows // lines), block=threads)
         return
     way, per_block = way_of(n)
-    launch("norm.cuh", "row_norm", (x.dtype,), (y, x, weight, bias, mean, rstd), (way, rows, n, groups, channels, plane, int(rms)), (eps,),
+    launch("norm_long.cuh", "row_norm", (x.dtype,), (y, x, weight, bias, mean, rstd), (way, rows, n, groups, channels, plane, *_by(n, plane), int(rms)), (eps,),
            grid=blocks(rows, per_block))
 
 
@@ -79,7 +87,7 @@ def row_norm_back(x, g, weight, mean, rstd, gx, gw, gb, rows, groups, channels, 
         gx = None
     if gx is not None:
         way, per_block = way_of(n)
-        launch("norm.cuh", "row_norm_back", (x.dtype,), (gx, x, g, weight, mean, rstd), (way, rows, n, groups, channels, plane, int(rms)),
+        launch("norm_long.cuh", "row_norm_back", (x.dtype,), (gx, x, g, weight, mean, rstd), (way, rows, n, groups, channels, plane, *_by(n, plane), int(rms)),
                grid=blocks(rows, per_block))
     if sums:
         images, every = rows // groups, groups * channels
@@ -92,6 +100,10 @@ def _sums(x, g, mean, rstd, gw, gb, sizes, x_steps, g_steps, mean_step, each):
     channels, images, plane = sizes
     if not channels:
         return None
+    kind = _kind(sizes, (x, x_steps), (g, g_steps)) if x.numel() else 0
+    if kind == PLANES or kind and (mean_step == 0 or plane == mean_step == 1):
+        lie = (mean_step, each) if kind == PLANES else (int(mean_step == 1),)
+        return _finish_sums(x, _pass(x, kind, sizes, x_steps, "sums", (x, g, mean, rstd, rstd), g_steps, lie=lie)[0], gw, gb)
     way, per_block = way_of(images * plane, x_steps[1] == 1 or plane == 1)
     size, chunks = _chunks(channels, images * plane, per_block)
     part = rstd.new_empty((chunks, channels, 2))
@@ -123,20 +135,21 @@ def _kind(sizes, *given):
     return LAST if first and channels % width == 0 and all(steps[1] == 1 and (plane == 1 or steps[2] == channels) for _, steps in given) else 0
 
 
-def _pass(x, kind, sizes, x_steps, name, tensors, *more):
-    """A pass over each channel's elements by packs. Returns the chunks' results, and a chunk's elements; `more`: steps of further tensors."""
+def _pass(x, kind, sizes, x_steps, name, tensors, *more, lie=()):
+    """A pass over each channel's elements by packs. Returns the chunks' results, and a chunk's elements; `more`: steps of further tensors; `lie`: numbers
+    that say how statistics do."""
     channels, images, plane = sizes
     width = 16 // x.dtype.itemsize
     if kind == PLANES:
         way, per_block = way_of(images * plane)
         size = -(-_chunks(channels, images * plane, per_block)[0] // width) * width
-        rows, ints = blocks(channels, per_block), (way, channels, images, plane // width, *divisor(plane // width), size // width, *(n for steps in (x_steps, *more) for n in steps[:2]))
+        rows, ints = blocks(channels, per_block), (way, channels, images, plane // width, *divisor(plane // width), size // width, *(n for steps in (x_steps, *more) for n in steps[:2]), *lie)
     else:
         packs = channels // width
         log = min(5, (packs - 1).bit_length())
         rows, least = blocks(packs, 1 << log), 16 * (256 >> log)
         size = -(-images * plane // max(1, min(images * plane // least, -(-8 * processors(x.get_device()) // rows), MOST)))
-        ints = (log, channels, images * plane, size)
+        ints = (log, channels, images * plane, size, *lie)
     chunks = -(-images * plane // size)
     part = x.new_empty((chunks, channels, 2), dtype=tensors[-1].dtype)
     launch("channel_packs.cuh", f"{name}_of_{'planes' if kind == PLANES else 'last'}", (x.dtype,), (*tensors[:-1], part), ints, grid=(rows, chunks))
@@ -149,7 +162,7 @@ def batch_norm_statistics(x, mean, rstd, running_mean, running_var, momentum, ep
     channels, images, plane = _sizes(x)
     if not channels:
         return
-    kind = _kind((channels, images, plane), (x, steps))
+    kind = _kind((channels, images, plane), (x, steps)) if x.numel() else 0
     if kind:
         part, size = _pass(x, kind, (channels, images, plane), steps, "moments", (x, mean))
     else:
@@ -202,10 +215,7 @@ def batch_norm_back(x, g, weight, mean, rstd, gx, gw, gb, train):
     sizes = _sizes(x)
     part, kind = None, _kind(sizes, (x, x_steps), (g, g_steps)) if x.numel() else 0
     if gw is not None or gb is not None or train:
-        if kind:
-            part = _finish_sums(x, _pass(x, kind, sizes, x_steps, "sums", (x, g, mean, rstd, mean), g_steps)[0], gw, gb)
-        else:
-            part = _sums(x, g, mean, rstd, gw, gb, sizes, x_steps, g_steps, 0, 1)
+        part = _sums(x, g, mean, rstd, gw, gb, sizes, x_steps, g_steps, 0, 1)
     if gx is not None and gx.numel():
         _, y_steps = _plain(gx)
         weight = None if weight is None else weight.contiguous()
