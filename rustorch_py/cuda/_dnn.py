@@ -11,6 +11,7 @@ is what cuDNN reads the order from. One dimension of space is a second one of si
 """
 import ctypes
 import threading
+from importlib.util import find_spec
 
 from ..autograd import no_grad
 from ..errors import OutOfMemoryError
@@ -69,6 +70,8 @@ def library():
     if _library is False:
         software = _backend.library() is not None
         try:
+            if find_spec("cudnn") is None:
+                raise ImportError("nvidia-cudnn-frontend is not installed; pip install 'rustorch_py[cuda]'")
             if not software:
                 _open_cudnn()
             import cudnn
@@ -87,8 +90,8 @@ def why_not():
 
 
 def _open_cudnn():
-    """Load cuDNN from NVIDIA's wheel, wherever that is (RUSTORCH_CUDNN names another, "0": none): the frontend takes what is loaded.
-    cuDNN ends the process when it does not find cuBLAS, so that is asked for first."""
+    """Load cuDNN from NVIDIA's wheel, wherever that is (RUSTORCH_CUDNN=0: not at all): where the frontend has none beside it, it takes what
+    is loaded. cuDNN ends the process when it does not find cuBLAS, so that is asked for first."""
     path = _libraries.find("RUSTORCH_CUDNN", "libcudnn.so.9", "cudnn")
     if path is None:
         raise ImportError("RUSTORCH_CUDNN=0")

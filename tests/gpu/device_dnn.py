@@ -1,6 +1,7 @@
 """Convolutions and attention through cuDNN's frontend, for which a module stands in on the software device: what is asked of it, values,
 gradients, switches, and the package's own kernels where it says no. On a GPU the real one computes."""
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -303,6 +304,22 @@ def test_a_capture_does_not_start_cudnn():
     with rt.cuda.graph(rt.cuda.CUDAGraph()):
         F.conv2d(a, b)
     assert not ran()
+
+
+def test_without_cudnn():
+    code = """
+import rustorch_py as rt
+from rustorch_py.cuda import _dnn
+x, w = rt.randn(2, 3, 6, 6), rt.randn(4, 3, 3, 3)
+got = rt.nn.functional.conv2d(x.to("cuda"), w.to("cuda")).cpu()
+assert (got - rt.nn.functional.conv2d(x, w)).abs().max() < 1e-4
+cudnn = rt.backends.cudnn
+assert cudnn.enabled and not cudnn.is_available() and cudnn.version() is None and not cudnn.is_acceptable(x.to("cuda")) and cudnn.plans() == []
+print(_dnn.why_not())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ, RUSTORCH_CUDNN="0"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ImportError: ")
 
 
 def test_version_and_switches():
