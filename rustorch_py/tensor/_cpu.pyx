@@ -46,7 +46,12 @@ cdef extern from *:
     #ifdef _OPENMP
     #pragma omp parallel num_threads(rt_num_threads())
     #endif
-        { _mm_setcsr(on ? _mm_getcsr() | 0x8040 : _mm_getcsr() & ~0x8040u); }
+        {
+            _mm_setcsr(on ? _mm_getcsr() | 0x8040 : _mm_getcsr() & ~0x8040u);
+    #ifdef _OPENMP
+    #pragma omp barrier      /* none does another's share: Note [Regions] in region.c */
+    #endif
+        }
         return 1;
     }
     static int rt_flushes_denormal(void) { return (_mm_getcsr() & 0x8040) == 0x8040; }

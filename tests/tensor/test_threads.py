@@ -1,6 +1,7 @@
 """Threads: one number for the process, the same bits with any number, safe after fork and from several Python threads."""
 import ctypes
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -250,6 +251,44 @@ work()
 print(status, rt.get_num_threads())
 """)
     assert (status, threads) == ("0", "2")
+
+
+ONE_CORE = """
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+rt.config.set_thread_pool_size(1)
+x, y = rt.randn(1_000_000), rt.arange(1_000_000) % 1000
+image, kernel, lstm = rt.randn(4, 16, 30, 30), rt.randn(16, 16, 3, 3), rt.nn.LSTM(64, 128)
+def all():
+    rt.manual_seed(1)
+    with rt.no_grad():
+        return [x.sum(), y.sum(), x.exp(), (a @ a), x.sort()[0], rt.nn.functional.conv2d(image, kernel), lstm(rt.ones(9, 30, 64))[0], rt.randn(400_000),
+                x.view(1000, 1000).cumsum(0), rt.nn.functional.scaled_dot_product_attention(*[x.view(-1)[:131072].view(4, 4, 128, 64)] * 3, is_causal=True)]
+rt.config.use_deterministic(True)
+alone = all()
+rt.config.set_thread_pool_size(5)
+same = [rt.equal(p, q) for _ in range(5) for p, q in zip(alone, all())]
+print(same.count(False))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to a core")
+@pytest.mark.parametrize("spins", ["0", "10000"])
+def test_threads_that_come_late(spins, monkeypatch):
+    """Five threads share one core: most wake when their work is done, or hold the core that others need."""
+    monkeypatch.setenv("GOMP_SPINCOUNT", spins)
+    assert run(ONE_CORE) == ["0"]
+
+
+def test_regions_use_what_the_crew_defines():
+    """Note [Regions] in kernels/region.c: other constructs would ask libgomp, which does not know the crew's threads."""
+    known = r"parallel|for|simd|barrier|atomic"
+    found = []
+    for path in Path(rt.__file__).parent.rglob("*"):
+        if path.suffix in (".c", ".h", ".pyx") and not (path.suffix == ".c" and path.with_suffix(".pyx").exists()):
+            for line in re.findall(r"(?:RT_OMP\(|#pragma )omp ([^\n]*)", path.read_text(encoding="utf-8")):
+                if not re.match(known, line) or re.search(r"schedule\((guided|runtime|auto)|\bordered|\bsections|\bworkshare", line):
+                    found.append(f"{path.name}: {line}")
+    assert not found
 
 
 def test_waiting_policy_is_the_users_when_given():
