@@ -145,10 +145,25 @@ static void run(Crew *c, int me) {
     pthread_setspecific(ALL.key, NULL);
 }
 
+/* Leave the leader's core, where the system likes to put a thread that the leader has woken: two threads on one core are of no use.
+ * allowed: what the member may use at all; own: what it has set last (another set is the user's: it counts). */
+static void make_way(Crew *c, cpu_set_t *allowed, cpu_set_t *own) {
+    cpu_set_t set;
+    int core = __atomic_load_n(&c->core, __ATOMIC_RELAXED);
+    if (core != sched_getcpu() || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set)) return;
+    if (!CPU_EQUAL(&set, own)) *allowed = set;
+    set = *allowed;
+    CPU_CLR(core, &set);
+    if (CPU_COUNT(&set) && sched_setaffinity(0, sizeof set, &set) == 0) *own = set;
+}
+
 /* A member's life: numbers as they come up. */
 static void *serve(void *arg) {
     Crew *c = arg;
+    cpu_set_t allowed, own;
+    CPU_ZERO(&own);
     for (int64_t i = 0;; i++) {
+        if (unclaimed(GET(c->ticket))) make_way(c, &allowed, &own);
         int me = claim(c);
         if (me >= 0) {
             __atomic_store_n(&c->cores[me], (int16_t)sched_getcpu(), __ATOMIC_RELAXED);
