@@ -4,8 +4,8 @@
 """
 import os as _os
 
-# How OpenMP threads wait for work. libgomp reads this once, when the tensor core loads it; the environment stays the user's.
-# Sleeping threads cost 5 to 50 us to wake; its default, spinning for some 10 ms, costs a factor of ten and more as soon as other
+# How threads wait for work. kernels/region.c and libgomp read this once, when the tensor core is loaded; the environment stays the user's.
+# Sleeping threads cost 5 to 50 us to wake; libgomp's default, spinning for some 10 ms, costs a factor of ten and more as soon as other
 # processes want the same cores. So they spin for a few 100 us where half of the cores are idle now, and else sleep at once.
 _waiting = {"OMP_WAIT_POLICY": "passive"}
 if hasattr(_os, "getloadavg") and _os.getloadavg()[0] <= 0.5 * (_os.cpu_count() or 1):
