@@ -18,6 +18,7 @@ from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_dev
 from ..tensor._overlap cimport is_dense, same_strides
 from ..tensor._view cimport select_view
 from ..tensor._plan cimport full_, clone_raw, contiguous_raw, copy_raw
+from ..tensor._devices import has_kernel, run as run_on_device
 from ..tensor._dtype cimport dtype, dtype_of
 from ..errors import AutogradError, ShapeError, TensorTypeError, TensorValueError
 
@@ -26,7 +27,7 @@ cdef extern from *:
     static inline Py_ssize_t rt_refcnt(PyObject *o) { return Py_REFCNT(o); }
     static _Thread_local int rt_backward_depth = 0;
     """
-    Py_ssize_t rt_refcnt(object o)
+    Py_ssize_t rt_refcnt(PyObject *o)          # a pointer: Cython holds an attribute's object while it is an argument
     int rt_backward_depth             # runs of this thread that are inside one another
 
 include "../tensor/_row_ids.pxi"
@@ -289,8 +290,8 @@ cdef int accumulate(TensorBase leaf, object holder) except -1:
     g = fit(leaf, g)
     if leaf.grad_ is None:
         if grad_mode():
-            leaf.grad_ = g if rt_refcnt(g) == 1 and g.flags & F_CONTIG else clone(g)
-        elif rt_refcnt(g) == 1 and rt_refcnt(g.stor) == 1 and (g.flags & leaf.flags & F_CONTIG or same_strides(g, leaf) and is_dense(g)):
+            leaf.grad_ = g if rt_refcnt(<PyObject *>g) == 1 and g.flags & F_CONTIG else clone(g)
+        elif rt_refcnt(<PyObject *>g) == 1 and rt_refcnt(<PyObject *>g.stor) == 1 and (g.flags & leaf.flags & F_CONTIG or same_strides(g, leaf) and is_dense(g)):
             g.base = None
             leaf.grad_ = g
         elif leaf.flags & F_CONTIG:
@@ -710,7 +711,11 @@ cdef list first_grads(object op, list tensors, object grads, bint create_graph, 
                 raise AutogradError("grad can be implicitly created only for scalar outputs")
             if rt_kind(t.dt) == RT_KIND_COMPLEX:
                 raise AutogradError(f"grad can be implicitly created only for real scalar outputs but got {dtype_of(t.dt)}")
-            g = full_(t.nd, t.sh, 1, t.dt, t.dev)
+            g = None
+            if t.nd == 0 and t.dev != 0 and not create_graph and has_kernel("one", t):
+                g = <TensorBase>run_on_device("one", t)
+            if g is None:
+                g = full_(t.nd, t.sh, 1, t.dt, t.dev)
         else:
             if not isinstance(grads[i], TensorBase):
                 raise TensorTypeError(f"gradients can be either Tensors or None, but got {type(grads[i]).__name__}")

@@ -394,3 +394,18 @@ def test_numbers_and_broadcasting():
     (2 - x / y + x ** 2 * 3 - 1 / x).sum().backward()
     assert x.grad.tolist() == pytest.approx([-0.5 + 6 + 1, -0.5 + 12 + 1 / 4, -0.5 + 18 + 1 / 9])
     assert y.grad.item() == pytest.approx(6 / 4)
+
+
+def test_a_leaf_takes_its_gradient():
+    """A gradient that nobody else holds becomes .grad itself; one that others hold is copied."""
+    x, y = torch.ones(5, requires_grad=True), torch.ones(5, requires_grad=True)
+    seen, held = [], []
+    x.register_hook(lambda g: seen.append(g.data_ptr()))
+    y.register_hook(lambda g: (held.append(g), seen.append(g.data_ptr())) and None)
+    (x * 2 + y * y).sum().backward()
+    assert x.grad.data_ptr() == seen[0] or x.grad.data_ptr() == seen[1]
+    assert y.grad.data_ptr() != held[0].data_ptr() and torch.equal(y.grad, held[0])
+    x.grad = y.grad = None
+    (x + y).sum().backward()
+    x.grad.zero_()
+    assert y.grad.tolist() == [1] * 5                      # one gradient for two leaves is two tensors

@@ -2,7 +2,12 @@
 from ...autograd._engine import set_streams
 from ...tensor._base_modes import set_stream_hook
 from ...tensor._devices import provide
+from libc.stdint cimport uint32_t
+from ...tensor._base cimport TensorBase, alias, version_of
+from ...tensor._node cimport Node
+from ...tensor._plan cimport full_
 from .. import _backend
+from .._backend cimport capturing, started, stream_handle
 
 
 def stream_number(device):
@@ -50,19 +55,32 @@ def record_stream(t, block, stream):
 
 # Note [Streams of backward]: a node keeps the streams that were current when it was recorded. Backward makes them current while the node
 # runs: they wait for the caller's streams first, and the caller's wait for them afterwards, so every gradient is ready wherever it is read.
-def note_streams(node):
+cdef bint all_default() noexcept:
+    """Whether this thread's work goes to the default stream of every device."""
+    cdef int device
+    for device in range(started()):
+        if stream_handle(device):
+            return False
+    return True
+
+
+def note_streams(Node node):
     """Keep a new node's streams where one is not the default."""
-    found = {device: _backend.get_stream(device) for device in range(_backend.device_count())}
-    if any(found.values()):
-        node._set_streams(found)
+    if not all_default():
+        node._set_streams({device: stream_handle(device) for device in range(started())})
 
 
-def enter(node):
+def enter(Node node):
     """Make a node's streams current; returns what :func:`leave` needs, or None where nothing changes."""
+    cdef int device
+    cdef size_t now, then
+    if node.extra is None and all_default():
+        return None
     wanted = node._get_streams()
     changed = []
-    for device in range(_backend.device_count()):
-        now, then = _backend.get_stream(device), 0 if wanted is None else wanted[device]
+    for device in range(started()):
+        now = stream_handle(device)
+        then = 0 if wanted is None else wanted[device]
         if now != then:
             _order(device, now, then)
             _backend.set_stream(device, then)
@@ -76,6 +94,30 @@ def leave(changed):
         _order(device, used, before)
 
 
+cdef dict ones = {}                      # (dtype, device, stream) -> a 1 that gradients begin with
+
+
+def one(TensorBase t):
+    """A 0-dim 1 of t's dtype that is not written to, or None: one of its own is to be made.
+
+    It is filled once a stream. Who writes into it nevertheless (a hook) is seen by its version: then there is a new one next time.
+    """
+    cdef TensorBase found
+    cdef tuple key = (t.dt, t.dev, stream_handle(t.dev >> 8))
+    held = ones.get(key)
+    if held is None or version_of(<TensorBase>held[0]) != <uint32_t>held[1]:
+        if capturing():                  # what is captured has numbers only when the graph is replayed
+            return None
+        found = full_(0, NULL, 1, t.dt, t.dev)
+        held = ones[key] = found, version_of(found)
+    return alias(<TensorBase>held[0])
+
+
+def is_capturing():
+    """Tell whether a graph is captured."""
+    return capturing() != 0
+
+
 def streams_are_used():
     """Somebody chose a stream for the first time: nodes remember theirs from now on."""
     set_stream_hook(note_streams)
@@ -84,4 +126,4 @@ def streams_are_used():
 
 provide("cuda", {"pinned": _backend.HostBlock, "is_pinned": _backend.is_pinned, "waiting": _backend.waiting, "stream_number": stream_number,
                  "stream_for": stream_for, "stream_after": stream_after, "record_stream": record_stream,
-                 "device_of_pointer": _backend.device_of_pointer})
+                 "capturing": is_capturing, "one": one, "device_of_pointer": _backend.device_of_pointer})
