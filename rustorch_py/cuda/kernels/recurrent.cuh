@@ -7,7 +7,7 @@ RT_INLINE void put(char *p, int64_t i, T_C v) { ((T *)p)[i] = T_PUT(v); }
 
 /* p: input part of the gates, hidden part (state times weight), hidden bias or NULL, state (in and, but for NULL in p[6], out), cell
  * (in and out; LSTM), output, state again, what the gradient needs or NULL: LSTM i f g o and the cell before, GRU r z n and n's hidden part,
- * else the output */
+ * else the output; where the state before goes or NULL */
 RT_KERNEL(RT_NAME(cell), RtCall) {
     const int64_t kind = a.n[1], H = a.n[2];
     RT_EACH(e, a.n[0]) {
@@ -40,6 +40,7 @@ RT_KERNEL(RT_NAME(cell), RtCall) {
             keep(0, 1, h);
         }
         put(a.p[5], e, h);
+        if (a.p[8]) put(a.p[8], e, at(a.p[3], e));
         if (a.p[6]) put(a.p[6], e, h);
     }
 }

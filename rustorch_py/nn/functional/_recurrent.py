@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ... import tensor as _t
 from ...tensor._autocast import in_lower, is_casting
+from ...tensor._devices import has_kernel
 
 _linear, _scan = _t.linear, _t.recurrent_scan
 MODES = {"RNN_TANH": 0, "RNN_RELU": 1, "LSTM": 2, "GRU": 3}
@@ -26,7 +27,7 @@ def _input_part(mode, input, w_ih, b_ih, b_hh):
 
 def _scan_for(input):
     """Return the fused scan, or the one of recorded operators for what it has no loops for."""
-    if input.dtype in _FLOATS and input.device.type == "cpu":
+    if input.dtype in _FLOATS and (input.device.type == "cpu" or has_kernel("recurrent_scan", input)):
         return _scan
     from ...tensor._recurrent_steps import scan
 
