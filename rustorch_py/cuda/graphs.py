@@ -12,6 +12,7 @@ from .. import tensor as _t
 from ..autograd import Function, grad as _grad
 from ..errors import DeviceError, TensorValueError
 from ..tensor import Tensor
+from ..tensor._devices import run
 from ..tensor._random import device_generator
 from . import _need, current_device
 from ._runtime import Stream, StreamContext, current_stream, empty_cache, synchronize
@@ -386,7 +387,7 @@ def _clip(grads, max_norm):
         norm = _t._fused_norm(grads)
         if norm is None:
             norm = _t.stack([g.norm().float() for g in grads]).norm()
-        factor = (max_norm / (norm + 1e-6)).clamp(max=1.0).double()
+        factor = run("clip_factor", norm, float(max_norm))
         if not _t._fused_scale(grads, factor):
             for g in grads:
                 g.mul_(factor)

@@ -15,11 +15,20 @@ def norm(first, dtype, items, count, chunks):
     """The Euclidean norm of all items' elements together, a 0-dim tensor."""
     partial = _t.empty(chunks, dtype=_t.float64 if dtype == _t.float64 else _t.float32, device=first.device)
     run_optim(first.get_device(), SQUARES, dtype, items, count, 0, None, None, partial)
-    return partial.sum().sqrt().to(dtype)
+    out = _t.empty((), dtype=dtype, device=first.device)
+    launch("clip.cuh", "norm", (dtype,), (out, partial), (chunks,), grid=1)
+    return out
+
+
+def clip_factor(norm, most):
+    """min(1, most / norm) as a float64 0-dim tensor."""
+    out = _t.empty((), dtype=_t.float64, device=norm.device)
+    launch("clip.cuh", "factor", (norm.dtype,), (out, norm), (), (most,), grid=1, block=32)
+    return out
 
 
 def update_scale(scale, steps, found, growth, backoff, interval):
     launch("amp.cuh", "update_scale", (), (scale, steps, found), (interval,), (growth, backoff), grid=1, block=32)
 
 
-provide("cuda", {"optim_run": run, "optim_norm": norm, "update_scale": update_scale})
+provide("cuda", {"optim_run": run, "optim_norm": norm, "clip_factor": clip_factor, "update_scale": update_scale})

@@ -7,6 +7,7 @@ import math
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
 from ...tensor._autocast import covered
+from ...tensor._devices import kernel_of
 from ._util import memory_format_of, warn
 
 __all__ = [
@@ -198,14 +199,33 @@ def _antialias_matrix(input, size, new, scale, align_corners, kind):
     return _t.tensor(rows, dtype=_work_dtype(input), device=input.device)
 
 
-def _resample(input, dim, taps):
-    positions, weights = taps
-    index = _t.stack(positions, 1)
-    if weights is not None:
-        weights = _t.stack(weights, 1).to(input.dtype)
-    elif not input.is_floating_point():
-        return input.index_select(dim, positions[0])
-    return _t.weighted_taps(input, dim, index, weights)
+def _table(input, taps, args):
+    """Return the positions and weights of a dimension, one row an output position; positions alone if the input holds whole numbers."""
+    positions, weights = taps(input, *args)
+    if weights is None and not input.is_floating_point():
+        return positions[0], None
+    return _t.stack(positions, 1), None if weights is None else _t.stack(weights, 1).to(input.dtype)
+
+
+_KEPT = 64
+_tables = {}  # what a table depends on -> table: a device makes it by dozens of launches, and needs it in every step
+
+
+def _resample(input, dim, taps, *args):
+    capturing = None if input.device.type == "cpu" else kernel_of(input.device.type, "capturing")
+    if capturing is None or capturing():  # what is captured has numbers only when the graph is replayed
+        index, weights = _table(input, taps, args)
+    else:
+        key = taps, args, input.dtype, input.device, kernel_of(input.device.type, "stream_number")(input.device.index)
+        found = _tables.get(key)
+        if found is None:
+            with _t.inference_mode(False), _t.no_grad():
+                found = _table(input, taps, args)
+            if len(_tables) >= _KEPT:
+                _tables.pop(next(iter(_tables)))
+            _tables[key] = found
+        index, weights = found
+    return _t.weighted_taps(input, dim, index, weights) if index.dim() == 2 else input.index_select(dim, index)
 
 
 _MODE_DIMS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
@@ -316,11 +336,11 @@ def interpolate(
             matrix = _antialias_matrix(input, a, b, f, align_corners, mode).to(input.dtype)
             out = _t.matmul(out.transpose(dim, -1), matrix.t()).transpose(dim, -1)
         elif plain:
-            out = _resample(out, dim, _taps_nearest(input, a, b, f, mode == "nearest-exact"))
+            out = _resample(out, dim, _taps_nearest, a, b, f, mode == "nearest-exact")
         elif mode == "bicubic":
-            out = _resample(out, dim, _taps_cubic(input, a, b, f, align_corners))
+            out = _resample(out, dim, _taps_cubic, a, b, f, align_corners)
         else:
-            out = _resample(out, dim, _taps_linear(input, a, b, f, align_corners))
+            out = _resample(out, dim, _taps_linear, a, b, f, align_corners)
     return out.contiguous(memory_format=memory_format_of(input))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import tensor as _t
 from ...errors import TensorError
 from ...tensor import Tensor
+from ...tensor._devices import has_kernel, run
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -58,7 +59,10 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
         return
     with _t.no_grad():
         # Always multiplied, without looking: on a device, looking would wait for it.
-        factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+        if total_norm.dim() == 0 and total_norm.dtype.is_floating_point and has_kernel("clip_factor", total_norm):
+            factor = run("clip_factor", total_norm, float(max_norm))
+        else:
+            factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
         if len(set(map(id, grads))) == len(grads) and _t._fused_scale(grads, factor.item() if factor.device.type == "cpu" else factor.double()):
             return
         for grad in grads:
