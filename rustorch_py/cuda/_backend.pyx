@@ -9,6 +9,7 @@ from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ..tensor._base cimport TensorBase, empty, RT_U8
 from ..tensor._matmul cimport RtFusedGemm, register_fused
+from ..tensor._dtype cimport dtype_of
 from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin
 from ..tensor._dtype import default_cuda_index
@@ -54,13 +55,6 @@ cdef extern from "launch.h" nogil:
         int (*graph_drop)(CuHandle) noexcept nogil
         int (*graph_drop_executable)(CuHandle) noexcept nogil
         int (*module_function)(CuHandle *, CuHandle, const char *) noexcept nogil
-    enum: RT_CALL_POINTERS, RT_CALL_INTS, RT_CALL_NUMBERS
-    ctypedef struct RtCall:
-        char **p
-        int64_t *n
-        double *k
-        int64_t what
-        int64_t *fault
     ctypedef struct RtOptimOptions:
         pass
     ctypedef struct RtOptimItem:
@@ -86,10 +80,13 @@ cdef extern from "launch.h" nogil:
     int rt_cuda_faulted(int device)
     unsigned rt_cuda_blocks(int device, int64_t threads)
     int (*rt_cuda_build)(const RtKey *key, CuHandle *function) noexcept nogil
+    int (*rt_cuda_find_put)(int device, CuHandle *function) noexcept nogil
     int rt_cuda_start(int *devices)
+    void rt_cuda_direct()
     const RtBackend *rt_cuda_backend()
     char *rt_cuda_error()
     int rt_cuda_check(int status, const char *what)
+    int rt_cuda_captures
     int rt_cuda_use(int device)
     CuHandle rt_cuda_stream(int device)
     void rt_cuda_end_stream(int device, CuHandle stream)
@@ -217,8 +214,10 @@ def start(library=None):
     if status:
         raise BackendUnavailableError(f"cuda: {rt_cuda_error().decode(errors='replace')}")
     if n:
-        global rt_cuda_build
-        rt_cuda_build = build
+        global rt_cuda_build, rt_cuda_find_put
+        rt_cuda_build, rt_cuda_find_put = build, find_put
+        if library is None:
+            rt_cuda_direct()
         rt_cuda_allocator(os.environ.get("RUSTORCH_CUDA_ALLOC", "") == "async")
         rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
         register_backend(1, rt_cuda_backend())
@@ -373,6 +372,18 @@ cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:
     return status
 
 
+cdef int find_put(int device, CuHandle *function) noexcept with gil:
+    """The launcher's call for the kernel of small copies."""
+    cdef bytes what
+    try:
+        function[0] = <CuHandle><size_t>hand(device, "put.cuh", "put", ())[0]
+        return 0
+    except Exception as error:
+        what = str(error).encode()[:1000] + b"\0"
+    strncpy(rt_cuda_error(), what, 1023)
+    return RT_ERR_DEVICE
+
+
 cdef int check(int status, const char *what) except -1:
     cdef int kind = rt_cuda_check(status, what)
     if kind:
@@ -410,6 +421,81 @@ cdef object hand(int device, str file, str name, tuple types):
     check(rt_cuda.module_function(&function, <CuHandle><size_t>module_of(device, text, f"{file} {end}"), what), b"cuModuleGetFunction")
     found = hands[device, file, name, types] = (<size_t>function, what)
     return found
+
+
+cdef class Kernel:
+    def __init__(self, file, name, more=()):
+        self.file, self.name, self.more = file, name, more
+
+    cdef int launch(self, TensorBase t, int dtype, RtCall *a, int64_t gx=-1, int64_t gy=1, int64_t gz=1, unsigned bx=256, unsigned by=1) except -1:
+        cdef int device = t.dev >> 8
+        if t.dev & 0xff != 1 or device >= MAX_DEVICES or dtype >= MAX_DTYPES:
+            raise DeviceError(f"{self.name}: expected tensors on a CUDA device, got {(<object>t).device}", op=self.name)
+        use(device)
+        if self.found[device][dtype] == NULL:
+            self.find(device, dtype)
+        if gx < 0:
+            if a.n[0] <= 0:
+                return 0
+            gx = rt_cuda_blocks(device, a.n[0])
+        if gx == 0 or gy == 0 or gz == 0:
+            return 0
+        a.what = <int64_t><size_t>self.what[dtype]
+        a.fault = rt_cuda_fault(device)
+        if rt_cuda_launch(device, self.found[device][dtype], a, <unsigned>gx, <unsigned>gy, <unsigned>gz, bx, by, self.what[dtype]):
+            raise DeviceError(rt_cuda_error().decode(errors="replace"))
+        return 0
+
+    cdef int find(self, int device, int dtype) except -1:
+        function, what = hand(device, self.file, self.name, (dtype_of(dtype), *self.more) if _hand.source(self.file)[1] else ())
+        kept.append(what)
+        self.what[dtype] = what
+        self.found[device][dtype] = <void *><size_t>function
+        return 0
+
+
+cdef list kept = []             # names that kernels point to
+
+
+cdef int point(Kernel kernel, RtCall *a, int i, TensorBase t, TensorBase first) except -1:
+    if t is None:
+        a.p[i] = NULL
+        return 0
+    if t.dev != first.dev:
+        raise DeviceError(f"{kernel.name}: expected all tensors on one CUDA device, got {(<object>first).device} and {(<object>t).device}", op=kernel.name)
+    a.p[i] = t.ptr
+    return 0
+
+
+cdef int attributes[MAX_DEVICES][2]
+
+cdef int attribute(int device, int which) except -1:
+    cdef int handle = 0, i = which != CU_ATTR_SMS
+    if attributes[device][i] == 0:
+        use(device)
+        check(rt_cuda.device_get(&handle, device), b"cuDeviceGet")
+        check(rt_cuda.device_attribute(&attributes[device][i], which, handle), b"cuDeviceGetAttribute")
+    return attributes[device][i]
+
+
+cdef int started() noexcept:
+    return devices
+
+
+cdef int capturing() noexcept:
+    return rt_cuda_captures
+
+
+cdef size_t stream_handle(int device) noexcept:
+    return <size_t>rt_cuda_stream(device)
+
+
+cdef int processors(int device) except -1:
+    return attribute(device, CU_ATTR_SMS)
+
+
+cdef int threads_at_once(int device) except -1:
+    return attribute(device, CU_ATTR_THREADS_PER_SM)
 
 
 def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple numbers=(), grid=None, block=256):
@@ -467,15 +553,6 @@ def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple 
     call.fault = rt_cuda_fault(device)
     if rt_cuda_launch(device, <CuHandle><size_t>found[0], &call, gx, gy, gz, bx, by, what):
         raise DeviceError(rt_cuda_error().decode(errors="replace"))
-
-
-def alignment(*tensors):
-    """Return the largest power of two, 64 at most, that divides the addresses of the tensors' first elements (None: of no matter)."""
-    cdef size_t all = 64
-    for t in tensors:
-        if t is not None:
-            all |= <size_t>(<TensorBase?>t).ptr
-    return all & (~all + 1)
 
 
 cdef char *memory(object t):

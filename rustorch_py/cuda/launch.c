@@ -1,6 +1,10 @@
 /* The CUDA back end below Python. A call checks nothing that the floors above have checked: it finds its kernel by key in a
  * hash table, fills one struct of arguments and launches. A miss asks Python, which prints and compiles the kernel. */
+#define _GNU_SOURCE                                  /* RTLD_NOLOAD */
 #include <stdatomic.h>
+#ifndef _WIN32
+#include <dlfcn.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +63,27 @@ int rt_cuda_check(int status, const char *what) {
     return status == CU_OUT_OF_MEMORY ? RT_ERR_MEMORY : RT_ERR_DEVICE;
 }
 
+/* cuda-python's functions look at two flags before they call the driver's: those that every operator calls are taken from the driver
+ * itself, where it is found under the name of its library. */
+void rt_cuda_direct(void) {
+#ifdef RTLD_NOLOAD
+    const char *per_thread = getenv("CUDA_PYTHON_CUDA_PER_THREAD_DEFAULT_STREAM");
+    void *driver = per_thread && *per_thread && strcmp(per_thread, "0") ? NULL : dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD), *p;
+    if (!driver) return;
+#define TAKE(name, symbol) if ((p = dlsym(driver, symbol))) memcpy(&rt_cuda.name, &p, sizeof p)
+    TAKE(launch, "cuLaunchKernel");
+    TAKE(copy_to_device, "cuMemcpyHtoDAsync_v2");
+    TAKE(copy_to_host, "cuMemcpyDtoHAsync_v2");
+    TAKE(copy_on_device, "cuMemcpyDtoDAsync_v2");
+    TAKE(stream_synchronize, "cuStreamSynchronize");
+    TAKE(stream_wait, "cuStreamWaitEvent");
+    TAKE(event_record, "cuEventRecord");
+    TAKE(event_query, "cuEventQuery");
+    TAKE(graph_launch, "cuGraphLaunch");
+#undef TAKE
+#endif
+}
+
 int rt_cuda_start(int *devices) {
     int n = 0, status = rt_cuda_check(rt_cuda.init(0), "cuInit");
     if (status || (status = rt_cuda_check(rt_cuda.device_count(&n), "cuDeviceGetCount"))) return status;
@@ -68,12 +93,16 @@ int rt_cuda_start(int *devices) {
 
 /* Note [Faults]: an index out of range is known on the device only. Its kernel does nothing there and writes index, size and the
  * kernel's name to a word of the host's memory, which is looked at whenever the host waits: the error comes with the next value that
- * is read, and the context lives on. RUSTORCH_CUDA_SYNC=1 waits after each launch. */
+ * is read, and the context lives on (a size below 0: no index, a number that is no probability). RUSTORCH_CUDA_SYNC=1 waits after each launch. */
 static int faulted(int device) {
     int64_t *f = faults[device];
     if (!f || !*(volatile int64_t *)f) return RT_OK;
-    snprintf(error_text, sizeof error_text, "CUDA error: index %lld is out of bounds for dimension with size %lld, in %s", (long long)f[1], (long long)f[2],
-             (const char *)(uintptr_t)f[3]);
+    if (f[2] < 0)
+        snprintf(error_text, sizeof error_text, "CUDA error: all elements of input should be between 0 and 1, which number %lld is not, in %s", (long long)f[1],
+                 (const char *)(uintptr_t)f[3]);
+    else
+        snprintf(error_text, sizeof error_text, "CUDA error: index %lld is out of bounds for dimension with size %lld, in %s", (long long)f[1],
+                 (long long)f[2], (const char *)(uintptr_t)f[3]);
     f[0] = 0;
     return RT_ERR_DEVICE;
 }
@@ -453,6 +482,22 @@ static void device_free(int code, void *ptr, size_t got) {
     give();
 }
 
+/* Note [Small copies]: a few bytes of the host travel as the argument of a kernel. Nothing is waited for, and a graph that is captured
+ * keeps them. (A copy from memory that is not page-locked is waited for, as the memory may change behind it, and cannot be captured.) */
+#define RT_PUT_MOST (8 * (RT_CALL_INTS - 1))
+int (*rt_cuda_find_put)(int device, CuHandle *function);
+static int put(int device, CuPtr to, const void *src, size_t nbytes) {
+    static CuHandle functions[RT_CUDA_MAX_DEVICES];
+    RtCall a;
+    int status;
+    if (!functions[device] && (status = rt_cuda_find_put(device, &functions[device]))) return status;
+    a.p[0] = (char *)(uintptr_t)to;
+    a.n[0] = (int64_t)nbytes;
+    memcpy(&a.n[1], src, nbytes);
+    a.fault = faults[device];
+    return rt_cuda_launch(device, functions[device], &a, (unsigned)((nbytes + 255) / 256), 1, 1, 256, 1, "a copy to the device");
+}
+
 static int device_copy(int to, void *dst, int from, const void *src, size_t nbytes) {
     int status;
     CuPtr d = (CuPtr)(uintptr_t)dst, s = (CuPtr)(uintptr_t)src;
@@ -469,6 +514,7 @@ static int device_copy(int to, void *dst, int from, const void *src, size_t nbyt
     int device = RT_DEVICE_INDEX(to);
     if ((status = rt_cuda_use(device))) return status;
     if (RT_DEVICE_TYPE(from) == RT_CPU) {
+        if (nbytes <= RT_PUT_MOST && !(nonblocking && rt_cuda_host_holds(src, nbytes))) return put(device, d, src, nbytes);
         if ((status = rt_cuda_check(rt_cuda.copy_to_device(d, src, nbytes, streams[device]), "a copy to the device"))) return status;
         if (nonblocking && rt_cuda_host_used(src, nbytes, streams[device])) return RT_OK;
         atomic_fetch_add(&waits, 1);

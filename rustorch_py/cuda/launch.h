@@ -26,7 +26,9 @@ typedef struct { int64_t in_use, in_use_peak, reserved, reserved_peak, allocs, h
 extern RtCuda rt_cuda;
 /* asks Python for a kernel; 0 or an RtStatus, the error's text in rt_cuda_error */
 extern int (*rt_cuda_build)(const RtKey *key, CuHandle *function);
+extern int (*rt_cuda_find_put)(int device, CuHandle *function);        /* Note [Small copies] in launch.c */
 int rt_cuda_start(int *devices);
+void rt_cuda_direct(void);          /* behind rt_cuda_start, with a real driver */
 const RtBackend *rt_cuda_backend(void);
 char *rt_cuda_error(void);          /* this thread's text, 1024 bytes */
 int rt_cuda_check(int status, const char *what);

@@ -14,7 +14,7 @@ from . import _rows
 from ._dtype import strided, contiguous_format, preserve_format, channels_last, channels_last_3d
 from ._backend cimport RT_CUDA, backend_of, peek_backend
 from ._storage cimport borrow_storage
-from ._devices import kernel_of
+from ._devices import has_kernel, kernel_of, run as run_on_device
 from ..errors import BackendUnavailableError, DTypeError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
@@ -348,6 +348,16 @@ def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, d
         sh[0] = <int64_t>ceil((int(end) - int(start)) / <double>int(step)) if int(step) else 0
     else:
         sh[0] = <int64_t>ceil((<double>end - <double>start) / <double>step)
+    r = place_there("arange", "arange", sh[0], dt, out, device)
+    if r is not None:
+        if rt_kind(dt) <= RT_KIND_INT:
+            run_on_device("arange", r, int(start), int(step), 0.0, 0.0)
+        else:
+            run_on_device("arange", r, 0, 0, <double>start, <double>step)
+        if out is not None:
+            bump(r)
+            return r
+        return finish("arange", r, requires_grad)
     t = empty(1, sh, RT_I64 if rt_kind(dt) <= RT_KIND_INT else RT_F64, 0)
     if rt_kind(dt) <= RT_KIND_INT:
         s64 = int(start)
@@ -360,6 +370,18 @@ def arange(start=None, end=None, step=1, *, out=None, dtype=None, layout=None, d
         for k in range(sh[0]):
             (<double *>t.ptr)[k] = s + k * d
     return settle("arange", t, dt, out, device, requires_grad)
+
+
+cdef TensorBase place_there(object op, object kernel, int64_t n, int dt, object out, object device):
+    """The result of n numbers if a kernel of its device makes them; None: they are made on the host, :func:`settle`."""
+    cdef int dev = (<TensorBase?>out).dev if out is not None else device_code(op, device)
+    cdef TensorBase r
+    if RT_DEVICE_TYPE(dev) == RT_CPU or RT_DEVICE_TYPE(dev) == RT_META or dt == RT_BOOL or dt > RT_F64:
+        return None
+    r = empty(1, &n, dt, dev)
+    if not has_kernel(kernel, r):
+        return None
+    return r if out is None else alloc_out(op, out, 1, &n, dt, dev)
 
 
 cdef object settle(object op, TensorBase t, int dt, object out, object device, bint requires_grad):
@@ -381,20 +403,43 @@ cdef object settle(object op, TensorBase t, int dt, object out, object device, b
 def range_(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """Return ``start ... end`` with the end included (deprecated in PyTorch; use arange)."""
     n = int((end - start) / step) + 1
+    cdef TensorBase r
+    cdef int dt = default_code() if dtype is None else dtype_code("range", dtype)
+    if rt_kind(dt) == RT_KIND_FLOAT and out is None:
+        r = place_there("range", "arange", n, dt, None, device)
+        if r is not None:
+            run_on_device("arange", r, 0, 0, <double>start, <double>step)
+            return finish("range", r, requires_grad)
     t = arange(n, dtype=dtype_of(RT_F64))
-    return settle("range", t * step + start, default_code() if dtype is None else dtype_code("range", dtype), out, device, requires_grad)
+    return settle("range", t * step + start, dt, out, device, requires_grad)
+
+
+cdef int64_t count_of(object op, object steps) except -1:
+    if isinstance(steps, float):
+        raise TensorTypeError(f"{op}(): argument 'steps' must be int, not float", op=op)
+    if steps < 0:
+        raise ShapeError(f"number of steps must be non-negative", op=op)
+    return steps
+
+
+cdef object spaced_there(object op, double start, double end, object steps, double base, int dt, object out, object device, bint requires_grad):
+    """linspace, or with a base logspace, by a device's kernel; None: it is made on the host."""
+    cdef int64_t n = count_of(op, steps)
+    cdef TensorBase r = place_there(op, "spaced", n, dt, out, device)
+    if r is None:
+        return None
+    run_on_device("spaced", r, start, end, (end - start) / (n - 1) if n > 1 else 0.0, base)
+    if out is not None:
+        bump(r)
+        return r
+    return finish(op, r, requires_grad)
 
 
 cdef TensorBase spaced(object op, object start, object end, object steps):
     cdef int64_t sh[1]
-    cdef int64_t k, n, half
+    cdef int64_t k, half, n = count_of(op, steps)
     cdef double a, b, d
     cdef TensorBase t
-    if isinstance(steps, float):
-        raise TensorTypeError(f"{op}(): argument 'steps' must be int, not float", op=op)
-    n = steps
-    if n < 0:
-        raise ShapeError(f"number of steps must be non-negative", op=op)
     sh[0] = n
     t = empty(1, sh, RT_F64, 0)
     a = start
@@ -429,6 +474,9 @@ def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=Non
         return settle("linspace", t, dt, out, device, requires_grad)
     if rt_kind(dt) <= RT_KIND_INT:                # integer ends first, as PyTorch
         start, end = int(start), int(end)
+    found = spaced_there("linspace", start, end, steps, 0, dt, out, device, requires_grad)
+    if found is not None:
+        return found
     return settle("linspace", spaced("linspace", start, end, steps), dt, out, device, requires_grad)
 
 
@@ -440,6 +488,10 @@ def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None,
         raise TensorValueError(f"logspace(): inferred dtype complex can't be safely cast to {dtype_of(dt)}", op="logspace")
     if rt_kind(dt) <= RT_KIND_INT:
         start, end = int(start), int(end)
+    if base != 0 and rt_kind(dt) != RT_KIND_COMPLEX:
+        found = spaced_there("logspace", start, end, steps, base, dt, out, device, requires_grad)
+        if found is not None:
+            return found
     return settle("logspace", binary(ROW_POW, float(base), spaced("logspace", start, end, steps), None), dt, out, device, requires_grad)
 
 

@@ -11,8 +11,9 @@ copy; ``out=`` is taken care of here. What is left raises UnsupportedOpError by 
 Note [Kernels of devices]
 Better where it fits: the operator stays one for all devices - its checks, its ``out=``, its node and gradient - and only the innermost
 call, which would hand pointers to a loop, asks :func:`run` for the device's kernel when the result is a device's. Such an operator is
-not in HOST_ONLY. A device names its kernels by :func:`provide`.
+not in HOST_ONLY. A device names its kernels by :func:`provide` (_doors.pyx: the call makes no Python object of its own).
 """
+from ._doors import has_kernel, kernel_of, provide, run     # noqa: F401
 from ._function import set_device_entry
 from ..errors import UnsupportedOpError
 
@@ -25,37 +26,6 @@ HOST_ONLY = frozenset("""
 
 _own = {}                # (device type, name) -> function
 _composed = {}           # name -> function
-
-
-_kernels = {}            # (device type, name) -> function
-
-
-def provide(device_type, functions):
-    """Let these functions, a dict by name, be a device type's kernels: what :func:`run` calls."""
-    for name, fn in functions.items():
-        _kernels[device_type, name] = fn
-
-
-def has_kernel(name, tensor):
-    """Tell whether :func:`run` finds a kernel of that name for the tensor."""
-    return (tensor.device.type, name) in _kernels
-
-
-def kernel_of(device_type, name):
-    """Return a device type's kernel of that name, or None."""
-    return _kernels.get((device_type, name))
-
-
-def run(name, tensor, *args):
-    """Run the kernel of that name of the tensor's device, with the tensor and args; returns what it returns.
-
-    Raises:
-        UnsupportedOpError: the device has no such kernel.
-    """
-    fn = _kernels.get((tensor.device.type, name))
-    if fn is None:
-        raise UnsupportedOpError(f"{name}: has no kernel for {tensor.device} yet; move its inputs to 'cpu'", op=name)
-    return fn(tensor, *args)
 
 
 def implement(device_type, functions):

@@ -4,7 +4,7 @@ cimport cython
 from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                        RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E8M0FNU, RT_NDTYPES, RT_NLOOPED,
                        rt_itemsize, rt_kind, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
-from ._backend cimport backend_of, RT_CPU, RT_META
+from ._backend cimport backend_of, RT_CPU, RT_CUDA, RT_META
 from ..errors import DeviceError, DTypeError, TensorTypeError, UnsupportedOpError
 
 cdef list NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
@@ -344,6 +344,8 @@ class device:
 
 
 cdef object CPU = device("cpu")
+cdef dict BY_TEXT = {}           # what was given as text -> device
+cdef list CUDA = []              # devices of the type by number, as far as they were asked for
 
 
 cdef int device_code(object op, object d) except -1:
@@ -351,7 +353,10 @@ cdef int device_code(object op, object d) except -1:
         return <int>default_device_stack[-1]
     if d is CPU:
         return 0
-    cdef int code = <int>device(d)._code
+    found = BY_TEXT.get(d) if type(d) is str else device(d)
+    if found is None:
+        found = BY_TEXT[d] = device(d)
+    cdef int code = <int>found._code
     if code & 255 != RT_CPU and code & 255 != RT_META:
         backend_of(code)                     # raises where there is none, also for tensors without elements
     return code
@@ -360,6 +365,10 @@ cdef int device_code(object op, object d) except -1:
 cdef object device_of(int code):
     if code == 0:
         return CPU
+    if code & 255 == RT_CUDA:
+        while len(CUDA) <= code >> 8:
+            CUDA.append(device("cuda", len(CUDA)))
+        return CUDA[code >> 8]
     return device(TYPES[code & 255], code >> 8)
 
 

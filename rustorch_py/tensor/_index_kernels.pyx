@@ -4,9 +4,11 @@ from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
 from ._cpu cimport copy_plan, isa_level, rt_num_threads
 from ._base cimport *
 from ._dtype cimport device_of
-from ._plan cimport cast_raw, contiguous_raw, copy_raw
+from ._plan cimport cast_raw, contiguous_raw, copy_raw, launch
 from ..errors import DeviceError, DimError
-from ._devices import run as run_on_device
+from ._devices import has_kernel, run as run_on_device
+
+include "_row_ids.pxi"
 
 cdef extern from "index.h" nogil:
     int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
@@ -104,12 +106,7 @@ cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int
     cdef TensorBase off, side = src if op == RT_IX_GET else dst
     cdef int i, nd = side.nd
     if on_device(dst):
-        shape, to, at = list(shape_tuple(side)), list(steps_of(dst)), list(steps_of(src))
-        line = [0] * nd
-        if nd:
-            shape[dim], line[dim] = n, 1
-            (at if op == RT_IX_GET else to)[dim] = 0
-        run_on_device("index", dst, src, op, shape, to[:nd], at[:nd], line, (index,), (side.sh[dim] if nd else 1,), (side.st[dim] if nd else 0,), False)
+        run_on_device("index_along", dst, src, op, index, dim)
         return 0
     off = empty(1, &n, RT_I64, RT_CPU)
     rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr)
@@ -259,15 +256,25 @@ cdef TensorBase take_true(TensorBase t, TensorBase mask):
     return out
 
 
+cdef bint fill_there(TensorBase out, TensorBase t, TensorBase mask, TensorBase value) except -1:
+    """out = t with `value`, which is the host's and travels with the launch, where the mask is true, in one pass; False: not on this device."""
+    if not on_device(t) or RT_DEVICE_TYPE(t.dev) == RT_META or value.dev != RT_CPU or t.dt >= RT_NLOOPED:
+        return False
+    need_same("masked_fill", t, mask)
+    launch(ROW_WHERE * 4, rt_compute_dtype(t.dt), out, mask, value, t, None, None, 0, 0)
+    return True
+
+
 cdef int fill_masked(TensorBase t, TensorBase mask, TensorBase value) except -1:
     cdef RtIter it
     cdef int d, i, j, item = rt_itemsize(t.dt)
+    if fill_there(t, t, mask, value):
+        return 0
     need_same("masked_fill", t, mask)
     value = beside(value, t)
     if on_device(t):
         if t.n:
-            run_on_device("fill", t, mask, value, tuple([mask.st[d - t.nd + mask.nd] if d >= t.nd - mask.nd and mask.sh[d - t.nd + mask.nd] != 1 else 0
-                                                         for d in range(t.nd)]))
+            run_on_device("fill", t, mask, value)
         return 0
     it.ndim, it.nargs, it.numel = t.nd, 2, t.n
     it.ptr[0], it.ptr[1] = t.ptr, mask.ptr
@@ -304,6 +311,17 @@ cdef int copy_geometry(TensorBase dst, TensorBase src, int64_t offset, const int
             copy_plan(&it)
     else:
         copy_plan(&it)
+    return 0
+
+
+cdef int copy_list(list to, list source) except -1:
+    """Copies of tensors of one shape a pair; on a device short ones go in one launch."""
+    cdef Py_ssize_t i
+    if len(to) > 1 and on_device(<TensorBase>to[0]) and has_kernel("copies", to[0]):
+        run_on_device("copies", <TensorBase>to[0], to, source)
+        return 0
+    for i in range(len(to)):
+        copy_raw(<TensorBase>to[i], <TensorBase>source[i])
     return 0
 
 

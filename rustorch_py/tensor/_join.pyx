@@ -8,8 +8,8 @@ from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
-from ._index_kernels cimport cat_slab, copy_geometry, copy_triangle, on_device, need_same, sizes
-from ._devices import run as run_on_device
+from ._index_kernels cimport cat_slab, copy_geometry, copy_list, copy_triangle, on_device, need_same, sizes
+from ._devices import has_kernel, run as run_on_device
 from . import _scatter, _sort, _view, _view_pieces
 from ..errors import AutogradError, DTypeError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 
@@ -77,6 +77,8 @@ cdef bint joined_there(TensorBase r, tuple tensors, int dim) except -1:
         t = <TensorBase>x
         if t.dt != r.dt or not is_contig(t):
             return False
+    if not has_kernel("join", r):
+        return False
     run_on_device("join", r, [x for x in tensors if (<TensorBase>x).n], dim)
     return True
 
@@ -136,6 +138,7 @@ cdef TensorBase cat_list(tuple tensors, object dim, object out):
     for i in range(count):
         last = last and suggests_last(<TensorBase>tensors[i])
     r = empty_in_order(nd, sh, dt, first.dev, True) if last else alloc_out("cat", out, nd, sh, dt, first.dev)
+    cdef list to = [], source = []
     cdef bint done = joined_there(r, tensors, d)
     for i in range(0 if done else count):
         t = <TensorBase>tensors[i]
@@ -145,8 +148,11 @@ cdef TensorBase cat_list(tuple tensors, object dim, object out):
             cat_slab(r, at, t, d)
         else:
             sh[d] = t.sh[d]
-            copy_raw(view_raw(r, nd, sh, r.st, at * r.st[d]), t)
+            to.append(view_raw(r, nd, sh, r.st, at * r.st[d]))
+            source.append(t)
         at += t.sh[d]
+    if to:
+        copy_list(to, source)
     if out is not None:
         bump(r)
         return r
@@ -230,6 +236,7 @@ def stack(tensors, dim=0, *, out=None):
     if out is not None:
         return deliver("stack", cat_list(tuple([unsqueeze_view(<TensorBase>x, d) for x in items]), d, None), out)
     r = empty(first.nd + 1, sh, dt, first.dev)
+    cdef list to = [], source = []
     cdef bint done = joined_there(r, items, d)
     for i in range(0 if done else count):
         t = <TensorBase>items[i]
@@ -243,7 +250,10 @@ def stack(tensors, dim=0, *, out=None):
                 if k != d:
                     st[j] = r.st[k]
                     j += 1
-            copy_raw(view_raw(r, t.nd, t.sh, st, i * r.st[d]), t)
+            to.append(view_raw(r, t.nd, t.sh, st, i * r.st[d]))
+            source.append(t)
+    if to:
+        copy_list(to, source)
     if any_grad(items):
         node = StackBackward0.__new__(StackBackward0)
         node.dim = d

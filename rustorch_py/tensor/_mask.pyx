@@ -8,7 +8,7 @@ from ._dtype cimport torch_name
 from ._plan cimport cast_raw, contiguous_raw, clone_raw, full_, copy_raw, broadcast_shapes, expand_raw
 from ._ops cimport (cast, clone, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape,
                     to_device)
-from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, run_flat, need_same, RT_IX_SET
+from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, fill_there, run_flat, need_same, RT_IX_SET
 from . import _pointwise, _view
 from ..errors import DTypeError, ShapeError, TensorTypeError
 include "_row_ids.pxi"
@@ -85,8 +85,10 @@ cdef TensorBase fill_number(str op, TensorBase t, object value):
             raise ShapeError(f"{op} only supports a 0-dimensional value tensor, but got tensor with {v.nd} dimension(s).", op=op)
         if rt_kind(v.dt) == RT_KIND_COMPLEX and rt_kind(t.dt) != RT_KIND_COMPLEX:
             raise DTypeError("value cannot be converted to type without overflow", op=op)
+        if v.dev == RT_CPU and not v.rg:
+            return cast_raw(v, t.dt)             # it travels with the launch
         return to_device(cast(v, t.dt), t.dev)
-    return full_(0, NULL, value, t.dt, t.dev)
+    return full_(0, NULL, value, t.dt, RT_CPU if RT_DEVICE_TYPE(t.dev) != RT_META else t.dev)
 
 
 cdef class MaskedFillBackward0(Node):
@@ -94,7 +96,7 @@ cdef class MaskedFillBackward0(Node):
     cdef object apply(self, object g):
         cdef TensorBase gt = <TensorBase>g, mask = saved(self, 0), a = None, b = None
         if wants_edge(self, 0):
-            a = fill_out(gt, mask, full_(0, NULL, 0, gt.dt, gt.dev))
+            a = fill_out(gt, mask, fill_number("masked_fill", gt, 0))
         if self.n_edges > 1 and wants_edge(self, 1):
             b = sum_to(<TensorBase>ternary(ROW_WHERE, mask, gt, 0, None, 0), ())
         return a if self.n_edges == 1 else (a, b)
@@ -119,13 +121,17 @@ cdef int attach_fill(TensorBase out, TensorBase self, TensorBase mask, TensorBas
 cdef TensorBase fill_out(TensorBase self, TensorBase mask, TensorBase value):
     cdef int64_t sh[64]
     cdef int nd = broadcast_shapes("masked_fill", self, mask, None, sh)
-    cdef TensorBase out
-    if nd == self.nd and rt_numel(nd, sh) == self.n:
-        out = clone_raw(self)
-    else:
+    cdef bint whole = nd == self.nd and rt_numel(nd, sh) == self.n
+    cdef TensorBase out = None
+    if not whole:
         self = expand_to(self, nd, sh)
-        out = contiguous_raw(self)
-    fill_masked(out, mask, value)
+    if RT_DEVICE_TYPE(self.dev) != RT_CPU and value.dev == RT_CPU:
+        out = empty_preserve(self, self.dt) if whole else empty(nd, sh, self.dt, self.dev)
+        if not fill_there(out, self, mask, value):
+            out = None
+    if out is None:
+        out = clone_raw(self) if whole else contiguous_raw(self)
+        fill_masked(out, mask, value)
     if recording(self, value, None):
         attach_fill(out, self, mask, value)
     return out

@@ -41,6 +41,7 @@ cdef class Generator:
     cdef uint64_t captured_from
     cdef object words         # a tensor to draw through: see _take
     cdef object __weakref__
+    cdef object take(self, uint64_t increment, uint64_t *seed, uint64_t *offset)     # of a device's stream; returns words
 
 # The stream behind a `generator=` argument: the default one for None; TypeError for other things.
 cdef RtRandom *stream(object op, object generator) except NULL

@@ -99,11 +99,17 @@ cdef class Generator:
             (seed, offset, words): where to draw from. While a graph is captured `words` is a tensor of the device with the seed and
             the offset that the replay starts from, and `offset` counts from there; else it is None.
         """
-        cdef uint64_t at = self.offset
+        cdef uint64_t seed, offset
+        words = self.take(increment, &seed, &offset)
+        return seed, offset, words
+
+    cdef object take(self, uint64_t increment, uint64_t *seed, uint64_t *offset):
+        """:meth:`_take` for Cython; returns words."""
+        cdef bint captured = self.words is not None
+        seed[0] = 0 if captured else self.g.seed
+        offset[0] = self.offset - self.captured_from if captured else self.offset
         self.offset += (increment + 3) // 4 * 4
-        if self.words is None:
-            return self.g.seed, at, None
-        return 0, at - self.captured_from, self.words
+        return self.words
 
     def _capture(self, words):
         """Draw through a tensor of the device (seed, offset) from now on; None ends it and returns how far the stream went."""
@@ -229,7 +235,10 @@ cdef object device_seed = None  # what those start from; None: entropy
 
 def device_generator(device):
     """Return the default generator of a device; starts from the last :func:`manual_seed`, else from entropy."""
-    cdef int dev = device_code("default_generator", device)
+    return generator_of(device_code("default_generator", device))
+
+
+cdef object generator_of(int dev):
     if dev == 0:
         return default_generator
     found = device_streams.get(dev)
@@ -355,7 +364,7 @@ cdef bint drawn_there(TensorBase t) noexcept:
 
 cdef object draw(str name, TensorBase t, object generator, tuple arguments):
     """Let the device fill t: Note [Kernels of devices] in _devices.py."""
-    return run_on_device(name, t, device_generator(device_of(t.dev)) if generator is None else generator, *arguments)
+    return run_on_device(name, t, generator_of(t.dev) if generator is None else generator, *arguments)
 
 
 cdef object done(str label, TensorBase t):

@@ -341,17 +341,16 @@ cdef object class_loss_on_device(TensorBase x, TensorBase xc, TensorBase target,
     cdef int dt = stat_dtype(x)
     cdef TensorBase loss = empty_like_shape(target, dt), share = empty_like_shape(target, dt), lse = None, total = None, out
     cdef ClassLossBackward0 node
-    cdef object v
     if not logs:
         lse = empty_like_shape(target, dt)
     run_on_device("class_loss", loss, share, lse, xc, tc, wc, outer, n, inner, ignore, smooth, logs)
-    v = loss
-    if reduction != NONE:
-        v = v.sum()
-    if reduction == MEAN:
-        total = <TensorBase>(<object>share).sum()
-        v = v / total
-    out = cast_raw(<TensorBase>v, x.dt)
+    if reduction == NONE:
+        out = cast_raw(loss, x.dt)
+    else:
+        out = empty(0, NULL, x.dt, x.dev)
+        if reduction == MEAN:
+            total = empty(0, NULL, dt, x.dev)
+        run_on_device("class_loss_total", out, total, loss, None if total is None else share)
     if recording(x, None, None):
         node = ClassLossBackward0.__new__(ClassLossBackward0)
         node.ignore = ignore

@@ -4,7 +4,8 @@ from ._base cimport *
 from ._dtype cimport dtype_of
 from ._node cimport Node
 from ._ops cimport copy_into
-from ._plan cimport copy_raw, fill_value
+from ._index_kernels cimport copy_list
+from ._plan cimport fill_value
 from ._view cimport select_view, slice_view, to_c
 from ..errors import DTypeError, DimError, ShapeError
 
@@ -63,6 +64,7 @@ cdef class PiecesBackward(Node):
         cdef int64_t sh[64]
         cdef int64_t at = 0, size
         cdef int nd = to_c(shape, sh), i
+        cdef list to = [], source = []
         z = empty(nd, sh, self.dt, self.dev)
         for i in range(self.n_outputs):
             part = g[i] if self.n_outputs > 1 else g
@@ -74,7 +76,10 @@ cdef class PiecesBackward(Node):
             elif part.rg and grad_mode():
                 copy_into(v, part)
             else:
-                copy_raw(v, part)
+                to.append(v)
+                source.append(part)
+        if to:
+            copy_list(to, source)
         return z
 
 

@@ -30,7 +30,7 @@ def test_pinned_memory_is_cached():
 
 
 def test_copies_that_do_not_wait():
-    p, plain = rt.arange(64.0).pin_memory(), rt.arange(64.0)
+    p, plain = rt.arange(1000.0).pin_memory(), rt.arange(1000.0)       # more than travels with a launch
     before = _backend.waits()
     y = p.to("cuda", non_blocking=True)
     z = p.cuda(non_blocking=True)

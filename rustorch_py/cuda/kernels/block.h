@@ -69,7 +69,7 @@ RT_INLINE int64_t rt_divide(int64_t i, int64_t size, int64_t *at) {
     return i % size;
 }
 
-/* Offsets of element i of a box. d: nd dimensions, outermost first, each its size and K steps (ops/_layout.py merges and prints them);
+/* Offsets of element i of a box. d: nd dimensions, outermost first, each its size and K steps (ops/_layout.pxd merges and prints them);
  * at[k]: the sum of coordinates times the k-th steps. */
 template <int K> RT_INLINE void rt_offsets(int64_t i, int64_t nd, const int64_t *d, int64_t (&at)[K]) {
     for (int k = 0; k < K; k++) at[k] = 0;

@@ -1,5 +1,5 @@
 /* Lines of elements reduced by some of a block's 256 threads: all of them (long lines), a warp (short ones), or, where neighbouring lines
- * are neighbours in memory, one lane of each of eight warps, so that neighbours read neighbours. ops/_lines.py chooses. */
+ * are neighbours in memory, one lane of each of eight warps, so that neighbours read neighbours. ops/_lines.pxd chooses. */
 #ifndef RUSTORCH_CUDA_LINE_H
 #define RUSTORCH_CUDA_LINE_H
 #include "block.h"
@@ -94,7 +94,7 @@ template <int I, class T, class F> RT_INLINE void rt_line_map(T *y, const T *con
 }
 
 /* Short lines are read once, into registers: 2^log_lanes threads a line, up to 32 of a warp or a whole block, each with several packs.
- * ops/_lines.py chooses. Every thread of a warp or block comes to every reduction. */
+ * ops/_lines.pxd chooses. Every thread of a warp or block comes to every reduction. */
 struct RtShort { int64_t line; int lane, lanes; bool here; };
 RT_INLINE RtShort rt_short(int log_lanes, int64_t block, int64_t lines) {
     const int lanes = 1 << log_lanes;

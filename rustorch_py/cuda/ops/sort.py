@@ -3,9 +3,10 @@ from ...errors import UnsupportedOpError
 from ...tensor import int32, int64, uint8
 from ...tensor._devices import provide
 from .._backend import launch
-from .index import GET, gather
+from .index import gather
 from .scan import SHORT, processors, scan
 
+GET = 0                                                            # tensor/kernels/index.h
 SLOTS, TILE = 1024, 4096                                           # kernels/sort.cuh, kernels/radix.cuh
 KEYS = {1: "u8", 2: "u16", 4: "u32", 8: "u64"}
 

@@ -25,15 +25,16 @@ def one_hot(tensor, num_classes=-1):
         if num_classes <= 0:
             raise TensorError("one_hot: Can not infer total number of classes from empty tensor.", op="one_hot")
         return _t.zeros(*tensor.shape, num_classes, dtype=_t.int64, device=tensor.device)
-    if int(tensor.min().item()) < 0:
-        raise TensorError("one_hot: Class values must be non-negative.", op="one_hot")
-    largest = int(tensor.max().item())
-    if num_classes == -1:
-        num_classes = largest + 1
-    elif num_classes < 1:
+    if num_classes < 1 and num_classes != -1:
         raise TensorError("one_hot: num_classes should be positive", op="one_hot")
-    elif largest >= num_classes:
-        raise TensorError("one_hot: Class values must be smaller than num_classes.", op="one_hot")
+    if tensor.device.type == "cpu" or num_classes == -1:           # else the device looks while it writes
+        if int(tensor.min().item()) < 0:
+            raise TensorError("one_hot: Class values must be non-negative.", op="one_hot")
+        largest = int(tensor.max().item())
+        if num_classes == -1:
+            num_classes = largest + 1
+        elif largest >= num_classes:
+            raise TensorError("one_hot: Class values must be smaller than num_classes.", op="one_hot")
     out = _t.zeros(*tensor.shape, num_classes, dtype=_t.int64, device=tensor.device)
     return out.scatter_(-1, tensor.unsqueeze(-1), 1)
 

@@ -6,6 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError
+from ...tensor._devices import has_kernel, run
 from .. import _reduction as _red
 from ._util import warn
 from ._distance import pairwise_distance
@@ -213,7 +214,9 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             "Please ensure they have the same size."
         )
     with _t.no_grad():
-        if not bool(((input >= 0) & (input <= 1)).all()):  # NaN fails too
+        if has_kernel("check_probabilities", input) and input.dtype.is_floating_point:
+            run("check_probabilities", input.contiguous())         # the device says so when it is next waited for
+        elif not bool(((input >= 0) & (input <= 1)).all()):  # NaN fails too
             raise TensorError("all elements of input should be between 0 and 1", op="binary_cross_entropy")
     loss = _t.bce_pointwise(input, target)
     if weight is not None:
