@@ -17,9 +17,9 @@ from libc.stdint cimport int64_t
 from ._backend cimport RT_CPU, RT_META
 from ._base cimport F_CONTIG, RT_BF16, RT_F16, RT_F32, RT_F64, TensorBase, bump
 from ._cpu cimport isa_level, rt_num_threads
-from ._dtype cimport device_of, dtype_of
+from ._dtype cimport dtype_of
 
-from ._devices import kernel_of, run as run_on_device
+from ._devices import has_kernel, run as run_on_device
 
 cdef enum:
     OPTIM_CHUNK = 16384       # RT_OPTIM_CHUNK of cuda/kernels/optim_plan.h
@@ -72,7 +72,7 @@ cdef class Batch:
         """Begin an item; False if the loop cannot take it."""
         if g.dev != p.dev or g.dt != p.dt or g.n != p.n or (self.count and p.dev != self.device):
             return False
-        if p.dev != RT_CPU and (p.dev == RT_META or kernel_of(device_of(p.dev).type, "optim_run") is None):
+        if p.dev != RT_CPU and not self.count and (p.dev == RT_META or not has_kernel("optim_run", p)):
             return False
         if not (g.flags & F_CONTIG):
             g = (<object>g).contiguous()
