@@ -112,8 +112,9 @@ def eager(lib, loss_of, optimizer, batch):
 def graphed(lib, loss_of, optimizer, batch):
     """Forward and backward as a graph, then the optimizer."""
     if hasattr(lib.cuda, "make_graphed_step"):
+        given = [x.clone() for x in batch]
         step = lib.cuda.make_graphed_step(loss_of, optimizer, *batch)
-        return lambda: step(*batch)
+        return lambda: step(*given)
     params = [p for group in optimizer.param_groups for p in group["params"]]
     side = lib.cuda.Stream()
     side.wait_stream(lib.cuda.current_stream())
@@ -129,7 +130,11 @@ def graphed(lib, loss_of, optimizer, batch):
         loss.backward()
     grads = [p.grad for p in params]
 
+    given = [x.clone() for x in batch]
+
     def step():
+        for x, new in zip(batch, given):                # the graph reads this memory: it must live, and holds the batch
+            x.copy_(new, non_blocking=True)
         graph.replay()
         for p, g in zip(params, grads):
             p.grad = g

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.cuda import _text
+from rustorch_py.cuda import _backend, _text
 from rustorch_py.tensor import _cpu, optable, render
 from tests import samples
 
@@ -18,15 +18,18 @@ LAYOUTS = {"contiguous": lambda t: t, "transposed": lambda t: t.t().contiguous()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def kernels():
-    """All kernels of the dtypes here at once: one by one they would take minutes. The CPU computes as the device does: without fused products."""
-    from rustorch_py.cuda import _backend
-    loops = [_text.TAGS.index({"bool": "b8", "uint8": "u8", "complex64": "c64", "complex128": "c128"}.get(n, n[0] + n.lstrip("intfloa")))
-             for names in DTYPES.values() for n in names]
-    for mode in (_text.DENSE, _text.STRIDED):
-        _backend.prepare(_text.all_keys(loops, mode))
+def plain():
+    """The CPU computes as the software device does: without fused products."""
     if SOFTWARE:
         _cpu.set_simd_level("baseline")
+
+
+def prepare(dtype, mode, done=set()):
+    """All kernels of a dtype at once: one by one they would take minutes."""
+    loop = _text.TAGS.index({"bool": "b8", "uint8": "u8", "complex64": "c64", "complex128": "c128"}.get(dtype, dtype[0] + dtype.lstrip("intfloa")))
+    if (loop, mode) not in done:
+        _backend.prepare(_text.all_keys([loop], mode))
+        done.add((loop, mode))
 
 
 def inputs(row, shape, dtype, seed):
@@ -62,6 +65,7 @@ def close(got, want, dtype):
 @pytest.mark.parametrize("dtype", [d for names in DTYPES.values() for d in names])
 def test_rows(dtype, layout):
     kind = next(k for k, names in DTYPES.items() if dtype in names)
+    prepare(dtype, _text.DENSE if layout == "contiguous" else _text.STRIDED)
     ran = 0
     for row in optable.ROWS:
         if kind not in row.kinds or render.kernel_text(row, 0, kind) is None:
@@ -82,6 +86,7 @@ def test_rows(dtype, layout):
 @pytest.mark.parametrize("dtype", DTYPES["f"] + DTYPES["c"])
 def test_gradients(dtype):
     kind = "c" if dtype.startswith("complex") else "f"
+    prepare(dtype, _text.DENSE)
     ran = 0
     for row in optable.ROWS:
         if kind not in row.kinds or not any(render.kernel_text(row, i + 1, kind) for i in range(row.arity)):
