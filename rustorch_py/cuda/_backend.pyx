@@ -89,7 +89,6 @@ cdef extern from "launch.h" nogil:
     int rt_cuda_captures
     int rt_cuda_use(int device)
     CuHandle rt_cuda_stream(int device)
-    void rt_cuda_end_stream(int device, CuHandle stream)
     RtFusedGemm rt_cuda_fused
     void rt_cuda_set_stream(int device, CuHandle stream)
     void rt_cuda_trim(int device)
@@ -805,18 +804,24 @@ def drop_graph(int device, size_t executable):
     check(rt_cuda.graph_drop_executable(<CuHandle>executable), b"cuGraphExecDestroy")
 
 
+cdef dict idle_streams = {}     # (device, priority) -> handles
+
+# Note [Streams are kept]: a stream that nobody holds any more may still be some thread's current one, own cached blocks, or be noted as a
+# user of a block, so it is not destroyed but waits for the next :class:`Stream`. What it was given runs on; later work queues behind.
 def new_stream(int device, int priority):
-    """Create a stream that does not wait for the default one; returns its handle."""
+    """Return the handle of a stream that does not wait for the default one, a kept one or a new one."""
     cdef CuHandle stream = NULL
+    idle = idle_streams.get((device, priority))
+    if idle:
+        return idle.pop()
     use(device)
     check(rt_cuda.stream_create(&stream, 1, priority), b"cuStreamCreate")
     return <size_t>stream
 
 
-def drop_stream(int device, size_t stream):
-    use(device)
-    rt_cuda_end_stream(device, <CuHandle>stream)
-    check(rt_cuda.stream_destroy(<CuHandle>stream), b"cuStreamDestroy")
+def drop_stream(int device, int priority, size_t stream):
+    """Keep a stream for the next that is asked for."""
+    idle_streams.setdefault((device, priority), []).append(stream)
 
 
 def get_stream(int device):

@@ -222,8 +222,7 @@ class Stream:
 
     def __del__(self):
         if getattr(self, "_own", False) and getattr(self, "cuda_stream", 0):
-            self._backend.stream_synchronize(self.device_index, self.cuda_stream)
-            self._backend.drop_stream(self.device_index, self.cuda_stream)
+            self._backend.drop_stream(self.device_index, self.priority, self.cuda_stream)
 
     def synchronize(self):
         """Wait until everything in the stream is done."""

@@ -275,9 +275,9 @@ void rt_cuda_use_stream(int device, CuPtr ptr, CuHandle stream) {
 }
 
 /* Note [Workspaces]: a library's kernels need room to work in, which is theirs for as long as they run: one block a stream, and one a
- * stream of each graph's heap, since a graph may be replayed beside anything. It lives as long as its heap; that of a stream that has
- * gone waits for the stream's work (its event) and serves the next new stream. */
-typedef struct { CuPtr ptr; size_t size; CuHandle stream, event; Heap *heap; } Workspace;
+ * stream of each graph's heap, since a graph may be replayed beside anything. It lives as long as its heap; streams are kept and serve
+ * again (Note [Streams are kept] in _backend.pyx), so there are no more blocks than streams at one time. */
+typedef struct { CuPtr ptr; size_t size; CuHandle stream; Heap *heap; } Workspace;
 static Workspace *workspaces;
 static int nworkspaces, workspaces_room;
 static CuPtr from_system(Heap *from, Heap *h, size_t size);
@@ -285,7 +285,6 @@ static void say_out_of_memory(int device, size_t nbytes);
 int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr) {
     CuHandle stream = streams[device];
     Heap *home = &heaps[device], *from = home;
-    Workspace *left = NULL;
     size_t size;
     size_class(nbytes, &size);
     *ptr = 0;
@@ -293,32 +292,14 @@ int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr) {
     if (capturing[device] && (!capturing_on[device] || capturing_on[device] == stream)) from = capturing[device];
     for (int i = 0; i < nworkspaces; i++) {
         Workspace *w = &workspaces[i];
-        if (w->heap != from || w->size < nbytes) continue;
-        if (w->event) { if (!left && !rt_cuda_captures && !rt_cuda.event_query(w->event)) left = w; }
-        else if (w->stream == stream) { *ptr = w->ptr; break; }
-    }
-    if (!*ptr && left) {
-        rt_cuda.event_destroy(left->event);
-        left->event = NULL;
-        left->stream = stream;
-        *ptr = left->ptr;
+        if (w->heap == from && w->size >= nbytes && w->stream == stream) { *ptr = w->ptr; break; }
     }
     if (!*ptr && grow((void **)&workspaces, &workspaces_room, nworkspaces, sizeof(Workspace)) && (*ptr = from_system(from, home, size)))
-        workspaces[nworkspaces++] = (Workspace){*ptr, size, stream, NULL, from};
+        workspaces[nworkspaces++] = (Workspace){*ptr, size, stream, from};
     give();
     if (!*ptr) say_out_of_memory(device, nbytes);
     return *ptr ? RT_OK : RT_ERR_MEMORY;
 }
-void rt_cuda_end_stream(int device, CuHandle stream) {           /* the stream is about to go */
-    if (rt_cuda_captures || rt_cuda_use(device)) return;         /* no event may be recorded now: its block stays with the handle */
-    take();
-    for (int i = 0; i < nworkspaces; i++) {
-        Workspace *w = &workspaces[i];
-        if (w->stream == stream && w->heap == &heaps[device] && !w->event && !rt_cuda.event_create(&w->event, 2)) rt_cuda.event_record(w->event, stream);
-    }
-    give();
-}
-
 void *rt_cuda_new_heap(int device) {
     Heap *h = calloc(1, sizeof(Heap));
     if (h) h->device = device;

@@ -59,7 +59,6 @@ void rt_cuda_host_stats(int64_t *in_use, int64_t *reserved);
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what);
 int rt_cuda_launched(int device, const char *what);        /* a library launched on the current stream */
 int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr);          /* Note [Workspaces] in launch.c */
-void rt_cuda_end_stream(int device, CuHandle stream);
 int rt_cuda_fused(int code, const RtArray *out, const RtArray *added, const RtArray *a, const RtArray *b, int conj, const double *alpha,
                   const double *beta, int act);            /* an RtFusedGemm */
 int64_t *rt_cuda_fault(int device);        /* Note [Faults] in launch.c */
