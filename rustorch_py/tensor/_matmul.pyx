@@ -17,6 +17,7 @@ from ._dtype cimport device_of, torch_name
 from ._plan cimport contiguous_raw, expand_raw, copy_raw
 from ._ops cimport alloc_out, cast, deliver, sum_to, sum_to_many, reduce_sum, check_inplace_dtype, copy_into, binary, unary
 from . import _view
+from ._devices import has_kernel, run as run_on_device
 from ..errors import AutogradError, DTypeError, DeviceError, OutOfMemoryError, ShapeError, TooFewDimsError, UnsupportedOpError
 include "_row_ids.pxi"
 
@@ -753,6 +754,9 @@ cdef TensorBase dot_(object op, TensorBase a, TensorBase b, bint conj_a):
         threads = rt_num_threads() if a.n > 131072 else 1
         with nogil:
             rt_dot(rt_gemm_pick(isa_level()), a.dt, a.n, a.ptr, a.st[0], b.ptr, b.st[0], conj_a, out.ptr, threads)
+    elif has_kernel("dot", a):
+        out = empty(0, NULL, a.dt, a.dev)
+        run_on_device("dot", out, a, b, conj_a)
     else:
         return reduce_sum(<TensorBase>binary(ROW_MUL, unary(ROW_CONJ_PHYSICAL, a, None) if conj_a else a, b, None), None, False)
     if grad_mode() and (a.rg or b.rg):

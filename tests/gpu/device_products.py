@@ -106,6 +106,34 @@ def test_views(dtype):
         check(fn(d, e, w), fn(wide(a), wide(b), wide(v)), dtype, name)
 
 
+@pytest.mark.parametrize("dtype", (rt.float32, rt.bfloat16, rt.complex64, rt.int32, rt.int8))
+def test_dot(dtype):
+    real = not dtype.is_complex and dtype.is_floating_point
+    for n in (0, 1, 5, 300, 20000):
+        x, y = (make((2 * n + 3,), dtype) if real or dtype.is_complex else rt.from_numpy(rng.integers(-9, 9, 2 * n + 3)).to(dtype) for _ in range(2))
+        for view in (lambda v: v[:n], lambda v: v[1:n + 1], lambda v: v[:2 * n:2]):
+            for fn in (rt.dot, rt.vdot):
+                p, q = view(x), view(y)
+                with Count() as count:
+                    got = fn(p.cuda(), view(y.cuda()))
+                assert got.shape == () and got.dtype == dtype and got.is_cuda and count.launches <= 3
+                if not real and not dtype.is_complex:
+                    assert got.item() == fn(p, q).item()
+                    continue
+                scale = max(1, (wide(p).abs() * wide(q).abs()).sum().item())
+                assert abs(got.cpu().item() - fn(wide(p), wide(q)).item()) <= TOLERANCE[dtype] * scale, (n, fn)
+    if real or dtype.is_complex:
+        x, y = make((40,), dtype), make((40,), dtype)
+        for fn in (rt.dot, rt.vdot, rt.inner, rt.matmul):
+            here, there = [t.clone().requires_grad_() for t in (x, y)], [t.cuda().requires_grad_() for t in (x, y)]
+            for pair in (here, there):
+                result = fn(*pair)
+                (result.abs() ** 2).backward()
+            for u, v in zip(here, there):
+                error = (wide(v.grad.cpu()) - wide(u.grad)).abs().max().item()
+                assert error <= 20 * TOLERANCE[dtype] * max(1, wide(u.grad).abs().max().item()), fn
+
+
 @pytest.mark.parametrize("dtype", (rt.complex64, rt.complex128))
 def test_conjugates(dtype):
     a, b = make((6, 6), dtype), make((6, 6), dtype)
