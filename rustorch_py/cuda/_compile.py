@@ -5,6 +5,7 @@ Two compilers share one interface: :class:`Nvrtc` for devices, :class:`Host` for
 import atexit
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from ..errors import KernelCompileError, MissingDependencyError
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PRELUDE = '#include "prelude.cuh"\n'
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.M)
 
 # The C library's headers as far as ours use them; NVRTC has none, and its functions are built in.
 DEVICE_HEADERS = {
@@ -96,11 +98,27 @@ class Compiler:
 
     def __init__(self):
         self.headers = _headers()
-        digest = hashlib.sha256(self.identity().encode())
-        for name in sorted(self.headers):
-            digest.update(name.encode() + b"\0" + self.headers[name].encode() + b"\0")
-        self.base = digest
+        self._start = hashlib.sha256(self.identity().encode())
+        self._closures = {}
         self.compiled = self.found = 0
+
+    def digest(self, text):
+        """Return a hash of everything that decides a text's image: the compiler, the text, and the headers that it reads."""
+        named = frozenset(INCLUDE.findall(text))
+        if named not in self._closures:
+            seen, left = set(), list(named)
+            while left:
+                name = left.pop()
+                if name in self.headers and name not in seen:
+                    seen.add(name)
+                    left += INCLUDE.findall(self.headers[name])
+            found = self._start.copy()
+            for name in sorted(seen):
+                found.update(name.encode() + b"\0" + self.headers[name].encode() + b"\0")
+            self._closures[named] = found
+        found = self._closures[named].copy()
+        found.update(text.encode())
+        return found.hexdigest()[:40]
 
     def identity(self):
         """Say which compiler this is, with its version and options."""
@@ -112,9 +130,7 @@ class Compiler:
     def image(self, text, name):
         """Return the image of the kernels in `text`; `name` is used in messages."""
         text = PRELUDE + ('#include "special.c"\n' if any(f"F({f})" in text for f in SPECIAL) else "") + text
-        digest = self.base.copy()
-        digest.update(text.encode())
-        path = os.path.join(cache_folder(), digest.hexdigest()[:40] + self.suffix)
+        path = os.path.join(cache_folder(), self.digest(text) + self.suffix)
         data = _kept(path)
         if data is not None:
             self.found += 1
@@ -219,7 +235,7 @@ class Host(Compiler):
         """Return options that read what every kernel begins with as a precompiled header, made once and kept beside the images: it is most
         of a small kernel's time. A compiler that makes none, or does not take it, reads the text."""
         if self.begin is None:
-            folder = os.path.join(cache_folder(), self.base.hexdigest()[:40] + ".begin")
+            folder = os.path.join(cache_folder(), self.digest(PRELUDE) + ".begin")
             if not os.path.exists(os.path.join(folder, "begin.h.gch")):
                 try:
                     os.makedirs(cache_folder(), exist_ok=True)

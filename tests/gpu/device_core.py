@@ -186,6 +186,19 @@ def test_a_kernel_that_does_not_compile_shows_log_and_source(tmp_path):
         assert "whatever" in f.read()
 
 
+def test_images_go_by_the_headers_that_they_read():
+    import copy
+    from rustorch_py.cuda import _backend, _compile
+    compiler = copy.copy(_backend.compiler_of(0))
+    texts = (_compile.PRELUDE + "int x;", _compile.PRELUDE + '#include "block.h"\nint x;')
+    before = [compiler.digest(t) for t in texts]
+    for name, changed in (("block.h", [False, True]), ("sort.cuh", [False, False]), ("plan.h", [True, True])):
+        compiler.headers = dict(_backend.compiler_of(0).headers)
+        compiler.headers[name] = compiler.headers.get(name, "") + "// other"
+        compiler._closures = {}
+        assert [compiler.digest(t) != b for t, b in zip(texts, before)] == changed, name
+
+
 def test_images_are_kept(tmp_path, monkeypatch):
     from rustorch_py.cuda import _backend
     monkeypatch.setenv("RUSTORCH_CACHE_DIR", str(tmp_path))
