@@ -22,6 +22,7 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define PASS_MACS (1LL << 24)              /* of a product that is worth passes, */
 #define PASS_ROWS 192                      /* ... its rows: each meets all of the packed operand, */
+#define PASS_DEPTH 64                      /* ... and its sums: shorter ones cost less than packing first and a meeting of all threads, */
 #define PASS_TILES 4                       /* ... and the fewest tiles of rows that a thread takes */
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
@@ -338,7 +339,7 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
 
 /* Whether passes multiply it: the sizes and layouts alone decide, never the threads. Below, a piece of its own for each thread is faster. */
 static int by_passes(const RtGemmTable *t, const RtGemm *g) {
-    return (g->dtype == RT_F32 || g->dtype == RT_F64) && t->pass_pack_f32 && g->c_n == 1 && g->m >= PASS_ROWS && g->n >= 64 && g->k >= 16
+    return (g->dtype == RT_F32 || g->dtype == RT_F64) && t->pass_pack_f32 && g->c_n == 1 && g->m >= PASS_ROWS && g->n >= 64 && g->k >= PASS_DEPTH
            && g->m * g->n * g->k >= PASS_MACS && (g->beta[0] == 0 || (g->beta[0] == 1 && !g->bias));
 }
 
