@@ -12,7 +12,7 @@ from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport uint64_t, int32_t
 from libc.stdlib cimport malloc, realloc, free
 from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX, RT_KIND_FLOAT,
-                             F_CONTIG, F_RETAIN_GRAD, empty_preserve)
+                             F_CONTIG, F_RETAIN_GRAD, empty_preserve, RT_META)
 from ..tensor._node cimport Node, edge_target, edge_nr
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
 from ..tensor._overlap cimport is_dense, same_strides
@@ -20,6 +20,7 @@ from ..tensor._view cimport select_view
 from ..tensor._plan cimport full_, clone_raw, contiguous_raw, copy_raw
 from ..tensor._devices import has_kernel, run as run_on_device
 from ..tensor._dtype cimport dtype, dtype_of
+from ._function import FunctionCtx
 from ..errors import AutogradError, ShapeError, TensorTypeError, TensorValueError
 
 cdef extern from *:
@@ -151,7 +152,15 @@ cdef object apply(Node node, object g):
             streams[1](token)
 
 
+# Gradients of embeddings may be sparse tensors: shells of a device that does not exist (Note [Sparse tensors] in `tensor/_sparse`). They reach
+# leaves, hooks and custom functions as they are; other nodes are given the strided tensor.
+cdef inline bint is_sparse(TensorBase g):
+    return g.dev == RT_META and (<object>g).is_sparse
+
+
 cdef inline TensorBase add_up(TensorBase a, TensorBase b):
+    if a.dev == RT_META or b.dev == RT_META:
+        return <object>b + <object>a if is_sparse(a) else <object>a + <object>b       # strided + sparse is what there is
     return <TensorBase>binary(ROW_ADD, a, b, None)
 
 
@@ -163,6 +172,8 @@ cdef int deliver_to(object target, int nr, TensorBase g, dict waiting, dict leav
         node = <Node>target
         if needed is not None and node not in needed:
             return 0
+        if g.dev == RT_META and is_sparse(g) and not isinstance(node, FunctionCtx):
+            g = (<object>g).to_dense()
         old = waiting.get(node)
         if node.n_outputs == 1:
             if old is None:
@@ -259,6 +270,8 @@ cdef TensorBase fit(TensorBase leaf, TensorBase g):
             pass
         if not same_shape(leaf, g):
             raise AutogradError(f"gradient: got shape {list(shape_tuple(g))}, but expected a shape compatible with {list(shape_tuple(leaf))}")
+    if g.dev == RT_META and is_sparse(g):
+        return g if g.dt == dt or dt < 0 else (<object>g).to(dtype_of(dt))
     if g.dt != dt and dt >= 0:
         g = cast(g, dt)
     if g.dev != leaf.dev:
@@ -288,7 +301,10 @@ cdef int accumulate(TensorBase leaf, object holder) except -1:
         if hooks:
             g = node_hooks(hooks, g)
     g = fit(leaf, g)
-    if leaf.grad_ is None:
+    if g.dev == RT_META and is_sparse(g) or leaf.grad_ is not None and (<TensorBase>leaf.grad_).dev == RT_META:
+        from ..tensor._sparse import accumulated
+        leaf.grad_ = accumulated(leaf.grad_, g, grad_mode())
+    elif leaf.grad_ is None:
         if grad_mode():
             leaf.grad_ = g if rt_refcnt(<PyObject *>g) == 1 and g.flags & F_CONTIG else clone(g)
         elif rt_refcnt(<PyObject *>g) == 1 and rt_refcnt(<PyObject *>g.stor) == 1 and (g.flags & leaf.flags & F_CONTIG or same_strides(g, leaf) and is_dense(g)):

@@ -121,6 +121,8 @@ class Method(Optimizer):
     _late_options = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False}
     # Complex parameters are updated through their real view, except where the update is linear.
     _complex_as_real = True
+    # Whether gradients may be sparse tensors, and what to say to who brings one all the same.
+    _takes_sparse, _sparse_advice = False, ""
 
     def __setstate__(self, state):
         super().__setstate__(state)
@@ -178,6 +180,9 @@ class Method(Optimizer):
             grad = p.grad
             if grad is None:
                 continue
+            if grad.is_sparse and not self._takes_sparse:
+                method = next(c.__name__ for c in type(self).__mro__ if "_update" in c.__dict__)
+                raise TensorError(f"{method} does not support sparse gradients" + self._sparse_advice)
             kept = state.get(p)
             if not kept:
                 self._check(p, grad, group)
@@ -223,8 +228,6 @@ class Method(Optimizer):
             self._update(p, grad, work, group)
 
     def _check(self, p, grad, group):
-        if grad.is_sparse:
-            raise TensorError(f"{type(self).__name__} does not support sparse gradients")
         if group.get("fused"):
             self._check_fusable([p])
 

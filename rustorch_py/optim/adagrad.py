@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from .. import tensor as _t
+from ..errors import TensorError
 from ._method import (Method, check_eps, check_fused, check_lr, check_nonnegative, decay, scalar, step_counter,
                       subtract_quotient)
 
@@ -26,6 +27,7 @@ class Adagrad(Method):
     """
 
     _late_options = {"foreach": None, "maximize": False, "differentiable": False, "fused": None}
+    _takes_sparse = True
 
     def __init__(self, params, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0, eps=1e-10,
                  foreach=None, *, maximize=False, differentiable=False, fused=None):
@@ -65,8 +67,21 @@ class Adagrad(Method):
     def _update(self, p, grad, state, group):
         step_t = state["step"]
         step_t += 1
+        if grad.is_sparse:
+            return self._update_rows(p, grad, state, group)
         grad = decay(p, grad, group["weight_decay"])
         total = state["sum"]
         total.addcmul_(grad, grad, value=1)
         lr = group["lr"] / (1 + (step_t.item() - 1) * group["lr_decay"])
         subtract_quotient(p, grad, total.sqrt().add(group["eps"]), lr)
+
+    def _update_rows(self, p, grad, state, group):
+        """Move what a sparse gradient names; the rest of the sum stays."""
+        if scalar(group["weight_decay"]) != 0:
+            raise TensorError("weight_decay option is not compatible with sparse gradients")
+        grad = grad.coalesce()
+        at, g = tuple(grad._indices()), grad._values()
+        total = state["sum"]
+        total.index_put_(at, g * g, accumulate=True)
+        lr = scalar(group["lr"]) / (1 + (state["step"].item() - 1) * group["lr_decay"])
+        p.index_put_(at, g / (total[at].sqrt() + group["eps"]) * -lr, accumulate=True)

@@ -60,6 +60,8 @@ class Adam(Method):
             decoupled_weight_decay=decoupled_weight_decay))
         check_fused(fused, foreach, differentiable)
 
+    _sparse_advice = ", please consider SparseAdam instead"
+
     def _start(self, p, grad, group):
         state = {"step": step_counter(p, group), "exp_avg": zeros_of(p), "exp_avg_sq": zeros_of(p)}
         if group["amsgrad"]:

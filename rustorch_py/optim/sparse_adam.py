@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from .. import tensor as _t
-from ..errors import TensorValueError
+from ..errors import TensorError, TensorValueError
 from .optimizer import Optimizer
 
 __all__ = ["SparseAdam"]
@@ -12,8 +12,7 @@ class SparseAdam(Optimizer):
     """Adam for gradients of few rows, as embeddings have them: the moments of the other rows do not decay.
 
     Args:
-        params: parameters, named parameters or parameter groups. The gradients are dense in this package, an embedding's too: rows of
-            zeros are taken as those that a sparse gradient would not name.
+        params: parameters, named parameters or parameter groups; their gradients must be sparse tensors (``nn.Embedding(sparse=True)``).
         lr: learning rate, a number or a one-element tensor.
         betas: decay of the running averages of gradient and squared gradient.
         eps: added to the denominator.
@@ -21,6 +20,7 @@ class SparseAdam(Optimizer):
 
     Raises:
         ValueError: an option out of range, or a sparse parameter.
+        RuntimeError: `step` with a gradient that is not sparse.
 
     Source:
         Kingma and Ba, Adam: a method for stochastic optimization, 2015, masked as PyTorch masks it.
@@ -51,6 +51,8 @@ class SparseAdam(Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    if not p.grad.is_sparse:
+                        raise TensorError("SparseAdam does not support dense gradients, please consider Adam instead")
                     self._step_one(p, group)
         return loss
 
@@ -61,7 +63,8 @@ class SparseAdam(Optimizer):
             state["exp_avg"] = _t.zeros_like(p, memory_format=_t.preserve_format)
             state["exp_avg_sq"] = _t.zeros_like(p, memory_format=_t.preserve_format)
         state["step"] += 1
-        at, g = _named_rows(grad)
+        grad = grad.coalesce()
+        at, g = tuple(grad._indices()), grad._values()
         if g.numel() == 0:
             return
         g = -g if group["maximize"] else g
@@ -74,9 +77,3 @@ class SparseAdam(Optimizer):
         mean[at], square[at] = m, v
         size = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
         p.index_put_(at, m / (v.sqrt() + group["eps"]) * -size, accumulate=True)
-
-
-def _named_rows(grad):
-    """The indices of a gradient's rows that are not all zero, and those rows."""
-    rows = (grad != 0).reshape(grad.shape[0], -1).any(1).nonzero().reshape(-1)
-    return (rows,), grad[rows]

@@ -9,7 +9,7 @@ from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, n
 from ._plan cimport contiguous_raw, cast_raw, full_
 from ._index_kernels cimport on_device, need_same, run_along, RT_IX_GET
 from ._devices import run as run_on_device
-from ..errors import DTypeError, DimError, ShapeError, TensorValueError, UnsupportedOpError
+from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorValueError, UnsupportedOpError
 
 cdef extern from "embedding.h" nogil:
     """
@@ -70,14 +70,16 @@ cdef TensorBase pick_rows(object op, TensorBase w, TensorBase idx, tuple shape):
     return out
 
 
-cdef object pick(object op, TensorBase w, TensorBase idx, tuple shape, int64_t skip, TensorBase scale):
-    """Recorded pick_rows. skip: index whose row gets no gradient; scale (n,): factor of each gradient row, or None."""
+cdef object pick(object op, TensorBase w, TensorBase idx, tuple shape, int64_t skip, TensorBase scale, bint sparse=False):
+    """Recorded pick_rows. skip: index whose row gets no gradient; scale (n,): factor of each gradient row, or None; sparse: the gradient
+    holds the rows that were picked only."""
     cdef TensorBase out = pick_rows(op, w, idx, shape)
     cdef EmbeddingBackward0 node
     if recording(w, None, None) and rt_kind(w.dt) >= RT_KIND_FLOAT:
         node = EmbeddingBackward0.__new__(EmbeddingBackward0)
         node.rows = w.sh[0]
         node.skip = skip
+        node.sparse = sparse
         save(node, 0, idx)
         save(node, 1, scale)
         attach1(out, node, w)
@@ -129,8 +131,14 @@ cdef object recorded_add(TensorBase out, TensorBase g, TensorBase idx, int64_t s
 
 cdef class EmbeddingBackward0(Node):
     cdef int64_t rows, skip
+    cdef bint sparse
 
     cdef object apply(self, object g):
+        if self.sparse:
+            if saved(self, 1) is not None:
+                raise TensorError("embedding_backward: scale_grad_by_freq not supported with sparse gradients", op="embedding")
+            from ._sparse import rows_gradient
+            return rows_gradient(g, saved(self, 0), self.rows, self.skip)
         return add_rows("embedding", g, saved(self, 0), self.rows, self.skip, saved(self, 1))
 
 
@@ -180,18 +188,16 @@ def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=
         indices: int64 or int32, any shape.
         padding_idx: a row that gets no gradient; -1 for none.
         scale_grad_by_freq: divide the gradient of a row by how often it occurs in ``indices``.
-        sparse: refused; gradients are dense.
+        sparse: the weight's gradient is a sparse tensor (COO) of the rows that were picked.
     Returns:
         indices' shape + (width,).
     """
     cdef TensorBase w = as_base("embedding", "weight", weight), idx
-    if sparse:
-        raise TensorValueError("embedding: sparse gradients are not available; use sparse=False", op="embedding")
     if w.nd != 2:
         raise ShapeError(f"embedding: 'weight' must be 2-D, but got weight of size {sizes_text(w)}", op="embedding")
     idx = read_indices("embedding", "indices", indices)
     return pick("embedding", w, idx, shape_tuple(idx), padding_idx,
-                frequency_scale(idx, w.sh[0]) if scale_grad_by_freq and w.rg else None)
+                frequency_scale(idx, w.sh[0]) if scale_grad_by_freq and w.rg else None, sparse)
 
 
 def embedding_dense_backward(grad_output, indices, num_weights, padding_idx, scale_grad_by_freq):
@@ -211,6 +217,7 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
         indices: (n,), int64 or int32: the bags one after the other.
         offsets: (bags,), where each bag begins; with ``include_last_offset`` one more, the end of the last.
         mode: 0 sum, 1 mean, 2 max.
+        sparse: the weight's gradient is a sparse tensor (COO) of the rows that were picked; not for max.
         per_sample_weights: (n,) factor of each row (sum only), or None.
         padding_idx: index whose rows count for nothing; -1 for none.
     Returns:
@@ -224,10 +231,8 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     cdef void *k = NULL
     cdef int64_t *atp = NULL
     cdef object op = "embedding_bag", got, factor
-    if sparse:
-        raise TensorValueError("embedding_bag: sparse gradients are not available; use sparse=False", op=op)
     if is_half(w):
-        got = embedding_bag(float32_of(weight), indices, offsets, scale_grad_by_freq, mode, False, float32_of(per_sample_weights),
+        got = embedding_bag(float32_of(weight), indices, offsets, scale_grad_by_freq, mode, sparse, float32_of(per_sample_weights),
                             include_last_offset, padding_idx)
         return (like_dtype(got[0], w.dt), *got[1:])
     need_float(op, w)
@@ -288,7 +293,7 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     got = out
     if recording(w, scale, None):
         got = recorded_bag(w, idx, bag_of, bags, how, skip, per_sample_weights, count, at,
-                           frequency_scale(idx, rows) if scale_grad_by_freq else None)
+                           frequency_scale(idx, rows) if scale_grad_by_freq else None, sparse)
     if how == 2:                                  # positions -> indices
         if on_device(w):
             at = <TensorBase?>taken_at(idx, at)
@@ -330,7 +335,7 @@ cdef int check_bags(object op, TensorBase idx, TensorBase off, TensorBase bag_of
 
 
 cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_t bags, int how, int64_t skip, object weights,
-                         TensorBase count, TensorBase at, TensorBase freq):
+                         TensorBase count, TensorBase at, TensorBase freq, bint sparse):
     """embedding_bag from operators that record themselves."""
     cdef TensorBase flat
     cdef int64_t i, j, p, width = w.sh[1]
@@ -347,7 +352,7 @@ cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_
     if how == 2:
         out = pick("embedding_bag", <TensorBase?>(<object>w).reshape(-1, 1), flat, shape_tuple(flat), -1, None).squeeze(-1)
         return out * (<object>at).ge(0)
-    rows = pick("embedding_bag", w, idx, shape_tuple(idx), skip, freq)
+    rows = pick("embedding_bag", w, idx, shape_tuple(idx), skip, freq, sparse)
     if weights is not None:
         rows = rows * weights.unsqueeze(1)
     if skip >= 0:
@@ -356,6 +361,33 @@ cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_
     if how == 1:
         out = out / (<object>count).clamp(min=1).unsqueeze(1)
     return out
+
+
+# ---- places of sparse tensors ---------------------------------------------------------------------------------
+def merge_places(a, b):
+    """Merge two lists of places as one merges sorted lists, equal heads into one, whether they are sorted or not (sums of sparse tensors).
+
+    Args:
+        a, b: int64 (n,).
+    Returns:
+        (where each element of a goes, where each element of b goes, length of the merged list).
+    """
+    cdef TensorBase x = read_indices("merge_places", "a", a), y = read_indices("merge_places", "b", b)
+    if on_device(x) or on_device(y):
+        to_x, to_y, n = merge_places(a.cpu(), b.cpu())
+        return to_x.to(a.device), to_y.to(a.device), n
+    cdef TensorBase put_x = empty(1, &x.n, RT_I64, x.dev), put_y = empty(1, &y.n, RT_I64, y.dev)
+    cdef int64_t i = 0, j = 0, at = 0, turn
+    while i < x.n or j < y.n:
+        turn = 1 if i >= x.n else -1 if j >= y.n else (<int64_t *>x.ptr)[i] - (<int64_t *>y.ptr)[j]
+        if turn <= 0:
+            (<int64_t *>put_x.ptr)[i] = at
+            i += 1
+        if turn >= 0:
+            (<int64_t *>put_y.ptr)[j] = at
+            j += 1
+        at += 1
+    return put_x, put_y, at
 
 
 FUNCTIONS = {"embedding": embedding, "embedding_bag": embedding_bag, "embedding_dense_backward": embedding_dense_backward}

@@ -71,14 +71,18 @@ cdef class GatherBackward0(Node):
     """Gradient of gather: g added at the places read."""
     cdef int dim
     cdef tuple shape
+    cdef bint sparse
 
     cdef object apply(self, object g):
         cdef TensorBase gt = <TensorBase>g
+        if self.sparse:
+            from ._sparse import picked_gradient
+            return picked_gradient(g, saved(self, 0), self.dim, self.shape)
         return scatter_to(zeros_of(self.shape, gt), self.dim, saved(self, 0), gt, RT_IX_ADD, "scatter_add")
 
     cdef object apply_many(self, object g, Py_ssize_t n):
         cdef TensorBase gt = <TensorBase>g, index = saved(self, 0)
-        if index.nd == 0 or not self.shape:
+        if index.nd == 0 or not self.shape or self.sparse:
             return NotImplemented
         return scatter_to(zeros_of((n,) + self.shape, gt), self.dim + 1, (<object>index).expand((n,) + shape_tuple(index)), gt, RT_IX_ADD, "scatter_add")
 
@@ -91,7 +95,7 @@ cdef TensorBase zeros_of(tuple shape, TensorBase like):
     return full_(<int>len(shape), sh, 0, like.dt, like.dev)
 
 
-cdef TensorBase gather_(TensorBase self, int dim, TensorBase index):
+cdef TensorBase gather_(TensorBase self, int dim, TensorBase index, bint sparse=False):
     cdef TensorBase out = empty(index.nd, index.sh, self.dt, self.dev)
     cdef GatherBackward0 node
     check_sizes("gather", self, dim, index, None)
@@ -99,7 +103,7 @@ cdef TensorBase gather_(TensorBase self, int dim, TensorBase index):
         move_by(RT_IX_GET, "gather", one_d(out), one_d(self), index, dim, self, True)
     if self.rg and grad_mode():
         node = GatherBackward0.__new__(GatherBackward0)
-        node.dim, node.shape = dim, shape_tuple(self)
+        node.dim, node.shape, node.sparse = dim, shape_tuple(self), sparse
         save(node, 0, index)
         attach1(out, node, self)
     return out
@@ -110,12 +114,12 @@ def gather(input, dim, index, *, sparse_grad=False, out=None):
 
     Args:
         index: int64 (or int32), as many dimensions as input, no larger than it except along dim.
-        sparse_grad: accepted; gradients are dense.
+        sparse_grad: the input's gradient is a sparse tensor (COO) of the places that were read.
     """
     cdef TensorBase t = as_base("gather", "input", input), x = as_base("gather", "index", index)
     keep_apart("gather", out, t, None, True)
     keep_apart("gather", out, x, None, False)
-    return deliver("gather", gather_(t, wrap_dim("gather", dim, t.nd), x), out)
+    return deliver("gather", gather_(t, wrap_dim("gather", dim, t.nd), x, sparse_grad), out)
 
 
 def take_along_dim(input, indices, dim=None, *, out=None):

@@ -10,6 +10,7 @@ from .. import tensor as _t
 from ..errors import ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._function import shell
 from ._overrides import DisableTorchFunctionSubclass, public_names
+from ._embedding import merge_places
 from ._sparse_doors import LAYOUTS
 from ._tensor import Size, Tensor
 
@@ -385,6 +386,49 @@ RULES["is_contiguous"] = lambda x, *args, **kwargs: False
 RULES["get_device"] = lambda x: x._val.get_device()
 
 
+# ---- gradients that are sparse -------------------------------------------------------------------------
+def rows_gradient(g, indices, rows, skip=-1):
+    """The gradient of a table of so many rows whose rows at ``indices`` were picked, as a sparse tensor that is not coalesced.
+
+    Args:
+        g: (*indices' shape, width).
+        skip: an index that gets no gradient; -1: none.
+    """
+    flat, val = indices.reshape(-1), g.reshape(-1, g.shape[-1])
+    if skip != -1:
+        there = flat != skip
+        flat, val = flat[there], val[there]
+    return _new(_COO, flat.unsqueeze(0), val, (rows, g.shape[-1]), len(flat) < 2)
+
+
+def picked_gradient(g, index, dim, shape):
+    """The gradient of gather as a sparse tensor that is not coalesced."""
+    if not shape:
+        return _new(_COO, _t.zeros((0, g.numel()), dtype=_t.int64, device=g.device), g.reshape(-1), (), g.numel() < 2)
+    if not g.dim():
+        return _new(_COO, index.reshape(1, 1), g.reshape(1), shape, True)
+    rows = []
+    for d in range(g.dim()):
+        if d == dim:
+            rows.append(index.reshape(-1))
+        else:
+            rows.append(_t.arange(g.shape[d], device=g.device).reshape((-1,) + (1,) * (g.dim() - 1 - d)).expand(tuple(g.shape)).reshape(-1))
+    return _new(_COO, _t.stack(rows).long(), g.reshape(-1), shape, g.numel() < 2)
+
+
+def accumulated(old, g, recorded):
+    """What becomes of a leaf's gradient ``old`` (or None) when g comes, one of them sparse.
+
+    Args:
+        recorded: whether this step is recorded; else old is changed in place where its layout allows.
+    """
+    if old is None:
+        return g if recorded else _new(g._kind, g._idx, g._val.detach().clone(), tuple(g.shape), g._sorted)
+    if isinstance(old, SparseTensor) and not isinstance(g, SparseTensor):
+        return add(g, old)
+    return add(old, g) if recorded else add_(old, g)
+
+
 # ---- value by value ------------------------------------------------------------------------------------
 def _with_values(fn, linear):
     def apply(x, *args, **kwargs):
@@ -419,7 +463,10 @@ def type_as(x, other):
 
 
 @rule("copy_")
-def copy_(x, src):
+def copy_(x, src, non_blocking=False):
+    if not isinstance(x, SparseTensor) or not isinstance(src, SparseTensor):
+        raise TensorError(f"copy_() between dense and sparse Tensors is not implemented! Found self of layout {x.layout} and src of layout {src.layout}",
+                          op="copy_")
     x._idx, x._val, x._sorted, x._kind = src._idx, src._val.to(x._val.dtype), src._sorted, src._kind
     return x
 
@@ -432,7 +479,9 @@ def zero_(x):
 
 @rule("zeros_like")
 def zeros_like(x, **kwargs):
-    return make_coo(tuple(x.shape), None, None, kwargs.get("dtype") or x.dtype, x.device, kwargs.get("requires_grad", False), None)
+    x, dtype = as_coo(x), kwargs.get("dtype") or x.dtype
+    val = x._val.new_zeros((0, *x._val.shape[1:]), dtype=dtype, requires_grad=kwargs.get("requires_grad", False))
+    return _new(_COO, x._idx.new_zeros((x._idx.shape[0], 0)), val, tuple(x.shape), True)
 
 
 @rule("register_hook retain_grad")
@@ -494,9 +543,21 @@ def add(x, y, *, alpha=1):
         raise TensorError(f"add: expected 'self' and 'other' to have same sparse dims, got {a._idx.shape[0]} and {b._idx.shape[0]}", op="add")
     other = b._val if alpha == 1 else b._val * alpha
     dtype = _t.promote_types(a.dtype, b.dtype)
-    out = coalesce(_new(_COO, _t.cat([a._idx, b._idx], 1), _t.cat([a._val.to(dtype), other.to(dtype)]), tuple(x.shape), False))
-    out._sorted = a._sorted and b._sorted or x._kind is not _COO            # as PyTorch says, which does not look
-    return out if x._kind is _COO else compressed(out, x._kind)
+    if x._kind is not _COO or not (a._val.is_contiguous() and b._val.is_contiguous()):
+        out = _new(_COO, _t.cat([a._idx, b._idx], 1), _t.cat([a._val.to(dtype), other.to(dtype)]), tuple(x.shape), False)
+        if x._kind is not _COO:
+            return compressed(coalesce(out), x._kind)
+        if out._val.shape[0] > out.numel():                                 # the list would grow for ever
+            out = coalesce(out)
+            out._sorted = False
+        return out
+    # PyTorch merges the two lists of places as they stand, sorted or not
+    sizes = tuple(a.shape[:a._idx.shape[0]])
+    put_a, put_b, n = merge_places(_flat_places(a._idx, sizes), _flat_places(b._idx, sizes))
+    idx = a._idx.new_empty((len(sizes), n))
+    idx[:, put_a], idx[:, put_b] = a._idx, b._idx
+    val = other.new_zeros((n, *other.shape[1:]), dtype=dtype).index_add(0, put_a, a._val.to(dtype)).index_add(0, put_b, other.to(dtype))
+    return _new(_COO, idx, val, tuple(x.shape), a._sorted and b._sorted)
 
 
 RULES["__radd__"] = lambda x, y: add(y, x)
@@ -514,9 +575,19 @@ def rsub(x, y):
 
 @rule("add_ __iadd__")
 def add_(x, y, *, alpha=1):
-    if not isinstance(x, SparseTensor):
-        return x.copy_(add(x, y, alpha=alpha))
-    return copy_(x, add(x, y, alpha=alpha))
+    if isinstance(x, SparseTensor):
+        return copy_(x, add(x, y, alpha=alpha))
+    if tuple(x.shape) == tuple(y.shape) and x.dtype is y.dtype and x.dim() and not y.requires_grad:
+        idx, val = _coordinates(y)                                # only the places that are stored are written
+        if idx.shape[0] == 1:
+            return x.index_add_(0, idx[0], val, alpha=alpha)
+        return x.index_put_(tuple(idx), val if alpha == 1 else val * alpha, accumulate=True)
+    return x.copy_(add(x, y, alpha=alpha))
+
+
+@rule("sub_ __isub__")
+def sub_(x, y, *, alpha=1):
+    return add_(x, y, alpha=-alpha)
 
 
 @rule("mul_ __imul__")

@@ -332,7 +332,7 @@ cdef class Tensor(TensorBase):
                                 f"'{wanted}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype).")
         if not same_shape(g, self):
             raise AutogradError(f"assigned grad has data of a different size: expected {list(shape_tuple(self))}, got {list(shape_tuple(g))}")
-        if g.dev != self.dev:
+        if g.dev != self.dev and not (<object>g).is_sparse:
             raise AutogradError(f"assigned grad has data located on a different device: expected {device_of(self.dev)}, got {device_of(g.dev)}")
         self.grad_ = g
 

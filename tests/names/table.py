@@ -53,8 +53,6 @@ DIFFERENCES = """
 * `conj`, `H`, `mH`, `adjoint`: the conjugate is computed at once and has memory of its own; in PyTorch it is a view that computes later. `is_conj()` is always False.
 * `copy_`, indexed assignment and operators that look elements up (`gather`, `take`, `index_select`, `cat`, `masked_select`, ...), where the tensor written shares memory
   with one read: done as if that were copied first; PyTorch raises. Elementwise operators raise as PyTorch's do.
-* `torch.func.jacrev`, `jacfwd`, `hessian`: one pass a row or column; PyTorch maps all rows at once (`chunk_size` at a time).
-* `nn.Embedding(sparse=True)`: the gradient is dense, and a warning says so; `SparseAdam` takes its rows of zeros as not named.
 * Truth values are taken where PyTorch insists on `bool` arguments (`keepdim=1`).
 """
 

@@ -57,12 +57,6 @@ def _check_padding(padding_idx, rows):
     return padding_idx + rows if padding_idx < 0 else padding_idx
 
 
-def _note_sparse(sparse, name):
-    """Say that gradients stay dense; their values are the same."""
-    if sparse:
-        warn(f"{name}: sparse=True has no effect on the layout here: the weight's gradient is dense", stacklevel=4)
-
-
 def embedding(
     input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
 ):
@@ -75,16 +69,15 @@ def embedding(
         max_norm: rows that are looked up are first scaled down to this norm, in the table.
         norm_type: the p of that norm.
         scale_grad_by_freq: divide a row's gradient by how often it was looked up.
-        sparse: the gradient is dense either way (a warning says so).
+        sparse: the table's gradient is a sparse tensor (COO) of the rows that were looked up.
 
     Returns:
         (*input's shape, features)
     """
-    _note_sparse(sparse, "embedding")
     padding_idx = _check_padding(padding_idx, weight.shape[0])
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
-    return _t.embedding(weight, input, padding_idx, scale_grad_by_freq)
+    return _t.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
 
 
 _BAG_MODES = {"sum": 0, "mean": 1, "max": 2}
@@ -111,7 +104,7 @@ def embedding_bag(
         offsets: start of each bag in a one-dimensional input.
         max_norm, norm_type, scale_grad_by_freq: as for ``embedding``.
         mode: ``"sum"``, ``"mean"`` or ``"max"``.
-        sparse: the gradient is dense either way (a warning says so).
+        sparse: the table's gradient is a sparse tensor (COO) of the rows that were looked up; not for mode "max".
         per_sample_weights: factors shaped like the input (mode ``"sum"`` only).
         include_last_offset: the last offset is the end of the last bag.
         padding_idx: a row that bags leave out.
@@ -137,7 +130,6 @@ def embedding_bag(
         raise ValueError("max mode does not support scaling the gradient by the frequency")
     if mode == "max" and sparse:
         raise ValueError("max mode does not support sparse weights")
-    _note_sparse(sparse, "embedding_bag")
     if per_sample_weights is not None and mode != "sum":
         raise NotImplementedError(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
@@ -171,7 +163,7 @@ def embedding_bag(
         offsets,
         scale_grad_by_freq,
         _BAG_MODES[mode],
-        False,
+        sparse,
         per_sample_weights,
         include_last_offset,
         padding_idx,

@@ -56,7 +56,7 @@ class Embedding(_Table):
         max_norm: rows that are looked up are first scaled down to this norm.
         norm_type: the p of that norm.
         scale_grad_by_freq: divide a row's gradient by how often it was looked up.
-        sparse: the gradient is dense either way (a warning says so).
+        sparse: the weight's gradient is a sparse tensor (COO) of the rows that were looked up.
 
     Shape:
         integers (*) to (*, embedding_dim).
@@ -150,7 +150,7 @@ class EmbeddingBag(_Table):
         num_embeddings, embedding_dim: rows and columns of the table.
         max_norm, norm_type, scale_grad_by_freq: as for ``Embedding``.
         mode: ``"sum"``, ``"mean"`` or ``"max"``.
-        sparse: the gradient is dense either way (a warning says so).
+        sparse: the weight's gradient is a sparse tensor (COO) of the rows that were looked up.
         include_last_offset: the last offset is the end of the last bag.
         padding_idx: a row that bags leave out.
     """
