@@ -40,7 +40,7 @@ newaxis = None
 _SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
                "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "ops", "func",
                "masked", "amp", "cpu", "futures", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "torch_version", "serialization",
-               "storage", "accelerator", "xpu", "multiprocessing")
+               "storage", "accelerator", "xpu", "multiprocessing", "_dynamo")
 
 
 def __getattr__(name):
@@ -66,7 +66,7 @@ def __getattr__(name):
 _ERRORS = tuple(n for n in dir(errors) if n.endswith("Error"))
 _LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "create_variable": "_seed", "tensor_add": "_seed", "vmap": "func",
                "tensor_matmul": "_seed", "backward": "_seed", "set_debug_mode": "_seed", "get_debug_mode": "_seed", "finfo": "_info", "iinfo": "_info",
-               "compile": "_seed", "Node": "autograd", "autocast": "amp", "Stream": "cpu", "Event": "cpu", "Future": "futures",
+               "compile": "compiler", "Node": "autograd", "autocast": "amp", "Stream": "cpu", "Event": "cpu", "Future": "futures",
                "GradScaler": "amp", "DisableTorchFunction": "overrides", "DisableTorchFunctionSubclass": "overrides", "Tag": "library",
                **dict.fromkeys(("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"), "nn.functional"),
                **dict.fromkeys(("_assert", "sym_int", "sym_float", "sym_not", "sym_max", "sym_min", "sym_sum", "sym_ite", "sym_sqrt", "SymInt", "SymFloat", "SymBool",

@@ -66,14 +66,3 @@ def set_debug_mode(enabled):
 def get_debug_mode():
     """Tell whether the debug mode is on."""
     return _autograd.is_anomaly_enabled()
-
-
-def compile(model=None, **options):
-    """Return the model unchanged: every operator here is compiled ahead of time.
-
-    Fusion across operators is planned in :mod:`rustorch_py.jit`; until then programs written for
-    ``torch.compile`` run eagerly.
-    """
-    if model is None:
-        return lambda fn: fn
-    return model

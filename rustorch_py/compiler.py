@@ -1,7 +1,8 @@
 """PyTorch's names around ``torch.compile``. Programs run operator by operator, so there is nothing to leave out, to reset or to count."""
 from functools import wraps
 
-from . import _seed
+from .errors import TensorTypeError
+from .nn import Module
 
 __all__ = ["allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable", "get_default_backend", "is_compiling",
            "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_default_backend", "set_stance"]
@@ -9,9 +10,82 @@ __all__ = ["allow_in_graph", "assume_constant_result", "compile", "cudagraph_mar
 _backend = "eager"
 
 
-def compile(*args, **kwargs):
-    """See :func:`rustorch_py.compile`."""
-    return _seed.compile(*args, **kwargs)
+class OptimizedModule(Module):
+    """A module that was given to `compile`; calls and attributes go to it.
+
+    Args:
+        mod: the module; ``_orig_mod`` here, so names in the state dict begin with it as in PyTorch.
+        dynamo_ctx: PyTorch's compiler; not used.
+    """
+
+    def __init__(self, mod, dynamo_ctx=None):
+        super().__init__()
+        self._modules["_orig_mod"] = mod
+
+    def __reduce__(self):
+        return OptimizedModule, (self._orig_mod,)
+
+    def __deepcopy__(self, memo):
+        import copy
+        return OptimizedModule(copy.deepcopy(self._orig_mod, memo))
+
+    @property
+    def training(self):
+        """Whether the module is in training mode."""
+        return self._modules["_orig_mod"].training
+
+    @training.setter
+    def training(self, value):
+        mod = self.__dict__.get("_modules", {}).get("_orig_mod")
+        if mod is not None:
+            mod.training = value
+
+    def __getattr__(self, name):
+        if name == "_orig_mod":
+            return self.__dict__["_modules"]["_orig_mod"]
+        return getattr(self.__dict__["_modules"]["_orig_mod"], name)
+
+    def __setattr__(self, name, value):
+        if name == "training" or name in self.__dict__ or "_orig_mod" not in self.__dict__.get("_modules", ()):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._orig_mod, name, value)
+
+    def __delattr__(self, name):
+        delattr(self._orig_mod, name)
+
+    def __dir__(self):
+        return sorted({*super().__dir__(), *dir(self._orig_mod)})
+
+    def __len__(self):
+        return len(self._orig_mod)
+
+    def __iter__(self):
+        return iter(self._orig_mod)
+
+    def __getitem__(self, key):
+        return self._orig_mod[key]
+
+    def forward(self, *args, **kwargs):
+        """Call the module."""
+        return self._orig_mod(*args, **kwargs)
+
+
+def compile(model=None, **options):
+    """Return the function unchanged, or a module in a wrapper like PyTorch's: every operator here is compiled ahead of time.
+
+    Args:
+        model: a function, or a Module, which becomes the ``_orig_mod`` of an `OptimizedModule` (names in its state dict begin so);
+            without one, a decorator.
+        **options: PyTorch's; nothing depends on them.
+    """
+    if model is None:
+        return lambda fn: compile(fn, **options)
+    if isinstance(model, Module):
+        return model if isinstance(model, OptimizedModule) else OptimizedModule(model)
+    if not callable(model):
+        raise TensorTypeError(f"compile: expected a callable or a Module, got {type(model).__name__}", op="compile")
+    return model
 
 
 def disable(fn=None, recursive=True, *, reason=None):

@@ -818,7 +818,7 @@ cdef tuple unused(list got, list ins, bint allow_unused, bint materialize_grads,
     for i in range(len(got)):
         if got[i] is None:
             if not allow_unused:
-                raise AutogradError("One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
+                raise AutogradError(f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if "
                                     "this is the desired behavior.")
             if materialize_grads:
                 t = ins[i]

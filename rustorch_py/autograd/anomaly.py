@@ -1,4 +1,6 @@
 """Anomaly detection: each node remembers the forward line that made it; NaN gradients are errors."""
+import warnings
+
 from ..tensor import _base_modes
 from . import _engine
 
@@ -10,11 +12,24 @@ def _remember(node):
     node._remember_trace(traceback.format_stack()[:-1])
 
 
-def set_detect_anomaly(mode, check_nan=True):
-    """Switch anomaly detection on or off for the process."""
+def _set(mode, check_nan):
     _state["on"], _state["check_nan"] = bool(mode), bool(check_nan)
     _base_modes.set_node_hook(_remember if mode else None)
     _engine.set_anomaly(bool(mode), bool(check_nan))
+
+
+class set_detect_anomaly:
+    """Switch anomaly detection on or off for the process; as a context manager until its end."""
+
+    def __init__(self, mode, check_nan=True):
+        self.old = dict(_state)
+        _set(mode, check_nan)
+
+    def __enter__(self):
+        return None
+
+    def __exit__(self, *exc):
+        _set(self.old["on"], self.old["check_nan"])
 
 
 def is_anomaly_enabled():
@@ -31,11 +46,12 @@ class detect_anomaly:
     """Context manager: anomaly detection inside."""
 
     def __init__(self, check_nan=True):
+        warnings.warn("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for debugging.", stacklevel=2)
         self.check_nan = check_nan
 
     def __enter__(self):
         self.old = dict(_state)
-        set_detect_anomaly(True, self.check_nan)
+        _set(True, self.check_nan)
 
     def __exit__(self, *exc):
-        set_detect_anomaly(self.old["on"], self.old["check_nan"])
+        _set(self.old["on"], self.old["check_nan"])

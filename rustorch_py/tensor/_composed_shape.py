@@ -1,4 +1,6 @@
 """Shape operators made of other operators: grids, combinations, blocks."""
+import warnings
+
 from ..errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._create import arange, zeros
 from ._dtype import memory_format, promote_types
@@ -9,6 +11,9 @@ from ._lane import deliver_out
 def _tensors(tensors):
     """Varargs or one sequence."""
     return list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else list(tensors)
+
+
+_told = set()                            # warnings that are given once
 
 
 def meshgrid(*tensors, indexing=None):
@@ -29,6 +34,9 @@ def meshgrid(*tensors, indexing=None):
             raise TensorError("meshgrid expects all tensors to have the same dtype", op="meshgrid")
     if indexing not in (None, "ij", "xy"):
         raise TensorError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}', op="meshgrid")
+    if indexing is None and "meshgrid" not in _told:
+        _told.add("meshgrid")
+        warnings.warn("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.", UserWarning, stacklevel=2)
     swap = indexing == "xy" and len(tensors) >= 2
     if swap:
         tensors[:2] = tensors[1::-1]

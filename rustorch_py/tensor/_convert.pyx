@@ -1,7 +1,7 @@
 # build: cold
 """Conversions, copies and what a tensor tells about itself."""
 from cpython.object cimport PyObject
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from ._base cimport *
 from ._storage cimport Storage, borrow_storage
@@ -474,7 +474,8 @@ def resize_(self, *sizes, memory_format=contiguous_format):
         return t
     if memory_format is preserve_format:
         raise TensorError("resize_: expected a memory format to read the elements in, got torch.preserve_format", op="resize_")
-    c_resize(t, nd, sh)
+    if nd != t.nd or memcmp(sh, t.sh, nd * sizeof(int64_t)) != 0:      # of the same sizes a tensor keeps its strides
+        c_resize(t, nd, sh)
     return t
 
 

@@ -210,7 +210,9 @@ def stack(tensors, dim=0, *, out=None):
     cdef int64_t one[64]
     cdef int64_t st[64]
     cdef int i, j, d, dt, count = <int>len(items)
-    cdef TensorBase t, first, r
+    cdef int64_t long_[64]
+    cdef bint last
+    cdef TensorBase t, first, r = None
     cdef StackBackward0 node
     if count == 0:
         raise TensorValueError("stack expects a non-empty TensorList", op="stack")
@@ -235,14 +237,27 @@ def stack(tensors, dim=0, *, out=None):
             j += 1
     if out is not None:
         return deliver("stack", cat_list(tuple([unsqueeze_view(<TensorBase>x, d) for x in items]), d, None), out)
-    r = empty(first.nd + 1, sh, dt, first.dev)
+    if d < first.nd and (first.nd == 4 or first.nd == 5):                          # channels innermost if they all lie so, as cat would
+        last = True
+        for i in range(count):
+            last = last and suggests_last(<TensorBase>items[i])
+        if last:
+            memcpy(long_, first.sh, first.nd * sizeof(int64_t))
+            long_[d] *= count
+            r = empty_in_order(first.nd, long_, dt, first.dev, True)
+            memcpy(st, r.st, d * sizeof(int64_t))
+            memcpy(st + d + 1, r.st + d, (first.nd - d) * sizeof(int64_t))
+            st[d] = first.sh[d] * r.st[d]
+            r = view_raw(r, first.nd + 1, sh, st, 0)
+    if r is None:
+        r = empty(first.nd + 1, sh, dt, first.dev)
     cdef list to = [], source = []
     cdef bint done = joined_there(r, items, d)
     for i in range(0 if done else count):
         t = <TensorBase>items[i]
         if t.n == 0:
             continue
-        if t.dt == dt and is_contig(t) and RT_DEVICE_TYPE(r.dev) == RT_CPU:
+        if t.dt == dt and is_contig(t) and is_contig(r) and RT_DEVICE_TYPE(r.dev) == RT_CPU:
             cat_slab(r, i, view_raw(t, r.nd, one, NULL, 0), d)
         else:
             j = 0
@@ -640,6 +655,7 @@ cdef TensorBase roll_(TensorBase t, list shifts, list dims):
     cdef int64_t size, s
     cdef int d, k
     cdef RollBackward0 node
+    cdef bint last = (t.nd == 4 or t.nd == 5) and suggests_last(t)
     if t.n:
         for k in range(len(dims)):
             src = out
@@ -648,7 +664,7 @@ cdef TensorBase roll_(TensorBase t, list shifts, list dims):
             s = shifts[k] % size
             if s < 0:
                 s += size
-            out = empty(t.nd, t.sh, t.dt, t.dev)
+            out = empty_in_order(t.nd, t.sh, t.dt, t.dev, True) if last else empty(t.nd, t.sh, t.dt, t.dev)
             memcpy(sh, t.sh, t.nd * sizeof(int64_t))
             sh[d] = size - s
             copy_raw(view_raw(out, t.nd, sh, out.st, s * out.st[d]), view_raw(src, t.nd, sh, src.st, 0))

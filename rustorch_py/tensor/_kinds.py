@@ -100,7 +100,7 @@ OTHERS = {
     "narrow.start": INT, "unfold.dimension": INT, "unfold.step": INT, "pad.value": FLOAT, "pad.mode": STR, "gelu.approximate": STR,
     "scatter_reduce.reduce": STR, "scatter_reduce_.reduce": STR, "vecdot.y": TENSOR, "vecdot.dim": INT, "vector_norm.ord": REAL, "tensorinv.ind": INT,
     "polar.abs": TENSOR, "polar.angle": TENSOR, "normal.mean": TENSOR_OR_NUMBER, "normal.std": TENSOR_OR_NUMBER, "local_response_norm.k": NUMBER,
-    "local_response_norm.size": ANY, "gaussian_nll_loss.full": ANY, "randint.size": ANY, "_dirichlet_grad.alpha": ANY, "type_.dtype": ANY, "polygamma.n": ANY, "polygamma_.n": INT, "polygamma.input": ANY, "where.input": TENSOR_OR_NUMBER,
+    "local_response_norm.size": ANY, "gaussian_nll_loss.full": ANY, "randint.size": ANY, "_dirichlet_grad.alpha": ANY, "type_.dtype": ANY, "result_type.tensor1": TENSOR_OR_NUMBER, "result_type.tensor2": TENSOR_OR_NUMBER, "polygamma.n": ANY, "polygamma_.n": INT, "polygamma.input": ANY, "where.input": TENSOR_OR_NUMBER,
     **{f"{name}.dim": INTS_OR_FLAG for name in "std var std_mean var_mean".split()},      # std(x, True) is unbiased=True
     **{f"{name}.target": ANY for name in "mse_loss l1_loss smooth_l1_loss huber_loss".split()}, 
     "bucketize.input": TENSOR_OR_NUMBER, "searchsorted.input": TENSOR_OR_NUMBER, "isin.elements": TENSOR_OR_NUMBER,

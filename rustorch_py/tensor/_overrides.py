@@ -19,6 +19,11 @@ _BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
 _OTHER = "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __getitem__ __setitem__ __contains__ __divmod__ __format__".split()
 _PROPERTIES = """shape dtype device layout ndim itemsize nbytes requires_grad grad grad_fn is_leaf name output_nr retains_grad _version _base
                  data T mT H mH real imag is_cpu is_cuda is_mps is_metal is_meta is_sparse is_quantized is_nested is_mkldnn names""".split()
+# The method that a class is told of where its instances meet in an operator, as in PyTorch, and what may stand on the other side.
+_TOLD = {**{f"__{n}__": n for n in "add sub mul matmul pow ne lt le gt ge neg abs".split()}, "__radd__": "add", "__rmul__": "mul", "__truediv__": "div", "__mod__": "remainder",
+         "__pos__": "positive", "__rand__": "bitwise_and", "__ror__": "bitwise_or", "__rxor__": "bitwise_xor", **{f"__i{n}__": n + "_" for n in "add sub mul pow".split()},
+         "__itruediv__": "div_", "__ifloordiv__": "floor_divide_", "__imod__": "remainder_"}
+_OPERANDS = (Tensor, int, float, complex)
 # Properties whose values a subclass does not get converted to itself
 _PLAIN = {"_base", "grad", "grad_fn"}
 
@@ -175,10 +180,13 @@ def public_names(rules, *spaces):
 
 def _operator(name):
     base = getattr(Tensor, name)
+    told = getattr(Tensor, _TOLD.get(name, name))
 
     def operator(self, *args):
         relevant = relevant_args((self, *args))
-        return dispatch(base, relevant, (self, *args), {}) if relevant else base(self, *args)
+        if not relevant:
+            return base(self, *args)
+        return dispatch(told if not args or isinstance(args[0], _OPERANDS) else base, relevant, (self, *args), {})
     operator.__name__ = name
     return operator
 

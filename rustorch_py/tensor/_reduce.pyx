@@ -2,7 +2,7 @@
 cimport cython
 from libc.stdint cimport uint8_t
 from ._base cimport *
-from ._node cimport Node
+from ._node cimport Node, call_node
 from ._ops cimport (cast, deliver, sum_mask, expand_tuple, contiguous, drop_view, recording)
 from ._plan cimport reduce_raw, dims_mask, full_
 from ._dtype cimport dtype_code, dtype_of, torch_name
@@ -33,6 +33,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None):
         t = cast(t, dtype_code("sum", dtype))
     dims_mask("sum", dim, t.nd, mask, True)
     cdef TensorBase r = sum_mask(t, mask, keepdim)
+    if dim is not None and r.fn is not None:
+        call_node(<Node>r.fn, "SumBackward1")
     if dtype is not None and r.dt != t.dt:
         r = cast(r, t.dt)
     return r if out is None else deliver("sum", r, out)

@@ -313,6 +313,8 @@ cdef class Tensor(TensorBase):
     @property
     def grad(self):
         """The accumulated gradient, or None."""
+        if self.grad_ is None and self.rg and not (self.flags & F_RETAIN_GRAD) and history(self) is not None:
+            warn_of_grad()
         return self.grad_
 
     @grad.setter
@@ -407,6 +409,8 @@ cdef class Tensor(TensorBase):
     @property
     def T(self):
         """All dimensions reversed."""
+        if self.nd != 2 and self.nd != 0:
+            warn_of_reversal()
         return t_reverse(self)
 
     @property
@@ -511,6 +515,27 @@ cdef object one_element(TensorBase t):
     if t.dev & 255:
         return t.cpu().item()
     return element_to_py(t.ptr, t.dt)
+
+
+cdef set told = set()                     # warnings that are given once
+
+
+cdef int warn_of_reversal() except -1:
+    if "T" not in told:
+        told.add("T")
+        from warnings import warn
+        warn("The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future release. "
+             "Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
+             UserWarning, stacklevel=1)
+    return 0
+
+
+cdef int warn_of_grad() except -1:
+    from warnings import warn
+    warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during autograd.backward(). "
+         "If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf "
+         "Tensor by mistake, make sure you access the leaf Tensor instead.", UserWarning, stacklevel=1)
+    return 0
 
 
 cdef int set_requires_grad(TensorBase t, bint value) except -1:

@@ -9,7 +9,7 @@ from itertools import chain, islice
 
 from ...tensor import Tensor
 from ..parameter import Parameter
-from .module import Module, _addindent, _type_name, _warn
+from .module import Module, _addindent, _warn
 
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -512,7 +512,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self):
-        return "\n".join(_describe(key, value, _type_name(value)) for key, value in self.items())
+        return "\n".join(_describe(key, value, value.type() if isinstance(value, Tensor) else "") for key, value in self.items())
 
     def __call__(self, input):
         raise RuntimeError("ParameterDict should not be called.")

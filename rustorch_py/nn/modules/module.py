@@ -43,6 +43,8 @@ share_hooks(_global_forward_hooks, _global_forward_pre_hooks, _global_backward_h
 
 def _type_name(value):
     """Name a value's type the way PyTorch's messages do."""
+    if isinstance(value, Tensor):
+        return value.type()
     kind = type(value)
     module = kind.__module__
     return kind.__qualname__ if module in ("builtins", None) else f"{module}.{kind.__qualname__}"

@@ -35,3 +35,14 @@ def _list_with_default(out_size, defaults):
         raise ValueError(f"Input dimension should be at least {len(out_size) + 1}")
     tail = defaults[-len(out_size) :]
     return [v if v is not None else d for v, d in zip(out_size, tail)]
+
+
+def consume_prefix_in_state_dict_if_present(state_dict, prefix):
+    """Take a prefix off the names in a state dict that begin with it, in place; others stay."""
+    for name in [n for n in state_dict if n.startswith(prefix)]:
+        state_dict[name[len(prefix):]] = state_dict.pop(name)
+    metadata = getattr(state_dict, "_metadata", None)
+    for name in list(metadata or ()):
+        # the wrapper itself stands without its point, its parts with it
+        if name and (name == prefix.replace(".", "") or name.startswith(prefix)):
+            metadata[name[len(prefix):]] = metadata.pop(name)

@@ -1,0 +1,29 @@
+"""In-place arithmetic, views, dtype and device moves, factory functions, comparisons, clones, data and detach."""
+import math
+
+import torch
+
+torch.manual_seed(0)
+x = torch.arange(6, dtype=torch.float32).view(2, 3)
+v = x[:, 1]
+v.mul_(10)
+print(x, v._base is x, v.storage_offset(), v.stride(), x.data_ptr() == x.view(-1).data_ptr(), x.is_set_to(x), v.is_contiguous(), x._version)
+x.add_(1).sub_(2).div_(2).pow_(2).sqrt_().neg_().abs_().clamp_(0, 5).fill_diagonal_(9)
+print(x, x.t_().shape, x.unsqueeze_(0).shape, x.squeeze_().shape, x.resize_(3, 2).shape, x.zero_().sum(), x.fill_(2).sum(), x.copy_(torch.ones(2)).sum(), x.normal_().shape, x.uniform_().max() <= 1, x.bernoulli_(0.5).unique().shape[0] <= 2, x.exponential_().min() > 0, x.random_(0, 5).max() < 5)
+for t in (torch.zeros_like(x), torch.ones_like(x, dtype=torch.int32), torch.full_like(x, 7), torch.empty_like(x).fill_(1), torch.rand_like(x), x.new_zeros(2), x.new_tensor([1, 2]), x.new_full((1,), 3.0), x.new_ones((2,), dtype=torch.long), x.new_empty(0), torch.zeros(2, 3, dtype=torch.half), torch.tensor([[1, 2]], dtype=torch.float64, requires_grad=True), torch.as_strided(torch.arange(6), (2, 2), (1, 2))):
+    print(t.dtype, t.shape, t.stride(), t.requires_grad)
+a = torch.tensor([1.0, 2.0], requires_grad=True)
+print(a.detach().requires_grad, a.data.requires_grad, a.clone().requires_grad, (a + 0).is_leaf, a.detach().clone().requires_grad_(True).is_leaf, torch.tensor(a.tolist()).requires_grad, a.grad is None, a.double().dtype, a.to(torch.int).dtype, a.to("cpu") is a, a.to(a.dtype) is a, a.to(a, copy=True) is a, a.float() is a, a.cpu() is a, a.contiguous() is a, a.type(torch.double).dtype, a.type_as(torch.ones(1, dtype=torch.half)).dtype, a.half().float().dtype, a.long(), a.bool(), a.byte(), a.short().dtype, a.char().dtype, a.int().dtype, a.bfloat16().dtype, a.cfloat().dtype)
+i = torch.tensor([7, -7, 3])
+print(i // 2, i % 2, i / 2, torch.div(i, 2, rounding_mode="trunc"), torch.fmod(i, 2), torch.remainder(i, -2), i ** 2, i & 1, i | 8, i ^ 3, i << 1, i >> 1, ~i, -i, i.float().sqrt().isnan(), i.clamp(min=0), i.sign(), torch.bitwise_and(i, 5), i.abs(), i.sum(), i.float().mean(), i.prod(), i.max(), i.eq(3), i.ne(3), i > 0, i.lt(0), torch.gcd(i, torch.tensor(3)), i.float().floor_divide(2), torch.floor_divide(i, 2), i.to(torch.uint8), torch.tensor([300]).to(torch.uint8), torch.tensor([1.9, -1.9]).to(torch.int), torch.tensor([2.5, 3.5]).round(), torch.tensor(2.567).round(decimals=1), torch.tensor([1.5]).trunc(), torch.tensor([-1.5]).ceil(), torch.tensor([1.5]).frac())
+b = torch.tensor([True, False])
+print(b & ~b, b | True, b ^ b, b.any(), b.all(), b.sum(), b.float(), b.logical_not(), torch.logical_and(b, torch.tensor([1, 0])), b.int() + 1, b + b, b * 2, b.nonzero(), b.count_nonzero(), torch.where(b, 1, 0), torch.where(b, 1.0, torch.tensor(2)), b.to(torch.float).mean())
+u = torch.randn(3, 4)
+print(u.addmm(u @ u.T, u, beta=0.5, alpha=2).shape, torch.addcmul(u, u, u, value=0.5).shape, torch.addcdiv(u, u, u.abs() + 1).shape, torch.baddbmm(u[None], torch.ones(1, 3, 2), torch.ones(1, 2, 4)).shape, u.mv(torch.ones(4)).shape, torch.outer(u[0], u[1]).shape, u.matmul(u.T).shape, torch.mm(u, u.T).shape, torch.bmm(u[None], u.T[None]).shape, u[0].dot(u[1]).shape, u.lerp(u + 1, 0.5).sub(u).mean().round(decimals=3), torch.dist(u, u + 1), u[:3, :3].trace().shape, u.diagonal().shape, u.tril().sum() == torch.tril(u).sum(), u.cov().shape, torch.corrcoef(u).shape, u.cross(u.roll(1, 0), dim=0).shape)
+print(x.numel(), x.nelement(), x.dim(), x.ndim, x.size(), x.size(-1), x.shape[0], x.element_size(), x.nbytes, x.itemsize, x.dtype.itemsize, x.dtype.is_floating_point, x.is_floating_point(), x.is_complex(), x.is_signed(), x.layout, x.device == torch.device("cpu"), x.get_device(), x.is_cuda, x.is_sparse, x.is_quantized, x.is_meta, x.output_nr, x.requires_grad, x.is_pinned(), x.untyped_storage().nbytes())
+for e in ("x[0] = torch.ones(5)", "x[7]", "x['a']", "x.view(7)", "x.add_(torch.ones(9))", "torch.tensor([1]).add_(1.5)", "a.add_(1)", "torch.ones(2) + 'a'", "torch.ones(2, 2) @ torch.ones(3)", "torch.tensor('a')", "torch.zeros(2).fill_('x')", "torch.ones(3).view(2, -1)", "bool(torch.ones(2))", "torch.arange(1, 0)", "torch.arange(0, 1, -1)", "torch.linspace(0, 1)", "torch.randint(5, 3, (1,))", "torch.zeros(2).scatter_(0, torch.tensor([5]), 1.0)", "torch.empty(2, dtype=int).dtype", "torch.tensor(2 ** 70)", "torch.tensor([1, None])", "torch.randperm(-1)", "torch.ones(2).norm(p='bad')", "torch.eye(-1)", "torch.ones(1).expand(-1, -2)", "torch.cat([])", "torch.stack([])", "torch.cat([torch.ones(1), 1])", "torch.ones(2).topk(3)", "torch.ones(2, 3).transpose(0, 2)", "torch.ones(2).unflatten(0, (3, 1))", "torch.multinomial(torch.tensor([-1.0, 1.0]), 1)", "torch.bernoulli(torch.tensor([2.0]))", "torch.ones(2).to(torch.float32, 'cpu', 5, 6, 7)", "torch.ones(2, dtype='float32')", "torch.set_default_dtype(torch.int)", "torch.ones(3).split([1, 1])", "torch.ones(3).split(0)", "torch.ones(2).repeat()", "torch.ones(2).masked_fill(torch.tensor([1, 0]), 0)", "torch.ones(2)[torch.tensor([1.0])]", "torch.ones(2)[torch.tensor([True])]", "torch.tensor([1.0]).requires_grad_().numpy()", "torch.tensor([1], requires_grad=True)", "torch.ones(2).backward()", "(a * 2).backward()", "torch.gather(u, 0, torch.tensor([[9]]))", "torch.nn.functional.softmax(u, dim=5)", "u.sort(dim=9)", "torch.einsum('ij', u, u)", "torch.linalg.solve(torch.ones(2, 2), torch.ones(3))", "torch.device('bad')", "torch.load('/nonexistent/file')", "torch.manual_seed('a')", "torch.Generator(device='bad')", "u.reshape(5, 5)", "len(torch.tensor(1))", "torch.tensor(1)[0]", "list(torch.tensor(1))", "torch.ones(2, 2).item()", "torch.ones(2, 3).bmm(torch.ones(2))"):
+    try:
+        r = eval(e) if " = " not in e else exec(e)
+        print(e, "->", r)
+    except Exception as err:
+        print(e, "!", *[c.__name__ for c in type(err).__mro__ if c.__module__ == "builtins"])
