@@ -181,11 +181,16 @@ def public_names(rules, *spaces):
 def _operator(name):
     base = getattr(Tensor, name)
     told = getattr(Tensor, _TOLD.get(name, name))
+    # Python asks a subclass's reflected operator before Tensor's own; a class is told what the program wrote
+    forward = "__" + name[3:] if name[:3] == "__r" and hasattr(Tensor, "__" + name[3:]) and name != "__repr__" else None
+    written = forward and getattr(Tensor, _TOLD.get(forward, forward))
 
     def operator(self, *args):
         relevant = relevant_args((self, *args))
         if not relevant:
             return base(self, *args)
+        if written is not None and isinstance(args[0], Tensor):
+            return dispatch(written, relevant, (args[0], self), {})
         return dispatch(told if not args or isinstance(args[0], _OPERANDS) else base, relevant, (self, *args), {})
     operator.__name__ = name
     return operator

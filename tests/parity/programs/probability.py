@@ -6,6 +6,7 @@ import torch.distributions as D
 from torch.distributions import Bernoulli, Beta, Categorical, Dirichlet, Gamma, Independent, MultivariateNormal, Normal, kl_divergence
 
 torch.manual_seed(0)
+D.Distribution.set_default_validate_args(True)
 logits = torch.randn(4, 3, requires_grad=True)
 policy = Categorical(logits=logits)
 action = policy.sample()
