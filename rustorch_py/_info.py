@@ -16,11 +16,17 @@ _INT = {"uint8": (8, 0, 255), "int8": (8, -128, 127), "int16": (16, -2 ** 15, 2 
         "int64": (64, -2 ** 63, 2 ** 63 - 1), "uint16": (16, 0, 2 ** 16 - 1), "uint32": (32, 0, 2 ** 32 - 1), "uint64": (64, 0, 2 ** 64 - 1)}
 
 
+def _dtype_of(name, given):
+    if not isinstance(given, _t.dtype):
+        raise TensorTypeError(f"{name}(): argument 'type' (position 1) must be torch.dtype, not {type(given).__name__}")
+    return given
+
+
 class finfo:
     """Limits of a float dtype: bits, eps, max, min, tiny, smallest_normal, resolution, dtype."""
 
     def __init__(self, type=None):
-        dtype = _t.get_default_dtype() if type is None else type
+        dtype = _dtype_of("finfo", _t.get_default_dtype() if type is None else type)
         name = dtype.to_real().name if dtype.is_complex else dtype.name
         if name not in _FLOAT:
             raise TensorTypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtype}'")
@@ -41,7 +47,7 @@ class iinfo:
     """Limits of an integer dtype: bits, max, min, dtype."""
 
     def __init__(self, type):
-        if type.name not in _INT:
+        if _dtype_of("iinfo", type).name not in _INT:
             raise TensorTypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
         self.bits, self.min, self.max = _INT[type.name]
         self.dtype = type.name

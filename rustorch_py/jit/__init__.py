@@ -7,7 +7,12 @@ from ..futures import fork, wait
 from ..nn import Module as ScriptModule
 
 __all__ = ["script", "trace", "trace_module", "script_if_tracing", "freeze", "optimize_for_inference", "is_scripting", "is_tracing", "ignore", "unused", "export",
-           "annotate", "isinstance", "save", "load", "ScriptModule", "Final", "Attribute", "interface", "script_method", "fork", "wait"]
+           "annotate", "isinstance", "save", "load", "ScriptModule", "Final", "Attribute", "interface", "script_method", "fork", "wait",
+           "TracerWarning"]
+
+
+class TracerWarning(Warning):
+    """What PyTorch's tracer warns with; nothing is traced here, so it is only there to be filtered."""
 
 
 def script(obj, optimize=None, _frames_up=0, _rcb=None, example_inputs=None):

@@ -564,9 +564,9 @@ cdef list expand_masks(TensorBase self, list indices):
                 out.append(true_positions(x))
             else:
                 coords = true_coordinates(x)
-                sh1, st1 = coords.sh[0], x.nd
+                sh1, st1 = coords.sh[0], coords.st[0]
                 for i in range(x.nd):
-                    out.append(view_raw(coords, 1, &sh1, &st1, i))
+                    out.append(view_raw(coords, 1, &sh1, &st1, i * coords.st[1]))
         else:
             if x.dt != RT_I64 and x.dt != RT_I32:
                 raise DimError("tensors used as indices must be long, int, byte or bool tensors", op="index")

@@ -219,6 +219,7 @@ cdef TensorBase true_positions(TensorBase mask):
 cdef TensorBase true_coordinates(TensorBase mask):
     cdef TensorBase m, before, out
     cdef int64_t sh[2]
+    cdef int64_t st[2]
     cdef int64_t piece, width
     if on_device(mask):
         return <TensorBase?>run_on_device("nonzero", contiguous_raw(mask))
@@ -232,6 +233,8 @@ cdef TensorBase true_coordinates(TensorBase mask):
     sh[1] = m.nd
     before = counts_before(m, piece, &sh[0])
     out = empty(2, sh, RT_I64, RT_CPU)
+    st[0], st[1] = 1, sh[0]                   # one coordinate of all elements after the other
+    set_dims(out, 2, sh, st)
     if out.n:
         with nogil:
             rt_mask_coordinates(isa_level(), <uint8_t *>m.ptr, m.nd, m.sh, piece, <int64_t *>before.ptr, <int64_t *>out.ptr, rt_num_threads())

@@ -34,8 +34,8 @@ def nonzero(input, *, out=None, as_tuple=False):
     if t.nd == 0:
         t = view_raw(t, 1, &one, &one, 0)
     c = coordinates(t)
-    n, step = c.sh[0], t.nd
-    return tuple([view_raw(c, 1, &n, &step, i) for i in range(t.nd)])
+    n, step = c.sh[0], c.st[0]
+    return tuple([view_raw(c, 1, &n, &step, i * c.st[1]) for i in range(t.nd)])
 
 
 def nonzero_static(input, *, size, fill_value=-1, out=None):

@@ -56,7 +56,7 @@ NAMES = {
     "diagonal": "DiagonalBackward0", "real": "SelectBackward0", "imag": "SelectBackward0", "lu_solve": "LinalgLuSolveBackward0", "lu": "LinalgLuBackward0",
     "pinv": "LinalgPinvBackward0", "pinverse": "LinalgPinvBackward0", "householder_product": "LinalgHouseholderProductBackward0", "lstsq": "LinalgLstsqBackward0",
     "solve": "LinalgSolveExBackward0", "solve_ex": "LinalgSolveExBackward0", "kron": "UnsafeViewBackward0",
-    "rrelu": "RreluWithNoiseBackward0", "ndtr": "MulBackward1",
+    "rrelu": "RreluWithNoiseBackward0", "rms_norm": "MulBackward0", "ndtr": "MulBackward1",
     "cosine_similarity": "SumBackward1", "pairwise_distance": "NormBackward1", "vecdot": "SumBackward1",
     "binary_cross_entropy_with_logits": "BinaryCrossEntropyWithLogitsBackward0", "softmin": "SoftmaxBackward0",
     "grid_sample": lambda args, out: f"GridSampler{out.dim() - 2}DBackward0", "grid_sampler_2d": "GridSampler2DBackward0", "grid_sampler_3d": "GridSampler3DBackward0",

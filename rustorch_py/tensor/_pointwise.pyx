@@ -1,9 +1,10 @@
 """Elementwise operators whose public form has number parameters or several rows behind it."""
+from libc.math cimport INFINITY
 from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, check_fits, fill_value, full_, launch
-from ._dtype cimport dtype_of, dtype_code, default_code, promote
+from ._dtype cimport dtype_of, dtype_code, default_code, promote, torch_name
 from ._ops import label_result
 from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -308,7 +309,11 @@ def round(input, *, decimals=0, out=None):
     cdef TensorBase x = as_base("round", "input", input)
     if decimals == 0:
         return unary(ROW_ROUND_EVEN, x, out)
-    scale = 10.0 ** abs(decimals)
+    if rt_kind(x.dt) <= RT_KIND_INT:
+        raise UnsupportedOpError(f"round: decimals are not implemented for '{torch_name(x.dt)}'", op="round")
+    scale = 10.0 ** abs(decimals) if abs(decimals) <= 308 else INFINITY
+    if scale > (65504.0 if x.dt == RT_F16 else 3.4028234663852886e38 if x.dt == RT_F32 or x.dt == RT_BF16 else 1.7976931348623157e308):
+        scale = INFINITY
     if decimals > 0:
         r = binary(ROW_DIV, unary(ROW_ROUND_EVEN, binary(ROW_MUL, x, scale, None), None), scale, None)
     else:

@@ -158,8 +158,8 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
         free(start)
     if dim is None:
         values = <object>take_lane(flat(t), where_, 0, "UniqueBackward0")
-    else:
-        values = input.index_select(d, where_)
+    else:                                         # made with that dimension first, as PyTorch does
+        values = input.movedim(d, 0).index_select(0, where_).movedim(0, d) if d else input.index_select(0, where_)
     if not (inverse or counts):
         return values
     return (values,) + ((inverse_t,) if inverse else ()) + ((counts_t,) if counts else ())

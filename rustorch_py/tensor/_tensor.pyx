@@ -143,6 +143,8 @@ cdef class Tensor(TensorBase):
     def __abs__(self):
         return unary(ROW_ABS, self, None)
     def __invert__(self):
+        if rt_kind((<TensorBase>self).dt) > RT_KIND_INT:
+            raise TensorTypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
         return unary(ROW_BITWISE_NOT, self, None)
     def __and__(self, other):
         return binary_slot(ROW_BITWISE_AND, self, other)

@@ -36,5 +36,6 @@ void rt_mask_coordinates(int level, const uint8_t *mask, int nd, const int64_t *
     const RtSelectFns *f = pick(level);
     int64_t n = rt_numel(nd, shape); int64_t width = shape[nd - 1];
     if (n == 0) return;
-    EACH_PIECE(f->coordinates(mask, b / width, (b + m) / width, nd, shape, out + before[p] * nd, before[p + 1] - before[p]);)
+    int64_t found = before[(n + piece - 1) / piece];
+    EACH_PIECE(f->coordinates(mask, b / width, (b + m) / width, nd, shape, out + before[p], found, before[p + 1] - before[p]);)
 }

@@ -7,7 +7,7 @@ typedef struct {
     void (*take[5])(const uint8_t *mask, int64_t n, const void *src, void *out, int64_t room);
     void (*positions)(const uint8_t *mask, int64_t n, int64_t base, int64_t *out, int64_t room);
     /* rows [r0, r1) of a mask of `shape` (nd >= 2): nd numbers an element */
-    void (*coordinates)(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t room);
+    void (*coordinates)(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t step, int64_t room);
 } RtSelectFns;
 
 /* Counts before each piece of `piece` bytes go to before[0 .. pieces]; returns the whole count. */

@@ -70,41 +70,38 @@ static void positions(const uint8_t *mask, int64_t n, int64_t base, int64_t *out
     for (; k < room; j++) if (mask[j]) out[k++] = base + j;
 }
 
-/* Pairs (row, column) of rows [r0, r1); then any number of coordinates, nd >= 3. */
-static void pairs(const uint8_t *mask, int64_t r0, int64_t r1, int64_t width, int64_t *out, int64_t room) {
+/* Rows and columns of rows [r0, r1); then any number of coordinates, nd >= 3. Coordinate d of all elements is out + d * step. */
+static void pairs(const uint8_t *mask, int64_t r0, int64_t r1, int64_t width, int64_t *out, int64_t step, int64_t room) {
     int64_t k = 0;
     for (int64_t r = r0; r < r1; r++) {
         const uint8_t *m = mask + r * width;
         int64_t j = 0;
 #if defined(__AVX512F__)
         __m512i row = _mm512_set1_epi64(r), at = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7);
-        const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
         for (; j + 8 <= width && k + 8 <= room; j += 8) {
             uint64_t w;
             memcpy(&w, m + j, 8);
             if (w) {
                 __mmask8 bits = (__mmask8)((w * 0x0102040810204080ull) >> 56);       /* eight bytes of 0 or 1 to eight bits */
-                __m512i column = _mm512_maskz_compress_epi64(bits, at);
-                _mm512_storeu_si512(out + 2 * k, _mm512_permutex2var_epi64(row, low, column));
-                _mm512_storeu_si512(out + 2 * k + 8, _mm512_permutex2var_epi64(row, high, column));
+                _mm512_storeu_si512(out + k, row);
+                _mm512_storeu_si512(out + step + k, _mm512_maskz_compress_epi64(bits, at));
                 k += __builtin_popcount(bits);
             }
             at = _mm512_add_epi64(at, _mm512_set1_epi64(8));
         }
 #endif
-        for (; k < room && j < width; j++) { out[2 * k] = r; out[2 * k + 1] = j; k += m[j]; }
+        for (; k < room && j < width; j++) { out[k] = r; out[step + k] = j; k += m[j]; }
     }
 }
-static void coordinates(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t room) {
+static void coordinates(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t step, int64_t room) {
     int64_t width = shape[nd - 1], k = 0, at[RT_MAX_DIM], rest = r0;
-    if (nd == 2) { pairs(mask, r0, r1, width, out, room); return; }
+    if (nd == 2) { pairs(mask, r0, r1, width, out, step, room); return; }
     for (int d = nd - 2; d >= 0; d--) { at[d] = rest % shape[d]; rest /= shape[d]; }
     for (int64_t r = r0; r < r1 && k < room; r++) {
         const uint8_t *m = mask + r * width;
         for (int64_t j = 0; k < room && j < width; j++) {
-            int64_t *o = out + k * nd;
-            for (int d = 0; d < nd - 1; d++) o[d] = at[d];
-            o[nd - 1] = j;
+            for (int d = 0; d < nd - 1; d++) out[d * step + k] = at[d];
+            out[(nd - 1) * step + k] = j;
             k += m[j];
         }
         for (int d = nd - 2; d >= 0; d--) {

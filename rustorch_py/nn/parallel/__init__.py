@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 
-from .. import tensor as _t
-from ..errors import DeviceError, TensorTypeError, TensorValueError
-from .modules.module import Module
+from ... import tensor as _t
+from ...errors import DeviceError, TensorTypeError, TensorValueError
+from ..modules.module import Module
 
 __all__ = ["DataParallel", "DistributedDataParallel", "data_parallel", "gather", "parallel_apply", "replicate", "scatter"]
 
@@ -14,9 +14,12 @@ __all__ = ["DataParallel", "DistributedDataParallel", "data_parallel", "gather",
 def __getattr__(name):
     if name == "DistributedDataParallel":            # its house is a floor above
         from importlib import import_module
-        value = import_module(__package__.rpartition(".")[0] + ".distributed._ddp").DistributedDataParallel
+        value = import_module(__package__.rpartition(".nn.")[0] + ".distributed._ddp").DistributedDataParallel
         globals()[name] = value
         return value
+    if name == "distributed":
+        from importlib import import_module
+        return import_module(__name__ + ".distributed")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -146,7 +149,7 @@ def parallel_apply(modules, inputs, kwargs_tup=None, devices=None):
         inputs: a tuple of arguments, or one tensor, for each module. kwargs_tup: a dict for each, or None.
         devices: where each module is; "cuda" means that device while it is called. None: that of its first input.
     """
-    from .. import cuda
+    from ... import cuda
     devices = devices or [None] * len(modules)
     if not len(modules) == len(inputs) == len(kwargs_tup or modules) == len(devices):
         raise TensorValueError(f"parallel_apply: expected as many inputs, kwargs and devices as modules, got {len(inputs)}, {len(kwargs_tup or modules)}, "
@@ -229,7 +232,7 @@ class DataParallel(Module):
 
 def _cuda_count():
     """Return the number of CUDA devices."""
-    from .. import cuda
+    from ... import cuda
     return cuda.device_count() if cuda.is_available() else 0
 
 

@@ -1,7 +1,7 @@
 """What programs take from ``torch._dynamo``: the wrapper that `compile` puts around a module, and switches. Nothing is traced."""
 from types import SimpleNamespace
 
-from .compiler import OptimizedModule, allow_in_graph, disable, is_compiling, reset
+from ..compiler import OptimizedModule, allow_in_graph, disable, is_compiling, reset
 
 __all__ = ["OptimizedModule", "allow_in_graph", "config", "disable", "is_compiling", "reset"]
 
