@@ -1,6 +1,7 @@
 """Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
 from . import _view, _view_complex, _view_pieces
 from ..errors import TensorError, TensorTypeError
+from ._dtype import contiguous_format
 from ._function import public
 from ._lane import deliver_out
 
@@ -13,7 +14,7 @@ def _copy_of(name, view):
     def copied(input, *args, out=None, **named):
         result = view(input, *args, **named)
         if isinstance(result, (tuple, list)):
-            results = tuple(r.clone() for r in result)
+            results = tuple(r.clone(memory_format=contiguous_format) for r in result)
             if out is None:
                 return results
             if len(out) != len(results):
@@ -21,7 +22,7 @@ def _copy_of(name, view):
             for o, r in zip(out, results):
                 deliver_out(copied.__name__, r, o)
             return None
-        return result.clone() if out is None else deliver_out(copied.__name__, result, out)
+        return result.clone(memory_format=contiguous_format) if out is None else deliver_out(copied.__name__, result, out)
 
     copied.__name__ = copied.__qualname__ = name + "_copy"
     copied.__doc__ = f"Copy what ``{name}`` views."

@@ -12,7 +12,8 @@ from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, want
 from ._cpu cimport isa_level, fixed_split
 from ._matmul cimport count_flops
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
-                       sizes_text, dtype_text, suggests_last, in_order, empty_in_order)
+                       sizes_text, dtype_text, suggests_last, line_lies_last, one_of, in_order, empty_in_order)
+from ._node cimport call_node
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
@@ -348,6 +349,14 @@ cdef int read_geometry(object op, int n, object stride, object padding, object d
     return 0
 
 
+# Signals are convolved as images of one row where the weight has its channels innermost; the signals' own order counts for nothing, as in PyTorch.
+cdef object seen_as_line(object image):
+    line = image.squeeze(2)
+    if (<TensorBase>line).fn is not None:
+        call_node(<Node>(<TensorBase>line).fn, "ConvolutionBackward0")
+    return line
+
+
 cdef object conv(object op, int n, object input, object weight, object bias, object stride, object padding,
                  object dilation, int64_t groups):
     cdef TensorBase x = as_base(op, "input", input), w = as_base(op, "weight", weight), b = None
@@ -361,6 +370,9 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
     if x.nd == n + 1:
         return conv(op, n, input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
     check(op, x, w, b, n, groups, False)
+    if n == 1 and line_lies_last(w):
+        return seen_as_line(conv("conv2d", 2, input.unsqueeze(2), weight.unsqueeze(2), bias, (1, one_of(stride)),
+                                 padding if isinstance(padding, str) else (0, one_of(padding)), (1, one_of(dilation)), groups))
     if by_float32(x):
         out = conv(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, dilation, groups)
         return like_dtype(out, x.dt)
@@ -401,6 +413,9 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
     if x.nd == n + 1:
         return conv_transpose(op, n, input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
     check(op, x, w, b, n, groups, True)
+    if n == 1 and line_lies_last(w):
+        return seen_as_line(conv_transpose("conv_transpose2d", 2, input.unsqueeze(2), weight.unsqueeze(2), bias, (1, one_of(stride)), (0, one_of(padding)),
+                                           (0, one_of(output_padding)), groups, (1, one_of(dilation))))
     if by_float32(x):
         out = conv_transpose(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, output_padding,
                              groups, dilation)

@@ -126,11 +126,11 @@ cdef TensorBase fill_out(TensorBase self, TensorBase mask, TensorBase value):
     if not whole:
         self = expand_to(self, nd, sh)
     if RT_DEVICE_TYPE(self.dev) != RT_CPU and value.dev == RT_CPU:
-        out = empty_preserve(self, self.dt) if whole else empty(nd, sh, self.dt, self.dev)
+        out = empty(nd, sh, self.dt, self.dev)
         if not fill_there(out, self, mask, value):
             out = None
     if out is None:
-        out = clone_raw(self) if whole else contiguous_raw(self)
+        out = clone_raw(self) if whole and self.flags & F_CONTIG else contiguous_raw(self)
         fill_masked(out, mask, value)
     if recording(self, value, None):
         attach_fill(out, self, mask, value)

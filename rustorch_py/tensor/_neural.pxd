@@ -29,6 +29,8 @@ cdef object dtype_text(TensorBase t)               # "float32"
 # Memory order of images (4-d) and volumes (5-d): does t lie with its channels innermost (PyTorch's suggest_memory_format); t in
 # that order or in row-major order, itself when it is there already; an empty one.
 cdef bint suggests_last(TensorBase t) noexcept
+cdef object one_of(object x)                                # a size given as a number or a sequence of one
+cdef bint line_lies_last(TensorBase t) except -1              # the same of signals (N, C, L), seen as images of one row
 cdef TensorBase in_order(TensorBase t, bint last)
 cdef TensorBase empty_in_order(int nd, const int64_t *sh, int dt, int dev, bint last)
 # Gradients of outputs = fn(*inputs) for the inputs that are wanted, through recorded operators: how a hand-written

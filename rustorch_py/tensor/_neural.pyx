@@ -1,6 +1,6 @@
 """What the modules of the neural floor share: reading sizes, dtype checks, 16-bit floats by way of float32."""
 from ._cpu cimport rt_num_threads
-from ._base cimport TensorBase, RT_F32, RT_F64, empty, empty_strided, grad_mode, shape_tuple
+from ._base cimport TensorBase, RT_F32, RT_F64, F_CONTIG, empty, empty_strided, grad_mode, shape_tuple, view_raw
 from ._dtype cimport dtype_of, torch_name
 from ._plan cimport contiguous_raw, copy_raw
 from ..errors import DeviceError, OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
@@ -108,6 +108,20 @@ cdef bint suggests_last(TensorBase t) noexcept:
         if t.sh[d] > 1:
             least *= t.sh[d]
     return True
+
+
+cdef object one_of(object x):
+    return x[0] if isinstance(x, (tuple, list)) else x
+
+
+cdef bint line_lies_last(TensorBase t) except -1:
+    cdef int64_t sh[4]
+    cdef int64_t st[4]
+    if t.nd != 3 or t.flags & F_CONTIG:
+        return False
+    sh[0], sh[1], sh[2], sh[3] = t.sh[0], t.sh[1], 1, t.sh[2]
+    st[0], st[1], st[2], st[3] = t.st[0], t.st[1], t.sh[2] * t.st[2], t.st[2]
+    return suggests_last(view_raw(t, 4, sh, st, 0))
 
 
 cdef void last_strides(int nd, const int64_t *sh, int64_t *st) noexcept:

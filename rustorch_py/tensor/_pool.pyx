@@ -6,7 +6,7 @@ from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, sha
                      RT_KIND_INT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
-from ._neural cimport num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, sizes_text, suggests_last, in_order, empty_in_order
+from ._neural cimport num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, sizes_text, suggests_last, line_lies_last, one_of, in_order, empty_in_order
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ._devices import run as run_on_device
@@ -389,7 +389,12 @@ cdef class PlaneScatterBackward0(Node):
 
 cdef tuple max_pool_even(object op, int n, object input, object kernel, object stride, object padding, object dilation, bint ceil_mode):
     cdef TensorBase x = as_base(op, "input", input)
-    return max_pool(op, input, x, even_windows(op, x, n, kernel, stride, padding, dilation, ceil_mode, False, False))
+    cdef Windows w = even_windows(op, x, n, kernel, stride, padding, dilation, ceil_mode, False, False)
+    if n == 1 and line_lies_last(x):                   # as images of one row, which keeps the channels innermost
+        found = max_pool_even("max_pool2d", 2, input.unsqueeze(2), (1, one_of(kernel)), None if stride is None else (1, one_of(stride)), (0, one_of(padding)),
+                              (1, one_of(dilation)), ceil_mode)
+        return found[0].squeeze(2), found[1].squeeze(2)
+    return max_pool(op, input, x, w)
 
 
 cdef object max_unpool(object op, int n, object input, object indices, object output_size):
@@ -485,6 +490,9 @@ cdef object avg_pool_even(object op, int n, object input, object kernel, object 
                           bint count_include_pad, object divisor_override):
     cdef TensorBase x = as_base(op, "input", input)
     cdef Windows w = even_windows(op, x, n, kernel, stride, padding, 1, ceil_mode, True, count_include_pad)
+    if n == 1 and line_lies_last(x):                   # as images of one row, which keeps the channels innermost
+        return avg_pool_even("avg_pool2d", 2, input.unsqueeze(2), (1, one_of(kernel)), None if stride is None else (1, one_of(stride)), (0, one_of(padding)),
+                             ceil_mode, count_include_pad, divisor_override).squeeze(2)
     if divisor_override is not None:
         if divisor_override == 0:
             raise ShapeError(f"{op}: divisor must be not zero", op=op)
@@ -527,6 +535,8 @@ def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation
 
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """Take the maximum of each window. See max_pool1d_with_indices."""
+    if line_lies_last(as_base("max_pool1d", "input", input)) and not recording(<TensorBase>input, None, None):
+        input = contiguous_raw(<TensorBase>input)                 # row-major without gradients, as PyTorch has a kernel of its own for that
     return max_pool_even("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
 
 

@@ -244,9 +244,14 @@ cdef Node scatter_node(int op, int dim, TensorBase index, TensorBase src):
     return node
 
 
+cdef TensorBase fresh(TensorBase t):
+    """A row-major copy."""
+    return clone_raw(t) if t.flags & F_CONTIG else contiguous_raw(t)
+
+
 cdef TensorBase scatter_to(TensorBase self, int dim, TensorBase index, TensorBase src, int op, str name):
     """A copy of self, scattered into. Only SET and ADD have gradients here."""
-    cdef TensorBase out = clone_raw(self)
+    cdef TensorBase out = fresh(self)
     scatter_raw(out, dim, index, src, op, name)
     if recording(self, src, None):
         attach2(out, scatter_node(op, dim, index, src), self, src)
@@ -446,7 +451,7 @@ cdef Node reduce_node(TensorBase self, int dim, TensorBase index, TensorBase src
 
 
 cdef TensorBase reduce_out(TensorBase self, int dim, TensorBase index, TensorBase src, object reduce, bint include_self):
-    cdef TensorBase out = clone_raw(self)
+    cdef TensorBase out = fresh(self)
     cdef Node node
     check_reduce("scatter_reduce", reduce)
     reduce_raw_(out, dim, index, src, reduce, include_self, "scatter_reduce")
@@ -646,7 +651,7 @@ cdef Node along_node(int op, str name, int dim, TensorBase index, TensorBase src
 
 
 cdef TensorBase along_to(int op, str name, TensorBase self, int dim, TensorBase index, TensorBase src):
-    cdef TensorBase out = clone_raw(self)
+    cdef TensorBase out = clone_raw(self) if name == "index_fill" else fresh(self)
     put_along(op, out, dim, index, src, name)
     if recording(self, src, None):
         attach2(out, along_node(op, name, dim, index, src), self, src)

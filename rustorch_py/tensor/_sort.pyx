@@ -4,8 +4,10 @@ from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free
 from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64, RT_U16, RT_U64,
-                     rt_kind, RT_KIND_FLOAT)
+                     rt_kind, RT_KIND_FLOAT, F_CONTIG)
 from ._dtype cimport dtype_of, promote
+from ._node cimport Node, call_node
+from ._overlap cimport is_dense
 from ._plan cimport cast_raw
 from ._ops cimport deliver, detach
 from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, into_pair, refuse_complex, flat)
@@ -27,6 +29,19 @@ _topk = named_result("topk", "values", "indices")
 
 
 # ---- sorting ----
+# Results lie in memory as a dense input does, as PyTorch's: such an input is sorted in the order of its memory and seen back in its own.
+cdef list own_order(TensorBase t):
+    """The dimensions of a dense tensor that is not row-major, by stride; else None."""
+    cdef int i
+    if t.flags & F_CONTIG or t.n == 0 or not is_dense(t):
+        return None
+    return sorted(range(t.nd), key=lambda i: -t.st[i])
+
+
+cdef object back_from(object x, list order):
+    return x.permute([order.index(i) for i in range(len(order))])
+
+
 cdef TensorBase order_key(TensorBase t):
     """What is compared in t's place: unsigned integers that have no loops become int64 of the same order."""
     if t.dt < RT_U16 or t.dt > RT_U64:
@@ -43,6 +58,13 @@ def sort(input, dim=-1, descending=False, *, stable=None, out=None):
     cdef TensorBase t = as_base("sort", "input", input), idx
     cdef int d = wrap_dim("sort", dim, t.nd)
     refuse_complex("sort", t)
+    order = own_order(t) if out is None else None
+    if order is not None:
+        values, places = sort(input.permute(order), order.index(d), descending)
+        values, places = back_from(values, order), back_from(places, order)
+        if (<TensorBase>values).fn is not None:
+            call_node(<Node>(<TensorBase>values).fn, "SortBackward0")
+        return into_pair("sort", _sort, None, <TensorBase>values, <TensorBase>places)
     idx = order_sort(order_key(t), d, descending)
     return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0"), idx)
 
@@ -52,6 +74,9 @@ def argsort(input, dim=-1, descending=False, stable=False):
     cdef TensorBase t = as_base("argsort", "input", input)
     cdef int d = wrap_dim("argsort", dim, t.nd)
     refuse_complex("argsort", t)
+    order = own_order(t)
+    if order is not None:
+        return back_from(argsort(input.detach().permute(order), order.index(d), descending), order)
     return order_sort(order_key(t), d, descending)
 
 
@@ -59,6 +84,8 @@ def msort(input, *, out=None):
     """Sort along the first dimension; values only."""
     cdef TensorBase t = as_base("msort", "input", input)
     refuse_complex("msort", t)
+    if out is None and own_order(t) is not None:
+        return sort(input, 0)[0]
     return deliver("msort", take_lane(t, order_sort(order_key(t), 0, False), 0, "SortBackward0"), out)
 
 
