@@ -130,7 +130,7 @@ cdef TensorBase fill_out(TensorBase self, TensorBase mask, TensorBase value):
         if not fill_there(out, self, mask, value):
             out = None
     if out is None:
-        out = clone_raw(self) if whole and self.flags & F_CONTIG else contiguous_raw(self)
+        out = clone_raw(self) if self.flags & F_CONTIG else contiguous_raw(self)      # contiguous_raw alone would be self
         fill_masked(out, mask, value)
     if recording(self, value, None):
         attach_fill(out, self, mask, value)
