@@ -106,8 +106,47 @@ def _map(name, out, ins, value, mode, vector, moving, host, before="", cost=1):
             f"    {for_u} if (first + u * 256u < n) {{\n{result}        *({_pack(out, vector)} *)(a.p[0] + at0[u]) = o;\n    }}\n}}\n")
 
 
-def _tile(name, out, source, value):
+def _tile_of_pairs(name, out, source, value):
+    """The same for elements of two bytes, two of them at a time where both sides allow it: whole lines of memory a warp."""
+    itype, otype = CTYPES[source], CTYPES[out]
+    return f"""\
+RT_KERNEL({name}, RtTile) {{
+    RT_SHARED({itype}, tile, 64 * 66);
+    uint32_t rest = blockIdx.x;
+    int64_t in_at = 0, out_at = 0, corner[2];
+    for (int d = 0; d < a.ndim; d++) {{
+        const uint32_t next = d < a.ndim - 1 ? rt_quotient(rest, a.by[d]) : 0, here = rest - next * (uint32_t)a.size[d];
+        rest = next;
+        if (d < 2) corner[d] = (int64_t)here * 64;
+        else {{ in_at += here * a.in_step[d]; out_at += here * a.out_step[d]; }}
+    }}
+    const int x = 2 * (threadIdx.x % 32), y = threadIdx.x / 32;
+    RtPack<{itype}, 2> v[8];
+    #pragma unroll
+    for (int u = 0; u < 8; u++) {{
+        const int64_t i = corner[0] + y + 8 * u, j = corner[1] + x;
+        if (i < a.n_a && j < a.n_b) v[u] = *(const RtPack<{itype}, 2> *)(a.in + in_at + i * a.in_a + j * 2);
+    }}
+    #pragma unroll
+    for (int u = 0; u < 8; u++) *(RtPack<{itype}, 2> *)(tile + (y + 8 * u) * 66 + x) = v[u];
+    RT_SYNC();
+    #pragma unroll
+    for (int u = 0; u < 8; u++) {{
+        const int64_t i = corner[0] + x, j = corner[1] + y + 8 * u;
+        const {itype} one = tile[x * 66 + y + 8 * u], two = tile[(x + 1) * 66 + y + 8 * u];
+        RtPack<{otype}, 2> o;
+        o.v[0] = {value('one')};
+        o.v[1] = {value('two')};
+        if (i < a.n_a && j < a.n_b) *(RtPack<{otype}, 2> *)(a.out + out_at + i * {ITEMSIZE[TAGS.index(out)]} + j * a.out_b) = o;
+    }}
+}}
+"""
+
+
+def _tile(name, out, source, value, vector=1):
     """A kernel that copies with two dimensions exchanged, by tiles in shared memory: both sides of memory are read and written in lines."""
+    if vector == 2:
+        return _tile_of_pairs(name, out, source, value)
     item = ITEMSIZE[TAGS.index(source)]
     edge = 64 if item < 4 else 32
     pitch = edge + max(1, 4 // item)                              # columns of a tile lie in different banks
@@ -186,14 +225,14 @@ def cast_kernel(name, dtypes, mode, vector, moving):
     if out is None or source is None:
         raise NoKernel("8-bit floats are converted on the CPU only")
     if mode == TILE:
-        return _tile(name, out, source, lambda text: cast(out, source, text))
+        return _tile(name, out, source, lambda text: cast(out, source, text), vector)
     return _map(name, out, [source], lambda names: cast(out, source, names[0]), mode, vector, moving, 0)
 
 
 def move_kernel(name, dtype, mode, vector, moving):
     raw = RAW[ITEMSIZE[dtype]]
     if mode == TILE:
-        return _tile(name, raw, raw, lambda text: text)
+        return _tile(name, raw, raw, lambda text: text, vector)
     return _map(name, raw, [raw], lambda names: names[0], mode, vector, moving, 0)
 
 

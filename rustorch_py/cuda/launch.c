@@ -642,8 +642,14 @@ static int run_tiles(RtKey *key, const RtIter *it, const char *what, int *done) 
         if (tiles > INT32_MAX) return RT_OK;
     }
     *done = 1;
+    int pairs = isz == 2;                            /* two elements at a time, where both sides have all begin at even places */
+    if (pairs) {
+        int64_t odd = t.n_a | t.n_b | t.in_a / isz | t.out_b / osz | (int64_t)((uintptr_t)t.in / (uintptr_t)isz) | (int64_t)((uintptr_t)t.out / (uintptr_t)osz);
+        for (int d = 2; d < t.ndim; d++) odd |= t.in_step[d] / isz | t.out_step[d] / osz;
+        pairs = !(odd & 1);
+    }
     key->mode = RT_MODE_TILE;
-    key->vector = 1;
+    key->vector = pairs ? 2 : 1;
     key->moving = 0;
     return launch(key, &t, (unsigned)tiles, 1, 1, THREADS, 1, what);
 }

@@ -29,6 +29,7 @@ def texts(loops, every_type=True):
                  if key["kind"] in (_text.CAST, _text.PRODUCT))
     shape = {"kind": _text.CAST, "id": 0, "loop": 0, "mode": _text.TILE, "vector": 1, "moving": 0, "host": 0}
     found.update(_text.kernel_text({**shape, "dtypes": [a, b]}) for a in (*halves, *loops) for b in (*halves, *loops) if "c32" not in (_text.TAGS[a], _text.TAGS[b]))
+    found.update(_text.kernel_text({**shape, "vector": 2, "dtypes": [b, a]}) for a in halves for b in (a, _text.TAGS.index("f32")))
     tags = {tag: _text.TAGS.index(tag) for tag in ("u8", "bf16", "f32")}
     for a, acc, widths in (("u8", "i64", (16, 8)), ("bf16", "f32", (8, 8)), ("f32", "f32", (4, 4))):
         key = {"kind": _text.REDUCE, "id": 0, "loop": _text.TAGS.index(acc), "moving": 0, "host": 0, "dtypes": [_text.TAGS.index(acc), tags[a]]}

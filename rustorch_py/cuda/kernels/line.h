@@ -62,7 +62,7 @@ template <int I, class T, class F> RT_INLINE void rt_line_each(const T *const (&
 }
 /* y[i] = f(i, {x[0][i], x[1][i] ...}); packs where all lines begin at the same place of 16 bytes */
 template <int I, class T, class F> RT_INLINE void rt_line_map(T *y, const T *const (&x)[I], int64_t n, int part, int parts, F f) {
-    enum { V = 16 / sizeof(T), U = 2 };
+    enum { V = 16 / sizeof(T), U = I > 1 ? 2 : 4 };
     uintptr_t apart = 0;
     for (int k = 0; k < I; k++) apart |= ((uintptr_t)x[k] ^ (uintptr_t)y) & 15;
     const int64_t skip = apart ? n : (int64_t)((0 - (uintptr_t)y & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;

@@ -83,14 +83,34 @@ RT_WIDE_KERNEL(RT_NAME(row_norm_back), RtCall) {
     const T_C *w = (const T_C *)a.p[3], share = (T_C)1 / (T_C)a.n[COLUMNS];
     T_C gw[K][V], gb[K][V];
     for (int k = 0; k < K; k++) for (int j = 0; j < V; j++) gw[k][j] = gb[k][j] = (T_C)0;
+    Pack xs[K], gs[K];
+#if K == 1 && W                                              /* the next row's packs wait in shared memory, each in a place of its thread's own */
+    RT_SHARED(Pack, next, 2 * 1024);
+    const auto ask = [&](int64_t block) {
+        const RtShort r = rt_short(log_lanes, block, a.n[ROWS]);
+        const int64_t at = r.line * (a.n[COLUMNS] / V) + r.lane;
+        if (r.here && r.lane < (int)(a.n[COLUMNS] / V)) {
+            RT_COPY_ASYNC(next + threadIdx.x, (const Pack *)a.p[1] + at);
+            RT_COPY_ASYNC(next + 1024 + threadIdx.x, (const Pack *)a.p[2] + at);
+        }
+    };
+    ask(blockIdx.x);
+#endif
     for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
         const RtShort r = rt_short(log_lanes, block, a.n[ROWS]);
         const int packs = r.here ? (int)(a.n[COLUMNS] / V) : 0;
         const int64_t start = r.line * (a.n[COLUMNS] / V), first = first_of(a, r.line);
-        const Pack *x = (const Pack *)a.p[1] + start, *g = (const Pack *)a.p[2] + start;
-        Pack xs[K], gs[K];
+#if K == 1 && W
+        RT_COPY_WAIT();
+        xs[0] = next[threadIdx.x];
+        gs[0] = next[1024 + threadIdx.x];
+#else
         #pragma unroll
-        for (int k = 0; k < K; k++) if (r.lane + k * r.lanes < packs) { xs[k] = x[r.lane + k * r.lanes]; gs[k] = g[r.lane + k * r.lanes]; }
+        for (int k = 0; k < K; k++) if (r.lane + k * r.lanes < packs) {
+            xs[k] = ((const Pack *)a.p[1])[start + r.lane + k * r.lanes];
+            gs[k] = ((const Pack *)a.p[2])[start + r.lane + k * r.lanes];
+        }
+#endif
         const T_C mean = a.n[RMS] ? (T_C)0 : ((const T_C *)a.p[4])[r.line], rstd = ((const T_C *)a.p[5])[r.line];
         Pair p = {(T_C)0, (T_C)0};
         #pragma unroll
@@ -106,6 +126,9 @@ RT_WIDE_KERNEL(RT_NAME(row_norm_back), RtCall) {
                 p.dot = T_F(ma)(v, xhat, p.dot);
             }
         }
+#if K == 1 && W
+        ask(block + gridDim.x);                              /* what was read is used by now */
+#endif
         p = rt_short_reduce(r, p, [](Pair x, Pair y) { return Pair{x.sum + y.sum, x.dot + y.dot}; }, Pair{(T_C)0, (T_C)0});
         const T_C sum = a.n[RMS] ? (T_C)0 : p.sum * share, dot = p.dot * share;
         #pragma unroll

@@ -11,6 +11,7 @@
 #else
 #include "rustorch/math.h"
 #include "rustorch/half.h"
+RT_INLINE float rt_rough_exp(float x) { return rt_exp_f32(x); }
 #endif
 #include "plan.h"
 
@@ -32,6 +33,9 @@
 #define RT_ATOMIC_ADD(p, v) atomicAdd(p, v)       /* float, double, int, unsigned, unsigned long long; kernels/atomic.h for the rest */
 #define RT_ATOMIC_MAX(p, v) atomicMax(p, v)       /* int, unsigned, unsigned long long */
 #define RT_FENCE() __threadfence()
+/* 16 bytes of global memory to shared memory, while the thread goes on; all that it asked for is there after RT_COPY_WAIT */
+#define RT_COPY_ASYNC(to, from) asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" :: "r"((unsigned)__cvta_generic_to_shared(to)), "l"(from) : "memory")
+#define RT_COPY_WAIT() asm volatile("cp.async.wait_all;" ::: "memory")
 #define RT_SINCOS(v, s, c) __sincosf(v, s, c)     /* the fast ones; v within a turn or so */
 #define RT_SINCOSPI(v, s, c) sincospi(v, s, c)
 /* a value of any plain type between lanes, a word at a time */

@@ -53,6 +53,7 @@ RT_KERNEL(RT_NAME(dropout), RtCall) {
     const T *x = (const T *)a.p[2];
     uint8_t *keep = (uint8_t *)a.p[3];
     RtPhilox s = rt_stream(a, (uint64_t)me);
+    s.at = 0;                                                /* offsets are multiples of 4 */
     if (side == 4) {
         enum { U = T_SIZE == 2 ? 4 : 2 };                    /* packs under way; numbers are drawn in order */
         for (int64_t i = me * 4; i < n; i += threads * 4 * U) {

@@ -5,17 +5,22 @@
  * n: way, lines, n, inner, then each kernel's own. */
 enum { WAY, LINES, N, INNER, LOGS, IGNORE, EACH };
 
+#if T_SIZE == 2
+RT_INLINE T_C exp_of(T_C x) { return rt_rough_exp(x); }
+#else
+RT_INLINE T_C exp_of(T_C x) { return T_F(exp)(x); }
+#endif
 /* a line's peak, and the sum of exp(x - peak); an infinite peak stands for 0 there */
 struct Peak { T_C top, sum; };
 RT_INLINE T_C finite(T_C top) { return top - top == 0 ? top : (T_C)0; }
-RT_INLINE T_C moved(const Peak &p, T_C to) { return p.sum == 0 ? (T_C)0 : p.sum * T_F(exp)(finite(p.top) - to); }
+RT_INLINE T_C moved(const Peak &p, T_C to) { return p.sum == 0 ? (T_C)0 : p.sum * exp_of(finite(p.top) - to); }
 template <int M> RT_INLINE void take(Peak &p, const T_C (&x)[M]) {
     T_C top = p.top, sum = (T_C)0;
     #pragma unroll
-    for (int i = 0; i < M; i++) top = x[i] > top ? x[i] : top;
+    for (int i = 0; i < M; i++) top = T_F(fmax)(top, x[i]);
     const T_C base = finite(top);
     #pragma unroll
-    for (int i = 0; i < M; i++) sum += T_F(exp)(x[i] - base);            /* a NaN, too, gets into the sum */
+    for (int i = 0; i < M; i++) sum += exp_of(x[i] - base);            /* a NaN, too, gets into the sum */
     p.sum = (top == p.top ? p.sum : moved(p, base)) + sum;
     p.top = top;
 }
@@ -30,7 +35,7 @@ RT_INLINE Peak peak_of(const RtCall &a, const RtLine &l, const T *x) {
     const Peak none = p;
     const int64_t n = l.line < a.n[LINES] ? a.n[N] : 0;
     if (a.n[INNER] == 1) {                                   /* by packs of 16 bytes from where they may begin, several under way */
-        enum { V = 16 / T_SIZE, U = 2 };
+        enum { V = 16 / T_SIZE, U = 4 };
         const int64_t skip = (int64_t)((0 - (uintptr_t)x & 15) / T_SIZE), head = skip < n ? skip : n, packs = (n - head) / V;
         const RtPack<T, V> *from = (const RtPack<T, V> *)(x + head);
         for (int64_t i = l.part; i < packs; i += U * l.parts) {
@@ -62,7 +67,7 @@ RT_INLINE int64_t start_of(const RtCall &a, const RtLine &l) {
 }
 
 /* p: y, x */
-RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
+RT_KERNEL(RT_NAME(softmax), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const int64_t at = start_of(a, l);
     const T *x = (const T *)a.p[1] + at;
@@ -70,7 +75,7 @@ RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
     const Peak p = peak_of(a, l, x);
     if (l.line >= a.n[LINES]) return;
     const T_C sum = p.sum + (p.top - p.top), share = 1 / sum, log_sum = T_F(log)(sum);       /* NaN of an infinite peak */
-    const auto value = [&](T_C v) { return a.n[LOGS] ? v - p.top - log_sum : T_F(exp)(v - p.top) * share; };
+    const auto value = [&](T_C v) { return a.n[LOGS] ? v - p.top - log_sum : exp_of(v - p.top) * share; };
     if (a.n[INNER] == 1) {
         const T *const in[1] = {x};
         rt_line_map<1>(y, in, a.n[N], l.part, l.parts, [&](int64_t, const T (&v)[1]) { return T_PUT(value(T_GET(v[0]))); });
@@ -81,7 +86,7 @@ RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
 }
 
 /* p: gx, g, y */
-RT_WIDE_KERNEL(RT_NAME(softmax_back), RtCall) {
+RT_KERNEL(RT_NAME(softmax_back), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const int64_t at = start_of(a, l), step = a.n[INNER];
     const T *g = (const T *)a.p[1] + at, *y = (const T *)a.p[2] + at;
@@ -92,7 +97,7 @@ RT_WIDE_KERNEL(RT_NAME(softmax_back), RtCall) {
         for (int64_t i = l.part; i < a.n[N]; i += l.parts) sum += a.n[LOGS] ? T_GET(g[i * step]) : T_GET(g[i * step]) * T_GET(y[i * step]);
     sum = rt_line_sum(l, sum);
     if (l.line >= a.n[LINES]) return;
-    const auto value = [&](T_C gi, T_C yi) { return a.n[LOGS] ? gi - T_F(exp)(yi) * sum : yi * (gi - sum); };
+    const auto value = [&](T_C gi, T_C yi) { return a.n[LOGS] ? gi - exp_of(yi) * sum : yi * (gi - sum); };
     if (step == 1) {
         const T *const in[2] = {g, y};
         rt_line_map<2>(gx, in, a.n[N], l.part, l.parts, [&](int64_t, const T (&v)[2]) { return T_PUT(value(T_GET(v[0]), T_GET(v[1]))); });
@@ -107,7 +112,7 @@ RT_INLINE T_C log_of(const Peak &p) {
     return p.top;                                            /* an infinite peak */
 }
 /* p: y, x */
-RT_WIDE_KERNEL(RT_NAME(logsumexp), RtCall) {
+RT_KERNEL(RT_NAME(logsumexp), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const Peak p = peak_of(a, l, (const T *)a.p[1] + start_of(a, l));
     if (l.part == 0 && l.line < a.n[LINES]) ((T *)a.p[0])[l.line] = T_PUT(log_of(p));
@@ -115,7 +120,7 @@ RT_WIDE_KERNEL(RT_NAME(logsumexp), RtCall) {
 
 /* Loss of the class that target names, one a line. p: loss, share of the line in a mean, logsumexp of the line (of the type to compute in;
  * the last NULL where x holds logarithms), x, target (int64), weights (of the type to compute in) or NULL; k[0]: label smoothing. */
-RT_WIDE_KERNEL(RT_NAME(class_loss), RtCall) {
+RT_KERNEL(RT_NAME(class_loss), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const T *x = (const T *)a.p[3] + start_of(a, l);
     const T_C *w = (const T_C *)a.p[5], smooth = (T_C)a.k[0];
@@ -149,7 +154,7 @@ RT_WIDE_KERNEL(RT_NAME(class_loss), RtCall) {
 
 /* Its gradient: g (a softmax(x) - (1 - smooth) w[t] [i = t] - smooth / n w[i]), a such that a line's sum is 0.
  * p: gx, x, target, weights or NULL, logsumexp or NULL, g (one a line: EACH), what a mean was divided by or NULL */
-RT_WIDE_KERNEL(RT_NAME(class_loss_back), RtCall) {
+RT_KERNEL(RT_NAME(class_loss_back), RtCall) {
     const RtLine l = rt_line(a.n[WAY]);
     const T_C *w = (const T_C *)a.p[3], smooth = (T_C)a.k[0];
     T_C all_w = w ? (T_C)0 : (T_C)a.n[N];
@@ -167,7 +172,7 @@ RT_WIDE_KERNEL(RT_NAME(class_loss_back), RtCall) {
     const T_C own = counts ? (1 - smooth) * (w ? w[t] : (T_C)1) : (T_C)0, spread = smooth / (T_C)a.n[N];
     const T_C scale = own + (smooth > 0 ? spread * all_w : (T_C)0), log_sum = a.n[LOGS] ? (T_C)0 : ((const T_C *)a.p[4])[l.line];
     const auto value = [&](int64_t i, T_C x) {
-        T_C v = scale != 0 ? scale * (a.n[LOGS] ? (T_C)0 : T_F(exp)(x - log_sum)) : (T_C)0;
+        T_C v = scale != 0 ? scale * (a.n[LOGS] ? (T_C)0 : exp_of(x - log_sum)) : (T_C)0;
         if (i == t) v -= own;
         if (smooth > 0) v -= spread * (w ? w[i] : (T_C)1);
         return T_PUT(counts ? v * g : (T_C)0);

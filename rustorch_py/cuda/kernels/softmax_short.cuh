@@ -4,6 +4,11 @@
 #include "line.h"
 enum { LOG_LANES, LINES, N, LOGS, V = W ? 16 / T_SIZE : 1 };
 typedef RtPack<T, V> Pack;
+#if T_SIZE == 2
+RT_INLINE T_C exp_of(T_C x) { return rt_rough_exp(x); }
+#else
+RT_INLINE T_C exp_of(T_C x) { return T_F(exp)(x); }
+#endif
 
 /* p: y, x */
 RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
@@ -19,13 +24,13 @@ RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
         #pragma unroll
         for (int j = 0; j < V; j++) {
             const T_C one = T_GET(v[k].v[j]);
-            top = one > top ? one : top;
+            top = T_F(fmax)(top, one);
         }
-    top = rt_short_reduce(r, top, [](T_C x, T_C y) { return x > y ? x : y; }, T_F(lowest)((T_C)0));
+    top = rt_short_reduce(r, top, [](T_C x, T_C y) { return T_F(fmax)(x, y); }, T_F(lowest)((T_C)0));
     #pragma unroll
     for (int k = 0; k < K; k++) if (r.lane + k * r.lanes < packs)
         #pragma unroll
-        for (int j = 0; j < V; j++) sum += T_F(exp)(T_GET(v[k].v[j]) - top);        /* NaN of an infinite peak, and of a NaN */
+        for (int j = 0; j < V; j++) sum += exp_of(T_GET(v[k].v[j]) - top);        /* NaN of an infinite peak, and of a NaN */
     sum = rt_short_sum(r, sum);
     const T_C share = 1 / sum, log_sum = T_F(log)(sum);
     #pragma unroll
@@ -36,7 +41,7 @@ RT_WIDE_KERNEL(RT_NAME(softmax), RtCall) {
             for (int j = 0; j < V; j++) o.v[j] = T_PUT(T_GET(v[k].v[j]) - top - log_sum);
         else
             #pragma unroll
-            for (int j = 0; j < V; j++) o.v[j] = T_PUT(T_F(exp)(T_GET(v[k].v[j]) - top) * share);
+            for (int j = 0; j < V; j++) o.v[j] = T_PUT(exp_of(T_GET(v[k].v[j]) - top) * share);
         y[r.lane + k * r.lanes] = o;
     }
 }
@@ -63,7 +68,7 @@ RT_WIDE_KERNEL(RT_NAME(softmax_back), RtCall) {
         #pragma unroll
         for (int j = 0; j < V; j++) {
             const T_C gi = T_GET(gs[k].v[j]), yi = T_GET(ys[k].v[j]);
-            o.v[j] = T_PUT(a.n[LOGS] ? gi - T_F(exp)(yi) * sum : yi * (gi - sum));
+            o.v[j] = T_PUT(a.n[LOGS] ? gi - exp_of(yi) * sum : yi * (gi - sum));
         }
         gx[r.lane + k * r.lanes] = o;
     }

@@ -18,7 +18,8 @@ cdef enum:
 
 REDUCE = {ADD: "add", MUL: "mul", MAX: "max", MIN: "min"}
 cdef Kernel INDEX_GET = Kernel("index.cuh", "index_get")
-cdef Kernel INDEX_ROWS = Kernel("index.cuh", "index_rows")
+cdef Kernel ONE_GET = Kernel("index.cuh", "one_index_get")
+cdef Kernel ONE_SET = Kernel("index.cuh", "one_index_set")
 cdef Kernel INDEX_SET = Kernel("index.cuh", "index_set")
 cdef list INDEX_REDUCE = [None, None, *(Kernel("index_reduce.cuh", f"index_{REDUCE[i]}") for i in range(ADD, MIN + 1))]
 cdef Kernel MOVE = Kernel("move.cuh", "move")
@@ -54,12 +55,12 @@ cdef int walk(TensorBase dst, TensorBase src, int op, Rows *r, RtCall *a, int co
     cdef int64_t all = count_of(r), *last = r.row[r.n - 1], *far = r.row[0]
     point(kernel, a, 0, dst, dst)
     point(kernel, a, 1, src, dst)
-    if (op == GET and count == 1 and all < <int64_t>1 << 31 and r.n <= 2 and last[1] == 1 and last[2] == 1 and last[3] == 0
-            and (r.n == 1 or far[2] == 0)):                        # whole rows, each picked by one index
+    if (op == GET or op == SET) and count == 1 and r.n <= 2 and all < <int64_t>1 << 31:
         a.n[0], a.n[1], a.n[2], a.n[5], a.n[6] = all, wrap, last[0], sizes[0], steps[0]
         divisor(last[0], a.n + 3)
-        a.n[7], a.n[8] = far[1] if r.n == 2 else 0, far[3] if r.n == 2 else 0
-        return INDEX_ROWS.launch(dst, dt, a, (all + 1023) // 1024)
+        for i in range(3):                                         # steps of a row and of a column
+            a.n[7 + 2 * i], a.n[8 + 2 * i] = far[1 + i] if r.n == 2 else 0, last[1 + i]
+        return (ONE_GET if op == GET else ONE_SET).launch(dst, dt, a, (all + 1023) // 1024)
     a.n[0], a.n[1], a.n[2], a.n[3] = all, r.n, count, wrap
     for i in range(count):
         a.n[4 + 2 * i], a.n[5 + 2 * i] = sizes[i], steps[i]

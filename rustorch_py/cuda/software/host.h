@@ -25,6 +25,8 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
 #define RT_ATOMIC_ADD(p, v) ({ auto *rt_at = (p); auto rt_seen = *rt_at; *rt_at = rt_seen + (v); rt_seen; })
 #define RT_ATOMIC_MAX(p, v) ({ auto *rt_at = (p); auto rt_seen = *rt_at; auto rt_new = (v); if (rt_new > rt_seen) *rt_at = rt_new; rt_seen; })
 #define RT_FENCE() ((void)0)
+#define RT_COPY_ASYNC(to, from) memcpy(to, from, 16)
+#define RT_COPY_WAIT() ((void)0)
 #define RT_SINCOS(v, s, c) (*(s) = sinf(v), *(c) = cosf(v))
 #define RT_SINCOSPI(v, s, c) (*(s) = sin(3.14159265358979323846 * (v)), *(c) = cos(3.14159265358979323846 * (v)))
 #define RT_POPCOUNT(w) __builtin_popcount(w)
