@@ -158,9 +158,11 @@ def training(libs, size):
 
             found = in_turns(libs, make, lambda lib, step: device_times(lib, step, size["repeats"]), size["rounds"])
             rows.append((f"train {name} {how.__name__}", "x".join(map(str, size[name])), "ms", found))
-        if len(curves) > 1:
-            first = next(iter(curves.values()))
-            far = max(abs(a - b) / max(abs(a), 1e-12) for curve in curves.values() for a, b in zip(first, curve))
-            rows.append((f"losses of {name}", f"{size['steps']} steps, {', '.join(' '.join(k) for k in curves)}", "largest relative difference",
-                         {"all": {"median": far, "best": far, "count": len(curves)}}))
+        pairs = {"both eager": (("rustorch_py", "eager"), ("torch", "eager")), "ours eager and graphed": (("rustorch_py", "eager"), ("rustorch_py", "graphed")),
+                 "PyTorch's eager and graphed": (("torch", "eager"), ("torch", "graphed"))}
+        for what, (one, other) in pairs.items():
+            if one in curves and other in curves:
+                found = [abs(a - b) / max(abs(a), 1e-12) for a, b in zip(curves[one], curves[other])]
+                rows.append((f"losses of {name}, {what}", f"{size['steps']} steps, {curves[one][0]:.4g} to {curves[one][-1]:.4g}", "relative difference",
+                             {"all": {"median": max(found), "best": min(found), "count": len(found)}}))
     return rows

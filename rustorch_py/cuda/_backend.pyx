@@ -1,6 +1,7 @@
 # build: sources=launch.c,blaslt.c,host_memory.c
 """The CUDA back end's upper half: finds the driver, builds kernels when the launcher misses one, registers the door."""
 import os
+import sys
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset, strncpy
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -166,6 +167,12 @@ cdef int take_cuda_python() except -1:
         from cuda.bindings import cydriver
     except ImportError as error:
         raise BackendUnavailableError("cuda: cuda-python is not installed; pip install 'rustorch_py[cuda]'") from error
+    import ctypes
+    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:                                          # cuda-python's C functions raise where there is none, and hang when asked again
+        ctypes.CDLL(driver)
+    except OSError as error:
+        raise BackendUnavailableError(f"cuda: no NVIDIA driver was found ({driver})") from error
     api = cydriver.__pyx_capi__
     for i in range(RT_CUDA_NCALLS):
         name = rt_cuda_symbols[i].decode()
@@ -206,10 +213,7 @@ def start(library=None):
     else:
         take_library(library)
         software = library
-    try:
-        status = rt_cuda_start(&n)
-    except Exception as error:                    # cuda-python raises where there is no driver
-        raise BackendUnavailableError(f"cuda: no NVIDIA driver was found ({type(error).__name__})") from error
+    status = rt_cuda_start(&n)
     if status:
         raise BackendUnavailableError(f"cuda: {rt_cuda_error().decode(errors='replace')}")
     if n:
@@ -348,7 +352,8 @@ def prepare(keys, int device=0):
     found = dict(_text.kernel_text(key) for key in keys)
     new = {name: text for name, text in found.items() if (device, text) not in modules}
     if new:
-        module = load(device, compiler_of(device).image("\n".join(new.values()), f"{len(new)} kernels"))
+        # all of them: the text, and so the image that is kept, is the same whatever was launched before
+        module = load(device, compiler_of(device).image("\n".join(found.values()), f"{len(found)} kernels"))
         for text in new.values():
             modules[device, text] = module
     return len(new)

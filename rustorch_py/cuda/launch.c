@@ -605,7 +605,12 @@ static RtSplit split(int64_t size) {
     return s;
 }
 /* packs that a thread has under way: _turns in _text.py */
-static int64_t turns_of(const RtKey *key, int cost) { return cost > 3 || key->vector > 8 ? 1 : key->vector > 1 ? 2 : 4; }
+static int64_t turns_of(const RtKey *key, int cost) {
+    int alone = key->mode == RT_MODE_DENSE && key->vector > 1, moving = 0;       /* one operand moves, as wide as the result */
+    for (int a = 1; a < key->nargs; a++)
+        if (key->moving >> a & 1) { moving++; alone = alone && rt_itemsize(key->dtype[a]) == rt_itemsize(key->dtype[0]); }
+    return cost > 3 || key->vector > 8 || (alone && moving < 2) ? 1 : key->vector > 1 ? 2 : 4;
+}
 static int launch_packs(const RtKey *key, void *args, int64_t packs, int cost, const char *what) {
     int64_t per_block = THREADS * turns_of(key, cost), blocks = (packs + per_block - 1) / per_block;
     if (blocks > INT32_MAX) { snprintf(error_text, sizeof error_text, "%s: too many elements for one launch", what); return RT_ERR_UNSUPPORTED; }

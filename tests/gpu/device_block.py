@@ -5,7 +5,6 @@ import pytest
 import rustorch_py as rt
 from rustorch_py.cuda import _hand
 from rustorch_py.cuda._backend import launch
-from rustorch_py.cuda.ops._layout import merged, numbers
 
 assert rt.cuda.is_available()
 rng = np.random.default_rng(0)
@@ -48,6 +47,19 @@ RT_KERNEL(RT_NAME(offsets), RtCall) {
 """, {"T": _hand.GROUPS["all"]}
 
 
+def merged(shape, *steps):
+    """[size, step of each walk] a dimension, outermost first: neighbours that all walks take as one are joined."""
+    rows = []
+    for size, *walks in zip(shape, *steps):
+        if size == 1:
+            continue
+        if rows and all(outer == inner * size for outer, inner in zip(rows[-1][1:], walks)):
+            rows[-1] = [rows[-1][0] * size, *walks]
+        else:
+            rows.append([size, *walks])
+    return rows or [[1] + [0] * len(steps)]
+
+
 @pytest.mark.parametrize("block", [32, 64, 96, 256, (32, 8), 1024])
 def test_reductions_and_scans_of_a_block(block):
     threads = block if isinstance(block, int) else block[0] * block[1]
@@ -84,7 +96,7 @@ def test_offsets_of_strided_tensors(start):
     assert rows == [[1 << 20, 12 << 15, 5], [1 << 15, 12, 0], [3, 4, 7 << 33], [4, 1, 7 << 35]]
     assert merged(shape, first) == [[12 << 35, 1]] and merged((1, 1), (5, 5)) == [[1, 0]] and merged((), ()) == [[1, 0]]
     out = rt.zeros(40, 2, dtype=rt.int64, device="cuda")
-    launch("testblock.cuh", "offsets", ("i64",), (out,), (40, len(rows), start, *numbers(rows)))
+    launch("testblock.cuh", "offsets", ("i64",), (out,), (40, len(rows), start, *(n for row in rows for n in row)))
     i = np.arange(start, start + 40)
     at = np.unravel_index(i, shape)
     want = np.stack([sum(x * s for x, s in zip(at, steps)) for steps in (first, second)], 1)

@@ -55,7 +55,7 @@ RT_KERNEL(RT_NAME(dropout), RtCall) {
     RtPhilox s = rt_stream(a, (uint64_t)me);
     s.at = 0;                                                /* offsets are multiples of 4 */
     if (side == 4) {
-        enum { U = T_SIZE == 2 ? 4 : 2 };                    /* packs under way; numbers are drawn in order */
+        enum { U = T_SIZE == 2 ? 4 : 1 };                    /* packs under way; numbers are drawn in order */
         for (int64_t i = me * 4; i < n; i += threads * 4 * U) {
             RtPack<T, 4> in[U];
             #pragma unroll
