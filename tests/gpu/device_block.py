@@ -19,7 +19,7 @@ RT_KERNEL(RT_NAME(add_all), RtCall) {
     }
 }
 struct Pair { int64_t key, at; };
-RT_KERNEL(RT_NAME(reduce), RtCall) {
+RT_WIDE_KERNEL(RT_NAME(reduce), RtCall) {
     const int64_t me = (int64_t)blockIdx.x * blockDim.x * blockDim.y + rt_rank();
     const int64_t v = ((const int64_t *)a.p[0])[me];
     const auto add = [](int64_t x, int64_t y) { return x + y; };

@@ -158,6 +158,7 @@ def test_streams_and_events():
     x = None                                                             # goes back to the blocks of its stream
     with rt.cuda.stream(stream):
         y = rt.ones(1000, device="cuda")
+    rt.cuda.current_stream().wait_stream(stream)
     assert y.sum().item() == 1000
     with pytest.raises(RuntimeError, match="enable_timing"):
         rt.cuda.Event().elapsed_time(end)
