@@ -31,7 +31,8 @@ def printed(path, text):
     sys.modules["program"] = module
     out = io.StringIO()
     try:
-        with contextlib.redirect_stdout(out), warnings.catch_warnings():
+        # PyTorch's own test helpers, once imported, forbid to set flags as programs do
+        with contextlib.redirect_stdout(out), warnings.catch_warnings(), getattr(torch.backends, "__allow_nonbracketed_mutation")():
             warnings.simplefilter("ignore")
             exec(compile(text, str(path), "exec"), module.__dict__)
     finally:
