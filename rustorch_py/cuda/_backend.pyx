@@ -36,7 +36,6 @@ cdef extern from "launch.h" nogil:
         int (*device_attribute)(int *, int, int) noexcept nogil
         int (*mem_info)(size_t *, size_t *) noexcept nogil
         int (*stream_create)(CuHandle *, unsigned, int) noexcept nogil
-        int (*stream_destroy)(CuHandle) noexcept nogil
         int (*stream_synchronize)(CuHandle) noexcept nogil
         int (*stream_query)(CuHandle) noexcept nogil
         int (*stream_wait)(CuHandle, CuHandle, unsigned) noexcept nogil

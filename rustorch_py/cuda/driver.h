@@ -36,7 +36,6 @@ typedef void *CuHandle;                       /* CUcontext, CUmodule, CUfunction
     X(copy_on_device, "cuMemcpyDtoDAsync", (CuPtr dst, CuPtr src, size_t bytes, CuHandle stream))                   \
     X(copy_between, "cuMemcpyPeerAsync", (CuPtr dst, CuHandle to, CuPtr src, CuHandle from, size_t bytes, CuHandle stream)) \
     X(stream_create, "cuStreamCreateWithPriority", (CuHandle *stream, unsigned flags, int priority))                \
-    X(stream_destroy, "cuStreamDestroy", (CuHandle stream))                                                         \
     X(stream_synchronize, "cuStreamSynchronize", (CuHandle stream))                                                 \
     X(stream_query, "cuStreamQuery", (CuHandle stream))                                                             \
     X(stream_wait, "cuStreamWaitEvent", (CuHandle stream, CuHandle event, unsigned flags))                          \

@@ -195,7 +195,6 @@ API int cuMemcpyPeerAsync(uint64_t dst, void *to, uint64_t src, void *from, size
 typedef struct { struct timespec at; int recorded, captured; } Event;
 API int cuCtxSynchronize(void) { return broken ? broken : recording ? CAPTURE_UNSUPPORTED : OK; }
 API int cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { (void)flags; (void)priority; *stream = calloc(1, sizeof(Stream)); return *stream ? OK : OUT_OF_MEMORY; }
-API int cuStreamDestroy(void *stream) { free(stream); return OK; }
 API int cuStreamSynchronize(void *stream) { return broken ? broken : captures(stream) ? CAPTURE_UNSUPPORTED : OK; }
 API int cuStreamQuery(void *stream) { return broken ? broken : captures(stream) ? CAPTURE_UNSUPPORTED : OK; }
 API int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
