@@ -30,67 +30,57 @@ template <class T, class Op> RT_INLINE T rt_line_reduce(const RtLine &l, T v, Op
 template <class T> RT_INLINE T rt_line_sum(const RtLine &l, T v) {
     return rt_line_reduce(l, v, [](T x, T y) { return x + y; }, (T)0);
 }
-/* Dense lines by packs of 16 bytes from where they may begin, several packs under way; f(i, {x[0][i], x[1][i] ...}). Packs only where all
- * lines begin at the same place of 16 bytes. The order depends on sizes and alignment alone. */
-template <int I, class T, class F> RT_INLINE void rt_line_each(const T *const (&x)[I], int64_t n, int part, int parts, F f) {
+/* Dense lines by packs of 16 bytes from where `start` lets them begin, several packs under way: one(i, {x[0][i], x[1][i] ...}) for elements, and
+ * pack(head, i, {packs}) for the i-th packs behind element `head`. Packs only where all lines begin at the same place of 16 bytes as `start`. The
+ * order depends on sizes and alignment alone. */
+template <int I, class T, class One, class Many>
+RT_INLINE void rt_line_walk(const void *start, const T *const (&x)[I], int64_t n, int part, int parts, One one, Many pack) {
     enum { V = 16 / sizeof(T), U = I > 1 ? 2 : 4 };
     uintptr_t apart = 0;
-    for (int k = 1; k < I; k++) apart |= ((uintptr_t)x[k] ^ (uintptr_t)x[0]) & 15;
-    const int64_t skip = apart ? n : (int64_t)((0 - (uintptr_t)x[0] & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
-    const auto one = [&](int64_t i) {
+    for (int k = 0; k < I; k++) apart |= ((uintptr_t)x[k] ^ (uintptr_t)start) & 15;
+    const int64_t skip = apart ? n : (int64_t)((0 - (uintptr_t)start & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
+    const auto single = [&](int64_t i) {
         T in[I];
         for (int k = 0; k < I; k++) in[k] = x[k][i];
-        f(i, in);
+        one(i, in);
     };
     #pragma unroll 4
-    for (int64_t i = part; i < head; i += parts) one(i);
+    for (int64_t i = part; i < head; i += parts) single(i);
     for (int64_t i = part; i < packs; i += U * parts) {
         RtPack<T, V> v[U][I];
         #pragma unroll
         for (int u = 0; u < U; u++) if (i + u * parts < packs)
             for (int k = 0; k < I; k++) v[u][k] = ((const RtPack<T, V> *)(x[k] + head))[i + u * parts];
         #pragma unroll
-        for (int u = 0; u < U; u++) if (i + u * parts < packs)
-            #pragma unroll
-            for (int j = 0; j < V; j++) {
-                T in[I];
-                for (int k = 0; k < I; k++) in[k] = v[u][k].v[j];
-                f(head + (i + u * parts) * V + j, in);
-            }
+        for (int u = 0; u < U; u++) if (i + u * parts < packs) pack(head, i + u * parts, v[u]);
     }
-    for (int64_t i = rest + part; i < n; i += parts) one(i);
+    for (int64_t i = rest + part; i < n; i += parts) single(i);
 }
-/* y[i] = f(i, {x[0][i], x[1][i] ...}); packs where all lines begin at the same place of 16 bytes */
-template <int I, class T, class F> RT_INLINE void rt_line_map(T *y, const T *const (&x)[I], int64_t n, int part, int parts, F f) {
-    enum { V = 16 / sizeof(T), U = I > 1 ? 2 : 4 };
-    uintptr_t apart = 0;
-    for (int k = 0; k < I; k++) apart |= ((uintptr_t)x[k] ^ (uintptr_t)y) & 15;
-    const int64_t skip = apart ? n : (int64_t)((0 - (uintptr_t)y & 15) / sizeof(T)), head = skip < n ? skip : n, packs = (n - head) / V, rest = head + packs * V;
-    const auto one = [&](int64_t i) {
-        T in[I];
-        for (int k = 0; k < I; k++) in[k] = x[k][i];
-        y[i] = f(i, in);
-    };
-    #pragma unroll 4
-    for (int64_t i = part; i < head; i += parts) one(i);
-    for (int64_t i = part; i < packs; i += U * parts) {
-        RtPack<T, V> v[U][I];
+/* f(i, {x[0][i], x[1][i] ...}) for each element of lines */
+template <int I, class T, class F> RT_INLINE void rt_line_each(const T *const (&x)[I], int64_t n, int part, int parts, F f) {
+    enum { V = 16 / sizeof(T) };
+    rt_line_walk<I>(x[0], x, n, part, parts, f, [&](int64_t head, int64_t i, const RtPack<T, V> (&v)[I]) {
         #pragma unroll
-        for (int u = 0; u < U; u++) if (i + u * parts < packs)
-            for (int k = 0; k < I; k++) v[u][k] = ((const RtPack<T, V> *)(x[k] + head))[i + u * parts];
-        #pragma unroll
-        for (int u = 0; u < U; u++) if (i + u * parts < packs) {
-            RtPack<T, V> o;
-            #pragma unroll
-            for (int j = 0; j < V; j++) {
-                T in[I];
-                for (int k = 0; k < I; k++) in[k] = v[u][k].v[j];
-                o.v[j] = f(head + (i + u * parts) * V + j, in);
-            }
-            ((RtPack<T, V> *)(y + head))[i + u * parts] = o;
+        for (int j = 0; j < V; j++) {
+            T in[I];
+            for (int k = 0; k < I; k++) in[k] = v[k].v[j];
+            f(head + i * V + j, in);
         }
-    }
-    for (int64_t i = rest + part; i < n; i += parts) one(i);
+    });
+}
+/* y[i] = f(i, {x[0][i], x[1][i] ...}) */
+template <int I, class T, class F> RT_INLINE void rt_line_map(T *y, const T *const (&x)[I], int64_t n, int part, int parts, F f) {
+    enum { V = 16 / sizeof(T) };
+    rt_line_walk<I>(y, x, n, part, parts, [&](int64_t i, const T (&in)[I]) { y[i] = f(i, in); }, [&](int64_t head, int64_t i, const RtPack<T, V> (&v)[I]) {
+        RtPack<T, V> o;
+        #pragma unroll
+        for (int j = 0; j < V; j++) {
+            T in[I];
+            for (int k = 0; k < I; k++) in[k] = v[k].v[j];
+            o.v[j] = f(head + i * V + j, in);
+        }
+        ((RtPack<T, V> *)(y + head))[i] = o;
+    });
 }
 
 /* Short lines are read once, into registers: 2^log_lanes threads a line, up to 32 of a warp or a whole block, each with several packs.
