@@ -25,6 +25,10 @@ op("gemm", "vector x matrix 1024", lambda m, x, a: x @ a, randn(1024), randn(102
 op("gemm", "dot, 1e6", lambda m, x, y: x @ y, randn(1_000_000), randn(1_000_000), peers=ARRAYS, nbytes=8e6, rtol=1e-3, atol=0.1)
 op("gemm", "linear + relu, 256x784 -> 128", lambda m, x, w, b: m.relu(m.nn.functional.linear(x, w, b)), randn(256, 784), randn(128, 784), randn(128),
    flops=2 * 256 * 784 * 128, **LOOSE)
+op("gemm", "linear + gelu, 256x784 -> 128", lambda m, x, w, b: m.nn.functional.gelu(m.nn.functional.linear(x, w, b)), randn(256, 784), randn(128, 784),
+   randn(128), flops=2 * 256 * 784 * 128, **LOOSE)
+op("gemm", "_addmm_activation with gelu, 256x784 by 784x128", lambda m, x, w, b: m._addmm_activation(b, x, w, use_gelu=True), randn(256, 784), randn(784, 128),
+   randn(128), flops=2 * 256 * 784 * 128, **LOOSE)
 op("gemm", "einsum bhqd,bhkd->bhqk, 4x8x64x32", lambda m, q, k: m.einsum("bhqd,bhkd->bhqk", q, k), randn(4, 8, 64, 32), randn(4, 8, 64, 32),
    peers=ARRAYS, flops=2 * 4 * 8 * 64 * 64 * 32, **LOOSE)
 task("gemm", "linear with gradients, 256x784 -> 128", with_gradients(lambda t, x, w, b: t.nn.functional.linear(x, w, b), (256, 784), (128, 784), (128,)),

@@ -31,6 +31,7 @@ MODULES = [
     "_sort",
     "_stats",
     "_matmul",
+    "_addmm",
     "_recurrent",
     "_attention",
     "_einsum",

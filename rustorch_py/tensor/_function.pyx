@@ -64,6 +64,10 @@ cdef void set_casting(bint on) noexcept:
     rt_casting = on
 
 
+cdef bint unwatched() noexcept:
+    return not rt_casting and not rt_overriding
+
+
 # ---- Note [Names of nodes] ------------------------------------------------------------------------------
 # A function composed of others ends in a node of the last of them; PyTorch has one node, named after the function. So the last node goes by that
 # name (`_node_names.py`). Only what was recorded during the call is named: a function may hand its argument back.

@@ -1,5 +1,5 @@
 """Names that older scripts use: ``FloatTensor`` and its siblings, ``Tensor.new``, elementwise Python callables."""
-from . import _matmul, _pointwise, _rows, _view
+from . import _addmm, _pointwise, _rows, _view
 from ..errors import ShapeError, TensorTypeError
 from ._base import TensorBase
 from ._create import empty_
@@ -171,7 +171,7 @@ def _of_sparse(name):
 FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_signed, norm_except_dim, frobenius_norm)}
 FUNCTIONS.update(TYPES)
 FUNCTIONS.update(STORAGES)
-FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_matmul.addmv_,
+FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_addmm.addmv_,
                  as_strided_=_view.as_strided_)
 METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, to_dense, _of_sparse("indices"), _of_sparse("values"))}
 # Accelerators for which there is no back end: no tensor lies on them.

@@ -11,6 +11,9 @@ cdef extern from "rustorch/product.h" nogil:
     enum: RT_ACT_NONE, RT_ACT_RELU, RT_ACT_GELU
 
 cdef enum:
+    ACT_GELU_ERF = 3          # gelu by its definition, what CPUs take for GELU; no device's door has it
+
+cdef enum:
     OP_N = 0                  # the operand as it is
     OP_T = 1                  # last two dimensions swapped
     OP_C = 2                  # conjugated (complex only)
@@ -28,3 +31,36 @@ cdef int count_flops(str name, int64_t count) except -1
 cdef TensorBase column_sum(TensorBase g)
 # products with what follows them, of a type of device
 cdef int register_fused(int device_type, RtFusedGemm fused) except -1
+
+cdef struct Num:              # a Python number, ready for every dtype
+    double re, im
+    int64_t i
+
+cdef inline Num conj(Num x) noexcept:
+    x.im = -x.im
+    return x
+
+
+cdef inline bint is_one(Num x) noexcept:
+    return x.re == 1 and x.im == 0
+
+
+cdef inline bint is_zero(Num x) noexcept:
+    return x.re == 0 and x.im == 0
+
+cdef object as_number(Num x, int dt)
+# op(x) and a number times t, by recorded operators
+cdef object as_op(object x, int op)
+cdef object times(Num x, object t)
+# alpha op(a) op(b), recorded
+cdef TensorBase gemm_scaled(TensorBase a, int opa, TensorBase b, int opb, Num alpha)
+# out = act(alpha op(a) op(b) + beta added), not recorded; added None: out itself. 1: `act` was done, too
+cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=*, int act=*) except -1
+# act(linear(x, weight, bias)), or None where the caller has to compose it: something is recorded, or refused with an error of its own
+cdef object linear_act(object x, object weight, object bias, int act)
+# the row of the operator table that an activation is
+cdef int act_row(int act) noexcept
+cdef int agree(object op, TensorBase a, TensorBase b) except -1
+cdef object raise_product(object op, int64_t m, int64_t k, int64_t k2, int64_t n)
+cdef object raise_devices(object op, TensorBase a, TensorBase b)
+cdef int check_batches(object op, TensorBase a, TensorBase b) except -1

@@ -14,8 +14,8 @@ from ._node cimport Node
 from ._backend cimport backend_of, RtBackend
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
-from ._plan cimport contiguous_raw, expand_raw, copy_raw
-from ._ops cimport alloc_out, cast, deliver, sum_to, sum_to_many, reduce_sum, check_inplace_dtype, copy_into, binary, unary
+from ._plan cimport contiguous_raw, copy_raw
+from ._ops cimport alloc_out, cast, deliver, reduce_sum, binary, unary, unary_inplace
 from . import _view
 from ._devices import has_kernel, run as run_on_device
 from ..errors import AutogradError, DTypeError, DeviceError, OutOfMemoryError, ShapeError, TooFewDimsError, UnsupportedOpError
@@ -34,6 +34,7 @@ cdef extern from "gemm.h" nogil:
         double beta[2]
         int64_t ialpha, ibeta
         const RtBackend *host
+        int act
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     void rt_blas_init()
@@ -49,44 +50,10 @@ cdef const RtGemmTable *gemm_table() noexcept nogil:
     return rt_gemm_pick(isa_level())
 
 
-cdef struct Num:              # a Python number, ready for every dtype
-    double re, im
-    int64_t i
-
 cdef Num ONE
 ONE.re, ONE.im, ONE.i = 1, 0, 1
 cdef Num ZERO
 ZERO.re, ZERO.im, ZERO.i = 0, 0, 0
-
-
-cdef int number(object op, object arg, object x, int dt, Num *out) except -1:
-    if rt_kind(dt) <= RT_KIND_INT:
-        if isinstance(x, complex):
-            raise DTypeError(f"{op}(): argument '{arg}' is complex, but the tensors are integers", op=op)
-        out.i = int(x)                      # as PyTorch: cut to an integer
-        out.re = out.i
-        out.im = 0
-    elif rt_kind(dt) == RT_KIND_COMPLEX:
-        x = complex(x)
-        out.re, out.im, out.i = x.real, x.imag, 0
-    else:
-        if isinstance(x, complex):
-            raise DTypeError(f"{op}(): argument '{arg}' is complex, but the tensors are real", op=op)
-        out.re, out.im, out.i = float(x), 0, 0
-    return 0
-
-
-cdef inline Num conj(Num x) noexcept:
-    x.im = -x.im
-    return x
-
-
-cdef inline bint is_one(Num x) noexcept:
-    return x.re == 1 and x.im == 0
-
-
-cdef inline bint is_zero(Num x) noexcept:
-    return x.re == 0 and x.im == 0
 
 
 cdef object as_number(Num x, int dt):
@@ -123,8 +90,12 @@ cdef int count_flops(str name, int64_t count) except -1:
     return 0
 
 
-cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) except -1:
-    """Launch; pointers and strides of g are filled. `out`, `a`, `b` name the device only."""
+cdef int act_row(int act) noexcept:
+    return ROW_RELU if act == RT_ACT_RELU else ROW_GELU_ERF if act == ACT_GELU_ERF else ROW_GELU_TANH
+
+
+cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b, int act=RT_ACT_NONE) except -1:
+    """Launch; pointers and strides of g are filled. `out`, `a`, `b` name the device only. 1: `act` was done, too."""
     cdef int status
     cdef const RtBackend *backend
     cdef RtArray x, y, z
@@ -136,8 +107,11 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) e
         raise_bool("addmm_impl_cpu_")
     if out.dev & 255 == 0:
         g.threads = 1
-        if out.dt == RT_F16 or out.dt == RT_BF16:
+        g.act = -1
+        if RT_F16 <= out.dt <= RT_F64:
             g.host = backend_of(out.dev)
+            if act != RT_ACT_NONE:
+                g.act = act_row(act) * 4
         if g.m * g.n * g.k * g.batch > 32768:
             with nogil:
                 g.threads = -rt_num_threads() if fixed_split() else rt_num_threads()
@@ -154,9 +128,10 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b) e
         as_array(&y, g.b, out.dt, g.batch, g.k, g.n, g.b_z, g.b_k, g.b_n)
         as_array(&z, g.c, out.dt, g.batch, g.m, g.n, g.c_z, g.c_m, g.c_n)
         status = backend.gemm(out.dev, &z, &x, &y, (1 if g.conj_a else 0) | (2 if g.conj_b else 0), g.alpha, g.beta)
+        act = RT_ACT_NONE
     if status:
         raise_status(op, status, out.dev)
-    return 0
+    return act != RT_ACT_NONE and g.act >= 0
 
 
 cdef RtFusedGemm fused_doors[4]
@@ -215,7 +190,7 @@ cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
 
 cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=None, int act=RT_ACT_NONE) except -1:
     """out = alpha * op(a) @ op(b) + beta * out. Last two dimensions are the matrices. `added`, of out's shape, is what beta multiplies instead of out.
-    Returns 1 where `act` was done, too: by a device, in the same launch."""
+    Returns 1 where `act` was done, too: in the same launch, or on each piece of the result while it is in a cache."""
     cdef RtGemm g
     cdef RtArray plus
     cdef int nd = out.nd, i
@@ -253,11 +228,14 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     if added is not None:
         if out.dev & 255:
             as_array(&plus, added.ptr, out.dt, g.batch, g.m, g.n, added.st[0] if nd == 3 else 0, added.st[nd - 2], added.st[nd - 1])
-            if run_added(op, &g, &plus, out, a, b, act):
-                return 1
-        copy_raw(out, added)
-    run(op, &g, out, a, b)
-    return 0
+            if run_added(op, &g, &plus, out, a, b, RT_ACT_NONE if act == ACT_GELU_ERF else act):
+                return act != ACT_GELU_ERF
+        elif nd == 2 and is_one(beta) and added.st[0] == 0 and (added.st[1] == 1 or g.n == 1) and (opa | opb) & OP_C == 0:
+            g.bias = added.ptr                         # a row: added by the loops, no pass of its own
+            g.beta[0], g.ibeta = 0, 0
+        if g.bias is NULL:
+            copy_raw(out, added)
+    return run(op, &g, out, a, b, act)
 
 
 cdef int fold_rows(TensorBase x, int64_t *m, int64_t *step) noexcept:
@@ -394,8 +372,8 @@ cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias):
     return out
 
 
-cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bias) except -1:
-    """out = fold(x) @ op(w) + bias; out is contiguous."""
+cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bias, int act=RT_ACT_NONE) except -1:
+    """out = fold(x) @ op(w) + bias; out is contiguous. 1: `act` was done, too."""
     cdef RtGemm g
     cdef RtArray added
     cdef int64_t step
@@ -426,11 +404,10 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
         else:
             g.beta[0], g.ibeta = 1, 1
             as_array(&added, bias.ptr, out.dt, 1, g.m, g.n, 0, 0, bias.st[0])
-            if run_added("linear", &g, &added, out, x, w, RT_ACT_NONE):
-                return 0
+            if run_added("linear", &g, &added, out, x, w, RT_ACT_NONE if act == ACT_GELU_ERF else act):
+                return act != ACT_GELU_ERF and act != RT_ACT_NONE
             copy_raw(out, bias)
-    run("linear", &g, out, x, w)
-    return 0
+    return run("linear", &g, out, x, w, act)
 
 
 cdef class FoldBackward(Node):
@@ -572,7 +549,7 @@ cdef object raise_devices(object op, TensorBase a, TensorBase b):
                       f"{device_of(b.dev)}! (in {op})", op=op)
 
 
-cdef inline int agree(object op, TensorBase a, TensorBase b) except -1:
+cdef int agree(object op, TensorBase a, TensorBase b) except -1:
     if a.dt != b.dt:
         raise_dtypes(op, a, b)
     if a.dev != b.dev:
@@ -958,246 +935,29 @@ cdef TensorBase linear_(TensorBase x, TensorBase w, object bias):
     return fold_mm(x, w, OP_T, b)
 
 
-# ---- products added to a tensor -----------------------------------------------------------------------------------
-cdef TensorBase add_product(object op, TensorBase input, TensorBase a, TensorBase b, object beta, object alpha, object out, int *act=NULL):
-    """beta * input + alpha * a @ b on matrices or batches; input broadcasts. `act` becomes RT_ACT_NONE where it was done, too."""
+cdef object linear_act(object x_, object weight, object bias, int act):
+    cdef TensorBase x, w, b = None, out
     cdef int64_t sh[64]
-    cdef int nd = a.nd, i, shift
-    cdef Num be, al
-    cdef TensorBase o, wide
-    cdef AddProductBackward node
-    cdef bint recorded
-    memcpy(sh, a.sh, nd * sizeof(int64_t))
-    sh[nd - 1] = b.sh[nd - 1]
-    agree(op, a, b)
-    if input.dt != a.dt:
-        raise DTypeError(f"self and mat2 must have the same dtype, but got {torch_name(input.dt)} and {torch_name(b.dt)}", op=op)
-    if input.dev != a.dev:
-        raise_devices(op, input, a)
-    shift = nd - input.nd
-    for i in range(input.nd):
-        if shift < 0 or (input.sh[i] != 1 and input.sh[i] != sh[i + shift]):
-            raise ShapeError(f"The expanded size of the tensor ({sh[i + shift] if i + shift >= 0 else 1}) must match the existing size "
-                             f"({input.sh[i]}) at non-singleton dimension {i}.  Target sizes: {[sh[j] for j in range(nd)]}.  "
-                             f"Tensor sizes: {list(shape_tuple(input))}", op=op)
-    number(op, "beta", beta, a.dt, &be)
-    number(op, "alpha", alpha, a.dt, &al)
-    o = empty(nd, sh, a.dt, a.dev)
-    recorded = out is None and grad_mode() and (input.rg or a.rg or b.rg)
-    if multiply(op, o, a, OP_N, b, OP_N, al, be, None if is_zero(be) else expand_raw(input, nd, sh), RT_ACT_NONE if act is NULL or recorded else act[0]) and act is not NULL and not recorded:
-        act[0] = RT_ACT_NONE
-    if recorded:
-        node = AddProductBackward.__new__(AddProductBackward)
-        node.alpha, node.beta = al, be
-        node.shape = shape_tuple(input)
-        node.batched = nd == 3
-        if b.rg:
-            save(node, 0, a)
-        if a.rg:
-            save(node, 1, b)
-        attach(o, node, (input, a, b))
-    return o
-
-
-cdef class AddProductBackward(Node):
-    """y = beta x + alpha a b: grad x = conj(beta) g, grad a = conj(alpha) g b^H, grad b = conj(alpha) a^H g."""
-    cdef Num alpha, beta
-    cdef tuple shape
-    cdef bint batched
-
-    cdef object apply(self, object g_):
-        cdef TensorBase g = <TensorBase>g_
-        cdef object gx = None, ga = None, gb = None
-        if wants_edge(self, 0):
-            gx = sum_to(g, self.shape)
-            if not is_one(self.beta):
-                gx = binary(ROW_MUL, gx, as_number(conj(self.beta), g.dt), None)
-        if wants_edge(self, 1):
-            ga = gemm_scaled(g, OP_N, saved(self, 1), OP_T | OP_C, conj(self.alpha))
-        if wants_edge(self, 2):
-            gb = gemm_scaled(saved(self, 0), OP_T | OP_C, g, OP_N, conj(self.alpha))
-        return gx, ga, gb
-
-    cdef object own_name(self):
-        return "BaddbmmBackward0" if self.batched else "AddmmBackward0"
-
-    cdef object apply_many(self, object g, Py_ssize_t n):
-        cdef object gx = None, ga = None, gb = None
-        if wants_edge(self, 0):
-            gx = times(conj(self.beta), sum_to_many(<TensorBase>g, n, self.shape))
-        if wants_edge(self, 1):
-            ga = times(conj(self.alpha), matmul(g, as_op(saved(self, 1), OP_T | OP_C)))
-        if wants_edge(self, 2):
-            gb = times(conj(self.alpha), matmul(as_op(saved(self, 0), OP_T | OP_C), g))
-        return gx, ga, gb
-
-
-def addmm(input, mat1, mat2, *, beta=1, alpha=1, out=None):
-    """Compute ``beta * input + alpha * (mat1 @ mat2)``; with beta 0, input is not read.
-
-    Args:
-        input: tensor that broadcasts to (m, n).
-        mat1: (m, k) tensor.
-        mat2: (k, n) tensor.
-        beta, alpha: numbers; integers for integer tensors.
-        out: tensor to write to.
-    """
-    cdef TensorBase x = as_base("addmm", "input", input), a = as_base("addmm", "mat1", mat1), b = as_base("addmm", "mat2", mat2)
-    check_matrices("addmm", a, b)
-    return deliver("addmm", add_product("addmm", x, a, b, beta, alpha, out), out)
-
-
-cdef int check_matrices(object op, TensorBase a, TensorBase b) except -1:
-    if a.nd != 2:
-        raise ShapeError(f"mat1 must be a matrix, got {a.nd}-D tensor", op=op)
-    if b.nd != 2:
-        raise ShapeError(f"mat2 must be a matrix, got {b.nd}-D tensor", op=op)
-    if a.sh[1] != b.sh[0]:
-        raise_product(op, a.sh[0], a.sh[1], b.sh[0], b.sh[1])
-    return 0
-
-
-def _addmm_activation(input, mat1, mat2, *, beta=1, alpha=1, use_gelu=False, out=None):
-    """Compute ReLU or GELU of ``beta * input + alpha * (mat1 @ mat2)``; on a CUDA device in one launch where cuBLASLt can.
-
-    Args:
-        input: tensor that broadcasts to (m, n).
-        mat1: (m, k) tensor.
-        mat2: (k, n) tensor.
-        beta, alpha: numbers; integers for integer tensors.
-        use_gelu: GELU instead of ReLU; as in PyTorch, by its formula with tanh on a CUDA device.
-        out: tensor to write to.
-
-    Example:
-        >>> import rustorch_py as torch
-        >>> torch._addmm_activation(torch.tensor([-5.0, 1.0]), torch.ones(2, 3), torch.ones(3, 2))
-        tensor([[0., 4.],
-                [0., 4.]])
-    """
-    cdef TensorBase x = as_base("_addmm_activation", "input", input), a = as_base("_addmm_activation", "mat1", mat1)
-    cdef TensorBase b = as_base("_addmm_activation", "mat2", mat2)
-    cdef int act = RT_ACT_GELU if use_gelu else RT_ACT_RELU
-    check_matrices("_addmm_activation", a, b)
-    result = add_product("_addmm_activation", x, a, b, beta, alpha, out, &act)
-    if act != RT_ACT_NONE:
-        result = <TensorBase>unary((ROW_GELU_TANH if a.dev & 255 else ROW_GELU_ERF) if use_gelu else ROW_RELU, result, None)
-    return deliver("_addmm_activation", result, out)
-
-
-def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
-    """Compute ``beta * input + alpha * (batch1 @ batch2)`` on batches of matrices.
-
-    Args:
-        input: tensor that broadcasts to (b, m, n).
-        batch1: (b, m, k) tensor.
-        batch2: (b, k, n) tensor.
-        beta, alpha: numbers; integers for integer tensors.
-        out: tensor to write to.
-    """
-    cdef TensorBase x = as_base("baddbmm", "input", input), a = as_base("baddbmm", "batch1", batch1), b = as_base("baddbmm", "batch2", batch2)
-    if a.nd != 3 or b.nd != 3:
-        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="baddbmm")
-    check_batches("baddbmm", a, b)
-    return deliver("baddbmm", add_product("baddbmm", x, a, b, beta, alpha, out), out)
-
-
-def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
-    """Compute ``beta * input + alpha * sum over the batch of (batch1 @ batch2)``.
-
-    Args:
-        input: tensor that broadcasts to (m, n).
-        batch1: (b, m, k) tensor.
-        batch2: (b, k, n) tensor.
-        beta, alpha: numbers; integers for integer tensors.
-        out: tensor to write to.
-    """
-    cdef TensorBase x = as_base("addbmm", "input", input), a = as_base("addbmm", "batch1", batch1), b = as_base("addbmm", "batch2", batch2)
-    if a.nd != 3 or b.nd != 3:
-        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="addbmm")
-    check_batches("addbmm", a, b)
-    # the sum over b and k is one product: (m, b*k) @ (b*k, n)
-    left = _view.reshape(_view.transpose(a, 0, 1), (a.sh[1], a.sh[0] * a.sh[2]))
-    right = _view.reshape(b, (b.sh[0] * b.sh[1], b.sh[2]))
-    return deliver("addbmm", add_product("addbmm", x, <TensorBase>left, <TensorBase>right, beta, alpha, out), out)
-
-
-def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
-    """Compute ``beta * input + alpha * (mat @ vec)``.
-
-    Args:
-        input: tensor that broadcasts to (n).
-        mat: (n, m) tensor.
-        vec: (m) tensor.
-        beta, alpha: numbers; integers for integer tensors.
-        out: tensor to write to.
-    """
-    cdef TensorBase x = as_base("addmv", "input", input), a = as_base("addmv", "mat", mat), v = as_base("addmv", "vec", vec)
-    if a.nd != 2 or v.nd != 1 or x.nd > 1:
-        raise TooFewDimsError(f"vector + matrix @ vector expected, got {x.nd}, {a.nd}, {v.nd}", op="addmv")
-    if a.sh[1] != v.sh[0] or (x.n != 1 and x.n != a.sh[0]):
-        raise ShapeError(f"size mismatch, got input ({x.n}), mat ({a.sh[0]}x{a.sh[1]}), vec ({v.sh[0]})", op="addmv")
-    column = x if x.nd == 0 else _view.unsqueeze(x, 1)
-    r = add_product("addmv", <TensorBase>column, a, <TensorBase>_view.unsqueeze(v, 1), beta, alpha, out)
-    return deliver("addmv", <TensorBase>_view.squeeze(r, 1), out)
-
-
-def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
-    """Compute ``beta * input + alpha * outer(vec1, vec2)``.
-
-    Args:
-        input: tensor that broadcasts to (n, m).
-        vec1: (n) tensor.
-        vec2: (m) tensor.
-        beta, alpha: numbers; integers for integer tensors.
-        out: tensor to write to.
-    """
-    cdef TensorBase x = as_base("addr", "input", input), a = as_base("addr", "vec1", vec1), b = as_base("addr", "vec2", vec2)
-    if a.nd != 1:
-        raise ShapeError(f"addr: Expected 1-D argument vec1, but got {a.nd}-D", op="addr")
-    if b.nd != 1:
-        raise ShapeError(f"addr: Expected 1-D argument vec2, but got {b.nd}-D", op="addr")
-    if x.nd > 2:
-        raise ShapeError(f"addr: expected an input that expands to [{a.sh[0]}, {b.sh[0]}], but got one with {x.nd} dimensions", op="addr")
-    product = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
-    if alpha != 1:
-        product = binary(ROW_MUL, product, alpha, None)
-    if beta == 0:
-        x = None
-    result = product if x is None else binary(ROW_ADD, binary(ROW_MUL, x, beta, None) if beta != 1 else x, product, None)
-    return deliver("addr", <TensorBase>result, out)
-
-
-# ---- in place ---------------------------------------------------------------------------------------------------------
-def addmm_(self, mat1, mat2, *, beta=1, alpha=1):
-    """Compute ``addmm`` in place."""
-    return copy_into(as_base("addmm_", "self", self), <TensorBase>addmm(self, mat1, mat2, beta=beta, alpha=alpha))
-
-
-def baddbmm_(self, batch1, batch2, *, beta=1, alpha=1):
-    """Compute ``baddbmm`` in place."""
-    return copy_into(as_base("baddbmm_", "self", self), <TensorBase>baddbmm(self, batch1, batch2, beta=beta, alpha=alpha))
-
-
-def addbmm_(self, batch1, batch2, *, beta=1, alpha=1):
-    """Compute ``addbmm`` in place."""
-    return copy_into(as_base("addbmm_", "self", self), <TensorBase>addbmm(self, batch1, batch2, beta=beta, alpha=alpha))
-
-
-def addmv_(self, mat, vec, *, beta=1, alpha=1):
-    """Compute ``addmv`` in place."""
-    return copy_into(as_base("addmv_", "self", self), <TensorBase>addmv(self, mat, vec, beta=beta, alpha=alpha))
-
-
-def addr_(self, vec1, vec2, *, beta=1, alpha=1):
-    """Compute ``addr`` in place."""
-    cdef TensorBase t = as_base("addr_", "self", self), result = <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha)
-    check_inplace_dtype("addr_", t, result.dt)
-    return copy_into(t, result)
+    if not isinstance(x_, TensorBase) or not isinstance(weight, TensorBase) or not (bias is None or isinstance(bias, TensorBase)):
+        return None
+    x, w = <TensorBase>x_, <TensorBase>weight
+    if w.nd != 2 or x.nd == 0 or x.dt != w.dt or x.dev != w.dev or not RT_F16 <= x.dt <= RT_F64 or x.sh[x.nd - 1] != w.sh[1]:
+        return None
+    if bias is not None:
+        b = <TensorBase>bias
+        if b.nd != 1 or b.sh[0] != w.sh[0] or b.dt != w.dt or b.dev != w.dev:
+            return None
+    if grad_mode() and (x.rg or w.rg or (b is not None and b.rg)):
+        return None
+    memcpy(sh, x.sh, (x.nd - 1) * sizeof(int64_t))
+    sh[x.nd - 1] = w.sh[0]
+    out = empty(x.nd, sh, x.dt, x.dev)
+    if out.n and not rows(out, x, w, OP_T, b, act):
+        return unary_inplace(act_row(act), out)
+    return out
 
 
 NN_ONLY = {"linear"}
 FUNCTIONS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
-             "_int_mm": _int_mm, "linear": linear, "addmm": addmm, "_addmm_activation": _addmm_activation, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr}
-METHODS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul,
-           "addmm": addmm, "_addmm_activation": _addmm_activation, "baddbmm": baddbmm, "addbmm": addbmm, "addmv": addmv, "addr": addr,
-           "addmm_": addmm_, "baddbmm_": baddbmm_, "addbmm_": addbmm_, "addmv_": addmv_, "addr_": addr_}
+             "_int_mm": _int_mm, "linear": linear}
+METHODS = {"mm": mm, "bmm": bmm, "mv": mv, "dot": dot, "vdot": vdot, "outer": outer, "ger": outer, "inner": inner, "matmul": matmul}

@@ -41,6 +41,10 @@ def get_profiler():
     return profiler
 
 
+cdef bint profiling() noexcept:
+    return profiler is not None
+
+
 cdef list ROW_NAMES = [rt_rows[_row].name.decode() for _row in range(RT_NROWS)]
 
 

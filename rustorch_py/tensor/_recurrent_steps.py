@@ -5,7 +5,8 @@ A cell takes (input part of the gates, state, hidden weight transposed, hidden b
 state, a tuple whose first entry is the output.
 """
 from ._join import cat as _cat, stack as _stack
-from ._matmul import addmm as _addmm, linear as _linear, mm as _mm
+from ._addmm import addmm as _addmm
+from ._matmul import linear as _linear, mm as _mm
 from ._pointwise import addcmul as _addcmul
 from ._rows import relu as _relu, sigmoid as _sigmoid, tanh as _tanh
 

@@ -20,7 +20,7 @@ TYPES = {"out": "Tensor | None", "dtype": "dtype | None", "device": "Any", "requ
          "generator": "Any", "layout": "Any", "memory_format": "Any", "pin_memory": "bool", "descending": "bool", "stable": "bool",
          "largest": "bool", "sorted": "bool", "inplace": "bool", "training": "bool", "alpha": "Any", "eps": "Any"}
 # modules whose functions each return one tensor, and the exceptions
-RETURN_TENSORS = {f"rustorch_py.tensor.{m}" for m in ("_rows", "_pointwise", "_create", "_matmul", "_reduce", "_scatter", "_softmax")}
+RETURN_TENSORS = {f"rustorch_py.tensor.{m}" for m in ("_rows", "_pointwise", "_addmm", "_create", "_matmul", "_reduce", "_scatter", "_softmax")}
 NOT_TENSORS = {"run_row"}
 NUMBERS_TOO = {"other", "end", "value"}
 SPECIAL = ("add radd iadd sub rsub isub mul rmul imul truediv rtruediv itruediv floordiv rfloordiv ifloordiv mod rmod imod pow rpow ipow matmul "

@@ -1,5 +1,8 @@
 """What every use of a module pays for, without Python frames: calling it, walking its parameters."""
 from cpython.object cimport PyObject, PyTypeObject, ternaryfunc
+from ...tensor._function cimport unwatched
+from ...tensor._matmul cimport linear_act, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF
+from ...tensor._ops cimport profiling
 
 cdef extern from *:
     """
@@ -113,6 +116,61 @@ def call(self, *args, **kwargs):
 def answer_calls(kind):
     """Make instances of a class, and of those derived from it, answer calls by ``call``."""
     kind.__call__ = slot_of_calls(kind, type.__dict__["__call__"], <ternaryfunc>call_slot)
+
+
+# ---- Note [Linear and what follows] ---------------------------------------------------------------------------
+# A Sequential whose Linear is followed by ReLU or GELU has both done in one pass where nobody can tell: both are modules of these very classes
+# without hooks, nothing is recorded, and no autocast, mode, overriding class or profile watches. Gradients are left to the two operators:
+# the graph stays PyTorch's, and ReLU's derivative reads what both forms keep.
+cdef object linear_class = None, linear_forward = None
+cdef dict followers = {}                   # class -> (its forward, {what its option is: activation})
+
+
+def fuse_linear(linear, relu, gelu):
+    """Take the classes of affine layers and of the activations that are done with them."""
+    global linear_class, linear_forward
+    linear_class, linear_forward = linear, linear.forward
+    followers[relu] = (relu.forward, None, {None: RT_ACT_RELU})
+    followers[gelu] = (gelu.forward, "approximate", {"none": ACT_GELU_ERF, "tanh": RT_ACT_GELU})
+
+
+cdef bint is_plain(object module, object forward) except -1:
+    """Whether the module's call is its class's forward, unchanged, and nothing else."""
+    own = PyObject_GenericGetDict(module, NULL)
+    return type(module).forward is forward and "forward" not in own and not is_hooked(own, module)
+
+
+cdef object both(object linear, object follower, object x):
+    """follower(linear(x)) in one pass, or None."""
+    cdef object known = followers.get(type(follower))
+    if known is None or not unwatched() or profiling():
+        return None
+    forward, option, values = <tuple>known
+    if option is not None:
+        option = getattr(follower, option)
+        if not isinstance(option, str):
+            return None
+    act = (<dict>values).get(option)
+    if act is None or not is_plain(linear, linear_forward) or not is_plain(follower, forward):
+        return None
+    return linear_act(x, linear.weight, linear.bias, act)
+
+
+def pass_through(modules, x):
+    """Pass x through the values of a dictionary of modules, one after the other."""
+    cdef object held = None                # a Linear that waits to see what follows
+    for module in modules.values():
+        if held is not None:
+            y = both(held, module, x)
+            if y is not None:
+                x, held = y, None
+                continue
+            x, held = held(x), None
+        if type(module) is linear_class:
+            held = module
+        else:
+            x = module(x)
+    return x if held is None else held(x)
 
 
 cdef tuple WALK = ("named_parameters", "_named_members", "named_modules")

@@ -6,7 +6,9 @@ from ... import tensor as _t
 from .. import functional as F
 from .. import init
 from ..parameter import Parameter
+from ._call import fuse_linear
 from .attention import MultiheadAttention  # noqa: F401  PyTorch keeps it in this file
+from .linear import Linear
 from .module import Module, _warn
 
 __all__ = [
@@ -470,3 +472,6 @@ class Softmax2d(Module):
         if input.dim() not in (3, 4):
             raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.dim()}D instead")
         return F.softmax(input, -3, _stacklevel=5)
+
+
+fuse_linear(Linear, ReLU, GELU)

@@ -9,6 +9,7 @@ from itertools import chain, islice
 
 from ...tensor import Tensor
 from ..parameter import Parameter
+from ._call import pass_through
 from .module import Module, _addindent, _warn
 
 __all__ = ["Container", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
@@ -115,9 +116,7 @@ class Sequential(Module):
 
     def forward(self, input):
         """Pass the input through all modules."""
-        for module in self._modules.values():
-            input = module(input)
-        return input
+        return pass_through(self._modules, input)
 
     def append(self, module):
         """Add a module at the end; return self."""

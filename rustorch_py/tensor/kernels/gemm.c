@@ -24,6 +24,8 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define PASS_ROWS 192                      /* ... its rows: each meets all of the packed operand, */
 #define PASS_DEPTH 64                      /* ... and its sums: shorter ones cost less than packing first and a meeting of all threads, */
 #define PASS_TILES 4                       /* ... and the fewest tiles of rows that a thread takes */
+#define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
+#define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
 /* Each thread's room for packed blocks, kept for its next product and freed when it ends; and for the right operand of a pass it starts. */
@@ -223,6 +225,23 @@ static int product(const RtGemmTable *t, const RtGemm *g, const char *a, const c
     return status;
 }
 
+/* Note [Activations]
+ * What follows a product is done by the loop that would do it alone, on the same elements, so the bits are the same; but on a piece of the
+ * result that has just been finished and is still in a cache of the core that wrote it. Pieces of long results with short sums, which are more
+ * than their caches hold, are cut for it (ACT_BYTES). */
+static int activate(const RtGemm *g, char *c, int64_t m, int64_t n) {
+    if (g->act < 0) return RT_OK;
+    int size = rt_itemsize(g->dtype), dense = g->c_n == 1 && g->c_m == n;
+    RtIter it;                                         /* large: only what is read is filled */
+    it.ndim = dense ? 1 : 2; it.nargs = 2; it.host = 0; it.numel = m * n;
+    it.shape[0] = dense ? m * n : n; it.shape[1] = m;
+    for (int a = 0; a < 2; a++) {
+        it.ptr[a] = c; it.dtype[a] = g->dtype;
+        it.step_bytes[0][a] = g->c_n * size; it.step_bytes[1][a] = g->c_m * size;
+    }
+    return g->host->elementwise(0, g->act, g->dtype == RT_F64 ? RT_F64 : RT_F32, &it, NULL);
+}
+
 /* 16-bit floats: widen, multiply in float32, round once. Operands keep the layout that lets the copy run along memory. */
 typedef struct { int64_t rows, cols, r, c; int turned; } Wide;
 
@@ -235,6 +254,7 @@ static Wide wide_of(int64_t rows, int64_t cols, int64_t s_r, int64_t s_c) {
 static RtGemm widened(const RtGemm *g, const Wide *x, const Wide *y, const float *a, const float *b, const float *bias, float *c) {
     RtGemm w = *g;
     w.dtype = RT_F32;
+    w.act = -1;
     w.a = (const char *)a; w.b = (const char *)b; w.c = (char *)c;
     w.bias = g->bias ? (const char *)bias : NULL;
     w.a_m = x->turned ? 1 : x->cols; w.a_k = x->turned ? x->cols : 1;
@@ -289,6 +309,7 @@ static int shared_16(const RtGemmTable *t, const RtGemm *g, int threads, int64_t
     if (!status) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static))
         for (int64_t i = 0; i < m; i++) t->narrow(g->dtype, n, o + i * n, c + i * g->c_m * 2, g->c_n);
+        status = activate(g, c, m, n);
     }
     g->host->free(0, x, got);
     return status;
@@ -306,7 +327,7 @@ static int product_8(const RtGemmTable *t, const RtGemm *g, const char *a, const
     return RT_OK;
 }
 
-static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
+static int one_product(const RtGemmTable *t, const RtGemm *g, int64_t z) {
     int size = rt_itemsize(g->dtype);
     const char *a = g->a + z * g->a_z * size, *b = g->b + z * g->b_z * size;
     char *c = g->c + z * g->c_z * size;
@@ -318,6 +339,11 @@ static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
         /* fall through */
     default: t->integer(g, z); return RT_OK;
     }
+}
+
+static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
+    int status = one_product(t, g, z);
+    return status ? status : activate(g, g->c + z * g->c_z * rt_itemsize(g->dtype), g->m, g->n);
 }
 
 /* Rows and columns of the pieces in which `count` threads share a product: the grid with the least work for one of them. What a piece
@@ -380,7 +406,13 @@ static int passes(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z)
                 if (!left) { RT_OMP(omp atomic write) failed = RT_ERR_MEMORY; }
                 for (int passed = 0; (i = rt_share_next(shares, n, RT_ME, &passed)) >= 0;) pack(&s, i);
                 RT_OMP(omp barrier)
-                while (left && (i = next_tiles(&next, tiles, threads, &to)) >= 0) rows(&s, i, to, left);
+                while (left && (i = next_tiles(&next, tiles, threads, &to)) >= 0) {
+                    rows(&s, i, to, left);
+                    if (g->act < 0 || row + depth < g->k) continue;
+                    int64_t r = g->m * i / tiles;
+                    int status = activate(g, block.c + (r * g->c_m + col) * size, g->m * to / tiles - r, s.width);
+                    if (status) { RT_OMP(omp atomic write) failed = status; }
+                }
             }
         }
     return failed;
@@ -401,7 +433,8 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
         for (int64_t z = 0; z < g->batch && !status; z++) status = passes(t, g, threads, z);
         return status;
     }
-    if (threads == 1 && split == 1) {
+    int cut = g->act >= 0 && size > 2 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES && g->c_n == 1;
+    if (threads == 1 && split == 1 && !cut) {
         for (int64_t z = 0; z < g->batch; z++) {
             int status = one(t, g, z);
             if (status) return status;
@@ -409,7 +442,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
         return RT_OK;
     }
     int failed = RT_OK;
-    if (split == 1) {
+    if (split == 1 && !cut) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static))
         for (int64_t z = 0; z < g->batch; z++) {
             int status = one(t, g, z);
@@ -423,6 +456,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     }
     int64_t rows, cols;
     grid(t, g, split, &rows, &cols);
+    if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
     int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3))
     for (int64_t z = 0; z < g->batch; z++)

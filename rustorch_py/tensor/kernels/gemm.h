@@ -15,7 +15,8 @@ typedef struct {
     int64_t a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;
     double  alpha[2], beta[2];           /* real and imaginary part */
     int64_t ialpha, ibeta;               /* for integer dtypes */
-    const RtBackend *host;               /* whose alloc and free give room for the copies of 16-bit operands */
+    const RtBackend *host;               /* whose alloc and free give room for the copies of 16-bit operands; whose loops `act` means */
+    int     act;                         /* a kernel of one operand that follows (elementwise()'s number, floats only); -1: none */
 } RtGemm;
 
 #define RT_LEAF 32
