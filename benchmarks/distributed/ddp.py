@@ -3,7 +3,8 @@
     rustorch launch -n 2 benchmarks/distributed/ddp.py
 
 Each rank has one thread (OMP_NUM_THREADS says otherwise). Needs PyTorch for its column. One line a model: milliseconds a step, the
-best and the median of the rounds, of both libraries with and without communication; and the all-reduce of 25 MB alone.
+best and the median of the rounds, of both libraries alone, alone with one bare all-reduce of as many numbers as the model has, and with
+DistributedDataParallel; and the all-reduce of 25 MB by itself. A time is the slowest rank's, which in step with the others everybody waits for.
 """
 import os
 import socket
@@ -46,16 +47,19 @@ class Side:
         self.plain = model
         self.model = t.nn.parallel.DistributedDataParallel(build(t)[0])
         self.x, self.y = t.randn(*shape), t.randint(0, 10, (shape[0],))
+        self.flat = t.zeros(self.numbers)
         self.optimizers = {m: t.optim.SGD(m.parameters(), lr=0.01, momentum=0.9) for m in (self.plain, self.model)}
 
-    def steps(self, model):
-        """Return milliseconds a step over a few steps."""
+    def steps(self, model, reduces=False):
+        """Return milliseconds a step over a few steps; with reduces, each has a bare all-reduce of the gradients' length."""
         optimizer = self.optimizers[model]
         rdist.barrier()
         began = time.perf_counter()
         for _ in range(STEPS):
             optimizer.zero_grad()
             self.t.nn.functional.cross_entropy(model(self.x), self.y).backward()
+            if reduces:
+                self.t.distributed.all_reduce(self.flat)
             optimizer.step()
         return 1e3 * (time.perf_counter() - began) / STEPS
 
@@ -91,21 +95,25 @@ def main():
     torch = peer()
     libraries = [rt] + ([torch] if torch else [])
     if RANK == 0:
-        print(f"{SIZE} ranks, OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}; milliseconds a step: best, median of {ROUNDS}")
+        print(f"{SIZE} ranks, OMP_NUM_THREADS={os.environ['OMP_NUM_THREADS']}; milliseconds a step: best, median")
     for build in (lenet, mlp):
         sides = [Side(t, build) for t in libraries]
         times = {}
-        for turn in range(ROUNDS + 1):
+        rounds = ROUNDS * (4 if build is lenet else 1)          # its steps are short
+        for turn in range(rounds + 1):
             for side in sides:
-                for kind, model in (("alone", side.plain), ("DDP", side.model)):
-                    took = side.steps(model)
+                for kind, model in (("alone", side.plain), ("reduced", side.plain), ("DDP", side.model)):
+                    took = side.steps(model, kind == "reduced")
                     if turn:                   # the first is a warm-up
                         times.setdefault((side, kind), []).append(took)
         times = {key: slowest(values) for key, values in times.items()}
         if RANK == 0:
-            print(f"{build.__name__}, {sides[0].numbers:,} parameters")
+            print(f"{build.__name__}, {sides[0].numbers:,} parameters, {rounds} rounds")
             for side, name in zip(sides, ("rustorch_py/mpi", "torch/gloo")):
-                print(f"  {name:<16} alone {show(times[side, 'alone'])}   DDP {show(times[side, 'DDP'])}")
+                print(f"  {name:<16} alone {show(times[side, 'alone'])}   with a bare all-reduce {show(times[side, 'reduced'])}   DDP {show(times[side, 'DDP'])}")
+                best, median = ([choose(times[side, kind]) for kind in ("alone", "reduced", "DDP")] for choose in (min, statistics.median))
+                print(f"  {'':<16} DDP over alone: best {best[2] / best[0] - 1:+.1%}, median {median[2] / median[0] - 1:+.1%}; beyond the all-reduce: "
+                      f"best {(best[2] - best[1]) / best[0]:+.1%}, median {(median[2] - median[1]) / median[0]:+.1%}")
             if torch:
                 ours, theirs = times[sides[0], "DDP"], times[sides[1], "DDP"]
                 print(f"  throughput of DDP over torch/gloo: best {min(theirs) / min(ours):.2f}, median {statistics.median(theirs) / statistics.median(ours):.2f}")

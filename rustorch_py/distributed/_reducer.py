@@ -10,6 +10,7 @@ from .. import tensor as _t
 from ..autograd._engine import queue_callback, reachable_leaves
 from ..errors import DistError, TensorValueError
 from ..tensor._leaf import accumulator_of
+from . import _gradients
 from ._collectives import all_reduce
 from ._mpi import mpi
 from ._reduce_op import ReduceOp
@@ -273,21 +274,21 @@ class Reducer:
 
     def fill(self, bucket):
         """Copy a bucket's gradients into it, divided by the number of ranks unless a hook does that."""
+        scale = 1 / self.divisor if self.hook is None else 1.0
         with _t.no_grad():
-            for number, p, view in zip(bucket.numbers, bucket.parameters, bucket.views):
-                if number in self.absent:
-                    continue
-                grad = p.grad
-                if grad.data_ptr() == view.data_ptr():
-                    if self.hook is None:
-                        view.mul_(1 / self.divisor)
-                elif self.hook is not None:
-                    view.copy_(grad)
-                elif len(bucket.numbers) == 1 and not self.as_view and grad.is_contiguous():
-                    bucket.flat = grad.detach().mul_(1 / self.divisor)          # no copy in, none out
-                else:
-                    _t.mul(grad.detach(), 1 / self.divisor, out=view)
-                if self.as_view:
+            parameters, views = bucket.parameters, bucket.views
+            if len(parameters) == 1 and not self.as_view and self.hook is None and bucket.numbers[0] not in self.absent:
+                grad = parameters[0].grad
+                if grad.is_contiguous() and grad.dtype == bucket.own.dtype:
+                    bucket.flat = grad.detach().mul_(scale)          # no copy in, none out
+                    return
+            elif self.absent:
+                pairs = [(p, view) for number, p, view in zip(bucket.numbers, parameters, views) if number not in self.absent]
+                parameters, views = [p for p, _ in pairs], [view for _, view in pairs]
+            for i in _gradients.fill(parameters, views, scale):
+                views[i].copy_(parameters[i].grad.detach() * scale)
+            if self.as_view:
+                for p, view in zip(parameters, views):
                     p.grad = view
 
     def launch(self):
@@ -339,15 +340,19 @@ class Reducer:
         """Put a reduced bucket into the parameters' .grad."""
         if bucket.flat is not bucket.own:
             return
-        for number, p, view in zip(bucket.numbers, bucket.parameters, bucket.views):
-            if number in self.unused_everywhere and (self.find_unused or self.static):
-                continue
-            if self.as_view:
+        parameters, views = bucket.parameters, bucket.views
+        if self.unused_everywhere and (self.find_unused or self.static):
+            pairs = [(p, view) for number, p, view in zip(bucket.numbers, parameters, views) if number not in self.unused_everywhere]
+            parameters, views = [p for p, _ in pairs], [view for _, view in pairs]
+        if self.as_view:
+            for p, view in zip(parameters, views):
                 p.grad = view
-            elif p.grad is None:
-                p.grad = view.clone()
+            return
+        for i in _gradients.give(parameters, views):
+            if parameters[i].grad is None:
+                parameters[i].grad = views[i].clone()
             else:
-                p.grad.copy_(view)
+                parameters[i].grad.copy_(views[i])
 
     def remove_hooks(self):
         """Take the hooks off the parameters."""
