@@ -257,7 +257,7 @@ def what_is_refused():
     layer = nn.Linear(2, 2)
     _checks.raises(ValueError, PipelineStage, layer, N, N, "cpu", match="out of range")
     _checks.raises(TypeError, PipelineStage, lambda x: x, 0, N, "cpu", match="submodule")
-    _checks.raises(RuntimeError, PipelineStage, layer, 0, N, "cuda", match="host memory")
+    _checks.raises(RuntimeError, PipelineStage, layer, 0, N, "meta", match="expected cpu or cuda")
     if N > 1:
         _checks.raises(ValueError, PipelineStage, layer, 0, 1, "cpu", match="cannot be larger than number of stages")
         _checks.raises(ValueError, ScheduleGPipe, PipelineStage(layer, (R + 1) % N, N, "cpu"), 2, match="needs the stages")

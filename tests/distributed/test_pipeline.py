@@ -1,7 +1,9 @@
 """Pipelines: their schedules on paper, how models are cut, and training on 1 to 4 ranks."""
+import shutil
+
 import pytest
 import rustorch_py as torch
-from _launch import each_check, run_checks
+from _launch import each_check, run_alone, run_checks
 from rustorch_py import nn
 from rustorch_py.distributed.pipelining import (Schedule1F1B, ScheduleGPipe, ScheduleInterleaved1F1B, ScheduleLoopedBFS, SplitPoint, pipe_split, pipeline,
                                                 split_sequential)
@@ -12,6 +14,18 @@ from rustorch_py.distributed.pipelining.microbatch import TensorChunkSpec, merge
 def test_pipeline(ranks, check):
     failures = run_checks("ranks_pipeline", ranks)[check]
     assert not failures, "\n".join(failures)
+
+
+_on_devices = {}
+
+
+@each_check("ranks_stages")
+def test_stages_on_devices(ranks, check):
+    if shutil.which("g++") is None:
+        pytest.skip("no g++, with which the software CUDA device compiles kernels")
+    if ranks not in _on_devices:
+        _on_devices[ranks] = run_alone("ranks_stages", ranks, {"RUSTORCH_CUDA_SOFTWARE": "1"}, timeout=300)[0]
+    assert not _on_devices[ranks][check], "\n".join(_on_devices[ranks][check])
 
 
 @each_check("ranks_random")

@@ -5,14 +5,15 @@ stages the micro-batches travel in order, so a tag for each stage and direction 
 """
 from __future__ import annotations
 
+from ... import cuda
 from ... import tensor as _t
 from ...autograd import backward as _backward
 from ...errors import DeviceError, DistError, ShapeError, TensorTypeError, TensorValueError
 from ...nn.modules.module import Module
 from .._ddp import DistributedDataParallel
 from .._group import default, member
-from .._p2p import irecv, isend
 from .._work import Work, watched
+from . import _messages
 
 __all__ = ["PipelineStage", "build_stage"]
 
@@ -38,7 +39,7 @@ class PipelineStage:
     Args:
         submodule: takes the tensors that the stage before it returns, and returns a tensor or a tuple of tensors.
         stage_index: its number, from 0. num_stages: of all stages, on all ranks of the group.
-        device: "cpu": messages travel from host memory.
+        device: where the submodule is and what it is given lies: "cpu", or a GPU, whose messages go through page-locked host memory.
         input_args, output_args: examples of a micro-batch's inputs and outputs; shapes and dtypes that differ are errors. None: whatever comes.
         output_grads, input_grads: examples of gradients, checked in the same way.
         group: the pipeline's ranks; None: the default group. Stage i runs on rank i of it, or with several stages a rank on rank i modulo its size.
@@ -61,11 +62,14 @@ class PipelineStage:
         if not 0 <= stage_index < num_stages:
             raise TensorValueError(f"{op}: Stage index {stage_index} is out of range of {num_stages}", op=op)
         self.device = _t.device(device)
-        if self.device.type != "cpu":
-            raise DeviceError(f"{op}: device: the back end works in host memory, got {self.device}", op=op)
+        if self.device.type not in ("cpu", "cuda"):
+            raise DeviceError(f"{op}: device: expected cpu or cuda, got {self.device}", op=op)
+        if self.device.type == "cuda" and self.device.index is None:
+            self.device = _t.device("cuda", cuda.current_device())
         self.group = default(op) if group is None else member(op, group)
         if self.group is None:
             raise TensorValueError(f"{op}: group: this rank is no member of it", op=op)
+        _messages.check(op, self.group)
         self.group_rank, self.group_size = self.group.rank(), self.group.size()
         if self.group_size > num_stages:
             raise TensorValueError(f"{op}: Pipeline group size {self.group_size} cannot be larger than number of stages {num_stages}", op=op)
@@ -122,20 +126,18 @@ class PipelineStage:
         tag = self._tag(stage, direction)
         header = [(t if t is None else (tuple(t.shape), t.dtype)) for t in tensors], wants
         self._sent.append(Work("isend", [self.group.p2p.isend(header, peer, tag)], [], None, self.group.timeout))
-        self._sent += [isend(t, group=self.group, group_dst=peer, tag=tag) for t in tensors if t is not None]
+        self._sent += [_messages.isend(self.group, t, peer, tag) for t in tensors if t is not None]
 
     def _receive(self, stage, direction):
         """Return the next tensors from a stage, and which of them want a gradient."""
         peer = self.stage_index_to_group_rank[stage]
         if peer == self.group_rank:
-            return self._mail[self.stage_index, direction].pop(0)
+            tensors, wants = self._mail[self.stage_index, direction].pop(0)
+            return [t if t is None else t.to(self.device) for t in tensors], wants
         tag = self._tag(self.stage_index, direction)
         with watched(f"PipelineStage {self.stage_index}: receiving from stage {stage}", self.group.timeout):
             kinds, wants = self.group.p2p.recv(source=peer, tag=tag)
-        tensors = [None if kind is None else _t.empty(kind[0], dtype=kind[1]) for kind in kinds]
-        for work in [irecv(t, group=self.group, group_src=peer, tag=tag) for t in tensors if t is not None]:
-            work.wait()
-        return tensors, wants
+        return [None if kind is None else _messages.recv(self.group, _t.empty(kind[0], dtype=kind[1], device=self.device), peer, tag) for kind in kinds], wants
 
     def finish_sends(self):
         """Wait until all that was sent is out of this rank's memory."""
@@ -217,8 +219,10 @@ def build_stage(stage_module, stage_index, pipe_info, device, group=None):
 
     Args:
         stage_module: from ``pipe.get_stage_module(stage_index)``. pipe_info: from ``pipe.info()``.
-        device, group: as of `PipelineStage`.
+        device, group: as of `PipelineStage`; the module is moved to the device.
     """
+    if not any(p.device.type == "meta" for p in stage_module.parameters()):
+        stage_module.to(device)
     return PipelineStage(stage_module, stage_index, pipe_info.num_stages, device, group=group)
 
 
@@ -254,17 +258,14 @@ class TiedParameters:
                 for p in rest:
                     p.copy_(first)
 
-    def _pass(self, start, tensor, peer, side):
-        start(tensor, group=self.group, tag=self.TAG, **{side: peer}).wait()
-
     def _agree(self, key, tensor):
         """Give all holders the first one's values."""
         root, *others = self.holders[key]
         if self.group.rank() == root:
             for rank in others:
-                self._pass(isend, tensor, rank, "group_dst")
+                _messages.isend(self.group, tensor, rank, self.TAG).wait()
         else:
-            self._pass(irecv, tensor, root, "group_src")
+            _messages.recv(self.group, tensor, root, self.TAG)
 
     def begin(self):
         """Set aside what .grad holds from earlier steps: it is summed already."""
@@ -281,19 +282,18 @@ class TiedParameters:
                 total = _t.zeros_like(held[0], memory_format=_t.contiguous_format)
                 for p in held:
                     if p.grad is not None:
-                        total += p.grad
+                        total += p.grad.to(total.device)
                 root, *others = self.holders[key]
                 if self.group.rank() == root:
                     part = _t.empty_like(total)
                     for rank in others:
-                        self._pass(irecv, part, rank, "group_src")
-                        total += part
+                        total += _messages.recv(self.group, part, rank, self.TAG)
                 else:
-                    self._pass(isend, total, root, "group_dst")
+                    _messages.isend(self.group, total, root, self.TAG).wait()
                 self._agree(key, total)
                 for p, before in zip(held, earlier):
                     if p.grad is None:
-                        p.grad = total.clone()
+                        p.grad = total.to(p.device, copy=True)
                     else:
                         p.grad.copy_(total)
                     if before is not None:
