@@ -1,0 +1,4 @@
+"""Passes over graphs (``torch.fx.passes``)."""
+from . import shape_prop
+
+__all__ = ["shape_prop"]
