@@ -390,7 +390,7 @@ def cholesky_solve(B, L, upper=False, *, out=None):
     check_same(op, b, low)
     x = _two_triangles(low.detach(), b.detach(), upper)
     attach_formula("CholeskySolveBackward0", "cholesky_solve", (b, low), (x,), (low, x), (upper,))
-    return _deliver(x, out)
+    return _deliver(x, out, cast=True)
 
 
 def _cholesky_solve_grad(grads, saved, needs, upper):
@@ -419,7 +419,7 @@ def cholesky_inverse(L, upper=False, *, out=None):
     L = check_matrix("cholesky_inverse", L, True, "L")
     x = _two_triangles(L.detach(), identity(L.shape[-1], L).expand(tuple(L.shape)), upper)
     attach_formula("CholeskyInverseBackward0", "cholesky_inverse", (L,), (x,), (L, x), (upper,))
-    return _deliver(x, out)
+    return _deliver(x, out, cast=True)
 
 
 # ---- QR ------------------------------------------------------------------------------------------------------------

@@ -188,6 +188,10 @@ def choose(condition, input, other, *, out=None):
     cdef TensorBase c = as_base("where", "condition", condition)
     if c.dt != RT_BOOL and c.dt != RT_U8:
         raise DTypeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype_of(c.dt)}", op="where")
+    if out is not None:
+        wanted = result_dtype(operand("where", input, 0), operand("where", other, 0), None)
+        if as_base("where", "out", out).dt != wanted:
+            raise DTypeError(f"Expected out type to be {torch_name(wanted)} but got {torch_name((<TensorBase>out).dt)}", op="where")
     return ternary(ROW_WHERE, c if c.dt == RT_BOOL else cast(c, RT_BOOL), input, other, out, 0)
 
 

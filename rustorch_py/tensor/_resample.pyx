@@ -2,11 +2,12 @@
 """Positions mixed or moved: weighted taps along a dimension, constant padding, windows as columns, CTC."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2, save, saved, as_base, shape_tuple, view_raw, wrap_dim,
-                     RT_F32, RT_F64, RT_I64, RT_I32)
+                     RT_BOOL, RT_F32, RT_F64, RT_I64, RT_I32, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, add_sizes, float32_of, like_dtype, need_float, sizes_text
 from ._plan cimport contiguous_raw, cast_raw, copy_raw, full_
+from ._create import complex_
 from ._devices import run as run_on_device
 from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TooFewDimsError, UnsupportedOpError
 
@@ -305,6 +306,10 @@ def im2col(input, kernel_size, dilation=1, padding=0, stride=1):
     if x.nd != 4 or x.sh[1] == 0 or x.sh[2] == 0 or x.sh[3] == 0:
         raise ShapeError(f"im2col: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions "
                          f"for input, but got: {sizes_text(x)}", op="im2col")
+    if x.dt == RT_BOOL:
+        return im2col(input.float(), kernel_size, dilation, padding, stride).to(input.dtype)
+    if rt_kind(x.dt) == RT_KIND_COMPLEX:
+        return complex_(*(im2col(part, kernel_size, dilation, padding, stride) for part in (input.real, input.imag)))
     if by_float32(x):
         return like_dtype(im2col(float32_of(input), kernel_size, dilation, padding, stride), x.dt)
     need_float("im2col", x)
@@ -327,6 +332,10 @@ def col2im(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     if x.nd != 3 or x.sh[1] == 0 or x.sh[2] == 0:
         raise ShapeError(f"col2im: Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
                          f"dimensions for input, but got: {sizes_text(x)}", op="col2im")
+    if x.dt == RT_BOOL:
+        return col2im(input.float(), output_size, kernel_size, dilation, padding, stride).to(input.dtype)
+    if rt_kind(x.dt) == RT_KIND_COMPLEX:
+        return complex_(*(col2im(part, output_size, kernel_size, dilation, padding, stride) for part in (input.real, input.imag)))
     if by_float32(x):
         return like_dtype(col2im(float32_of(input), output_size, kernel_size, dilation, padding, stride), x.dt)
     need_float("col2im", x)

@@ -54,8 +54,12 @@ def get_float32_matmul_precision():
 def set_float32_matmul_precision(precision):
     """Allow lower precision inside float32 products ("highest", "high", "medium"): a CUDA device then takes TF32, the CPU needs no permission."""
     global _precision
+    if not isinstance(precision, str):
+        raise TensorError(f"set_float32_matmul_precision expects a str, but got {type(precision).__name__}", op="set_float32_matmul_precision")
     if precision not in ("highest", "high", "medium"):
-        raise TensorValueError(f"{precision} is not one of 'highest', 'high', or 'medium'", op="set_float32_matmul_precision")
+        import warnings
+        warnings.warn(f"{precision} is not one of 'highest', 'high', or 'medium'; the current setFloat32MatmulPrecision call has no effect.", UserWarning, stacklevel=2)
+        return
     _precision = precision
     _tell()
 
