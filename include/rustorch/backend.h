@@ -5,7 +5,8 @@
 #define RUSTORCH_BACKEND_H
 #include "loops.h"
 
-typedef enum { RT_CPU = 0, RT_CUDA = 1, RT_METAL = 2, RT_META = 3, RT_NDEVICETYPES = 4 } RtDeviceType;
+/* RT_SHELL: tensors that a class answers for (vmap's, sparse ones): no back end. RT_META: shapes and dtypes without elements. */
+typedef enum { RT_CPU = 0, RT_CUDA = 1, RT_METAL = 2, RT_SHELL = 3, RT_META = 4, RT_NDEVICETYPES = 5 } RtDeviceType;
 typedef enum { RT_OK = 0, RT_ERR_MEMORY = 1, RT_ERR_UNSUPPORTED = 2, RT_ERR_DEVICE = 3 } RtStatus;
 
 /* A device is one int in a Tensor: type in the low 8 bits, index above. */

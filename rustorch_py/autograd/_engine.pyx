@@ -12,7 +12,7 @@ from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport uint64_t, int32_t
 from libc.stdlib cimport malloc, realloc, free
 from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX, RT_KIND_FLOAT,
-                             F_CONTIG, F_RETAIN_GRAD, empty_preserve, RT_META)
+                             F_CONTIG, F_RETAIN_GRAD, empty_preserve, RT_SHELL)
 from ..tensor._node cimport Node, edge_target, edge_nr
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
 from ..tensor._overlap cimport is_dense, same_strides
@@ -155,11 +155,11 @@ cdef object apply(Node node, object g):
 # Gradients of embeddings may be sparse tensors: shells of a device that does not exist (Note [Sparse tensors] in `tensor/_sparse`). They reach
 # leaves, hooks and custom functions as they are; other nodes are given the strided tensor.
 cdef inline bint is_sparse(TensorBase g):
-    return g.dev == RT_META and (<object>g).is_sparse
+    return g.dev == RT_SHELL and (<object>g).is_sparse
 
 
 cdef inline TensorBase add_up(TensorBase a, TensorBase b):
-    if a.dev == RT_META or b.dev == RT_META:
+    if a.dev == RT_SHELL or b.dev == RT_SHELL:
         return <object>b + <object>a if is_sparse(a) else <object>a + <object>b       # strided + sparse is what there is
     return <TensorBase>binary(ROW_ADD, a, b, None)
 
@@ -172,7 +172,7 @@ cdef int deliver_to(object target, int nr, TensorBase g, dict waiting, dict leav
         node = <Node>target
         if needed is not None and node not in needed:
             return 0
-        if g.dev == RT_META and is_sparse(g) and not isinstance(node, FunctionCtx):
+        if g.dev == RT_SHELL and is_sparse(g) and not isinstance(node, FunctionCtx):
             g = (<object>g).to_dense()
         old = waiting.get(node)
         if node.n_outputs == 1:
@@ -270,7 +270,7 @@ cdef TensorBase fit(TensorBase leaf, TensorBase g):
             pass
         if not same_shape(leaf, g):
             raise AutogradError(f"gradient: got shape {list(shape_tuple(g))}, but expected a shape compatible with {list(shape_tuple(leaf))}")
-    if g.dev == RT_META and is_sparse(g):
+    if g.dev == RT_SHELL and is_sparse(g):
         return g if g.dt == dt or dt < 0 else (<object>g).to(dtype_of(dt))
     if g.dt != dt and dt >= 0:
         g = cast(g, dt)
@@ -301,7 +301,7 @@ cdef int accumulate(TensorBase leaf, object holder) except -1:
         if hooks:
             g = node_hooks(hooks, g)
     g = fit(leaf, g)
-    if g.dev == RT_META and is_sparse(g) or leaf.grad_ is not None and (<TensorBase>leaf.grad_).dev == RT_META:
+    if g.dev == RT_SHELL and is_sparse(g) or leaf.grad_ is not None and (<TensorBase>leaf.grad_).dev == RT_SHELL:
         from ..tensor._sparse import accumulated
         leaf.grad_ = accumulated(leaf.grad_, g, grad_mode())
     elif leaf.grad_ is None:

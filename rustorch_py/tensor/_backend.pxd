@@ -14,7 +14,7 @@ cdef extern from "rustorch/backend.h" nogil:
         int (*fill)(int device, RtIter *it, const char *value) noexcept nogil
         int (*synchronize)(int device) noexcept nogil
         const char *(*last_error)() noexcept nogil
-    enum: RT_CPU, RT_CUDA, RT_METAL, RT_META, RT_NDEVICETYPES
+    enum: RT_CPU, RT_CUDA, RT_METAL, RT_SHELL, RT_META, RT_NDEVICETYPES
     enum: RT_OK, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED, RT_ERR_DEVICE
 
 # The back end of a device; raises BackendUnavailableError when none is registered.

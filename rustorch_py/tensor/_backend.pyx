@@ -1,13 +1,13 @@
 """Registry of device back ends: the only mutable state here is `table`, written at import."""
 from ..errors import BackendUnavailableError
 
-cdef const RtBackend *table[4]
-table[0] = table[1] = table[2] = table[3] = NULL
+cdef const RtBackend *table[RT_NDEVICETYPES]
+table[0] = table[1] = table[2] = table[3] = table[4] = NULL
 
 HINTS = {1: "cuda: no CUDA back end is loaded; install the extra with pip install 'rustorch_py[cuda]' on a machine with an NVIDIA driver",
          2: "metal: no Metal back end is loaded; it is built on macOS only",
-         3: "meta: tensors without memory are not supported"}
-PLUGS = {1: "cuda"}         # device type -> the module of the package that is asked, once, to plug its back end in
+         3: "meta: this kind of tensor has a shape and no elements to compute with"}
+PLUGS = {1: "cuda", 4: "tensor._meta"}     # device type -> the module of the package that is asked, once, to plug its back end in
 
 
 cdef const RtBackend *look_for(int device_type) except NULL:
@@ -17,7 +17,7 @@ cdef const RtBackend *look_for(int device_type) except NULL:
     if module is not None:
         from importlib import import_module
         why = import_module(f"{__name__.split('.')[0]}.{module}").plug_in()
-    if not 0 <= device_type < 4 or table[device_type] is NULL:
+    if not 0 <= device_type < RT_NDEVICETYPES or table[device_type] is NULL:
         raise BackendUnavailableError(why or HINTS.get(device_type, f"unknown device type {device_type}"))
     return table[device_type]
 
@@ -32,12 +32,12 @@ cdef const RtBackend *peek_backend(int device_type) noexcept nogil:
 
 
 cdef int register_backend(int device_type, const RtBackend *backend) except -1:
-    if not 0 <= device_type < 4:
-        raise ValueError(f"register_backend: device type {device_type} is not one of 0..3")
+    if not 0 <= device_type < RT_NDEVICETYPES:
+        raise ValueError(f"register_backend: device type {device_type} is not one of 0..{RT_NDEVICETYPES - 1}")
     table[device_type] = backend
     return 0
 
 
 def is_registered(int device_type):
-    """Tell whether a back end has plugged in for this device type (0 cpu, 1 cuda, 2 metal)."""
-    return 0 <= device_type < 4 and table[device_type] is not NULL
+    """Tell whether a back end has plugged in for this device type (0 cpu, 1 cuda, 2 metal, 4 meta)."""
+    return 0 <= device_type < RT_NDEVICETYPES and table[device_type] is not NULL

@@ -8,7 +8,7 @@ from ._base_c cimport (RtArray, RtIter, RT_MAX_DIM, RT_MAX_ARGS, rt_iter_coalesc
     RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E5M2, RT_E4M3FNUZ, RT_E5M2FNUZ, RT_E8M0FNU,
     RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX, rt_itemsize, rt_kind, rt_compute_dtype, rt_real_dtype,
     RT_DEVICE, RT_DEVICE_TYPE, RT_DEVICE_INDEX)
-from ._backend cimport RT_CPU, RT_CUDA, RT_METAL, RT_META
+from ._backend cimport RT_CPU, RT_CUDA, RT_METAL, RT_SHELL, RT_META
 
 cdef enum:
     INLINE_DIMS = 6           # tensors up to this many dimensions need no extra allocation

@@ -66,7 +66,7 @@ def storage_offset_(self):
 def data_ptr(self):
     """Return the address of the first element."""
     cdef TensorBase t = as_base("data_ptr", "self", self)
-    return <size_t>t.ptr if t.n else 0
+    return <size_t>t.ptr if t.n and t.dev & 255 != RT_META else 0
 
 
 cdef bint is_channels_last(TensorBase t, int nd) noexcept:
@@ -237,7 +237,7 @@ cdef TensorBase moved(TensorBase t, int dev, bint non_blocking):
     """t on a device. Without waiting where that is asked for and nothing is recorded: a copy to the CPU is then page-locked."""
     cdef TensorBase out
     cdef int there = dev if dev & 255 else t.dev
-    if not non_blocking or t.dev == dev or (t.dev & 255 and dev & 255) or there & 255 == RT_META or t.n == 0 or (t.rg and grad_mode()):
+    if not non_blocking or t.dev == dev or (t.dev & 255 and dev & 255) or there & 255 == RT_SHELL or t.n == 0 or (t.rg and grad_mode()):
         return to_device(t, dev)
     wait = kernel_of(device_of(there).type, "waiting")
     if wait is None or (dev & 255 and not t.flags & F_CONTIG):

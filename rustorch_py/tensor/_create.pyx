@@ -376,7 +376,7 @@ cdef TensorBase place_there(object op, object kernel, int64_t n, int dt, object 
     """The result of n numbers if a kernel of its device makes them; None: they are made on the host, :func:`settle`."""
     cdef int dev = (<TensorBase?>out).dev if out is not None else device_code(op, device)
     cdef TensorBase r
-    if RT_DEVICE_TYPE(dev) == RT_CPU or RT_DEVICE_TYPE(dev) == RT_META or dt == RT_BOOL or dt > RT_F64:
+    if RT_DEVICE_TYPE(dev) == RT_CPU or RT_DEVICE_TYPE(dev) == RT_SHELL or dt == RT_BOOL or dt > RT_F64:
         return None
     r = empty(1, &n, dt, dev)
     if not has_kernel(kernel, r):

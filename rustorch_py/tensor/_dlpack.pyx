@@ -48,7 +48,7 @@ cdef extern from *:
     /* code and bits by dtype, in the order of rustorch/dtype.h */
     static const unsigned char rt_dl_code[RT_NDTYPES] = {6, 1, 0, 0, 0, 0, 2, 4, 2, 2, 5, 5, 5, 1, 1, 1, 10, 12, 11, 13, 14};
     static const unsigned char rt_dl_bits[RT_NDTYPES] = {8, 8, 8, 16, 32, 64, 16, 16, 32, 64, 64, 128, 32, 16, 32, 64, 8, 8, 8, 8, 8};
-    static const int rt_dl_device[4] = {1, 2, 8, 0};       /* by RtDeviceType; 0: cannot be exchanged */
+    static const int rt_dl_device[RT_NDEVICETYPES] = {1, 2, 8};     /* by RtDeviceType; 0: cannot be exchanged */
     """
     const unsigned char *rt_dl_code
     const unsigned char *rt_dl_bits

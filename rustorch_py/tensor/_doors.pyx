@@ -1,6 +1,6 @@
 """The devices' kernels by name, and the call to one: Note [Kernels of devices] in _devices.py."""
 from cpython.object cimport PyObject
-from ._base cimport TensorBase, RT_DEVICE_TYPE
+from ._base cimport TensorBase, RT_DEVICE_TYPE, RT_META
 from ._dtype cimport device_of
 from ._dtype import device
 from ..errors import UnsupportedOpError
@@ -18,6 +18,7 @@ cdef extern from *:
     object PyObject_Vectorcall(object fn, PyObject *const *args, size_t n, PyObject *kwnames)
     PyObject *PyDict_GetItemWithError(object, object) except? NULL
 
+cdef frozenset NOT_META = frozenset(("recurrent_scan", "recurrent_scan_back"))     # composed instead
 cdef list by_type = [{} for _ in range(256)]       # of each type of device: name -> function
 
 
@@ -30,6 +31,8 @@ cdef object run_door(PyObject *const *args, Py_ssize_t n):
     t = <TensorBase?>args[1]
     found = PyDict_GetItemWithError(<dict>by_type[RT_DEVICE_TYPE(t.dev)], <object>args[0])
     if found == NULL:
+        if t.dev & 255 == RT_META:
+            return None                      # Note [Meta] in _meta.pyx
         raise UnsupportedOpError(f"{<object>args[0]}: has no kernel for {device_of(t.dev)} yet; move its inputs to 'cpu'", op=<object>args[0])
     return PyObject_Vectorcall(<object>found, args + 1, <size_t>(n - 1), NULL)
 
@@ -49,4 +52,6 @@ def kernel_of(device_type, name):
 
 def has_kernel(name, tensor):
     """Tell whether :func:`run` finds a kernel of that name for the tensor."""
+    if (<TensorBase?>tensor).dev & 255 == RT_META:
+        return <str>name not in NOT_META
     return name in by_type[RT_DEVICE_TYPE((<TensorBase?>tensor).dev)]

@@ -4,7 +4,7 @@ cimport cython
 from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                        RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E8M0FNU, RT_NDTYPES, RT_NLOOPED,
                        rt_itemsize, rt_kind, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
-from ._backend cimport backend_of, RT_CPU, RT_CUDA, RT_META
+from ._backend cimport backend_of, RT_CPU, RT_CUDA, RT_SHELL, RT_META
 from ..errors import DeviceError, DTypeError, TensorTypeError, UnsupportedOpError
 
 cdef list NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
@@ -243,7 +243,8 @@ cdef int check_stored(object op, int dt) except -1:
 
 # ---- devices -----------------------------------------------------------------------------------------
 cdef dict DEVICES = {}
-cdef tuple TYPES = ("cpu", "cuda", "metal", "meta")
+cdef tuple TYPES = ("cpu", "cuda", "metal", "meta", "meta")         # by code; RT_SHELL's tensors say where they are themselves
+cdef dict CODES = {"cpu": RT_CPU, "cuda": RT_CUDA, "metal": 2, "meta": RT_META}
 cdef list default_device_stack = [0]
 cdef int cuda_index = -1      # what "cuda" without a number means; -1: not asked for yet
 
@@ -279,9 +280,10 @@ class device:
     Objects are interned, so ``is`` compares them. "mps" is accepted for "metal".
 
     Attributes:
-        type: "cpu", "cuda" or "metal".
+        type: "cpu", "cuda", "metal" or "meta", whose tensors have shapes, dtypes and strides but no elements.
         index: number of the device, or None.
     """
+    __module__ = "rustorch_py"
     __slots__ = ("type", "index", "_code", "_saved")
 
     def __new__(cls, type=None, index=None):
@@ -301,7 +303,7 @@ class device:
         if kind == "mps":
             kind = "metal"
         if kind not in TYPES:
-            raise DeviceError(f"Expected one of cpu, cuda, metal device type at start of device string: {kind}")
+            raise DeviceError(f"Expected one of cpu, cuda, metal, meta device type at start of device string: {kind}")
         if index is not None and (index < 0 or (kind == "cpu" and index != 0)):
             raise DeviceError(f"device: index {index} is not valid for device type '{kind}'")
         found = DEVICES.get((kind, index))
@@ -310,9 +312,9 @@ class device:
             object.__setattr__(found, "type", kind)
             object.__setattr__(found, "index", index)
             if index is None:
-                object.__setattr__(found, "_code", TYPES.index(kind) | ((default_cuda_index() if kind == "cuda" else 0) << 8))
+                object.__setattr__(found, "_code", CODES[kind] | ((default_cuda_index() if kind == "cuda" else 0) << 8))
             else:
-                object.__setattr__(found, "_code", TYPES.index(kind) | (index << 8))
+                object.__setattr__(found, "_code", CODES[kind] | (index << 8))
             object.__setattr__(found, "_saved", [])
             DEVICES[kind, index] = found
         return found
@@ -357,7 +359,7 @@ cdef int device_code(object op, object d) except -1:
     if found is None:
         found = BY_TEXT[d] = device(d)
     cdef int code = <int>found._code
-    if code & 255 != RT_CPU and code & 255 != RT_META:
+    if code & 255 != RT_CPU and code & 255 != RT_SHELL:
         backend_of(code)                     # raises where there is none, also for tensors without elements
     return code
 
@@ -369,7 +371,7 @@ cdef object device_of(int code):
         while len(CUDA) <= code >> 8:
             CUDA.append(device("cuda", len(CUDA)))
         return CUDA[code >> 8]
-    return device(TYPES[code & 255], code >> 8)
+    return device(TYPES[code & 255], code >> 8 if code & 255 < RT_SHELL else None)
 
 
 def get_default_device():

@@ -3,7 +3,7 @@ from cpython.object cimport PyObject
 from cython cimport final
 from libc.stdint cimport uint64_t
 from ._base cimport TensorBase, set_dims, rt_kind, RT_KIND_BOOL, RT_KIND_INT, RT_KIND_COMPLEX, RT_U8, RT_F16, RT_BF16, RT_NDTYPES
-from ._backend cimport RT_CPU, RT_META, RT_NDEVICETYPES, peek_backend
+from ._backend cimport RT_CPU, RT_SHELL, RT_NDEVICETYPES, peek_backend
 from ._dtype cimport dtype, dtype_of, torch_name
 from ._node cimport Node, call_node, next_seq
 from ..errors import DTypeError, IntOverflowError, TensorTypeError, TensorValueError
@@ -180,7 +180,7 @@ cdef object as_real(object x, int kind):
     if isinstance(x, TensorBase):
         if (<TensorBase>x).nd or kind == RT_ARG_FLOAT and rt_kind((<TensorBase>x).dt) == RT_KIND_COMPLEX:
             return None
-        return x if (<TensorBase>x).dev & 255 == RT_META else x.item()
+        return x if (<TensorBase>x).dev & 255 == RT_SHELL else x.item()
     if kind == RT_ARG_FLOAT and isinstance(x, int):
         return float(x)
     if isinstance(x, int):
@@ -455,7 +455,7 @@ cdef int device_among(object x, int depth) except -1:
     cdef int found
     if isinstance(x, TensorBase):
         found = (<TensorBase>x).dev & 255
-        return 0 if found == RT_META else found
+        return 0 if found == RT_SHELL else found
     if isinstance(x, (list, tuple)) and depth < 2:
         for item in x:
             found = device_among(item, depth + 1)
@@ -496,7 +496,7 @@ def shell(cls, TensorBase value not None):
     """
     cdef TensorBase out = <TensorBase?>cls.__new__(cls)
     out.dt = value.dt
-    out.dev = RT_META
+    out.dev = RT_SHELL
     out.stor = value.stor
     out.ptr = value.ptr
     set_dims(out, value.nd - 1, value.sh + 1, NULL)

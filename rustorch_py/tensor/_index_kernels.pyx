@@ -261,7 +261,7 @@ cdef TensorBase take_true(TensorBase t, TensorBase mask):
 
 cdef bint fill_there(TensorBase out, TensorBase t, TensorBase mask, TensorBase value) except -1:
     """out = t with `value`, which is the host's and travels with the launch, where the mask is true, in one pass; False: not on this device."""
-    if not on_device(t) or RT_DEVICE_TYPE(t.dev) == RT_META or value.dev != RT_CPU or t.dt >= RT_NLOOPED:
+    if not on_device(t) or RT_DEVICE_TYPE(t.dev) == RT_SHELL or value.dev != RT_CPU or t.dt >= RT_NLOOPED:
         return False
     need_same("masked_fill", t, mask)
     launch(ROW_WHERE * 4, rt_compute_dtype(t.dt), out, mask, value, t, None, None, 0, 0)

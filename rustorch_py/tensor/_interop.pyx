@@ -16,7 +16,7 @@ from ._storage cimport Storage, new_storage
 from ._dtype cimport dtype_of, dtype_code, default_code, device_of, device_code, torch_name
 from ._plan cimport contiguous_raw, copy_raw, clone_raw, element_to_py, fill_value, number_to
 from ._ops cimport to_device, detach, resize_
-from . import _data, _dlpack
+from . import _create, _data, _dlpack
 from ..errors import AutogradError, DimError, DTypeError, MissingDependencyError, TensorError, TensorTypeError, TensorValueError
 
 
@@ -639,6 +639,16 @@ def _rebuild_tensor(cls, Storage stor, dtype, offset, size, stride, requires_gra
     return t
 
 
+def _rebuild_meta(cls, dtype, size, stride, requires_grad, state=None):
+    """Make a tensor on "meta"; called by unpickling."""
+    cdef TensorBase t = blank(cls), like = _create.empty_strided_(size, stride, dtype=dtype, device="meta")
+    set_geometry(t, like.stor, like.dt, 0, size, stride)
+    t.rg = requires_grad
+    if state:
+        add_attributes(t, state)
+    return t
+
+
 cdef int add_attributes(object t, dict state) except -1:
     t.__dict__.update(state)
     return 0
@@ -659,6 +669,8 @@ def __reduce_ex__(self, protocol):
     """Pickle storage, geometry, requires_grad and attributes; history is left behind."""
     cdef TensorBase t = as_base("__reduce_ex__", "self", self)
     cdef object cls = type(t)
+    if RT_DEVICE_TYPE(t.dev) == RT_META:
+        return (_rebuild_meta, (None if cls is type(new_tensor()) else cls, dtype_of(t.dt), shape_tuple(t), strides_of(t), bool(t.rg), attributes(t)))
     return (_rebuild_tensor, (None if cls is type(new_tensor()) else cls, t.stor, dtype_of(t.dt), storage_offset(t), shape_tuple(t),
                               strides_of(t), bool(t.rg), attributes(t)))
 

@@ -11,6 +11,7 @@ from libc.string cimport memcpy
 from ._base cimport (TensorBase, RtArray, empty, empty_strided, shape_tuple, as_base, grad_mode, attach_outputs, save, save_output, saved,
                      wants_edge, rt_kind, rt_itemsize, rt_real_dtype, rt_compute_dtype, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX)
+from ._backend cimport RT_META
 from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._dtype cimport torch_name
@@ -204,6 +205,8 @@ cdef int first_bad(TensorBase info) noexcept:
 cdef int refuse(object op, TensorBase info, str what) except -1:
     """LinAlgError for the first matrix with info != 0; {} in `what` is the code."""
     cdef int i
+    if info.dev & 255 == RT_META:
+        return 0
     if on_device(info):
         info = <TensorBase>(<object>info).cpu()
     i = first_bad(info)

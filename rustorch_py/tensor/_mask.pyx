@@ -88,7 +88,7 @@ cdef TensorBase fill_number(str op, TensorBase t, object value):
         if v.dev == RT_CPU and not v.rg:
             return cast_raw(v, t.dt)             # it travels with the launch
         return to_device(cast(v, t.dt), t.dev)
-    return full_(0, NULL, value, t.dt, RT_CPU if RT_DEVICE_TYPE(t.dev) != RT_META else t.dev)
+    return full_(0, NULL, value, t.dt, RT_CPU if RT_DEVICE_TYPE(t.dev) != RT_SHELL else t.dev)
 
 
 cdef class MaskedFillBackward0(Node):

@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 from ._base cimport (TensorBase, RtArray, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
                      wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
 from ._node cimport Node
-from ._backend cimport backend_of, RtBackend
+from ._backend cimport backend_of, RtBackend, RT_NDEVICETYPES
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
 from ._plan cimport contiguous_raw, copy_raw
@@ -134,7 +134,7 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b, i
     return act != RT_ACT_NONE and g.act >= 0
 
 
-cdef RtFusedGemm fused_doors[4]
+cdef RtFusedGemm fused_doors[RT_NDEVICETYPES]
 memset(fused_doors, 0, sizeof(fused_doors))
 
 cdef int register_fused(int device_type, RtFusedGemm fused) except -1:

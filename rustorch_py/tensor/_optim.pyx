@@ -14,7 +14,7 @@ from cpython.object cimport PyObject
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
-from ._backend cimport RT_CPU, RT_META
+from ._backend cimport RT_CPU, RT_SHELL
 from ._base cimport F_CONTIG, RT_BF16, RT_F16, RT_F32, RT_F64, TensorBase, bump
 from ._cpu cimport isa_level, rt_num_threads
 from ._dtype cimport dtype_of
@@ -72,7 +72,7 @@ cdef class Batch:
         """Begin an item; False if the loop cannot take it."""
         if g.dev != p.dev or g.dt != p.dt or g.n != p.n or (self.count and p.dev != self.device):
             return False
-        if p.dev != RT_CPU and not self.count and (p.dev == RT_META or not has_kernel("optim_run", p)):
+        if p.dev != RT_CPU and not self.count and (p.dev == RT_SHELL or not has_kernel("optim_run", p)):
             return False
         if not (g.flags & F_CONTIG):
             g = (<object>g).contiguous()

@@ -11,7 +11,7 @@ from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve
                      rt_iter_coalesce, rt_itemsize, rt_kind, rt_real_dtype, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
                      RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NLOOPED,
                      RT_C32, RT_U16, RT_U32, RT_U64, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
-from ._backend cimport RtBackend, backend_of, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
+from ._backend cimport RtBackend, backend_of, RT_META, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ._cpu cimport copy_plan, fill_plan, cast_one
 from ._dtype cimport promote, default_code, default_complex, device_of, dtype_of
 from ..errors import DeviceError, DTypeError, OutOfMemoryError, ShapeError, TensorTypeError, UnsupportedOpError
@@ -500,6 +500,10 @@ cdef int copy_raw(TensorBase dst, TensorBase src) except -1:
         if src.n == 1 or src.n == 0:
             return 0
     if dst.dev != src.dev:
+        if dst.dev & 255 == RT_META:
+            return 0
+        if src.dev & 255 == RT_META:
+            raise UnsupportedOpError("Cannot copy out of meta tensor; no data!", op="copy_")
         # dense on both sides: one transfer; otherwise through a dense block of the destination's dtype
         if src.dt != dst.dt or not src.flags & F_CONTIG or not same_geometry(dst, src):
             s = empty(dst.nd, dst.sh, dst.dt, src.dev)

@@ -14,7 +14,7 @@ from ._backend cimport backend_of
 from ._node cimport Node
 from ._base cimport (
     RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_KIND_FLOAT, RT_KIND_INT, RT_KIND_COMPLEX, RT_CPU,
-    RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
+    RT_SHELL, RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
     empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
 from ._dtype cimport device_code, device_of, dtype_code, dtype_of, torch_name
 from ._ops cimport expand_to, inplace_begin, inplace_end
@@ -352,18 +352,20 @@ cdef Node forget(str label, TensorBase out, tuple inputs):
 
 cdef bint drawn_here(TensorBase t, object generator) except -1:
     """True on the CPU. False for tensors without memory (meta, no elements) and for those of devices: :func:`drawn_there`."""
-    if generator is not None and RT_DEVICE_TYPE((<Generator>generator).dev) != RT_DEVICE_TYPE(t.dev) and RT_DEVICE_TYPE(t.dev) != RT_META:
+    if generator is not None and RT_DEVICE_TYPE((<Generator>generator).dev) != RT_DEVICE_TYPE(t.dev) and RT_DEVICE_TYPE(t.dev) < RT_SHELL:
         raise TensorError(f"Expected a '{device_of(t.dev).type}' device type for generator but found '{device_of((<Generator>generator).dev).type}'")
     return RT_DEVICE_TYPE(t.dev) == RT_CPU and t.n != 0
 
 
 cdef bint drawn_there(TensorBase t) noexcept:
     """Whether t is a device's and has elements."""
-    return RT_DEVICE_TYPE(t.dev) != RT_CPU and RT_DEVICE_TYPE(t.dev) != RT_META and t.n != 0
+    return RT_DEVICE_TYPE(t.dev) != RT_CPU and RT_DEVICE_TYPE(t.dev) != RT_SHELL and t.n != 0
 
 
 cdef object draw(str name, TensorBase t, object generator, tuple arguments):
     """Let the device fill t: Note [Kernels of devices] in _devices.py."""
+    if RT_DEVICE_TYPE(t.dev) == RT_META:
+        return None
     return run_on_device(name, t, generator_of(t.dev) if generator is None else generator, *arguments)
 
 
@@ -1113,6 +1115,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
 
 
 cdef int check_weights(object weights) except -1:
+    if weights.is_meta:
+        return 0
     if not ((weights >= 0) & (weights < INFINITY)).all():
         bad_weights(-2)
     if (weights.sum(-1) == 0).any():

@@ -12,11 +12,13 @@ from ._view cimport transpose_last, t_reverse
 from ._dtype import strided, device as _device_class
 from . import _pointwise
 from ._dlpack import cuda_array_interface
-from ..errors import AutogradError, DTypeError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef extern from *:
     """
+    /* what type(x) prints; a static type's __module__ is in its name */
+    static int rt_type_name(PyTypeObject *type, const char *name) { type->tp_name = name; return 0; }
     static int rt_type_set(PyTypeObject *type, PyObject *name, PyObject *value) {
         int r = PyDict_SetItem(type->tp_dict, name, value);
         PyType_Modified(type);
@@ -32,6 +34,7 @@ cdef extern from *:
         return made;
     }
     """
+    int rt_type_name(PyTypeObject *type, const char *name)
     int rt_type_set(PyTypeObject *type, object name, object value) except -1
     object rt_tuple_as(object type, object items)
 
@@ -44,6 +47,7 @@ cdef object repr_fn = None
 
 class Size(tuple):
     """Shape of a tensor: a tuple of ints with ``numel()``."""
+    __module__ = "rustorch_py"
     __slots__ = ()
 
     def __new__(cls, sizes=()):
@@ -452,7 +456,7 @@ cdef class Tensor(TensorBase):
 
     @property
     def is_meta(self):
-        return self.dev & 255 == 3
+        return self.dev & 255 == RT_META
 
     @property
     def is_sparse(self):
@@ -514,6 +518,8 @@ cdef class Tensor(TensorBase):
 cdef object one_element(TensorBase t):
     if t.n != 1:
         raise TensorValueError(f"a Tensor with {t.n} elements cannot be converted to Scalar")
+    if t.dev & 255 == RT_META:
+        raise UnsupportedOpError("Tensor.item() cannot be called on meta tensors", op="item")
     if t.dev & 255:
         return t.cpu().item()
     return element_to_py(t.ptr, t.dt)
@@ -706,6 +712,7 @@ def install(methods):
 
 
 set_tensor_type(<PyTypeObject *>Tensor)
+rt_type_name(<PyTypeObject *>Tensor, b"rustorch_py.Tensor")
 rt_type_set(<PyTypeObject *>Tensor, "__module__", "rustorch_py")
 METHODS = {"requires_grad_": requires_grad_, "item": item}
 install(METHODS)

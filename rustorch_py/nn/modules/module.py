@@ -6,7 +6,7 @@ from collections import OrderedDict
 from weakref import ref
 
 from ... import tensor as _t
-from ...errors import AutogradError, TensorError
+from ...errors import AutogradError, TensorError, UnsupportedOpError
 from ...tensor import Tensor
 from ..parameter import Buffer, Parameter
 from ._call import all_parameters, answer_calls, call, share_hooks
@@ -451,6 +451,9 @@ class Module(StateDictMixin):
                 options["dtype"] = target
             if memory_format is not None and t.dim() in (4, 5):
                 options["memory_format"] = memory_format
+            if t.is_meta and device is not None and options["device"].type != "meta":
+                raise UnsupportedOpError("Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of torch.nn.Module.to() "
+                                         "when moving module from meta to a different device.", op="Module.to")
             return t.to(non_blocking=non_blocking, **options) if options else t
 
         return self._apply(convert)
