@@ -133,7 +133,7 @@ class GradScaler:
             raise AutogradError("unscale_() has already been called on this optimizer since the last update().", op="unscale_")
         if state["stage"] is OptState.STEPPED:
             raise AutogradError("unscale_() is being called after step().", op="unscale_")
-        inverse = self._scale.double().reciprocal().float().double()
+        inverse = self._scale.double().reciprocal().float().double() if self._scale.device.type == "cpu" else run("inverse_scale", self._scale)
         state["found_inf_per_device"] = self._unscale_grads_(optimizer, inverse, False)
         state["stage"] = OptState.UNSCALED
 

@@ -659,6 +659,68 @@ static int run_tiles(RtKey *key, const RtIter *it, const char *what, int *done) 
     return launch(key, &t, (unsigned)tiles, 1, 1, THREADS, 1, what);
 }
 
+/* Note [Turned operands]: the same of an operator: an operand that is dense along another dimension than the result goes through shared memory
+ * (_turned in _text.py). */
+static int run_turned(RtKey *key, const RtIter *it, const double *k, const char *what, int *done) {
+    int nargs = it->nargs, b = 0, widest = (int)rt_itemsize(it->dtype[0]), vector;
+    unsigned turned = 0;
+    *done = 0;
+    if (it->ndim < 2 || it->ndim > RT_CUDA_DIMS || it->step_bytes[0][0] != rt_itemsize(it->dtype[0]) || it->shape[0] < 16) return RT_OK;
+    for (int a = 1; a < nargs; a++) {
+        int64_t size = rt_itemsize(it->dtype[a]);
+        if (key->host >> a & 1) continue;
+        if (size > widest) widest = (int)size;
+        if (it->step_bytes[0][a] == size || it->step_bytes[0][a] == 0) continue;
+        int d = 1;
+        while (d < it->ndim && it->step_bytes[d][a] != size) d++;
+        if (d == it->ndim || it->shape[d] < 16 || (b && b != d)) continue;
+        b = d;
+        turned |= 1u << a;
+    }
+    if (!turned) return RT_OK;
+    vector = widest < 16 ? 16 / widest : 1;
+    int64_t bad = it->shape[0] % vector | it->shape[b] % vector;
+    for (int a = 0; a < nargs && vector > 1; a++) {
+        if (key->host >> a & 1) continue;
+        int64_t size = rt_itemsize(it->dtype[a]), pack = vector * size, packs = turned >> a & 1 ? b : 0;
+        if (packs == 0 && it->step_bytes[0][a] == 0) continue;
+        if (it->step_bytes[packs][a] != size) bad |= 1;
+        bad |= (int64_t)((uintptr_t)it->ptr[a] % (uintptr_t)pack);
+        for (int d = 0; d < it->ndim; d++) if (d != packs) bad |= it->step_bytes[d][a] % pack;
+    }
+    if (bad) vector = 1;
+    int64_t edge, shared, tiles = 1;
+    for (;; vector = 1) {
+        edge = vector > 1 ? 64 : 32;                 /* tile_edge in _text.py */
+        shared = 0;
+        for (int a = 1; a < nargs; a++) if (turned >> a & 1) shared += edge * (edge + 4) * rt_itemsize(it->dtype[a]);
+        if (shared <= 48 << 10) break;
+        if (vector == 1) return RT_OK;
+    }
+    RtStrided args;
+    args.ndim = it->ndim;
+    memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
+    args.k[0] = k ? k[0] : 0;
+    args.k[1] = k ? k[1] : 0;
+    take_numbers(args.host, key->host, it);
+    for (int d = 0, at = 2; d < it->ndim; d++) {
+        int to = d == 0 ? 0 : d == b ? 1 : at++;
+        int64_t count = to < 2 ? (it->shape[d] + edge - 1) / edge : it->shape[d];
+        args.size[to] = it->shape[d];
+        for (int a = 0; a < nargs; a++) args.step[to][a] = it->step_bytes[d][a];
+        if (count > INT32_MAX) return RT_OK;
+        args.by[to] = divisor(count);
+        tiles *= count;
+        if (tiles > INT32_MAX) return RT_OK;
+    }
+    args.n = tiles;
+    *done = 1;
+    key->mode = RT_MODE_TILE;
+    key->vector = (uint8_t)vector;
+    key->moving = (uint8_t)turned;
+    return launch(key, &args, (unsigned)tiles, 1, 1, THREADS, 1, what);
+}
+
 /* A plan of one dimension whose operands are dense or one element takes the kernel for these, by packs of 16 bytes of the widest
  * operand where all are aligned; any other the strided one, which takes packs along the innermost dimension. One that reaches beyond
  * offsets of 32 bits is cut in two along its longest dimension. */
@@ -672,8 +734,8 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
     for (int a = 0; a < nargs; a++) {
         int size = rt_itemsize(it->dtype[a]);
         key->dtype[a] = (uint8_t)it->dtype[a];
-        if (size > widest) widest = size;
         if (key->host >> a & 1) continue;
+        if (size > widest) widest = size;
         if (it->step_bytes[0][a] == size || it->numel == 1) key->moving |= (uint8_t)(1 << a);
         else if (it->step_bytes[0][a] != 0 || a == 0) dense = 0;
     }
@@ -698,6 +760,10 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
     if (key->kind == RT_KEY_CAST) {
         int done;
         status = run_tiles(key, it, what, &done);
+        if (done) return status;
+    } else if (key->kind == RT_KEY_ROW) {
+        int done;
+        status = run_turned(key, it, k, what, &done);
         if (done) return status;
     }
     int64_t reach = it->numel;

@@ -184,9 +184,12 @@ def test_an_activation_after_it(dtype):
                 got = rt._addmm_activation(added, d, e, beta=beta, use_gelu=gelu)
             check(got, act(beta * wide(added.cpu()) + product), dtype, (gelu, beta))
             assert not LIBRARY or (beta in (0, 2) or (count.launches, count.fused) == (1, 1)), (count.launches, count.fused)
-    x = d.clone().requires_grad_()
-    rt._addmm_activation(h, x, e).sum().backward()
-    check(x.grad, ((wide(bias) + product) > 0).to(rt.float64) @ wide(b).t(), dtype)
+    far = (4 - 8 * (rt.arange(10) % 2)).to(dtype)                 # nothing lies so near 0 that a rounding decides its side
+    before = wide(far) + product / 4
+    assert before.abs().min() > 0.25
+    x = (d / 4).requires_grad_()
+    rt._addmm_activation(far.cuda(), x, e).sum().backward()
+    check(x.grad, (before > 0).to(rt.float64) @ wide(b).t(), dtype)
 
 
 def test_out():

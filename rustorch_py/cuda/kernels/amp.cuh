@@ -1,4 +1,8 @@
 // types:
+/* p: 1 / scale (float64, rounded to float32 first, as PyTorch's), scale */
+RT_KERNEL(RT_NAME(inverse_scale), RtCall) {
+    if (threadIdx.x == 0) *(double *)a.p[0] = (double)(float)(1.0 / (double)*(const float *)a.p[1]);
+}
 /* The scale of a loss after a step (Micikevicius et al., Mixed precision training, 2018, 3.2). p: scale (float32), steps since it
  * changed (int32), not 0 where a gradient was not finite (float32); n: steps to the next growth; k: growth, backoff. */
 RT_KERNEL(RT_NAME(update_scale), RtCall) {

@@ -117,6 +117,9 @@ template <class Plan> RT_INLINE void rt_optim_block(const Plan &a) {
 #else
     if (a.h.found && *a.h.found != 0) return;
     if (a.h.factor) it.k0 = *a.h.factor;
+#if M == 10
+    if (it.k0 == 1) return;                            /* as they are */
+#endif
     if (it.step) rt_optim_numbers(it, a.h.o);
 #if M == 0
     if (it.a) rt_optim_packs(it, begin, end, [&](const RtOptimItem &part, int64_t from, int64_t to) { rt_optim_sgd(&part, &a.h.o, from, to); });

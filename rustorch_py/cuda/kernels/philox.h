@@ -11,6 +11,16 @@
 #define RUSTORCH_PHILOX_H
 #include "block.h"
 
+/* what PyTorch's transformations call: for float32 the device's fast functions */
+RT_INLINE float rt_drawn_log(float v) { return RT_FAST_LOG(v); }
+RT_INLINE double rt_drawn_log(double v) { return log(v); }
+RT_INLINE float rt_drawn_exp(float v) { return RT_FAST_EXP(v); }
+RT_INLINE double rt_drawn_exp(double v) { return exp(v); }
+RT_INLINE float rt_drawn_tan(float v) { return RT_FAST_TAN(v); }
+RT_INLINE double rt_drawn_tan(double v) { return tan(v); }
+RT_INLINE float rt_drawn_log1p(float v) { return RT_FAST_LOG(1.0f + v); }
+RT_INLINE double rt_drawn_log1p(double v) { return log1p(v); }
+
 typedef struct { uint32_t key[2], counter[4], word[4]; int at, has_normal; float normal; } RtPhilox;
 template <class V> struct RtFour { V v[4]; };
 

@@ -38,6 +38,9 @@ RT_INLINE float rt_rough_exp(float x) { return rt_exp_f32(x); }
 #define RT_COPY_WAIT() asm volatile("cp.async.wait_all;" ::: "memory")
 #define RT_SINCOS(v, s, c) __sincosf(v, s, c)     /* the fast ones; v within a turn or so */
 #define RT_SINCOSPI(v, s, c) sincospi(v, s, c)
+#define RT_FAST_LOG(v) __logf(v)                   /* of float32, in a few instructions */
+#define RT_FAST_EXP(v) __expf(v)
+#define RT_FAST_TAN(v) __tanf(v)
 /* a value of any plain type between lanes, a word at a time */
 template <class V, class Move> RT_INLINE V rt_shuffle(V v, Move move) {
     unsigned words[(sizeof(V) + 3) / 4] = {};

@@ -28,19 +28,19 @@ RT_KERNEL(RT_NAME(normal), RtCall) {
 
 RT_KERNEL(RT_NAME(log_normal), RtCall) {
     const T_C mean = (T_C)a.k[0], std = (T_C)a.k[1];
-    rt_draw_map(a, RT_NORMAL, [&](T_C v) { return T_PUT(T_F(exp)(rt_ma(v, std, mean))); });
+    rt_draw_map(a, RT_NORMAL, [&](T_C v) { return T_PUT(rt_drawn_exp(rt_ma(v, std, mean))); });
 }
 
 RT_KERNEL(RT_NAME(exponential), RtCall) {
     const T_C scale = (T_C)-1 / (T_C)a.k[0], half = rt_epsilon() / 2;
-    rt_draw_map(a, RT_UNIFORM, [&](T_C v) { return T_PUT(scale * (v >= (T_C)1 - half ? -half : T_F(log)(v))); });       /* never 0 */
+    rt_draw_map(a, RT_UNIFORM, [&](T_C v) { return T_PUT(scale * (v >= (T_C)1 - half ? -half : rt_drawn_log(v))); });       /* never 0 */
 }
 
 RT_KERNEL(RT_NAME(cauchy), RtCall) {
     const T_C median = (T_C)a.k[0], sigma = (T_C)a.k[1], eps = rt_epsilon();
     rt_draw_map(a, RT_UNIFORM, [&](T_C v) {
-        v = v > 1 - eps ? 1 - eps : v < eps ? eps : v;
-        return T_PUT(rt_ma(sigma, T_F(tan)((T_C)3.14159265358979323846 * (v - (T_C)0.5)), median));
+        if (sizeof(T_C) == 4) v = v > 1 - eps ? 1 - eps : v < eps ? eps : v;
+        return T_PUT(rt_ma(sigma, rt_drawn_tan((T_C)3.14159265358979323846 * (v - (T_C)0.5)), median));
     });
 }
 

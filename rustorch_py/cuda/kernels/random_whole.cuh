@@ -30,9 +30,9 @@ RT_KERNEL(RT_NAME(bernoulli), RtCall) {                  /* k: the chance of 1 *
 }
 
 RT_KERNEL(RT_NAME(geometric), RtCall) {                  /* k: the chance of success */
-    const U miss = (U)log1p(-a.k[0]);
+    const U miss = rt_drawn_log1p((U)-a.k[0]);
     rt_draw_each<RtDraw<U>::N>(a, [](RtPhilox &s) { return RtDraw<U>::uniform(s); }, [&](int64_t i, U v) {
-        ((T *)a.p[0])[rt_drawn_at(a, i)] = T_PUT((T_C)ceil((U)log((double)v) / miss));
+        ((T *)a.p[0])[rt_drawn_at(a, i)] = T_PUT((T_C)ceil(rt_drawn_log(v) / miss));
     });
 }
 

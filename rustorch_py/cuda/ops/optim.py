@@ -31,4 +31,11 @@ def update_scale(scale, steps, found, growth, backoff, interval):
     launch("amp.cuh", "update_scale", (), (scale, steps, found), (interval,), (growth, backoff), grid=1, block=32)
 
 
-provide("cuda", {"optim_run": run, "optim_norm": norm, "clip_factor": clip_factor, "update_scale": update_scale})
+def inverse_scale(scale):
+    """1 / scale as a float64 0-dim tensor."""
+    out = _t.empty((), dtype=_t.float64, device=scale.device)
+    launch("amp.cuh", "inverse_scale", (), (out, scale), grid=1, block=32)
+    return out
+
+
+provide("cuda", {"optim_run": run, "optim_norm": norm, "clip_factor": clip_factor, "update_scale": update_scale, "inverse_scale": inverse_scale})

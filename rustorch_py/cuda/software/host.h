@@ -28,6 +28,9 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
 #define RT_COPY_ASYNC(to, from) memcpy(to, from, 16)
 #define RT_COPY_WAIT() ((void)0)
 #define RT_SINCOS(v, s, c) (*(s) = sinf(v), *(c) = cosf(v))
+#define RT_FAST_LOG(v) logf(v)
+#define RT_FAST_EXP(v) expf(v)
+#define RT_FAST_TAN(v) tanf(v)
 #define RT_SINCOSPI(v, s, c) (*(s) = sin(3.14159265358979323846 * (v)), *(c) = cos(3.14159265358979323846 * (v)))
 #define RT_POPCOUNT(w) __builtin_popcount(w)
 
