@@ -12,6 +12,8 @@ KINDS = {"b8": "b", "f32": "f", "f64": "f", "c64": "c", "c128": "c", **dict.from
 RAW = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}        # what moves so many bytes
 REAL = {"c64": "f32", "c128": "f64"}
 ROW, CAST, FILL, REDUCE, COMBINE, PRODUCT = range(6)
+HALVES = ("f16", "bf16")
+ROUGH = ("gelu", "sigmoid", "silu")   # functions with a quick form whose error is far below a rounding to 16 bits (device_math.h)
 DENSE, STRIDED, TILE = range(3)       # of elementwise kernels and copies
 LINES, ACROSS = range(2)             # of reductions
 PRODUCT_TILE = 64                    # of a matrix product, as in launch.c
@@ -57,9 +59,12 @@ _CLOSE = "#undef T\n#undef R\n#undef F\n"
 
 
 def _turns(vector, cost=1, alone=False):
-    """Packs that a thread of an elementwise kernel has under way at once, as launch.c counts: enough bytes to hide memory's latency. `alone`: a dense
-    kernel reads one operand, as wide as its result; that is fastest by one pack a thread (0.518 ms against 0.536 for 1 GiB on an H200)."""
-    return 1 if cost > 3 or vector > 8 or (vector > 1 and alone) else 2 if vector > 1 else 4
+    """(packs that a thread of an elementwise kernel has under way at once, threads of a block), as launch.c counts: enough bytes to hide memory's
+    latency. `alone`: a dense kernel reads one operand, as wide as its result; that is fastest by small blocks and one pack a thread, or two
+    where there is much to compute (GELU of 1 GiB on an H200: 0.507 ms, 0.517 by one pack and 256 threads)."""
+    if vector > 1 and alone:
+        return 2 if 1 < cost <= 3 and vector <= 8 else 1, 128
+    return 1 if cost > 3 or vector > 8 else 2 if vector > 1 else 4, 256
 
 
 def _pack(tag, vector):
@@ -78,7 +83,8 @@ def _map(name, out, ins, value, mode, vector, moving, host, before="", cost=1):
     pre = before + "".join(f"    const {CTYPES[ins[i - 1]]} x{i} = {text};\n" for i, text in fixed.items())
     move = [i for i in range(1, len(ins) + 1) if i not in fixed]
     sizes = {ITEMSIZE[TAGS.index(out)], *(ITEMSIZE[TAGS.index(ins[i - 1])] for i in move)}
-    turns, names, otype = _turns(vector, cost, mode == DENSE and len(move) < 2 and len(sizes) == 1), [f"x{i}" for i in range(1, len(ins) + 1)], CTYPES[out]
+    turns, block = _turns(vector, cost, mode == DENSE and len(move) < 2 and len(sizes) == 1)
+    names, otype = [f"x{i}" for i in range(1, len(ins) + 1)], CTYPES[out]
     whole = {i: vector if mode == DENSE or vector > 1 and moving >> i & 1 else 1 for i in move}       # elements of an operand's pack
     for_u, for_j = f"#pragma unroll\n    for (int u = 0; u < {turns}; u++)", f"#pragma unroll\n        for (int j = 0; j < {vector}; j++)"
     held = "".join(f"    {_pack(ins[i - 1], whole[i])} v{i}[{turns}];\n" for i in move)
@@ -86,8 +92,8 @@ def _map(name, out, ins, value, mode, vector, moving, host, before="", cost=1):
     result = f"        {_pack(out, vector)} o;\n{for_j} {{ {one}o.v[j] = {value(names)}; }}\n"
     if mode == DENSE:
         reads = "".join(f"v{i}[u] = *(const {_pack(ins[i - 1], vector)} *)((const {CTYPES[ins[i - 1]]} *)a.p[{i}] + i); " for i in move)
-        at = f"const int64_t i = first + u * {256 * vector}; if (i <= last)"
-        text = (f"RT_KERNEL({name}, RtDense) {{\n{pre}    const int64_t first = ((int64_t)blockIdx.x * {256 * turns} + threadIdx.x) * {vector}, last = a.n - {vector};\n"
+        at = f"const int64_t i = first + u * {block * vector}; if (i <= last)"
+        text = (f"RT_KERNEL({name}, RtDense) {{\n{pre}    const int64_t first = ((int64_t)blockIdx.x * {block * turns} + threadIdx.x) * {vector}, last = a.n - {vector};\n"
                 f"{held}    {for_u} {{ {at} {{ {reads}}} }}\n    {for_u} {{ {at} {{\n{result}        *({_pack(out, vector)} *)(({otype} *)a.p[0] + i) = o; }}\n    }}\n")
         if vector > 1:
             single = "".join(f"const {CTYPES[ins[i - 1]]} x{i} = ((const {CTYPES[ins[i - 1]]} *)a.p[{i}])[j]; " for i in move)
@@ -263,6 +269,9 @@ def row_kernel(name, kernel, loop, dtypes, mode, vector, moving, host):
         return cast(out, result, f"{name}_value({', '.join(args)})")
 
     head = f"RT_INLINE {CTYPES[result]} {name}_value({', '.join(params)}) {{ {body}return ({CTYPES[result]})({printer.render(text)}); }}\n"
+    if out in HALVES and all(t in HALVES for i, t in enumerate(ins, 1) if not host >> i & 1):
+        for f in ROUGH:
+            head = head.replace(f"F({f})(", f"rt_rough_{f}(")
     if mode == TILE:
         return _open(tag) + head + _turned(name, out, ins, value, vector, moving, host, before) + _CLOSE
     return _open(tag) + head + _map(name, out, ins, value, mode, vector, moving, host, before, row.cost) + _CLOSE

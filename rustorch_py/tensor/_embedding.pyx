@@ -1,7 +1,7 @@
 # build: isa=embedding.inc.c cold
 """Embedding tables: rows picked by index, and bags of rows."""
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, Node, empty, attach1, attach2, save, saved, view_raw, wants_edge, as_base, shape_tuple, grad_mode, RT_F32,
+from ._base cimport (TensorBase, Node, empty, attach1, attach2, save, saved, view_raw, wants_edge, as_base, rt_compute_dtype, shape_tuple, grad_mode, RT_F32,
                      RT_F64, RT_I32, RT_I64, RT_KIND_FLOAT, rt_kind, rt_itemsize)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
@@ -93,9 +93,10 @@ cdef object add_rows(object op, object g_, TensorBase idx, int64_t rows, int64_t
     cdef int64_t sh[2]
     cdef int threads = num_threads()
     cdef void *k = NULL
-    if is_half(g):
+    if is_half(g) and not on_device(g):
         return like_dtype(add_rows(op, float32_of(g_), idx, rows, skip, scale), g.dt)
-    need_float(op, g)
+    if not is_half(g):
+        need_float(op, g)
     gc = contiguous_raw(g)
     sh[0] = rows
     sh[1] = g.sh[g.nd - 1]
@@ -106,7 +107,7 @@ cdef object add_rows(object op, object g_, TensorBase idx, int64_t rows, int64_t
     if on_device(g):
         out = full_(2, sh, 0, g.dt, g.dev)
         if gc.n:
-            run_on_device("embedding_add", out, gc, idx, scale, skip)
+            run_on_device("embedding_add", out, gc, idx, None if scale is None else cast_raw(scale, rt_compute_dtype(g.dt)), skip)
         return recorded_add(out, g, idx, skip, scale)
     out = empty(2, sh, g.dt, g.dev)
     with nogil:

@@ -148,6 +148,39 @@ def test_layouts_and_dtypes():
     assert rt.normal(mean, 1.0)[1].item() > 90 and rt.normal(0.0, 1.0, (3,), device="cuda").shape == (3,)
 
 
+def philox(seed, call, subsequence):
+    """The four words of calls of subsequences, arrays of numbers."""
+    c = [call & 0xFFFFFFFF, call >> 32, subsequence & 0xFFFFFFFF, subsequence >> 32]
+    low, high = seed & 0xFFFFFFFF, seed >> 32
+    for i in range(10):
+        a, b = np.uint64(0xD2511F53) * c[0], np.uint64(0xCD9E8D57) * c[2]
+        c = [(b >> np.uint64(32)) ^ c[1] ^ np.uint64((low + i * 0x9E3779B9) % 2 ** 32), b & np.uint64(0xFFFFFFFF),
+             (a >> np.uint64(32)) ^ c[3] ^ np.uint64((high + i * 0xBB67AE85) % 2 ** 32), a & np.uint64(0xFFFFFFFF)]
+    return np.stack(c, -1)
+
+
+@pytest.mark.parametrize("dtype, n, side", [(rt.float32, 40000, 4), (rt.bfloat16, 80000, 8), (rt.float64, 20000, 2), (rt.float32, 20002, 2), (rt.float16, 20004, 4),
+                                            (rt.float32, 20001, 1), (rt.float32, 64, 4)])
+def test_dropout_takes_the_words_that_pytorch_takes(dtype, n, side):
+    """Packs of 16 bytes where all is whole packs, of fewer elements otherwise; a call gives four words, and packs of two use two of them."""
+    of = rt.cuda.get_device_properties(0)
+    threads = 256 * min(of.multi_processor_count * of.max_threads_per_multi_processor // 256, -(-n // 256))
+    rt.manual_seed(77)
+    rt.rand(5, device="cuda")                                    # the stream goes on at 4
+    y = F.dropout(rt.ones(n, dtype=dtype, device="cuda"), 0.3)
+    i = np.arange(n)
+    calls = max(side // 4, 1)
+    if side == 1:
+        turn, thread, word = i // (4 * threads), i % threads, i // threads % 4
+    else:
+        turn, thread, word = i // (side * threads), i // side % threads, i % side
+    words = philox(77, (1 + turn * calls + word // 4).astype(np.uint64), thread.astype(np.uint64))
+    number = words[i, word % 4].astype(np.float32).astype(np.float64) * np.float32(2.3283064e-10) + np.float32(1.1641532e-10)
+    chance = 0.7 if dtype == rt.float64 else np.float32(0.7)
+    assert np.array_equal((y != 0).cpu().numpy(), number.astype(np.float32) < chance)
+    assert rt.cuda.default_generators[0].get_offset() == 4 + 4 * -(-n // (4 * threads))
+
+
 def test_dropout_and_its_gradient():
     rt.manual_seed(0)
     for shape in ((8, 64), (7, 5), (3, 6, 3)):                          # four, one and two elements side by side

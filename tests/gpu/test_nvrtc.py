@@ -31,6 +31,8 @@ def texts(loops, every_type=True):
     found.update(_text.kernel_text({**shape, "dtypes": [a, b]}) for a in (*halves, *loops) for b in (*halves, *loops) if "c32" not in (_text.TAGS[a], _text.TAGS[b]))
     found.update(_text.kernel_text({**shape, "vector": 2, "dtypes": [b, a]}) for a in halves for b in (a, _text.TAGS.index("f32")))
     tags = {tag: _text.TAGS.index(tag) for tag in ("u8", "bf16", "f32")}
+    found.update(_text.kernel_text({**shape, "kind": _text.ROW, "loop": _text.TAGS.index(loop), "vector": vector, "moving": 4, "dtypes": [_text.TAGS.index(tag)] * 3})
+                 for tag, loop, vector in (("bf16", "f32", 4), ("bf16", "f32", 1), ("f32", "f32", 2), ("f64", "f64", 1), ("c128", "c128", 1), ("u8", "u8", 8)))
     for a, acc, widths in (("u8", "i64", (16, 8)), ("bf16", "f32", (8, 8)), ("f32", "f32", (4, 4))):
         key = {"kind": _text.REDUCE, "id": 0, "loop": _text.TAGS.index(acc), "moving": 0, "host": 0, "dtypes": [_text.TAGS.index(acc), tags[a]]}
         found.update(_text.kernel_text({**key, "mode": mode, "vector": width}) for mode, width in zip((_text.LINES, _text.ACROSS), widths))

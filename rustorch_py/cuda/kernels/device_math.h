@@ -37,6 +37,24 @@ RT_INLINE float rt_rough_exp(float x) {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(v) : "f"(x * 1.44269504088896340736f));
     return v;
 }
+/* exp(x - base), where base * 2^-24 more or less in the exponent does not matter */
+RT_INLINE float rt_rough_exp_from(float x, float base) {
+    float v;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(v) : "f"(fmaf(x, 1.44269504088896340736f, base * -1.44269504088896340736f)));
+    return v;
+}
+RT_INLINE float rt_rough_sigmoid(float x) { return rt_device_inverse(1.0f + rt_rough_exp(-x)); }
+RT_INLINE float rt_rough_silu(float x) { return x * rt_rough_sigmoid(x); }
+/* x - |x| P(Z < -|x|), and the chance as exp(-x x / 2) times a polynomial of 1 / (1 + 0.38 |x|), fitted by least squares to a relative error of 4e-5 */
+RT_INLINE float rt_rough_gelu(float x) {
+    const float a = fabsf(x), t = rt_device_inverse(fmaf(0.38f, a, 1.0f));
+    float q = fmaf(t, -0.0899261f, 0.18887142f);
+    q = fmaf(q, t, 0.09198374f);
+    q = fmaf(q, t, 0.15782816f);
+    q = fmaf(q, t, 0.15122529f);
+    const float v = fmaf(-a, q * t * rt_rough_exp(a * a * -0.5f), x < 0.0f ? 0.0f : x);
+    return x > 16.0f ? x : v;
+}
 #define rt_fmax_f32(x, y) fmaxf(x, y)
 #define rt_fmin_f32(x, y) fminf(x, y)
 #define rt_exp_f32(x) expf(x)

@@ -1,18 +1,6 @@
 // types: T = reals
-/* Rows of tables: the gradient of picked rows, and bags of rows. Neighbouring threads take neighbouring columns. */
+/* Bags of rows of tables. Neighbouring threads take neighbouring columns. */
 #include "block.h"
-#include "atomic.h"
-
-/* p: table (zeros), g (contiguous rows), index (int64), factor of each row of g or NULL; n: elements of g, columns, rows of the table,
- * the index whose rows are left out. Rows meet, so sums are atomic. */
-RT_KERNEL(RT_NAME(add_rows), RtCall) {
-    RT_EACH(i, a.n[0]) {
-        int64_t row;
-        const int64_t column = rt_divide(i, a.n[1], &row), to = ((const int64_t *)a.p[2])[row];
-        if (to < 0 || to >= a.n[2]) rt_bad_index(a, to, a.n[2]);
-        else if (to != a.n[3]) rt_atomic_add((T *)a.p[0] + to * a.n[1] + column, ((const T *)a.p[1])[i] * (a.p[3] ? ((const T *)a.p[3])[row] : (T)1));
-    }
-}
 
 /* p: bags, table, index, where each bag begins, factor of each index or NULL, size of each bag, position of each maximum (mode 2), which
  * bag each index is in; n: elements of the bags, columns, rows of the table, how many indices, bags, mode (0 sum, 1 mean, 2 max), the index

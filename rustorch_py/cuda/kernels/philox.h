@@ -78,6 +78,14 @@ RT_INLINE RtFour<uint32_t> rt_next4(RtPhilox &s) {
     return r;
 }
 
+/* the four words of one call of a subsequence */
+RT_INLINE RtFour<uint32_t> rt_words(uint64_t seed, uint64_t call, uint64_t subsequence) {
+    uint32_t c[4] = {(uint32_t)call, (uint32_t)(call >> 32), (uint32_t)subsequence, (uint32_t)(subsequence >> 32)};
+    #pragma unroll
+    for (uint32_t i = 0; i < 10; i++) rt_philox_round(c, (uint32_t)seed + i * 0x9E3779B9u, (uint32_t)(seed >> 32) + i * 0xBB67AE85u);
+    return {{c[0], c[1], c[2], c[3]}};
+}
+
 /* uniform in (0, 1] */
 RT_INLINE float rt_unit(uint32_t w) { return rt_ma_f32((float)w, 2.3283064e-10f, 2.3283064e-10f / 2); }
 RT_INLINE double rt_unit64(uint32_t low, uint32_t high) {

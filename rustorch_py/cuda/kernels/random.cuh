@@ -44,46 +44,50 @@ RT_KERNEL(RT_NAME(cauchy), RtCall) {
     });
 }
 
-/* p: y, words, x, keep (1 byte an element), all in one order without gaps; n[1]: elements a thread takes side by side, 1, 2 or 4;
- * k: the chance to be kept. The four numbers of a call are float32 for all types. */
+/* p: y, words, x, keep (1 byte an element), all in one order without gaps; n[1]: elements a thread takes side by side, as many as 16 bytes
+ * hold or fewer; n[4], n[5]: the last word that is kept, and whether one is; k: the chance to be kept. The numbers are float32 for all types:
+ * a thread of the grid's first side has a subsequence, and its k-th turn the k-th call of it (of eight elements: two calls). Every turn
+ * finds its words by itself, so a block of the second side takes one. */
 RT_KERNEL(RT_NAME(dropout), RtCall) {
+    enum { V = 16 / T_SIZE, CALLS = V > 4 ? 2 : 1 };
     const int64_t n = a.n[0], side = a.n[1], threads = (int64_t)gridDim.x * blockDim.x, me = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    const T_C chance = (T_C)a.k[0], scale = (T_C)1 / chance;
+    const T_C scale = (T_C)1 / (T_C)a.k[0];
+    const uint32_t last = (uint32_t)a.n[4];
+    const bool any = a.n[5];
+    const uint64_t *words = (const uint64_t *)a.p[1];
+    const uint64_t seed = words ? words[0] : (uint64_t)a.n[2], call = ((uint64_t)a.n[3] + (words ? words[1] : 0)) >> 2;      /* offsets are multiples of 4 */
     T *y = (T *)a.p[0];
     const T *x = (const T *)a.p[2];
     uint8_t *keep = (uint8_t *)a.p[3];
-    RtPhilox s = rt_stream(a, (uint64_t)me);
-    s.at = 0;                                                /* offsets are multiples of 4 */
-    if (side == 4) {
-        enum { U = T_SIZE == 2 ? 4 : 1 };                    /* packs under way; numbers are drawn in order */
-        for (int64_t i = me * 4; i < n; i += threads * 4 * U) {
-            RtPack<T, 4> in[U];
+    if (side == V) {
+        #pragma unroll 1
+        for (int64_t turn = blockIdx.y, i; (i = (turn * threads + me) * V) < n; turn += gridDim.y) {
+            const RtPack<T, V> in = *(const RtPack<T, V> *)(x + i);
+            RtPack<T, V> out;
+            RtPack<uint8_t, V> kept;
             #pragma unroll
-            for (int u = 0; u < U; u++) if (i + threads * 4 * u < n) in[u] = *(const RtPack<T, 4> *)(x + i + threads * 4 * u);
-            #pragma unroll
-            for (int u = 0; u < U; u++) if (i + threads * 4 * u < n) {
-                const RtFour<float> r = RtDraw<float>::uniform(s);
-                RtPack<T, 4> out;
-                RtPack<uint8_t, 4> kept;
+            for (int c = 0; c < CALLS; c++) {
+                const RtFour<uint32_t> w = rt_words(seed, call + (uint64_t)(turn * CALLS + c), (uint64_t)me);
                 #pragma unroll
-                for (int j = 0; j < 4; j++) {
-                    kept.v[j] = r.v[j] < chance;
-                    out.v[j] = T_PUT(T_GET(in[u].v[j]) * (T_C)kept.v[j] * scale);
+                for (int j = 0; j < (V < 4 ? V : 4); j++) {
+                    const bool k = any && w.v[j] <= last;
+                    kept.v[4 * c + j] = k;
+                    out.v[4 * c + j] = T_PUT(T_GET(in.v[4 * c + j]) * (k ? scale : (T_C)0));
                 }
-                *(RtPack<T, 4> *)(y + i + threads * 4 * u) = out;
-                *(RtPack<uint8_t, 4> *)(keep + i + threads * 4 * u) = kept;
             }
+            *(RtPack<T, V> *)(y + i) = out;
+            *(RtPack<uint8_t, V> *)(keep + i) = kept;
         }
-    } else {
-        const int64_t first = side == 2 ? me * 2 : me, apart = side == 2 ? 1 : threads, count = side == 2 ? 2 : 4;
-        for (int64_t i = first; i < n; i += threads * count) {
-            const RtFour<float> r = RtDraw<float>::uniform(s);
-            for (int j = 0; j < count; j++) {
-                const int64_t at = i + apart * j;
-                if (at >= n) break;
-                keep[at] = r.v[j] < chance;
-                y[at] = T_PUT(T_GET(x[at]) * (T_C)keep[at] * scale);
-            }
+        return;
+    }
+    const int count = side == 2 ? 2 : 4;
+    const int64_t apart = side == 1 ? threads : 1, first = side == 1 ? me : me * side;
+    for (int64_t turn = blockIdx.y, i; (i = turn * threads * count + first) < n; turn += gridDim.y) {
+        const RtFour<uint32_t> w = rt_words(seed, call + (uint64_t)turn, (uint64_t)me);
+        for (int j = 0; j < count && i + apart * j < n; j++) {
+            const bool k = any && w.v[j] <= last;
+            keep[i + apart * j] = k;
+            y[i + apart * j] = T_PUT(T_GET(x[i + apart * j]) * (k ? scale : (T_C)0));
         }
     }
 }

@@ -7,8 +7,10 @@ enum { WAY, LINES, N, INNER, LOGS, IGNORE, EACH };
 
 #if T_SIZE == 2
 RT_INLINE T_C exp_of(T_C x) { return rt_rough_exp(x); }
+RT_INLINE T_C exp_from(T_C x, T_C base) { return rt_rough_exp_from(x, base); }       /* exp(x - base) */
 #else
 RT_INLINE T_C exp_of(T_C x) { return T_F(exp)(x); }
+RT_INLINE T_C exp_from(T_C x, T_C base) { return T_F(exp)(x - base); }
 #endif
 /* a line's peak, and the sum of exp(x - peak); an infinite peak stands for 0 there */
 struct Peak { T_C top, sum; };
@@ -20,7 +22,7 @@ template <int M> RT_INLINE void take(Peak &p, const T_C (&x)[M]) {
     for (int i = 0; i < M; i++) top = T_F(fmax)(top, x[i]);
     const T_C base = finite(top);
     #pragma unroll
-    for (int i = 0; i < M; i++) sum += exp_of(x[i] - base);            /* a NaN, too, gets into the sum */
+    for (int i = 0; i < M; i++) sum += exp_from(x[i], base);           /* a NaN, too, gets into the sum */
     p.sum = (top == p.top ? p.sum : moved(p, base)) + sum;
     p.top = top;
 }
@@ -35,16 +37,24 @@ RT_INLINE Peak peak_of(const RtCall &a, const RtLine &l, const T *x) {
     const Peak none = p;
     const int64_t n = l.line < a.n[LINES] ? a.n[N] : 0;
     if (a.n[INNER] == 1) {                                   /* by packs of 16 bytes from where they may begin, several under way */
-        enum { V = 16 / T_SIZE, U = 4 };
+        enum { V = 16 / T_SIZE, U = 2 };
         const int64_t skip = (int64_t)((0 - (uintptr_t)x & 15) / T_SIZE), head = skip < n ? skip : n, packs = (n - head) / V;
         const RtPack<T, V> *from = (const RtPack<T, V> *)(x + head);
-        for (int64_t i = l.part; i < packs; i += U * l.parts) {
+        int64_t i = l.part;
+        for (; i + (U - 1) * l.parts < packs; i += U * l.parts) {
             RtPack<T, V> v[U];
             T_C all[U * V];
             #pragma unroll
-            for (int u = 0; u < U; u++) if (i + u * l.parts < packs) v[u] = from[i + u * l.parts];
+            for (int u = 0; u < U; u++) v[u] = from[i + u * l.parts];
             #pragma unroll
-            for (int u = 0; u < U * V; u++) all[u] = i + u / V * l.parts < packs ? T_GET(v[u / V].v[u % V]) : none.top;
+            for (int u = 0; u < U * V; u++) all[u] = T_GET(v[u / V].v[u % V]);
+            take(p, all);
+        }
+        for (; i < packs; i += l.parts) {
+            const RtPack<T, V> v = from[i];
+            T_C all[V];
+            #pragma unroll
+            for (int u = 0; u < V; u++) all[u] = T_GET(v.v[u]);
             take(p, all);
         }
         for (int64_t i = l.part; i < n - packs * V; i += l.parts) {
@@ -184,4 +194,38 @@ RT_KERNEL(RT_NAME(class_loss_back), RtCall) {
     }
     #pragma unroll 4
     for (int64_t i = l.part; i < a.n[N]; i += l.parts) gx[i * step] = value(i, T_GET(x[i * step]));
+}
+
+/* The same of long dense lines that are no logarithms, without label smoothing: a block of any size a line. */
+RT_WIDE_KERNEL(RT_NAME(class_loss_back_line), RtCall) {
+    enum { V = 16 / T_SIZE, U = 2 };
+    typedef RtPack<T, V> Pack;
+    const int64_t n = a.n[N], line = blockIdx.x, t = ((const int64_t *)a.p[2])[line], me = threadIdx.x, all = blockDim.x;
+    const T *x = (const T *)a.p[1] + line * n;
+    T *gx = (T *)a.p[0] + line * n;
+    const T_C *w = (const T_C *)a.p[3], log_sum = ((const T_C *)a.p[4])[line];
+    const bool counts = t != a.n[IGNORE] && t >= 0 && t < n;
+    const T_C own = counts ? w ? w[t] : (T_C)1 : (T_C)0;
+    T_C g = T_GET(((const T *)a.p[5])[a.n[EACH] ? line : 0]);
+    if (a.p[6]) g /= *(const T_C *)a.p[6];
+    g *= own;
+    const T_C seen = own != 0 ? T_GET(x[t]) : (T_C)0;
+    const int64_t skip = ((uintptr_t)x ^ (uintptr_t)gx) & 15 ? n : (int64_t)((0 - (uintptr_t)gx & 15) / T_SIZE), head = skip < n ? skip : n, packs = (n - head) / V;
+    const Pack *from = (const Pack *)(x + head);
+    Pack *to = (Pack *)(gx + head);
+    const auto value = [&](T v) { return T_PUT(own != 0 ? exp_from(T_GET(v), log_sum) * g : (T_C)0); };
+    for (int64_t i = me; i < packs; i += U * all) {
+        Pack v[U];
+        #pragma unroll
+        for (int u = 0; u < U; u++) if (i + u * all < packs) v[u] = from[i + u * all];
+        #pragma unroll
+        for (int u = 0; u < U; u++) if (i + u * all < packs) {
+            #pragma unroll
+            for (int j = 0; j < V; j++) v[u].v[j] = value(v[u].v[j]);
+            to[i + u * all] = v[u];
+        }
+    }
+    for (int64_t i = me; i < n - packs * V; i += all) gx[i < head ? i : i + packs * V] = value(x[i < head ? i : i + packs * V]);
+    RT_SYNC();
+    if (me == 0 && own != 0) gx[t] = T_PUT((exp_from(seen, log_sum) - 1) * g);
 }

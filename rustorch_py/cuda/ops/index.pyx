@@ -1,11 +1,12 @@
 """Elements moved by index, mask or geometry; rows of embedding tables."""
 from libc.stdint cimport int64_t, uintptr_t
-from ...tensor._base cimport TensorBase, empty, view_raw, rt_itemsize, rt_kind, RT_C128, RT_I16, RT_I32, RT_I64, RT_KIND_COMPLEX, RT_U8
+from ...tensor._base cimport TensorBase, empty, view_raw, rt_compute_dtype, rt_itemsize, rt_kind, RT_C128, RT_I16, RT_I32, RT_I64, RT_KIND_COMPLEX, RT_U32, RT_U8
 from ...tensor._devices import provide
 from ...tensor._plan cimport copy_raw
 from .._backend cimport Kernel, RtCall, point, RT_CALL_INTS
 from ._layout cimport Rows, add_dim, begin, count_of, end, pack, put
 from ._lines cimport aligned, divisor
+from .scan import scan
 from ...errors import UnsupportedOpError
 
 cdef enum:
@@ -15,6 +16,8 @@ cdef enum:
     MANY = 15                                                      # copies of a launch,
     LONG = 1 << 18                                                 # of so many bytes at most
     PIECE = 4096                                                   # kernels/nonzero.cuh: 256 threads of 16 elements
+    TILE = 4096                                                    # kernels/radix.cuh
+    CHUNK = 32                                                     # kernels/embedding_sums.cuh
 
 REDUCE = {ADD: "add", MUL: "mul", MAX: "max", MIN: "min"}
 cdef Kernel INDEX_GET = Kernel("index.cuh", "index_get")
@@ -30,7 +33,11 @@ cdef Kernel TRIANGLE = Kernel("move.cuh", "triangle")
 cdef Kernel COUNT = Kernel("nonzero.cuh", "count")
 cdef Kernel BEFORE = Kernel("nonzero.cuh", "before")
 cdef Kernel PLACES = Kernel("nonzero.cuh", "places")
-cdef Kernel ADD_ROWS = Kernel("embedding.cuh", "add_rows")
+cdef Kernel ROW_KEYS = Kernel("embedding_sums.cuh", "row_keys", (0,))
+cdef list CHUNK_SUMS = [Kernel("embedding_sums.cuh", "chunk_sums", (wide,)) for wide in (0, 1)]
+cdef list ROW_SUMS = [Kernel("embedding_sums.cuh", "row_sums", (wide,)) for wide in (0, 1)]
+cdef Kernel DIGITS = Kernel("radix.cuh", "count")
+cdef Kernel BY_DIGIT = Kernel("radix.cuh", "move")
 cdef Kernel BAG = Kernel("embedding.cuh", "bag")
 
 
@@ -287,14 +294,55 @@ def nonzero(TensorBase mask):
 
 
 def embedding_add(TensorBase table, TensorBase g, TensorBase index_, TensorBase factor, int64_t skip):
-    """table (zeros) += rows of g (contiguous) at index_, each times its factor; index `skip` is left out."""
+    """table (zeros) += rows of g (contiguous) at index_, each times its factor (of the type to compute in); index `skip` is left out. The
+    positions are sorted by row, so that sums have one order."""
     cdef RtCall a
-    point(ADD_ROWS, &a, 0, table, table)
-    point(ADD_ROWS, &a, 1, g, table)
-    point(ADD_ROWS, &a, 2, index_, table)
-    point(ADD_ROWS, &a, 3, factor, table)
-    a.n[0], a.n[1], a.n[2], a.n[3] = g.n, table.sh[1], table.sh[0], skip
-    ADD_ROWS.launch(table, table.dt, &a)
+    cdef int64_t n = index_.n, rows = table.sh[0], item = rt_itemsize(table.dt), packs, tiles = (n + TILE - 1) // TILE, chunks = (n + CHUNK - 1) // CHUNK
+    cdef bint wide = table.sh[1] * item % 16 == 0 and aligned(table, 16) and aligned(g, 16)
+    cdef TensorBase keys, places = None, next_keys, next_places, counts, sums
+    cdef Kernel kernel
+    cdef int64_t sh[3]
+    cdef int digit = 0
+    if n >= (<int64_t>1 << 32) - CHUNK or rows >= (<int64_t>1 << 32) - 1:
+        raise UnsupportedOpError(f"embedding: up to 2**32 - {CHUNK + 1} indices and 2**32 - 2 rows have a gradient on {(<object>table).device}, got "
+                                 f"{n} and {rows}", op="embedding")
+    packs = table.sh[1] * item // 16 if wide else table.sh[1]
+    keys = empty(1, &n, RT_U32, table.dev)
+    point(ROW_KEYS, &a, 0, keys, table)
+    point(ROW_KEYS, &a, 1, index_, table)
+    a.n[0], a.n[1], a.n[2], a.n[3] = n, packs, rows, skip
+    ROW_KEYS.launch(table, table.dt, &a)
+    sh[0] = 256 * tiles
+    while rows >> 8 * digit:
+        counts = empty(1, sh, RT_I64, table.dev)
+        point(DIGITS, &a, 0, keys, table)
+        point(DIGITS, &a, 1, counts, table)
+        a.n[0], a.n[1], a.n[2], a.n[3] = n, 8 * digit, tiles, 1
+        DIGITS.launch(table, RT_U32, &a, tiles)
+        scan(counts, counts, 0, False, 1, sh[0], 1)
+        next_keys, next_places = empty(1, &n, RT_U32, table.dev), empty(1, &n, RT_U32, table.dev)
+        point(BY_DIGIT, &a, 1, places, table)
+        point(BY_DIGIT, &a, 2, counts, table)
+        point(BY_DIGIT, &a, 3, next_keys, table)
+        point(BY_DIGIT, &a, 4, next_places, table)
+        point(BY_DIGIT, &a, 5, None, table)
+        BY_DIGIT.launch(table, RT_U32, &a, tiles)
+        keys, places = next_keys, next_places
+        digit += 1
+    sh[0], sh[1], sh[2] = chunks, 2, table.sh[1]
+    sums = empty(3, sh, rt_compute_dtype(table.dt), table.dev)
+    kernel = CHUNK_SUMS[wide]
+    point(kernel, &a, 0, table, table)
+    point(kernel, &a, 1, g, table)
+    point(kernel, &a, 2, keys, table)
+    point(kernel, &a, 3, places, table)
+    point(kernel, &a, 4, sums, table)
+    point(kernel, &a, 5, factor, table)
+    a.n[0], a.n[1], a.n[2], a.n[3] = n, packs, rows, skip
+    kernel.launch(table, table.dt, &a, chunks, min((packs + 255) // 256, <int64_t>65535), 1, <unsigned>min((packs + 31) // 32 * 32, <int64_t>256))
+    if chunks > 1:
+        kernel = ROW_SUMS[wide]
+        kernel.launch(table, table.dt, &a, chunks, min((packs + 31) // 32, <int64_t>65535), 1, 32, 8)
 
 
 def embedding_bag(TensorBase out, TensorBase table, TensorBase index_, TensorBase start, TensorBase factor, TensorBase count, TensorBase at,

@@ -12,6 +12,9 @@ from .._backend import launch
 from .._backend cimport Kernel, RtCall, point, processors, threads_at_once
 from ._layout cimport Rows, add_dim, begin, end, put
 
+cdef extern from "<math.h>" nogil:
+    float fmaf(float, float, float)
+
 TINY = {_t.float16: 2.0 ** -14, _t.bfloat16: 2.0 ** -126, _t.float32: 2.0 ** -126, _t.float64: 2.0 ** -1022}      # smallest normal numbers
 cdef Kernel UNIFORM = Kernel("random.cuh", "uniform")
 cdef Kernel NORMAL = Kernel("random.cuh", "normal")
@@ -137,19 +140,43 @@ def bernoulli_each(TensorBase t, Generator generator, TensorBase p):
         copy_raw(t, target)
 
 
+cdef double last_chance = -1                      # of the last call, and what came of it
+cdef bint last_wide = False
+cdef int64_t last_words = 0
+
+
+cdef int64_t words_below(double chance, bint wide) noexcept:
+    """How many words, from 0 on, make a number below a chance (rt_unit of philox.h: it grows with the word), compared as float32 or float64."""
+    global last_chance, last_wide, last_words
+    cdef int64_t low = 0, high = <int64_t>1 << 32, middle
+    cdef float number
+    if chance != last_chance or wide != last_wide:
+        while low < high:
+            middle = (low + high) // 2
+            number = fmaf(<float>middle, <float>2.3283064e-10, <float>2.3283064e-10 / 2)
+            if (number < chance) if wide else (number < <float>chance):
+                low = middle + 1
+            else:
+                high = middle
+        last_chance, last_wide, last_words = chance, wide, low
+    return last_words
+
+
 def dropout(TensorBase y, Generator generator, TensorBase x, TensorBase keep, double p):
     """y = x * keep / (1 - p), keep drawn; all three have one order of memory without gaps."""
     cdef RtCall a
-    cdef int64_t n = y.n, grid = blocks_of(y, n), side = 4, item = rt_itemsize(x.dt)
+    cdef int64_t n = y.n, grid = blocks_of(y, n), item = rt_itemsize(x.dt), side = 16 // item, count, below
     take(generator, <uint64_t>(((n - 1) // (1024 * grid) + 1) * 4), DROPOUT, &a, y)
     while side > 1 and (n % side or <uintptr_t>x.ptr % <uintptr_t>(side * item) or <uintptr_t>y.ptr % <uintptr_t>(side * item)):
         side //= 2
     point(DROPOUT, &a, 0, y, y)
     point(DROPOUT, &a, 2, x, y)
     point(DROPOUT, &a, 3, keep, y)
-    a.n[0], a.n[1] = n, side
+    below = words_below(1 - p, item == 8)
+    a.n[0], a.n[1], a.n[4], a.n[5] = n, side, max(below - 1, <int64_t>0), below > 0
     a.k[0] = 1 - p
-    DROPOUT.launch(y, y.dt, &a, grid)
+    count = side if side > 1 else 4
+    DROPOUT.launch(y, y.dt, &a, grid, min((n - 1) // (256 * grid * count) + 1, <int64_t>65535))
 
 
 def dropout_mask(TensorBase y, TensorBase x, TensorBase keep, double p):

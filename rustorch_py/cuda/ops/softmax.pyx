@@ -4,7 +4,7 @@ from ...tensor._base cimport TensorBase, rt_itemsize
 from ...tensor._devices import provide
 from ...tensor._plan cimport copy_raw
 from .._backend cimport Kernel, RtCall, point
-from ._lines cimport Short, aligned, blocks, kept_in, variant, way_of
+from ._lines cimport SHORT, Short, aligned, blocks, kept_in, variant, way_of
 
 cdef Kernel SOFTMAX = Kernel("softmax.cuh", "softmax")
 cdef Kernel SOFTMAX_BACK = Kernel("softmax.cuh", "softmax_back")
@@ -13,6 +13,7 @@ cdef Kernel CLASS_LOSS = Kernel("softmax.cuh", "class_loss")
 cdef Kernel TOTAL = Kernel("loss.cuh", "total")
 cdef Kernel CHECK = Kernel("loss.cuh", "check_probabilities")
 cdef Kernel CLASS_LOSS_BACK = Kernel("softmax.cuh", "class_loss_back")
+cdef Kernel CLASS_LOSS_BACK_LINE = Kernel("softmax.cuh", "class_loss_back_line")
 
 cdef enum:
     MANY = 65536                                 # lines that one block sums up
@@ -120,6 +121,10 @@ def class_loss_back(TensorBase gx, TensorBase x, TensorBase target, TensorBase w
     point(CLASS_LOSS_BACK, &a, 6, total, gx)
     a.n[4], a.n[5], a.n[6] = logs, ignore, each
     a.k[0] = smooth
+    if inner == 1 and n > SHORT and smooth == 0 and not logs:
+        a.n[1], a.n[2] = outer, n
+        CLASS_LOSS_BACK_LINE.launch(gx, x.dt, &a, outer, 1, 1, 1024 if n * rt_itemsize(x.dt) >= 1 << 15 else 256)
+        return
     launch(CLASS_LOSS_BACK, gx, x.dt, &a, outer, n, inner)
 
 
