@@ -99,4 +99,4 @@ def combinations(file):
 
 def kernel_count(file):
     """Return how many kernels a file holds."""
-    return len(set(re.findall(r"RT_(?:WIDE_)?KERNEL\(RT_NAME\((\w+)\)", source(file)[0])))
+    return len(set(re.findall(r"RT_(?:WIDE_|BLOCK_)?KERNEL\(RT_NAME\((\w+)\)", source(file)[0])))

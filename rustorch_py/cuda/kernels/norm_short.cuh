@@ -74,80 +74,103 @@ RT_WIDE_KERNEL(RT_NAME(row_norm), RtCall) {
 }
 
 #if K <= 2
-struct Pair { T_C sum, dot; };
 /* Gradients of the input and, over the rows that a block walks through, partial sums for those of weight and bias: a thread has the same
- * columns of every row. p: gx, x, g, w, mean, 1 / deviation, part (blocks, 2 (weight, bias), columns) or NULL */
-RT_WIDE_KERNEL(RT_NAME(row_norm_back), RtCall) {
-    const int log_lanes = (int)a.n[LOG_LANES], lines = (int)(blockDim.x >> log_lanes);
-    const int64_t blocks = (a.n[ROWS] + lines - 1) / lines;
+ * columns of every row. The packs of the next rows are on their way to shared memory, each to a place of its thread's own, while these are
+ * computed; R rows are reduced together. p: gx, x, g, w, mean, 1 / deviation, part (blocks, 2 (weight, bias), columns) or NULL */
+enum { R = 1 };
+struct Pairs { T_C sum[R], dot[R]; };
+template <int THREADS> RT_INLINE void back_of(const RtCall &a) {
+    const int log_lanes = (int)a.n[LOG_LANES], lines = (int)(blockDim.x >> log_lanes), lanes = 1 << log_lanes, me = threadIdx.x, lane = me & (lanes - 1);
+    const int columns = (int)(a.n[COLUMNS] / V);
+    const int64_t blocks = (a.n[ROWS] + lines - 1) / lines, step = (int64_t)gridDim.x * R;
     const T_C *w = (const T_C *)a.p[3], share = (T_C)1 / (T_C)a.n[COLUMNS];
+    RT_SHARED(Pairs, part, 2 * RT_WARP);                     /* of rows that a block has: in turns, so that one barrier is enough */
+    int turn = 0;
     T_C gw[K][V], gb[K][V];
-    for (int k = 0; k < K; k++) for (int j = 0; j < V; j++) gw[k][j] = gb[k][j] = (T_C)0;
-    Pack xs[K], gs[K];
-#if K == 1 && W                                              /* the next row's packs wait in shared memory, each in a place of its thread's own */
-    RT_SHARED(Pack, next, 2 * 1024);
+    Weights held[K];
+    for (int k = 0; k < K; k++)
+        for (int j = 0; j < V; j++) {
+            gw[k][j] = gb[k][j] = (T_C)0;
+            held[k].v[j] = (T_C)1;
+        }
+    if (w && !a.n[PLANE])
+        #pragma unroll
+        for (int k = 0; k < K; k++) if (lane + k * lanes < columns) held[k] = ((const Weights *)w)[lane + k * lanes];
+    const auto weights = [&](int64_t row, int k) { return w && a.n[PLANE] ? weights_at(a, w, first_of(a, row), lane + k * lanes) : held[k]; };
+    enum { AHEAD = W && THREADS <= 512 };                    /* of more there is no room in shared memory */
+    RT_SHARED(Pack, next, AHEAD ? 2 * R * K * THREADS : 1);
     const auto ask = [&](int64_t block) {
-        const RtShort r = rt_short(log_lanes, block, a.n[ROWS]);
-        const int64_t at = r.line * (a.n[COLUMNS] / V) + r.lane;
-        if (r.here && r.lane < (int)(a.n[COLUMNS] / V)) {
-            RT_COPY_ASYNC(next + threadIdx.x, (const Pack *)a.p[1] + at);
-            RT_COPY_ASYNC(next + 1024 + threadIdx.x, (const Pack *)a.p[2] + at);
+        #pragma unroll
+        for (int r = 0; r < (AHEAD ? R : 0); r++) {
+            const RtShort at = rt_short(log_lanes, block + r, a.n[ROWS]);
+            #pragma unroll
+            for (int k = 0; k < K; k++) if (at.here && lane + k * lanes < columns) {
+                RT_COPY_ASYNC(next + (2 * (r * K + k)) * THREADS + me, (const Pack *)a.p[1] + at.line * columns + lane + k * lanes);
+                RT_COPY_ASYNC(next + (2 * (r * K + k) + 1) * THREADS + me, (const Pack *)a.p[2] + at.line * columns + lane + k * lanes);
+            }
         }
     };
-    ask(blockIdx.x);
-#endif
-    for (int64_t block = blockIdx.x; block < blocks; block += gridDim.x) {
-        const RtShort r = rt_short(log_lanes, block, a.n[ROWS]);
-        const int packs = r.here ? (int)(a.n[COLUMNS] / V) : 0;
-        const int64_t start = r.line * (a.n[COLUMNS] / V), first = first_of(a, r.line);
-#if K == 1 && W
-        RT_COPY_WAIT();
-        xs[0] = next[threadIdx.x];
-        gs[0] = next[1024 + threadIdx.x];
-#else
+    ask((int64_t)blockIdx.x * R);
+    for (int64_t block = (int64_t)blockIdx.x * R; block < blocks; block += step) {
+        Pack xs[R][K], gs[R][K];
+        T_C mean[R], rstd[R];
+        RtShort at[R];
+        Pairs p;
+        if (AHEAD) RT_COPY_WAIT();
         #pragma unroll
-        for (int k = 0; k < K; k++) if (r.lane + k * r.lanes < packs) {
-            xs[k] = ((const Pack *)a.p[1])[start + r.lane + k * r.lanes];
-            gs[k] = ((const Pack *)a.p[2])[start + r.lane + k * r.lanes];
-        }
-#endif
-        const T_C mean = a.n[RMS] ? (T_C)0 : ((const T_C *)a.p[4])[r.line], rstd = ((const T_C *)a.p[5])[r.line];
-        Pair p = {(T_C)0, (T_C)0};
-        #pragma unroll
-        for (int k = 0; k < K; k++) if (r.lane + k * r.lanes < packs) {
-            Weights all;
-            if (w) all = weights_at(a, w, first, r.lane + k * r.lanes);
+        for (int r = 0; r < R; r++) {
+            at[r] = rt_short(log_lanes, block + r, a.n[ROWS]);
+            mean[r] = a.n[RMS] ? (T_C)0 : ((const T_C *)a.p[4])[at[r].line];
+            rstd[r] = ((const T_C *)a.p[5])[at[r].line];
+            p.sum[r] = p.dot[r] = (T_C)0;
             #pragma unroll
-            for (int j = 0; j < V; j++) {
-                const T_C gi = T_GET(gs[k].v[j]), xhat = (T_GET(xs[k].v[j]) - mean) * rstd, v = w ? gi * all.v[j] : gi;
-                gw[k][j] = T_F(ma)(gi, xhat, gw[k][j]);
-                gb[k][j] += gi;
-                p.sum += v;
-                p.dot = T_F(ma)(v, xhat, p.dot);
+            for (int k = 0; k < K; k++) if (at[r].here && lane + k * lanes < columns) {
+                xs[r][k] = AHEAD ? next[2 * (r * K + k) * THREADS + me] : ((const Pack *)a.p[1])[at[r].line * columns + lane + k * lanes];
+                gs[r][k] = AHEAD ? next[(2 * (r * K + k) + 1) * THREADS + me] : ((const Pack *)a.p[2])[at[r].line * columns + lane + k * lanes];
+                const Weights all = weights(at[r].line, k);
+                #pragma unroll
+                for (int j = 0; j < V; j++) {
+                    const T_C gi = T_GET(gs[r][k].v[j]), xhat = (T_GET(xs[r][k].v[j]) - mean[r]) * rstd[r], v = gi * all.v[j];
+                    gw[k][j] = T_F(ma)(gi, xhat, gw[k][j]);
+                    gb[k][j] += gi;
+                    p.sum[r] += v;
+                    p.dot[r] = T_F(ma)(v, xhat, p.dot[r]);
+                }
             }
         }
-#if K == 1 && W
-        ask(block + gridDim.x);                              /* what was read is used by now */
-#endif
-        p = rt_short_reduce(r, p, [](Pair x, Pair y) { return Pair{x.sum + y.sum, x.dot + y.dot}; }, Pair{(T_C)0, (T_C)0});
-        const T_C sum = a.n[RMS] ? (T_C)0 : p.sum * share, dot = p.dot * share;
+        ask(block + step);                                   /* what was read is used by now */
+        const auto both = [](const Pairs &x, const Pairs &y) {
+            Pairs z;
+            for (int r = 0; r < R; r++) { z.sum[r] = x.sum[r] + y.sum[r]; z.dot[r] = x.dot[r] + y.dot[r]; }
+            return z;
+        };
+        p = rt_warp_reduce(p, both, (unsigned)(lanes < 32 ? lanes : 32));
+        if (lanes > 32) {
+            const int warps = lanes / 32;
+            turn = 32 - turn;
+            if (me % 32 == 0) part[turn + me / 32] = p;
+            RT_SYNC();
+            p = rt_warp_reduce(part[turn + me % warps], both, (unsigned)warps);
+        }
         #pragma unroll
-        for (int k = 0; k < K; k++) if (r.lane + k * r.lanes < packs) {
-            Weights all;
-            if (w) all = weights_at(a, w, first, r.lane + k * r.lanes);
-            Pack out;
+        for (int r = 0; r < R; r++) {
+            const T_C sum = a.n[RMS] ? (T_C)0 : -p.sum[r] * share * rstd[r], dot = -p.dot[r] * share * rstd[r];
             #pragma unroll
-            for (int j = 0; j < V; j++) {
-                const T_C gi = T_GET(gs[k].v[j]), xhat = (T_GET(xs[k].v[j]) - mean) * rstd, v = w ? gi * all.v[j] : gi;
-                out.v[j] = T_PUT((v - sum - xhat * dot) * rstd);
+            for (int k = 0; k < K; k++) if (at[r].here && lane + k * lanes < columns) {
+                const Weights all = weights(at[r].line, k);
+                Pack out;
+                #pragma unroll
+                for (int j = 0; j < V; j++) {
+                    const T_C xhat = (T_GET(xs[r][k].v[j]) - mean[r]) * rstd[r], v = T_GET(gs[r][k].v[j]) * all.v[j];
+                    out.v[j] = T_PUT(T_F(ma)(v, rstd[r], T_F(ma)(xhat, dot, sum)));
+                }
+                if (a.p[0]) ((Pack *)a.p[0])[at[r].line * columns + lane + k * lanes] = out;
             }
-            if (a.p[0]) ((Pack *)a.p[0])[start + r.lane + k * r.lanes] = out;
         }
     }
     if (!a.p[6]) return;                                     /* of all threads */
-    RT_SHARED(T_C, shown, 1024);
-    const int me = threadIdx.x, lanes = 1 << log_lanes, lane = me & (lanes - 1);
-    T_C *part = (T_C *)a.p[6] + (int64_t)blockIdx.x * 2 * a.n[COLUMNS];
+    RT_SHARED(T_C, shown, THREADS);
+    T_C *sums = (T_C *)a.p[6] + (int64_t)blockIdx.x * 2 * a.n[COLUMNS];
     #pragma unroll
     for (int k = 0; k < K; k++)
         #pragma unroll
@@ -164,7 +187,11 @@ RT_WIDE_KERNEL(RT_NAME(row_norm_back), RtCall) {
                         for (int i = 1; i < lines; i++) all += shown[me + i * lanes];
                 }
                 const int64_t column = (int64_t)(lane + k * lanes) * V + j;
-                if (me < lanes && column < a.n[COLUMNS]) part[which * a.n[COLUMNS] + column] = all;
+                if (me < lanes && column < a.n[COLUMNS]) sums[which * a.n[COLUMNS] + column] = all;
             }
 }
+/* of blocks of up to so many threads */
+RT_BLOCK_KERNEL(RT_NAME(row_norm_back_256), RtCall, 256, 2) { back_of<256>(a); }
+RT_BLOCK_KERNEL(RT_NAME(row_norm_back_512), RtCall, 512, T_SIZE == 2 ? 1 : 2) { back_of<512>(a); }
+RT_BLOCK_KERNEL(RT_NAME(row_norm_back_1024), RtCall, 1024, 1) { back_of<1024>(a); }
 #endif

@@ -22,6 +22,8 @@ RT_INLINE float rt_rough_exp_from(float x, float base) { return rt_exp_f32(x - b
 #ifndef RT_KERNEL
 #define RT_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(256) name(const Args a)
 #define RT_WIDE_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(1024) name(const Args a)      /* blocks of up to 1024 threads */
+/* blocks of up to `threads`, of which `blocks` are to be at work at once on a multiprocessor: what that leaves of registers */
+#define RT_BLOCK_KERNEL(name, Args, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name(const Args a)
 #define RT_SHARED(T, name, n) __shared__ T name[n]
 #define RT_SYNC() __syncthreads()
 /* of a warp, all of whose threads take part */

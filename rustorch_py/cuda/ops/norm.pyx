@@ -17,7 +17,7 @@ cdef enum:
 cdef Kernel ROW_NORM = Kernel("norm_long.cuh", "row_norm")
 cdef Kernel ROW_NORM_BACK = Kernel("norm_long.cuh", "row_norm_back")
 cdef dict ROW_NORM_SHORT = {}
-cdef dict ROW_NORM_BACK_SHORT = {}
+cdef dict ROW_NORM_BACK_SHORT = {256: {}, 512: {}, 1024: {}}       # threads of a block
 cdef Kernel ROW_SUMS_FINISH = Kernel("norm.cuh", "row_sums_finish")
 cdef Kernel MOMENTS_OF_PLANES = Kernel("channel_packs.cuh", "moments_of_planes")
 cdef Kernel MOMENTS_OF_LAST = Kernel("channel_packs.cuh", "moments_of_last")
@@ -75,18 +75,16 @@ cdef int64_t chunks_of(int64_t channels, int64_t elements, int64_t per_block, in
     return size
 
 
-cdef bint in_registers(TensorBase x, bint dense, TensorBase weight, TensorBase bias, int64_t n, int64_t groups, int64_t plane, int few, int few_packs, int many,
+cdef bint in_registers(TensorBase x, bint dense, TensorBase weight, TensorBase bias, int64_t n, int64_t groups, int64_t plane, int few, int many,
                        bint *wide, int64_t *part, Short *found) noexcept:
     """Whether rows fit into registers, and then how they are read: wide: by packs of 16 bytes; part: packs of a plane, or 0. dense: the tensors
-    are aligned; few, many: packs a thread, few_packs: of packs of 16 bytes alone (0: as others)."""
+    are aligned; few, many: packs a thread."""
     cdef int64_t item = rt_itemsize(x.dt), width = 16 // item
     cdef bint plain = plane == 1 and groups == 1
     wide[0] = dense and n % width == 0
     if wide[0]:
         wide[0] = aligned(weight, width * max(item, <int64_t>4)) and aligned(bias, width * max(item, <int64_t>4)) if plain else plane % width == 0
     part[0] = 0 if plain else plane // width if wide[0] else plane
-    if wide[0] and few_packs:
-        few, many = few_packs, few_packs
     return n != 0 and kept_in(n // width if wide[0] else n, few, many, found)
 
 
@@ -112,7 +110,7 @@ def row_norm(TensorBase y, TensorBase x, TensorBase weight, TensorBase bias, Ten
     point(ROW_NORM, &a, 4, mean, y)
     point(ROW_NORM, &a, 5, rstd, y)
     a.k[0] = eps
-    if in_registers(x, aligned(x, 16) and aligned(y, 16), weight, bias, n, groups, plane, 4, 0, 8, &wide, &part, &found):
+    if in_registers(x, aligned(x, 16) and aligned(y, 16), weight, bias, n, groups, plane, 4, 8, &wide, &part, &found):
         a.n[0], a.n[1], a.n[2], a.n[3], a.n[4], a.n[5], a.n[6] = found.log, rows, n, rms, groups, channels, part
         variant(ROW_NORM_SHORT, "norm_short.cuh", "row_norm", wide, found.count).launch(y, x.dt, &a, blocks(rows, found.lines), 1, 1, found.threads)
         return
@@ -128,9 +126,12 @@ def row_norm_back(TensorBase x, TensorBase g, TensorBase weight, TensorBase mean
     cdef int64_t sizes[3]
     cdef int64_t steps[3]
     cdef Short found
-    cdef bint wide, summed = gw is not None or gb is not None, fits, fused
-    fits = rows and in_registers(x, aligned(x, 16) and aligned(g, 16) and aligned(gx, 16), weight, None, n, groups, plane, 2, 1 if rt_itemsize(x.dt) == 2 else 0, 2,
-                                 &wide, &inner, &found)
+    cdef bint wide, summed = gw is not None or gb is not None, fits, fused, half = rt_itemsize(x.dt) == 2
+    cdef int at_once
+    fits = rows and in_registers(x, aligned(x, 16) and aligned(g, 16) and aligned(gx, 16), weight, None, n, groups, plane, 2, 2, &wide, &inner,
+                                 &found)
+    if fits and half and wide and found.threads > 512:             # too many numbers a thread
+        fits = False
     fused = fits and summed and plane == 1 and groups == 1
     point(ROW_NORM_BACK, &a, 0, gx, x)
     point(ROW_NORM_BACK, &a, 1, x, x)
@@ -142,12 +143,15 @@ def row_norm_back(TensorBase x, TensorBase g, TensorBase weight, TensorBase mean
         grid = blocks(rows, found.lines)
         if fused:                                # blocks walk through rows: 16 or more each, if that leaves no processor without
             here = processors(x.dev >> 8)
-            grid = min(here * max(<int64_t>1, min(<int64_t>(1024 // found.threads), <int64_t>8)), max(grid // 16, min(grid, here)))
+            # of threads at once, as registers allow
+            at_once = (768 if half else 1024) if found.count == 1 else 512 if half else 1024 if found.threads > 256 else 768
+            grid = min(here * max(<int64_t>1, min(<int64_t>(at_once // found.threads), <int64_t>8)), max(grid // 16, min(grid, here)))
             sizes[0], sizes[1], sizes[2] = grid, 2, n
             part = empty(3, sizes, rstd.dt, rstd.dev)
         point(ROW_NORM_BACK, &a, 6, part, x)
         a.n[0], a.n[1], a.n[2], a.n[3], a.n[4], a.n[5], a.n[6] = found.log, rows, n, rms, groups, channels, inner
-        variant(ROW_NORM_BACK_SHORT, "norm_short.cuh", "row_norm_back", wide, found.count).launch(x, x.dt, &a, grid, 1, 1, found.threads)
+        at_once = max(256, found.threads)
+        variant(ROW_NORM_BACK_SHORT[at_once], "norm_short.cuh", f"row_norm_back_{at_once}", wide, found.count).launch(x, x.dt, &a, grid, 1, 1, found.threads)
         if fused:
             point(ROW_SUMS_FINISH, &a, 0, part, x)
             point(ROW_SUMS_FINISH, &a, 1, gw, x)

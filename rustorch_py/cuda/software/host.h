@@ -18,6 +18,7 @@ extern "C" __attribute__((visibility("default"))) RtSoft *rt_soft(void) { return
     extern "C" __attribute__((visibility("default"))) size_t name##_size(void) { return sizeof(Args); }                    \
     static void name##_body(const Args a)
 #define RT_WIDE_KERNEL(name, Args) RT_KERNEL(name, Args)
+#define RT_BLOCK_KERNEL(name, Args, threads, blocks) RT_KERNEL(name, Args)
 #define RT_SHARED(T, name, n) static T name[n]
 #define RT_SYNC() rt_soft_state.sync()
 #define RT_SYNC_WARP() rt_soft_state.sync_warp()
