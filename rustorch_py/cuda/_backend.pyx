@@ -94,6 +94,7 @@ cdef extern from "launch.h" nogil:
     void rt_cuda_trim(int device)
     void rt_cuda_stats(int device, RtCudaStats *out)
     void rt_cuda_reset_peak(int device)
+    void rt_cuda_overlap(int how)
     void rt_cuda_debug(int sync)
     int64_t rt_cuda_launches()
     int64_t rt_cuda_waits()
@@ -221,6 +222,7 @@ def start(library=None):
         if library is None:
             rt_cuda_direct()
         rt_cuda_allocator(os.environ.get("RUSTORCH_CUDA_ALLOC", "") == "async")
+        rt_cuda_overlap(int(os.environ.get("RUSTORCH_CUDA_OVERLAP", "1")))
         rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
         register_backend(1, rt_cuda_backend())
         global rt_blaslt_find
@@ -414,7 +416,7 @@ cdef object hand(int device, str file, str name, tuple types):
     cdef CuHandle function = NULL
     try:
         tags = tuple([_text.TAGS[t.code] if hasattr(t, "itemsize") else str(t) for t in types])
-        text = _hand.hand_text(file, tags)
+        text = _hand.hand_text(file, tags, name)
     except (_text.NoKernel, IndexError) as error:
         raise DTypeError(f"cuda: {name} is not implemented for {', '.join(str(t) for t in types)}", op=name) from error
     end = _hand.suffix(tags)

@@ -11,8 +11,9 @@ For each letter L the text gets ``L`` (the type in memory), ``L_C`` (the type to
 ``L_GET(v)`` and ``L_PUT(v)`` between them, ``L_F(name)``, the house's scalar function ``name`` of the type to compute in, and
 for ``#if`` ``L_BOOL``, 1 for bools (their C type is uint8_t), ``L_KIND`` (0 unsigned, 1 signed, 2 floating, 3 complex) and ``L_SIZE`` in bytes.
 A letter whose dtypes are whole numbers is a constant: ``// types: T = floats; N = 1 2 3``. ``make cuda-kernels`` compiles each
-combination. What several files use stands in headers of the folder: ``block.h`` (reductions and scans of warps and blocks, offsets of
-strided tensors), ``atomic.h`` (sums of every dtype). Standard library only, as :mod:`._text`.
+combination. A file whose second line is ``// each kernel alone`` takes long: what is compiled when a kernel is asked for holds no other.
+What several files use stands in headers of the folder: ``block.h`` (reductions and scans of warps and blocks, offsets of strided
+tensors), ``atomic.h`` (sums of every dtype). Standard library only, as :mod:`._text`.
 """
 import itertools
 import os
@@ -32,6 +33,7 @@ PARTS = ("", "_C", "_GET", "_PUT", "_F", "_BOOL", "_KIND", "_SIZE")
 KINDS = {**dict.fromkeys(("i8", "i16", "i32", "i64"), 1), **dict.fromkeys(GROUPS["floats"], 2), **dict.fromkeys(GROUPS["complex"], 3)}
 SIZES = dict(zip(TAGS, (1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16, 4, 2, 4, 8)))
 
+ALONE = re.compile(r"[^\n]*\n// each kernel alone\n")
 _read = {}               # file -> (text, {letter: allowed})
 
 
@@ -63,8 +65,21 @@ def suffix(types):
     return "_".join(str(tag) for tag in types)
 
 
-def hand_text(file, types):
+def _alone(text, kernel):
+    """The text of a file without its other kernels."""
+    kept, at = [], 0
+    for begin in re.finditer(r"^RT_(?:WIDE_)?KERNEL\(RT_NAME\((\w+)\)", text, re.M):
+        if begin[1] != kernel:
+            kept.append(text[at:begin.start()])
+            at = text.index("\n}\n", begin.start()) + 3
+    return "".join(kept) + text[at:]
+
+
+def hand_text(file, types, kernel=None):
     """Return the text of a file for types, tags or numbers in the order of its first line.
+
+    Args:
+        kernel: the one that is asked for, where the file's kernels are compiled alone; None: all of them.
 
     Raises:
         NoKernel: the file has no kernel of these types.
@@ -75,7 +90,9 @@ def hand_text(file, types):
     for (letter, allowed), tag in zip(letters.items(), types):
         if str(tag) not in allowed:
             raise NoKernel(f"no kernel of {file} for {letter} = {tag}")
-    end = suffix(types)
+    end, space = suffix(types), file.removesuffix(".cuh") + "_" + suffix(types)
+    if kernel is not None and ALONE.match(text):
+        text, space = _alone(text, kernel), f"{space}_{kernel}"
     names = sorted(set(re.findall(r"\bRT_NAME\((\w+)\)", text)))
     head = "".join(_letter(letter, str(tag)) for letter, tag in zip(letters, types))
     body = text
@@ -84,7 +101,7 @@ def hand_text(file, types):
     tail = "".join(f"#undef {letter}{part}\n" for letter in letters for part in PARTS)
     includes = "".join(line + "\n" for line in re.findall(r'^#include "\w+\.h"', text, re.M))     # outside of any namespace
     body = re.sub(r'^#include "\w+\.h"', "", body, flags=re.M)
-    return f"{includes}{head}namespace {file.removesuffix('.cuh')}_{end} {{       /* several texts may be compiled together */\n{body}}}\n{tail}"
+    return f"{includes}{head}namespace {space} {{       /* several texts may be compiled together */\n{body}}}\n{tail}"
 
 
 def files():

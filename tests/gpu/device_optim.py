@@ -44,6 +44,15 @@ def test_steps_are_the_cpus(name, options):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6)
 
 
+def test_the_first_step_is_one_launch_too():
+    params = [rt.nn.Parameter(rt.ones(5, device="cuda")) for _ in range(3)]
+    give_gradients(params, 0)
+    optimizer = rt.optim.AdamW(params, lr=0.01)
+    before = _backend.launches()
+    optimizer.step()
+    assert _backend.launches() - before <= 2 * len(params) + 1            # zeros of the state, and the step
+
+
 def test_parameters_that_packs_do_not_fit():
     results = []
     for device in ("cpu", "cuda"):

@@ -58,6 +58,31 @@ def test_kernels_compile(tmp_path, monkeypatch):
     assert total > 100
 
 
+def test_kernels_wait_for_the_one_in_front():
+    """Note [Overlapped launches] in launch.c: no kernel reads before griddepcontrol.wait, from sm_90 on; older devices have no such thing."""
+    nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="pip install 'rustorch_py[cuda]'")
+    for architecture in ("sm_80", "sm_90"):
+        compiler = _compile.Nvrtc(architecture)
+        text = _compile.PRELUDE + _hand.hand_text("optim.cuh", ("f32", "1")) + _hand.hand_text("scan.cuh", ("f32", "0")) + _hand.hand_text("sort.cuh", ("f32",))
+        names, headers = [n.encode() for n in compiler.headers], [t.encode() for t in compiler.headers.values()]
+        program = compiler._check(nvrtc.nvrtcCreateProgram(text.encode(), b"wait.cu", len(names), headers, names))
+        compiler._check(nvrtc.nvrtcCompileProgram(program, len(compiler.options), [o.encode() for o in compiler.options]))
+        ptx = bytes(compiler._check(nvrtc.nvrtcGetPTXSize(program)))
+        compiler._check(nvrtc.nvrtcGetPTX(program, ptx))
+        kernels = ptx.split(b".entry ")[1:]
+        assert len(kernels) > 8
+        for kernel in kernels:
+            wait, load = kernel.find(b"griddepcontrol.wait"), kernel.find(b"ld.global")
+            assert wait < 0 if architecture == "sm_80" else 0 < wait and (load < 0 or wait < load), kernel[:80]
+
+
+def test_a_text_holds_the_kernel_that_is_asked_for():
+    whole = _hand.hand_text("random.cuh", ("f32",))
+    alone = _hand.hand_text("random.cuh", ("f32",), "normal")
+    assert whole.count("RT_KERNEL(") == _hand.kernel_count("random.cuh") > 1 and alone.count("RT_KERNEL(") == 1 and "RT_KERNEL(rt_normal_f32, RtCall)" in alone
+    assert _hand.hand_text("optim.cuh", ("f32", "1"), "few") == _hand.hand_text("optim.cuh", ("f32", "1"))
+
+
 def compile_one(job):
     """(architecture, number of kernels, text) -> the two first; in a process of the pool."""
     architecture, count, text = job

@@ -153,6 +153,7 @@ RT_INLINE int64_t rt_drawn_at(const RtCall &a, int64_t i) {
 template <int U, class Draw, class Put> RT_INLINE void rt_draw_each(const RtCall &a, Draw draw, Put put) {
     const int64_t n = a.n[0], threads = (int64_t)gridDim.x * blockDim.x, me = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
     RtPhilox s = rt_stream(a, (uint64_t)me);
+    s.at = 0;                                                /* offsets are multiples of 4 */
     for (int64_t i = me; i < n; i += threads * U) {
         const auto r = draw(s);
         for (int j = 0; j < U; j++)

@@ -20,10 +20,19 @@ RT_INLINE float rt_rough_exp_from(float x, float base) { return rt_exp_f32(x - b
 #include "plan.h"
 
 #ifndef RT_KERNEL
-#define RT_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(256) name(const Args a)
-#define RT_WIDE_KERNEL(name, Args) extern "C" __global__ void __launch_bounds__(1024) name(const Args a)      /* blocks of up to 1024 threads */
+#if __CUDA_ARCH__ >= 900                              /* Note [Overlapped launches] in launch.c */
+#define RT_AFTER() asm volatile("griddepcontrol.wait;" ::: "memory")
+#else
+#define RT_AFTER()
+#endif
+#define RT_OPEN(name, Args, ...)                                                                                                   \
+    static __device__ __forceinline__ void name##_body(const Args &a);                                                             \
+    extern "C" __global__ void __launch_bounds__(__VA_ARGS__) name(const __grid_constant__ Args a) { RT_AFTER(); name##_body(a); } \
+    static __device__ __forceinline__ void name##_body(const Args &a)
+#define RT_KERNEL(name, Args) RT_OPEN(name, Args, 256)
+#define RT_WIDE_KERNEL(name, Args) RT_OPEN(name, Args, 1024)         /* blocks of up to 1024 threads */
 /* blocks of up to `threads`, of which `blocks` are to be at work at once on a multiprocessor: what that leaves of registers */
-#define RT_BLOCK_KERNEL(name, Args, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name(const Args a)
+#define RT_BLOCK_KERNEL(name, Args, threads, blocks) RT_OPEN(name, Args, threads, blocks)
 #define RT_SHARED(T, name, n) __shared__ T name[n]
 #define RT_SYNC() __syncthreads()
 /* of a warp, all of whose threads take part */

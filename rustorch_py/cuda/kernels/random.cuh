@@ -1,4 +1,5 @@
 // types: T = floats
+// each kernel alone
 /* Fills from continuous distributions, dropout and randomised slopes. p: out, the stream's words, then as each kernel says; n: elements,
  * 0, seed, offset, then (rt_drawn_at) the dimensions; k: the distribution's parameters. */
 #include "philox.h"

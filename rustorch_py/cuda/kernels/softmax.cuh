@@ -1,4 +1,5 @@
 // types: T = floats
+// each kernel alone
 #include "line.h"
 /* Softmax and losses over lines of n elements, `inner` apart: x (outer, n, inner). A line's peak and the sum of its exponentials come from one
  * pass (Milakov, Gimelshein, "Online normalizer calculation for softmax", 2018).
