@@ -229,7 +229,7 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
         if out.dev & 255:
             as_array(&plus, added.ptr, out.dt, g.batch, g.m, g.n, added.st[0] if nd == 3 else 0, added.st[nd - 2], added.st[nd - 1])
             if run_added(op, &g, &plus, out, a, b, RT_ACT_NONE if act == ACT_GELU_ERF else act):
-                return act != ACT_GELU_ERF
+                return act != RT_ACT_NONE and act != ACT_GELU_ERF
         elif nd == 2 and is_one(beta) and added.st[0] == 0 and (added.st[1] == 1 or g.n == 1) and (opa | opb) & OP_C == 0:
             g.bias = added.ptr                         # a row: added by the loops, no pass of its own
             g.beta[0], g.ibeta = 0, 0
