@@ -33,7 +33,8 @@ def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
 # On how many ranks the checks of a file run.
 RANKS = {"ranks_core": (1, 2, 3, 4), "ranks_ddp": (1, 2, 3, 4), "ranks_zero": (1, 3), "ranks_fsdp": (1, 2, 3),
          "ranks_pipeline": (1, 2, 3, 4), "ranks_join": (1, 2, 4), "ranks_random": (1, 2, 3, 4),
-         "ranks_tensor": (1, 2, 3, 4), "ranks_checkpoint": (1, 3), "ranks_fully_shard": (1, 2, 4), "ranks_ring": (1, 2, 3, 4)}
+         "ranks_tensor": (1, 2, 3, 4), "ranks_checkpoint": (1, 3), "ranks_fully_shard": (1, 2, 4), "ranks_ring": (1, 2, 3, 4),
+         "ranks_layers": (1, 2, 3, 4)}
 ALONE = {"ranks_nccl": (1, 2, 3), "ranks_stages": (1, 2, 3)}          # those that need another environment
 _started = {}
 

@@ -1,4 +1,5 @@
-"""The longer checks, with RUSTORCH_LONG_TESTS=1 (``make test-distributed``): 200 random models, 100 random kills of a random rank."""
+"""The longer checks, with RUSTORCH_LONG_TESTS=1 (``make test-distributed``): 200 random models, 100 random kills of a random rank,
+messages beyond 2 GiB."""
 import os
 
 import pytest
@@ -19,3 +20,9 @@ def test_twenty_random_kills(first):
     from kills import LIMIT, run
     slow = [(seed, seconds) for seed, seconds in run(20, first) if seconds >= LIMIT]
     assert not slow, f"(seed, seconds) of jobs that took {LIMIT:g} s or more to end: {slow}"
+
+
+def test_counts_beyond_32_bits():
+    """Two ranks of 2 GiB and some more."""
+    failures, _ = run_alone("ranks_large", 2, {}, timeout=600)
+    assert not any(failures.values()), "\n".join(sum(failures.values(), []))

@@ -8,6 +8,12 @@ def test_tensor(ranks, check):
     assert not failures, "\n".join(failures)
 
 
+@each_check("ranks_layers")
+def test_layers(ranks, check):
+    failures = run_checks("ranks_layers", ranks)[check]
+    assert not failures, "\n".join(failures)
+
+
 @each_check("ranks_fully_shard")
 def test_fully_shard(ranks, check):
     failures = run_checks("ranks_fully_shard", ranks)[check]

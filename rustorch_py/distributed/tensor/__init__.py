@@ -1,5 +1,5 @@
 """Tensors spread over the ranks of a mesh, and operators on them."""
-from . import _rules, placement_types  # noqa: F401  (_rules registers what operators do)
+from . import _rules, _rules_layers, placement_types  # noqa: F401  (the rules are registered by that)
 from ._dtensor import DTensor, distribute_module, distribute_tensor, empty, full, ones, rand, randn, zeros
 from .placement_types import Partial, Placement, Replicate, Shard
 

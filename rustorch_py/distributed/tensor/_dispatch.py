@@ -147,7 +147,7 @@ def run(name, operands, ways, local, shape, pinned=None):
         operands: DTensors of one mesh.
         ways: Note [Rules of placement]; or a function of the mesh's dimension.
         local: ``local(tensors, placements of the operands, placements of the result)``.
-        shape: of the results as wholes; a list has one for each result of a tuple.
+        shape: of the results as wholes; a list has one for each result of a tuple; or a function of a local result.
         pinned: see `choose`.
     """
     mesh = operands[0]._mesh
@@ -170,7 +170,7 @@ def run(name, operands, ways, local, shape, pinned=None):
 
 def _wrapped(got, mesh, placements, shape):
     if isinstance(got, Tensor):
-        return wrap(got, mesh, placements, tuple(shape))
+        return wrap(got, mesh, placements, tuple(shape(got) if callable(shape) else shape))
     if isinstance(got, (tuple, list)):
         shapes = shape if isinstance(shape, list) else [shape] * len(got)
         parts = [_wrapped(g, mesh, placements, s) for g, s in zip(got, shapes)]
