@@ -5,12 +5,14 @@ import random
 
 import _checks
 import rustorch_py as torch
-import rustorch_py.distributed as dist
 import rustorch_py.nn.functional as F
-from ranks_tensor import LINE, MESHES, N, R, close, r, ways
+from ranks_tensor import N, close, r, ways
 from rustorch_py import nn, optim
+from rustorch_py.distributed.device_mesh import init_device_mesh
 from rustorch_py.distributed.tensor import Partial, Replicate, Shard, distribute_module, distribute_tensor
 
+LINE = init_device_mesh("cpu", (N,))          # a file's meshes belong to its own process group
+MESHES = [LINE] + ([init_device_mesh("cpu", (2, 2))] if N == 4 else [init_device_mesh("cpu", (N, 1))])
 EYE = torch.eye(3).double() * 4
 FUNCTIONS = {
     "conv1d": (lambda a, b: F.conv1d(a, b, b.sum((1, 2)), padding=1), (4, 3, 7), (5, 3, 3)),
