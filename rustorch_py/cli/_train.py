@@ -15,6 +15,7 @@ from ..data import DataLoader, TensorDataset
 from ..errors import DataError
 from ..training import Trainer, _ranks, metrics
 from ..training._progress import format_logs
+from ..tensor._cpu import set_num_threads
 from ..training._trainer import read_checkpoint
 from ..utils import save
 from ..utils.atomic import atomic_write
@@ -35,7 +36,7 @@ def run(arguments):
     first = _ranks.is_first()
     options, checkpoint = _options(arguments)
     if options["threads"]:
-        _t.set_num_threads(options["threads"])
+        set_num_threads(options["threads"])
     device = _t.device(options["device"])
     data = _data.load(options["data"], label=options["label"], image_size=options["image_size"],
                       held_out=options["held_out"], seed=options["seed"])

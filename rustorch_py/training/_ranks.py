@@ -13,6 +13,7 @@ import sys
 import zlib
 
 from .. import tensor as _t
+from ..tensor._cpu import set_num_threads
 from ._checkpoint import rng_state, set_rng_state
 
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS")
@@ -34,7 +35,7 @@ def join():
         dist.init_process_group("mpi")
         here = next((int(os.environ[name]) for name in _LOCAL_SIZES if name in os.environ), 1)
         if "OMP_NUM_THREADS" not in os.environ and here > 1:
-            _t.set_num_threads(max(1, (os.cpu_count() or 1) // here))      # the ranks of a machine share its cores
+            set_num_threads(max(1, (os.cpu_count() or 1) // here))      # the ranks of a machine share its cores
     return Team(dist) if dist.get_world_size() > 1 else None
 
 

@@ -23,10 +23,11 @@ def _kept(env):
 
 
 def mpirun(ranks, *arguments, timeout=120, env=None, python=()):
-    """Run this Python under mpirun; returns the completed process."""
+    """Run this Python under mpirun; returns the completed process. env: changes of the environment, None for a name that must not be there."""
     from rustorch_py.distributed._bootstrap import launcher_command
     command, given = launcher_command(ranks)
-    return subprocess.run([*command, sys.executable, *python, *map(str, arguments)], env={**_kept(given), **environment(), **(env or {})}, text=True,
+    whole = {name: value for name, value in {**_kept(given), **environment(), **(env or {})}.items() if value is not None}
+    return subprocess.run([*command, sys.executable, *python, *map(str, arguments)], env=whole, text=True,
                           capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
 
 

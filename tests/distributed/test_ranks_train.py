@@ -58,10 +58,17 @@ def test_launch_gives_up(tmp_path):
 def test_command_line_trains_on_two_ranks(tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("a,b,label\n" + "".join(f"{i % 7},{i % 5},{'high' if i % 7 > 3 else 'low'}\n" for i in range(60)))
-    done = mpirun(2, "train", "--data", table, "--model", "linear", "--epochs", "2", "--out", tmp_path, "--no-pictures", python=("-m", "rustorch_py.cli"))
+    done = mpirun(2, "train", "--data", table, "--model", "linear", "--epochs", "2", "--out", tmp_path, "--no-pictures", "--threads", "1", python=("-m", "rustorch_py.cli"))
     assert done.returncode == 0, done.stderr
     assert "2 epochs, 2 ranks" in done.stdout and done.stdout.count("held-out accuracy") == 1 and done.stdout.count("epoch 2/2") == 1
     assert {"model.safetensors", "run.json", "history.csv"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_ranks_share_the_cores():
+    text = ("from rustorch_py.training import _ranks; _ranks.join(); import os, rustorch_py as t; "
+            "print('threads', t.get_num_threads() == max(1, os.cpu_count() // 2))")
+    done = mpirun(2, "-c", text, env={"OMP_NUM_THREADS": None})
+    assert done.stdout.split().count("True") == 2, done.stdout + done.stderr
 
 
 def test_log_lines_carry_the_rank():
