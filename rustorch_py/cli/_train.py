@@ -13,9 +13,9 @@ from .. import callbacks, nn, optim
 from .. import tensor as _t
 from ..data import DataLoader, TensorDataset
 from ..errors import DataError
+from ..tensor._cpu import set_num_threads
 from ..training import Trainer, _ranks, metrics
 from ..training._progress import format_logs
-from ..tensor._cpu import set_num_threads
 from ..training._trainer import read_checkpoint
 from ..utils import save
 from ..utils.atomic import atomic_write

@@ -253,6 +253,7 @@ def sharded_models_train_so_too():
         dist.all_reduce(losses, OP.AVG)
         torch.testing.assert_close(losses, torch.tensor(expected), rtol=1e-5, atol=1e-6)
     assert all(p._local_tensor.device.type == "cpu" for p in model.parameters()) and all(p.grad._local_tensor.device.type == "cpu" for p in model.parameters())
+    assert all(t._local_tensor.is_pinned() for p in model.parameters() for t in (p, p.grad) if t._local_tensor.numel())
     spread = distribute_tensor(torch.arange(6.0, device="cuda"), MESH, [Shard(0)])
     assert spread._local_tensor.is_cuda and spread.full_tensor().cpu().tolist() == list(range(6)) and (spread + spread).sum().full_tensor().item() == 30
 

@@ -81,6 +81,13 @@ class _Gather(Function):
         return None, *unit.scatter(grads)
 
 
+def _brought_home(piece, local):
+    """Return a gradient's piece as a tensor of its own where its parameter's piece is, in page-locked memory if that is."""
+    if local.is_pinned():
+        return _t.empty(piece.shape, dtype=local.dtype, pin_memory=True).copy_(piece)
+    return piece.to(local.device, local.dtype).contiguous().clone()
+
+
 class _Unit:
     """The parameters of one `fully_shard` call.
 
@@ -245,7 +252,7 @@ class _Unit:
             for p, dim, shape, width, w in zip(self.parameters, self.dims, self.shapes, self.widths, wanted):
                 local = p._local_tensor
                 piece = got[at:at + local.numel()].view((local.shape[dim], *shape[1:])).movedim(0, dim)
-                out.append(piece.to(local.device, local.dtype).contiguous().clone() if w else None)
+                out.append(_brought_home(piece, local) if w else None)
                 at += width
             return out
 
