@@ -62,6 +62,8 @@ def set_fast_convolution(enabled=True):
     A quarter or a third of the multiplications; the rounding error of a result is two to eight times that of the plain sum (some
     2e-6 of the largest result), and an infinite or NaN input reaches results up to three positions further. PyTorch's CPU kernels
     do not rearrange these products. It is off under ``use_deterministic()`` too.
+    When disabled, a ``Sequential`` in evaluation also computes a convolution, its batch normalization and its ReLU one after the other
+    rather than in one pass, whose rounding differs.
 
     Example:
         >>> set_fast_convolution(False)

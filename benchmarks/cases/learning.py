@@ -146,6 +146,17 @@ def resnet(t):
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+def vgg(t):
+    """Six 3x3 convolutions, each with its normalization and ReLU, in three stages; one Sequential."""
+    nn, layers, inside = t.nn, [], 3
+    for stage, width in enumerate((16, 32, 64)):
+        for _ in range(2):
+            layers += [nn.Conv2d(inside, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            inside = width
+        layers.append(nn.MaxPool2d(2) if stage < 2 else nn.AdaptiveAvgPool2d(1))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64, 10))
+
+
 def sequence(kind):
     def make(t):
         nn = t.nn

@@ -6,14 +6,17 @@ With y = F(x, w) the forward convolution, <F(x, w), g> is linear in x, w and g a
 partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolution) and W(g, x)
 (gradient of w) are each other's gradients, so one Node class with a mode serves all orders.
 """
+from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
-                     RT_F32, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
+                     RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
 from ._matmul cimport count_flops
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
-                       sizes_text, dtype_text, suggests_last, line_lies_last, one_of, in_order, empty_in_order)
+                       sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
+from ._function cimport unwatched
 from ._node cimport call_node
+from ._ops cimport profiling
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
@@ -37,6 +40,8 @@ cdef extern from "conv.h" nogil:
         int64_t stride[3]
         int64_t pad[3]
         int64_t dilation[3]
+        const void *scale
+        int64_t cut
     ctypedef struct RtConvTable:
         int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
         int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
@@ -106,7 +111,7 @@ cdef TensorBase product(int mode, TensorBase a, TensorBase b, TensorBase bias, c
         node.mode = mode
         node.nd = nd
         node.last = last
-        node.geom = geom[0]
+        node.geom = geom[0]                # without an epilogue: `normalized` does not record
         save(node, 0, a)
         save(node, 1, b)
         if bias is None:
@@ -319,6 +324,8 @@ cdef int read_geometry(object op, int n, object stride, object padding, object d
     """stride, padding, dilation, kernel of the last n of three dimensions; `back`: padding behind."""
     cdef int i, f = 3 - n
     cdef int64_t total
+    c.scale = NULL
+    c.cut = 0
     for i in range(3):
         c.in_[i] = c.out[i] = c.kernel[i] = c.stride[i] = c.dilation[i] = 1
         c.pad[i] = back[i] = 0
@@ -358,7 +365,7 @@ cdef object seen_as_line(object image):
 
 
 cdef object conv(object op, int n, object input, object weight, object bias, object stride, object padding,
-                 object dilation, int64_t groups):
+                 object dilation, int64_t groups, const void *scale=NULL, bint cut=False):
     cdef TensorBase x = as_base(op, "input", input), w = as_base(op, "weight", weight), b = None
     cdef RtConvGeom c
     cdef int64_t back[3]
@@ -372,7 +379,7 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
     check(op, x, w, b, n, groups, False)
     if n == 1 and line_lies_last(w):
         return seen_as_line(conv("conv2d", 2, input.unsqueeze(2), weight.unsqueeze(2), bias, (1, one_of(stride)),
-                                 padding if isinstance(padding, str) else (0, one_of(padding)), (1, one_of(dilation)), groups))
+                                 padding if isinstance(padding, str) else (0, one_of(padding)), (1, one_of(dilation)), groups, scale, cut))
     if by_float32(x):
         out = conv(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, dilation, groups)
         return like_dtype(out, x.dt)
@@ -397,6 +404,8 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
                 f"Kernel size: ({' x '.join(str(c.dilation[f + k] * (c.kernel[f + k] - 1) + 1) for k in range(n))}). "
                 f"Kernel size can't be greater than actual input size", op=op)
         c.out[i] = span // c.stride[i] + 1
+    c.scale = scale
+    c.cut = cut
     return product(FORWARD, x, w, b, &c, n, suggests_last(x) or suggests_last(w))
 
 
@@ -457,6 +466,74 @@ cdef object complex_conv(object op, int n, bint transposed, object x, object w, 
             parts.append(conv(op, n, p, q, None, stride, padding, dilation, groups))
     out = parts[0] - parts[1] + (parts[2] + parts[3]) * 1j
     return out if bias is None else out + bias.reshape([-1] + [1] * n)
+
+
+# ---- with what follows it in evaluation --------------------------------------------------------------
+cdef bint is_vector(object t, int64_t n):
+    return t is None or (isinstance(t, TensorBase) and (<TensorBase>t).nd == 1 and (<TensorBase>t).sh[0] == n
+                         and on_cpu(<TensorBase>t) and ((<TensorBase>t).dt == RT_F32 or (<TensorBase>t).dt == RT_F64 or is_half(<TensorBase>t)))
+
+
+cdef TensorBase vector_of(object t, int dt):
+    return None if t is None else contiguous_raw(cast_raw(<TensorBase>t, dt))
+
+
+cdef double at(TensorBase t, int64_t i) noexcept:
+    return (<float *>t.ptr)[i] if t.dt == RT_F32 else (<double *>t.ptr)[i]
+
+
+cdef int put(TensorBase t, int64_t i, double x) except -1:
+    if t.dt == RT_F32:
+        (<float *>t.ptr)[i] = <float>x
+    else:
+        (<double *>t.ptr)[i] = x
+    return 0
+
+
+def normalized(int n, input, weight, bias, stride, padding, dilation, int64_t groups, mean, var, gamma, beta, double eps, bint cut):
+    """Convolve, normalize by fixed statistics and cut off what is negative, in one pass: what an evaluated layer, its normalization
+    and its ReLU compute, within rounding.
+
+    Args:
+        n: spatial dimensions; then the convolution's arguments.
+        mean, var, gamma, beta, eps: the normalization's (gamma and beta optional); mean None: there is none.
+        cut: a ReLU follows.
+    Returns:
+        The result; NotImplemented where the steps have to be taken one by one: gradients are recorded, dtypes or shapes are not the usual
+        ones, something looks at single calls, or products must not be rearranged (``set_fast_convolution(False)``).
+    """
+    cdef TensorBase x, w, b, m, v, g, h, factors, shifts
+    cdef int64_t channels, i
+    cdef int dt, given
+    cdef double f
+    if not fast or not unwatched() or profiling() or not isinstance(input, TensorBase) or not isinstance(weight, TensorBase):
+        return NotImplemented
+    x, w = <TensorBase>input, <TensorBase>weight
+    given = x.dt
+    channels = w.sh[0] if w.nd else 0
+    if x.nd != n + 2 or w.nd != n + 2 or not on_cpu(x) or not on_cpu(w) or w.dt != given or not (given == RT_F32 or given == RT_F64 or is_half(x)):
+        return NotImplemented
+    if not is_vector(bias, channels) or bias is not None and (<TensorBase>bias).dt != given or recording(x, w, <TensorBase>bias):
+        return NotImplemented
+    if is_half(x):
+        input, weight, bias = float32_of(input), float32_of(weight), float32_of(bias)
+    dt = RT_F64 if given == RT_F64 else RT_F32
+    factors = shifts = None
+    if mean is not None:
+        if not is_vector(mean, channels) or not is_vector(var, channels) or not is_vector(gamma, channels) or not is_vector(beta, channels) \
+                or recording(<TensorBase>gamma, <TensorBase>beta, None) or recording(<TensorBase>mean, <TensorBase>var, None):
+            return NotImplemented
+        b, m, v, g, h = vector_of(bias, dt), vector_of(mean, dt), vector_of(var, dt), vector_of(gamma, dt), vector_of(beta, dt)
+        factors, shifts = empty(1, w.sh, dt, x.dev), empty(1, w.sh, dt, x.dev)
+        for i in range(channels):
+            f = 1.0 / sqrt(at(v, i) + eps)
+            if g is not None:
+                f *= at(g, i)
+            put(factors, i, f)
+            put(shifts, i, ((0.0 if b is None else at(b, i)) - at(m, i)) * f + (0.0 if h is None else at(h, i)))
+        bias = shifts
+    out = conv(f"conv{n}d", n, input, weight, bias, stride, padding, dilation, groups, NULL if factors is None else factors.ptr, cut)
+    return out if dt == given else like_dtype(out, given)
 
 
 # ---- public ------------------------------------------------------------------------------------------

@@ -135,3 +135,10 @@ from .transformer import (
 from .channelshuffle import ChannelShuffle
 from .pixelshuffle import PixelShuffle, PixelUnshuffle
 from .upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+
+from ... import tensor as _t
+from ...tensor._conv import normalized as _normalized
+from ..parameter import Parameter as _Parameter
+from ._call import share_layers as _share_layers
+
+_share_layers({Conv1d: 1, Conv2d: 2, Conv3d: 3}, {BatchNorm1d: 1, BatchNorm2d: 2, BatchNorm3d: 3}, ReLU, _t.Tensor, _Parameter, _normalized)

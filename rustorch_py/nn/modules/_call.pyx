@@ -1,5 +1,6 @@
 """What every use of a module pays for, without Python frames: calling it, walking its parameters."""
 from cpython.object cimport PyObject, PyTypeObject, ternaryfunc
+from ...tensor._base cimport TensorBase, grad_mode
 from ...tensor._function cimport unwatched
 from ...tensor._matmul cimport linear_act, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF
 from ...tensor._ops cimport profiling
@@ -156,21 +157,91 @@ cdef object both(object linear, object follower, object x):
     return linear_act(x, linear.weight, linear.bias, act)
 
 
+# ---- Note [Chains] -------------------------------------------------------------------------------------
+# In evaluation a convolution, the batch normalization behind it and a ReLU behind that are one pass: the normalization is a factor and a
+# shift of each channel, computed from the modules' tensors as they are in each call, so nothing can grow old. That holds for the very
+# classes, without hooks, with the forward that came with them. Whatever is otherwise takes the modules one by one.
+cdef dict convolutions = {}             # class -> (spatial dimensions, its forward)
+cdef dict normalizations = {}
+cdef object relu_class, relu_forward, tensor_class, parameter_class, conv_and_rest
+
+
+def share_layers(dict convs, dict norms, relu, tensor, parameter, fused):
+    """Take the classes that a chain puts together, and the function that does their work."""
+    global relu_class, relu_forward, tensor_class, parameter_class, conv_and_rest
+    for kind, n in convs.items():
+        convolutions[kind] = (n, kind.forward)
+    for kind, n in norms.items():
+        normalizations[kind] = (n, kind.forward)
+    relu_class, relu_forward, tensor_class, parameter_class, conv_and_rest = relu, relu.forward, tensor, parameter, fused
+
+
+cdef bint is_tensor(object t):
+    return t is None or type(t) is tensor_class or type(t) is parameter_class
+
+
+cdef object chain(list line, Py_ssize_t i, tuple kind, object input, Py_ssize_t *took):
+    """The result of the modules from i on, as many as are one pass (`took`); NotImplemented: none."""
+    cdef Py_ssize_t n = len(line), end = i + 1
+    cdef dict conv = <dict?>PyObject_GenericGetDict(line[i], NULL), own
+    cdef object tensors, stats
+    cdef object norm, mean = None, var = None, gamma = None, beta = None, following = line[end], weight, bias
+    cdef double eps = 0.0
+    cdef bint cut = False
+    try:
+        tensors = conv["_parameters"]
+        if conv["padding_mode"] != "zeros" or type(input) is not tensor_class or not is_plain(line[i], kind[1]):
+            return NotImplemented
+        weight, bias = tensors["weight"], tensors["bias"]
+        if weight is None or not is_tensor(weight) or not is_tensor(bias) or (<TensorBase>weight).rg and grad_mode():
+            return NotImplemented
+        norm = normalizations.get(type(following))
+        if norm is not None:
+            own = <dict?>PyObject_GenericGetDict(following, NULL)
+            if norm[0] != kind[0] or own["training"] or not is_plain(following, norm[1]):
+                return NotImplemented
+            eps = own["eps"]
+            tensors, stats = own["_parameters"], own["_buffers"]
+            gamma, beta, mean, var = tensors["weight"], tensors["bias"], stats["running_mean"], stats["running_var"]
+            if mean is None or var is None or eps < 0 or not (is_tensor(gamma) and is_tensor(beta) and is_tensor(mean) and is_tensor(var)):
+                return NotImplemented
+            end += 1
+            following = line[end] if end < n else None
+        if type(following) is relu_class and is_plain(following, relu_forward):
+            cut = True
+            end += 1
+        if end == i + 1:
+            return NotImplemented
+        stride, padding, dilation, groups = conv["stride"], conv["padding"], conv["dilation"], conv["groups"]
+    except KeyError:                               # a module without one of its attributes: its forward tells
+        return NotImplemented
+    took[0] = end - i
+    return conv_and_rest(kind[0], input, weight, bias, stride, padding, dilation, groups, mean, var, gamma, beta, eps, cut)
+
+
 def pass_through(modules, x):
     """Pass x through the values of a dictionary of modules, one after the other."""
-    cdef object held = None                # a Linear that waits to see what follows
-    for module in modules.values():
-        if held is not None:
-            y = both(held, module, x)
-            if y is not None:
-                x, held = y, None
-                continue
-            x, held = held(x), None
-        if type(module) is linear_class:
-            held = module
-        else:
-            x = module(x)
-    return x if held is None else held(x)
+    cdef list line = list(modules.values())
+    cdef Py_ssize_t i = 0, n = len(line), took = 0
+    while i < n:
+        module = line[i]
+        if i + 1 < n:
+            kind = convolutions.get(type(module))
+            if kind is not None:
+                y = chain(line, i, kind, x, &took)
+                if y is not NotImplemented:
+                    x = y
+                    i += took
+                    continue
+            elif type(module) is linear_class:
+                y = both(module, line[i + 1], x)
+                if y is not None:
+                    x = y
+                    i += 2
+                    continue
+        x = module(x)
+        i += 1
+    return x
 
 
 cdef tuple WALK = ("named_parameters", "_named_members", "named_modules")

@@ -11,6 +11,10 @@
 typedef struct {
     int64_t batch, groups, cin, cout;      /* cin, cout: channels of one group */
     int64_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+    /* Of the forward product alone, Note [Epilogue] in conv_t.h: factors of the weights (groups*cout, the arrays' type) or NULL, and
+     * whether results below zero become zero. */
+    const void *scale;
+    int64_t cut;
 } RtConvGeom;
 
 /* `orders`: which arrays have their channels innermost (RT_LAST_X: x and gx, RT_LAST_W: w and gw, RT_LAST_Y: y and g), and whether

@@ -36,6 +36,33 @@ static RtOrder order(int64_t channels, int64_t pixels, int last) {
     return last ? (RtOrder){channels * pixels, channels, 1} : (RtOrder){channels * pixels, 1, pixels};
 }
 
+/* max(0, v), lane by lane; what is no number stays so: of two operands, x86's max gives the second when they cannot be compared. */
+#if defined(__AVX512F__)
+RT_INLINE rt_vf rt_vf_positive(rt_vf v) { return (rt_vf)_mm512_max_ps(_mm512_setzero_ps(), (__m512)v); }
+RT_INLINE rt_vd rt_vd_positive(rt_vd v) { return (rt_vd)_mm512_max_pd(_mm512_setzero_pd(), (__m512d)v); }
+#elif defined(__AVX2__)
+RT_INLINE rt_vf rt_vf_positive(rt_vf v) { return (rt_vf)_mm256_max_ps(_mm256_setzero_ps(), (__m256)v); }
+RT_INLINE rt_vd rt_vd_positive(rt_vd v) { return (rt_vd)_mm256_max_pd(_mm256_setzero_pd(), (__m256d)v); }
+#elif defined(__x86_64__)
+RT_INLINE rt_vf rt_vf_positive(rt_vf v) { return (rt_vf)_mm_max_ps(_mm_setzero_ps(), (__m128)v); }
+RT_INLINE rt_vd rt_vd_positive(rt_vd v) { return (rt_vd)_mm_max_pd(_mm_setzero_pd(), (__m128d)v); }
+#else
+RT_INLINE rt_vf rt_vf_positive(rt_vf v) {
+    int32_t bits __attribute__((vector_size(RT_VEC)));
+    memcpy(&bits, &v, sizeof v);
+    bits &= ~(v < (rt_vf){0});
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+RT_INLINE rt_vd rt_vd_positive(rt_vd v) {
+    int64_t bits __attribute__((vector_size(RT_VEC)));
+    memcpy(&bits, &v, sizeof v);
+    bits &= ~(v < (rt_vd){0});
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+#endif
+
 /* 16 x 16: dst[i*ds + j] = src[j*ss + i] */
 static void turn_square_f32(float *dst, int64_t ds, const float *src, int64_t ss) { rt_turn_16_4((uint32_t *)dst, ds, (const uint32_t *)src, ss); }
 static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t ss) { rt_turn_16_8((uint64_t *)dst, ds, (const uint64_t *)src, ss); }

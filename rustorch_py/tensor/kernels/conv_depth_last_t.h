@@ -21,7 +21,7 @@ static void SUF(deep_inside)(const SUF(Job) *j, int64_t *lo, int64_t *hi) {
 }
 
 /* Pixels [i0, i1) of a row, one vector of channels: at[k] is tap k's place in the source for pixel 0, or -1 where its row is outside. */
-RT_INLINE void SUF(deep_row)(int taps, const T *restrict x, const int64_t *at, const T *restrict w, int64_t wpitch, V bias, int64_t xstep,
+RT_INLINE void SUF(deep_row)(int taps, const T *restrict x, const int64_t *at, const T *restrict w, int64_t wpitch, V bias, int cut, int64_t xstep,
                              T *restrict y, int64_t ystep, int64_t i0, int64_t i1, int count) {
     V wv[DEEP_TAPS];
     const T *p[DEEP_TAPS];
@@ -31,12 +31,13 @@ RT_INLINE void SUF(deep_row)(int taps, const T *restrict x, const int64_t *at, c
         V acc = bias;
 #pragma GCC unroll 9
         for (int k = 0; k < taps; k++) acc = VF(fma)(wv[k], count == LANES ? VF(load)(p[k] + i * xstep) : VF(load_first)(p[k] + i * xstep, count), acc);
+        if (cut) acc = VF(positive)(acc);
         if (count == LANES) VF(store)(y + i * ystep, acc);
         else VF(store_first)(y + i * ystep, acc, count);
     }
 }
-#define DEEP(n) static __attribute__((noinline)) void SUF(deep_##n)(const T *x, const int64_t *at, const T *w, int64_t wpitch, V bias, \
-        int64_t xstep, T *y, int64_t ystep, int64_t i0, int64_t i1) { SUF(deep_row)(n, x, at, w, wpitch, bias, xstep, y, ystep, i0, i1, LANES); }
+#define DEEP(n) static __attribute__((noinline)) void SUF(deep_##n)(const T *x, const int64_t *at, const T *w, int64_t wpitch, V bias, int cut, \
+        int64_t xstep, T *y, int64_t ystep, int64_t i0, int64_t i1) { SUF(deep_row)(n, x, at, w, wpitch, bias, cut, xstep, y, ystep, i0, i1, LANES); }
 DEEP(9) DEEP(6) DEEP(3)
 #undef DEEP
 
@@ -51,6 +52,7 @@ static void SUF(deep_edge)(const SUF(Job) *j, const T *x, const int64_t *at, con
             const T *p = x + at[k] + i * xstep;
             acc = VF(fma)(VF(load)(w + of[k] * wpitch), count == LANES ? VF(load)(p) : VF(load_first)(p, count), acc);
         }
+        if (j->cut) acc = VF(positive)(acc);
         if (count == LANES) VF(store)(y + i * ystep, acc);
         else VF(store_first)(y + i * ystep, acc, count);
     }
@@ -97,7 +99,7 @@ static int SUF(run_deep)(const SUF(Job) *j, const T *x, const T *w, int64_t wpit
                     int64_t i0 = even && count == LANES ? lo : 0, i1 = even && count == LANES ? hi : 0;
                     if (i1 > i0) {
                         const T *wk = w + of[0] * wpitch + c;
-                        (taps == 9 ? SUF(deep_9) : taps == 6 ? SUF(deep_6) : SUF(deep_3))(xs, at, wk, wpitch, base, xstep, y, dest->step[2], i0, i1);
+                        (taps == 9 ? SUF(deep_9) : taps == 6 ? SUF(deep_6) : SUF(deep_3))(xs, at, wk, wpitch, base, j->cut, xstep, y, dest->step[2], i0, i1);
                     }
                     SUF(deep_edge)(j, xs, at, of, taps, w + c, wpitch, base, xstep, y, dest->step[2], 0, i0, count);
                     SUF(deep_edge)(j, xs, at, of, taps, w + c, wpitch, base, xstep, y, dest->step[2], i1, j->grid[2], count);
@@ -110,21 +112,21 @@ static int SUF(run_deep)(const SUF(Job) *j, const T *x, const T *w, int64_t wpit
 }
 
 /* Weights as [tap][channel]; channels of whole vectors, zeros behind the last */
-static T *SUF(deep_weights)(const RtConvGeom *c, const T *w, int64_t *pitch) {
+static T *SUF(deep_weights)(const RtConvGeom *c, const T *w, const T *scale, int64_t *pitch) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
     *pitch = (c->groups + LANES - 1) / LANES * LANES;
     T *to = SUF(buffer)(taps * *pitch);
     if (to)
         for (int64_t t = 0; t < taps; t++)
-            for (int64_t g = 0; g < *pitch; g++) to[t * *pitch + g] = g < c->groups ? w[g * taps + t] : 0;
+            for (int64_t g = 0; g < *pitch; g++) to[t * *pitch + g] = g < c->groups ? w[g * taps + t] * (scale ? scale[g] : 1) : 0;
     return to;
 }
 
 static int SUF(forward_deep)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pitch, p2 = c->groups * c->out[2], p1 = p2 * c->out[1];
-    SUF(Job) j = {.m = 1, .cin = 1, .taps = taps, .batch = c->batch, .groups = c->groups};
+    SUF(Job) j = {.m = 1, .cin = 1, .taps = taps, .batch = c->batch, .groups = c->groups, .cut = (int)c->cut};
     int64_t *tap = malloc((size_t)(3 * taps + 1) * sizeof(int64_t));
-    T *wt = SUF(deep_weights)(c, w, &pitch);
+    T *wt = SUF(deep_weights)(c, w, c->scale, &pitch);
     int rc = 1;
     if (tap && wt) {
         SUF(forward_taps)(c, tap);
@@ -140,7 +142,7 @@ static int SUF(forward_deep)(const RtConvGeom *c, const T *x, const T *w, const 
 static int SUF(dinput_deep)(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int threads) {
     int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], pitch, r[3];
     int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;
-    T *wt = SUF(deep_weights)(c, w, &pitch), *sub = wt ? SUF(buffer)(all * pitch) : NULL;
+    T *wt = SUF(deep_weights)(c, w, NULL, &pitch), *sub = wt ? SUF(buffer)(all * pitch) : NULL;
     int rc = !tap || !sub;
     for (r[0] = 0; r[0] < c->stride[0] && !rc; r[0]++)
     for (r[1] = 0; r[1] < c->stride[1] && !rc; r[1]++)

@@ -12,7 +12,7 @@
 #define DEPTH_TAPS 256                    /* most windows of a result */
 
 RT_INLINE void SUF(depth_tile)(int nr, int nc, int64_t kn, const T *restrict w, const T *restrict x, int64_t pitch,
-                               const int64_t *restrict off, T bias, T *restrict out, int64_t out_pitch, int64_t width) {
+                               const int64_t *restrict off, T bias, int cut, T *restrict out, int64_t out_pitch, int64_t width) {
     V acc[DEPTH_R][DEPTH_C];
 #pragma GCC unroll 4
     for (int r = 0; r < nr; r++)
@@ -31,6 +31,7 @@ RT_INLINE void SUF(depth_tile)(int nr, int nc, int64_t kn, const T *restrict w, 
 #pragma GCC unroll 2
         for (int i = 0; i < nc; i++) {
             int64_t left = width - i * LANES;
+            if (cut) acc[r][i] = VF(positive)(acc[r][i]);
             if (left >= LANES) VF(store)(out + r * out_pitch + i * LANES, acc[r][i]);
             else VF(store_first)(out + r * out_pitch + i * LANES, acc[r][i], (int)left);
         }
@@ -38,11 +39,11 @@ RT_INLINE void SUF(depth_tile)(int nr, int nc, int64_t kn, const T *restrict w, 
 
 #define TILE(nr, nc)                                                                                              \
     static __attribute__((noinline)) void SUF(depth_##nr##_##nc)(int64_t kn, const T *w, const T *x, int64_t pitch, \
-                          const int64_t *off, T bias, T *out, int64_t out_pitch, int64_t width) {                  \
-        SUF(depth_tile)(nr, nc, kn, w, x, pitch, off, bias, out, out_pitch, width);                                \
+                          const int64_t *off, T bias, int cut, T *out, int64_t out_pitch, int64_t width) {         \
+        SUF(depth_tile)(nr, nc, kn, w, x, pitch, off, bias, cut, out, out_pitch, width);                           \
     }
 TILE(1, 1) TILE(1, 2) TILE(2, 1) TILE(2, 2) TILE(3, 1) TILE(3, 2) TILE(4, 1) TILE(4, 2)
-typedef void (*SUF(DepthTile))(int64_t, const T *, const T *, int64_t, const int64_t *, T, T *, int64_t, int64_t);
+typedef void (*SUF(DepthTile))(int64_t, const T *, const T *, int64_t, const int64_t *, T, int, T *, int64_t, int64_t);
 static const SUF(DepthTile) SUF(depth_tiles)[DEPTH_R][DEPTH_C] = {
     {SUF(depth_1_1), SUF(depth_1_2)}, {SUF(depth_2_1), SUF(depth_2_2)},
     {SUF(depth_3_1), SUF(depth_3_2)}, {SUF(depth_4_1), SUF(depth_4_2)},
@@ -51,7 +52,7 @@ static const SUF(DepthTile) SUF(depth_tiles)[DEPTH_R][DEPTH_C] = {
 
 /* 3 x 3 taps that are neighbours: each vector of a source row serves three rows of results, and the weights stay in registers.
  * Rows of results: nr; `at` begins the first one's window. */
-RT_INLINE void SUF(depth3)(int nr, const T *w, const T *restrict at, int64_t pitch, T bias, T *restrict out, int64_t out_pitch, int64_t cols) {
+RT_INLINE void SUF(depth3)(int nr, const T *w, const T *restrict at, int64_t pitch, T bias, int cut, T *restrict out, int64_t out_pitch, int64_t cols) {
     V wv[9];
 #pragma GCC unroll 9
     for (int k = 0; k < 9; k++) wv[k] = VF(set)(w[k]);
@@ -71,16 +72,17 @@ RT_INLINE void SUF(depth3)(int nr, const T *w, const T *restrict at, int64_t pit
         int64_t left = cols - i;
 #pragma GCC unroll 4
         for (int r = 0; r < nr; r++) {
+            if (cut) acc[r] = VF(positive)(acc[r]);
             if (left >= LANES) VF(store)(out + r * out_pitch + i, acc[r]);
             else VF(store_first)(out + r * out_pitch + i, acc[r], (int)left);
         }
     }
 }
-static __attribute__((noinline)) void SUF(depth3_4)(const T *w, const T *at, int64_t pitch, T bias, T *out, int64_t out_pitch, int64_t cols) {
-    SUF(depth3)(4, w, at, pitch, bias, out, out_pitch, cols);
+static __attribute__((noinline)) void SUF(depth3_4)(const T *w, const T *at, int64_t pitch, T bias, int cut, T *out, int64_t out_pitch, int64_t cols) {
+    SUF(depth3)(4, w, at, pitch, bias, cut, out, out_pitch, cols);
 }
-static __attribute__((noinline)) void SUF(depth3_1)(const T *w, const T *at, int64_t pitch, T bias, T *out, int64_t out_pitch, int64_t cols) {
-    SUF(depth3)(1, w, at, pitch, bias, out, out_pitch, cols);
+static __attribute__((noinline)) void SUF(depth3_1)(const T *w, const T *at, int64_t pitch, T bias, int cut, T *out, int64_t out_pitch, int64_t cols) {
+    SUF(depth3)(1, w, at, pitch, bias, cut, out, out_pitch, cols);
 }
 
 /* Whether the taps are a 3 x 3 square of neighbours of one channel: 1 from the first to the last, -1 backwards, else 0. */
@@ -154,8 +156,8 @@ static void SUF(depth_plane)(const SUF(Job) *j, const SUF(Dest) *dest, const T *
             for (int64_t b = 0; b < g[1];) {
                 const T *at = planes + (a * p[1] + b) * p[2] + off[square > 0 ? 0 : 8];
                 T *out = y + dest->first + a * dest->step[0] + b * dest->step[1];
-                if (g[1] - b >= 4) { SUF(depth3_4)(turned, at, p[2], bias, out, dest->step[1], g[2]); b += 4; }
-                else { SUF(depth3_1)(turned, at, p[2], bias, out, dest->step[1], g[2]); b++; }
+                if (g[1] - b >= 4) { SUF(depth3_4)(turned, at, p[2], bias, j->cut, out, dest->step[1], g[2]); b += 4; }
+                else { SUF(depth3_1)(turned, at, p[2], bias, j->cut, out, dest->step[1], g[2]); b++; }
             }
         return;
     }
@@ -169,7 +171,7 @@ static void SUF(depth_plane)(const SUF(Job) *j, const SUF(Dest) *dest, const T *
             for (int64_t i = 0; i < g[2]; i += DEPTH_C * LANES) {
                 int64_t width = g[2] - i;
                 int nc = width > LANES ? 2 : 1;
-                SUF(depth_tiles)[nr - 1][nc - 1](kn, w_k, x + i, p[2], off, bias, out + i, pitch, width);
+                SUF(depth_tiles)[nr - 1][nc - 1](kn, w_k, x + i, p[2], off, bias, j->cut, out + i, pitch, width);
             }
             if (!dense)
                 for (int r = 0; r < nr; r++) {

@@ -39,9 +39,10 @@ RT_INLINE int64_t SUF(last_next)(int64_t n, int64_t high) {
 }
 
 /* out[i,j] = (init[j], or out[i,j] when it is NULL) + sum over s < segs, k < len of x[off[s] + k*kstep + i*pitch] * w[s,k,j]. Sums of a
- * block are made apart from what is there already: rounding errors grow with the length of a block, not of the whole. */
+ * block are made apart from what is there already: rounding errors grow with the length of a block, not of the whole. cut: negative
+ * results become zero. */
 RT_INLINE void SUF(last_tile)(int mr, int nv, int64_t segs, int64_t len, const int64_t *restrict off, const T *restrict x, int64_t pitch,
-                              int64_t kstep, const T *restrict w, int64_t wstep, const T *init, T *restrict out, int64_t out_pitch) {
+                              int64_t kstep, const T *restrict w, int64_t wstep, const T *init, T *restrict out, int64_t out_pitch, int cut) {
     V acc[LAST_R][LAST_V];
 #pragma GCC unroll 12
     for (int i = 0; i < mr; i++)
@@ -61,17 +62,25 @@ RT_INLINE void SUF(last_tile)(int mr, int nv, int64_t segs, int64_t len, const i
             }
         }
     }
+    if (cut) {
+#pragma GCC unroll 12
+        for (int i = 0; i < mr; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < nv; j++)
+                VF(store)(out + i * out_pitch + j * LANES, VF(positive)(init ? acc[i][j] : VF(load)(out + i * out_pitch + j * LANES) + acc[i][j]));
+        return;
+    }
 #pragma GCC unroll 12
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) VF(store)(out + i * out_pitch + j * LANES, init ? acc[i][j] : VF(load)(out + i * out_pitch + j * LANES) + acc[i][j]);
 }
 
-typedef void (*SUF(LastTile))(int64_t, int64_t, const int64_t *, const T *, int64_t, int64_t, const T *, int64_t, const T *, T *, int64_t);
+typedef void (*SUF(LastTile))(int64_t, int64_t, const int64_t *, const T *, int64_t, int64_t, const T *, int64_t, const T *, T *, int64_t, int);
 #define TILE(mr, nv)                                                                                                          \
     static __attribute__((noinline)) void SUF(last_##mr##_##nv)(int64_t segs, int64_t len, const int64_t *off, const T *x,       \
-            int64_t pitch, int64_t kstep, const T *w, int64_t wstep, const T *init, T *out, int64_t out_pitch) {                 \
-        SUF(last_tile)(mr, nv, segs, len, off, x, pitch, kstep, w, wstep, init, out, out_pitch);                                 \
+            int64_t pitch, int64_t kstep, const T *w, int64_t wstep, const T *init, T *out, int64_t out_pitch, int cut) {        \
+        SUF(last_tile)(mr, nv, segs, len, off, x, pitch, kstep, w, wstep, init, out, out_pitch, cut);                            \
     }
 #define TILES(nv) TILE(1, nv) TILE(2, nv) TILE(3, nv) TILE(4, nv) TILE(5, nv) TILE(6, nv)
 #define HIGH(nv) TILE(7, nv) TILE(8, nv) TILE(10, nv) TILE(12, nv)
@@ -168,8 +177,8 @@ RT_INLINE int SUF(last_vectors)(int64_t v, int64_t vectors) {
     return left >= LAST_V ? LAST_V : left >= 2 ? 2 : 1;
 }
 
-/* Weights of one group: [block of channels][k][channel], zeros behind the last channel. */
-static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, const int64_t *ws, T *restrict to, int threads) {
+/* Weights of one group, times the factors of its channels (or NULL): [block of channels][k][channel], zeros behind the last channel. */
+static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, const int64_t *ws, const T *scale, T *restrict to, int threads) {
     int64_t kn = j->cin * j->taps, vectors = (j->m + LANES - 1) / LANES;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t v = 0; v < vectors; v++) {
@@ -182,6 +191,11 @@ static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, 
             for (int64_t c = 0; c < j->cin; c++, dst += nv * LANES, src += ws[1]) {
                 if (count == LANES) for (int i = 0; i < LANES; i++) dst[i] = src[i * ws[0]];
                 else for (int i = 0; i < LANES; i++) dst[i] = i < count ? src[i * ws[0]] : 0;
+            }
+            if (scale) {                                     /* a tap later: what was stored by elements is not read as a vector at once */
+                V factor = VF(load_first)(scale + m0, (int)count);
+                T *at = dst - j->cin * nv * LANES;
+                for (int64_t c = 0; c < j->cin; c++, at += nv * LANES) VF(store)(at, VF(load)(at) * factor);
             }
         }
     }
@@ -264,7 +278,7 @@ static void SUF(last_rows)(const SUF(Last) *l, const SUF(Job) *j, const T *x, co
                         for (int64_t i = 0, mr; i < n; i += mr) {
                             mr = SUF(last_next)(n - i, SUF(last_high)(nv));
                             SUF(last_tiles)[nv - 1][mr - 1](segs, len, l->off + s, src + i * pitch, pitch, 1, wb + (s * l->len + k) * width, width,
-                                                            first ? bias + m0 : NULL, to + i * to_pitch, to_pitch);
+                                                            first ? bias + m0 : NULL, to + i * to_pitch, to_pitch, last && j->cut);
                         }
                         if (last && !out_direct) SUF(last_out)(to, width, n, channels, out, dest->step[2], dest->row);
                     }
@@ -311,7 +325,7 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
     if (!a) { SUF(last_free)(&l); return 1; }
     if (threads > tasks) threads = (int)tasks;
     for (int64_t g = 0; g < j->groups; g++) {
-        SUF(last_pack)(j, l.order, w + g * ws[3], ws, a + g * mpad * kn, threads);
+        SUF(last_pack)(j, l.order, w + g * ws[3], ws, j->scale ? j->scale + g * j->m : NULL, a + g * mpad * kn, threads);
         for (int64_t m = 0; m < mpad; m++) base[g * mpad + m] = bias && m < j->m ? bias[g * j->m + m] : 0;
     }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
@@ -352,7 +366,7 @@ static void SUF(weight_steps)(const RtConvGeom *c, int last, int forward, int64_
 /* orders: bits RT_LAST_* of the arrays that have their channels innermost */
 static int SUF(forward_last)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int orders, int threads) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pixels = c->out[0] * c->out[1] * c->out[2], ws[4];
-    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = taps, .batch = c->batch, .groups = c->groups};
+    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = taps, .batch = c->batch, .groups = c->groups, .scale = c->scale, .cut = (int)c->cut};
     int64_t *tap = malloc((size_t)(3 * taps + 1) * sizeof(int64_t));
     if (!tap) return 1;
     SUF(forward_taps)(c, tap);
@@ -483,7 +497,7 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
                                 for (int64_t i = 0, mr; i < l.len; i += mr) {
                                     mr = SUF(last_next)(l.len - i, SUF(last_high)(nv));
                                     SUF(last_tiles)[nv - 1][mr - 1](count, tw, rows, xs + l.off[q] + i, 1, j.step[2] * l.pitch, gm, pitch, NULL,
-                                                                    out + (q * l.len + i) * mpad + m0, mpad);
+                                                                    out + (q * l.len + i) * mpad + m0, mpad, 0);
                                 }
                             }
                         }

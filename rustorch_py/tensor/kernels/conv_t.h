@@ -13,6 +13,11 @@
 #endif
 #define NR (NV * LANES)
 
+/* Note [Epilogue]
+ * A normalization by fixed statistics after the convolution is a factor and a shift of each result channel. The weights are packed
+ * in each call, so the factor is taken in on the way (`scale`; nothing is stored that could grow old), the shift is the bias. A ReLU
+ * behind that cuts the sums in their registers, where the last block of k has been added (`cut`). */
+
 /* One product: rows `m` of one group over `taps` windows of each of `cin` planes. */
 typedef struct {
     int64_t m, cin, taps, batch, groups;
@@ -25,11 +30,13 @@ typedef struct {
     int64_t chunk;                        /* packed mode: images per task; 0: virtual */
     int in_place;                         /* windows are planes of the source itself (1x1) */
     int blas;                             /* packed mode: the product is BLAS's, and the weights stay row by row */
+    const T *scale;                       /* Note [Epilogue]: of groups x m, or NULL */
+    int cut;
 } SUF(Job);
 
-/* out = init (or out itself, when init is NULL) + a x windows */
+/* out = init (or out itself, when init is NULL) + a x windows; cut: negative results become zero */
 RT_INLINE void SUF(micro)(int mr, int nv, int64_t kn, const T *restrict a, const T *restrict b,
-                          const int64_t *restrict off, const T *init, T *restrict out_mq) {
+                          const int64_t *restrict off, const T *init, T *restrict out_mq, int cut) {
     V acc[MR][NV];
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++)
@@ -47,6 +54,11 @@ RT_INLINE void SUF(micro)(int mr, int nv, int64_t kn, const T *restrict a, const
             for (int j = 0; j < nv; j++) acc[i][j] = VF(fma)(w, x[j], acc[i][j]);
         }
     }
+    if (cut)
+#pragma GCC unroll 8
+        for (int i = 0; i < mr; i++)
+#pragma GCC unroll 3
+            for (int j = 0; j < nv; j++) acc[i][j] = VF(positive)(acc[i][j]);
 #pragma GCC unroll 8
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 3
@@ -55,8 +67,8 @@ RT_INLINE void SUF(micro)(int mr, int nv, int64_t kn, const T *restrict a, const
 
 #define MICRO(mr, nv)                                                                              \
     static __attribute__((noinline)) void SUF(micro_##mr##_##nv)(int64_t kn, const T *a, const T *b, \
-                              const int64_t *off, const T *init, T *out) {                         \
-        SUF(micro)(mr, nv, kn, a, b, off, init, out);                                              \
+                              const int64_t *off, const T *init, T *out, int cut) {                \
+        SUF(micro)(mr, nv, kn, a, b, off, init, out, cut);                                         \
     }
 #define MICROS(nv) MICRO(1, nv) MICRO(2, nv) MICRO(3, nv) MICRO(4, nv) MICRO(5, nv) MICRO(6, nv)
 MICROS(1)
@@ -66,7 +78,7 @@ MICROS(3)
 MICRO(7, 1) MICRO(7, 2) MICRO(7, 3) MICRO(8, 1) MICRO(8, 2) MICRO(8, 3)
 #endif
 
-typedef void (*SUF(Micro))(int64_t, const T *, const T *, const int64_t *, const T *, T *);
+typedef void (*SUF(Micro))(int64_t, const T *, const T *, const int64_t *, const T *, T *, int);
 #define ROW(nv) SUF(micro_1_##nv), SUF(micro_2_##nv), SUF(micro_3_##nv), SUF(micro_4_##nv), \
                 SUF(micro_5_##nv), SUF(micro_6_##nv)
 static const SUF(Micro) SUF(micros)[NV][MR] = {
@@ -295,12 +307,26 @@ static void SUF(product)(const SUF(Job) *j, const T *b, const int64_t *off, cons
                     int mr = (int)(j->m - m < MR ? j->m - m : MR);
                     T *tile = blocked ? sums + ((q - qg) / NR * mpad + m) * NR : sums;
                     if (k0 == 0) for (int i = 0; i < mr; i++) init[i] = bias ? bias[m + i] : 0;
-                    SUF(micros)[nv - 1][mr - 1](kb, a_packed + m * kn + k0 * MR, bq, offq, k0 ? NULL : init, tile);
+                    SUF(micros)[nv - 1][mr - 1](kb, a_packed + m * kn + k0 * MR, bq, offq, k0 ? NULL : init, tile, last && j->cut);
                     if (last) SUF(write_tile)(tile, mr, runs, nruns, dest, m);
                 }
             }
         }
     }
+}
+
+/* to = max(0, from + add), NaN kept */
+static void SUF(cut_line)(T *to, const T *from, int64_t n, T add) {
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) VF(store)(to + i, VF(positive)(VF(load)(from + i) + VF(set)(add)));
+    if (i < n) VF(store_first)(to + i, VF(positive)(VF(load_first)(from + i, (int)(n - i)) + VF(set)(add)), (int)(n - i));
+}
+
+/* Weights of `rows` results of kn products, each row times its factor (`scale`, or NULL: 1), to where they are read. */
+static void SUF(scaled)(T *restrict to, const T *restrict w, int64_t rows, int64_t kn, const T *scale) {
+    if (!scale) { memcpy(to, w, (size_t)(rows * kn) * sizeof(T)); return; }
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < kn; k++) to[r * kn + k] = w[r * kn + k] * scale[r];
 }
 
 /* The product of a whole stored matrix, m rows of `images` grids, to where it belongs. */
@@ -314,8 +340,9 @@ static void SUF(write_columns)(const SUF(Job) *j, const T *sums, int64_t ld, int
             for (int64_t a = 0; a < g[0]; a++)
                 for (int64_t b = 0; b < g[1]; b++, src += g[2]) {
                     T *to = dest->y + m * dest->row + (n0 + n) * dest->image + dest->first + a * dest->step[0] + b * dest->step[1];
-                    if (dest->step[2] == 1) for (int64_t i = 0; i < g[2]; i++) to[i] = src[i] + add;
-                    else for (int64_t i = 0; i < g[2]; i++) to[i * dest->step[2]] = src[i] + add;
+                    if (dest->step[2] != 1) for (int64_t i = 0; i < g[2]; i++) to[i * dest->step[2]] = src[i] + add;
+                    else if (j->cut) SUF(cut_line)(to, src, g[2], add);
+                    else for (int64_t i = 0; i < g[2]; i++) to[i] = src[i] + add;
                 }
     }
 }
@@ -375,6 +402,7 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
                         if (bias) for (int64_t m = 0; m < j->m; m++) for (int64_t i = 0; i < qn; i++) to[m * d.row + i] = bias[g * j->m + m];
                         GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)j->m, (int)qn, (int)kn, 1, a_packed + g * mpad * kn, (int)kn,
                              src, (int)per_image, bias ? 1 : 0, to, (int)d.row);
+                        if (j->cut) for (int64_t m = 0; m < j->m; m++) SUF(cut_line)(to + m * d.row, to + m * d.row, qn, 0);
                         continue;
                     }
                     if (j->blas) {
@@ -448,11 +476,11 @@ static void SUF(forward_taps)(const RtConvGeom *c, int64_t *tap) {
 
 static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
     SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
-                  .batch = c->batch, .groups = c->groups};
+                  .batch = c->batch, .groups = c->groups, .scale = c->scale, .cut = (int)c->cut};
     int64_t kn = j.cin * j.taps, mpad = (j.m + MR - 1) / MR * MR;
     int depth = SUF(is_depth)(c, j.m, j.cin);
     int64_t *tap = malloc((size_t)(3 * j.taps + 1) * sizeof(int64_t));
-    T *a = SUF(buffer)(depth ? 0 : j.groups * mpad * kn);
+    T *a = SUF(buffer)(depth ? (j.scale ? j.groups * j.m * kn : 0) : j.groups * mpad * kn);
     if (!tap || !a) { free(tap); free(a); return 1; }
     SUF(forward_taps)(c, tap);
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
@@ -462,20 +490,22 @@ static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b,
     SUF(Dest) d = {y, j.groups * j.m * plane, plane, 0, {p1, p2, 1}};
     j.blas |= SUF(is_plain)(&j, &d, threads);
     if (depth) {
+        if (j.scale) { SUF(scaled)(a, w, j.groups * j.m, kn, j.scale); w = a; }
         int rc = SUF(run_depth)(&j, 1, x, &w, b, &d, threads);
         free(tap); free(a);
         return rc;
     }
     for (int64_t g = 0; g < j.groups; g++) {
         if (j.blas) {
-            memcpy(a + g * mpad * kn, w + g * j.m * kn, (size_t)(j.m * kn) * sizeof(T));
+            SUF(scaled)(a + g * mpad * kn, w + g * j.m * kn, j.m, kn, j.scale ? j.scale + g * j.m : NULL);
             continue;
         }
         for (int64_t m = 0; m < mpad; m += MR)
             for (int i = 0; i < MR; i++) {
                 T *dst = a + g * mpad * kn + m * kn + i;
                 const T *src = w + (g * j.m + m + i) * kn;
-                if (m + i < j.m) for (int64_t k = 0; k < kn; k++) dst[k * MR] = src[k];
+                T factor = j.scale && m + i < j.m ? j.scale[g * j.m + m + i] : 1;
+                if (m + i < j.m) for (int64_t k = 0; k < kn; k++) dst[k * MR] = src[k] * factor;
                 else for (int64_t k = 0; k < kn; k++) dst[k * MR] = 0;
             }
     }

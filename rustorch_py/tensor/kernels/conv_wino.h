@@ -28,6 +28,8 @@ typedef struct {
     int64_t across, down;                 /* tiles of an image */
     int64_t rows, strips, per;            /* tile rows of a strip, strips of an image, strips of a task */
     int64_t cpad, mpad, tiles;            /* channels in whole vectors; most tiles of a task */
+    const float *scale;                   /* Note [Epilogue] in conv_t.h: of groups x m, or NULL */
+    int cut;
 } Wino;
 
 #define S rt_vf_set
@@ -76,8 +78,8 @@ RT_INLINE void wino_gt(int r, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) { 
 }
 #undef S
 
-/* Transformed weights of one group: [p][block of channels][c][channel of the block] */
-static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, float *restrict to, int threads) {
+/* Transformed weights of one group, times the factors of its channels (or NULL): [p][block of channels][c][channel of the block] */
+static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, const float *scale, float *restrict to, int threads) {
     enum { L = RT_LANES_F32 };
     int64_t vectors = z->mpad / L, wide = RT_VEC == 64 ? 4 : 2;
 #if defined(__aarch64__)
@@ -88,6 +90,7 @@ static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int t
         int64_t first = v / wide * wide, nv;
         while (first + (nv = last_vectors_f32(first, vectors)) <= v) first += nv;
         int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
+        rt_vf factor = scale ? rt_vf_load_first(scale + m0, (int)count) : rt_vf_set(1);
         for (int64_t c = 0; c < z->cin; c++) {
             float s[WINO_TAPS][L] __attribute__((aligned(64)));
             rt_vf g[WINO_TAPS], half[30], u[WINO_P];
@@ -95,7 +98,7 @@ static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int t
             for (int t = 0; t < taps; t++) {
                 const float *src = w + m0 * ws[0] + c * ws[1] + (turned ? taps - 1 - t : t) * ws[2];
                 for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
-                g[t] = rt_vf_load(s[t]);
+                g[t] = rt_vf_load(s[t]) * factor;
             }
             for (int j = 0; j < r; j++) wino_g(r, g + j, r, half + j, r);
             for (int i = 0; i < 6; i++) wino_g(r, half + r * i, 1, u + 6 * i, 1);
@@ -128,7 +131,7 @@ static void wino_patches(const Wino *z, const float *restrict x, int64_t pitch, 
 
 /* A tile of results of one vector of channels: [p][...] with `plane` from p to p, plus bias, to y, of which `high` rows and `wide`
  * columns exist. */
-RT_INLINE void wino_results(int m, const float *d0, int64_t plane, rt_vf bias, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+RT_INLINE void wino_results(int m, const float *d0, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
     rt_vf half[24], res[4];
 #pragma GCC unroll 6
     for (int j = 0; j < 6; j++) {
@@ -141,15 +144,15 @@ RT_INLINE void wino_results(int m, const float *d0, int64_t plane, rt_vf bias, f
     for (int i = 0; i < m; i++) {
         wino_at(m, half + 6 * i, 1, res, 1);
 #pragma GCC unroll 4
-        for (int j = 0; j < m; j++) if (i < high && j < wide) rt_vf_store(y + i * row + j * pixel, res[j] + bias);
+        for (int j = 0; j < m; j++) if (i < high && j < wide) rt_vf_store(y + i * row + j * pixel, cut ? rt_vf_positive(res[j] + bias) : res[j] + bias);
     }
 }
-static __attribute__((noinline)) void wino_results_4(const float *d, int64_t plane, rt_vf bias, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
-    if (high == 4 && wide == 4) wino_results(4, d, plane, bias, y, row, pixel, 4, 4);
-    else wino_results(4, d, plane, bias, y, row, pixel, high, wide);
+static __attribute__((noinline)) void wino_results_4(const float *d, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+    if (high == 4 && wide == 4) wino_results(4, d, plane, bias, cut, y, row, pixel, 4, 4);
+    else wino_results(4, d, plane, bias, cut, y, row, pixel, high, wide);
 }
-static __attribute__((noinline)) void wino_results_2(const float *d, int64_t plane, rt_vf bias, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
-    wino_results(2, d, plane, bias, y, row, pixel, high, wide);
+static __attribute__((noinline)) void wino_results_2(const float *d, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+    wino_results(2, d, plane, bias, cut, y, row, pixel, high, wide);
 }
 
 /* A tile of the result's gradient, from g with `row` from row to row and mpad from pixel to pixel, to to[p] with `plane` from p to p */
@@ -231,7 +234,7 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
     if (!u) return 1;
     if (threads > tasks) threads = (int)tasks;
     for (int64_t g = 0; g < z->groups; g++) {
-        wino_weights(z, w + g * ws[3], ws, turned, u + g * usize, threads);
+        wino_weights(z, w + g * ws[3], ws, turned, z->scale ? z->scale + g * z->m : NULL, u + g * usize, threads);
         for (int64_t m = 0; m < z->mpad; m++) base[g * z->mpad + m] = bias && m < z->m ? bias[g * z->m + m] : 0;
     }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
@@ -259,7 +262,7 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
                             for (int64_t i = 0, mr; i < tiles; i += mr) {
                                 mr = last_next_f32(tiles - i, last_high_f32(nv));
                                 last_tiles_f32[nv - 1][mr - 1](1, len, wino_zero, vp + i * z->cpad + k, z->cpad, 1, up + q * L * z->cin + k * width, width,
-                                                              k ? NULL : none, mp + i * z->mpad + q * L, z->mpad);
+                                                              k ? NULL : none, mp + i * z->mpad + q * L, z->mpad, 0);
                             }
                         }
                     }
@@ -277,7 +280,7 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
                                 const float *from_p = mm + tile * z->mpad + q;
                                 float *dst = direct ? yn + (size * r * z->w + size * t) * to.pixel + q : out + size * t * z->mpad + q;
                                 int64_t pixel = direct ? to.pixel : z->mpad, row = direct ? z->w * to.pixel : rowlen;
-                                (size == 4 ? wino_results_4 : wino_results_2)(from_p, plane, add, dst, row, pixel, direct ? high : size, direct ? wide : size);
+                                (size == 4 ? wino_results_4 : wino_results_2)(from_p, plane, add, z->cut, dst, row, pixel, direct ? high : size, direct ? wide : size);
                             }
                         }
                         if (!direct)
@@ -305,7 +308,8 @@ static int is_wino(const RtConvGeom *c, int mode) {
 
 static int wino_forward(const RtConvGeom *c, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
     Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
-              .top = c->pad[1], .left = c->pad[2]};
+              .top = c->pad[1], .left = c->pad[2],
+              .scale = c->scale, .cut = (int)c->cut};
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
     return wino_run(&z, x, order(c->groups * c->cin, z.sh * z.sw, orders & RT_LAST_X), w, ws, 0, b, y,
@@ -376,7 +380,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
                             for (int64_t i = 0, mr; i < z.cin; i += mr) {
                                 mr = last_next_f32(z.cin - i, last_high_f32(nv));
                                 last_tiles_f32[nv - 1][mr - 1](1, tiles, wino_zero, v + p * z.tiles * z.cpad + i, 1, z.cpad, mm + p * plane + m0, z.mpad, NULL,
-                                                              acc + (p * z.cin + i) * z.mpad + m0, z.mpad);
+                                                              acc + (p * z.cin + i) * z.mpad + m0, z.mpad, 0);
                             }
                         }
                     }
