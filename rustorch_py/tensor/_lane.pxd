@@ -20,12 +20,12 @@ cdef TensorBase dense(TensorBase t)
 
 # values[o,j,i] = x[o, idx[o,j,i], i]: records its gradient under the name `label`.
 # The result has idx's shape; idx is contiguous.
-cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label)
+cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label, TensorBase taken=*)
 # The transpose: sums g into zeros of `shape` at idx along `dim`.
 cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape)
 
 # Positions along `dim` (int64). NaN is the largest value; ties in order of position.
-cdef TensorBase order_sort(TensorBase x, int dim, bint descending)
+cdef TensorBase order_sort(TensorBase x, int dim, bint descending, TensorBase values=*)
 cdef TensorBase order_topk(TensorBase x, int dim, int64_t k, bint largest, bint in_order)
 cdef TensorBase order_select(TensorBase x, int dim, int64_t k, int how, bint keepdim)
 cdef TensorBase order_mode(TensorBase x, int dim, bint keepdim)

@@ -13,7 +13,7 @@ from ._ops cimport deliver
 from ..errors import DimError, OutOfMemoryError, TensorTypeError, UnsupportedOpError
 
 cdef extern from "lane.h" nogil:
-    int rt_sort_lanes(int dtype, const void *x, RtLane s, int descending, int64_t *idx, int threads)
+    int rt_sort_lanes(int dtype, const void *x, RtLane s, int descending, int64_t *idx, void *values, int threads)
     int rt_topk_lanes(int dtype, const void *x, RtLane s, int64_t k, int largest, int in_order, int64_t *idx, int threads)
     int rt_select_lanes(int dtype, const void *x, RtLane s, int64_t k, int how, int64_t *idx, int threads)
     int rt_mode_lanes(int dtype, const void *x, RtLane s, int64_t *idx, int threads)
@@ -82,12 +82,12 @@ cdef TensorBase in_lanes(TensorBase t, RtLane s, int64_t k):
 
 
 # ---- gathering by position ----
-cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label):
-    cdef TensorBase source = dense(x), out = empty_like_shape(idx, x.dt)
+cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label, TensorBase taken=None):
+    cdef TensorBase source = dense(x), out = empty_like_shape(idx, x.dt) if taken is None else taken
     cdef RtLane s = lane_of(x, dim)
     cdef int64_t lanes = s.outer * s.inner, k
     cdef TakeBackward node
-    if out.n > 0:
+    if taken is None and out.n > 0:
         k = idx.n // lanes
         need_same("gather", x, idx)
         if on_device(x):
@@ -148,7 +148,7 @@ cdef class PutBackward(Node):
 
 
 # ---- order ----
-cdef TensorBase order_sort(TensorBase x, int dim, bint descending):
+cdef TensorBase order_sort(TensorBase x, int dim, bint descending, TensorBase values=None):
     cdef TensorBase source = dense(x), idx = empty_like_shape(x, RT_I64)
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0
@@ -156,7 +156,7 @@ cdef TensorBase order_sort(TensorBase x, int dim, bint descending):
         run_on_device("sort", idx, source, descending, s.outer, s.L, s.inner)
     elif idx.n > 0:
         with nogil:
-            status = rt_sort_lanes(x.dt, source.ptr, s, descending, <int64_t *>idx.ptr, rt_num_threads())
+            status = rt_sort_lanes(x.dt, source.ptr, s, descending, <int64_t *>idx.ptr, NULL if values is None else values.ptr, rt_num_threads())
         if status:
             raise out_of_memory("sort")
     return idx

@@ -55,7 +55,7 @@ def sort(input, dim=-1, descending=False, *, stable=None, out=None):
 
     Always stable; NaN is the largest value. The gradient goes back to each value's place.
     """
-    cdef TensorBase t = as_base("sort", "input", input), idx
+    cdef TensorBase t = as_base("sort", "input", input), key, idx, sorted_ = None
     cdef int d = wrap_dim("sort", dim, t.nd)
     refuse_complex("sort", t)
     order = own_order(t) if out is None else None
@@ -65,8 +65,11 @@ def sort(input, dim=-1, descending=False, *, stable=None, out=None):
         if (<TensorBase>values).fn is not None:
             call_node(<Node>(<TensorBase>values).fn, "SortBackward0")
         return into_pair("sort", _sort, None, <TensorBase>values, <TensorBase>places)
-    idx = order_sort(order_key(t), d, descending)
-    return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0"), idx)
+    key = order_key(t)
+    if key is t and (t.dev & 255) == 0:
+        sorted_ = empty_like_shape(t, t.dt)                        # written while what is sorted is in the cache
+    idx = order_sort(key, d, descending, sorted_)
+    return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0", sorted_), idx)
 
 
 def argsort(input, dim=-1, descending=False, stable=False):

@@ -131,6 +131,33 @@ def test_sort_is_stable(make, descending, threads):
     np.testing.assert_array_equal(values.numpy(), a[want])
 
 
+LONG = {
+    "normal": lambda r: r.standard_normal(150_001),
+    "one far off": lambda r: np.append(r.random(100_000), 1e30),
+    "one bucket": lambda r: np.append(1 + r.random(100_000) * 1e-3, -1e30),
+    "one value": lambda r: np.full(70_000, 3.0),
+    "few values": lambda r: r.integers(-3, 4, 90_000).astype(float),
+    "specials": lambda r: r.choice([0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1e-45, -1e-45, 1.0], 80_000),
+}
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "int16", "uint8", "float64"])
+@pytest.mark.parametrize("make", LONG.values(), ids=LONG)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_long_lanes(make, dtype, descending, threads):
+    """Sorted by buckets: stable, NaN largest, values bit for bit those of their places."""
+    a = make(np.random.default_rng(8))
+    a = np.nan_to_num(a, nan=0, posinf=100, neginf=-100).clip(-120, 120).astype(dtype) if "int" in dtype else a.astype(dtype)
+    values, order = rt.from_numpy(a).sort(stable=True, descending=descending)
+    key = a.astype(np.float64)
+    nan = np.isnan(key)
+    key[nan] = 0
+    want = np.lexsort((np.arange(len(a)), -key if descending else key, ~nan if descending else nan))
+    np.testing.assert_array_equal(order.numpy(), want)
+    assert values.numpy().tobytes() == a[want].tobytes()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_order_statistics(dtype, threads):
     a = (np.random.default_rng(6).standard_normal((7, 3001)) * 50).astype(dtype)

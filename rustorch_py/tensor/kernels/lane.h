@@ -36,7 +36,8 @@ static inline const RtStatsTable *rt_pick_stats(int level) { (void)level; return
 static inline const RtScanTable *rt_pick_scan(int level) { (void)level; return RT_LANE_PICK(rt_scan_table, level); }
 
 /* ---- order.c: every real dtype, NaN is the largest value; 0 or RT_ERR_MEMORY ---- */
-int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, int threads);
+/* values_oli: what the places hold, or NULL. */
+int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int threads);
 int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads);
 /* index of the k-th smallest (0-based, in the order of a stable sort) */
 enum { RT_SELECT_KTH = 0, RT_SELECT_MEDIAN = 1, RT_SELECT_NANMEDIAN = 2 };

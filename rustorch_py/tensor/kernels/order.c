@@ -209,15 +209,120 @@ static void *order_lane(Scratch *w, int dtype, int64_t n) {
     }                                                                                              \
     return failed ? RT_ERR_MEMORY : RT_OK
 
-int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, int threads) {
+/* ---- one long lane of keys of at most 32 bits ----
+ * Radix passes over an array larger than the second cache cost a miss an element each (8 to 13 ns). So there is one such pass, by the
+ * highest bits of what the keys span; its buckets are then sorted where they stay in the cache, and written out from there. */
+enum { BUCKET_BITS = 10, BUCKETS = 1 << BUCKET_BITS, LONG_LANE = 65536, PARTS = 64, WALK = 1024 };
+
+/* Values of sorted words (key - lo, position). A key tells its value, but for what several values share a key (zeros, NaN). */
+static void put_values(int dtype, const void *x, const uint64_t *word, uint32_t lo, uint32_t flip, int64_t n, void *values, int64_t at) {
+    if (dtype == RT_F32) {
+        uint32_t *to = (uint32_t *)values + at; const uint32_t *from = x;
+        for (int64_t l = 0; l < n; l++) {
+            uint32_t key = ((uint32_t)(word[l] >> 32) + lo) ^ flip;
+            uint32_t bits = key ^ (~(uint32_t)((int32_t)key >> 31) | 0x80000000u);
+            to[l] = bits == 0 || key == 0xffffffffu ? from[word[l] & 0xffffffffu] : bits;
+        }
+        return;
+    }
+#define CASE(T) case sizeof(T): { T *to = (T *)values + at; const T *from = x; for (int64_t l = 0; l < n; l++) to[l] = from[word[l] & 0xffffffffu]; break; }
+    switch (rt_itemsize(dtype)) { CASE(uint8_t) CASE(uint16_t) CASE(uint32_t) }
+#undef CASE
+}
+
+/* Returns 0 when done, 1 without memory, 2 when one bucket holds too much of the lane: to be sorted otherwise. */
+static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t *idx, void *values, int threads) {
+    static const uint32_t widest = 0xffffffffu;
+    int size = rt_itemsize(dtype), failed = 0;
+    if (threads > PARTS) threads = PARTS;
+    uint32_t low[PARTS], high[PARTS], lo = widest, hi = 0;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int p = 0; p < threads; p++) {
+        uint32_t key[WALK], l0 = widest, h0 = 0;
+        for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
+            int64_t m = end - i < WALK ? end - i : WALK;
+            load_keys32(dtype, (const char *)x + i * size, 1, m, flip, key);
+            for (int64_t l = 0; l < m; l++) { l0 = key[l] < l0 ? key[l] : l0; h0 = key[l] > h0 ? key[l] : h0; }
+        }
+        low[p] = l0;
+        high[p] = h0;
+    }
+    for (int p = 0; p < threads; p++) { lo = low[p] < lo ? low[p] : lo; hi = high[p] > hi ? high[p] : hi; }
+    int bits = lo == hi ? 0 : 32 - __builtin_clz(hi - lo), shift = bits > BUCKET_BITS ? bits - BUCKET_BITS : 0;
+    int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most = 0;
+    if (!count) return 1;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int p = 0; p < threads; p++) {
+        uint32_t key[WALK];
+        int64_t *c = count[p];
+        memset(c, 0, sizeof count[p]);
+        for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
+            int64_t m = end - i < WALK ? end - i : WALK;
+            load_keys32(dtype, (const char *)x + i * size, 1, m, flip, key);
+            for (int64_t l = 0; l < m; l++) c[(key[l] - lo) >> shift]++;
+        }
+    }
+    start[0] = 0;
+    for (int d = 0; d < BUCKETS; d++) {
+        int64_t sum = start[d];
+        for (int p = 0; p < threads; p++) { int64_t k = count[p][d]; count[p][d] = sum; sum += k; }
+        start[d + 1] = sum;
+        if (sum - start[d] > most) most = sum - start[d];
+    }
+    if (most > n / 4 && shift) { free(count); return 2; }
+    uint64_t *a = malloc((size_t)n * sizeof *a);
+    if (!a) { free(count); return 1; }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int p = 0; p < threads; p++) {
+        uint32_t key[WALK];
+        int64_t *c = count[p];
+        for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
+            int64_t m = end - i < WALK ? end - i : WALK;
+            load_keys32(dtype, (const char *)x + i * size, 1, m, flip, key);
+            for (int64_t l = 0; l < m; l++) a[c[(key[l] - lo) >> shift]++] = (uint64_t)(key[l] - lo) << 32 | (uint64_t)(i + l);
+        }
+    }
+    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+        uint64_t *t = malloc((size_t)(shift ? most : 1) * sizeof *t);
+        if (!t) {
+            RT_OMP(omp atomic write)
+            failed = 1;
+        }
+        RT_OMP(omp barrier)
+        if (!failed) {
+            RT_OMP(omp for schedule(dynamic, 8))
+            for (int d = 0; d < BUCKETS; d++) {
+                int64_t m = start[d + 1] - start[d];
+                if (!m) continue;
+                uint64_t *word = shift ? sort_packed(a + start[d], t, m, (shift + 7) / 8, 1) : a + start[d];
+                for (int64_t l = 0; l < m; l++) idx[start[d] + l] = (int64_t)(word[l] & 0xffffffffu);
+                if (values) put_values(dtype, x, word, lo, flip, m, values, start[d]);
+            }
+        }
+        free(t);
+    }
+    free(a);
+    free(count);
+    return failed;
+}
+
+#define TAKE_LANE(T) case sizeof(T): { const T *from = (const T *)x; T *to = (T *)values_oli + first; for (int64_t l = 0; l < s.L; l++) to[l * s.inner] = from[out[l * s.inner] * s.inner]; break; }
+
+int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int threads) {
     uint64_t flip = flip_mask(dtype, descending);
+    if (s.outer * s.inner == 1 && s.L >= LONG_LANE && rt_itemsize(dtype) <= 4 && s.L < ((int64_t)1 << 32)) {
+        int rc = sort_long(dtype, x_oli, s.L, (uint32_t)flip, idx_oli, values_oli, threads);
+        if (rc < 2) return rc ? RT_ERR_MEMORY : RT_OK;
+    }
     EACH_LANE({
         load_keys(dtype, x, s.inner, s.L, flip, w->key);
         void *r = order_lane(w, dtype, s.L);
-        int64_t *out = idx_oli + o * s.L * s.inner + i;
+        int64_t first = o * s.L * s.inner + i; int64_t *out = idx_oli + first;
         for (int64_t l = 0; l < s.L; l++) out[l * s.inner] = POSITION(w, r, l);
+        if (values_oli) switch (size) { TAKE_LANE(uint8_t) TAKE_LANE(uint16_t) TAKE_LANE(uint32_t) TAKE_LANE(uint64_t) }
     });
 }
+#undef TAKE_LANE
 
 enum { FEW = 24, SKIP = 16 };  /* SKIP keys looked at together: most blocks hold none of the k best */
 int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads) {
