@@ -57,6 +57,23 @@ def test_elementwise_with_a_crosswise_operand(simd):
     np.testing.assert_array_equal(x.numpy(), want)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
+@pytest.mark.parametrize("sizes", [(129, 257), (3, 70, 131), (40, 5, 120), (33, 4, 9, 65)], ids=str)
+def test_turned_operands(sizes, dtype, simd):
+    """Operands dense along other dimensions than the result: one and several of them, of one dtype and mixed."""
+    rng = np.random.default_rng(12)
+    for axes in itertools.permutations(range(len(sizes))):
+        shape, back = [sizes[i] for i in axes], [len(sizes) - 1 - i for i in axes]
+        a, b, c = (rng.integers(0, 5, s).astype(dtype) for s in (sizes, shape, sizes[::-1]))
+        d = rng.integers(1, 5, shape[-1]).astype("int8")
+        x, y, z, k = (rt.from_numpy(v) for v in (a, b, c, d))
+        turned, reverse, xt, zt = a.transpose(axes), c.transpose(back), x.permute(axes), z.permute(back)
+        y = y.contiguous()
+        for got, want in ((xt + y, turned + b), (y * xt, b * turned), (y + zt, b + reverse), (rt.addcmul(y, xt, zt), b + turned * reverse),
+                          (rt.where(y == 3, xt, y), np.where(b == 3, turned, b)), (k + xt, d + turned), (xt == zt, turned == reverse)):
+            np.testing.assert_array_equal(got.numpy(), want)
+
+
 @pytest.mark.parametrize("n", [1, 7, 8, 15, 16, 33, 1000])
 def test_half_conversions(n, simd):
     x = np.concatenate([np.random.default_rng(n).standard_normal(n) * 300, [65504, 65520, 1e-7, 6e-8, np.inf, -np.inf, -0.0, 2.0 ** -24, 3e-5]]).astype(np.float32)

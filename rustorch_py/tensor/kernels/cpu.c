@@ -191,16 +191,60 @@ static void run_all(const Task *t, const RtIter *it, int64_t grain) {
     });
 }
 
-/* An operand that is dense along another dimension than the result (m + m.t()) is copied in tiles first: read a cache
+/* An operand that is dense along another dimension than the result (m + m.t()) is turned in tiles first: read a cache
  * line an element, the loop would be several times slower. */
 #define CROSS_MIN 16384
 static void copy_same(RtIter *it);
+/* The dimension along which operand a is dense, 0: the loop can take it as it is. */
 static int crosswise(const RtIter *it, int a) {
     int64_t size = rt_itemsize(it->dtype[a]);
     if (it->step_bytes[0][0] != rt_itemsize(it->dtype[0]) || it->step_bytes[0][a] == size || it->step_bytes[0][a] == 0 || it->shape[0] < 8) return 0;
-    for (int d = 1; d < it->ndim; d++) if (it->step_bytes[d][a] == size && it->shape[d] >= 8) return 1;
+    for (int d = 1; d < it->ndim; d++) if (it->step_bytes[d][a] == size && it->shape[d] >= 8) return d;
     return 0;
 }
+#define TURN_ROWS 32
+#define TURN_BYTES 512           /* of a row of a tile, for each operand that is turned */
+/* The operands of `turned` (bits) are dense along dimension d: a tile of each is turned and used while the first level of the cache
+ * holds it. Tiles follow each other along d, where the operands' pages stay the same. */
+static void run_turned(const Task *t, const RtIter *it, int d, unsigned turned, int64_t grain) {
+    int64_t cols = TURN_BYTES, n = it->shape[0], m = it->shape[d];
+    for (int a = 1; a < it->nargs; a++)
+        if (turned >> a & 1 && TURN_BYTES / rt_itemsize(it->dtype[a]) < cols) cols = TURN_BYTES / rt_itemsize(it->dtype[a]);
+    int64_t down = (m + TURN_ROWS - 1) / TURN_ROWS, tiles = it->numel / (n * m) * down * ((n + cols - 1) / cols);
+    int threads = it->numel >= 2 * grain ? rt_num_threads() : 1;
+    if (threads > 1 && threads > it->numel / grain) threads = (int)(it->numel / grain);
+    RtIter line = *it;
+    for (int a = 1; a < it->nargs; a++) if (turned >> a & 1) line.step_bytes[0][a] = rt_itemsize(it->dtype[a]);
+    int64_t each = (tiles + 8 * threads - 1) / (8 * threads);
+    RT_SHARED(threads, (tiles + each - 1) / each, at, {
+        char room[RT_MAX_ARGS][TURN_ROWS * TURN_BYTES] __attribute__((aligned(64)));
+        for (int64_t i = at * each; i < tiles && i < (at + 1) * each; i++) {
+            int64_t r0 = i % down * TURN_ROWS, c0 = i / down % ((n + cols - 1) / cols) * cols, rest = i / down / ((n + cols - 1) / cols);
+            int64_t high = m - r0 < TURN_ROWS ? m - r0 : TURN_ROWS, wide = n - c0 < cols ? n - c0 : cols, step[RT_MAX_ARGS];
+            char *ptr[RT_MAX_ARGS];
+            for (int a = 0; a < it->nargs; a++) ptr[a] = it->ptr[a] + c0 * it->step_bytes[0][a] + r0 * it->step_bytes[d][a];
+            for (int k = 1; k < it->ndim; k++) {
+                if (k == d) continue;
+                for (int a = 0; a < it->nargs; a++) ptr[a] += rest % it->shape[k] * it->step_bytes[k][a];
+                rest /= it->shape[k];
+            }
+            for (int a = 0; a < it->nargs; a++) {
+                int64_t size = rt_itemsize(it->dtype[a]);
+                step[a] = it->step_bytes[d][a];
+                if (!(turned >> a & 1)) continue;
+                copy_tables[isa_level][__builtin_ctz((unsigned)size)].turn(room[a], wide * size, ptr[a], it->step_bytes[0][a], high, wide);
+                ptr[a] = room[a];
+                step[a] = wide * size;
+            }
+            for (int64_t r = 0; r < high; r++) {
+                char *p[RT_MAX_ARGS];
+                for (int a = 0; a < it->nargs; a++) p[a] = ptr[a] + r * step[a];
+                run_line(t, &line, p, wide);
+            }
+        }
+    });
+}
+
 static void *straighten(RtIter *it, int a, size_t *got) {
     int64_t size = rt_itemsize(it->dtype[a]), step = size;
     void *p = rt_alloc((size_t)(it->numel * size), got);
@@ -272,7 +316,15 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
     if (RT_LIKELY(it->ndim == 1 || it->numel < CROSS_MIN)) { run_all(&t, it, grain_of_cost[row->cost]); return RT_OK; }
     void *dense[RT_MAX_ARGS];
     size_t got[RT_MAX_ARGS];
-    int made = 0;
+    int made = 0, along = 0;
+    unsigned turned = 0;
+    for (int a = 1; a < it->nargs; a++) {
+        int d = crosswise(it, a);
+        if (!d) continue;
+        turned |= 1u << a;
+        along = !along || along == d ? d : -1;
+    }
+    if (along > 0) { run_turned(&t, it, along, turned, grain_of_cost[row->cost]); return RT_OK; }
     for (int a = 1; a < it->nargs; a++) if (crosswise(it, a) && (dense[made] = straighten(it, a, &got[made]))) made++;
     if (made) rt_iter_coalesce(it);
     run_all(&t, it, grain_of_cost[row->cost]);
