@@ -1,0 +1,4 @@
+"""Modules made of several layers."""
+from . import intrinsic
+
+__all__ = ["intrinsic"]
