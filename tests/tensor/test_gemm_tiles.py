@@ -199,3 +199,42 @@ def test_passes_do_not_mix_what_is_padded():
         finally:
             rt.config.use_deterministic(False)
     assert len(set(bits)) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_few_rows_by_a_turned_matrix(level, dtype):
+    """Dot products along rows of both: all heights of a tile and those around the most rows, whole registers and parts of one, odd columns."""
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(5)
+    for m in (*range(1, 14), 18, 23, 24, 25):
+        for k, n in ((3, 9), (64, 5), (127, 4), (128, 7), (200, 66), (257, 3)):
+            a, x = laid(rng, m, k, "rows", dtype)
+            w, y = laid(rng, n, k, "rows", dtype)
+            bias = rng.standard_normal(n).astype(dtype)
+            want = a.astype("float64") @ w.T.astype("float64")
+            check(x @ y.T, want, a, w.T, dtype)
+            check(rt.nn.functional.linear(x, y, rt.from_numpy(bias)), want + bias, a, w.T, dtype)
+            c = rng.standard_normal((m, n)).astype(dtype)
+            check(rt.addmm(rt.from_numpy(c), x, y.T, beta=3, alpha=-2), 3 * c.astype("float64") - 2 * want, 2 * a, w.T, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_rows_by_a_turned_matrix_with_threads(dtype):
+    rng = np.random.default_rng(6)
+    for m in (2, 5, 16, 24):
+        a, w = rng.standard_normal((m, 1100)).astype(dtype), rng.standard_normal((1030, 1100)).astype(dtype)
+        got = {}
+        for threads in (1, 2, 3):
+            rt.set_num_threads(threads)
+            got[threads] = rt.from_numpy(a) @ rt.from_numpy(w).T
+            check(got[threads], a.astype("float64") @ w.T.astype("float64"), a, w.T, dtype)
+        rt.config.use_deterministic(True)
+        try:
+            bits = []
+            for threads in (1, 2, 3):
+                rt.set_num_threads(threads)
+                bits.append(rt.from_numpy(a) @ rt.from_numpy(w).T)
+            assert rt.equal(bits[0], bits[1]) and rt.equal(bits[0], bits[2])
+        finally:
+            rt.config.use_deterministic(False)

@@ -79,6 +79,7 @@ typedef struct {
     /* int8 operands (a uint8 where `unsign`) of any strides, int32 result with row stride ldc; room: RT_ROOM bytes */
     void (*int8)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b, int64_t b_k,
                  int64_t b_n, int32_t *c, int64_t ldc, void *room);
+    int64_t nt_rows;                     /* rows of a up to which dot products read a long turned b as it lies, measured */
     int64_t tiles_most;                  /* m*n*k up to which tiles beat BLAS, measured on this set's usual machines */
     int64_t panel_bytes;                 /* columns of a panel */
 } RtGemmTable;

@@ -46,6 +46,32 @@ RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_masksto
 #define RT_MASKED 0
 #endif
 
+/* Sums of n registers, one or four, each of its own lanes. */
+#if defined(__AVX512F__)
+#define RT_NT_ROWS 6                                  /* rows of a in a tile of dot products: with four of b they fill the registers */
+RT_INLINE void f32_sums(const rt_vf32 *v, int n, float *out) {
+    if (n == 1) { *out = rt_vf_sum((rt_vf)v[0]); return; }
+    __m512 x = _mm512_add_ps(_mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]), _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]));
+    __m512 y = _mm512_add_ps(_mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]), _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]));
+    __m512d p = _mm512_castps_pd(x), q = _mm512_castps_pd(y);
+    __m512 s = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)), _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
+    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
+}
+RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) {
+    if (n == 1) { *out = rt_vd_sum((rt_vd)v[0]); return; }
+    __m512d x = _mm512_add_pd(_mm512_unpacklo_pd((__m512d)v[0], (__m512d)v[1]), _mm512_unpackhi_pd((__m512d)v[0], (__m512d)v[1]));
+    __m512d y = _mm512_add_pd(_mm512_unpacklo_pd((__m512d)v[2], (__m512d)v[3]), _mm512_unpackhi_pd((__m512d)v[2], (__m512d)v[3]));
+    __m256d p = _mm256_add_pd(_mm512_castpd512_pd256(x), _mm512_extractf64x4_pd(x, 1));
+    __m256d q = _mm256_add_pd(_mm512_castpd512_pd256(y), _mm512_extractf64x4_pd(y, 1));
+    _mm256_storeu_pd(out, _mm256_add_pd(_mm256_permute2f128_pd(p, q, 0x20), _mm256_permute2f128_pd(p, q, 0x31)));
+}
+#else
+#define RT_NT_ROWS 2
+RT_INLINE void f32_sums(const rt_vf32 *v, int n, float *out) { for (int i = 0; i < n; i++) out[i] = rt_vf_sum((rt_vf)v[i]); }
+RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; i < n; i++) out[i] = rt_vd_sum((rt_vd)v[i]); }
+#endif
+
 #define T float
 #define V rt_vf32
 #define L (RT_VEC / 4)
@@ -179,11 +205,11 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
     integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
     RT_NAME(rt_int8_product),
 #if defined(__AVX512F__)
-    INT64_MAX,
+    24, INT64_MAX,
 #elif defined(__AVX2__)
-    1 << 24,
+    10, 1 << 24,
 #else
-    1 << 15,
+    5, 1 << 15,
 #endif
     RT_REGS * RT_VEC,
 };

@@ -85,43 +85,79 @@ static void F(trsm)(int down, int unit, int64_t n, int64_t nrhs, const T *a, int
     }
 }
 
-/* R x C dot products along k */
+/* R x C dot products along k. `ahead`: elements from a row of b to the row that is fetched meanwhile, 0: none. */
+#define RT_UNROLL _Pragma("GCC unroll 8")              /* all of them: the sums must never be addressed */
+#if RT_MASKED                                          /* the last products of each row by a mask */
+#define RT_NT_REST(R, C)                                                                          \
+        if (p < k) {                                                                              \
+            F(tail) tail = F(tail_of)((int)(k - p));                                              \
+            V y[C];                                                                               \
+            RT_UNROLL for (int j = 0; j < C; j++) y[j] = F(load_tail)(b + j * ldb + p, tail);     \
+            RT_UNROLL for (int r = 0; r < R; r++) {                                               \
+                V x = F(load_tail)(a + r * lda + p, tail);                                        \
+                RT_UNROLL for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                      \
+            }                                                                                     \
+        }
+#else
+#define RT_NT_REST(R, C)
+#endif
+/* c = alpha * (s + the sums' last `rest` products) + beta * c + bias */
+static __attribute__((noinline)) void F(nt_put)(int rows, int cols, T *s, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t rest,
+                                                T *c, int64_t ldc, T alpha, T beta, const T *bias) {
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < cols; j++) {
+            T sum = s[r * cols + j];
+            for (int64_t p = 0; p < rest; p++) sum += a[r * lda + p] * b[j * ldb + p];
+            F(put1)(c + r * ldc + j, sum, alpha, beta, bias ? bias + j : NULL);
+        }
+}
 #define RT_NT_TILE(R, C)                                                                          \
-    static __attribute__((noinline)) void F(nt_##R##x##C)(int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb, \
+    static __attribute__((noinline)) void F(nt_##R##x##C)(int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t ahead, \
                         T *c, int64_t ldc, T alpha, T beta, const T *bias) {                      \
         V acc[R][C];                                                                              \
-        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) acc[r][j] = (V){0};               \
+        RT_UNROLL for (int r = 0; r < R; r++) RT_UNROLL for (int j = 0; j < C; j++) acc[r][j] = (V){0}; \
         int64_t p = 0;                                                                            \
         for (; p + L <= k; p += L) {                                                              \
             V y[C];                                                                               \
-            for (int j = 0; j < C; j++) y[j] = F(load)(b + j * ldb + p);                          \
-            for (int r = 0; r < R; r++) {                                                         \
+            RT_UNROLL for (int j = 0; j < C; j++) {                                               \
+                y[j] = F(load)(b + j * ldb + p);                                                  \
+                if (ahead) __builtin_prefetch(b + j * ldb + p + ahead);                           \
+            }                                                                                     \
+            RT_UNROLL for (int r = 0; r < R; r++) {                                               \
                 V x = F(load)(a + r * lda + p);                                                   \
-                for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                                \
+                RT_UNROLL for (int j = 0; j < C; j++) acc[r][j] += x * y[j];                      \
             }                                                                                     \
         }                                                                                         \
         T s[R][C];                                                                                \
-        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] = SUM(acc[r][j]);     \
-        for (; p < k; p++)                                                                        \
-            for (int r = 0; r < R; r++) for (int j = 0; j < C; j++) s[r][j] += a[r * lda + p] * b[j * ldb + p]; \
-        for (int r = 0; r < R; r++) for (int j = 0; j < C; j++)                                   \
-            F(put1)(c + r * ldc + j, s[r][j], alpha, beta, bias ? bias + j : NULL);               \
+        RT_NT_REST(R, C)                                                                          \
+        RT_UNROLL for (int r = 0; r < R; r++) F(sums)(acc[r], C, s[r]);                           \
+        F(nt_put)(R, C, s[0], a + p, lda, b + p, ldb, RT_MASKED ? 0 : k - p, c, ldc, alpha, beta, bias); \
     }
-RT_NT_TILE(4, 4)
-RT_NT_TILE(4, 1)
-RT_NT_TILE(1, 4)
-RT_NT_TILE(1, 1)
+#define RT_NT_TILES(R) RT_NT_TILE(R, 4) RT_NT_TILE(R, 1)
+typedef void (*F(nt_tile))(int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t ahead, T *c, int64_t ldc, T alpha, T beta,
+                           const T *bias);
+RT_NT_TILES(1) RT_NT_TILES(2)
+#if RT_NT_ROWS == 6
+RT_NT_TILES(3) RT_NT_TILES(4) RT_NT_TILES(5) RT_NT_TILES(6)
+static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4), F(nt_3x4), F(nt_4x4), F(nt_5x4), F(nt_6x4)},
+                                                      {F(nt_1x1), F(nt_2x1), F(nt_3x1), F(nt_4x1), F(nt_5x1), F(nt_6x1)}};
+#else
+static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F(nt_1x1), F(nt_2x1)}};
+#endif
+#undef RT_UNROLL
 
+/* Four rows of b meet all of a before the next four: b passes once. */
 static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    int64_t i = 0, j;
-    for (; i + 4 <= m; i += 4) {
-        for (j = 0; j + 4 <= n; j += 4) F(nt_4x4)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-        for (; j < n; j++) F(nt_4x1)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-    }
-    for (; i < m; i++) {
-        for (j = 0; j + 4 <= n; j += 4) F(nt_1x4)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
-        for (; j < n; j++) F(nt_1x1)(k, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS;
+    for (int64_t j = 0; j < n;) {
+        int one = n - j < 4;
+        for (int64_t t = 0; t < tiles; t++) {
+            int64_t i = m * t / tiles, rows = m * (t + 1) / tiles - i;
+            F(nt_tiles)[one][rows - 1](k, a + i * lda, lda, b + j * ldb, ldb, t || one ? 0 : 4 * ldb, c + i * ldc + j, ldc, alpha, beta,
+                                       bias ? bias + j : NULL);
+        }
+        j += one ? 1 : 4;
     }
 }
 
@@ -164,3 +200,5 @@ static T F(dot)(int64_t n, const T *x, const T *y) {
     return s;
 }
 #undef RT_NT_TILE
+#undef RT_NT_TILES
+#undef RT_NT_REST
