@@ -163,3 +163,20 @@ def test_errors_are_those_of_the_layer():
             net(rt.ones(2, 3, dtype=rt.float64))
         with pytest.raises(TypeError):
             net([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", F.silu, nn.ReLU()], ids=str)
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+def test_layers_of_transformers(kind, activation):
+    rt.manual_seed(2)
+    layer = (nn.TransformerEncoderLayer if kind == "encoder" else nn.TransformerDecoderLayer)(8, 2, 24, activation=activation, batch_first=True).eval()
+    x = rt.randn(3, 5, 8)
+    args = (x,) if kind == "encoder" else (x, x)
+    want = layer(*args)
+    assert want.requires_grad
+    with rt.no_grad():
+        assert rt.equal(layer(*args), want.detach())
+        seen = []
+        handle = layer.linear1.register_forward_hook(lambda module, args, out: seen.append(out))
+        assert rt.equal(layer(*args), want.detach()) and seen[0].shape == (3, 5, 24)
+        handle.remove()

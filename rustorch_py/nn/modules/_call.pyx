@@ -120,19 +120,34 @@ def answer_calls(kind):
 
 
 # ---- Note [Linear and what follows] ---------------------------------------------------------------------------
-# A Sequential whose Linear is followed by ReLU or GELU has both done in one pass where nobody can tell: both are modules of these very classes
-# without hooks, nothing is recorded, and no autocast, mode, overriding class or profile watches. Gradients are left to the two operators:
-# the graph stays PyTorch's, and ReLU's derivative reads what both forms keep.
+# A Sequential whose Linear is followed by ReLU or GELU has both done in one pass where nobody can tell, and so has the feed-forward part of the
+# transformer's layers: both are modules of these very classes without hooks, nothing is recorded, and no autocast, mode, overriding class or
+# profile watches. Gradients are left to the two operators: the graph stays PyTorch's, and ReLU's derivative reads what both forms keep.
 cdef object linear_class = None, linear_forward = None
-cdef dict followers = {}                   # class -> (its forward, {what its option is: activation})
+cdef dict followers = {}                   # class -> (its forward, its option's name or None, {what the option is: activation})
+cdef dict functions = {}                   # function -> activation
 
 
-def fuse_linear(linear, relu, gelu):
-    """Take the classes of affine layers and of the activations that are done with them."""
+def fuse_linear(linear, relu, gelu, relu_function, gelu_function):
+    """Take the classes of affine layers and of the activations that are done with them, and the activations as functions."""
     global linear_class, linear_forward
     linear_class, linear_forward = linear, linear.forward
     followers[relu] = (relu.forward, None, {None: RT_ACT_RELU})
+    functions[relu_function], functions[gelu_function] = RT_ACT_RELU, ACT_GELU_ERF
     followers[gelu] = (gelu.forward, "approximate", {"none": ACT_GELU_ERF, "tanh": RT_ACT_GELU})
+
+
+def linear_then(linear, activation, x):
+    """Return activation(linear(x))."""
+    try:
+        act = functions.get(activation)
+    except TypeError:                      # of an activation that has no hash
+        act = None
+    if act is not None and type(linear) is linear_class and unwatched() and not profiling() and is_plain(linear, linear_forward):
+        y = linear_act(x, linear.weight, linear.bias, act)
+        if y is not None:
+            return y
+    return activation(linear(x))
 
 
 cdef bint is_plain(object module, object forward) except -1:

@@ -474,4 +474,4 @@ class Softmax2d(Module):
         return F.softmax(input, -3, _stacklevel=5)
 
 
-fuse_linear(Linear, ReLU, GELU)
+fuse_linear(Linear, ReLU, GELU, F.relu, F.gelu)

@@ -10,6 +10,7 @@ from ...errors import ShapeError, TensorError
 from .. import functional as F
 from ..functional import _canonical_mask, _none_or_dtype
 from ..init import xavier_uniform_
+from ._call import linear_then
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
@@ -95,7 +96,7 @@ class _TransformerLayer(Module):
         super().__setstate__(state)
 
     def _feed_forward(self, x):
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return self.linear2(self.dropout(linear_then(self.linear1, self.activation, x)))
 
 
 class TransformerEncoderLayer(_TransformerLayer):

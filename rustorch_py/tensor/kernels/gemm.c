@@ -20,7 +20,7 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define GRAIN_MACS (3LL << 18)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (1LL << 19)            /* ... and bytes, where a product is one pass over a matrix */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
-#define PASS_MACS (1LL << 24)              /* of a product that is worth passes, */
+#define PASS_MACS (5LL << 22)              /* of a product that is worth passes, */
 #define PASS_ROWS 192                      /* ... its rows: each meets all of the packed operand, */
 #define PASS_DEPTH 64                      /* ... and its sums: shorter ones cost less than packing first and a meeting of all threads, */
 #define PASS_TILES 4                       /* ... and the fewest tiles of rows that a thread takes */
