@@ -224,6 +224,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     cdef Dims r
     if dtype is not None and dtype_code("mean", dtype) != t.dt:
         t = <TensorBase>input.to(dtype)
+    elif out is not None and rt_kind(t.dt) == RT_KIND_FLOAT and rt_kind(as_base("mean", "out", out).dt) == RT_KIND_COMPLEX:
+        t = <TensorBase>t.to(out.dtype)           # the division is done in out's dtype: of nothing it is nan+nanj
     if rt_kind(t.dt) < RT_KIND_FLOAT:
         raise DTypeError("mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
                          f"Got: {torch_name(t.dt)}", op="mean")
