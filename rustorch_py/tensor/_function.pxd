@@ -4,7 +4,7 @@ ctypedef object (*CastHook)(object function, int rule, PyObject *const *args, Py
 cdef void set_cast_hook(CastHook fn) noexcept
 cdef bint get_casting() noexcept
 cdef void set_casting(bint on) noexcept
-cdef bint unwatched() noexcept     # no autocast, class or mode has a say in this thread's calls: steps of several operators may be one
+cdef bint unwatched() noexcept     # no autocast or mode has a say in this thread's calls: steps of several operators on plain Tensors may be one
 
 # A call of positional arguments that needs no tuple around them; None: these arguments are for the function itself.
 ctypedef object (*PlainCall)(PyObject *const *args, Py_ssize_t n)

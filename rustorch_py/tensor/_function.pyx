@@ -64,8 +64,11 @@ cdef void set_casting(bint on) noexcept:
     rt_casting = on
 
 
+cdef int overriding_classes = 0          # of rt_overriding
+
+
 cdef bint unwatched() noexcept:
-    return not rt_casting and not rt_overriding
+    return not rt_casting and rt_overriding == overriding_classes
 
 
 # ---- Note [Names of nodes] ------------------------------------------------------------------------------
@@ -418,10 +421,12 @@ def watch(functions, fn):
     watcher = fn
 
 
-def count_overriding(int change):
+def count_overriding(int change, bint of_class=False):
     """Change the number of reasons to ask: classes with __torch_function__, modes entered."""
-    global rt_overriding
+    global rt_overriding, overriding_classes
     rt_overriding += change
+    if of_class:
+        overriding_classes += change
     asks.clear()
 
 

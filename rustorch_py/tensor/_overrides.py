@@ -222,7 +222,7 @@ def _prepare(cls, count=True):
     if not asks(cls):
         return
     if count:
-        count_overriding(1)
+        count_overriding(1, True)
     for name in _OPERATORS:
         if not _taken(cls, name):
             setattr(cls, name, _operators[name])

@@ -144,7 +144,7 @@ def linear_then(linear, activation, x):
     except TypeError:                      # of an activation that has no hash
         act = None
     if act is not None and type(linear) is linear_class and unwatched() and not profiling() and is_plain(linear, linear_forward):
-        y = linear_act(x, linear.weight, linear.bias, act)
+        y = linear_act(x, linear.weight, linear.bias, act) if are_tensors(x, linear) else None
         if y is not None:
             return y
     return activation(linear(x))
@@ -169,7 +169,7 @@ cdef object both(object linear, object follower, object x):
     act = (<dict>values).get(option)
     if act is None or not is_plain(linear, linear_forward) or not is_plain(follower, forward):
         return None
-    return linear_act(x, linear.weight, linear.bias, act)
+    return linear_act(x, linear.weight, linear.bias, act) if are_tensors(x, linear) else None
 
 
 # ---- Note [Chains] -------------------------------------------------------------------------------------
@@ -193,6 +193,11 @@ def share_layers(dict convs, dict norms, relu, tensor, parameter, fused):
 
 cdef bint is_tensor(object t):
     return t is None or type(t) is tensor_class or type(t) is parameter_class
+
+
+cdef bint are_tensors(object x, object linear) except -1:
+    """Whether no class of its own has a say in a Linear's call."""
+    return is_tensor(x) and is_tensor(linear.weight) and is_tensor(linear.bias)
 
 
 cdef object chain(list line, Py_ssize_t i, tuple kind, object input, Py_ssize_t *took):
