@@ -90,6 +90,7 @@ cdef extern from "launch.h" nogil:
     int rt_cuda_use(int device)
     CuHandle rt_cuda_stream(int device)
     RtFusedGemm rt_cuda_fused
+    void rt_cuda_small_products(int on)
     void rt_cuda_set_stream(int device, CuHandle stream)
     void rt_cuda_trim(int device)
     void rt_cuda_stats(int device, RtCudaStats *out)
@@ -276,6 +277,11 @@ def blas_tries(int n, int plans=4096):
         plans: how many are kept.
     """
     rt_blaslt_choose(n, plans)
+
+
+def small_products(bint on):
+    """Let products of small matrices be our own kernel's, or cuBLASLt's as all others."""
+    rt_cuda_small_products(on)
 
 
 def blas():

@@ -13,7 +13,7 @@ CTYPES = dict(zip(TAGS, ("rt_bool", "uint8_t", "int8_t", "int16_t", "int32_t", "
 KINDS = {"b8": "b", "f32": "f", "f64": "f", "c64": "c", "c128": "c", **dict.fromkeys(("u8", "i8", "i16", "i32", "i64"), "i")}
 RAW = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}        # what moves so many bytes
 REAL = {"c64": "f32", "c128": "f64"}
-ROW, CAST, FILL, REDUCE, COMBINE, PRODUCT = range(6)
+ROW, CAST, FILL, REDUCE, COMBINE, PRODUCT, SMALL = range(7)
 HALVES = ("f16", "bf16")
 ROUGH = ("gelu", "sigmoid", "silu")   # functions with a quick form whose error is far below a rounding to 16 bits (device_math.h)
 DENSE, STRIDED, TILE = range(3)       # of elementwise kernels and copies
@@ -386,6 +386,17 @@ def product_kernel(name, loop, dtype):
     return _open(tag) + f"#define E {CTYPES[memory]}\n" + text + "#undef E\n" + _CLOSE
 
 
+def small_kernel(name, loop, dtype):
+    """A product of small matrices of real numbers: kernels/small_product.h."""
+    tag, memory = TAGS[loop], TAGS[dtype]
+    if tag not in ("f32", "f64"):
+        raise NoKernel(f"no product of small matrices of {memory}")
+    return (f'#include "small_product.h"\nstruct {name}_op {{\n    typedef {CTYPES[tag]} T;\n    typedef {CTYPES[memory]} E;\n'
+            f"    RT_INLINE T get(E v) {{ return {cast(tag, memory, 'v')}; }}\n    RT_INLINE E put(T v) {{ return {cast(memory, tag, 'v')}; }}\n"
+            f"    RT_INLINE T fma(T x, T y, T sum) {{ return rt_ma_{tag}(x, y, sum); }}\n}};\n"
+            f"RT_KERNEL({name}, RtProduct) {{ rt_small_product(a, {name}_op{{}}); }}\n")
+
+
 def kernel_name(key):
     """A name that says what the kernel does; one a key."""
     kind, dtypes = key["kind"], "_".join(TAGS[d] if d < len(TAGS) else f"f8{d}" for d in key["dtypes"])
@@ -399,6 +410,8 @@ def kernel_name(key):
         return f"rt_fill_{key['id']}_{shape}"
     if kind == PRODUCT:
         return f"rt_product_{dtypes}"
+    if kind == SMALL:
+        return f"rt_small_{dtypes}"
     way = ("l", "a")[key["mode"]] + str(key["vector"] or 1)
     return f"rt_{'reduce' if kind == REDUCE else 'combine'}_{optable.REDUCTIONS[key['id']].name}_{TAGS[key['loop']]}_{dtypes}_{way}"
 
@@ -415,9 +428,9 @@ def key_of(name):
         loop, *dtypes = (TAGS.index(word) for word in words[-3:])
         row, = (row for row in optable.REDUCTIONS if row.name == "_".join(words[1:-3]))
         return {**key, "kind": REDUCE if words[0] == "reduce" else COMBINE, "id": row.index, "loop": loop, "dtypes": dtypes, "mode": "la".index(way), "vector": int(vector)}
-    if words[0] == "product" and len(words) == 2:
+    if words[0] in ("product", "small") and len(words) == 2:
         tag = words[1]
-        return {**key, "kind": PRODUCT, "loop": TAGS.index("f32" if tag in ("f16", "bf16") else tag), "dtypes": [TAGS.index(tag)]}
+        return {**key, "kind": PRODUCT if words[0] == "product" else SMALL, "loop": TAGS.index("f32" if tag in ("f16", "bf16") else tag), "dtypes": [TAGS.index(tag)]}
     mode, vector, moving, host = _SHAPE.fullmatch(words.pop()).groups()
     key.update(mode="dst".index(mode), vector=int(vector or 1), moving=int(moving or "0", 16), host=int(host or "0", 16))
     if words[0] == "fill":
@@ -446,6 +459,8 @@ def kernel_text(key):
         return name, fill_kernel(name, key["id"], **shape)
     if kind == PRODUCT:
         return name, product_kernel(name, key["loop"], key["dtypes"][0])
+    if kind == SMALL:
+        return name, small_kernel(name, key["loop"], key["dtypes"][0])
     return name, reduce_kernel(name, key["id"], key["loop"], key["dtypes"], key["mode"], key["vector"], kind == COMBINE)
 
 
@@ -476,5 +491,5 @@ def all_keys(loops=range(12), mode=DENSE, vector=1):
                          for kind, way in ((REDUCE, LINES), (REDUCE, ACROSS), (COMBINE, LINES), (COMBINE, ACROSS))]
         if TAGS[loop] != "b8":
             compute = TAGS.index("f32") if TAGS[loop] in ("f16", "bf16") else loop
-            keys.append({"kind": PRODUCT, "id": 0, "loop": compute, "dtypes": [loop], **plain})
+            keys += [{"kind": kind, "id": 0, "loop": compute, "dtypes": [loop], **plain} for kind in ((PRODUCT, SMALL) if TAGS[compute] in ("f32", "f64") else (PRODUCT,))]
     return keys

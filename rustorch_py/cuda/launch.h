@@ -10,7 +10,7 @@
 #define RT_CUDA_MAX_DEVICES 16
 
 /* Which kernel: the cache's key, and what its text is printed from. Never a shape. */
-enum { RT_KEY_ROW = 0, RT_KEY_CAST = 1, RT_KEY_FILL = 2, RT_KEY_REDUCE = 3, RT_KEY_COMBINE = 4, RT_KEY_PRODUCT = 5 };
+enum { RT_KEY_ROW = 0, RT_KEY_CAST = 1, RT_KEY_FILL = 2, RT_KEY_REDUCE = 3, RT_KEY_COMBINE = 4, RT_KEY_PRODUCT = 5, RT_KEY_SMALL = 6 };
 enum { RT_MODE_DENSE = 0, RT_MODE_STRIDED = 1, RT_MODE_TILE = 2 };      /* of elementwise kernels and copies; of reductions: 0 lines, 1 across */
 typedef struct {
     uint8_t kind, device, loop, nargs;
@@ -60,6 +60,7 @@ void rt_cuda_host_stats(int64_t *in_use, int64_t *reserved);
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what);
 int rt_cuda_launched(int device, const char *what);        /* a library launched on the current stream */
 int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr);          /* Note [Workspaces] in launch.c */
+void rt_cuda_small_products(int on);       /* whether products of small matrices are our own kernel's: Note [Small products] in launch.c */
 int rt_cuda_fused(int code, const RtArray *out, const RtArray *added, const RtArray *a, const RtArray *b, int conj, const double *alpha,
                   const double *beta, int act);            /* an RtFusedGemm */
 int64_t *rt_cuda_fault(int device);        /* Note [Faults] in launch.c */

@@ -22,6 +22,14 @@ library = pytest.mark.skipif(not LIBRARY, reason="products are our own here")
 standin = pytest.mark.skipif(STANDIN is None, reason="asks the stand-in for cuBLASLt")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def large_and_small_alike():
+    """Products of small matrices by the same way as large ones; device_small_products.py has their own."""
+    _backend.small_products(False)
+    yield
+    _backend.small_products(True)
+
+
 def make(shape, dtype):
     x = rng.standard_normal(shape)
     return rt.from_numpy(x + 1j * rng.standard_normal(shape) if dtype.is_complex else x).to(dtype)

@@ -43,6 +43,8 @@ typedef struct {
     int64_t m, n, k, a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, c_n;     /* strides in elements */
     double alpha[2], beta[2];       /* real and imaginary parts */
     int64_t conj;                   /* bit 0: of a, bit 1: of b */
+    const char *added;              /* of small products: what beta is for, and an RT_ACT_... (product.h) */
+    int64_t added_z, added_m, added_n, act;
 } RtProduct;
 /* what a hand-written kernel is given: its file says what is at which place */
 #define RT_CALL_POINTERS 16
