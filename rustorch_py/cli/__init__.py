@@ -1,4 +1,4 @@
-"""The console script `rustorch`: `rustorch train`, `rustorch launch`, `rustorch bench` and `rustorch info`.
+"""The console script `rustorch`: `rustorch train`, `rustorch launch`, `rustorch bench`, `rustorch warm` and `rustorch info`.
 
 Exit codes: 0 done; 1 the run failed; 2 wrong usage, or data, a checkpoint or a dependency that is not
 usable (one line on stderr says which); 130 stopped by Ctrl-C or SIGTERM.
@@ -85,6 +85,14 @@ Ctrl-C saves a checkpoint; `rustorch train --resume FOLDER` goes on with the sam
                        "and threads are kept")
     bench.add_argument("--list", action="store_true", help="name the rows and stop")
 
+    warm = commands.add_parser(
+        "warm", help="compile CUDA kernels ahead of the first program",
+        description="Compile the CUDA kernels that most programs launch and keep them on disk (RUSTORCH_CACHE_DIR), so that none of them is compiled "
+        "when a program first needs it. With --arch no GPU is needed: for images of containers.")
+    warm.add_argument("--arch", nargs="+", metavar="ARCH", help="architectures, such as sm_90 (default: those of this machine's GPUs)")
+    warm.add_argument("--processes", type=_positive, metavar="N", help="how many compile at once (default: the cores of this process)")
+    warm.add_argument("--only", metavar="REGEX", help="only files whose label matches, such as 'softmax|float32'")
+
     commands.add_parser("info", help="tell version, instruction set, threads, BLAS, devices and extras",
                         description="Tell what this installation is and what it can use.")
     return parser
@@ -125,6 +133,8 @@ def main(argv=None):
             from ._launch import run
         elif arguments.command == "bench":
             from ._bench import run
+        elif arguments.command == "warm":
+            from ._warm import run
         else:
             from ._info import run
         code = run(arguments)

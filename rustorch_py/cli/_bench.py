@@ -53,7 +53,7 @@ def run(arguments):
         for case in chosen:
             print(f"{case.family:12s} {case.name}")
         return 0
-    threads = arguments.threads or _cores()
+    threads = arguments.threads or cores()
     peers = peers_of.load(threads)
     if peers_of.REFERENCE not in peers:
         print("torch is not installed: our times only (pip install torch==2.13.0 for the comparison)")
@@ -73,6 +73,6 @@ def run(arguments):
     return 1 if total["failed"] else 0
 
 
-def _cores():
+def cores():
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

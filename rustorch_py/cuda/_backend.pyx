@@ -15,7 +15,7 @@ from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCom
 from ..tensor._devices import begin
 from ..tensor._dtype import default_cuda_index
 from ..tensor._switches import on_product_switches
-from . import _compile, _hand, _libraries, _text
+from . import _common, _compile, _hand, _libraries, _text
 
 cdef extern from "launch.h" nogil:
     ctypedef uint64_t CuPtr
@@ -356,11 +356,11 @@ def prepare(keys, int device=0):
     Returns:
         int: how many kernels were new to the device.
     """
-    found = dict(_text.kernel_text(key) for key in keys)
+    found, whole = _common.together(keys)
     new = {name: text for name, text in found.items() if (device, text) not in modules}
     if new:
         # all of them: the text, and so the image that is kept, is the same whatever was launched before
-        module = load(device, compiler_of(device).image("\n".join(found.values()), f"{len(found)} kernels"))
+        module = load(device, compiler_of(device).image(whole, f"{len(found)} kernels"))
         for text in new.values():
             modules[device, text] = module
     return len(new)
@@ -372,6 +372,10 @@ cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:
     try:
         name, text = _text.kernel_text(key_fields(key))
         what = name.encode()
+        if (key.device, text) not in modules and compiler_of(key.device).in_groups:
+            group = _common.group_of(name)
+            if group is not None:
+                prepare(group, key.device)
         check(rt_cuda.module_function(function, <CuHandle><size_t>module_of(key.device, text, name), what), b"cuModuleGetFunction")
         return 0
     except _text.NoKernel as error:

@@ -95,6 +95,7 @@ class Compiler:
     """Text to an image that the driver loads; images are kept by the hash of everything that decides them."""
 
     suffix = ""
+    in_groups = False               # Note [Kernels of most programs] in _common.py
 
     def __init__(self):
         self.headers = _headers()
@@ -163,6 +164,7 @@ class Nvrtc(Compiler):
     """
 
     suffix = ".cubin"
+    in_groups = True
 
     def __init__(self, arch):
         try:

@@ -65,6 +65,11 @@ def suffix(types):
     return "_".join(str(tag) for tag in types)
 
 
+def alone(file):
+    """Whether a file's kernels are compiled one by one."""
+    return ALONE.match(source(file)[0]) is not None
+
+
 def _alone(text, kernel):
     """The text of a file without its other kernels."""
     kept, at = [], 0
@@ -91,7 +96,7 @@ def hand_text(file, types, kernel=None):
         if str(tag) not in allowed:
             raise NoKernel(f"no kernel of {file} for {letter} = {tag}")
     end, space = suffix(types), file.removesuffix(".cuh") + "_" + suffix(types)
-    if kernel is not None and ALONE.match(text):
+    if kernel is not None and alone(file):
         text, space = _alone(text, kernel), f"{space}_{kernel}"
     names = sorted(set(re.findall(r"\bRT_NAME\((\w+)\)", text)))
     head = "".join(_letter(letter, str(tag)) for letter, tag in zip(letters, types))

@@ -312,7 +312,7 @@ struct {name}_op {{
     static inline T init() {{ const T a = (T)0; (void)a; return {init}; }}
     inline T step(T a, {in_type} given) const {{ const T x = {x}; (void)k0; return {step}; }}
     static inline T both(T a, T b) {{ return {combine}; }}
-    static inline void store(char *out, T a) {{ *({out_type} *)out = {store}; }}
+    inline void store(char *out, T a) const {{ {divide}*({out_type} *)out = {store}; }}
 }};
 RT_KERNEL({name}, RtReduce) {{ rt_reduce_{way}<{vector}>(a, {name}_op{{(T)a.k0}}); }}
 """
@@ -328,7 +328,8 @@ def reduce_kernel(name, row, acc, dtypes, mode, vector, combine):
     printer = render.Printer(red.name)
     text = _REDUCE.format(name=name, in_type=CTYPES[source], out_type=CTYPES[out], way=("lines", "across")[mode], vector=vector or 1,
                           init=printer.render(red.init), x=cast(tag, source, "given"), combine=printer.render(red.combine),
-                          step="both(a, x)" if combine else printer.render(red.step), store=cast(out, tag, "a"))
+                          step="both(a, x)" if combine else printer.render(red.step), store=cast(out, tag, "a"),
+                          divide="if (k0 != 0) a = a / k0; " if red.name == "sum" and tag in ("f32", "f64") else "")
     return '#include "reduce.h"\n' + _open(tag) + text + _CLOSE
 
 

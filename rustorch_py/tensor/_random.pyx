@@ -438,10 +438,15 @@ def uniform_(input, *args, generator=None, **named):
         TensorError: to < from, or an end that the dtype cannot hold.
     """
     cdef TensorBase t = as_base("uniform_", "input", input)
-    cdef RtArray a
-    cdef double low, high, top
+    cdef double low, high
     cdef RtRandom *g = stream("uniform_", generator)
     low, high = two("uniform_", "from", 0.0, "to", 1.0, args, named)
+    return run_uniform(t, generator, g, low, high)
+
+
+cdef object run_uniform(TensorBase t, object generator, RtRandom *g, double low, double high):
+    cdef RtArray a
+    cdef double top
     if rt_kind(t.dt) < RT_KIND_FLOAT:
         refuse("check_uniform_bounds", t)
     top = largest(rt_real_dtype(t.dt))
@@ -468,9 +473,12 @@ def normal_(input, mean=0, std=1, *, generator=None):
     A complex number gets half of the variance in each part.
     """
     cdef TensorBase t = as_base("normal_", "input", input)
-    cdef RtArray a
     cdef double m = number("normal_", "mean", mean), s = number("normal_", "std", std)
-    cdef RtRandom *g = stream("normal_", generator)
+    return run_normal(t, generator, stream("normal_", generator), m, s)
+
+
+cdef object run_normal(TensorBase t, object generator, RtRandom *g, double m, double s):
+    cdef RtArray a
     if not s >= 0:
         raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal_")
     if rt_kind(t.dt) < RT_KIND_FLOAT:
@@ -802,18 +810,18 @@ def rand(*size_, size=None, generator=None, out=None, dtype=None, layout=None, d
         tensor([0.4963, 0.7682, 0.0885])
     """
     cdef TensorBase t
-    stream("rand", generator)
+    cdef RtRandom *g = stream("rand", generator)
     t = room("rand", size_, size, out, dtype, layout, device, pin_memory)
-    uniform_(t, generator=generator)
+    run_uniform(t, generator, g, 0, 1)
     return finish("rand", t, requires_grad)
 
 
 def randn(*size_, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """Return normal numbers of mean 0 and variance 1. Arguments as of :func:`rand`."""
     cdef TensorBase t
-    stream("randn", generator)
+    cdef RtRandom *g = stream("randn", generator)
     t = room("randn", size_, size, out, dtype, layout, device, pin_memory)
-    normal_(t, generator=generator)
+    run_normal(t, generator, g, 0, 1)
     return finish("randn", t, requires_grad)
 
 

@@ -1,6 +1,6 @@
 /* Reductions of the operator table's rows (cuda/_text.py prints the operation, launch.c chooses the way). Every thread has several packs
  * under way and keeps several results, which meet in an order that depends on sizes alone: the same call gives the same bits.
- * Op: In (in memory), Acc, init() (neutral), step(acc, in), both(acc, acc), store(out, acc). */
+ * Op: In (in memory), Acc, init() (neutral), step(acc, in), both(acc, acc), store(out, acc); a sum with a k0 is divided by it. */
 #ifndef RUSTORCH_CUDA_REDUCE_H
 #define RUSTORCH_CUDA_REDUCE_H
 #include "block.h"
@@ -77,7 +77,7 @@ template <int V, class Op> RT_INLINE void rt_reduce_lines(const RtReduce &a, con
     all = lanes <= 32 ? rt_warp_reduce(all, both, (unsigned)lanes) : rt_block_reduce(all, both, Op::init());
     if (lane == 0 && o < a.nout) {
         if (a.part) ((Acc *)a.part)[o * gridDim.y + blockIdx.y] = all;
-        else Op::store(a.out + out_at, all);
+        else op.store(a.out + out_at, all);
     }
 }
 
@@ -128,7 +128,7 @@ template <int V, class Op> RT_INLINE void rt_reduce_across(const RtReduce &a, co
             #pragma unroll 4
             for (int k = 1; k < rows; k++) all = Op::both(all, part[(j * rows + k) * wide + x]);
             if (a.part) ((Acc *)a.part)[blockIdx.y * a.nout + o + j] = all;
-            else Op::store(a.out + out_at + j * apart, all);
+            else op.store(a.out + out_at + j * apart, all);
         }
     }
 }
