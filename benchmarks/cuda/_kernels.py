@@ -1,4 +1,6 @@
 """Single operators: products, memory-bound operators against a copy, the cost of a small call."""
+import statistics
+
 from ._measure import device_times, host_times, in_turns
 
 SIZES = {"full": {"product": 8192, "bytes": 1 << 30, "row": 4096, "calls": 2000, "repeats": 20, "rounds": 3},
@@ -43,7 +45,7 @@ def dispatch(libs, size):
         "add": lambda lib, x, m: lambda: x + x, "relu": lambda lib, x, m: lambda: lib.relu(x), "sum": lambda lib, x, m: lambda: x.sum(),
         "matmul": lambda lib, x, m: lambda: m @ m, "view": lambda lib, x, m: lambda: x.view(2, 4), "rand": lambda lib, x, m: lambda: lib.rand(8, device="cuda"),
     }
-    rows = []
+    rows = [_floor("launch alone", size, False), _floor("launch alone", size, True)]
     for name, call in cases.items():
         def make(lib, call=call):
             return call(lib, lib.ones(8, device="cuda"), lib.ones(8, 8, device="cuda"))
@@ -51,6 +53,16 @@ def dispatch(libs, size):
         found = in_turns(libs, make, lambda lib, fn: host_times(lib, fn, size["repeats"], size["calls"]), size["rounds"])
         rows.append((f"dispatch {name}", "8 float32", "µs", found))
     return rows
+
+
+def _floor(name, size, plain):
+    """What no call comes below: the driver's own launch, in a C loop of this process."""
+    from rustorch_py.cuda import _backend, synchronize
+    times = []
+    for _ in range(size["repeats"]):
+        times.append(_backend.launch_cost(size["calls"], plain))
+        synchronize()
+    return name, "cuLaunchKernel, C loop" if plain else "as ours, C loop", "µs", {"rustorch_py": {"median": statistics.median(times), "best": min(times), "count": len(times)}}
 
 
 def _rate(times, work):

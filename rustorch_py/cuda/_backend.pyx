@@ -79,6 +79,7 @@ cdef extern from "launch.h" nogil:
     int64_t *rt_cuda_fault(int device)
     int rt_cuda_faulted(int device)
     unsigned rt_cuda_blocks(int device, int64_t threads)
+    int rt_cuda_launch_cost(int device, int calls, int plain, double *seconds)
     int (*rt_cuda_build)(const RtKey *key, CuHandle *function) noexcept nogil
     int (*rt_cuda_find_put)(int device, CuHandle *function) noexcept nogil
     int rt_cuda_start(int *devices)
@@ -702,6 +703,15 @@ def reset_peak(int device):
 def trim(int device):
     """Give cached large blocks back to the driver."""
     rt_cuda_trim(device)
+
+
+def launch_cost(int calls, bint plain=False, int device=0):
+    """Return the microseconds that a launch keeps the host, of `calls` in a C loop: our way, or by cuLaunchKernel."""
+    cdef double seconds = 0
+    use(device)
+    if rt_cuda_launch_cost(device, calls, plain, &seconds):
+        raise DeviceError(rt_cuda_error().decode(errors="replace"))
+    return seconds / calls * 1e6
 
 
 def launches():

@@ -36,6 +36,8 @@ typedef struct { unsigned gx, gy, gz, bx, by, bz, shared; CuHandle stream; CuLau
     X(copy_to_device, "cuMemcpyHtoDAsync", (CuPtr dst, const void *src, size_t bytes, CuHandle stream))             \
     X(copy_to_host, "cuMemcpyDtoHAsync", (void *dst, CuPtr src, size_t bytes, CuHandle stream))                     \
     X(copy_on_device, "cuMemcpyDtoDAsync", (CuPtr dst, CuPtr src, size_t bytes, CuHandle stream))                   \
+    X(set_bytes, "cuMemsetD8Async", (CuPtr dst, unsigned char value, size_t n, CuHandle stream))                    \
+    X(set_words, "cuMemsetD32Async", (CuPtr dst, unsigned value, size_t n, CuHandle stream))                        \
     X(copy_between, "cuMemcpyPeerAsync", (CuPtr dst, CuHandle to, CuPtr src, CuHandle from, size_t bytes, CuHandle stream)) \
     X(stream_create, "cuStreamCreateWithPriority", (CuHandle *stream, unsigned flags, int priority))                \
     X(stream_synchronize, "cuStreamSynchronize", (CuHandle stream))                                                 \

@@ -58,6 +58,8 @@ void rt_cuda_host_trim(void);
 void rt_cuda_host_stats(int64_t *in_use, int64_t *reserved);
 /* one launch on the device's current stream; the device is in use */
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what);
+/* the host's seconds for `calls` launches of a kernel that does nothing, our way or, plain, cuLaunchKernel's: below it no operator comes */
+int rt_cuda_launch_cost(int device, int calls, int plain, double *seconds);
 int rt_cuda_launched(int device, const char *what);        /* a library launched on the current stream */
 int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr);          /* Note [Workspaces] in launch.c */
 void rt_cuda_small_products(int on);       /* whether products of small matrices are our own kernel's: Note [Small products] in launch.c */

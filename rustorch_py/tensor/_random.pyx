@@ -480,7 +480,7 @@ def normal_(input, mean=0, std=1, *, generator=None):
 cdef object run_normal(TensorBase t, object generator, RtRandom *g, double m, double s):
     cdef RtArray a
     if not s >= 0:
-        raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal_")
+        raise TensorValueError(f"normal expects std >= 0.0, but found std {s:g}", op="normal_")
     if rt_kind(t.dt) < RT_KIND_FLOAT:
         refuse("normal_kernel_cpu", t)
     inplace_begin("normal_", t)

@@ -212,3 +212,50 @@ def test_images_are_kept(tmp_path, monkeypatch):
     kept, = (tmp_path / "kernels").iterdir()
     kept.write_bytes(kept.read_bytes()[:-10])                            # torn: made again
     assert compiler.image(text, "kept")[:64] == first[:64] and compiler.compiled == before[0] + 2
+
+
+def test_kernels_of_a_group_come_together(monkeypatch):
+    from rustorch_py.cuda import _backend, _common
+    compiler = _backend.compiler_of(0)
+    monkeypatch.setattr(compiler, "in_groups", True)
+    monkeypatch.setattr(_common, "GROUPS", {"two": "asinh_fwd_f32_f32_f32 d1m3\nacosh_fwd_f32_f32_f32 d1m3"})
+    monkeypatch.setattr(_common, "_group_of", {})
+    x = rt.full((5,), 1.5, device="cuda")
+    before = compiler.compiled + compiler.found
+    got = rt.asinh(x), rt.acosh(x)
+    assert compiler.compiled + compiler.found == before + 1
+    assert rt.allclose(got[0].cpu(), rt.asinh(x.cpu())) and rt.allclose(got[1].cpu(), rt.acosh(x.cpu()))
+
+
+def test_means_and_small_copies_are_one_launch():
+    from rustorch_py.cuda import _backend
+    for dtype in (rt.float32, rt.bfloat16, rt.float64):
+        x = rt.from_numpy(rng.standard_normal((7, 300))).to(dtype)
+        d = x.cuda()
+        for how in ({}, {"dim": 0}, {"dim": 1, "keepdim": True}):
+            d.mean(**how)
+            before = _backend.launches()
+            got = d.mean(**how)
+            assert _backend.launches() - before == 1 and got.dtype == dtype
+            assert rt.allclose(got.cpu().double(), x.double().mean(**how), atol=4e-3 if dtype == rt.bfloat16 else 1e-6)
+        long = rt.arange(1 << 20, device="cuda").remainder(7).to(dtype)                       # in chunks
+        assert abs(long.double().mean().item() - long.mean().item()) < 0.02
+    assert rt.zeros(0, device="cuda").mean().isnan() and rt.ones(3, dtype=rt.complex64, device="cuda").mean() == 1
+    for n in (1, 3, 4, 1000, 4097):                                                            # bytes, where words do not fit
+        x = rt.arange(n + 1, dtype=rt.uint8, device="cuda")
+        for source in (x[:n], x[1:]):
+            to = rt.zeros(n, dtype=rt.uint8, device="cuda")
+            to.copy_(source)
+            assert rt.equal(to.cpu(), source.cpu())
+    x = rt.tensor([float("nan"), -0.0, 1e-42], device="cuda")
+    assert x.clone().cpu().view(rt.int32).tolist() == x.cpu().view(rt.int32).tolist()
+
+
+@pytest.mark.parametrize("dtype, value", [(rt.float32, 0), (rt.float32, 1.5), (rt.float64, 0), (rt.float64, 1.5), (rt.int8, -3), (rt.int16, 300), (rt.int16, -1), (rt.bool, True),
+                                          (rt.bfloat16, 2.5), (rt.int64, -1), (rt.int64, 5), (rt.complex128, 0), (rt.complex64, 1 + 2j), (rt.float32, float("nan"))])
+def test_fills_write_their_elements_and_no_others(dtype, value):
+    for n, begin, count in ((10, 0, 10), (10, 1, 7), (10, 3, 6), (40000, 8, 20000)):
+        x, want = (rt.ones(n, dtype=dtype, device=device) for device in ("cuda", "cpu"))
+        x[begin:begin + count] = value
+        want[begin:begin + count] = value
+        assert rt.equal(x.cpu().view(rt.uint8), want.view(rt.uint8)), (n, begin, count)

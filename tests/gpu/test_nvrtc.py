@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from rustorch_py.cuda import _compile, _hand, _text
+from rustorch_py.cuda import _common, _compile, _hand, _text
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 LOOPS = [i for i, tag in enumerate(_text.TAGS[:12]) if tag not in ("f16", "bf16")]
@@ -81,6 +81,15 @@ def test_a_text_holds_the_kernel_that_is_asked_for():
     alone = _hand.hand_text("random.cuh", ("f32",), "normal")
     assert whole.count("RT_KERNEL(") == _hand.kernel_count("random.cuh") > 1 and alone.count("RT_KERNEL(") == 1 and "RT_KERNEL(rt_normal_f32, RtCall)" in alone
     assert _hand.hand_text("optim.cuh", ("f32", "1"), "few") == _hand.hand_text("optim.cuh", ("f32", "1"))
+
+
+def test_names_of_kernels_say_their_keys():
+    keys = _text.all_keys(range(12), _text.DENSE, 4) + _text.all_keys([8, 9], _text.STRIDED) + [_text.key_of(name) for group in _common.GROUPS for name in _common.names(group)]
+    for key in keys:
+        name = _text.kernel_name(key)
+        assert _text.kernel_name(_text.key_of(name)) == name
+    labels = [label for label, _ in _common.texts()]
+    assert len(set(labels)) == len(labels) > len(_common.GROUPS)
 
 
 def compile_one(job):

@@ -1,4 +1,5 @@
 // types: T = floats; N = 64 128 256
+// each kernel alone
 #include "line.h"
 /* softmax(q k' scale + mask) v by tiles, no matrix of scores in memory (Dao et al., "FlashAttention", 2022). N: room for features, in registers.
  * Heads h of q share the keys of head h HK / H. Features are neighbours. A thread has rows r and r + 32 (or r) of a tile of 64 (32) rows and

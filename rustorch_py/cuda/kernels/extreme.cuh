@@ -1,4 +1,5 @@
 // types: T = b8 ints floats; K = 0 1
+// each kernel alone
 /* Largest (K = 0) and smallest (1) elements of lanes and where they are: running (cummax), and of whole lanes (argmax, max).
  * A NaN beats numbers. Of equals the last one wins when running, the first one of whole lanes. Lanes as in scan.h. */
 #include "scan.h"

@@ -1,4 +1,5 @@
 // types: T = b8 numbers
+// each kernel alone
 /* Fills with whole numbers and successes. p: out, the stream's words, then as each kernel says; n: elements, 0, seed, offset, then
  * (rt_drawn_at) the dimensions. */
 #include "philox.h"

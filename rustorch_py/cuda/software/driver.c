@@ -189,6 +189,22 @@ API int cuMemcpyDtoDAsync(uint64_t dst, uint64_t src, size_t bytes, void *stream
     memmove((void *)(uintptr_t)dst, (const void *)(uintptr_t)src, bytes);
     return leave(OK);
 }
+API int cuMemsetD8Async(uint64_t dst, unsigned char value, size_t n, void *stream) {
+    if (broken) return broken;
+    if (captures(stream)) return CAPTURE_UNSUPPORTED;                /* nobody asks */
+    enter();
+    if (!is_device(dst, n)) return leave(INVALID_VALUE);
+    memset((void *)(uintptr_t)dst, value, n);
+    return leave(OK);
+}
+API int cuMemsetD32Async(uint64_t dst, unsigned value, size_t n, void *stream) {
+    if (broken) return broken;
+    if (captures(stream)) return CAPTURE_UNSUPPORTED;
+    enter();
+    if (dst % 4 || !is_device(dst, 4 * n)) return leave(INVALID_VALUE);
+    for (size_t i = 0; i < n; i++) ((unsigned *)(uintptr_t)dst)[i] = value;
+    return leave(OK);
+}
 API int cuMemcpyPeerAsync(uint64_t dst, void *to, uint64_t src, void *from, size_t bytes, void *stream) { (void)to; (void)from; return cuMemcpyDtoDAsync(dst, src, bytes, stream); }
 
 /* ---- streams and events: all work is done when a call returns ---- */
