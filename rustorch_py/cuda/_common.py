@@ -51,10 +51,6 @@ GROUPS = {
         add_scaled_fwd_f32_f32_f32_f32 d4m7 d1m7
         add_fwd_i64_i64_i64_i64 d1m3h4
     """,
-    "sums of float32": """
-        reduce_sum_f32_f32_f32 a1 a4 l4 l1
-        combine_sum_f32_f32_f32 a1 l1
-    """,
     "gelu of float32": """
         gelu_tanh_fwd_f32_f32_f32 d4m3 d1m3
         gelu_tanh_d0_f32_f32_f32_f32 d4m7 d1m7
@@ -71,10 +67,6 @@ GROUPS = {
         add_fwd_f32_bf16_bf16_bf16 d8m7
         add_fwd_f32_f32_f32_bf16 d4m7
     """,
-    "sums of bfloat16": """
-        reduce_sum_f32_bf16_bf16 a1 a8
-        combine_sum_f32_bf16_f32 a1
-    """,
     "gelu of bfloat16": """
         gelu_tanh_fwd_f32_bf16_bf16 d8m3 d1m3
         gelu_tanh_d0_f32_bf16_bf16_bf16 d8m7 d1m7
@@ -82,6 +74,9 @@ GROUPS = {
         gelu_erf_d0_f32_bf16_bf16_bf16 d8m7 d1m7
     """,
 }
+# too long for a group, so compiled when they are asked for, but by compile_all, too
+SINGLE = ("reduce_sum_f32_f32_f32_a1", "reduce_sum_f32_f32_f32_a4", "reduce_sum_f32_f32_f32_l4", "reduce_sum_f32_f32_f32_l1", "combine_sum_f32_f32_f32_a1",
+          "combine_sum_f32_f32_f32_l1", "reduce_sum_f32_bf16_bf16_a1", "reduce_sum_f32_bf16_bf16_a8", "combine_sum_f32_bf16_f32_a1", "product_f32", "product_bf16")
 # of hand-written files: kernels, and types
 HAND = (
     ("put.cuh", "put", ()),
@@ -137,6 +132,8 @@ def texts():
     """Yield (label, text) of every image that :func:`compile_all` makes."""
     for group in GROUPS:
         yield group, together([_text.key_of(name) for name in names(group)])[1]
+    for name in SINGLE:
+        yield name, _text.kernel_text(_text.key_of("rt_" + name))[1]
     seen = set()
     for file, kernels, types in HAND:
         for kernel in kernels.split():
