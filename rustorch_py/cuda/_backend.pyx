@@ -5,6 +5,7 @@ import sys
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset, strncpy
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_SetInterrupt
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
@@ -381,7 +382,10 @@ cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:
         return 0
     except _text.NoKernel as error:
         status, message = RT_ERR_UNSUPPORTED, str(error)
-    except Exception as error:
+    except KeyboardInterrupt:                     # raised again when Python next looks
+        PyErr_SetInterrupt()
+        status, message = RT_ERR_DEVICE, "interrupted while a kernel was compiled"
+    except BaseException as error:
         status, message = RT_ERR_DEVICE, str(error)
     what = message.encode()[:1000] + b"\0"
     strncpy(rt_cuda_error(), what, 1023)
@@ -394,7 +398,7 @@ cdef int find_put(int device, CuHandle *function) noexcept with gil:
     try:
         function[0] = <CuHandle><size_t>hand(device, "put.cuh", "put", ())[0]
         return 0
-    except Exception as error:
+    except BaseException as error:
         what = str(error).encode()[:1000] + b"\0"
     strncpy(rt_cuda_error(), what, 1023)
     return RT_ERR_DEVICE
