@@ -97,7 +97,7 @@ cdef extern from "launch.h" nogil:
     void rt_cuda_trim(int device)
     void rt_cuda_stats(int device, RtCudaStats *out)
     void rt_cuda_reset_peak(int device)
-    void rt_cuda_overlap(int how)
+    void rt_cuda_overlap(int on)
     void rt_cuda_debug(int sync)
     int64_t rt_cuda_launches()
     int64_t rt_cuda_waits()
@@ -225,7 +225,7 @@ def start(library=None):
         if library is None:
             rt_cuda_direct()
         rt_cuda_allocator(os.environ.get("RUSTORCH_CUDA_ALLOC", "") == "async")
-        rt_cuda_overlap(int(os.environ.get("RUSTORCH_CUDA_OVERLAP", "1")))
+        rt_cuda_overlap(os.environ.get("RUSTORCH_CUDA_OVERLAP", "1") != "0")
         rt_cuda_debug(os.environ.get("RUSTORCH_CUDA_SYNC", "0") not in ("", "0"))
         register_backend(1, rt_cuda_backend())
         global rt_blaslt_find

@@ -32,7 +32,7 @@ char *rt_cuda_error(void) { return error_text; }
 static const char *last_error(void) { return error_text; }
 int64_t rt_cuda_launches(void) { return atomic_load(&launches); }
 void rt_cuda_debug(int sync) { sync_each = sync; }
-void rt_cuda_overlap(int how) { overlap = how; }
+void rt_cuda_overlap(int on) { overlap = on; }
 CuHandle rt_cuda_stream(int device) { return streams[device]; }
 void rt_cuda_set_stream(int device, CuHandle stream) { streams[device] = stream; }
 int rt_cuda_captures;
@@ -487,7 +487,7 @@ static int put(int device, CuPtr to, const void *src, size_t nbytes) {
 }
 
 static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const char *what);
-#define COPIES_BY_KERNEL ((size_t)1 << 20)           /* bytes, up to which a launch of ours costs less than the driver's copy (H200: 2.3 us to 3.7) */
+#define COPIES_BY_KERNEL ((size_t)1 << 20)           /* bytes, up to which a launch of ours costs less than the driver's copy (H200: 2.6 us to 3.7) */
 static int copy_by_kernel(int device, CuPtr to, CuPtr from, size_t nbytes) {
     RtKey key;
     RtIter it;
@@ -586,15 +586,15 @@ static int find(const RtKey *key, CuHandle *function) {
 
 /* Note [Overlapped launches]: from sm_90 on a kernel may be brought onto the device before the one in front of it on its stream has ended.
  * Each of ours begins with griddepcontrol.wait (prelude.cuh), which waits until that one, whosever it is, has ended and all it wrote can be
- * seen: order and memory are those of any launch. On an H200 it costs the host 2.3 us instead of 3.0, and the device 0.5 us between two small
- * kernels instead of 1.6. */
+ * seen: order and memory are those of any launch. On an H200 it costs the host 2.6 us instead of 3.2, and the device 0.8 us between two small
+ * kernels instead of 1.7. (Letting the next one come already when a kernel begins made large ones slower; in graphs nothing was gained.) */
 int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what) {
     static CuLaunchAttribute early[1] = {{CU_LAUNCH_OVERLAP, 0, {{1}}}};
     void *params[1] = {args};
     CuHandle stream = streams[device];
     int status;
     atomic_fetch_add_explicit(&launches, 1, memory_order_relaxed);
-    if (overlaps[device] > (rt_cuda_captures != 0)) {
+    if (overlaps[device] && !rt_cuda_captures) {
         CuLaunch how = {gx, gy, gz, bx, by, 1, 0, stream, early, 1};
         status = rt_cuda.launch_as(&how, function, params, NULL);
     } else
@@ -898,8 +898,8 @@ static int convert(int code, RtIter *it) {
         return device_copy(code, it->ptr[0], code, it->ptr[1], (size_t)(it->numel * it->step_bytes[0][0]));
     return run_plan(RT_DEVICE_INDEX(code), &key, it, NULL, "copy_");
 }
-/* Where bytes or words repeat, a small fill is the driver's, which keeps the host for 0.7 us (H200); the device writes it no slower. */
-#define FILLS_BY_DRIVER (64 << 10)
+/* Where bytes or words repeat, a small fill is the driver's, which keeps the host for 0.7 us (H200; from some size below 32 KiB on for 3 us). */
+#define FILLS_BY_DRIVER 1024
 static int fill_by_driver(int device, const RtIter *it, const char *value, int size, int *status) {
     CuPtr to = (CuPtr)(uintptr_t)it->ptr[0];
     size_t n = (size_t)it->numel * (size_t)size;
@@ -1054,7 +1054,7 @@ static int reduce(int code, int row, int acc_dtype, const RtArray *out, const Rt
 }
 
 /* ---- matrix product: cuBLASLt where it is there and can, else our own kernel ------------------------------------------ */
-/* Note [Small products]: a launch through cuBLASLt keeps the host for 4.7 us where one of ours takes 2.3 (H200; 7 with some of its
+/* Note [Small products]: a launch through cuBLASLt keeps the host for 4.7 us where one of ours takes 2.6 (H200; 7 with some of its
  * algorithms), and its kernels take no less of the device until a product is about 128 x 128 x 128. */
 static int small_products = 1;
 void rt_cuda_small_products(int on) { small_products = on; }

@@ -38,7 +38,7 @@ void rt_cuda_set_stream(int device, CuHandle stream);
 void rt_cuda_trim(int device);
 void rt_cuda_stats(int device, RtCudaStats *out);
 void rt_cuda_reset_peak(int device);
-void rt_cuda_overlap(int how);      /* Note [Overlapped launches] in launch.c. 0: never; 1: but for graphs that are captured; 2: in graphs, too */
+void rt_cuda_overlap(int on);       /* Note [Overlapped launches] in launch.c; asked when a device is first used */
 void rt_cuda_debug(int sync);       /* wait after each launch, so that an error names its kernel */
 int64_t rt_cuda_launches(void);
 int64_t rt_cuda_waits(void);        /* how often the host waited for a copy or a device */
