@@ -103,6 +103,10 @@ def __getattr__(name):
     if name == "default_generators":
         from ..tensor._random import device_generator
         return tuple([device_generator(f"cuda:{i}") for i in range(_load())])
+    if name.endswith("Tensor"):
+        from ..tensor._legacy import CUDA_TYPES
+        if name in CUDA_TYPES:
+            return CUDA_TYPES[name]
     for module in ("._runtime", ".random", ".graphs"):
         found = import_module(module, __name__)
         if name in found.__all__:

@@ -49,6 +49,7 @@ cdef TensorBase new_tensor()                     # an instance of the public cla
 cdef TensorBase empty(int nd, const int64_t *sh, int dt, int dev)
 cdef TensorBase empty_strided(int nd, const int64_t *sh, const int64_t *st, int dt, int dev)
 cdef TensorBase empty_like_shape(TensorBase t, int dt)          # contiguous, t's shape and device
+cdef TensorBase empty_ordered(int nd, const int64_t *sh, int dt, int dev, TensorBase a, TensorBase b, TensorBase c)     # as PyTorch lays results of such operands
 cdef TensorBase empty_preserve(TensorBase t, int dt)            # torch.preserve_format: t's stride order when dense
 cdef TensorBase alias(TensorBase t)                             # same memory, same geometry, no history
 cdef TensorBase view_raw(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset_elements)

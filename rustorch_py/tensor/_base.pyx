@@ -226,6 +226,44 @@ cdef TensorBase empty_preserve(TensorBase t, int dt):
     return empty_strided(t.nd, t.sh, st, dt, t.dev)
 
 
+cdef int later(TensorBase t, int nd, const int64_t *sh, int d, int e) noexcept:
+    """Whether dimension d of the result must come after e in memory, as operand t lies: 1, -1 for before, 0 for unknown."""
+    cdef int i = d - nd + t.nd, j = e - nd + t.nd
+    cdef int64_t s = 0 if i < 0 or t.sh[i] == 1 and sh[d] != 1 else t.st[i], r = 0 if j < 0 or t.sh[j] == 1 and sh[e] != 1 else t.st[j]
+    if s == 0 or r == 0:
+        return 0
+    return -1 if s < r else 1 if s > r or sh[d] > sh[e] else 0
+
+
+cdef TensorBase empty_ordered(int nd, const int64_t *sh, int dt, int dev, TensorBase a, TensorBase b, TensorBase c):
+    """A result of broadcast operands: its dimensions lie in memory as theirs do, the first that knows decides (PyTorch's TensorIterator)."""
+    cdef int order[64]
+    cdef int64_t st[64]
+    cdef int64_t s = 1
+    cdef int i, j, at, k, found
+    for i in range(nd):
+        order[i] = nd - 1 - i
+    for i in range(1, nd):
+        at = i
+        for j in range(i - 1, -1, -1):
+            found = later(a, nd, sh, order[j], order[at])
+            if found == 0:
+                found = later(b, nd, sh, order[j], order[at])
+            if found == 0 and c is not None:
+                found = later(c, nd, sh, order[j], order[at])
+            if found < 0:
+                break
+            if found > 0:
+                k = order[j]
+                order[j] = order[at]
+                order[at] = k
+                at = j
+    for i in range(nd):
+        st[order[i]] = s
+        s *= sh[order[i]] if sh[order[i]] > 1 else 1
+    return empty_strided(nd, sh, st, dt, dev)
+
+
 cdef TensorBase view_raw(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset_elements):
     cdef TensorBase v = new_tensor()
     v.dt = t.dt

@@ -322,11 +322,15 @@ def type_(self, dtype=None, non_blocking=False):
         return f"torch.{torch_name(t.dt)}Tensor"
     if isinstance(dtype, str):
         name = dtype.rsplit(".", 1)[-1]
+        if dtype.startswith("torch.cuda."):
+            t = to_device(t, device_code("type", "cuda"))
         for code in range(RT_NDTYPES):
             if name == torch_name(code) + "Tensor":
                 return cast(t, code)
         raise TensorValueError(f"invalid type: '{dtype}'")
     if isinstance(dtype, type) and hasattr(dtype, "dtype"):        # a legacy type such as FloatTensor
+        if getattr(dtype, "is_cuda", False):
+            t = to_device(t, device_code("type", "cuda"))
         dtype = dtype.dtype
     return cast(t, dtype_code("type", dtype))
 

@@ -12,13 +12,15 @@ class TensorKind(type):
     """Type of ``FloatTensor`` and its siblings: calling one makes a tensor, ``isinstance`` looks at dtype and device."""
 
     def __call__(cls, *args, device=None):
-        return _made(args, cls.dtype, device)
+        if cls.is_cuda and not _backend_there("cuda"):
+            raise TensorTypeError(f"type {cls.__qualname__} not available. There is no CUDA device here.", op="new")
+        return _made(args, cls.dtype, "cuda" if cls.is_cuda and device is None else device)
 
     def __instancecheck__(cls, x):
-        return isinstance(x, TensorBase) and x.dtype is cls.dtype and x.device.type == "cpu"
+        return isinstance(x, TensorBase) and x.dtype is cls.dtype and x.device.type == ("cuda" if cls.is_cuda else "cpu")
 
     def __repr__(cls):
-        return f"<class 'torch.{cls.__name__}'>"
+        return f"<class '{cls.__qualname__}'>" if cls.is_cuda else f"<class 'torch.{cls.__name__}'>"
 
 
 def _made(args, dtype, device):
@@ -45,6 +47,17 @@ _KINDS = {"FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "fl
 TYPES = {name: TensorKind(name, (), {"dtype": NAMED[d], "__module__": "rustorch_py", "is_cuda": False,
                                      "__doc__": f"Constructor of {d} tensors, as PyTorch's legacy type of that name."})
          for name, d in _KINDS.items()}
+
+
+def _backend_there(device_type):
+    from importlib import import_module
+    return import_module(f"..{device_type}", __package__).is_available()
+
+
+# torch.cuda.FloatTensor and its siblings
+CUDA_TYPES = {name: TensorKind(name, (), {"dtype": NAMED[d], "__module__": "torch.cuda", "__qualname__": f"torch.cuda.{name}", "is_cuda": True,
+                                          "__doc__": f"Constructor of {d} tensors on a CUDA device, as PyTorch's legacy type of that name."})
+              for name, d in _KINDS.items()}
 
 
 class StorageKind(type):

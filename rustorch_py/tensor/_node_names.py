@@ -51,7 +51,9 @@ NAMES = {
        "expand permute transpose t unsqueeze unfold unbind as_strided view alias diagonal split_with_sizes".split()},
     "squeeze_copy": lambda args, out: f"SqueezeBackward{int(len(args) > 1)}_copy",
     # PyTorch's other spellings
-    "addmv_": "AddmvBackward0", "cross": "LinalgCrossBackward0", "unsafe_chunk": "UnsafeSplitBackward0", "unsafe_split": "UnsafeSplitBackward0",
+    "addmv_": "AddmvBackward0", "cross": "LinalgCrossBackward0", "linalg_cross": "LinalgCrossBackward0", "linalg_diagonal": "DiagonalBackward0", "linalg_lu_solve": "LinalgLuSolveBackward0",
+    "linalg_pinv": "LinalgPinvBackward0", "complex_": "ComplexBackward0", "vdot": "VdotBackward0",
+    "fft": lambda args, out: None if args[0].dtype.is_complex else "FftR2CBackward0", **{name: lambda args, out: None if args[0].dtype.is_complex else "ConjBackward0" for name in ("ifft", "ihfft")}, "unsafe_chunk": "UnsafeSplitBackward0", "unsafe_split": "UnsafeSplitBackward0",
     "unsafe_split_with_sizes": "UnsafeSplitWithSizesBackward0", "diag": lambda args, out: "DiagEmbedBackward0" if args[0].dim() == 1 else "DiagonalBackward0_copy",
     "diagonal": "DiagonalBackward0", "real": "SelectBackward0", "imag": "SelectBackward0", "lu_solve": "LinalgLuSolveBackward0", "lu": "LinalgLuBackward0",
     "pinv": "LinalgPinvBackward0", "pinverse": "LinalgPinvBackward0", "householder_product": "LinalgHouseholderProductBackward0", "lstsq": "LinalgLstsqBackward0",

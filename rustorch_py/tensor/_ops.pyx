@@ -614,12 +614,10 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
             refuse_out_grad(op)
         r = alloc_out(op, out, nd, sh, odt, dev)
         a, b = apart(op, r, a), apart(op, r, b)
-    elif a.nd == nd and not a.flags & F_CONTIG and shape_is(a, nd, sh):
-        r = empty_preserve(a, odt)
-    elif b.nd == nd and not b.flags & F_CONTIG and shape_is(b, nd, sh) and not shape_is(a, nd, sh):
-        r = empty_preserve(b, odt)
-    else:
+    elif a.flags & b.flags & F_CONTIG:
         r = empty(nd, sh, odt, dev)
+    else:
+        r = empty_ordered(nd, sh, odt, dev, a, b, None)
     if ldt == dt:
         launch(row * 4, ldt, r, a, b, None, None, None, k0, 0)
     else:
@@ -746,7 +744,7 @@ cdef object ternary(int row, object x, object y, object z, object out, double k0
 
 cdef object ternary_run(int row, object x, object y, object z, object out, double k0):
     cdef object op = row_label(row)
-    cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), first, r
+    cdef TensorBase a = operand(op, x, 0), b = operand(op, y, 0), c = operand(op, z, 0), r
     cdef int dt, odt, nd, dev
     cdef int64_t sh[64]
     check_devices(op, a, b)
@@ -762,9 +760,8 @@ cdef object ternary_run(int row, object x, object y, object z, object out, doubl
         a, b, c = apart(op, r, a), apart(op, r, b), apart(op, r, c)
     elif a.flags & b.flags & c.flags & F_CONTIG:
         r = empty(nd, sh, odt, dev)
-    else:                                                    # the first operand of the result's shape decides the order in memory
-        first = a if shape_is(a, nd, sh) else b if shape_is(b, nd, sh) else c if shape_is(c, nd, sh) else None
-        r = empty(nd, sh, odt, dev) if first is None or first.dev != dev else empty_preserve(first, odt)
+    else:
+        r = empty_ordered(nd, sh, odt, dev, a, b, c)
     launch(row * 4, rt_compute_dtype(dt), r, a, b, c, None, None, k0, 0)
     if out is not None:
         bump(r)

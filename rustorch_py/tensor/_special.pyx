@@ -3,9 +3,9 @@
 from libc.stdint cimport int64_t
 from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved, wants_edge, grad_mode, shape_tuple,
-                     RT_F64, RT_F32, RT_C64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, empty)
+                     RT_F64, RT_F32, RT_C64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, F_CONTIG, empty, empty_ordered)
 from ._node cimport Node
-from ._plan cimport cast_raw, contiguous_raw, broadcast_shapes, expand_raw, result_dtype
+from ._plan cimport cast_raw, contiguous_raw, copy_raw, broadcast_shapes, expand_raw, result_dtype
 from ._ops cimport deliver, operand, sum_like
 from ._dtype cimport default_code, torch_name
 from ._devices import run as run_on_device
@@ -53,7 +53,11 @@ cdef TensorBase two(object op, int which, TensorBase a, TensorBase b):
         return cast_raw(r, dt)
     with nogil:
         rt_special2(which, <const double *>x.ptr, <const double *>y.ptr, r.n, limit, <double *>r.ptr, rt_num_threads())
-    return cast_raw(r, dt)
+    if a.flags & b.flags & F_CONTIG:
+        return cast_raw(r, dt)
+    x = empty_ordered(nd, sh, dt, a.dev, a, b, None)
+    copy_raw(x, r)
+    return x
 
 
 cdef object pair(object op, int which, object a, object b, object out):

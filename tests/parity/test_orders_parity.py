@@ -67,3 +67,22 @@ def test_pool_orders(name, dtype):
     tol = {"float32": 1e-5, "float64": 1e-12, "bfloat16": 3e-2}[dtype]
     for u, v in zip(found[0][1], found[1][1]):
         np.testing.assert_allclose(u, v, rtol=tol, atol=tol)
+
+
+def laid(package, shape, order, dtype="float32"):
+    """A tensor of a shape whose dimensions lie in memory in an order, outermost first."""
+    inverse = [order.index(i) for i in range(len(order))]
+    return package.arange(1, 1 + int(np.prod(shape))).to(getattr(package, dtype)).reshape([shape[i] for i in order]).permute(inverse)
+
+
+@pytest.mark.parametrize("shapes, orders", [
+    (((4, 4, 3), (4, 3)), ((0, 2, 1), (1, 0))), (((4, 3), (2, 4, 3)), ((1, 0), (2, 0, 1))), (((2, 1, 3), (4, 3)), ((2, 1, 0), (1, 0))), (((1, 4, 3), (2, 1, 3)), ((0, 2, 1), (2, 1, 0))),
+    (((2, 3, 4, 5), (3, 1, 1)), ((0, 2, 3, 1), (0, 1, 2))), (((3, 1, 1), (2, 3, 4, 5)), ((0, 1, 2), (0, 2, 3, 1))), (((2, 3, 4, 5), (2, 3, 4, 5)), ((0, 2, 3, 1), (3, 2, 1, 0))),
+    (((4, 3), (4, 3)), ((0, 1), (1, 0)))])
+def test_results_of_broadcast_operands(shapes, orders):
+    uses = [lambda m, a, b: a + b, lambda m, a, b: b * a, lambda m, a, b: m.maximum(a, b), lambda m, a, b: a < b, lambda m, a, b: m.where(a > b, a, b), lambda m, a, b: m.lerp(a, b, 0.5) if a.shape == b.shape else a - b,
+            lambda m, a, b: m.special.chebyshev_polynomial_t(a.cos(), b % 4), lambda m, a, b: m.igamma(a, b)]
+    for use in uses:
+        one, two = (use(m, laid(m, shapes[0], orders[0]), laid(m, shapes[1], orders[1])) for m in (torch, rt))
+        assert one.stride() == two.stride()
+        np.testing.assert_allclose(one.numpy(), two.numpy(), rtol=1e-4, atol=1e-5)
