@@ -306,6 +306,26 @@ def test_padding_modes_parametrizations_and_switches(passes):
     assert len(passes) == 1
 
 
+def test_modes_and_profiles_see_single_steps(passes):
+    net, x = small()
+    seen = []
+
+    class Log(rt.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    with rt.no_grad():
+        with Log():
+            got = net(x)
+        assert {rt.conv2d, rt.relu} <= set(seen)
+        with rt.profiler.profile():
+            net(x)
+        assert not passes
+        rt.testing.assert_close(net(x), got)              # a class that overrides functions was made: no reason to take single steps
+    assert len(passes) == 1
+
+
 def test_copies_and_state_know_nothing_of_it(passes):
     net, x = small()
     keys = list(net.state_dict())
