@@ -14,8 +14,7 @@ from ._cpu cimport isa_level, fixed_split
 from ._matmul cimport count_flops
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
-from ._function cimport get_casting
-from ._function import overriding_state
+from ._function cimport unwatched
 from ._node cimport call_node
 from ._ops cimport profiling
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
@@ -508,7 +507,7 @@ def normalized(int n, input, weight, bias, stride, padding, dilation, int64_t gr
     cdef int64_t channels, i
     cdef int dt, given
     cdef double f
-    if not fast or get_casting() or overriding_state()[1] or profiling() or not isinstance(input, TensorBase) or not isinstance(weight, TensorBase):
+    if not fast or not unwatched() or profiling() or not isinstance(input, TensorBase) or not isinstance(weight, TensorBase):
         return NotImplemented
     x, w = <TensorBase>input, <TensorBase>weight
     given = x.dt
