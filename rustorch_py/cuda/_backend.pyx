@@ -74,7 +74,8 @@ cdef extern from "launch.h" nogil:
         RtOptimHead h
         int *first
         RtOptimItem *item
-    enum: RT_OPTIM_FEW, RT_OPTIM_MANY, RT_OPTIM_CHUNK, RT_OPTIM_COUNT
+    enum: RT_OPTIM_FEW, RT_OPTIM_MANY, RT_OPTIM_COUNT
+    int64_t RT_OPTIM_CHUNK(int method, int64_t itemsize)
     RtCuda rt_cuda
     int rt_cuda_launch(int device, CuHandle function, void *args, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, const char *what)
     int64_t *rt_cuda_fault(int device)
@@ -591,7 +592,7 @@ def run_optim(int device, int method, object dtype, size_t items, int64_t count,
     cdef RtOptimMany *many = NULL
     cdef RtOptimFew few
     cdef RtOptimHead *head
-    cdef int64_t begin = 0, n, i, room, blocks = 0, chunks
+    cdef int64_t begin = 0, n, i, room, blocks = 0, chunks, chunk = RT_OPTIM_CHUNK(method, dtype.itemsize)
     cdef bytes what
     cdef int *first
     cdef RtOptimItem *item
@@ -621,7 +622,7 @@ def run_optim(int device, int method, object dtype, size_t items, int64_t count,
             n = 0
             blocks = 0
             while n < room and begin + n < count:
-                chunks = (it[begin + n].n + RT_OPTIM_CHUNK - 1) // RT_OPTIM_CHUNK
+                chunks = (it[begin + n].n + chunk - 1) // chunk
                 if blocks + chunks > 0x7fffffff:
                     break
                 item[n] = it[begin + n]

@@ -712,7 +712,7 @@ static int run_tiles(RtKey *key, const RtIter *it, const char *what, int *done) 
 }
 
 /* Note [Turned operands]: the same of an operator: an operand that is dense along another dimension than the result goes through shared memory
- * (_turned in _text.py). */
+ * (_turned in _text.py); also copies between elements of 4 bytes. */
 static int run_turned(RtKey *key, const RtIter *it, const double *k, const char *what, int *done) {
     int nargs = it->nargs, b = 0, widest = (int)rt_itemsize(it->dtype[0]), vector;
     unsigned turned = 0;
@@ -741,11 +741,12 @@ static int run_turned(RtKey *key, const RtIter *it, const double *k, const char 
         for (int d = 0; d < it->ndim; d++) if (d != packs) bad |= it->step_bytes[d][a] % pack;
     }
     if (bad) vector = 1;
-    int64_t edge, shared, tiles = 1;
+    int64_t side, depth, shared, tiles = 1;
     for (;; vector = 1) {
-        edge = vector > 1 ? 64 : 32;                 /* tile_edge in _text.py */
+        side = vector < 4 ? 32 : 64;                 /* tile_sides in _text.py */
+        depth = vector > 1 ? 64 : 32;
         shared = 0;
-        for (int a = 1; a < nargs; a++) if (turned >> a & 1) shared += edge * (edge + 4) * rt_itemsize(it->dtype[a]);
+        for (int a = 1; a < nargs; a++) if (turned >> a & 1) shared += side * (depth + 4) * rt_itemsize(it->dtype[a]);
         if (shared <= 48 << 10) break;
         if (vector == 1) return RT_OK;
     }
@@ -757,7 +758,7 @@ static int run_turned(RtKey *key, const RtIter *it, const double *k, const char 
     take_numbers(args.host, key->host, it);
     for (int d = 0, at = 2; d < it->ndim; d++) {
         int to = d == 0 ? 0 : d == b ? 1 : at++;
-        int64_t count = to < 2 ? (it->shape[d] + edge - 1) / edge : it->shape[d];
+        int64_t count = to == 0 ? (it->shape[d] + side - 1) / side : to == 1 ? (it->shape[d] + depth - 1) / depth : it->shape[d];
         args.size[to] = it->shape[d];
         for (int a = 0; a < nargs; a++) args.step[to][a] = it->step_bytes[d][a];
         if (count > INT32_MAX) return RT_OK;
@@ -811,6 +812,10 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
     key->vector = 1;
     if (key->kind == RT_KEY_CAST) {
         int done;
+        if (rt_itemsize(it->dtype[0]) == 4 && rt_itemsize(it->dtype[1]) == 4) {
+            status = run_turned(key, it, k, what, &done);
+            if (done) return status;
+        }
         status = run_tiles(key, it, what, &done);
         if (done) return status;
     } else if (key->kind == RT_KEY_ROW) {

@@ -22,7 +22,7 @@ from ._dtype cimport dtype_of
 from ._devices import has_kernel, run as run_on_device
 
 cdef enum:
-    OPTIM_CHUNK = 16384       # RT_OPTIM_CHUNK of cuda/kernels/optim_plan.h
+    OPTIM_CHUNK = 16384       # RT_OPTIM_CHUNK of cuda/kernels/optim_plan.h, for sums of squares
 
 cdef extern from "optim.h" nogil:
     ctypedef struct RtOptimItem:

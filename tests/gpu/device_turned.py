@@ -38,6 +38,8 @@ def test_a_transposed_operand(dtype, shape):
 def test_it_takes_tiles(asked):
     x, y = make(64, 320), make(320, 64)
     same(rt.hypot(x.cuda(), y.cuda().t()), rt.hypot(x, y.t()))
+    same(y.cuda().t().contiguous(), y.t().contiguous())
+    same(y.cuda().t().to(rt.int32).contiguous(), y.t().to(rt.int32).contiguous())
     same(rt.hypot(x.cuda()[1:, 1:], y.cuda().t()[1:, 1:]), rt.hypot(x[1:, 1:], y.t()[1:, 1:]))
     rows = [key for key in asked if key["kind"] == _text.ROW]
     assert [(key["mode"], key["vector"], key["moving"]) for key in rows] == [(_text.TILE, 2, 4), (_text.TILE, 1, 4)]

@@ -37,12 +37,6 @@ RT_INLINE float rt_rough_exp(float x) {
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(v) : "f"(x * 1.44269504088896340736f));
     return v;
 }
-/* exp(x - base), where base * 2^-24 more or less in the exponent does not matter */
-RT_INLINE float rt_rough_exp_from(float x, float base) {
-    float v;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(v) : "f"(fmaf(x, 1.44269504088896340736f, base * -1.44269504088896340736f)));
-    return v;
-}
 RT_INLINE float rt_rough_sigmoid(float x) { return rt_device_inverse(1.0f + rt_rough_exp(-x)); }
 RT_INLINE float rt_rough_silu(float x) { return x * rt_rough_sigmoid(x); }
 /* x - |x| P(Z < -|x|), and the chance as exp(-x x / 2) times a polynomial of 1 / (1 + 0.38 |x|), fitted by least squares to a relative error of 4e-5 */
@@ -55,6 +49,12 @@ RT_INLINE float rt_rough_gelu(float x) {
     const float v = fmaf(-a, q * t * rt_rough_exp(a * a * -0.5f), x < 0.0f ? 0.0f : x);
     return x > 16.0f ? x : v;
 }
+RT_INLINE float rt_rough_sqrt(float x) {
+    float v;
+    asm("sqrt.approx.f32 %0, %1;" : "=f"(v) : "f"(x));
+    return v;
+}
+RT_INLINE float rt_rough_quotient(float x, float y) { return x * rt_device_inverse(y); }
 #define rt_fmax_f32(x, y) fmaxf(x, y)
 #define rt_fmin_f32(x, y) fminf(x, y)
 #define rt_exp_f32(x) expf(x)

@@ -77,9 +77,14 @@ RT_WIDE_KERNEL(RT_NAME(row_norm), RtCall) {
 /* Gradients of the input and, over the rows that a block walks through, partial sums for those of weight and bias: a thread has the same
  * columns of every row. The packs of the next rows are on their way to shared memory, each to a place of its thread's own, while these are
  * computed; R rows are reduced together. p: gx, x, g, w, mean, 1 / deviation, part (blocks, 2 (weight, bias), columns) or NULL */
-enum { R = 1 };
-struct Pairs { T_C sum[R], dot[R]; };
-template <int THREADS> RT_INLINE void back_of(const RtCall &a) {
+template <int R> struct PairsOf { T_C sum[R], dot[R]; };
+#if T_SIZE == 2                                          /* mean: times rstd already; as exact as numbers of 16 bits ask for */
+RT_INLINE T_C centred(T_C x, T_C mean, T_C rstd) { return T_F(ma)(x, rstd, -mean); }
+#else
+RT_INLINE T_C centred(T_C x, T_C mean, T_C rstd) { return (x - mean) * rstd; }
+#endif
+template <int THREADS, int R> RT_INLINE void back_of(const RtCall &a) {
+    typedef PairsOf<R> Pairs;
     const int log_lanes = (int)a.n[LOG_LANES], lines = (int)(blockDim.x >> log_lanes), lanes = 1 << log_lanes, me = threadIdx.x, lane = me & (lanes - 1);
     const int columns = (int)(a.n[COLUMNS] / V);
     const int64_t blocks = (a.n[ROWS] + lines - 1) / lines, step = (int64_t)gridDim.x * R;
@@ -122,6 +127,7 @@ template <int THREADS> RT_INLINE void back_of(const RtCall &a) {
             at[r] = rt_short(log_lanes, block + r, a.n[ROWS]);
             mean[r] = a.n[RMS] ? (T_C)0 : ((const T_C *)a.p[4])[at[r].line];
             rstd[r] = ((const T_C *)a.p[5])[at[r].line];
+            if (T_SIZE == 2) mean[r] *= rstd[r];
             p.sum[r] = p.dot[r] = (T_C)0;
             #pragma unroll
             for (int k = 0; k < K; k++) if (at[r].here && lane + k * lanes < columns) {
@@ -130,7 +136,7 @@ template <int THREADS> RT_INLINE void back_of(const RtCall &a) {
                 const Weights all = weights(at[r].line, k);
                 #pragma unroll
                 for (int j = 0; j < V; j++) {
-                    const T_C gi = T_GET(gs[r][k].v[j]), xhat = (T_GET(xs[r][k].v[j]) - mean[r]) * rstd[r], v = gi * all.v[j];
+                    const T_C gi = T_GET(gs[r][k].v[j]), xhat = centred(T_GET(xs[r][k].v[j]), mean[r], rstd[r]), v = gi * all.v[j];
                     gw[k][j] = T_F(ma)(gi, xhat, gw[k][j]);
                     gb[k][j] += gi;
                     p.sum[r] += v;
@@ -161,7 +167,7 @@ template <int THREADS> RT_INLINE void back_of(const RtCall &a) {
                 Pack out;
                 #pragma unroll
                 for (int j = 0; j < V; j++) {
-                    const T_C xhat = (T_GET(xs[r][k].v[j]) - mean[r]) * rstd[r], v = T_GET(gs[r][k].v[j]) * all.v[j];
+                    const T_C xhat = centred(T_GET(xs[r][k].v[j]), mean[r], rstd[r]), v = T_GET(gs[r][k].v[j]) * all.v[j];
                     out.v[j] = T_PUT(T_F(ma)(v, rstd[r], T_F(ma)(xhat, dot, sum)));
                 }
                 if (a.p[0]) ((Pack *)a.p[0])[at[r].line * columns + lane + k * lanes] = out;
@@ -191,7 +197,8 @@ template <int THREADS> RT_INLINE void back_of(const RtCall &a) {
             }
 }
 /* of blocks of up to so many threads */
-RT_BLOCK_KERNEL(RT_NAME(row_norm_back_256), RtCall, 256, 2) { back_of<256>(a); }
-RT_BLOCK_KERNEL(RT_NAME(row_norm_back_512), RtCall, 512, T_SIZE == 2 ? 1 : 2) { back_of<512>(a); }
-RT_BLOCK_KERNEL(RT_NAME(row_norm_back_1024), RtCall, 1024, 1) { back_of<1024>(a); }
+/* two rows of 16-bit floats: 0.405 ms for 65536 rows of 4096 on an H200, 0.464 one by one */
+RT_BLOCK_KERNEL(RT_NAME(row_norm_back_256), RtCall, 256, 2) { back_of<256, T_SIZE == 2 ? 2 : 1>(a); }
+RT_BLOCK_KERNEL(RT_NAME(row_norm_back_512), RtCall, 512, T_SIZE == 2 ? 1 : 2) { back_of<512, 1>(a); }
+RT_BLOCK_KERNEL(RT_NAME(row_norm_back_1024), RtCall, 1024, 1) { back_of<1024, 1>(a); }
 #endif

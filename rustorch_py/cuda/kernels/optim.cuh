@@ -14,7 +14,12 @@
 #define ST(x) T_PUT(x)
 #define RD(x) T_GET(T_PUT(x))
 #define AXPY(x, alpha, d) RD((x) + RD(alpha) * (d))
+#if T_SIZE == 2                                     /* what they are off by is lost in the rounding to 16 bits */
+#define SQRT(x) rt_rough_sqrt(x)
+#define DIV(x, y) rt_rough_quotient(x, y)
+#else
 #define SQRT(x) T_F(sqrt)(x)
+#endif
 #define FN(name) rt_optim_##name
 #  include "optim_type.h"
 
@@ -64,7 +69,7 @@ template <class Step> RT_INLINE void rt_optim_packs(const RtOptimItem &it, int64
 }
 /* f(x) -> whether x, which it may change, is to be written back, for elements begin .. end */
 template <class F> RT_INLINE void rt_optim_values(char *at, int64_t begin, int64_t end, F f) {
-    enum { V = 16 / T_SIZE, U = 2 };
+    enum { V = 16 / T_SIZE, U = 4 };
     typedef RtPack<T, V> Pack;
     T *x = (T *)at;
     int64_t rest = begin;
@@ -94,7 +99,7 @@ template <class Plan> RT_INLINE void rt_optim_block(const Plan &a) {
         else high = middle;
     }
     RtOptimItem it = a.item[low];
-    const int64_t begin = (int64_t)((int)blockIdx.x - a.first[low]) * RT_OPTIM_CHUNK, end = begin + RT_OPTIM_CHUNK < it.n ? begin + RT_OPTIM_CHUNK : it.n;
+    const int64_t begin = (int64_t)((int)blockIdx.x - a.first[low]) * RT_OPTIM_CHUNK(M, T_SIZE), end = begin + RT_OPTIM_CHUNK(M, T_SIZE) < it.n ? begin + RT_OPTIM_CHUNK(M, T_SIZE) : it.n;
 #if M == 11
     T_C sum = 0;
     rt_optim_values(it.p, begin, end, [&](T &x) {
@@ -162,5 +167,6 @@ RT_KERNEL(RT_NAME(many), RtOptimMany) { rt_optim_block(a); }
 #undef RD
 #undef AXPY
 #undef SQRT
+#undef DIV
 #undef FN
 #undef restrict

@@ -4,7 +4,8 @@
 #define RUSTORCH_CUDA_OPTIM_PLAN_H
 #define RT_OPTIM_FEW 40             /* of 4 KiB, what every launch could always pass */
 #define RT_OPTIM_MANY 384           /* of 32 KiB */
-#define RT_OPTIM_CHUNK 16384
+/* elements; shorter ones lie nearer to each other in memory while they are worked on, and one block adds the sums of squares of all */
+#define RT_OPTIM_CHUNK(method, itemsize) ((itemsize) == 2 || (method) == RT_OPTIM_SQUARES ? 16384 : 4096)
 typedef struct {
     RtOptimOptions o;
     const double *factor;           /* NULL, or a number on the device that takes the place of k0 */

@@ -12,7 +12,8 @@
 #include "rustorch/math.h"
 #include "rustorch/half.h"
 RT_INLINE float rt_rough_exp(float x) { return rt_exp_f32(x); }
-RT_INLINE float rt_rough_exp_from(float x, float base) { return rt_exp_f32(x - base); }
+#define rt_rough_sqrt(x) sqrtf(x)
+#define rt_rough_quotient(x, y) ((x) / (y))
 #define rt_rough_sigmoid(x) rt_sigmoid_f32(x)
 #define rt_rough_silu(x) rt_silu_f32(x)
 #define rt_rough_gelu(x) rt_gelu_f32(x)

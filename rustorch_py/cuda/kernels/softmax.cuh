@@ -8,10 +8,8 @@ enum { WAY, LINES, N, INNER, LOGS, IGNORE, EACH };
 
 #if T_SIZE == 2
 RT_INLINE T_C exp_of(T_C x) { return rt_rough_exp(x); }
-RT_INLINE T_C exp_from(T_C x, T_C base) { return rt_rough_exp_from(x, base); }       /* exp(x - base) */
 #else
 RT_INLINE T_C exp_of(T_C x) { return T_F(exp)(x); }
-RT_INLINE T_C exp_from(T_C x, T_C base) { return T_F(exp)(x - base); }
 #endif
 /* a line's peak, and the sum of exp(x - peak); an infinite peak stands for 0 there */
 struct Peak { T_C top, sum; };
@@ -23,7 +21,7 @@ template <int M> RT_INLINE void take(Peak &p, const T_C (&x)[M]) {
     for (int i = 0; i < M; i++) top = T_F(fmax)(top, x[i]);
     const T_C base = finite(top);
     #pragma unroll
-    for (int i = 0; i < M; i++) sum += exp_from(x[i], base);           /* a NaN, too, gets into the sum */
+    for (int i = 0; i < M; i++) sum += exp_of(x[i] - base);            /* a NaN, too, gets into the sum */
     p.sum = (top == p.top ? p.sum : moved(p, base)) + sum;
     p.top = top;
 }
@@ -163,6 +161,68 @@ RT_KERNEL(RT_NAME(class_loss), RtCall) {
     if (a.p[2]) ((T_C *)a.p[2])[l.line] = log_sum;
 }
 
+/* The same of long dense lines (below 2^31 elements) that are no logarithms, without label smoothing: a block of 256 threads a line */
+RT_KERNEL(RT_NAME(class_loss_line), RtCall) {
+    enum { V = 16 / T_SIZE, U = 2, ALL = 256 };
+    typedef RtPack<T, V> Pack;
+    const int n = (int)a.n[N], me = threadIdx.x;
+    const int64_t line = blockIdx.x;
+    const T *x = (const T *)a.p[3] + line * n;
+    const int skip = (int)((0 - (uintptr_t)x & 15) / T_SIZE), head = skip < n ? skip : n, packs = (n - head) / V;
+    const Pack *from = (const Pack *)(x + head);
+    const Peak none = {sizeof(T_C) == 8 ? (T_C)-1.7976931348623157e308 : (T_C)-3.402823466e38f, (T_C)0};       /* finite, and not above any number */
+    Peak p = none;
+    const auto add = [&](Peak &p, T_C top, T_C more, T_C base) {                /* more: sum of exp(x - base) of elements up to top */
+        p.sum = p.sum * exp_of(finite(p.top) - base) + more;
+        p.top = top;
+    };
+    int i = me;
+    for (; i + (U - 1) * ALL < packs; i += U * ALL) {
+        Pack v[U];
+        #pragma unroll
+        for (int u = 0; u < U; u++) v[u] = from[i + u * ALL];
+        T_C top = p.top, sum = (T_C)0;
+        #pragma unroll
+        for (int j = 0; j < U * V; j++) top = T_F(fmax)(top, T_GET(v[j / V].v[j % V]));
+        const T_C base = finite(top);
+        #pragma unroll
+        for (int j = 0; j < U * V; j++) sum += exp_of(T_GET(v[j / V].v[j % V]) - base);
+        add(p, top, sum, base);
+    }
+    for (; i < packs; i += ALL) {
+        const Pack v = from[i];
+        T_C top = p.top, sum = (T_C)0;
+        #pragma unroll
+        for (int j = 0; j < V; j++) top = T_F(fmax)(top, T_GET(v.v[j]));
+        const T_C base = finite(top);
+        #pragma unroll
+        for (int j = 0; j < V; j++) sum += exp_of(T_GET(v.v[j]) - base);
+        add(p, top, sum, base);
+    }
+    for (i = me; i < n - packs * V; i += ALL) {
+        const T_C v = T_GET(x[i < head ? i : i + packs * V]), top = T_F(fmax)(p.top, v), base = finite(top);
+        add(p, top, exp_of(v - base), base);
+    }
+    p = rt_block_reduce(p, [&](const Peak &x, const Peak &y) {
+        const T_C top = T_F(fmax)(x.top, y.top), base = finite(top);
+        return Peak{top, x.sum * exp_of(finite(x.top) - base) + y.sum * exp_of(finite(y.top) - base)};
+    }, none);
+    if (me) return;
+    const T_C *w = (const T_C *)a.p[5], log_sum = log_of(p);
+    const int64_t t = ((const int64_t *)a.p[4])[line];
+    T_C loss = (T_C)0, share = (T_C)0;
+    if (t != a.n[IGNORE]) {
+        if (t < 0 || t >= n) rt_bad_index(a, t, n);
+        else {
+            share = w ? w[t] : (T_C)1;
+            loss = (log_sum - T_GET(x[t])) * share;
+        }
+    }
+    ((T_C *)a.p[0])[line] = loss;
+    ((T_C *)a.p[1])[line] = share;
+    if (a.p[2]) ((T_C *)a.p[2])[line] = log_sum;
+}
+
 /* Its gradient: g (a softmax(x) - (1 - smooth) w[t] [i = t] - smooth / n w[i]), a such that a line's sum is 0.
  * p: gx, x, target, weights or NULL, logsumexp or NULL, g (one a line: EACH), what a mean was divided by or NULL */
 RT_KERNEL(RT_NAME(class_loss_back), RtCall) {
@@ -214,7 +274,7 @@ RT_WIDE_KERNEL(RT_NAME(class_loss_back_line), RtCall) {
     const int64_t skip = ((uintptr_t)x ^ (uintptr_t)gx) & 15 ? n : (int64_t)((0 - (uintptr_t)gx & 15) / T_SIZE), head = skip < n ? skip : n, packs = (n - head) / V;
     const Pack *from = (const Pack *)(x + head);
     Pack *to = (Pack *)(gx + head);
-    const auto value = [&](T v) { return T_PUT(own != 0 ? exp_from(T_GET(v), log_sum) * g : (T_C)0); };
+    const auto value = [&](T v) { return T_PUT(own != 0 ? exp_of(T_GET(v) - log_sum) * g : (T_C)0); };
     for (int64_t i = me; i < packs; i += U * all) {
         Pack v[U];
         #pragma unroll
@@ -228,5 +288,5 @@ RT_WIDE_KERNEL(RT_NAME(class_loss_back_line), RtCall) {
     }
     for (int64_t i = me; i < n - packs * V; i += all) gx[i < head ? i : i + packs * V] = value(x[i < head ? i : i + packs * V]);
     RT_SYNC();
-    if (me == 0 && own != 0) gx[t] = T_PUT((exp_from(seen, log_sum) - 1) * g);
+    if (me == 0 && own != 0) gx[t] = T_PUT((exp_of(seen - log_sum) - 1) * g);
 }

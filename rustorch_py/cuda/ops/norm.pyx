@@ -144,7 +144,7 @@ def row_norm_back(TensorBase x, TensorBase g, TensorBase weight, TensorBase mean
         if fused:                                # blocks walk through rows: 16 or more each, if that leaves no processor without
             here = processors(x.dev >> 8)
             # of threads at once, as registers allow
-            at_once = (768 if half else 1024) if found.count == 1 else 512 if half else 1024 if found.threads > 256 else 768
+            at_once = 512 if half else 1024 if found.count == 1 or found.threads > 256 else 768
             grid = min(here * max(<int64_t>1, min(<int64_t>(at_once // found.threads), <int64_t>8)), max(grid // 16, min(grid, here)))
             sizes[0], sizes[1], sizes[2] = grid, 2, n
             part = empty(3, sizes, rstd.dt, rstd.dev)

@@ -12,6 +12,7 @@ cdef Kernel LOGSUMEXP = Kernel("softmax.cuh", "logsumexp")
 cdef Kernel CLASS_LOSS = Kernel("softmax.cuh", "class_loss")
 cdef Kernel TOTAL = Kernel("loss.cuh", "total")
 cdef Kernel CHECK = Kernel("loss.cuh", "check_probabilities")
+cdef Kernel CLASS_LOSS_LINE = Kernel("softmax.cuh", "class_loss_line")
 cdef Kernel CLASS_LOSS_BACK = Kernel("softmax.cuh", "class_loss_back")
 cdef Kernel CLASS_LOSS_BACK_LINE = Kernel("softmax.cuh", "class_loss_back_line")
 
@@ -80,6 +81,10 @@ def class_loss(TensorBase loss, TensorBase share, TensorBase lse, TensorBase x, 
     point(CLASS_LOSS, &a, 5, weight, loss)
     a.n[4], a.n[5] = logs, ignore
     a.k[0] = smooth
+    if inner == 1 and SHORT < n < <int64_t>1 << 31 and smooth == 0 and not logs:
+        a.n[1], a.n[2] = outer, n
+        CLASS_LOSS_LINE.launch(loss, x.dt, &a, outer)
+        return
     launch(CLASS_LOSS, loss, x.dt, &a, outer, n, inner)
 
 

@@ -7,6 +7,10 @@
  * The text serves devices too (cuda/kernels/optim.cuh): there RT_OPTIM_EACH deals the elements to a block's threads.
  * Dimension letters: arrays are flat, one element per parameter element. */
 
+#ifndef DIV
+#define DIV(x, y) ((x) / (y))
+#endif
+
 /* lerp as PyTorch writes it: exact at both ends */
 RT_INLINE C FN(lerp)(C a, C b, C w, C w1, int near) { return near ? a + w * (b - a) : b - (b - a) * w1; }
 
@@ -58,7 +62,7 @@ RT_INLINE void FN(adam_body)(const RtOptimItem *it, const RtOptimOptions *o, int
             v = top;
         }
         C denom = RD(RD(RD(SQRT(v)) * inv_root) + eps);
-        p[i] = ST(x + step * m / denom);
+        p[i] = ST(x + DIV(step * m, denom));
     }
 }
 RT_OPTIM_LINK void FN(adam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
