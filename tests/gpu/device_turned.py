@@ -41,7 +41,7 @@ def test_it_takes_tiles(asked):
     same(y.cuda().t().contiguous(), y.t().contiguous())
     same(y.cuda().t().to(rt.int32).contiguous(), y.t().to(rt.int32).contiguous())
     same(rt.hypot(x.cuda()[1:, 1:], y.cuda().t()[1:, 1:]), rt.hypot(x[1:, 1:], y.t()[1:, 1:]))
-    rows = [key for key in asked if key["kind"] == _text.ROW]
+    rows = [key for key in asked if key["kind"] == _text.ROW and "hypot" in _text.kernel_name(key)]     # a cold cache lets whole groups be printed
     assert [(key["mode"], key["vector"], key["moving"]) for key in rows] == [(_text.TILE, 2, 4), (_text.TILE, 1, 4)]
 
 
