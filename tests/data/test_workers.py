@@ -297,7 +297,8 @@ def test_contexts():
 
 
 SCRIPT = textwrap.dedent("""
-    import os, sys, time
+    import os, signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)         # a suite in the background of a shell starts with it ignored
     import rustorch_py as torch
     from rustorch_py import data
 
