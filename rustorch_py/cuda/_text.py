@@ -29,8 +29,14 @@ def cast(to, tag, value):
     """Text that converts `value` of dtype `tag` to dtype `to`, by the rules of the CPU's conversions."""
     if to == tag:
         return value
-    if "c32" in (to, tag):
-        raise NoKernel(f"no conversion between {tag} and {to}")
+    if tag == "c32":                                     # two float16s: the parts are converted as float32s are
+        re, im = (f"rt_f16_to_f32(rt_f16{{({value}).{part}}})" for part in ("re", "im"))
+        if to in REAL:
+            return cast(to, "c64", f"rt_make_c64({re}, {im})")
+        return cast(to, "f32", re)
+    if to == "c32":
+        re, im = (cast("f32", tag, value), "0") if tag not in REAL else ((f"(float)rt_{part}_{tag}({value})" for part in ("re", "im")))
+        return f"(rt_c32{{rt_f32_to_f16({re}).bits, rt_f32_to_f16({im}).bits}})"
     if tag in ("f16", "bf16"):
         value, tag = f"rt_{tag}_to_f32({value})", "f32"
         if to == tag:

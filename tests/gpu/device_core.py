@@ -1,5 +1,6 @@
 """Memory, copies, devices, streams, products and errors of the CUDA back end."""
 import gc
+import warnings
 
 import numpy as np
 import pytest
@@ -53,6 +54,21 @@ def test_conversions_are_those_of_the_cpu():
             np.testing.assert_array_equal(got.numpy(), want.numpy(), err_msg=f"{dtype} {other}")
             if want.is_floating_point():
                 np.testing.assert_array_equal(np.signbit(got.numpy())[:2], np.signbit(want.numpy())[:2], err_msg=f"zeros of {dtype} {other}")
+
+
+def test_complex_numbers_of_two_halves():
+    x = rt.tensor([0.0, 1.5, -2.7, 70000.0, 1e-8])
+    z = rt.complex(x, x.flip(0))
+    assert rt.equal(rt.view_as_real(z.cuda().chalf()).cpu(), rt.view_as_real(z.chalf()))
+    for dtype in (rt.complex64, rt.complex128, rt.float32, rt.float16):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")                # the imaginary part is dropped
+            want, got = z.chalf().to(dtype), z.cuda().chalf().to(dtype).cpu()
+        assert rt.equal(got, want), dtype
+    for dtype in (rt.bool, rt.int32, rt.float16, rt.bfloat16, rt.float32, rt.float64, rt.complex128):
+        y = x[:3].to(dtype)
+        assert rt.equal(rt.view_as_real(y.cuda().chalf()).cpu(), rt.view_as_real(y.chalf())), dtype
+    assert rt.equal(rt.view_as_real(z.cuda().chalf()[::2].contiguous()).cpu(), rt.view_as_real(z.chalf()[::2].contiguous()))
 
 
 def test_strides_of_many_dimensions():
