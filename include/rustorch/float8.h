@@ -9,6 +9,7 @@
 #include <string.h>
 #include "dtype.h"
 
+static inline rt_f8 rt_f8_of(uint32_t bits) { rt_f8 h; h.bits = (uint8_t)bits; return h; }      /* C and C++ have no literal in common */
 static inline float rt_f8_widen(uint8_t bits, int man, int bias) {
     int e = (bits & 0x7f) >> man, m = bits & ((1 << man) - 1);
     float f = e ? ldexpf((float)((1 << man) + m), e - bias - man) : ldexpf((float)m, 1 - bias - man);
@@ -36,17 +37,17 @@ static inline float rt_e8m0fnu_to_f32(rt_f8 h) { return h.bits == 0xff ? NAN : l
 static inline rt_f8 rt_f32_to_e4m3fn(float f) {
     uint32_t a = f != f ? 0x7f : isinf(f) ? 0x7e : rt_f8_round(f, 3, 7);
     if (f == f && a > 0x7e) a = 0x7e;
-    return (rt_f8){(uint8_t)(a | (signbit(f) ? 0x80u : 0u))};
+    return rt_f8_of(a | (signbit(f) ? 0x80u : 0u));
 }
 static inline rt_f8 rt_f32_to_e5m2(float f) {
     uint32_t a = f != f ? 0x7f : isinf(f) ? 0x7c : rt_f8_round(f, 2, 15);
     if (f == f && a > 0x7c) a = 0x7c;
-    return (rt_f8){(uint8_t)(a | (signbit(f) ? 0x80u : 0u))};
+    return rt_f8_of(a | (signbit(f) ? 0x80u : 0u));
 }
 static inline rt_f8 rt_f32_to_fnuz(float f, int man, int bias) {
     uint32_t a = f != f || isinf(f) ? 0x80 : rt_f8_round(f, man, bias);
-    if (a > 0x7f) return (rt_f8){0x80};
-    return (rt_f8){(uint8_t)(a ? a | (signbit(f) ? 0x80u : 0u) : 0u)};
+    if (a > 0x7f) return rt_f8_of(0x80);
+    return rt_f8_of(a ? a | (signbit(f) ? 0x80u : 0u) : 0u);
 }
 static inline rt_f8 rt_f32_to_e4m3fnuz(float f) { return rt_f32_to_fnuz(f, 3, 8); }
 static inline rt_f8 rt_f32_to_e5m2fnuz(float f) { return rt_f32_to_fnuz(f, 2, 16); }
@@ -56,6 +57,6 @@ static inline rt_f8 rt_f32_to_e8m0fnu(float f) {
     memcpy(&u, &f, 4);
     uint32_t e = u >> 23 & 0xff;
     if (e != 0xff && u & 0x400000u && (e || u & 0x3fffffu)) e++;
-    return (rt_f8){(uint8_t)e};
+    return rt_f8_of(e);
 }
 #endif

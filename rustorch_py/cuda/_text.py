@@ -7,9 +7,11 @@ import re
 
 from ..tensor import optable, render
 
-TAGS = ("b8", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64", "c64", "c128", "c32", "u16", "u32", "u64")
+TAGS = ("b8", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64", "c64", "c128", "c32", "u16", "u32", "u64",
+        "e4m3fn", "e5m2", "e4m3fnuz", "e5m2fnuz", "e8m0fnu")
+F8 = TAGS[16:]
 CTYPES = dict(zip(TAGS, ("rt_bool", "uint8_t", "int8_t", "int16_t", "int32_t", "int64_t", "rt_f16", "rt_bf16", "float", "double", "rt_c64", "rt_c128",
-                         "rt_c32", "uint16_t", "uint32_t", "uint64_t")))
+                         "rt_c32", "uint16_t", "uint32_t", "uint64_t") + ("rt_f8",) * 5))
 KINDS = {"b8": "b", "f32": "f", "f64": "f", "c64": "c", "c128": "c", **dict.fromkeys(("u8", "i8", "i16", "i32", "i64"), "i")}
 RAW = {1: "u8", 2: "i16", 4: "i32", 8: "i64", 16: "c128"}        # what moves so many bytes
 REAL = {"c64": "f32", "c128": "f64"}
@@ -41,6 +43,10 @@ def cast(to, tag, value):
         value, tag = f"rt_{tag}_to_f32({value})", "f32"
         if to == tag:
             return value
+    if tag in F8:
+        return cast(to, "f32", f"rt_{tag}_to_f32({value})")
+    if to in F8:
+        return f"rt_f32_to_{to}({cast('f32', tag, value)})"
     if to == "b8":
         return f"(rt_bool)({value} != ({CTYPES[tag]})0)"
     if tag in REAL:
@@ -287,16 +293,15 @@ def row_kernel(name, kernel, loop, dtypes, mode, vector, moving, host):
 
 
 def cast_kernel(name, dtypes, mode, vector, moving):
-    out, source = (TAGS[d] if d < len(TAGS) else None for d in dtypes)
+    out, source = (TAGS[d] for d in dtypes)
     if dtypes[0] == dtypes[1]:                    # bytes move as they are
         return move_kernel(name, dtypes[0], mode, vector, moving)
-    if out is None or source is None:
-        raise NoKernel("8-bit floats are converted on the CPU only")
+    more = '#include "rustorch/float8.h"\n' if out in F8 or source in F8 else ""
     if mode == TILE and moving:
-        return _turned(name, out, [source], lambda names: cast(out, source, names[0]), vector, moving, 0, "")
+        return more + _turned(name, out, [source], lambda names: cast(out, source, names[0]), vector, moving, 0, "")
     if mode == TILE:
-        return _tile(name, out, source, lambda text: cast(out, source, text), vector)
-    return _map(name, out, [source], lambda names: cast(out, source, names[0]), mode, vector, moving, 0)
+        return more + _tile(name, out, source, lambda text: cast(out, source, text), vector)
+    return more + _map(name, out, [source], lambda names: cast(out, source, names[0]), mode, vector, moving, 0)
 
 
 def move_kernel(name, dtype, mode, vector, moving):
@@ -411,7 +416,7 @@ def small_kernel(name, loop, dtype):
 
 def kernel_name(key):
     """A name that says what the kernel does; one a key."""
-    kind, dtypes = key["kind"], "_".join(TAGS[d] if d < len(TAGS) else f"f8{d}" for d in key["dtypes"])
+    kind, dtypes = key["kind"], "_".join(TAGS[d] for d in key["dtypes"])
     shape = ("d", "s", "t")[key["mode"]] + (f"{key['vector']}m{key['moving']:x}" if key["mode"] == DENSE or key["vector"] > 1 or key["moving"] and key["mode"] == TILE else "") + (f"h{key['host']:x}" if key["host"] else "")
     if kind == ROW:
         row, which = optable.ROWS[key["id"] >> 2], key["id"] & 3

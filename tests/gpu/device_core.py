@@ -71,6 +71,25 @@ def test_complex_numbers_of_two_halves():
     assert rt.equal(rt.view_as_real(z.cuda().chalf()[::2].contiguous()).cpu(), rt.view_as_real(z.chalf()[::2].contiguous()))
 
 
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"])
+def test_floats_of_8_bits(name):
+    dtype = getattr(rt, name)
+    every = rt.arange(256, dtype=rt.uint8).view(dtype)
+    for other in (rt.float32, rt.float64, rt.float16, rt.bfloat16, rt.int32, rt.bool, rt.float8_e5m2):
+        got, want = every.cuda().to(other).cpu(), every.to(other)
+        if other.is_floating_point:
+            got, want = got.float().nan_to_num(12345.0), want.float().nan_to_num(12345.0)
+        assert rt.equal(got, want), other
+    x = rt.cat([rt.tensor([0.0, -0.0, 1e9, -1e9, float("inf"), -float("inf"), float("nan"), 1e-12]), rt.from_numpy(rng.standard_normal(500)).float() * 40])
+    for start in (x, x.double(), x.half(), x.bfloat16(), x[8:].to(rt.int32)):
+        got, want = start.cuda().to(dtype).cpu(), start.to(dtype)
+        assert rt.equal(got.float().nan_to_num(12345.0), want.float().nan_to_num(12345.0)), start.dtype
+        real = ~want.float().isnan()                       # any NaN is as good as another; the sign of a zero counts
+        assert rt.equal(got.view(rt.uint8)[real], want.view(rt.uint8)[real]), start.dtype
+    square = x[:400].reshape(20, 20)
+    assert rt.equal(square.cuda().t().to(dtype).contiguous().cpu().float().nan_to_num(12345.0), square.t().to(dtype).contiguous().float().nan_to_num(12345.0))
+
+
 def test_strides_of_many_dimensions():
     x = rt.arange(2 ** 13).reshape((2,) * 13)
     order = list(range(12, -1, -1))
