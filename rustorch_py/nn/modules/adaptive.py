@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ... import tensor as _t
 from ...errors import ShapeError, TensorError
 from .. import functional as F
 from .container import ModuleList, Sequential
@@ -113,11 +112,12 @@ class AdaptiveLogSoftmaxWithLoss(Module):
 
     def _get_full_log_prob(self, input, head_output):
         head = F.log_softmax(head_output, dim=1)
-        parts = [head[:, : self.shortlist_size]]
+        out = input.new_empty(head.shape[0], self.n_classes)
+        out[:, : self.shortlist_size] = head[:, : self.shortlist_size]
         for i in range(self.n_clusters):
             cluster = F.log_softmax(self.tail[i](input), dim=1)
-            parts.append(cluster + head[:, self.shortlist_size + i].unsqueeze(1))
-        return _t.cat(parts, 1)
+            out[:, self.cutoffs[i]: self.cutoffs[i + 1]] = cluster + head[:, self.shortlist_size + i].unsqueeze(1)
+        return out
 
     def log_prob(self, input):
         """Return the log probabilities of all classes, (N, n_classes)."""
