@@ -168,8 +168,6 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
         out: tensor to write to.
     """
     cdef TensorBase x = as_base("baddbmm", "input", input), a = as_base("baddbmm", "batch1", batch1), b = as_base("baddbmm", "batch2", batch2)
-    if a.nd != 3 or b.nd != 3:
-        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="baddbmm")
     check_batches("baddbmm", a, b)
     return deliver("baddbmm", add_product("baddbmm", x, a, b, beta, alpha, out), out)
 
@@ -185,8 +183,6 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1, out=None):
         out: tensor to write to.
     """
     cdef TensorBase x = as_base("addbmm", "input", input), a = as_base("addbmm", "batch1", batch1), b = as_base("addbmm", "batch2", batch2)
-    if a.nd != 3 or b.nd != 3:
-        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op="addbmm")
     check_batches("addbmm", a, b)
     # the sum over b and k is one product: (m, b*k) @ (b*k, n)
     left = _view.reshape(_view.transpose(a, 0, 1), (a.sh[1], a.sh[0] * a.sh[2]))

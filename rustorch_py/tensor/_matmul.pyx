@@ -143,7 +143,7 @@ cdef int register_fused(int device_type, RtFusedGemm fused) except -1:
 
 
 cdef int run_added(object op, RtGemm *g, RtArray *added, TensorBase out, TensorBase a, TensorBase b, int act) except -1:
-    """Launch act(alpha a b + beta added) on a device that has such a product; 0: it has not, nothing was done."""
+    """Launch act(alpha a b + beta added) on a device that has such a product. 0: it has not, nothing was done; 1: launched; 2: `act` was done, too."""
     cdef int status
     cdef RtArray x, y, z
     cdef RtFusedGemm door = fused_doors[out.dev & 255]
@@ -152,6 +152,8 @@ cdef int run_added(object op, RtGemm *g, RtArray *added, TensorBase out, TensorB
     as_array(&x, g.a, out.dt, g.batch, g.m, g.k, g.a_z, g.a_m, g.a_k)
     as_array(&y, g.b, out.dt, g.batch, g.k, g.n, g.b_z, g.b_k, g.b_n)
     as_array(&z, g.c, out.dt, g.batch, g.m, g.n, g.c_z, g.c_m, g.c_n)
+    if act == ACT_GELU_ERF:                        # no device's door has it
+        act = RT_ACT_NONE
     status = door(out.dev, &z, added, &x, &y, (1 if g.conj_a else 0) | (2 if g.conj_b else 0), g.alpha, g.beta, act)
     if status == 2:
         return 0
@@ -159,7 +161,7 @@ cdef int run_added(object op, RtGemm *g, RtArray *added, TensorBase out, TensorB
         raise_status(op, status, out.dev)
     if flop_hook is not None:
         count_flops("baddbmm" if g.batch > 1 else "addmm", 2 * g.batch * g.m * g.n * g.k)
-    return 1
+    return 2 if act != RT_ACT_NONE else 1
 
 
 cdef void as_array(RtArray *x, const char *p, int dt, int64_t z, int64_t r, int64_t c, int64_t s_z, int64_t s_r, int64_t s_c) noexcept:
@@ -228,8 +230,9 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     if added is not None:
         if out.dev & 255:
             as_array(&plus, added.ptr, out.dt, g.batch, g.m, g.n, added.st[0] if nd == 3 else 0, added.st[nd - 2], added.st[nd - 1])
-            if run_added(op, &g, &plus, out, a, b, RT_ACT_NONE if act == ACT_GELU_ERF else act):
-                return act != RT_ACT_NONE and act != ACT_GELU_ERF
+            i = run_added(op, &g, &plus, out, a, b, act)
+            if i:
+                return i == 2
         elif nd == 2 and is_one(beta) and added.st[0] == 0 and (added.st[1] == 1 or g.n == 1) and (opa | opb) & OP_C == 0:
             g.bias = added.ptr                         # a row: added by the loops, no pass of its own
             g.beta[0], g.ibeta = 0, 0
@@ -375,6 +378,7 @@ cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias):
 cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bias, int act=RT_ACT_NONE) except -1:
     """out = fold(x) @ op(w) + bias; out is contiguous. 1: `act` was done, too."""
     cdef RtGemm g
+    cdef int done
     cdef RtArray added
     cdef int64_t step
     if out.n == 0:
@@ -404,8 +408,9 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
         else:
             g.beta[0], g.ibeta = 1, 1
             as_array(&added, bias.ptr, out.dt, 1, g.m, g.n, 0, 0, bias.st[0])
-            if run_added("linear", &g, &added, out, x, w, RT_ACT_NONE if act == ACT_GELU_ERF else act):
-                return act != ACT_GELU_ERF and act != RT_ACT_NONE
+            done = run_added("linear", &g, &added, out, x, w, act)
+            if done:
+                return done == 2
             copy_raw(out, bias)
     return run("linear", &g, out, x, w, act)
 
@@ -671,10 +676,6 @@ def bmm(input, mat2, *, out=None):
         (b, m, n) tensor.
     """
     cdef TensorBase a = as_base("bmm", "input", input), b = as_base("bmm", "mat2", mat2)
-    if a.nd != 3:
-        raise TooFewDimsError("batch1 must be a 3D tensor", op="bmm")
-    if b.nd != 3:
-        raise TooFewDimsError("batch2 must be a 3D tensor", op="bmm")
     check_batches("bmm", a, b)
     a = agree_batches("bmm", a, b)
     if out is not None:
@@ -683,6 +684,8 @@ def bmm(input, mat2, *, out=None):
 
 
 cdef int check_batches(object op, TensorBase a, TensorBase b) except -1:
+    if a.nd != 3 or b.nd != 3:
+        raise TooFewDimsError(f"batch{1 if a.nd != 3 else 2} must be a 3D tensor", op=op)
     if a.sh[0] != b.sh[0] or a.sh[2] != b.sh[1]:
         raise ShapeError(f"Expected size for first two dimensions of batch2 tensor to be: [{a.sh[0]}, {a.sh[2]}] but got: "
                          f"[{b.sh[0]}, {b.sh[1]}].", op=op)

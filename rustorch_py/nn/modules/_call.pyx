@@ -144,7 +144,7 @@ def linear_then(linear, activation, x):
     except TypeError:                      # of an activation that has no hash
         act = None
     if act is not None and type(linear) is linear_class and unwatched() and not profiling() and is_plain(linear, linear_forward):
-        y = linear_act(x, linear.weight, linear.bias, act) if are_tensors(x, linear) else None
+        y = one_pass(linear, act, x)
         if y is not None:
             return y
     return activation(linear(x))
@@ -169,7 +169,7 @@ cdef object both(object linear, object follower, object x):
     act = (<dict>values).get(option)
     if act is None or not is_plain(linear, linear_forward) or not is_plain(follower, forward):
         return None
-    return linear_act(x, linear.weight, linear.bias, act) if are_tensors(x, linear) else None
+    return one_pass(linear, act, x)
 
 
 # ---- Note [Chains] -------------------------------------------------------------------------------------
@@ -195,9 +195,10 @@ cdef bint is_tensor(object t):
     return t is None or type(t) is tensor_class or type(t) is parameter_class
 
 
-cdef bint are_tensors(object x, object linear) except -1:
-    """Whether no class of its own has a say in a Linear's call."""
-    return is_tensor(x) and is_tensor(linear.weight) and is_tensor(linear.bias)
+cdef object one_pass(object linear, int act, object x):
+    """act(linear(x)), or None: a class of its own has a say in the call, or :func:`linear_act` leaves it to the two."""
+    weight, bias = linear.weight, linear.bias
+    return linear_act(x, weight, bias, act) if is_tensor(x) and is_tensor(weight) and is_tensor(bias) else None
 
 
 cdef object chain(list line, Py_ssize_t i, tuple kind, object input, Py_ssize_t *took):
