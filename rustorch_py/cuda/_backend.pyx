@@ -369,6 +369,18 @@ def prepare(keys, int device=0):
     return len(new)
 
 
+cdef int told(object error) except -1:
+    """Keep an exception's text for the launcher, which cannot raise; returns the status."""
+    cdef bytes text
+    if isinstance(error, KeyboardInterrupt):      # raised again when Python next looks
+        PyErr_SetInterrupt()
+        text = b"interrupted while a kernel was compiled"
+    else:
+        text = str(error).encode()[:1000]
+    strncpy(rt_cuda_error(), text, 1023)
+    return RT_ERR_UNSUPPORTED if isinstance(error, _text.NoKernel) else RT_ERR_DEVICE
+
+
 cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:
     """The launcher's call for a kernel that it does not know."""
     cdef bytes what
@@ -381,28 +393,17 @@ cdef int build(const RtKey *key, CuHandle *function) noexcept with gil:
                 prepare(group, key.device)
         check(rt_cuda.module_function(function, <CuHandle><size_t>module_of(key.device, text, name), what), b"cuModuleGetFunction")
         return 0
-    except _text.NoKernel as error:
-        status, message = RT_ERR_UNSUPPORTED, str(error)
-    except KeyboardInterrupt:                     # raised again when Python next looks
-        PyErr_SetInterrupt()
-        status, message = RT_ERR_DEVICE, "interrupted while a kernel was compiled"
     except BaseException as error:
-        status, message = RT_ERR_DEVICE, str(error)
-    what = message.encode()[:1000] + b"\0"
-    strncpy(rt_cuda_error(), what, 1023)
-    return status
+        return told(error)
 
 
 cdef int find_put(int device, CuHandle *function) noexcept with gil:
     """The launcher's call for the kernel of small copies."""
-    cdef bytes what
     try:
         function[0] = <CuHandle><size_t>hand(device, "put.cuh", "put", ())[0]
         return 0
     except BaseException as error:
-        what = str(error).encode()[:1000] + b"\0"
-    strncpy(rt_cuda_error(), what, 1023)
-    return RT_ERR_DEVICE
+        return told(error)
 
 
 cdef int check(int status, const char *what) except -1:

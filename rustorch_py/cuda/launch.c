@@ -641,6 +641,15 @@ static void take_numbers(RtNumber *to, unsigned host, const RtIter *it) {
     for (int a = 0; host; a++, host >>= 1) if (host & 1) memcpy(to[a].bytes, it->ptr[a], (size_t)rt_itemsize(it->dtype[a]));
 }
 
+/* operands and numbers of a plan, into an RtDense or an RtStrided */
+#define TAKE_OPERANDS(args, key, it, k)                                                    \
+    do {                                                                                   \
+        memcpy((args).p, (it)->ptr, sizeof(char *) * (size_t)(it)->nargs);                 \
+        (args).k[0] = (k) ? (k)[0] : 0;                                                    \
+        (args).k[1] = (k) ? (k)[1] : 0;                                                    \
+        take_numbers((args).host, (key)->host, it);                                        \
+    } while (0)
+
 static RtDivisor divisor(int64_t size) {
     RtDivisor by = {0, 0};
     while (by.shift < 32 && ((int64_t)1 << by.shift) < size) by.shift++;
@@ -752,10 +761,7 @@ static int run_turned(RtKey *key, const RtIter *it, const double *k, const char 
     }
     RtStrided args;
     args.ndim = it->ndim;
-    memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
-    args.k[0] = k ? k[0] : 0;
-    args.k[1] = k ? k[1] : 0;
-    take_numbers(args.host, key->host, it);
+    TAKE_OPERANDS(args, key, it, k);
     for (int d = 0, at = 2; d < it->ndim; d++) {
         int to = d == 0 ? 0 : d == b ? 1 : at++;
         int64_t count = to == 0 ? (it->shape[d] + side - 1) / side : to == 1 ? (it->shape[d] + depth - 1) / depth : it->shape[d];
@@ -802,27 +808,15 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
         key->vector = (uint8_t)vector;
         RtDense args;
         args.n = it->numel;
-        memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
-        args.k[0] = k ? k[0] : 0;
-        args.k[1] = k ? k[1] : 0;
-        take_numbers(args.host, key->host, it);
+        TAKE_OPERANDS(args, key, it, k);
         return launch_packs(key, &args, (it->numel + vector - 1) / vector, cost, what);
     }
     key->moving = 0;
     key->vector = 1;
-    if (key->kind == RT_KEY_CAST) {
-        int done;
-        if (rt_itemsize(it->dtype[0]) == 4 && rt_itemsize(it->dtype[1]) == 4) {
-            status = run_turned(key, it, k, what, &done);
-            if (done) return status;
-        }
-        status = run_tiles(key, it, what, &done);
-        if (done) return status;
-    } else if (key->kind == RT_KEY_ROW) {
-        int done;
-        status = run_turned(key, it, k, what, &done);
-        if (done) return status;
-    }
+    int done = 0, copies = key->kind == RT_KEY_CAST;
+    if (key->kind == RT_KEY_ROW || (copies && rt_itemsize(it->dtype[0]) == 4 && rt_itemsize(it->dtype[1]) == 4)) status = run_turned(key, it, k, what, &done);
+    if (copies && !done) status = run_tiles(key, it, what, &done);
+    if (done) return status;
     int64_t reach = it->numel;
     for (int a = 0; a < nargs; a++) {
         int64_t bytes = 0;
@@ -873,10 +867,7 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
     RtStrided args;
     args.n = it->numel / vector;
     args.ndim = it->ndim;
-    memcpy(args.p, it->ptr, sizeof(char *) * (size_t)nargs);
-    args.k[0] = k ? k[0] : 0;
-    args.k[1] = k ? k[1] : 0;
-    take_numbers(args.host, key->host, it);
+    TAKE_OPERANDS(args, key, it, k);
     for (int d = 0; d < it->ndim; d++) {
         int64_t packs = d ? 1 : vector;
         args.size[d] = it->shape[d] / packs;
