@@ -9,24 +9,11 @@ import pytest
 
 import rustorch_py as rt
 from rustorch_py import nn
-from rustorch_py import tensor as _t
 from rustorch_py.nn.modules import _call
 from rustorch_py.tensor import _conv
 
 RNG = np.random.default_rng(11)
-LEVELS = ("baseline", "avx2", "avx512")
 TOL = {rt.float32: 2e-5, rt.float64: 1e-12, rt.bfloat16: 3e-2, rt.float16: 4e-3}
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    """Run the test at one instruction set."""
-    before = _t._cpu.simd_level()
-    if LEVELS.index(request.param) > LEVELS.index(_t._cpu.best_simd_level()):
-        pytest.skip(f"this processor has no {request.param}")
-    _t._cpu.set_simd_level(request.param)
-    yield request.param
-    _t._cpu.set_simd_level(before)
 
 
 @pytest.fixture

@@ -10,19 +10,7 @@ import rustorch_py as rt
 from rustorch_py import tensor as _t
 
 RNG = np.random.default_rng(5)
-LEVELS = ("baseline", "avx2", "avx512")
 LAST = rt.channels_last
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    """Run the test at one instruction set."""
-    before = _t._cpu.simd_level()
-    if LEVELS.index(request.param) > LEVELS.index(_t._cpu.best_simd_level()):
-        pytest.skip(f"this processor has no {request.param}")
-    _t._cpu.set_simd_level(request.param)
-    yield request.param
-    _t._cpu.set_simd_level(before)
 
 
 def oracle(x, w, g, stride, pad, dilation, groups):

@@ -7,18 +7,6 @@ import rustorch_py as rt
 from rustorch_py import tensor as _t
 
 RNG = np.random.default_rng(3)
-LEVELS = ("baseline", "avx2", "avx512")
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    """Run the test at one instruction set."""
-    before = _t._cpu.simd_level()
-    if LEVELS.index(request.param) > LEVELS.index(_t._cpu.best_simd_level()):
-        pytest.skip(f"this processor has no {request.param}")
-    _t._cpu.set_simd_level(request.param)
-    yield request.param
-    _t._cpu.set_simd_level(before)
 
 
 def conv_oracle(x, w, b, stride, pad, dilation, groups):

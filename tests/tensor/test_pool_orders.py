@@ -9,18 +9,6 @@ import rustorch_py as rt
 from rustorch_py import tensor as _t
 
 RNG = np.random.default_rng(8)
-LEVELS = ("baseline", "avx2", "avx512")
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    """Run the test at one instruction set."""
-    before = _t._cpu.simd_level()
-    if LEVELS.index(request.param) > LEVELS.index(_t._cpu.best_simd_level()):
-        pytest.skip(f"this processor has no {request.param}")
-    _t._cpu.set_simd_level(request.param)
-    yield request.param
-    _t._cpu.set_simd_level(before)
 
 
 def windows(size, kernel, stride, pad, dilation, ceil):
