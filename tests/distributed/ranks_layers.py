@@ -1,12 +1,10 @@
 """Checks of DTensors in convolutions, pools, norms over batches and groups, and linear algebra: values and gradients of one process, however they lie."""
 import copy
-import itertools
-import random
 
 import _checks
 import rustorch_py as torch
 import rustorch_py.nn.functional as F
-from ranks_tensor import N, close, r, ways
+from ranks_tensor import N, check_functions, close, r
 from rustorch_py import nn, optim
 from rustorch_py.distributed.device_mesh import init_device_mesh
 from rustorch_py.distributed.tensor import Partial, Replicate, Shard, distribute_module, distribute_tensor
@@ -37,24 +35,7 @@ FUNCTIONS = {
 
 
 def values_and_gradients():
-    for mesh, (name, (fn, *shapes)) in itertools.product(MESHES, FUNCTIONS.items()):
-        tensors = [r(*s) for s in shapes]
-        picks = list(itertools.product(*(ways(mesh, s) for s in shapes)))
-        for pick in random.Random(len(name)).sample(picks, min(len(picks), 5)):
-            alone = [t.clone().requires_grad_() for t in tensors]
-            spread = [distribute_tensor(t.clone().requires_grad_(), mesh, p) for t, p in zip(tensors, pick)]
-            expected, got = fn(*alone), fn(*spread)
-            assert got.shape == expected.shape, (name, pick, got.shape)
-            close(got, expected, 1e-8)
-            g = r(*expected.shape)
-            expected.backward(g)
-            got.backward(distribute_tensor(g, mesh, [Replicate()] * mesh.ndim))
-            for a, d in zip(alone, spread):
-                assert (d.grad is None) == (a.grad is None), (name, pick)
-                if a.grad is None:
-                    continue
-                assert d.grad.placements == d.placements, (name, pick)
-                close(d.grad, a.grad, 1e-7)
+    check_functions(MESHES, FUNCTIONS, 1e-8, 1e-7, idle=True)
 
 
 def cheap_ways_are_taken():
