@@ -88,6 +88,11 @@ class _Bucket:
         self.pending = len(numbers)
         self.future = None
 
+    def without(self, numbers):
+        """Return the parameters and the views of all but these numbers."""
+        kept = [i for i, number in enumerate(self.numbers) if number not in numbers]
+        return [self.parameters[i] for i in kept], [self.views[i] for i in kept]
+
 
 def _shaped(piece, parameter):
     """Return a flat piece in a parameter's shape, and in its strides where those fill a piece without gaps."""
@@ -281,8 +286,7 @@ class Reducer:
                     bucket.flat = grad.detach().mul_(scale)          # no copy in, none out
                     return
             elif self.absent:
-                pairs = [(p, view) for number, p, view in zip(bucket.numbers, parameters, views) if number not in self.absent]
-                parameters, views = [p for p, _ in pairs], [view for _, view in pairs]
+                parameters, views = bucket.without(self.absent)
             for i in _gradients.fill(parameters, views, scale):
                 views[i].copy_(parameters[i].grad.detach() * scale)
             if self.as_view:
@@ -340,8 +344,7 @@ class Reducer:
             return
         parameters, views = bucket.parameters, bucket.views
         if self.unused_everywhere and (self.find_unused or self.static):
-            pairs = [(p, view) for number, p, view in zip(bucket.numbers, parameters, views) if number not in self.unused_everywhere]
-            parameters, views = [p for p, _ in pairs], [view for _, view in pairs]
+            parameters, views = bucket.without(self.unused_everywhere)
         if self.as_view:
             for p, view in zip(parameters, views):
                 p.grad = view
