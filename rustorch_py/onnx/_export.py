@@ -10,6 +10,7 @@ from .. import tensor as _t
 from ..errors import MissingDependencyError
 from ..fx import Tracer
 from ..fx._names import qualified_name
+from ..fx._symbolic_trace import _Patcher
 from ..fx.node import map_arg
 from ..fx.proxy import Attribute, Proxy
 from ..nn import Module
@@ -101,12 +102,8 @@ class ValueTracer(Tracer):
         self.examples, self.dynamic, self.running = list(examples), dynamic, False
 
     def trace(self, root, concrete_args=None):
-        self.replaced = []
-        try:
+        with _Patcher() as self.patcher:
             return super().trace(root, concrete_args)
-        finally:
-            for space, name, value in self.replaced:
-                space[name] = value
 
     def create_args_for_root(self, root_fn, is_module, concrete_args=None):
         # buffers are proxies while sizes may change: ``self.mask[:, :n]`` is a part of the graph
@@ -114,9 +111,9 @@ class ValueTracer(Tracer):
             for path, m in self.root.named_modules():
                 for name, value in m._buffers.items():
                     if isinstance(value, Tensor) and value.ndim and m.__dict__.get(name) is value:
-                        self.replaced.append((m.__dict__, name, value))
-                        m.__dict__[name] = self.proxy(super().create_node("get_attr", f"{path}.{name}" if path else name, (), {}))
-                        m.__dict__[name].node.meta["val"] = value
+                        proxy = self.proxy(super().create_node("get_attr", f"{path}.{name}" if path else name, (), {}))
+                        proxy.node.meta["val"] = value
+                        self.patcher.put(m.__dict__, name, proxy)
         return super().create_args_for_root(root_fn, is_module, concrete_args)
 
     def is_leaf_module(self, m, module_qualified_name):
@@ -329,7 +326,7 @@ class _Translation:
     def __init__(self, writer, root):
         from . import _nn, _ops
         self.w, self.root, self.env = writer, root, {}
-        self.rules = {**_ops.RULES, **_nn.RULES}
+        self.rules = _ops.RULES
         self.modules = _nn.MODULES
 
     def argument(self, a):

@@ -5,18 +5,9 @@ from .. import tensor as _t
 from ..nn.modules.rnn import GRU, LSTM, RNN
 from ..tensor import Tensor
 from . import OnnxExporterError
-from ._ops import axis_of, is_val, known, operand
+from ._ops import RULES, axis_of, is_val, known, operand, rule
 
-RULES, MODULES = {}, {}
-
-
-def rule(*names):
-    """Register a function as the rule of names; a decorator."""
-    def register(fn):
-        for name in names:
-            RULES[name] = fn
-        return fn
-    return register
+MODULES = {}
 
 
 def _tuple(x, n):
