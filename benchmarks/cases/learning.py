@@ -71,8 +71,8 @@ def first_batch(t):
 
 task("data", "epoch of 100 batches of 32 from tensors, 3200x784", epoch(3200, 784, 32, False), nbytes=2 * 4 * 3200 * 784, wants=3.0)
 task("data", "epoch of 100 shuffled batches of 32, 3200x784", epoch(3200, 784, 32, True), nbytes=2 * 4 * 3200 * 784, wants=3.0)
-task("data", "epoch of 100 shuffled batches of 32, two workers", epoch(3200, 784, 32, True, workers=2))
-task("data", "two workers started, first batch of 32", first_batch)
+task("data", "epoch of 100 shuffled batches of 32, two workers", epoch(3200, 784, 32, True, workers=2), wants=3.0)
+task("data", "two workers started, first batch of 32", first_batch, wants=3.0)
 task("data", "default_collate of 32 samples of 784", lambda t: (lambda samples: lambda: t.utils.data.default_collate(samples))(
     [(t.ones(784), i) for i in range(32)]))
 

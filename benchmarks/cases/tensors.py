@@ -8,7 +8,7 @@ for size, label in ((K, "1e3"), (M, "1e6"), (BIG, "3e7")):
     fresh = {"heavy": size == BIG, "wants": 3.0 if size == BIG else 0.95}
     op("elementwise", f"x + y, {label}", lambda m, x, y: x + y, randn(size), randn(size), peers=ALL, nbytes=12 * size, **fresh)
     op("elementwise", f"x * 2 + 1, {label}", lambda m, x: x * 2.0 + 1.0, randn(size), peers=ALL, nbytes=16 * size, **fresh)
-    op("elementwise", f"exp, {label}", lambda m, x: m.exp(x), randn(size), peers=ALL, nbytes=8 * size, heavy=size == BIG)
+    op("elementwise", f"exp, {label}", lambda m, x: m.exp(x), randn(size), peers=ALL, nbytes=8 * size, **fresh)
     op("elementwise", f"relu, {label}", lambda m, x: m.relu(x), randn(size), nbytes=8 * size, **fresh)
 
 
