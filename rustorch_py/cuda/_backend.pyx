@@ -1,4 +1,4 @@
-# build: sources=launch.c,blaslt.c,host_memory.c
+# build: sources=launch.c,blaslt.c,device_memory.c,host_memory.c
 """The CUDA back end's upper half: finds the driver, builds kernels when the launcher misses one, registers the door."""
 import os
 import sys
@@ -783,7 +783,7 @@ def device_of_pointer(size_t address):
 
 # ---- graphs --------------------------------------------------------------------------------------------
 cdef class Pool:
-    """The private memory of one or several graphs: Note [Memory of graphs] in launch.c."""
+    """The private memory of one or several graphs: Note [Memory of graphs] in device_memory.c."""
     cdef void *heap
     cdef readonly int device
 

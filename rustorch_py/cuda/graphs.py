@@ -2,7 +2,7 @@
 
 Note [Graphs]
     What a stream is given between `capture_begin` and `capture_end` is recorded, not done, addresses and numbers included. Memory that
-    is allocated meanwhile is the graph's own (Note [Memory of graphs] in launch.c). Random numbers are drawn through two words on the
+    is allocated meanwhile is the graph's own (Note [Memory of graphs] in device_memory.c). Random numbers are drawn through two words on the
     device, seed and offset, which `replay` sets from the generator, so each replay draws anew. What waits for the device - reading a
     number, copies from memory that is not page-locked - cannot be recorded: the driver says so.
 """
