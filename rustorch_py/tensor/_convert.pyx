@@ -499,34 +499,6 @@ def resize_as_(self, the_template, *, memory_format=contiguous_format):
     return resize_(self, shape_tuple(like), memory_format=contiguous_format if memory_format is None else memory_format)
 
 
-def set_(self, source=None, storage_offset=0, size=None, stride=None):
-    """Make this tensor share the memory and shape of ``source`` (a tensor), or own nothing."""
-    cdef TensorBase t = as_base("set_", "self", self), s
-    cdef int64_t sh[1]
-    if source is None:
-        sh[0] = 0
-        s = empty(1, sh, t.dt, t.dev)
-    else:
-        s = as_base("set_", "source", source)
-    if s.dt != t.dt:
-        raise DTypeError(f"Could not set tensor of type {dtype_of(s.dt).name} to a tensor of type {dtype_of(t.dt).name}")
-    if size is not None:
-        s = source.as_strided(size, stride if stride is not None else new_strides(size), storage_offset)
-    t.stor = s.stor
-    t.ptr = s.ptr
-    t.dev = s.dev
-    set_dims(t, s.nd, s.sh, s.st)
-    return t
-
-
-cdef tuple new_strides(object size):
-    out, s = [], 1
-    for n in reversed(tuple(size)):
-        out.append(s)
-        s *= max(n, 1)
-    return tuple(reversed(out))
-
-
 def pin_memory(self, device=None):
     """Return the tensor in page-locked memory: itself if it is there. Without a CUDA device the tensor itself is as good."""
     cdef TensorBase t = as_base("pin_memory", "self", self), out
@@ -568,5 +540,5 @@ METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": di
            "is_complex": is_complex, "is_signed": is_signed, "is_nonzero": is_nonzero, "is_same_size": is_same_size, "is_set_to": is_set_to,
            "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "share_memory_": share_memory_, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
            "to": to, "type": type_, "type_as": type_as, "cpu": cpu, "cuda": cuda, "clone": clone_, "contiguous": contiguous_, "detach": detach,
-           "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_, "set_": set_,
+           "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_,
            "pin_memory": pin_memory, "record_stream": record_stream}

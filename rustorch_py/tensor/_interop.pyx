@@ -580,6 +580,45 @@ def storage(self):
     return typed(t.stor, t.dt)
 
 
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Make this tensor share the memory and shape of ``source``, or own nothing.
+
+    Args:
+        source: a tensor of the same dtype, a storage (all its elements are taken unless ``size`` is given), or None.
+        storage_offset, size, stride: place in the source's storage, in elements; the strides are contiguous ones if absent.
+    Raises:
+        DTypeError: the source has another dtype.
+    """
+    cdef TensorBase t = as_base("set_", "self", self), s
+    cdef int64_t sh[1]
+    if source is None:
+        sh[0] = 0
+        s = empty(1, sh, t.dt, t.dev)
+    elif isinstance(source, UntypedStorage):
+        s = element_tensor((<UntypedStorage>source).stor, t.dt)
+    elif isinstance(source, TypedStorage):
+        s = storage_tensor(source)
+    else:
+        s = as_base("set_", "source", source)
+    if s.dt != t.dt:
+        raise DTypeError(f"Could not set tensor of type {dtype_of(s.dt).name} to a tensor of type {dtype_of(t.dt).name}")
+    if size is not None:
+        s = s.as_strided(size, stride if stride is not None else new_strides(size), storage_offset)
+    t.stor = s.stor
+    t.ptr = s.ptr
+    t.dev = s.dev
+    set_dims(t, s.nd, s.sh, s.st)
+    return t
+
+
+cdef tuple new_strides(object size):
+    out, s = [], 1
+    for n in reversed(tuple(size)):
+        out.append(s)
+        s *= max(n, 1)
+    return tuple(reversed(out))
+
+
 # ---- pickle -----------------------------------------------------------------------------------------------
 def _rebuild_storage(bytes data, device="cpu"):
     """Make a storage from pickled bytes."""
@@ -712,5 +751,5 @@ def storage_tensor(s):
 
 FUNCTIONS = {"from_torch": from_torch, "to_torch": to_torch, "UntypedStorage": UntypedStorage, "TypedStorage": TypedStorage}
 METHODS = {"numpy": numpy, "__array__": __array__, "__array_wrap__": __array_wrap__, "__array_priority__": 1000, "to_torch": to_torch,
-           "untyped_storage": untyped_storage, "storage": storage, "_typed_storage": storage, "__reduce_ex__": __reduce_ex__,
+           "untyped_storage": untyped_storage, "storage": storage, "_typed_storage": storage, "set_": set_, "__reduce_ex__": __reduce_ex__,
            "__deepcopy__": __deepcopy__}

@@ -93,6 +93,8 @@ class RestrictedUnpickler(pickle.Unpickler):
         return self._persistent(pid)
 
     def find_class(self, module, name):
+        if module == "__builtin__":                   # as protocol 2 spells it
+            module = "builtins"
         key = (module, name)
         if key in self._replaced:
             return self._replaced[key]

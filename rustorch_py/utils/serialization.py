@@ -14,7 +14,7 @@ Note [File layout]
     differ from the plain case ``grad`` (true if it requires a gradient), ``device``, ``dtype``
     (complex128 and complex32, which safetensors lacks, are stored as pairs of F64 and F16), and ``shape``, ``stride``,
     ``offset`` for a view into its entry: tensors that share memory share an entry, and share
-    memory again when loaded.
+    memory again when loaded. The entry of a strided tensor goes from its first element to its last.
 
     ``root`` is the object. JSON's own values and lists stand for themselves; everything else is an
     object with one tag: {"dict": [[key, value], ...]}, "odict" (ordered; "attr" beside it for the
@@ -94,7 +94,7 @@ class _TensorTable:
         for members in groups.values():
             name = self._unused(self.names[members[0]], used)
             first = self.tensors[members[0]].detach()
-            if len(members) == 1 and not self._dense_but_permuted(first):
+            if len(members) == 1 and self._alone(first):
                 held = first.cpu().contiguous()
             else:
                 held, start = self._span([self.tensors[i].detach() for i in members])
@@ -136,13 +136,10 @@ class _TensorTable:
         start = tensor.storage_offset()
         return start, start + 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride()))
 
-    @classmethod
-    def _dense_but_permuted(cls, tensor):
-        """Say whether a tensor's own memory is no larger than a contiguous copy, in another order."""
-        if tensor.device.type != "cpu" or tensor.numel() == 0 or tensor.is_contiguous():
-            return False
-        start, end = cls._extent(tensor)
-        return end - start <= tensor.numel()
+    @staticmethod
+    def _alone(tensor):
+        """Whether an entry of the tensor's own shape says all about it: not where its strides must be kept."""
+        return tensor.device.type != "cpu" or tensor.numel() == 0 or tensor.is_contiguous()
 
     @classmethod
     def _span(cls, tensors):
@@ -243,8 +240,8 @@ def _dtype_by_name(name):
 # -- writing ------------------------------------------------------------------------------------
 
 
-def save(obj, f, pickle_module=None, pickle_protocol=None, _use_new_zipfile_serialization=True, *, metadata=None):
-    """Write an object and its tensors to one safetensors file.
+def save(obj, f, pickle_module=None, pickle_protocol=None, _use_new_zipfile_serialization=True, *, metadata=None, format="safetensors"):
+    """Write an object and its tensors to one file: safetensors, or the zip file that PyTorch writes and reads.
 
     Dicts, lists, tuples, numbers, strings and tensors (state dicts of modules, optimizers,
     schedulers and any nest of them) are described in the header and load without pickle; any other
@@ -256,10 +253,17 @@ def save(obj, f, pickle_module=None, pickle_protocol=None, _use_new_zipfile_seri
         f: path, or object with ``write``.
         pickle_module, pickle_protocol: used when the object needs a pickle; None: Python's own.
         _use_new_zipfile_serialization: accepted as PyTorch does; False is refused.
-        metadata: dict of strings to keep in the header beside ours.
+        metadata: dict of strings to keep in the header beside ours (safetensors only).
+        format: "safetensors", whose entries hold as much of a storage as the saved tensors reach, or "pytorch": a file that
+            ``torch.load`` of PyTorch reads too, with storages whole. Tensors that share memory share it again in both.
+
+    Raises:
+        TensorTypeError: ``format="pytorch"`` and the object holds an instance of a class of this package; save its state_dict.
+        TensorValueError: a format or an argument that does not go with it.
 
     Example:
         >>> save(model.state_dict(), "model.safetensors")      # doctest: +SKIP
+        >>> save(model.state_dict(), "model.pt", format="pytorch")      # doctest: +SKIP
 
     See Note [File layout] for what is inside.
     """
@@ -268,12 +272,22 @@ def save(obj, f, pickle_module=None, pickle_protocol=None, _use_new_zipfile_seri
                                "_use_new_zipfile_serialization True", op="save")
     if not (isinstance(f, (str, os.PathLike)) or hasattr(f, "write")):
         raise TensorTypeError(f"save: f must be a path or have a write method, got {type(f).__name__}", op="save")
-    header, chunks = _prepare(obj, metadata, pickle_module, pickle_protocol)
+    if format == "pytorch":
+        if metadata is not None or pickle_module is not None or pickle_protocol not in (None, 2):
+            raise TensorValueError("save: format='pytorch' takes no metadata, and its pickle is Python's of protocol 2; leave metadata, pickle_module "
+                                   "and pickle_protocol out", op="save")
+        from ._pytorch_write import write_pytorch
+        write = lambda out: write_pytorch(obj, out)
+    elif format == "safetensors":
+        header, chunks = _prepare(obj, metadata, pickle_module, pickle_protocol)
+        write = lambda out: _write(out, header, chunks)
+    else:
+        raise TensorValueError(f"save: format must be 'safetensors' or 'pytorch', got {format!r}", op="save", argument="format")
     if hasattr(f, "write"):
-        _write(f, header, chunks)
+        write(f)
     else:
         with atomic_write(f) as out:
-            _write(out, header, chunks)
+            write(out)
 
 
 def _prepare(obj, metadata, pickle_module, pickle_protocol):
