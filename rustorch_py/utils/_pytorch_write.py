@@ -6,6 +6,7 @@ to be named: hence Python's own pickler, whose table of types may be added to.
 """
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 import zipfile
@@ -57,8 +58,8 @@ class _Pickler(pickle._Pickler):
 
     def __init__(self, out):
         super().__init__(out, 2)
-        from ..nn import Buffer, Parameter
-        self.dispatch = {**self.dispatch, Parameter: _Pickler.save_parameter, Buffer: _Pickler.save_tensor}
+        nn = importlib.import_module(_PACKAGE + ".nn")
+        self.dispatch = {**self.dispatch, nn.Parameter: _Pickler.save_parameter, nn.Buffer: _Pickler.save_tensor}
         self.storages = []                              # each as a flat tensor of bytes
         self._known = {}                                # address -> dtype of the first tensor, reference
 
