@@ -10,7 +10,8 @@ from ._devices import run as run_on_device
 from ._dtype cimport dtype_of
 from ._ops cimport deliver
 from ._cpu cimport isa_level, rt_num_threads
-from ._reduce cimport extremum
+from ._function cimport set_plain_call
+from ._reduce cimport extremum, plain_max, plain_min
 
 from ..errors import DimError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
@@ -122,6 +123,10 @@ def max(input, dim=None, keepdim=False, *, other=None, out=None):
 def min(input, dim=None, keepdim=False, *, other=None, out=None):
     """Find the smallest element, or the smaller of two tensors. Forms as in ``max``."""
     return extreme("min", _min, input, dim, keepdim, other, out, True)
+
+
+set_plain_call(max, plain_max)
+set_plain_call(min, plain_min)
 
 
 def aminmax(input, *, dim=None, keepdim=False, out=None):

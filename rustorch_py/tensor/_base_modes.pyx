@@ -48,55 +48,79 @@ cdef object wrap(object manager, object fn):
     return inner_fn
 
 
-class no_grad:
+# Note [Switches of C]
+# A step of training enters and leaves no_grad several times, so the switches are extension types. no_grad(f) is not a switch but f decorated, as
+# with PyTorch; an extension type's __new__ always gives an instance, so these types have another one put before it.
+cdef extern from *:
+    """
+    static PyObject *(*rt_decorate)(PyObject *type, PyObject *fn);
+    static newfunc rt_make_no_grad, rt_make_enable_grad, rt_make_inference_mode;
+
+    static PyObject *rt_switch_or_decorated(newfunc make, PyTypeObject *type, PyObject *args, PyObject *kwargs, int callable_only) {
+        PyObject *fn = NULL;
+        if (PyTuple_GET_SIZE(args) == 1) fn = PyTuple_GET_ITEM(args, 0);
+        else if (PyTuple_GET_SIZE(args) == 0 && kwargs && !callable_only) fn = PyDict_GetItemString(kwargs, "fn");
+        if (fn && fn != Py_None && (!callable_only || PyCallable_Check(fn))) return rt_decorate((PyObject *)type, fn);
+        return make(type, args, kwargs);
+    }
+    static PyObject *rt_new_no_grad(PyTypeObject *t, PyObject *a, PyObject *k) { return rt_switch_or_decorated(rt_make_no_grad, t, a, k, 0); }
+    static PyObject *rt_new_enable_grad(PyTypeObject *t, PyObject *a, PyObject *k) { return rt_switch_or_decorated(rt_make_enable_grad, t, a, k, 0); }
+    static PyObject *rt_new_inference_mode(PyTypeObject *t, PyObject *a, PyObject *k) {
+        return rt_switch_or_decorated(rt_make_inference_mode, t, a, k, 1);
+    }
+    static void rt_put_new(PyObject *no_grad, PyObject *enable_grad, PyObject *inference_mode, PyObject *(*decorate)(PyObject *, PyObject *)) {
+        rt_decorate = decorate;
+        rt_make_no_grad = ((PyTypeObject *)no_grad)->tp_new;
+        ((PyTypeObject *)no_grad)->tp_new = rt_new_no_grad;
+        rt_make_enable_grad = ((PyTypeObject *)enable_grad)->tp_new;
+        ((PyTypeObject *)enable_grad)->tp_new = rt_new_enable_grad;
+        rt_make_inference_mode = ((PyTypeObject *)inference_mode)->tp_new;
+        ((PyTypeObject *)inference_mode)->tp_new = rt_new_inference_mode;
+    }
+    """
+    void rt_put_new(object no_grad, object enable_grad, object inference_mode, object (*decorate)(object kind, object fn)) noexcept
+
+
+cdef class no_grad:
     """Context manager and decorator: operators inside do not record themselves."""
-    __slots__ = ("prev",)
+    cdef public bint prev
 
-    def __init__(self):
+    def __init__(self, fn=None):
         self.prev = True
-
-    def __new__(cls, fn=None):
-        if fn is not None:
-            return wrap(cls, fn)
-        return object.__new__(cls)
 
     def __enter__(self):
         self.prev = grad_mode()
         set_grad_mode(False)
 
-    def __exit__(self, *exc):
+    def __exit__(self, kind, error, trace):
         set_grad_mode(self.prev)
 
     def __call__(self, fn):
         return wrap(type(self), fn)
 
 
-class enable_grad:
+cdef class enable_grad:
     """Context manager and decorator: operators inside record themselves."""
-    __slots__ = ("prev",)
+    cdef public bint prev
 
-    def __init__(self):
+    def __init__(self, fn=None):
         self.prev = True
-
-    def __new__(cls, fn=None):
-        if fn is not None:
-            return wrap(cls, fn)
-        return object.__new__(cls)
 
     def __enter__(self):
         self.prev = grad_mode()
         set_grad_mode(not inference_mode_on())
 
-    def __exit__(self, *exc):
+    def __exit__(self, kind, error, trace):
         set_grad_mode(self.prev)
 
     def __call__(self, fn):
         return wrap(type(self), fn)
 
 
-class set_grad_enabled:
+cdef class set_grad_enabled:
     """Switch recording on or off: at once when called, back again when used as a context manager."""
-    __slots__ = ("prev", "mode")
+    cdef public bint prev
+    cdef public object mode
 
     def __init__(self, mode):
         self.prev = grad_mode()
@@ -106,7 +130,7 @@ class set_grad_enabled:
     def __enter__(self):
         set_grad_mode(self.mode)
 
-    def __exit__(self, *exc):
+    def __exit__(self, kind, error, trace):
         set_grad_mode(self.prev)
 
     def __call__(self, fn):
@@ -115,29 +139,29 @@ class set_grad_enabled:
         return wrap(lambda: set_grad_enabled(mode), fn)
 
 
-class inference_mode:
+cdef class inference_mode:
     """Like no_grad; tensors made inside can never take part in recording."""
-    __slots__ = ("prev", "prev_grad", "mode")
+    cdef public bint prev, prev_grad
+    cdef public object mode
 
-    def __new__(cls, mode=True):
-        if callable(mode):
-            return wrap(cls, mode)
-        self = object.__new__(cls)
+    def __init__(self, mode=True):
         self.mode = mode
-        return self
 
     def __enter__(self):
         self.prev, self.prev_grad = inference_mode_on(), grad_mode()
         set_inference_mode_(self.mode)
         set_grad_mode(not self.mode)
 
-    def __exit__(self, *exc):
+    def __exit__(self, kind, error, trace):
         set_inference_mode_(self.prev)
         set_grad_mode(self.prev_grad)
 
     def __call__(self, fn):
         mode = self.mode
         return wrap(lambda: inference_mode(mode), fn)
+
+
+rt_put_new(no_grad, enable_grad, inference_mode, wrap)
 
 
 cdef object traced = None, streamed = None

@@ -1,5 +1,7 @@
 """Joining and rearranging: cat, stack, repeat, flip, roll, triangles, diagonals, *_scatter."""
 from libc.stdint cimport int64_t, uint8_t
+from cpython.object cimport PyObject
+from cpython.long cimport PyLong_CheckExact
 from libc.string cimport memcpy
 from ._node cimport Node
 from ._base cimport *
@@ -9,6 +11,7 @@ from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin,
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
 from ._index_kernels cimport cat_slab, copy_geometry, copy_list, copy_triangle, on_device, need_same, sizes
+from ._function cimport set_plain_call
 from ._devices import has_kernel, run as run_on_device
 from . import _scatter, _sort, _view, _view_pieces
 from ..errors import AutogradError, DTypeError, DeviceError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
@@ -172,6 +175,49 @@ def cat(tensors, dim=0, *, out=None):
         tensors: sequence of tensors; empty 1-d tensors are skipped.
     """
     return cat_list(tensor_list("cat", tensors), dim, out)
+
+
+cdef object plain_cat(PyObject *const *args, Py_ssize_t n):
+    """Of contiguous tensors of one dtype in this memory, where nothing is recorded."""
+    cdef tuple tensors
+    cdef TensorBase t, first, r
+    cdef int64_t sh[4]
+    cdef int64_t at = 0
+    cdef int i, j, d = 0, count
+    cdef bint recorded = grad_mode()
+    if n < 1 or n > 2 or not (isinstance(<object>args[0], list) or isinstance(<object>args[0], tuple)):
+        return None
+    tensors = tuple(<object>args[0])
+    count = <int>len(tensors)
+    if count == 0 or not isinstance(tensors[0], TensorBase):
+        return None
+    first = <TensorBase>tensors[0]
+    if first.nd < 1 or first.nd > 3 or RT_DEVICE_TYPE(first.dev) != RT_CPU or first.dt >= RT_NLOOPED:
+        return None
+    if n == 2:
+        if not PyLong_CheckExact(<object>args[1]):
+            return None
+        d = wrap_dim("cat", <object>args[1], first.nd)
+    memcpy(sh, first.sh, first.nd * sizeof(int64_t))
+    sh[d] = 0
+    for i in range(count):
+        if not isinstance(tensors[i], TensorBase):
+            return None
+        t = <TensorBase>tensors[i]
+        if t.dt != first.dt or t.nd != first.nd or t.dev != first.dev or recorded and t.rg or not is_contig(t):
+            return None
+        for j in range(t.nd):
+            if j != d and t.sh[j] != sh[j]:
+                return None
+        sh[d] += t.sh[d]
+    r = empty(first.nd, sh, first.dt, first.dev)
+    for i in range(count):
+        cat_slab(r, at, <TensorBase>tensors[i], d)
+        at += (<TensorBase>tensors[i]).sh[d]
+    return r
+
+
+set_plain_call(cat, plain_cat)
 
 
 def concat(tensors, dim=0, *, out=None):

@@ -1,9 +1,12 @@
 """Reductions of the table with their gradients: sum, prod, amax, amin, any, all, nansum, count_nonzero."""
 cimport cython
+from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
+from libc.string cimport memset
 from ._base cimport *
 from ._node cimport Node, call_node
 from ._ops cimport (cast, deliver, sum_mask, expand_tuple, contiguous, drop_view, recording)
+from ._function cimport set_plain_call
 from ._plan cimport reduce_raw, dims_mask, full_
 from ._dtype cimport dtype_code, dtype_of, torch_name
 from ..errors import DimError, DTypeError, ShapeError, UnsupportedOpError
@@ -38,6 +41,21 @@ def sum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     if dtype is not None and r.dt != t.dt:
         r = cast(r, t.dt)
     return r if out is None else deliver("sum", r, out)
+
+
+cdef object plain_sum(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t
+    cdef uint8_t mask[64]
+    if n != 1 or not isinstance(<object>args[0], TensorBase):
+        return None
+    t = <TensorBase>args[0]
+    if t.dt >= RT_NLOOPED:
+        return None
+    memset(mask, 1, t.nd)
+    return sum_mask(t, mask, False)
+
+
+set_plain_call(sum, plain_sum)
 
 
 @cython.final
@@ -174,6 +192,27 @@ cdef object extremum(str op, int row, object input, object dim, bint keepdim, ob
         attach1(r, node, t)
         save_output(node, 1, r)
     return r if out is None else deliver(op, r, out)
+
+
+cdef object plain_extremum(int row, PyObject *const *args, Py_ssize_t n):
+    """Of all elements, where nothing is recorded."""
+    cdef TensorBase t
+    cdef uint8_t mask[64]
+    if n != 1 or not isinstance(<object>args[0], TensorBase):
+        return None
+    t = <TensorBase>args[0]
+    if t.n == 0 or t.dt >= RT_NLOOPED or rt_kind(t.dt) == RT_KIND_COMPLEX or recording(t, None, None):
+        return None
+    memset(mask, 1, t.nd)
+    return reduce_raw(row, t, mask, False, rt_compute_dtype(t.dt), t.dt, 0)
+
+
+cdef object plain_max(PyObject *const *args, Py_ssize_t n):
+    return plain_extremum(RED_AMAX, args, n)
+
+
+cdef object plain_min(PyObject *const *args, Py_ssize_t n):
+    return plain_extremum(RED_AMIN, args, n)
 
 
 def amax(input, dim=(), keepdim=False, *, out=None):

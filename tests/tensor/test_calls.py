@@ -96,3 +96,84 @@ def test_cat_refuses_what_is_no_tensor():
     with pytest.raises(TypeError, match="element 1"):
         torch.cat([torch.ones(2), 3])
     assert torch.cat(t for t in (torch.ones(1), torch.zeros(1))).tolist() == [1, 0]
+
+
+def test_calls_of_one_tensor_keep_their_checks():
+    """sum, max, min and cat have a way of their own for plain arguments; everything else goes by the function."""
+    for t in (torch.arange(6.0).reshape(2, 3), torch.arange(6).reshape(2, 3), torch.tensor([True, False]), torch.tensor([1.0, float("nan"), 2.0]),
+              torch.arange(6.0).reshape(2, 3).t(), torch.ones(3, dtype=torch.float16), torch.tensor(3.0), torch.arange(300000.0)):
+        for name in ("sum", "max", "min"):
+            got, want = getattr(torch, name)(t), getattr(torch, {"sum": "sum", "max": "amax", "min": "amin"}[name])(t, dim=tuple(range(t.dim())))
+            assert got.dtype == want.dtype and got.shape == () and torch.equal(got.nan_to_num(-7.0), want.nan_to_num(-7.0)), (name, t)
+    with pytest.raises(RuntimeError, match="Specify the reduction dim"):
+        torch.ones(0).max()
+    with pytest.raises(RuntimeError):
+        torch.ones(2, dtype=torch.complex64).max()
+    assert torch.ones(0).sum().item() == 0 and torch.ones(2, dtype=torch.complex64).sum().item() == 2
+    x = torch.tensor([1.0, 3.0, 3.0], requires_grad=True)
+    x.max().backward()
+    assert x.grad.tolist() == [0, 0.5, 0.5]
+    x.grad = None
+    torch.cat([x, x]).sum().backward()
+    assert x.grad.tolist() == [2, 2, 2]
+
+
+def test_cat_of_plain_tensors():
+    a, b = torch.arange(6.0).reshape(2, 3), torch.arange(6.0, 12.0).reshape(2, 3)
+    assert torch.cat([a, b]).tolist() == a.tolist() + b.tolist()
+    assert torch.cat((a, b), 1).tolist() == [p + q for p, q in zip(a.tolist(), b.tolist())] == torch.cat([a, b], -1).tolist()
+    assert torch.cat([a, b.int()]).dtype is torch.float32 and torch.cat([a.t(), b.t()], 1).tolist() == torch.cat([a, b]).t().tolist()
+    assert torch.cat([torch.ones(0), a]).shape == (2, 3) and torch.cat([torch.ones(0), torch.ones(0)]).shape == (0,)
+    assert torch.cat([torch.ones(2, 0), a], 1).tolist() == a.tolist() and torch.cat([a]).tolist() == a.tolist()
+    for wrong in (lambda: torch.cat([]), lambda: torch.cat([a, torch.ones(2, 4)]), lambda: torch.cat([a, torch.ones(3)]),
+                  lambda: torch.cat([torch.tensor(1.0)]), lambda: torch.cat([a, 3])):
+        with pytest.raises((RuntimeError, TypeError, ValueError)):
+            wrong()
+    with pytest.raises(IndexError):
+        torch.cat([a, b], 2)
+    with pytest.raises(TypeError):
+        torch.cat([a, b], 1.0)
+
+
+def test_switches_of_recording():
+    """no_grad and its kin: entered, as decorators with and without a call, derived from, nested, left by an error."""
+    import copy
+    import pickle
+    state = torch.is_grad_enabled, torch.is_inference_mode_enabled
+
+    def now():
+        return tuple(s() for s in state)
+    with torch.no_grad():
+        assert now() == (False, False)
+        with torch.enable_grad():
+            assert now() == (True, False)
+            with torch.set_grad_enabled(False), torch.set_grad_enabled(mode=True):
+                assert now() == (True, False)
+        assert now() == (False, False)
+    with pytest.raises(KeyError), torch.inference_mode():
+        assert now() == (False, True)
+        raise KeyError
+    with torch.inference_mode(mode=False):
+        assert now() == (True, False)
+    assert now() == (True, False)
+    for decorate, want in ((torch.no_grad, (False, False)), (torch.no_grad(), (False, False)), (torch.enable_grad(), (True, False)),
+                           (torch.enable_grad, (True, False)), (torch.inference_mode, (False, True)), (torch.inference_mode(), (False, True)),
+                           (torch.inference_mode(False), (True, False))):
+        assert decorate(now)() == want and now() == (True, False) and decorate(now).__name__ == "now", decorate
+
+    quiet = torch.set_grad_enabled(False)(now)
+    assert now() == (True, False) and quiet() == (False, False) and now() == (True, False)
+
+    class Quiet(torch.no_grad):
+        pass
+    with Quiet() as nothing:
+        assert nothing is None and now() == (False, False)
+    assert Quiet()(now)() == Quiet(now)() == (False, False) and isinstance(Quiet(), torch.no_grad)
+    for switch in (torch.no_grad(), torch.enable_grad(), torch.inference_mode()):
+        for other in (pickle.loads(pickle.dumps(switch)), copy.deepcopy(switch)):
+            with other:
+                assert now() != (True, False) or type(switch) is torch.enable_grad
+    for switch in (torch.no_grad, torch.enable_grad):
+        with pytest.raises(TypeError):
+            switch(int)
+    assert now() == (True, False)

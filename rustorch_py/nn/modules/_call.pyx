@@ -8,13 +8,43 @@ from ...tensor._ops cimport profiling
 cdef extern from *:
     """
     #define MOST_ARGUMENTS 8
-    static PyObject *name_forward, *name_getattribute, *plain_getattribute;
+    static PyObject *name_forward, *name_getattribute, *plain_getattribute, *name_hooks[4];
+    static Py_hash_t hash_hooks[4];
 
     static int take_names(void) {
+        static const char *const hooks[4] = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"};
+        for (int i = 0; i < 4; i++) {
+            name_hooks[i] = PyUnicode_InternFromString(hooks[i]);
+            if (!name_hooks[i]) return -1;
+            hash_hooks[i] = PyObject_Hash(name_hooks[i]);
+        }
         name_forward = PyUnicode_InternFromString("forward");
         name_getattribute = PyUnicode_InternFromString("__getattribute__");
         if (!name_forward || !name_getattribute) return -1;
         plain_getattribute = _PyType_Lookup(&PyBaseObject_Type, name_getattribute);      /* borrowed; lives as long as the type */
+        return 0;
+    }
+
+    static inline int filled(PyObject *hooks) { return PyDict_Check(hooks) ? PyDict_GET_SIZE(hooks) > 0 : PyObject_IsTrue(hooks); }
+
+    /* Whether there are hooks in the module's dictionary or in the dictionaries of all modules; -1: an error. */
+    static int is_hooked(PyObject *own, PyObject *module, PyObject *shared) {
+        for (int i = 0; i < 4; i++) {
+            PyObject *hooks = _PyDict_GetItem_KnownHash(own, name_hooks[i], hash_hooks[i]);
+            int found;
+            if (!hooks) {
+                if (!PyErr_Occurred())
+                    PyErr_Format(PyExc_AttributeError, "'%.200s' object has no attribute '%U'; call super().__init__() first",
+                                 Py_TYPE(module)->tp_name, name_hooks[i]);
+                return -1;
+            }
+            found = filled(hooks);
+            if (found) return found;
+        }
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shared); i++) {
+            int found = filled(PyTuple_GET_ITEM(shared, i));
+            if (found) return found;
+        }
         return 0;
     }
 
@@ -51,6 +81,7 @@ cdef extern from *:
     """
     int MOST_ARGUMENTS
     int take_names() except -1
+    bint is_hooked(object own, object module, tuple shared) except -1
     object call_forward(object module, object own, tuple args)
     object slot_of_calls(object type, object like, ternaryfunc fn)
     bint walks_alike(PyTypeObject *type, tuple names, tuple walk)
@@ -76,31 +107,10 @@ def share_hooks(*hooks):
     shared = hooks
 
 
-cdef inline bint filled(object hooks) except -1:
-    return PyDict_Size(<PyObject *>hooks) > 0 if isinstance(hooks, dict) else bool(hooks)
-
-
-cdef bint own_hooks(object module, object own, object name) except -1:
-    cdef PyObject *hooks = PyDict_GetItemWithError(own, name)
-    if hooks is NULL:
-        raise AttributeError(f"'{type(module).__name__}' object has no attribute '{name}'; call super().__init__() first")
-    return filled(<object>hooks)
-
-
-cdef bint is_hooked(object own, object self) except -1:
-    if own_hooks(self, own, "_forward_hooks") or own_hooks(self, own, "_forward_pre_hooks") \
-            or own_hooks(self, own, "_backward_hooks") or own_hooks(self, own, "_backward_pre_hooks"):
-        return True
-    for hooks in shared:
-        if filled(hooks):
-            return True
-    return False
-
-
 cdef object call_slot(object self, PyObject *args, PyObject *kwargs):
     cdef object own = PyObject_GenericGetDict(self, NULL)
     cdef tuple given = <tuple>args
-    if is_hooked(own, self):
+    if is_hooked(own, self, shared):
         return self._call_with_hooks(given, {} if kwargs is NULL else dict(<dict>kwargs))
     if kwargs is not NULL and <dict>kwargs:
         return self.forward(*given, **<dict>kwargs)
@@ -153,7 +163,7 @@ def linear_then(linear, activation, x):
 cdef bint is_plain(object module, object forward) except -1:
     """Whether the module's call is its class's forward, unchanged, and nothing else."""
     own = PyObject_GenericGetDict(module, NULL)
-    return type(module).forward is forward and "forward" not in own and not is_hooked(own, module)
+    return type(module).forward is forward and "forward" not in own and not is_hooked(own, module, shared)
 
 
 cdef object both(object linear, object follower, object x):

@@ -616,6 +616,14 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
     const RtReduceFns *table = reduce_tables[isa_level][acc_dtype];
     if (!table || !table[row].run1d) return RT_ERR_UNSUPPORTED;
     r.f = &table[row];
+    if (in->ndim == 1 && reduced[0] && in->strides[0] == 1 && in->dtype == acc_dtype && out->dtype == acc_dtype && in->shape[0] > 0 &&
+        in->shape[0] < 2 * RED_GRAIN) {                  /* all of a short dense line: what the general way comes to, without its set-up */
+        char acc[16] __attribute__((aligned(16)));
+        r.f->init(acc, 1);
+        r.f->run1d(acc, in->data, rt_itemsize(acc_dtype), in->shape[0], k ? k[0] : 0);
+        memcpy(out->data, acc, (size_t)rt_itemsize(acc_dtype));
+        return RT_OK;
+    }
     r.acc_dtype = acc_dtype; r.in_dtype = in->dtype; r.out_dtype = out->dtype;
     r.acc_size = rt_itemsize(acc_dtype); r.in_size = rt_itemsize(in->dtype);
     r.k0 = k ? k[0] : 0;
