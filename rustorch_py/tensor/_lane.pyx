@@ -1,7 +1,7 @@
-# build: sources=order.c cold
+# build: isa=words.inc.c sources=order.c cold
 """Work along one dimension: geometry, gathering by position, order."""
 from libc.stdint cimport int64_t, uint8_t
-from ._cpu cimport rt_num_threads
+from ._cpu cimport isa_level, rt_num_threads
 from ._base cimport (TensorBase, empty, empty_like_shape, grad_mode, attach1, save, saved, shape_tuple,
                      view_raw, RT_F16, RT_BF16, RT_F32, RT_I64, RT_KIND_COMPLEX, rt_itemsize, rt_kind)
 from ._node cimport Node
@@ -13,10 +13,10 @@ from ._ops cimport deliver
 from ..errors import DimError, OutOfMemoryError, TensorTypeError, UnsupportedOpError
 
 cdef extern from "lane.h" nogil:
-    int rt_sort_lanes(int dtype, const void *x, RtLane s, int descending, int64_t *idx, void *values, int threads)
-    int rt_topk_lanes(int dtype, const void *x, RtLane s, int64_t k, int largest, int in_order, int64_t *idx, int threads)
+    int rt_sort_lanes(int dtype, const void *x, RtLane s, int descending, int64_t *idx, void *values, int level, int threads)
+    int rt_topk_lanes(int dtype, const void *x, RtLane s, int64_t k, int largest, int in_order, int64_t *idx, int level, int threads)
     int rt_select_lanes(int dtype, const void *x, RtLane s, int64_t k, int how, int64_t *idx, int threads)
-    int rt_mode_lanes(int dtype, const void *x, RtLane s, int64_t *idx, int threads)
+    int rt_mode_lanes(int dtype, const void *x, RtLane s, int64_t *idx, int level, int threads)
     void rt_take_lanes(int itemsize, const void *x, RtLane s, const int64_t *idx, int64_t k, void *out, int threads)
     void rt_put_lanes(int dtype, const void *g, int64_t k, const int64_t *idx, RtLane s, void *out, int threads)
 
@@ -156,7 +156,8 @@ cdef TensorBase order_sort(TensorBase x, int dim, bint descending, TensorBase va
         run_on_device("sort", idx, source, descending, s.outer, s.L, s.inner)
     elif idx.n > 0:
         with nogil:
-            status = rt_sort_lanes(x.dt, source.ptr, s, descending, <int64_t *>idx.ptr, NULL if values is None else values.ptr, rt_num_threads())
+            status = rt_sort_lanes(x.dt, source.ptr, s, descending, <int64_t *>idx.ptr, NULL if values is None else values.ptr, isa_level(),
+                                   rt_num_threads())
         if status:
             raise out_of_memory("sort")
     return idx
@@ -172,7 +173,7 @@ cdef TensorBase order_topk(TensorBase x, int dim, int64_t k, bint largest, bint 
         run_on_device("topk", idx, source, k, largest, in_order, s.outer, s.L, s.inner)
     elif idx.n > 0:
         with nogil:
-            status = rt_topk_lanes(x.dt, source.ptr, s, k, largest, in_order, <int64_t *>idx.ptr, rt_num_threads())
+            status = rt_topk_lanes(x.dt, source.ptr, s, k, largest, in_order, <int64_t *>idx.ptr, isa_level(), rt_num_threads())
         if status:
             raise out_of_memory("topk")
     return idx
@@ -200,7 +201,7 @@ cdef TensorBase order_mode(TensorBase x, int dim, bint keepdim):
         run_on_device("mode", idx, source, s.outer, s.L, s.inner)
     elif idx.n > 0:
         with nogil:
-            status = rt_mode_lanes(x.dt, source.ptr, s, <int64_t *>idx.ptr, rt_num_threads())
+            status = rt_mode_lanes(x.dt, source.ptr, s, <int64_t *>idx.ptr, isa_level(), rt_num_threads())
         if status:
             raise out_of_memory("mode")
     return idx

@@ -70,6 +70,48 @@ def test_nan_is_the_extreme_and_the_first_one_wins(level):
     assert np.isnan(t.max(1).values.numpy()).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int64", "float32", "float64"])
+def test_sort_of_every_length(dtype, level):
+    """Lines that fit a network's registers, just do not, or are parted several times; ties keep their order."""
+    for n in (1, 2, 16, 17, 24, 25, 63, 64, 65, 127, 128, 129, 255, 320, 321, 500, 1000, 3001):
+        for few in (False, True):
+            a = array((3, n), dtype, n, few)
+            if dtype.startswith("float"):
+                a[0, ::5], a[1, ::7], a[2, ::3] = np.nan, -0.0, np.inf
+            order = np.argsort(a, 1, kind="stable")
+            values, places = rt.from_numpy(a).sort(1, stable=True)
+            same(places, order)
+            same(values, np.take_along_axis(a, order, 1))
+            key = np.where(np.isnan(a), np.inf, a).astype("float64")
+            down = np.argsort(np.where(np.isnan(a), -np.inf, -key), 1, kind="stable") if not np.isinf(key).any() else None
+            values, places = rt.from_numpy(a).sort(1, stable=True, descending=True)
+            same(values, np.take_along_axis(a, places.numpy(), 1))
+            assert down is None or np.array_equal(places.numpy(), down)
+            k = (n + 1) // 2
+            same(rt.from_numpy(a).topk(k, 1, largest=False).values, np.sort(a, 1)[:, :k])
+
+
+def test_sort_of_a_line_that_is_parted_badly(level):
+    """The eight words that a partition looks at are the smallest left, so each takes four off: the vector sort must give up quicksort."""
+    left, a = list(range(2000)), np.full(2000, -1.0, "float32")
+    for rank in range(0, 1200, 8):
+        each = len(left) // 8
+        if len(left) <= 128 or each == 0:
+            break
+        looked_at = [left[each // 2 + k * each] for k in range(8)]
+        for k, at in enumerate(i for i in looked_at if a[i] < 0):
+            a[at] = rank + k
+        below = sorted(looked_at, key=lambda i: a[i])[:4]
+        left = [i for i in left if i not in below]
+    rest = a < 0
+    a[rest] = 1e6 + np.random.default_rng(1).permutation(int(rest.sum()))
+    order = np.argsort(a, kind="stable")
+    values, places = rt.from_numpy(np.stack([a, a[::-1]])).sort(1)
+    same(places[0], order)
+    same(values[0], a[order])
+    same(values[1], a[order])
+
+
 @pytest.mark.parametrize("dtype", ["bool", *REAL])
 def test_sort_is_stable_and_puts_nan_last(dtype):
     for shape in SHAPES:

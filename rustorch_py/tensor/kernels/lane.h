@@ -36,13 +36,13 @@ static inline const RtStatsTable *rt_pick_stats(int level) { (void)level; return
 static inline const RtScanTable *rt_pick_scan(int level) { (void)level; return RT_LANE_PICK(rt_scan_table, level); }
 
 /* ---- order.c: every real dtype, NaN is the largest value; 0 or RT_ERR_MEMORY ---- */
-/* values_oli: what the places hold, or NULL. */
-int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int threads);
-int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads);
+/* values_oli: what the places hold, or NULL; level: the instruction set. */
+int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int level, int threads);
+int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int level, int threads);
 /* index of the k-th smallest (0-based, in the order of a stable sort) */
 enum { RT_SELECT_KTH = 0, RT_SELECT_MEDIAN = 1, RT_SELECT_NANMEDIAN = 2 };
 int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, int64_t *idx_oi, int threads);
-int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int threads);
+int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int level, int threads);
 /* out[o,j,i] = x[o, idx[o,j,i], i], any dtype, by its size in bytes. */
 void rt_take_lanes(int itemsize, const void *x_oli, RtLane s, const int64_t *idx_oki, int64_t k, void *out_oki, int threads);
 /* out[o, idx[o,j,i], i] += g[o,j,i]; out is zeroed here. */

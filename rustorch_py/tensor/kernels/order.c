@@ -144,16 +144,32 @@ SORT(pair, Pair, PAIR_LESS, PAIR_DIGIT)
 #define KEY_OF_word(e) (e)
 SORT(word, uint64_t, PACKED_LESS, WORD_DIGIT)
 
+/* Words by vectors (words.inc.c), where the set has them and the second level of the cache holds the words. Few digits are the radix sort's. */
+typedef void (*SortWords)(uint64_t *a, uint64_t *t, int64_t n);
+#if defined(__x86_64__)
+void rt_sort_words_avx512(uint64_t *a, uint64_t *t, int64_t n);
+#define SORT_WORDS(level) ((level) == RT_ISA_AVX512 ? rt_sort_words_avx512 : NULL)
+#else
+#define SORT_WORDS(level) ((void)(level), (SortWords)NULL)
+#endif
+enum { SPARE = 8 };              /* words of scratch behind the last */
+static uint64_t *sort_words(SortWords by_vectors, uint64_t *a, uint64_t *t, int64_t n, int key_bytes, int threads) {
+    if (!by_vectors || n <= 16 || n >= RADIX_GRAIN || (key_bytes <= 2 && n > 320)) return sort_packed(a, t, n, key_bytes, threads);
+    by_vectors(a, t, n);
+    return a;
+}
+
 /* Scratch of one thread: keys, and two arrays of whatever the lane is sorted as. */
 /* packed: keys of the dtype fit 32 bits; narrow: the array last sorted holds packed words. */
-typedef struct { uint64_t *key; Pair *a, *b; int packed, narrow, threads; } Scratch;
+typedef struct { uint64_t *key; Pair *a, *b; int packed, narrow, threads; SortWords words; } Scratch;
 static int scratch_new(Scratch *w, int dtype, int64_t n) {
     w->packed = w->narrow = rt_itemsize(dtype) <= 4 && n < ((int64_t)1 << 32);
     w->threads = 1;
+    w->words = NULL;
     size_t each = w->packed ? sizeof(uint64_t) : sizeof(Pair);
     w->key = malloc((size_t)n * sizeof(uint64_t) + 1);
     w->a = malloc((size_t)n * each + 1);
-    w->b = malloc((size_t)n * each + 1);
+    w->b = malloc((size_t)n * each + SPARE * sizeof(uint64_t));
     return w->key && w->a && w->b;
 }
 static void scratch_free(Scratch *w) { free(w->key); free(w->a); free(w->b); }
@@ -180,11 +196,11 @@ static void *order_lane(Scratch *w, int dtype, int64_t n) {
             uint64_t *p = (uint64_t *)w->a;
             for (int64_t l = 0; l < n; l++) p[l] = (w->key[l] - lo) << 32 | (uint64_t)l;
             w->narrow = 1;
-            return sort_packed(p, (uint64_t *)w->b, n, (71 - __builtin_clzll((hi - lo) | 1)) / 8, w->threads);
+            return sort_words(w->words, p, (uint64_t *)w->b, n, (71 - __builtin_clzll((hi - lo) | 1)) / 8, w->threads);
         }
     }
     pack(w, n, w->a);
-    return w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, n, bytes, w->threads)
+    return w->packed ? (void *)sort_words(w->words, (uint64_t *)w->a, (uint64_t *)w->b, n, bytes, w->threads)
                      : (void *)sort_pair(w->a, w->b, n, bytes, w->threads);
 }
 
@@ -231,7 +247,7 @@ static void put_values(int dtype, const void *x, const uint64_t *word, uint32_t 
 }
 
 /* Returns 0 when done, 1 without memory, 2 when one bucket holds too much of the lane: to be sorted otherwise. */
-static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t *idx, void *values, int threads) {
+static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t *idx, void *values, SortWords by_vectors, int threads) {
     static const uint32_t widest = 0xffffffffu;
     int size = rt_itemsize(dtype), failed = 0;
     if (threads > PARTS) threads = PARTS;
@@ -283,7 +299,7 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
         }
     }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        uint64_t *t = malloc((size_t)(shift ? most : 1) * sizeof *t);
+        uint64_t *t = malloc((size_t)(shift ? most + SPARE : 1) * sizeof *t);
         if (!t) {
             RT_OMP(omp atomic write)
             failed = 1;
@@ -294,7 +310,7 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
             for (int d = 0; d < BUCKETS; d++) {
                 int64_t m = start[d + 1] - start[d];
                 if (!m) continue;
-                uint64_t *word = shift ? sort_packed(a + start[d], t, m, (shift + 7) / 8, 1) : a + start[d];
+                uint64_t *word = shift ? sort_words(by_vectors, a + start[d], t, m, (shift + 7) / 8, 1) : a + start[d];
                 for (int64_t l = 0; l < m; l++) idx[start[d] + l] = (int64_t)(word[l] & 0xffffffffu);
                 if (values) put_values(dtype, x, word, lo, flip, m, values, start[d]);
             }
@@ -308,16 +324,27 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
 
 #define TAKE_LANE(T) case sizeof(T): { const T *from = (const T *)x; T *to = (T *)values_oli + first; for (int64_t l = 0; l < s.L; l++) to[l * s.inner] = from[out[l * s.inner] * s.inner]; break; }
 
-int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int threads) {
+int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int level, int threads) {
     uint64_t flip = flip_mask(dtype, descending);
+    SortWords by_vectors = SORT_WORDS(level);
     if (s.outer * s.inner == 1 && s.L >= LONG_LANE && rt_itemsize(dtype) <= 4 && s.L < ((int64_t)1 << 32)) {
-        int rc = sort_long(dtype, x_oli, s.L, (uint32_t)flip, idx_oli, values_oli, threads);
+        int rc = sort_long(dtype, x_oli, s.L, (uint32_t)flip, idx_oli, values_oli, by_vectors, threads);
         if (rc < 2) return rc ? RT_ERR_MEMORY : RT_OK;
     }
     EACH_LANE({
+        int64_t first = o * s.L * s.inner + i; int64_t *out = idx_oli + first;
+        w->words = by_vectors;
+        if (w->packed && s.inner == 1) {
+            uint32_t *key = (uint32_t *)w->key; uint64_t *word = (uint64_t *)w->a;
+            load_keys32(dtype, x, 1, s.L, (uint32_t)flip, key);
+            for (int64_t l = 0; l < s.L; l++) word[l] = (uint64_t)key[l] << 32 | (uint64_t)l;
+            word = sort_words(by_vectors, word, (uint64_t *)w->b, s.L, size, w->threads);
+            for (int64_t l = 0; l < s.L; l++) out[l] = (int64_t)(word[l] & 0xffffffffu);
+            if (values_oli) put_values(dtype, x, word, 0, (uint32_t)flip, s.L, values_oli, first);
+            continue;
+        }
         load_keys(dtype, x, s.inner, s.L, flip, w->key);
         void *r = order_lane(w, dtype, s.L);
-        int64_t first = o * s.L * s.inner + i; int64_t *out = idx_oli + first;
         for (int64_t l = 0; l < s.L; l++) out[l * s.inner] = POSITION(w, r, l);
         if (values_oli) switch (size) { TAKE_LANE(uint8_t) TAKE_LANE(uint16_t) TAKE_LANE(uint32_t) TAKE_LANE(uint64_t) }
     });
@@ -325,11 +352,12 @@ int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_
 #undef TAKE_LANE
 
 enum { FEW = 24, SKIP = 16 };  /* SKIP keys looked at together: most blocks hold none of the k best */
-int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int threads) {
+int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int level, int threads) {
     uint64_t flip = flip_mask(dtype, largest);
     if (k == 0) return RT_OK;
     EACH_LANE({
         int64_t *out = idx_oki + o * k * s.inner + i;
+        w->words = SORT_WORDS(level);
         if (k * 4 > s.L) {
             load_keys(dtype, x, s.inner, s.L, flip, w->key);
             void *r = order_lane(w, dtype, s.L);
@@ -408,7 +436,7 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
                 best_pair(a, w->b, &m, k, size);
             }
             r = w->a;
-            if (sorted) r = w->packed ? (void *)sort_packed((uint64_t *)w->a, (uint64_t *)w->b, k, size, 1)
+            if (sorted) r = w->packed ? (void *)sort_words(w->words, (uint64_t *)w->a, (uint64_t *)w->b, k, size, 1)
                                       : (void *)sort_pair(w->a, w->b, k, size, 1);
             for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, r, l);
         }
@@ -439,8 +467,9 @@ int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, 
     });
 }
 
-int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int threads) {
+int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int level, int threads) {
     EACH_LANE({
+        w->words = SORT_WORDS(level);
         load_keys(dtype, x, s.inner, s.L, 0, w->key);
         void *r = order_lane(w, dtype, s.L);
         int64_t best = 0; int64_t at = 0; int64_t run = 0;
