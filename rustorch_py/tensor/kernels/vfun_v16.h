@@ -262,44 +262,64 @@ RT_INLINE __m512 v16_erfinv(__m512 x) {
     return _mm512_mul_ps(x, p);
 }
 
-/* x^y = 2^(y log2 x) of a positive x, in double. x = z 2^k, z in [3/4, 3/2); with the table's c near 1/z, r = z c - 1 is in
- * [-1/32, 1/16] and log2 x = k - log2 c + log2(1 + r), error 2^-39; c is 1 on both sides of 1. 2^r to 2^-29. */
-static const double rt_pow_c[16] __attribute__((aligned(64))) = {1.0, 0.9142857193946838, 0.8648648858070374, 0.8205128312110901,
-    0.7804877758026123, 0.7441860437393188, 0.7111111283302307, 0.6808510422706604, 1.3061224222183228, 1.2549020051956177,
-    1.2075471878051758, 1.163636326789856, 1.1228070259094238, 1.0847457647323608, 1.049180269241333, 1.0};
-static const double rt_pow_log_c[16] __attribute__((aligned(64))) = {0.0, 0.12928300888327973, 0.20945333069497424, 0.285402200051646,
-    0.35755205836266307, 0.4262647600765558, 0.4918530613956992, 0.5545888973605297, -0.3852901263252734, -0.32757470908585296,
-    -0.27207956693463203, -0.21864024079244804, -0.16710999658417397, -0.11735695332538766, -0.06926258182024388, 0.0};
-RT_INLINE __m256 v16_pow_half(__m256 z8, __m256 k8, __m512i i, __m256 y8) {
-    __m512d z = _mm512_cvtps_pd(z8), y = _mm512_cvtps_pd(y8);
-    __m512d c = _mm512_permutex2var_pd(_mm512_load_pd(rt_pow_c), i, _mm512_load_pd(rt_pow_c + 8));
-    __m512d l = _mm512_permutex2var_pd(_mm512_load_pd(rt_pow_log_c), i, _mm512_load_pd(rt_pow_log_c + 8));
-    __m512d r = _mm512_fmsub_pd(z, c, D(1.0));
-    __m512d p = FMAD(D(0.187954288341251206), r, D(-0.240263063481634581));
-    p = FMAD(p, r, D(0.288566939469508287)); p = FMAD(p, r, D(-0.360674257074887192)); p = FMAD(p, r, D(0.48089833513182361));
-    p = FMAD(p, r, D(-0.721347520298278131)); p = FMAD(p, r, D(1.44269504088985118));
-    l = _mm512_mul_pd(FMAD(p, r, _mm512_add_pd(_mm512_cvtps_pd(k8), l)), y);
-    __m512d n = _mm512_roundscale_pd(l, RNE);                    /* however large: scalef ends at 0 and infinity */
-    r = _mm512_sub_pd(l, n);
-    p = FMAD(D(0.000154614446985691291), r, D(0.00134004281776158379));
-    p = FMAD(p, r, D(0.00961805667852463808)); p = FMAD(p, r, D(0.0555032722667030206)); p = FMAD(p, r, D(0.240226509222887581));
-    p = FMAD(p, r, D(0.693147206702832596)); p = FMAD(p, r, D(1.0));
-    return _mm512_cvtpd_ps(_mm512_scalef_pd(p, n));
+/* x^y = 2^(y log2 x) of a positive x, in pairs of float32 (T. J. Dekker, A floating-point technique for extending the available precision, 1971).
+ * x = z 2^k, z in [3/4, 3/2); the table's c near 1/z has 6 bits, so that r = z c - 1, in [-1/48, 1/32], is exact, and is 1 on both sides of 1.
+ * log2 x = k - log2 c + log2(e) (r - r^2/2 + r^3 P(r)), -log2 c in two parts whose first adds to k exactly; relative error 2^-34, so that the
+ * largest powers stay within 1 ULP. Two registers go step by step, as one waits for its own results most of the time. */
+static const float rt_pow_c[32] __attribute__((aligned(64))) = {
+    1.0f, 0.953125f, 0.921875f, 0.90625f, 0.875f, 0.859375f, 0.828125f, 0.8125f,
+    0.796875f, 0.765625f, 0.75f, 0.734375f, 0.71875f, 0.703125f, 0.6875f, 0.671875f,
+    1.3125f, 1.28125f, 1.28125f, 1.25f, 1.21875f, 1.1875f, 1.1875f, 1.15625f,
+    1.125f, 1.125f, 1.09375f, 1.0625f, 1.0625f, 1.03125f, 1.03125f, 1.0f};
+static const float rt_pow_log[32] __attribute__((aligned(64))) = {
+    0.0f, 0.0692749f, 0.117370605f, 0.14202881f, 0.19265747f, 0.21862793f, 0.27209473f, 0.29956055f,
+    0.32757568f, 0.38528442f, 0.41503906f, 0.44540405f, 0.47644043f, 0.5081482f, 0.54055786f, 0.57373047f,
+    -0.39230347f, -0.35754395f, -0.35754395f, -0.32192993f, -0.2854004f, -0.2479248f, -0.2479248f, -0.20944214f,
+    -0.16992188f, -0.16992188f, -0.12927246f, -0.08746338f, -0.08746338f, -0.044403076f, -0.044403076f, 0.0f};
+static const float rt_pow_low[32] __attribute__((aligned(64))) = {
+    0.0f, -1.2239907e-05f, -1.3654831e-05f, -9.803722e-06f, -1.2392761e-05f, 1.2356788e-05f, -1.51811255e-05f, -2.650161e-07f,
+    -1.0255652e-06f, 5.7320567e-06f, -1.5632212e-06f, 7.095588e-06f, -2.3857444e-06f, -1.2896891e-06f, 1.0520034e-05f, 4.776548e-06f,
+    -1.3955982e-05f, -8.059305e-06f, -8.059305e-06f, 1.8367533e-06f, -1.8282373e-06f, -2.708756e-06f, -2.708756e-06f, -1.1226957e-05f,
+    -3.1264424e-06f, -3.1264424e-06f, -1.05560075e-05f, 5.376559e-07f, 5.376559e-07f, 8.956814e-06f, 8.956814e-06f, 0.0f};
+#define EACH2(...) for (int h = 0; h < 2; h++) { __VA_ARGS__ }
+#define LOG2E 1.4426950216293335f
+#define LOG2E_LOW 1.925963033500011e-08f
+RT_INLINE __m512 v16_look_up(const float table[32], __m512i i) { return _mm512_permutex2var_ps(_mm512_load_ps(table), i, _mm512_load_ps(table + 16)); }
+/* nonzero: some x is NaN, zero, infinite or negative, some y is NaN or infinite, or a power is out of range */
+RT_INLINE __mmask16 v16_pow_near(__m512 *v, const __m512 *x, const __m512 *y) {
+    __m512 z[2], k[2], r[2], s[2], t[2], a[2], a_lo[2], b[2], p[2], l[2], m[2], n[2], f[2];
+    __m512i i[2];
+    __mmask16 far = 0;
+    EACH2(z[h] = _mm512_getmant_ps(x[h], _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero); k[h] = _mm512_getexp_ps(x[h]);)
+    EACH2(k[h] = _mm512_mask_add_ps(k[h], _mm512_cmp_ps_mask(z[h], S(1.0f), _CMP_LT_OQ), k[h], S(1.0f));
+          i[h] = _mm512_srli_epi32(_mm512_castps_si512(z[h]), 18);)
+    EACH2(r[h] = _mm512_fmsub_ps(z[h], v16_look_up(rt_pow_c, i[h]), S(1.0f));)
+    EACH2(t[h] = _mm512_mul_ps(r[h], S(0.5f));)
+    EACH2(s[h] = _mm512_mul_ps(r[h], t[h]); p[h] = FMA(S(-0.3274291753768921f), r[h], S(0.4001409411430359f));)
+    EACH2(t[h] = _mm512_fmsub_ps(r[h], t[h], s[h]); a[h] = _mm512_sub_ps(r[h], s[h]); p[h] = FMA(p[h], r[h], S(-0.500001847743988f));)
+    EACH2(a_lo[h] = _mm512_sub_ps(r[h], a[h]); b[h] = _mm512_mul_ps(a[h], S(LOG2E)); p[h] = FMA(p[h], r[h], S(0.6666666269302368f));)
+    EACH2(p[h] = _mm512_fmsub_ps(_mm512_mul_ps(s[h], r[h]), p[h], t[h]); a_lo[h] = _mm512_sub_ps(a_lo[h], s[h]);)
+    EACH2(a_lo[h] = _mm512_add_ps(a_lo[h], p[h]); t[h] = FMA(a[h], S(LOG2E_LOW), _mm512_fmsub_ps(a[h], S(LOG2E), b[h]));
+          k[h] = _mm512_add_ps(k[h], v16_look_up(rt_pow_log, i[h]));)
+    EACH2(t[h] = FMA(a_lo[h], S(LOG2E), t[h]); l[h] = _mm512_add_ps(k[h], b[h]);)
+    EACH2(t[h] = _mm512_add_ps(_mm512_sub_ps(b[h], _mm512_sub_ps(l[h], k[h])), _mm512_add_ps(t[h], v16_look_up(rt_pow_low, i[h])));)
+    EACH2(m[h] = _mm512_mul_ps(y[h], l[h]);)
+    EACH2(t[h] = FMA(y[h], t[h], _mm512_fmsub_ps(y[h], l[h], m[h]));
+          far |= _mm512_cmp_ps_mask(_mm512_abs_ps(m[h]), S(160.0f), _CMP_NLT_UQ) | _mm512_fpclass_ps_mask(x[h], 0xdf);)
+    EACH2(n[h] = _mm512_roundscale_ps(_mm512_add_ps(m[h], t[h]), RNE);)
+    EACH2(f[h] = _mm512_add_ps(_mm512_sub_ps(m[h], n[h]), t[h]);)
+    EACH2(p[h] = FMA(S(1.545316295e-04f), f[h], S(1.339086336e-03f));)              /* as v16_exp2 */
+    EACH2(p[h] = FMA(p[h], f[h], S(9.618082557e-03f));)
+    EACH2(p[h] = FMA(p[h], f[h], S(5.550357114e-02f));)
+    EACH2(p[h] = FMA(p[h], f[h], S(2.402265076e-01f));)
+    EACH2(p[h] = FMA(p[h], f[h], S(6.931471880e-01f));)
+    EACH2(p[h] = FMA(p[h], f[h], S(1.0f));)
+    EACH2(v[h] = _mm512_scalef_ps(p[h], n[h]); v[h] = _mm512_mask_mul_ps(v[h], _mm512_cmp_ps_mask(y[h], S(2.0f), _CMP_EQ_OQ), x[h], x[h]);)
+    return far;
 }
-RT_INLINE __m512 v16_pow(__m512 x, __m512 y) {                   /* of positive finite x, finite y */
-    __m512 z = _mm512_getmant_ps(x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero), k = _mm512_getexp_ps(x);
-    k = _mm512_mask_add_ps(k, _mm512_cmp_ps_mask(z, S(1.0f), _CMP_LT_OQ), k, S(1.0f));
-    __m512i i = _mm512_srli_epi32(_mm512_castps_si512(z), 19);
-    __m256 lo = v16_pow_half(_mm512_castps512_ps256(z), _mm512_castps512_ps256(k), _mm512_cvtepu32_epi64(_mm512_castsi512_si256(i)),
-                             _mm512_castps512_ps256(y));
-    __m256 hi = v16_pow_half(_mm512_extractf32x8_ps(z, 1), _mm512_extractf32x8_ps(k, 1), _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(i, 1)),
-                             _mm512_extractf32x8_ps(y, 1));
-    __m512 v = _mm512_insertf32x8(_mm512_castps256_ps512(lo), hi, 1);
-    return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(y, S(2.0f), _CMP_EQ_OQ), x, x);
-}
-RT_INLINE int v16_pow_far(__m512 x, __m512 y) {                  /* NaN, zero, infinite or negative x; NaN or infinite y */
-    return _mm512_fpclass_ps_mask(x, 0xdf) | _mm512_fpclass_ps_mask(y, 0x99);
-}
+#undef EACH2
+#undef LOG2E
+#undef LOG2E_LOW
 
 /* ---- float64 ---- */
 RT_INLINE __m512d v8_exp(__m512d x) {
@@ -501,10 +521,16 @@ V8(exp) V8(exp2) V8(erfinv) V8(ndtri) V8(log) V8(log2) V8(log10) V8(log1p)
             else for (int64_t j = i; j < i + 8; j++) out[j] = rt_##name##_f64(x[j]); } }
 V16_NEAR(sin) V16_NEAR(cos) V16_NEAR(tan) V8_NEAR(sin) V8_NEAR(cos) V8_NEAR(tan)
 void RT_NAME(rt_vpow_f32)(float *out, const float *x, const float *y, int64_t n) {
-    for (int64_t i = 0; i < n; i += 16) {
-        __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(y + i);
-        if (RT_LIKELY(!v16_pow_far(a, b))) _mm512_storeu_ps(out + i, v16_pow(a, b));
-        else { RT_IVDEP for (int64_t j = i; j < i + 16; j++) out[j] = rt_pow_f32(x[j], y[j]); }
+    for (int64_t i = 0; i < n; i += 32) {
+        int64_t j = i + 16 < n ? i + 16 : i;                     /* the last register stands for both */
+        __m512 a[2] = {_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + j)}, b[2] = {_mm512_loadu_ps(y + i), _mm512_loadu_ps(y + j)}, v[2];
+        if (RT_LIKELY(!v16_pow_near(v, a, b))) {
+            _mm512_storeu_ps(out + i, v[0]);
+            _mm512_storeu_ps(out + j, v[1]);
+        } else {
+            RT_IVDEP for (int64_t e = i; e < i + 16; e++) out[e] = rt_pow_f32(x[e], y[e]);
+            if (j > i) { RT_IVDEP for (int64_t e = j; e < j + 16; e++) out[e] = rt_pow_f32(x[e], y[e]); }
+        }
     }
 }
 #endif
