@@ -760,22 +760,33 @@ int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n) {
 /* ---- categories ---- */
 
 /* The running sum is kept in the type of `p` (float32 for 16-bit types), as its rounding decides
- * which category a uniform falls into. */
-/* Uniforms are looked up several at a time, without branches: a guess would be wrong every other time. */
+ * which category a uniform falls into: the first whose share of the sum is not below it. */
+/* Uniforms are looked up several at a time, without branches: a guess would be wrong every other time. They are rounded up to
+ * the type of the sums, which compares with every sum as before. */
 #define TOGETHER 8
+RT_INLINE float round_up_float(double u) {
+    float f = (float)u;                                          /* u is no negative number: the next float has the next bits */
+    return as_float(as_bits(f) + ((double)f < u));
+}
+RT_INLINE double round_up_double(double u) { return u; }
 #define DRAW_CATEGORIES(T)                                                                         \
     static int draw_##T(RtRandom *g, T *sums, int dtype, const char *row, int64_t cat_step, int64_t cats, int64_t *dst, int64_t samples) { \
-        T sum = 0;                                                                                 \
-        int negative = 0, endless = 0;                                                             \
-        if (cat_step == sizeof(T) && rt_itemsize(dtype) == sizeof(T)) memcpy(sums, row, (size_t)cats * sizeof(T)); \
-        else for (int64_t c = 0; c < cats; c++) sums[c] = (T)load(dtype, row + c * cat_step);      \
-        for (int64_t c = 0; c < cats; c++) { negative |= !(sums[c] >= 0); endless |= !(sums[c] - sums[c] == 0); } \
-        if (negative | endless)                                                                    \
+        T sum = 0, least = 0;                                                                      \
+        int dense = cat_step == sizeof(T) && rt_itemsize(dtype) == sizeof(T);                      \
+        const T *p = dense ? (const T *)row : sums;                                                \
+        if (!dense) for (int64_t c = 0; c < cats; c++) sums[c] = (T)load(dtype, row + c * cat_step); \
+        for (int64_t c = 0; c < cats; c++) {           /* what bounds the loop is the chain of additions */ \
+            least = p[c] >= least ? least : p[c];      /* ends negative or NaN if one of them is */ \
+            sums[c] = sum += p[c];                                                                 \
+        }                                                                                          \
+        if (!(least >= 0) || !(sum - sum == 0)) {                                                  \
+            p = dense ? p : NULL;                                                                  \
             for (int64_t c = 0; c < cats; c++) {                                                   \
-                if (!(sums[c] >= 0)) return -2;                                                    \
-                if (!(sums[c] - sums[c] == 0)) return -3;                                          \
+                T x = p ? p[c] : (T)load(dtype, row + c * cat_step);                               \
+                if (!(x >= 0)) return -2;                                                          \
+                if (!(x - x == 0)) return -3;                                                      \
             }                                                                                      \
-        for (int64_t c = 0; c < cats; c++) sums[c] = sum += sums[c];                               \
+        }                                                                                          \
         if (!(sum > 0)) return -4;                                                                 \
         for (int64_t c = 0; c < cats; c++) sums[c] /= sum;                                         \
         sums[cats - 1] = 1;                                                                        \
@@ -785,16 +796,15 @@ int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n) {
             units_f64(g, u, m);                                                                    \
             for (int k = 0; k < TOGETHER; k++) u[m + k] = 0;                                       \
             for (int64_t j = 0; j < m; j += TOGETHER) {                                            \
-                int64_t low[TOGETHER], len[TOGETHER];                                              \
-                for (int k = 0; k < TOGETHER; k++) { low[k] = 0; len[k] = cats; }                  \
-                for (int64_t rest = cats; rest > 0; rest >>= 1)                                    \
-                    for (int k = 0; k < TOGETHER; k++) {                                           \
-                        int64_t half = len[k] >> 1, at = low[k] + half < cats ? low[k] + half : cats - 1; \
-                        int64_t up = -(int64_t)(((double)sums[at] < u[j + k]) & (len[k] > 0));     \
-                        low[k] += (half + 1) & up;                                                 \
-                        len[k] = half + ((len[k] - half - half - 1) & up);                         \
-                    }                                                                              \
-                for (int k = 0; k < TOGETHER && j + k < m; k++) dst[s + j + k] = low[k];           \
+                T bar[TOGETHER];                                                                   \
+                int32_t at[TOGETHER];                              /* there are at most 2^24 categories */ \
+                for (int k = 0; k < TOGETHER; k++) { at[k] = 0; bar[k] = round_up_##T(u[j + k]); } \
+                for (int32_t left = (int32_t)cats, half; left > 1; left -= half) {                 \
+                    half = left >> 1;                                                              \
+                    const T *mid = sums + half - 1;                                                \
+                    for (int k = 0; k < TOGETHER; k++) at[k] = mid[at[k]] < bar[k] ? at[k] + half : at[k]; \
+                }                                                                                  \
+                for (int k = 0; k < TOGETHER && j + k < m; k++) dst[s + j + k] = at[k];            \
             }                                                                                      \
         }                                                                                          \
         return 0;                                                                                  \
