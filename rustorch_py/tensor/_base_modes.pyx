@@ -50,35 +50,49 @@ cdef object wrap(object manager, object fn):
 
 # Note [Switches of C]
 # A step of training enters and leaves no_grad several times, so the switches are extension types. no_grad(f) is not a switch but f decorated, as
-# with PyTorch; an extension type's __new__ always gives an instance, so these types have another one put before it.
+# with PyTorch; an extension type's call always gives an instance, so these types have another __new__ put before theirs, and another vectorcall.
 cdef extern from *:
     """
     static PyObject *(*rt_decorate)(PyObject *type, PyObject *fn);
-    static newfunc rt_make_no_grad, rt_make_enable_grad, rt_make_inference_mode;
 
-    static PyObject *rt_switch_or_decorated(newfunc make, PyTypeObject *type, PyObject *args, PyObject *kwargs, int callable_only) {
-        PyObject *fn = NULL;
-        if (PyTuple_GET_SIZE(args) == 1) fn = PyTuple_GET_ITEM(args, 0);
-        else if (PyTuple_GET_SIZE(args) == 0 && kwargs && !callable_only) fn = PyDict_GetItemString(kwargs, "fn");
-        if (fn && fn != Py_None && (!callable_only || PyCallable_Check(fn))) return rt_decorate((PyObject *)type, fn);
-        return make(type, args, kwargs);
+    /* What the call's only argument decorates, or NULL: it asks for an instance. */
+    static PyObject *rt_decorated(PyObject *type, PyObject *fn, int callable_only, int *done) {
+        *done = fn && fn != Py_None && (!callable_only || PyCallable_Check(fn));
+        return *done ? rt_decorate(type, fn) : NULL;
     }
-    static PyObject *rt_new_no_grad(PyTypeObject *t, PyObject *a, PyObject *k) { return rt_switch_or_decorated(rt_make_no_grad, t, a, k, 0); }
-    static PyObject *rt_new_enable_grad(PyTypeObject *t, PyObject *a, PyObject *k) { return rt_switch_or_decorated(rt_make_enable_grad, t, a, k, 0); }
-    static PyObject *rt_new_inference_mode(PyTypeObject *t, PyObject *a, PyObject *k) {
-        return rt_switch_or_decorated(rt_make_inference_mode, t, a, k, 1);
-    }
-    static void rt_put_new(PyObject *no_grad, PyObject *enable_grad, PyObject *inference_mode, PyObject *(*decorate)(PyObject *, PyObject *)) {
-        rt_decorate = decorate;
-        rt_make_no_grad = ((PyTypeObject *)no_grad)->tp_new;
-        ((PyTypeObject *)no_grad)->tp_new = rt_new_no_grad;
-        rt_make_enable_grad = ((PyTypeObject *)enable_grad)->tp_new;
-        ((PyTypeObject *)enable_grad)->tp_new = rt_new_enable_grad;
-        rt_make_inference_mode = ((PyTypeObject *)inference_mode)->tp_new;
-        ((PyTypeObject *)inference_mode)->tp_new = rt_new_inference_mode;
-    }
+    #define RT_SWITCH(name, callable_only)                                                                                   \
+        static newfunc rt_make_##name;                                                                                       \
+        static vectorcallfunc rt_call_##name;                                                                                \
+        static PyObject *rt_new_##name(PyTypeObject *type, PyObject *args, PyObject *kwargs) {                               \
+            Py_ssize_t n = PyTuple_GET_SIZE(args);                                                                           \
+            int done;                                                                                                        \
+            PyObject *fn = n == 1 ? PyTuple_GET_ITEM(args, 0) : n == 0 && kwargs && !callable_only ? PyDict_GetItemString(kwargs, "fn") : NULL; \
+            PyObject *result = rt_decorated((PyObject *)type, fn, callable_only, &done);                                     \
+            return done ? result : rt_make_##name(type, args, kwargs);                                                       \
+        }                                                                                                                    \
+        static PyObject *rt_vector_##name(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames) {         \
+            Py_ssize_t n = PyVectorcall_NARGS(nargsf), named = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;                      \
+            int done;                                                                                                        \
+            PyObject *fn = n == 1 && !named ? args[0]                                                                        \
+                : n == 0 && named == 1 && !callable_only && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "fn") == 0 ? args[0] : NULL; \
+            PyObject *result = rt_decorated(type, fn, callable_only, &done);                                                 \
+            return done ? result : rt_call_##name(type, args, nargsf, kwnames);                                              \
+        }                                                                                                                    \
+        static void rt_put_##name(PyObject *switch_type, PyObject *(*decorate)(PyObject *, PyObject *)) {                    \
+            PyTypeObject *type = (PyTypeObject *)switch_type;                                                                \
+            rt_decorate = decorate;                                                                                          \
+            rt_make_##name = type->tp_new;                                                                                   \
+            type->tp_new = rt_new_##name;                                                                                    \
+            rt_call_##name = type->tp_vectorcall;                                                                            \
+            if (rt_call_##name) type->tp_vectorcall = rt_vector_##name;                                                      \
+        }
+    RT_SWITCH(no_grad, 0)
+    RT_SWITCH(enable_grad, 0)
+    RT_SWITCH(inference_mode, 1)
     """
-    void rt_put_new(object no_grad, object enable_grad, object inference_mode, object (*decorate)(object kind, object fn)) noexcept
+    void rt_put_no_grad(object kind, object (*decorate)(object kind, object fn)) noexcept
+    void rt_put_enable_grad(object kind, object (*decorate)(object kind, object fn)) noexcept
+    void rt_put_inference_mode(object kind, object (*decorate)(object kind, object fn)) noexcept
 
 
 cdef class no_grad:
@@ -94,6 +108,9 @@ cdef class no_grad:
 
     def __exit__(self, kind, error, trace):
         set_grad_mode(self.prev)
+
+    def __reduce__(self):
+        return type(self), ()
 
     def __call__(self, fn):
         return wrap(type(self), fn)
@@ -112,6 +129,9 @@ cdef class enable_grad:
 
     def __exit__(self, kind, error, trace):
         set_grad_mode(self.prev)
+
+    def __reduce__(self):
+        return type(self), ()
 
     def __call__(self, fn):
         return wrap(type(self), fn)
@@ -156,12 +176,17 @@ cdef class inference_mode:
         set_inference_mode_(self.prev)
         set_grad_mode(self.prev_grad)
 
+    def __reduce__(self):
+        return type(self), (self.mode,)
+
     def __call__(self, fn):
         mode = self.mode
         return wrap(lambda: inference_mode(mode), fn)
 
 
-rt_put_new(no_grad, enable_grad, inference_mode, wrap)
+rt_put_no_grad(no_grad, wrap)
+rt_put_enable_grad(enable_grad, wrap)
+rt_put_inference_mode(inference_mode, wrap)
 
 
 cdef object traced = None, streamed = None

@@ -168,6 +168,7 @@ def test_switches_of_recording():
         pass
     with Quiet() as nothing:
         assert nothing is None and now() == (False, False)
+    assert torch.no_grad(fn=now)() == torch.no_grad(fn=None)(now)() == Quiet(fn=now)() == (False, False)
     assert Quiet()(now)() == Quiet(now)() == (False, False) and isinstance(Quiet(), torch.no_grad)
     for switch in (torch.no_grad(), torch.enable_grad(), torch.inference_mode()):
         for other in (pickle.loads(pickle.dumps(switch)), copy.deepcopy(switch)):
