@@ -50,7 +50,7 @@ def _resolve(op, x, s, dim):
         if len(s) != len(dims):
             raise TensorError("When given, dim and shape arguments must have the same length", op=op)
         sizes = [x.shape[d] if n == -1 else n for n, d in zip(s, dims)]
-    return [_length(op, n) for n in sizes], dims
+    return tuple([_length(op, n) for n in sizes]), tuple(dims)
 
 
 def _product(sizes):
@@ -63,11 +63,7 @@ def _product(sizes):
 def _c2c(op, x, s, dim, norm, inverse):
     x = _fft.promote_input(op, x, True)
     sizes, dims = _resolve(op, x, s, dim)
-    scale = _scale(op, norm, _product(sizes), inverse)
-    for n, d in zip(sizes, dims):
-        x = _fft.c2c(x, d, n, 1 if inverse else -1, scale)
-        scale = 1.0
-    return x if dims else x.clone()
+    return _fft.c2c(x, dims, sizes, 1 if inverse else -1, _scale(op, norm, _product(sizes), inverse)) if dims else x.clone()
 
 
 def _r2c(op, x, s, dim, norm, inverse=False):
@@ -78,11 +74,10 @@ def _r2c(op, x, s, dim, norm, inverse=False):
     if not dims:
         raise TensorError(f"{op} must transform at least one axis", op=op)
     scale = _scale(op, norm, _product(sizes), inverse)
-    sign = 1 if inverse else -1
-    x = _fft.r2c(x, dims[-1], sizes[-1], sign, scale, True)
-    for n, d in zip(sizes[:-1], dims[:-1]):
-        x = _fft.c2c(x, d, n, sign, 1.0)
-    return x
+    if not inverse:
+        return _fft.r2c(x, dims, sizes, -1, scale, True)
+    x = _fft.r2c(x, dims[-1:], sizes[-1:], 1, scale, True)
+    return _fft.c2c(x, dims[:-1], sizes[:-1], 1, 1.0) if len(dims) > 1 else x
 
 
 def _c2r(op, x, s, dim, norm, inverse=True):
@@ -102,8 +97,8 @@ def _c2r(op, x, s, dim, norm, inverse=True):
     if not dims:
         raise TensorError(f"{op} must transform at least one axis", op=op)
     sign = 1 if inverse else -1
-    for n, d in zip(sizes[:-1], dims[:-1]):
-        x = _fft.c2c(x, d, n, sign, 1.0)
+    if len(dims) > 1:
+        x = _fft.c2c(x, dims[:-1], sizes[:-1], sign, 1.0)
     return _fft.c2r(x, dims[-1], sizes[-1], sign, _scale(op, norm, _product(sizes), inverse))
 
 

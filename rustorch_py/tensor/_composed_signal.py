@@ -165,9 +165,9 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
         raise TensorError("stft: cannot have onesided output if window or input is complex", op="stft")
     scale = n_fft ** -0.5 if normalized else 1.0
     if complex_signal:
-        out = _fft.c2c(_fft.promote_input("stft", pieces, True), 2, n_fft, -1, scale)
+        out = _fft.c2c(_fft.promote_input("stft", pieces, True), (2,), (n_fft,), -1, scale)
     else:
-        out = _fft.r2c(_fft.promote_input("stft", pieces, False), 2, n_fft, -1, scale, bool(onesided))
+        out = _fft.r2c(_fft.promote_input("stft", pieces, False), (2,), (n_fft,), -1, scale, bool(onesided))
     out = out.transpose(1, 2)
     if single:
         out = out.squeeze(0)
@@ -203,7 +203,7 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
     scale = n_fft ** -0.5 if normalized else 1.0 / n_fft
     x = x.transpose(1, 2)
     if return_complex:
-        pieces = _fft.c2c(x, 2, n_fft, 1, scale)
+        pieces = _fft.c2c(x, (2,), (n_fft,), 1, scale)
     else:
         pieces = _fft.c2r(x if onesided else x.narrow(2, 0, n_fft // 2 + 1), 2, n_fft, 1, scale)
     pieces = pieces * window

@@ -1,18 +1,19 @@
 # build: isa=fft.inc.c cold
-"""Fourier transforms along one dimension: the three kinds every function of torch.fft is made of.
+"""Fourier transforms: the three kinds every function of torch.fft is made of.
 
 Gradient of a transform: the transform with the opposite sign (conjugate transpose), unnormalised,
 times the same scale; what was padded or cut goes back by `resize_lane`.
 """
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, grad_mode, view_raw, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64,
-                     RT_C128, RT_NLOOPED, rt_kind, rt_itemsize, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX)
+                     RT_C128, RT_NLOOPED, rt_kind, rt_itemsize, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, rt_contiguous_strides, is_contig)
 from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
 from ._ops cimport cast
 from ._dtype cimport default_code, check_stored, torch_name
 from ._cpu cimport isa_level, rt_num_threads
 from ._lane cimport RtLane, lane_of, empty_resized, dense
+from ._neural cimport suggests_last
 
 from ._devices import run as run_on_device
 from ..errors import OutOfMemoryError, UnsupportedOpError
@@ -20,6 +21,7 @@ from ._view_complex import real
 
 cdef extern from "fft.h" nogil:
     enum: RT_FFT_HALF_IN
+    enum: RT_FFT_LANES_OUT
     ctypedef int (*RtFftLanes)(const void *plan, int x_dtype, const void *x, RtLane s, int flags, int sign, double scale,
                                int out_dtype, int64_t out_L, void *out, int threads) noexcept nogil
     ctypedef void *(*RtFftMake)(int64_t n) noexcept nogil
@@ -60,14 +62,26 @@ cdef Plan plan_of(int64_t n, int slot):
 
 
 cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, double scale, int out_dt, int64_t out_L):
-    cdef TensorBase source = dense(x), out = empty_resized(x, dim, out_L, out_dt)
+    """One dimension of x; with RT_FFT_LANES_OUT the result has it last."""
+    cdef TensorBase source = dense(x), out
     cdef int slot = 1 if x.dt == RT_F64 or x.dt == RT_C128 else 0
+    cdef int64_t sh[64]
+    cdef int i, at = 0
     cdef Plan plan
     cdef RtFftLanes kernel = rt_pick_fft(isa_level()).lanes[slot]
     cdef RtLane s = lane_of(x, dim)
     cdef int status = 0, x_dt = x.dt
     if x_dt >= RT_NLOOPED:
         check_stored("fft_lanes", x_dt)
+    if flags & RT_FFT_LANES_OUT:
+        for i in range(x.nd):
+            if i != dim:
+                sh[at] = x.sh[i]
+                at += 1
+        sh[at] = out_L
+        out = empty(x.nd, sh, out_dt, x.dev)
+    else:
+        out = empty_resized(x, dim, out_L, out_dt)
     if x.dev & 255:
         if out.n > 0:
             run_on_device("fft", out, source, dim, n, flags == RT_FFT_HALF_IN, sign, scale)
@@ -79,6 +93,69 @@ cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, doubl
         if status:
             raise OutOfMemoryError("fft: no room for the work arrays", op="fft")
     return out
+
+
+# ---- the order of a result ----
+# Note [Order of spectra]
+# PyTorch hands MKL one batch of dense transforms: in memory the result has the dimensions that were not transformed first, in the order in
+# which they lie in the input, then those that were, in that order too (of a half spectrum the last one named stays last).
+# Here the input is seen in that order, dimension by dimension, and the result is turned back. A dense input with one dimension to transform
+# is read as it lies.
+cdef int by_step(const int64_t *st, int *dims, int count) noexcept:
+    """Sort dimensions by falling strides; equal ones stay."""
+    cdef int i, j, d
+    for i in range(1, count):
+        d = dims[i]
+        j = i
+        while j > 0 and st[dims[j - 1]] < st[d]:
+            dims[j] = dims[j - 1]
+            j -= 1
+        dims[j] = d
+    return 0
+
+
+cdef TensorBase transformed(TensorBase x, tuple dims, tuple sizes, int flags, int sign, double scale, int out_dt, int64_t last):
+    """Transform dimensions in sizes[i] terms; `last`: terms that are kept of the last one named, which keeps its place; -1: of none so."""
+    cdef int order[64]
+    cdef int64_t n_of[64]
+    cdef int64_t st[64]
+    cdef int64_t sh[64]
+    cdef int64_t rows[64]
+    cdef const int64_t *steps = x.st
+    cdef int i, d, k = len(dims), lead = x.nd - k, at = 0
+    cdef bint padded = False
+    cdef TensorBase t
+    cdef int64_t n
+    for i in range(x.nd):
+        n_of[i] = -1
+    for i in range(k):
+        n_of[<int>dims[i]] = n = sizes[i]
+        padded |= (n // 2 + 1 if flags & RT_FFT_HALF_IN else n) > x.sh[<int>dims[i]]
+        order[lead + i] = dims[i]
+    for i in range(x.nd):
+        if n_of[i] < 0:
+            order[at] = i
+            at += 1
+    if padded and not (4 <= x.nd <= 5 and suggests_last(x)):         # PyTorch pads into a new array
+        rt_contiguous_strides(x.nd, x.sh, rows)
+        steps = rows
+    by_step(steps, order, lead)
+    by_step(steps, order + lead, k if last < 0 else k - 1)
+    if k == 1 and is_contig(x) and not x.dev & 255 and order[lead] != x.nd - 1 and steps == x.st:
+        t = run(x, order[lead], n_of[order[lead]], flags | RT_FFT_LANES_OUT, sign, scale, out_dt, last if last >= 0 else n_of[order[lead]])
+    else:
+        for i in range(x.nd):
+            sh[i] = x.sh[order[i]]
+            st[i] = x.st[order[i]]
+        t = view_raw(x, x.nd, sh, st, 0)
+        for i in range(x.nd - 1, lead - 1, -1):
+            n = n_of[order[i]]
+            t = run(t, i, n, flags, sign, scale, out_dt, last if last >= 0 and i == x.nd - 1 else n)
+            scale = 1.0
+    for i in range(x.nd):
+        sh[order[i]] = t.sh[i]
+        st[order[i]] = t.st[i]
+    return view_raw(t, x.nd, sh, st, 0)
 
 
 cdef inline int complex_of(int dt) noexcept:
@@ -121,59 +198,65 @@ cdef class ResizeLaneBackward(Node):
 
 
 # ---- the three kinds ----
-def c2c(input, int dim, int64_t n, int sign, double scale):
-    """Transform complex to complex along ``dim``, cut or zero-padded to n terms."""
+cdef object resize_lanes(object g, tuple dims, tuple sizes):
+    for d, n in zip(dims, sizes):
+        g = resize_lane(g, d, n)
+    return g
+
+
+cdef class SpectrumBackward(Node):
+    """What the gradients of transforms from several dimensions know."""
+    cdef tuple dims, sizes, lengths                # lengths: of the input
+    cdef int sign
+    cdef double scale
+
+
+cdef int watch(SpectrumBackward node, TensorBase out, TensorBase t, tuple dims, tuple sizes, int sign, double scale) except -1:
+    node.dims, node.sizes, node.sign, node.scale = dims, sizes, sign, scale
+    node.lengths = tuple([t.sh[<int>d] for d in dims])
+    return attach1(out, node, t)
+
+
+def c2c(input, tuple dims, tuple sizes, int sign, double scale):
+    """Transform complex to complex along ``dims``, cut or zero-padded to ``sizes`` terms."""
     cdef TensorBase t = <TensorBase>input, out
-    cdef C2cBackward node
-    out = run(t, dim, n, 0, sign, scale, complex_of(t.dt), n)
+    out = transformed(t, dims, sizes, 0, sign, scale, complex_of(t.dt), -1)
     if t.rg and grad_mode():
-        node = C2cBackward.__new__(C2cBackward)
-        node.dim, node.n, node.length, node.sign, node.scale = dim, n, t.sh[dim], sign, scale
-        attach1(out, node, t)
+        watch(C2cBackward.__new__(C2cBackward), out, t, dims, sizes, sign, scale)
     return out
 
 
-cdef class C2cBackward(Node):
-    cdef int dim, sign
-    cdef int64_t n, length
-    cdef double scale
-
+cdef class C2cBackward(SpectrumBackward):
     cdef object own_name(self):
         return "FftC2CBackward0"
 
     cdef object apply(self, object g):
-        return resize_lane(c2c(g, self.dim, self.n, -self.sign, self.scale), self.dim, self.length)
+        return resize_lanes(c2c(g, self.dims, self.sizes, -self.sign, self.scale), self.dims, self.lengths)
 
 
-def r2c(input, int dim, int64_t n, int sign, double scale, bint half):
-    """Transform real to complex; half: only the first n/2 + 1 terms, which determine the others."""
+def r2c(input, tuple dims, tuple sizes, int sign, double scale, bint half):
+    """Transform real to complex; half: only the first n/2 + 1 terms of the last dimension named, which determine the others."""
     cdef TensorBase t = <TensorBase>input, out
-    cdef R2cBackward node
-    out = run(t, dim, n, 0, sign, scale, complex_of(t.dt), n // 2 + 1 if half else n)
+    cdef int64_t n = sizes[len(sizes) - 1]
+    out = transformed(t, dims, sizes, 0, sign, scale, complex_of(t.dt), n // 2 + 1 if half else n)
     if t.rg and grad_mode():
-        node = R2cBackward.__new__(R2cBackward)
-        node.dim, node.n, node.length, node.sign, node.scale = dim, n, t.sh[dim], sign, scale
-        attach1(out, node, t)
+        watch(R2cBackward.__new__(R2cBackward), out, t, dims, sizes, sign, scale)
     return out
 
 
-cdef class R2cBackward(Node):
-    cdef int dim, sign
-    cdef int64_t n, length
-    cdef double scale
-
+cdef class R2cBackward(SpectrumBackward):
     cdef object own_name(self):
         return "FftR2CBackward0"
 
     cdef object apply(self, object g):
-        return resize_lane(real(c2c(g, self.dim, self.n, -self.sign, self.scale)), self.dim, self.length)
+        return resize_lanes(real(c2c(g, self.dims, self.sizes, -self.sign, self.scale)), self.dims, self.lengths)
 
 
 def c2r(input, int dim, int64_t n, int sign, double scale):
-    """Transform a half spectrum (Hermitian, of n terms) to n real numbers."""
+    """Transform a half spectrum (Hermitian, of n terms) along ``dim`` to n real numbers."""
     cdef TensorBase t = <TensorBase>input, out
     cdef C2rBackward node
-    out = run(t, dim, n, RT_FFT_HALF_IN, sign, scale, rt_real_dtype(t.dt), n)
+    out = transformed(t, (dim,), (n,), RT_FFT_HALF_IN, sign, scale, rt_real_dtype(t.dt), n)
     if t.rg and grad_mode():
         node = C2rBackward.__new__(C2rBackward)
         node.dim, node.n, node.length, node.sign, node.scale = dim, n, t.sh[dim], sign, scale
@@ -197,7 +280,7 @@ cdef class C2rBackward(Node):
         fill_value(view_raw(twice, 1, &one, twice.st, 0), 1)
         if self.n % 2 == 0:
             fill_value(view_raw(twice, 1, &one, twice.st, (half - 1) * twice.st[0]), 1)
-        r = r2c(g, self.dim, self.n, -self.sign, self.scale, True)
+        r = r2c(g, (self.dim,), (self.n,), -self.sign, self.scale, True)
         w = (<object>twice).reshape((half,) + (1,) * ((<TensorBase>g).nd - 1 - self.dim))
         return resize_lane(r * w, self.dim, self.length)
 

@@ -3,8 +3,8 @@
 #define RUSTORCH_FFT_H
 #include "lane.h"
 
-/* x holds the first n/2 + 1 terms of a Hermitian spectrum of n. */
-enum { RT_FFT_HALF_IN = 1 };
+/* HALF_IN: x holds the first n/2 + 1 terms of a Hermitian spectrum of n. LANES_OUT: the result is (outer, inner, out_L). */
+enum { RT_FFT_HALF_IN = 1, RT_FFT_LANES_OUT = 2 };
 /* out[o,k,i] = scale * sum over l < n of x[o,l,i] exp(sign 2 pi i k l / n), k < out_L.
  * x: (outer, in_L, inner) of x_dtype, real or complex, zero past in_L; out: (outer, out_L, inner) of
  * out_dtype; a real out keeps the real part. Returns 0 or RT_ERR_MEMORY. */

@@ -391,7 +391,8 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
     if (s.inner == 1 && p->wide[0] && p->n / 4 % LANES == 0) w = 1;      /* a transform fills its registers by itself, and stays in the first cache */
     int64_t groups = w ? (lanes + w - 1) / w : 0, n = p->n, size = (K(work_size)(p, w) + 63) / 64 * 64 + 320 / (int64_t)sizeof(T);
     const T scale = (T)scale_;
-    const int dense = s.inner == 1;
+    const int dense = s.inner == 1, dense_out = dense || flags & RT_FFT_LANES_OUT;
+    const int64_t out_step = dense_out ? 1 : s.inner;
     int failed = 0, par = threads > 1 && groups > 1 && lanes * n > 8192;
     (void)par;
     RT_OMP(omp parallel num_threads(threads) if (par))
@@ -437,14 +438,14 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
                 K(run_plan)(p, w, (T)sign, ar, ai, br, bi);
                 for (int r = 0; r < count; r++) {
                     int64_t lane = g * w + r;
-                    base[r] = lane / s.inner * out_L * s.inner + lane % s.inner;
+                    base[r] = dense_out ? lane * out_L : lane / s.inner * out_L * s.inner + lane % s.inner;
                 }
                 if (w == 1 && together) K(store)(out_dtype, out_oki, base[0], 1, out_L, ar, ai, 1, scale);
-                else if (together) for (int64_t k = 0; k < out_L; k++) K(store)(out_dtype, out_oki, base[0] + k * s.inner, 1, w, ar + k * w, ai + k * w, 1, scale);
+                else if (together && !dense_out) for (int64_t k = 0; k < out_L; k++) K(store)(out_dtype, out_oki, base[0] + k * s.inner, 1, w, ar + k * w, ai + k * w, 1, scale);
                 else for (int64_t k = 0; k < out_L; k += ROWS)
-                    if (dense && count == MAX_LANES && k + ROWS <= out_L) K(store_block)(out_dtype, out_oki, base, k, ar, ai, scale);
+                    if (dense_out && count == MAX_LANES && k + ROWS <= out_L) K(store_block)(out_dtype, out_oki, base, k, ar, ai, scale);
                     else for (int r = 0; r < count; r++)
-                        K(store)(out_dtype, out_oki, base[r] + k * s.inner, s.inner, out_L - k < ROWS ? out_L - k : ROWS,
+                        K(store)(out_dtype, out_oki, base[r] + k * out_step, out_step, out_L - k < ROWS ? out_L - k : ROWS,
                                  ar + k * w + r, ai + k * w + r, w, scale);
             }
         }
