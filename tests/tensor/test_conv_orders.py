@@ -78,7 +78,43 @@ CASES = [
     (3, 70, 40, (15, 18), (3, 3), (2, 2), (1, 1), (1, 1), 1),
     (3, 6, 8, (13, 40), (1, 1), (3, 2), (0, 0), (1, 1), 2),
     (2, 4, 6, (5, 6, 9), (1, 1, 1), (1, 2, 3), (0, 0, 0), (1, 1, 1), 1),
+    # neighbours of a channel: Note [Near]
+    (2, 5, 5, (11, 40), (3, 3), (1, 1), (1, 1), (1, 1), 5),
+    (1, 3, 3, (7, 18), (3, 3), (1, 1), (0, 2), (1, 1), 3),
+    (2, 3, 3, (3, 3), (3, 3), (1, 1), (2, 0), (1, 1), 3),
+    (2, 5, 5, (13, 65), (3, 3), (2, 2), (1, 1), (1, 1), 5),
+    (2, 3, 3, (12, 32), (3, 3), (2, 2), (0, 2), (1, 1), 3),
+    (1, 3, 3, (7, 35), (3, 3), (2, 2), (2, 0), (1, 1), 3),
+    (1, 9, 9, (6, 300), (3, 3), (2, 2), (1, 1), (1, 1), 9),
+    (3, 1, 1, (9, 17), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    # few channels, or a stride: Note [Columns]
+    (2, 3, 16, (19, 37), (3, 3), (1, 1), (1, 1), (1, 1), 1),
+    (1, 3, 40, (60, 41), (7, 7), (2, 2), (3, 3), (1, 1), 1),
+    (2, 12, 20, (16, 33), (3, 4), (3, 2), (1, 1), (1, 1), 2),
+    (1, 4, 16, (120, 70), (4, 3), (2, 1), (1, 2), (2, 1), 1),
 ]
+
+
+def test_columns_in_stretches(level):
+    """A product too large for one stretch: rows of the gradient need pixels of two."""
+    x, w = RNG.standard_normal((1, 4, 70, 400)), RNG.standard_normal((16, 4, 7, 7))
+    y0 = oracle(x, w, None, (2, 2), (3, 3), (1, 1), 1)[0]
+    g = RNG.standard_normal(y0.shape)
+    tx = rt.tensor(x.astype("float32")).requires_grad_()
+    dx, = rt.autograd.grad(_t.conv2d(tx, rt.tensor(w.astype("float32")), None, 2, 3), tx, rt.tensor(g.astype("float32")))
+    close(dx, oracle(x, w, g, (2, 2), (3, 3), (1, 1), 1)[1], 2e-5)
+
+
+def test_what_no_window_reads_changes_no_gradient(level):
+    """Numbers that are none, behind the last windows of rows and planes."""
+    x, w = RNG.standard_normal((2, 3, 8, 22)), RNG.standard_normal((3, 1, 3, 3))
+    x[:, :, 7:], x[:, :, :, 21:] = np.nan, np.inf
+    y0 = oracle(x[:, :, :7, :21], w, None, (2, 2), (0, 0), (1, 1), 3)[0]
+    g = RNG.standard_normal(y0.shape)
+    tw = rt.tensor(w.astype("float32")).requires_grad_()
+    y = _t.conv2d(rt.tensor(x.astype("float32")), tw, None, 2, 0, 1, 3)
+    close(y, y0, 2e-5)
+    close(rt.autograd.grad(y, tw, rt.tensor(g.astype("float32")))[0], oracle(x[:, :, :7, :21], w, g, (2, 2), (0, 0), (1, 1), 3)[2], 1e-4)
 
 
 @pytest.mark.parametrize("dtype, tol", [("float32", 2e-5), ("float64", 1e-12)])

