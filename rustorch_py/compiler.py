@@ -1,13 +1,14 @@
-"""PyTorch's names around ``torch.compile``. Programs run operator by operator, so there is nothing to leave out, to reset or to count."""
+"""PyTorch's names around ``torch.compile``. Functions of elementwise operators become one loop (jit/_fuse.py); all else runs operator by operator."""
 from functools import wraps
 
 from .errors import TensorTypeError
+from .jit import _fuse
 from .nn import Module
 
 __all__ = ["allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable", "get_default_backend", "is_compiling",
            "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_default_backend", "set_stance"]
 
-_backend = "eager"
+_backend = "inductor"
 
 
 class OptimizedModule(Module):
@@ -72,12 +73,12 @@ class OptimizedModule(Module):
 
 
 def compile(model=None, **options):
-    """Return the function unchanged, or a module in a wrapper like PyTorch's: every operator here is compiled ahead of time.
+    """Return a function whose elementwise operators run as one loop over memory (see ``jit.script``), or a module in a wrapper like PyTorch's.
 
     Args:
-        model: a function, or a Module, which becomes the ``_orig_mod`` of an `OptimizedModule` (names in its state dict begin so);
-            without one, a decorator.
-        **options: PyTorch's; nothing depends on them.
+        model: a function, or a Module, which becomes the ``_orig_mod`` of an `OptimizedModule` (names in its state dict begin so) and runs
+            operator by operator; without one, a decorator.
+        **options: PyTorch's. ``backend="eager"`` or ``disable=True`` leave the function as it is; nothing depends on the others.
     """
     if model is None:
         return lambda fn: compile(fn, **options)
@@ -85,7 +86,9 @@ def compile(model=None, **options):
         return model if isinstance(model, OptimizedModule) else OptimizedModule(model)
     if not callable(model):
         raise TensorTypeError(f"compile: expected a callable or a Module, got {type(model).__name__}", op="compile")
-    return model
+    if options.get("disable") or options.get("backend", _backend) == "eager":
+        return model
+    return _fuse.fused(model)
 
 
 def disable(fn=None, recursive=True, *, reason=None):
@@ -117,7 +120,7 @@ def cudagraph_mark_step_begin():
 
 def list_backends(exclude_tags=("debug", "experimental")):
     """Return the names that ``compile(backend=...)`` takes."""
-    return ["eager"]
+    return ["eager", "inductor"]
 
 
 def get_default_backend():
@@ -149,10 +152,11 @@ def is_exporting():
 
 
 class set_stance:
-    """Take how compiled functions should run; all run eagerly whatever the stance. A function, decorator and context manager.
+    """Say how compiled functions run from here on: a function, or for as long as it lasts a decorator or a context manager.
 
     Args:
-        stance: "default", "force_eager", "eager_on_recompile", "fail_on_recompile", "eager_then_compile" or "aot_eager_then_compile".
+        stance: "force_eager" runs them operator by operator; "default", "eager_on_recompile", "fail_on_recompile", "eager_then_compile" and
+            "aot_eager_then_compile" as loops (nothing is compiled at run time, so there is nothing that could fail).
     Raises:
         RuntimeError: another stance.
     """
@@ -161,16 +165,23 @@ class set_stance:
         known = ("default", "eager_then_compile", "aot_eager_then_compile", "force_eager", "eager_on_recompile", "fail_on_recompile")
         if stance not in known:
             raise RuntimeError(f"invalid torch.compile stance {stance!r}; expected one of {known}")
-        self.stance = stance
+        self.stance, self.before = stance, _fuse.set_eager(stance == "force_eager")
 
     def __call__(self, fn):
+        _fuse.set_eager(self.before)
+
         @wraps(fn)
         def run(*args, **kwargs):
-            return fn(*args, **kwargs)
+            before = _fuse.set_eager(self.stance == "force_eager")
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                _fuse.set_eager(before)
         return run
 
     def __enter__(self):
+        _fuse.set_eager(self.stance == "force_eager")
         return self
 
     def __exit__(self, *exc):
-        return None
+        _fuse.set_eager(self.before)

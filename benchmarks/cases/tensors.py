@@ -43,6 +43,41 @@ op("elementwise", "m + row, 1000x1000", lambda m, x, y: x + y, randn(1000, 1000)
 op("elementwise", "m + column, 1000x1000", lambda m, x, y: x + y, randn(1000, 1000), randn(1000, 1), peers=ALL, nbytes=8 * M)
 op("elementwise", "m.T + m, 1000x1000", lambda m, x: x.T + x, randn(1000, 1000), peers=ALL, nbytes=8 * M)
 op("elementwise", "x[::2] + y[::2], 1e6", lambda m, x, y: x[::2] + y[::2], randn(2 * M), randn(2 * M), peers=ARRAYS, nbytes=20 * M)
+
+
+def compiled(fn, count, n, gradients=False):
+    """A function of `count` arrays of n floats: PyTorch runs it operator by operator, we as one loop."""
+    def make(t):
+        f = fn(t) if t.__name__ == "torch" else t.jit.script(fn(t))
+        arrays = [t.randn(n, requires_grad=gradients) for _ in range(count)]
+        if not gradients:
+            return lambda: f(*arrays)
+
+        def run():
+            for x in arrays:
+                x.grad = None
+            f(*arrays).backward(arrays[0].detach())
+            return arrays[0].grad
+        return run
+    return make
+
+
+def swiglu(t):
+    def swiglu(x, y):
+        return x * t.sigmoid(x) * y
+    return swiglu
+
+
+def tanh_gelu(t):
+    def tanh_gelu(x):
+        return 0.5 * x * (1.0 + t.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)))
+    return tanh_gelu
+
+
+for _fn, _count in ((swiglu, 2), (tanh_gelu, 1)):
+    task("elementwise", f"jit.script of {_fn.__name__}, 1e6", compiled(_fn, _count, M), nbytes=4 * (_count + 1) * M)
+    task("elementwise", f"jit.script of {_fn.__name__}, 1e6 with gradients", compiled(_fn, _count, M, True))
+    task("elementwise", f"jit.script of {_fn.__name__}, 1e7", compiled(_fn, _count, 10 * M), nbytes=40 * (_count + 1) * M, heavy=True, wants=3.0)
 op("elementwise", "x + y, 1e6 float64", lambda m, x, y: x + y, lambda g: g.standard_normal(M), lambda g: g.standard_normal(M), peers=NUMPY,
    nbytes=24 * M)
 op("elementwise", "exp, 1e6 float64", lambda m, x: m.exp(x), lambda g: g.standard_normal(M), peers=NUMPY, nbytes=16 * M)

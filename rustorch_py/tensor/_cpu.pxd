@@ -10,3 +10,5 @@ cdef int copy_plan(RtIter *it) noexcept nogil
 cdef void cast_one(char *dst, int to, const char *src, int from_) noexcept nogil      # convert one element between any two dtypes
 cdef void fill_plan(RtIter *it, const char *value) noexcept nogil
 cdef int loop_plan(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k) noexcept nogil   # a plugin's loop
+cdef int fuse_plan(RtIter *it, const void *fuse) noexcept nogil        # an RtFuse: Note [Fused loops] in kernels/fuse.h
+cdef void loop_wants(int kernel, int loop_dtype, int nargs, int32_t *want) noexcept nogil       # dtypes that a row's loop takes, the result first

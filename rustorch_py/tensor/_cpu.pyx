@@ -1,4 +1,4 @@
-# build: isa=vfun.inc.c,ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,half_loops.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c,copy.inc.c sources=cpu.c,cast_stored.c,alloc.c,special.c,ew_c64.c,ew_c128.c
+# build: isa=vfun.inc.c,ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,half_loops.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c,copy.inc.c sources=cpu.c,fuse.c,cast_stored.c,alloc.c,special.c,ew_c64.c,ew_c128.c
 """The CPU back end: registers itself; instruction set, threads and the host allocator's switches."""
 import os
 
@@ -25,6 +25,12 @@ cdef extern from "cpu.h" nogil:
     void rt_pool_reset_peak()
     int team_size "rt_num_threads"()
     void rt_set_threads(int n)
+
+cdef extern from "fuse.h" nogil:
+    ctypedef struct RtFuse:
+        pass
+    int rt_cpu_fuse(RtIter *it, const RtFuse *fuse)
+    void rt_cpu_wants(int kernel, int loop_dtype, int nargs, int32_t *want)
 
 cdef extern from *:
     """
@@ -92,6 +98,14 @@ cdef int copy_plan(RtIter *it) noexcept nogil:
 
 cdef int loop_plan(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k) noexcept nogil:
     return rt_cpu_loop(it, fn, want, cost, k)
+
+
+cdef int fuse_plan(RtIter *it, const void *fuse) noexcept nogil:
+    return rt_cpu_fuse(it, <const RtFuse *>fuse)
+
+
+cdef void loop_wants(int kernel, int loop_dtype, int nargs, int32_t *want) noexcept nogil:
+    rt_cpu_wants(kernel, loop_dtype, nargs, want)
 
 
 cdef void fill_plan(RtIter *it, const char *value) noexcept nogil:

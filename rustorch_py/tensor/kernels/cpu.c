@@ -5,6 +5,7 @@
 #include <pthread.h>
 #endif
 #include "cpu.h"
+#include "fuse.h"
 #include "copy.h"
 #include "share.h"
 #include "_gen/rt_rows.h"
@@ -288,22 +289,32 @@ static RtLoop half_loop(int kernel, const RtIter *it) {
     return half_tables[isa_level][dtype == RT_BF16][kernel >> 2];
 }
 
+RtLoop rt_cpu_loop_of(int kernel, int loop_dtype) {
+    const RtLoop *table = loop_tables[isa_level][loop_dtype];
+    return table ? table[kernel] : NULL;
+}
+
+void rt_cpu_wants(int kernel, int loop_dtype, int nargs, int32_t *want) {
+    const RtRow *row = &rt_rows[kernel >> 2];
+    int which = kernel & 3;
+    want[0] = which ? loop_dtype : row->out == 1 ? RT_BOOL : row->out == 2 ? rt_real_dtype(loop_dtype) : loop_dtype;
+    for (int a = 1; a < nargs; a++) want[a] = (!which && row->types[a - 1] == 'b') ? RT_BOOL : loop_dtype;
+    if (which) {                                       /* a gradient's operands are (g, then those of x y z o it reads) */
+        int a = 2, saves = row->saves[which - 1];
+        for (int i = 0; i < 3; i++) if (saves >> i & 1) { if (row->types[i] == 'b') want[a] = RT_BOOL; a++; }
+    }
+}
+
 int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k) {
     (void)device;
     const RtLoop *table = loop_tables[isa_level][loop_dtype];
     Task t;
     if (!table || !(t.fn = table[kernel])) return RT_ERR_UNSUPPORTED;
     const RtRow *row = &rt_rows[kernel >> 2];
-    int which = kernel & 3;
     t.k = k;
     t.nargs = it->nargs;
     t.convert = 0;
-    t.want[0] = which ? loop_dtype : row->out == 1 ? RT_BOOL : row->out == 2 ? rt_real_dtype(loop_dtype) : loop_dtype;
-    for (int a = 1; a < it->nargs; a++) t.want[a] = (!which && row->types[a - 1] == 'b') ? RT_BOOL : loop_dtype;
-    if (which) {                                       /* a gradient's operands are (g, then those of x y z o it reads) */
-        int a = 2, saves = row->saves[which - 1];
-        for (int i = 0; i < 3; i++) if (saves >> i & 1) { if (row->types[i] == 'b') t.want[a] = RT_BOOL; a++; }
-    }
+    rt_cpu_wants(kernel, loop_dtype, it->nargs, t.want);
     for (int a = 0; a < it->nargs; a++) t.convert |= it->dtype[a] != t.want[a];
     if (t.convert && (kernel == ROW_ABS * 4 || kernel == ROW_NEG * 4) && it->dtype[0] == it->dtype[1] && rt_itemsize(it->dtype[0]) == 2 &&
         loop_dtype == RT_F32) {

@@ -1,0 +1,136 @@
+"""A recording becomes a program: values instead of addresses, what nobody reads left out, places for what lies between.
+
+See Note [Recording] in tensor/_fuse.pyx for what a recording holds, and Note [Fused loops] in tensor/kernels/fuse.h for what runs.
+"""
+from ..tensor import _fuse, optable
+
+PLACES, NUMBERS = _fuse.MAX_OPERANDS, _fuse.MAX_OPERANDS + _fuse.MAX_SLOTS
+
+
+class Unfit(Exception):
+    """The recording is no program of one loop."""
+
+
+class _Value:
+    """One value: an input (`index`), a number (`raw`), or the result of a step."""
+
+    def __init__(self, dtype, index=None, raw=None, step=None):
+        self.dtype, self.index, self.raw, self.step, self.wanted = dtype, index, raw, step, {}
+
+
+def _values(recording, inputs):
+    """Replay a recording's launches by name. `inputs`: (address, dtype code, moves). Return (address -> value, values of steps in order)."""
+    if recording.spoiled:
+        raise Unfit
+    moving = {at: _Value(dt, index=i) for i, (at, dt, moves) in enumerate(inputs) if moves}
+    still = {at: _Value(dt, index=i) for i, (at, dt, moves) in enumerate(inputs) if not moves}
+    numbers, order = {}, []
+
+    def step(dtype, *what):
+        value = _Value(dtype, step=what)
+        order.append(value)
+        return value
+
+    def converted(value, dtype):
+        if value.dtype == dtype:
+            return value
+        if value.raw is not None:
+            return _Value(dtype, raw=_fuse.converted(value.raw, value.dtype, dtype))
+        if dtype not in value.wanted:
+            value.wanted[dtype] = step(dtype, -1, dtype, 0.0, 0.0, (value,))
+        return value.wanted[dtype]
+
+    for kernel, loop, k0, k1, operands in recording.entries:
+        read = []
+        for at, dtype, raw in operands[1:]:
+            if raw is None:
+                value = moving.get(at)
+            else:                                      # one element: an argument's, or a number of the function's text
+                value = still.get(at) or numbers.setdefault((raw, dtype), _Value(dtype, raw=raw))
+            if value is None or value.dtype != dtype:
+                raise Unfit
+            read.append(value)
+        at, dtype, raw = operands[0]
+        if raw is not None:
+            raise Unfit                                # arithmetic among single elements: its places are used again, so addresses say nothing
+        if kernel < 0:
+            moving[at] = converted(read[0], dtype)
+            continue
+        want = _fuse.wants(kernel, loop, len(operands))
+        moving[at] = converted(step(want[0], kernel, loop, k0, k1, tuple(converted(v, w) for v, w in zip(read, want[1:]))), dtype)
+    return moving, order
+
+
+def build(recording, inputs, results):
+    """Return (program, where): a Program of a recording, and for each result its number among the program's, or ~i where it is input i.
+
+    Args:
+        inputs: (address, dtype code, moves) of each input while recording; `moves`: it had more than one element.
+        results: (address, dtype code) of each result.
+    Raises:
+        Unfit: something else than rows made a result, or it takes too many operands or places.
+    """
+    moving, order = _values(recording, inputs)
+    wanted, where = [], []
+    for at, dtype in results:
+        value = moving.get(at)
+        if value is None or value.dtype != dtype:
+            raise Unfit
+        if value.index is not None:
+            where.append(~value.index)
+        elif value in wanted:
+            raise Unfit                                # one array would be two results
+        else:
+            where.append(len(wanted))
+            wanted.append(value)
+    alive, steps = set(map(id, wanted)), []
+    for value in reversed(order):
+        if id(value) in alive:
+            steps.append(value)
+            alive.update(map(id, value.step[4]))
+    steps.reverse()
+    if not wanted or len(wanted) + len(inputs) > _fuse.MAX_OPERANDS or len(steps) > _fuse.MAX_STEPS:
+        raise Unfit
+    return _assemble(steps, wanted, len(inputs)), where
+
+
+def _assemble(steps, wanted, n_in):
+    last = {}                                          # value -> the step that reads it last
+    for i, value in enumerate(steps):
+        for read in value.step[4]:
+            last[id(read)] = i
+    place, sizes, free, numbers, out = {}, [], [], [], []
+    operand = {id(value): i for i, value in enumerate(wanted)}
+
+    def at(value):
+        """(number of the value, bytes from element to element where it is no operand)"""
+        if id(value) in operand:
+            return operand[id(value)], 0
+        if value.index is not None:
+            return len(wanted) + value.index, 0
+        if value.raw is not None:
+            if value.raw not in numbers:
+                numbers.append(value.raw)
+            return NUMBERS + numbers.index(value.raw), 0
+        return PLACES + place[id(value)], _fuse.itemsize(value.dtype)
+
+    for i, value in enumerate(steps):
+        kernel, loop, k0, k1, reads = value.step
+        taken = [at(read) for read in reads]
+        if id(value) not in operand:
+            size = _fuse.itemsize(value.dtype)
+            if free:                                   # not one that is read here: some loops are slower in place
+                place[id(value)] = free.pop()
+            else:
+                place[id(value)] = len(sizes)
+                sizes.append(0)
+            sizes[place[id(value)]] = max(sizes[place[id(value)]], size)
+        for read in {id(r): r for r in reads}.values():
+            if id(read) in place and last[id(read)] == i:
+                free.append(place[id(read)])
+        spots = [at(value), *taken]
+        out.append((kernel, loop, k0, k1, reads[0].dtype if kernel < 0 else 0, [v for v, _ in spots], [s for _, s in spots]))
+    if len(sizes) > _fuse.MAX_SLOTS or len(numbers) > _fuse.MAX_NUMBERS or sum(sizes) * 64 > _fuse.ROOM:
+        raise Unfit
+    cost = min(4, sum(optable.ROWS[s[0] >> 2].cost for s in out if s[0] >= 0))
+    return _fuse.Program([v.dtype for v in wanted], n_in, out, sizes, numbers, cost)
