@@ -113,19 +113,20 @@ cdef class NormBackward0(Node):
     cdef object apply(self, object g_):
         cdef TensorBase g = <TensorBase?>g_, x = saved(self, 0), w = saved(self, 1), mean = saved(self, 2), rstd = saved(self, 3)
         cdef TensorBase xc, wc, gx = None, gw = None, gb = None
-        cdef bint f32
+        cdef bint f32, last
         cdef int level = isa_level(), threads = num_threads(), i
         cdef int64_t sh[1]
         if grad_mode():
             return self.by_operators(g_, -1)
         if not on_cpu(x):
             return self.on_device(g, x, w, mean, rstd)
-        xc = contiguous_raw(x)
-        g = contiguous_raw(g)
+        last = self.kind <= CHANNEL_EVAL and as_matrix(x)
+        xc = in_order(x, last)
+        g = in_order(g, last)
         wc = None if w is None else contiguous_raw(w)
         f32 = x.dt == RT_F32
         if wants_edge(self, 0):
-            gx = empty_like_shape(x, x.dt)
+            gx = empty_in_order(x.nd, x.sh, x.dt, x.dev, last)
         sh[0] = self.c if self.kind <= CHANNEL_EVAL else self.c * self.groups
         if wants_edge(self, 1) or wants_edge(self, 2):
             if self.kind == ROW or self.kind == ROW_RMS:
@@ -142,7 +143,7 @@ cdef class NormBackward0(Node):
         cdef void *gbp = ptr_of(gb)
         with nogil:
             if self.kind <= CHANNEL_EVAL:
-                rt_channel_d0(level, f32, xc.ptr, g.ptr, self.n, self.c, self.s, mp, rp, wp, self.kind == CHANNEL_TRAIN, gxp, gwp, gbp, threads)
+                rt_channel_d0(level, f32, xc.ptr, g.ptr, self.n * self.s if last else self.n, self.c, 1 if last else self.s, mp, rp, wp, self.kind == CHANNEL_TRAIN, gxp, gwp, gbp, threads)
             elif self.kind == GROUP:
                 rt_group_d0(level, f32, xc.ptr, g.ptr, self.n, self.groups, self.c, self.s, wp, mp, rp, gxp, gwp, gbp, threads)
             else:
@@ -293,13 +294,18 @@ cdef int update_running(object op, object running, TensorBase stat, double momen
     return 0
 
 
+cdef bint as_matrix(TensorBase x) noexcept:
+    """Whether channels lie innermost, enough of them for vectors: the kernels see (pixels, channels)."""
+    return x.sh[1] >= 8 and suggests_last(x)
+
+
 cdef tuple batch(object op, object input, object weight, object bias, object running_mean, object running_var, bint training,
                  double momentum, double eps):
     """(y, mean, rstd) in the statistics' dtype."""
     cdef TensorBase x = as_base(op, "input", input), xc, w, b, mean, var, out, rstd
     cdef int64_t N, C, S = 1, i, count
     cdef int d, level = isa_level(), threads = num_threads()
-    cdef bint f32
+    cdef bint f32, last
     cdef NormBackward0 node
     cdef object y
     if x.nd == 1 and x.n == 0:
@@ -330,15 +336,18 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
                           <TensorBase>bias, mean, rstd, eps)
             node.n, node.c, node.s = N, C, S
         return out, mean, rstd
-    xc = contiguous_raw(x)
+    last = as_matrix(x)
+    xc = in_order(x, last)
     f32 = x.dt == RT_F32
-    out = empty_like_shape(x, x.dt)
+    out = empty_in_order(x.nd, x.sh, x.dt, x.dev, last)
     rstd = empty(1, &x.sh[1], x.dt, x.dev)
+    cdef int64_t rows = count if last else N
+    cdef int64_t plane = 1 if last else S
     if training:
         mean = empty(1, &x.sh[1], x.dt, x.dev)
         var = empty(1, &x.sh[1], x.dt, x.dev)
         with nogil:
-            rt_channel_stats(level, f32, xc.ptr, N, C, S, mean.ptr, var.ptr, threads)
+            rt_channel_stats(level, f32, xc.ptr, rows, C, plane, mean.ptr, var.ptr, threads)
         if running_mean is not None:
             update_running(op, running_mean, mean, momentum, 1.0)
         if running_var is not None:
@@ -356,7 +365,7 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
     cdef void *bp = ptr_of(b)
     if out.n:
         with nogil:
-            rt_channel_apply(level, f32, xc.ptr, N, C, S, mean.ptr, rstd.ptr, wp, bp, out.ptr, threads)
+            rt_channel_apply(level, f32, xc.ptr, rows, C, plane, mean.ptr, rstd.ptr, wp, bp, out.ptr, threads)
     out = in_order(out, suggests_last(x))                          # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(CHANNEL_TRAIN if training else CHANNEL_EVAL, "NativeBatchNormBackward0", out, x, <TensorBase>weight,

@@ -340,7 +340,7 @@ static int is_wino(const RtConvGeom *c, int mode) {
     int64_t r = c->kernel[2], channels = c->cin * c->cout;
     if (c->kernel[0] != 1 || (r != 3 && r != 5) || c->kernel[1] != r || c->in[0] != 1 || c->pad[0]) return 0;
     for (int d = 0; d < 3; d++) if (c->stride[d] != 1 || c->dilation[d] != 1 || c->pad[d] > r - 1) return 0;
-    if (c->cin < 16 || c->cout < 16 || channels < 512 || c->out[1] < 6 || c->out[2] < 6) return 0;
+    if (c->cin < 16 || c->cout < 16 || c->out[1] < 6 || c->out[2] < 6) return 0;
     int64_t t = r == 3 ? 4 : 2, tiles = c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + WINO_WIDE - 1) / WINO_WIDE) * (r == 3 ? 1 : 2);
     return mode == 2 ? tiles >= 128 && channels <= 128 * 128 : tiles >= 48 + channels / 512;
 }

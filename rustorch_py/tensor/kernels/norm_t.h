@@ -56,58 +56,126 @@ RT_INLINE void SUF(sum_pair)(const T *g, const T *x, const T *w, int64_t n, T me
     }
 }
 
-/* (N, C) matrices: COLUMNS channels are done together, so that vectors run along a row. */
+/* (N, C) matrices, channels_last images among them: COLUMNS channels are done together, so that vectors run along a row. Sums run in the element
+ * type over ROWS rows and in double over these; many rows are cut into PARTS stretches, which threads share, whatever their number. */
 #define COLUMNS 256
+#define ROWS 64
+#define PARTS 8
+
+enum { SUF(OF_X), SUF(OF_SQUARES), SUF(OF_PAIR) };
+
+/* Rows [r0, r1): p = sums of x, of (x - mean)^2 or of g; q = of g * (x - mean) with the last. */
+RT_INLINE void SUF(column_sums)(int of, const T *x, const T *g, int64_t r0, int64_t r1, int64_t C, int64_t len, const T *mean, double *p, double *q) {
+    for (int64_t c = 0; c < len; c++) p[c] = 0;
+    if (of == SUF(OF_PAIR)) for (int64_t c = 0; c < len; c++) q[c] = 0;
+    for (int64_t from = r0; from < r1; from += ROWS) {
+        int64_t r = from, end = r1 - from < ROWS ? r1 : from + ROWS;
+        T s[COLUMNS] = {0}, t[COLUMNS];
+        if (of == SUF(OF_PAIR)) memset(t, 0, sizeof t);
+        for (; r + 2 <= end; r += 2) {
+            const T *x0 = x + r * C, *x1 = x0 + C, *g0 = g + r * C, *g1 = g0 + C;
+            RT_OMP(omp simd)
+            for (int64_t c = 0; c < len; c++) {
+                if (of == SUF(OF_X)) s[c] += x0[c] + x1[c];
+                else if (of == SUF(OF_SQUARES)) s[c] += (x0[c] - mean[c]) * (x0[c] - mean[c]) + (x1[c] - mean[c]) * (x1[c] - mean[c]);
+                else { s[c] += g0[c] + g1[c]; t[c] += g0[c] * (x0[c] - mean[c]) + g1[c] * (x1[c] - mean[c]); }
+            }
+        }
+        if (r < end) {
+            const T *x0 = x + r * C, *g0 = g + r * C;
+            RT_OMP(omp simd)
+            for (int64_t c = 0; c < len; c++) {
+                if (of == SUF(OF_X)) s[c] += x0[c];
+                else if (of == SUF(OF_SQUARES)) s[c] += (x0[c] - mean[c]) * (x0[c] - mean[c]);
+                else { s[c] += g0[c]; t[c] += g0[c] * (x0[c] - mean[c]); }
+            }
+        }
+        for (int64_t c = 0; c < len; c++) p[c] += s[c];
+        if (of == SUF(OF_PAIR)) for (int64_t c = 0; c < len; c++) q[c] += t[c];
+    }
+}
+static __attribute__((noinline)) void SUF(column_part)(int of, const T *x, const T *g, int64_t r0, int64_t r1, int64_t C, int64_t len, const T *mean,
+                                                       double *p, double *q) {
+    if (of == SUF(OF_X)) SUF(column_sums)(SUF(OF_X), x, x, r0, r1, C, len, mean, p, q);
+    else if (of == SUF(OF_SQUARES)) SUF(column_sums)(SUF(OF_SQUARES), x, x, r0, r1, C, len, mean, p, q);
+    else SUF(column_sums)(SUF(OF_PAIR), x, g, r0, r1, C, len, mean, p, q);
+}
+
+/* The same over all rows. */
+static void SUF(column_total)(int of, const T *x, const T *g, int64_t N, int64_t C, int64_t len, const T *mean, double *p, double *q, int threads) {
+    int64_t parts = N < PARTS * ROWS ? 1 : PARTS;
+    double ps[PARTS][COLUMNS], qs[PARTS][COLUMNS];
+    threads = few((double)N * len, threads, parts);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t k = 0; k < parts; k++)
+        SUF(column_part)(of, x, g, N * k / parts, N * (k + 1) / parts, C, len, mean, k ? ps[k] : p, k ? qs[k] : q);
+    for (int64_t k = 1; k < parts; k++)
+        for (int64_t c = 0; c < len; c++) {
+            p[c] += ps[k][c];
+            if (of == SUF(OF_PAIR)) q[c] += qs[k][c];
+        }
+}
+
+/* Threads that share the rows of a block of columns (few rows: 1), or else the blocks: never both, teams within teams are made anew each time. */
+RT_INLINE int SUF(column_threads)(int64_t N, int64_t C, int threads, int *among) {
+    int within = N < PARTS * ROWS ? 1 : threads;
+    *among = within > 1 ? 1 : few((double)N * C, threads, (C + COLUMNS - 1) / COLUMNS);
+    return within;
+}
+
+static void SUF(column_stats_block)(const T *x, int64_t N, int64_t C, int64_t len, T *mean, T *var, int threads) {
+    double p[COLUMNS], q[COLUMNS];
+    SUF(column_total)(SUF(OF_X), x, NULL, N, C, len, NULL, p, q, threads);
+    for (int64_t c = 0; c < len; c++) mean[c] = (T)(p[c] / (double)N);
+    SUF(column_total)(SUF(OF_SQUARES), x, NULL, N, C, len, mean, p, q, threads);
+    for (int64_t c = 0; c < len; c++) var[c] = (T)(p[c] / (double)N);
+}
 
 static void SUF(column_stats)(const T *x, int64_t N, int64_t C, T *mean, T *var, int threads) {
-    int64_t blocks = (C + COLUMNS - 1) / COLUMNS;
-    threads = few((double)N * C, threads, blocks);
+    int among, within = SUF(column_threads)(N, C, threads, &among);
+    if (among < 2)
+        for (int64_t c = 0; c < C; c += COLUMNS) SUF(column_stats_block)(x + c, N, C, C - c < COLUMNS ? C - c : COLUMNS, mean + c, var + c, within);
+    else {
+        RT_OMP(omp parallel for num_threads(among) schedule(static))
+        for (int64_t c = 0; c < C; c += COLUMNS) SUF(column_stats_block)(x + c, N, C, C - c < COLUMNS ? C - c : COLUMNS, mean + c, var + c, 1);
+    }
+}
+
+/* One block, from its first channel on; outputs and w may be NULL. */
+static void SUF(column_d0_block)(const T *x, const T *g, int64_t N, int64_t C, int64_t len, const T *m, const T *r, const T *w, int stats,
+                                 T *gx, T *gw, T *gb, int threads) {
+    double sg[COLUMNS] = {0}, sgx[COLUMNS] = {0};
+    if (stats || gw || gb) SUF(column_total)(SUF(OF_PAIR), x, g, N, C, len, m, sg, sgx, threads);
+    if (gw) for (int64_t c = 0; c < len; c++) gw[c] = (T)(sgx[c] * r[c]);
+    if (gb) for (int64_t c = 0; c < len; c++) gb[c] = (T)sg[c];
+    if (!gx) return;
+    T a[COLUMNS], shift[COLUMNS], slope[COLUMNS];
+    for (int64_t c = 0; c < len; c++) {
+        a[c] = w ? r[c] * w[c] : r[c];
+        shift[c] = stats ? (T)(sg[c] / (double)N) : 0;
+        slope[c] = stats ? (T)(sgx[c] * r[c] * r[c] / (double)N) : 0;
+    }
+    threads = few((double)N * len, threads, N);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t k = 0; k < blocks; k++) {
-        int64_t c0 = k * COLUMNS, len = C - c0 < COLUMNS ? C - c0 : COLUMNS;
-        double m[COLUMNS] = {0}, v[COLUMNS] = {0};
-        for (int64_t n = 0; n < N; n++) {
-            const T *xs = x + n * C + c0;
-            for (int64_t c = 0; c < len; c++) m[c] += xs[c];
-        }
-        for (int64_t c = 0; c < len; c++) m[c] /= (double)N;
-        for (int64_t n = 0; n < N; n++) {
-            const T *xs = x + n * C + c0;
-            for (int64_t c = 0; c < len; c++) { double d = xs[c] - m[c]; v[c] += d * d; }
-        }
-        for (int64_t c = 0; c < len; c++) { mean[c0 + c] = (T)m[c]; var[c0 + c] = (T)(v[c] / (double)N); }
+    for (int64_t n = 0; n < N; n++) {
+        const T *xs = x + n * C, *gs = g + n * C;
+        T *restrict out = gx + n * C;
+        if (stats) for (int64_t c = 0; c < len; c++) out[c] = (gs[c] - shift[c] - (xs[c] - m[c]) * slope[c]) * a[c];
+        else for (int64_t c = 0; c < len; c++) out[c] = gs[c] * a[c];
     }
 }
 
 static void SUF(column_d0)(const T *x, const T *g, int64_t N, int64_t C, const T *mean, const T *rstd, const T *w, int stats,
                            T *gx, T *gw, T *gb, int threads) {
-    int64_t blocks = (C + COLUMNS - 1) / COLUMNS;
-    threads = few((double)N * C, threads, blocks);
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t k = 0; k < blocks; k++) {
-        int64_t c0 = k * COLUMNS, len = C - c0 < COLUMNS ? C - c0 : COLUMNS;
-        double sg[COLUMNS] = {0}, sgx[COLUMNS] = {0};
-        const T *m = mean + c0, *r = rstd + c0;
-        if (stats || gw || gb)
-            for (int64_t n = 0; n < N; n++) {
-                const T *xs = x + n * C + c0, *gs = g + n * C + c0;
-                for (int64_t c = 0; c < len; c++) { sg[c] += gs[c]; sgx[c] += (double)gs[c] * (xs[c] - m[c]); }
-            }
-        if (gw) for (int64_t c = 0; c < len; c++) gw[c0 + c] = (T)(sgx[c] * r[c]);
-        if (gb) for (int64_t c = 0; c < len; c++) gb[c0 + c] = (T)sg[c];
-        if (!gx) continue;
-        T a[COLUMNS], shift[COLUMNS], slope[COLUMNS];
-        for (int64_t c = 0; c < len; c++) {
-            a[c] = w ? r[c] * w[c0 + c] : r[c];
-            shift[c] = stats ? (T)(sg[c] / (double)N) : 0;
-            slope[c] = stats ? (T)(sgx[c] * r[c] * r[c] / (double)N) : 0;
-        }
-        for (int64_t n = 0; n < N; n++) {
-            const T *xs = x + n * C + c0, *gs = g + n * C + c0;
-            T *restrict out = gx + n * C + c0;
-            for (int64_t c = 0; c < len; c++) out[c] = (gs[c] - shift[c] - (xs[c] - m[c]) * slope[c]) * a[c];
-        }
+    int among, within = SUF(column_threads)(N, C, threads, &among);
+#define BLOCK(threads) SUF(column_d0_block)(x + c, g + c, N, C, C - c < COLUMNS ? C - c : COLUMNS, mean + c, rstd + c, w ? w + c : NULL, stats, \
+                                            gx ? gx + c : NULL, gw ? gw + c : NULL, gb ? gb + c : NULL, threads)
+    if (among < 2) for (int64_t c = 0; c < C; c += COLUMNS) BLOCK(within);
+    else {
+        RT_OMP(omp parallel for num_threads(among) schedule(static))
+        for (int64_t c = 0; c < C; c += COLUMNS) BLOCK(1);
     }
+#undef BLOCK
 }
 
 static void SUF(channel_stats)(const T *x, int64_t N, int64_t C, int64_t S, T *mean, T *var, int threads) {
@@ -304,3 +372,5 @@ static void SUF(group_d0)(const T *x, const T *g, int64_t N, int64_t G, int64_t 
     }
 }
 #undef COLUMNS
+#undef ROWS
+#undef PARTS

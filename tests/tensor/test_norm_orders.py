@@ -1,0 +1,80 @@
+"""Batch norm of images whose channels lie innermost: values, gradients and their memory order, for each instruction set."""
+
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py import tensor as _t
+
+RNG = np.random.default_rng(11)
+
+
+def oracle(x, g, w, b, mean, var, eps):
+    """(y, dx, dw, db) in float64; mean and var None: of the batch."""
+    over, shape = (0, *range(2, x.ndim)), (1, -1, *(1,) * (x.ndim - 2))
+    of_batch = mean is None
+    m, v = (x.mean(over), x.var(over)) if of_batch else (mean, var)
+    r = 1 / np.sqrt(v + eps)
+    hat, h = (x - m.reshape(shape)) * r.reshape(shape), g * w.reshape(shape)
+    dx = h * r.reshape(shape)
+    if of_batch:
+        dx = (h - h.mean(over, keepdims=True) - hat * (h * hat).mean(over, keepdims=True)) * r.reshape(shape)
+    return hat * w.reshape(shape) + b.reshape(shape), dx, (g * hat).sum(over), g.sum(over)
+
+
+@pytest.mark.parametrize("dtype, tol", [("float32", 3e-5), ("float64", 1e-11)])
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(2, 8, 3, 5), (4, 19, 13, 17), (1, 64, 24, 24), (3, 270, 5, 4), (2, 3, 6, 7), (2, 12, 3, 4, 5)])
+def test_as_they_lie(level, shape, training, dtype, tol):
+    """Each of the input and the gradient in either order; few channels too."""
+    fmt = rt.channels_last if len(shape) == 4 else rt.channels_last_3d
+    x, g = RNG.standard_normal(shape) * 2 + 3, RNG.standard_normal(shape)
+    w, b, mean, var = RNG.standard_normal(shape[1]), RNG.standard_normal(shape[1]), RNG.standard_normal(shape[1]), RNG.random(shape[1]) + 0.5
+    want = oracle(x, g, w, b, *((None, None) if training else (mean, var)), 1e-5)
+    put = lambda a, last=False: rt.tensor(a.astype(dtype)).contiguous(memory_format=fmt if last else rt.contiguous_format)  # noqa: E731
+    for xl, gl in ((1, 1), (1, 0), (0, 1), (0, 0)):
+        tx, tw, tb = put(x, xl).requires_grad_(), put(w).requires_grad_(), put(b).requires_grad_()
+        y = _t.batch_norm(tx, tw, tb, put(mean), put(var), training, 0.1, 1e-5)
+        got = (y, *rt.autograd.grad(y, (tx, tw, tb), put(g, gl)))
+        for a, e in zip(got, want):
+            np.testing.assert_allclose(a.detach().numpy(), e, rtol=0, atol=tol * (1 + np.abs(e).max()))
+        if xl:
+            assert y.is_contiguous(memory_format=fmt)
+            assert shape[1] < 8 or got[1].is_contiguous(memory_format=fmt)
+
+
+def test_running_statistics():
+    """The same in both orders."""
+    x = rt.tensor(RNG.standard_normal((4, 16, 9, 11)).astype("float32"))
+    found = []
+    for last in (False, True):
+        mean, var = rt.zeros(16), rt.ones(16)
+        _t.batch_norm(x.contiguous(memory_format=rt.channels_last) if last else x, None, None, mean, var, True, 0.3, 1e-5)
+        found.append((mean.numpy(), var.numpy()))
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_do_not_change_bits(level):
+    """Rows are cut by the shape alone."""
+    x, g = (rt.tensor(RNG.standard_normal((4, 24, 40, 41)).astype("float32")).contiguous(memory_format=rt.channels_last) for _ in range(2))
+    x.requires_grad_()
+    w, before, found = rt.ones(24, requires_grad=True), rt.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            rt.set_num_threads(threads)
+            y = _t.batch_norm(x, w, None, None, None, True, 0.1, 1e-5)
+            found.append([y.detach().numpy(), *(v.numpy() for v in rt.autograd.grad(y, [x, w], g))])
+    finally:
+        rt.set_num_threads(before)
+    for other in found[1:]:
+        assert all((a == b).all() for a, b in zip(found[0], other))
+
+
+def test_gradcheck():
+    """First and second derivatives of a channels_last input."""
+    x = rt.tensor(RNG.standard_normal((2, 8, 2, 3))).contiguous(memory_format=rt.channels_last).requires_grad_()
+    w, b = rt.tensor(RNG.standard_normal(8)).requires_grad_(), rt.tensor(RNG.standard_normal(8)).requires_grad_()
+    f = lambda x, w, b: _t.batch_norm(x, w, b, None, None, True, 0.1, 1e-5)  # noqa: E731
+    assert rt.autograd.gradcheck(f, (x, w, b))
+    assert rt.autograd.gradgradcheck(f, (x, w, b))
