@@ -30,7 +30,7 @@ cdef extern from "recurrent.h" nogil:
         void *hn
         void *cn
         void *act
-        int team
+        int team, members
         int64_t panel
         void *before
         void *raw
@@ -48,8 +48,8 @@ cdef extern from "recurrent.h" nogil:
         int64_t (*scan_work_f64)(const RtScan *, int) noexcept nogil
         void (*scan_f32)(RtScan *, const RtGemmTable *) noexcept nogil
         void (*scan_f64)(RtScan *, const RtGemmTable *) noexcept nogil
-        void (*scan_d0_f32)(const RtScan *) noexcept nogil
-        void (*scan_d0_f64)(const RtScan *) noexcept nogil
+        void (*scan_d0_f32)(RtScan *) noexcept nogil
+        void (*scan_d0_f64)(RtScan *) noexcept nogil
     int rt_scan_gates(int mode)
     int rt_scan_kept(int mode)
     const RtRecurrentTable *rt_recurrent_pick(int level)
@@ -84,7 +84,7 @@ cdef TensorBase room(RtScan *s, TensorBase like, int backward):
 
 cdef class ScanBackward(Node):
     """Gradient of a scan. Slots: gates, h0, c0, w_hh, b_hh, w_hr."""
-    cdef int mode, team
+    cdef int mode, team, members
     cdef bint reverse
     cdef int64_t T, N, H, P, rows, panel
     cdef TensorBase steps             # int64 (2, T): batch size and first row of every step
@@ -130,7 +130,7 @@ cdef class ScanBackward(Node):
         s.S, s.N, s.H, s.P = self.T, self.N, self.H, self.P
         s.sizes, s.first = <int64_t *>self.steps.ptr, <int64_t *>self.steps.ptr + self.T
         s.w_hh, s.w_hr = w_hh.ptr, ptr_of(w_hr)
-        s.team, s.panel = self.team, self.panel
+        s.team, s.members, s.panel = self.team, self.members, self.panel
         s.act, s.before, s.raw = self.act.ptr, self.before.ptr, ptr_of(self.raw)
         s.g_out, s.g_hn, s.g_cn = ptr_of(g_out), ptr_of(g_hn), ptr_of(g_cn)
         s.g_gates, s.g_hidden, s.g_proj = g_gates.ptr, g_hidden.ptr, ptr_of(g_proj)
@@ -273,7 +273,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     s.gates, s.h0, s.c0, s.w_hh, s.b_hh, s.w_hr = xc.ptr, ptr_of(hc), ptr_of(cc), wc.ptr, ptr_of(bc), ptr_of(rc)
     s.out, s.hn, s.cn = out.ptr, hn.ptr, ptr_of(cn)
     s.act = s.before = s.raw = NULL
-    s.team, s.panel = 1, s.H
+    s.team, s.members, s.panel = 0, 1, s.H
     if keep:
         node = ScanBackward.__new__(ScanBackward)
         node.mode, node.reverse, node.sizes, node.steps = kind, s.reverse, batch_sizes, steps
@@ -296,7 +296,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
             else:
                 table.scan_f64(&s, products)
     if keep:
-        node.team, node.panel = s.team, s.panel
+        node.team, node.members, node.panel = s.team or 1, s.members, s.panel
         save(node, 0, x)
         save(node, 1, h)
         save(node, 2, c)

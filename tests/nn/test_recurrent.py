@@ -177,6 +177,34 @@ def test_gradient_agrees_between_sets_and_threads(kind, isa):
         assert torch.allclose(have, want, rtol=2e-4, atol=2e-4 * float(want.abs().max()))
 
 
+@pytest.mark.parametrize("kind, hidden, options", [("LSTM", 150, {}), ("LSTM", 301, {"proj_size": 90}), ("GRU", 190, {}), ("RNN", 330, {})])
+def test_threads_that_share_the_units_give_the_same_bits(kind, hidden, options):
+    """Hidden weights beyond a core's cache are cut between threads, whatever their number; sequences may end early."""
+    torch.manual_seed(9)
+    model = getattr(nn, kind)(20, hidden, bidirectional=True, **options)
+    packed = pack_sequence([torch.randn(n, 20) for n in (5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1)])
+    threads, results = torch.get_num_threads(), []
+    torch.config.use_deterministic(True)
+    try:
+        for n in (1, 2, 3, 5):
+            torch.set_num_threads(n)
+            bits = []
+            for x in (packed, torch.ones(4, 17, 20), torch.ones(20, 1, 20)):
+                out, last = model(x)
+                out = out.data if isinstance(out, PackedSequence) else out
+                grads = torch.autograd.grad((out * torch.linspace(-1, 1, out.shape[-1])).sum(), list(model.parameters()))
+                with torch.no_grad():
+                    again = model(x)[0]
+                again = again.data if isinstance(again, PackedSequence) else again
+                assert torch.equal(out, again)
+                bits += [t.detach().numpy().tobytes() for t in (out, *(last if kind == "LSTM" else (last,)), *grads)]
+            results.append(bits)
+    finally:
+        torch.set_num_threads(threads)
+        torch.config.use_deterministic(False)
+    assert results[0] == results[1] == results[2] == results[3]
+
+
 def test_without_state_is_zero_state():
     torch.manual_seed(5)
     x = torch.randn(4, 3, 6)

@@ -19,8 +19,8 @@ typedef struct {
     const void *w_hh, *b_hh, *w_hr;      /* (G*H, P), G*H, (P, H) */
     void *out, *hn, *cn;                 /* (rows, P), (N, P), (N, H) */
     void *act;                           /* rows, A*H. LSTM: i f g o tanh(c) c_before; GRU: r z n hidden part of n; RNN: h.
-                                          * By steps, shares of the sequences, panels of units, rows, kinds, units */
-    int team;                            /* set by forward, read by the gradient: into how many shares sequences were cut, */
+                                          * By steps, groups of sequences, panels of units, rows, kinds, units */
+    int team, members;                   /* set by forward, read by the gradient: groups of sequences, threads of each, */
     int64_t panel;                       /* and units of a panel of act */
     void *before;                        /* rows, P: the state each row's step started from */
     void *raw;                           /* rows, H: the output before projection */
@@ -41,8 +41,8 @@ typedef struct {
     int64_t (*scan_work_f64)(const RtScan *s, int backward);
     void (*scan_f32)(RtScan *s, const RtGemmTable *gemm);
     void (*scan_f64)(RtScan *s, const RtGemmTable *gemm);
-    void (*scan_d0_f32)(const RtScan *s);
-    void (*scan_d0_f64)(const RtScan *s);
+    void (*scan_d0_f32)(RtScan *s);
+    void (*scan_d0_f64)(RtScan *s);
 } RtRecurrentTable;
 
 extern const RtRecurrentTable rt_recurrent_table_base;

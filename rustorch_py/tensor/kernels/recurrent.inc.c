@@ -1,14 +1,20 @@
 /* Recurrent layers, forward and gradient; once per instruction set.
  *
  * Note [One region a sequence]
- * Sequences are independent, so each thread takes some of them through all steps without meeting the others; the
- * only barrier stands after the recurrent weights were packed into panels. A panel holds the columns of all gates of
- * the same few units, so that the gate arithmetic runs on sums that are still in the first cache. */
+ * The steps of all sequences are one region. Sequences are independent, so where the hidden weights are small each thread (a group
+ * of one) takes some of them through all steps without meeting the others. Larger weights would not stay in the cache of a core:
+ * a group of several members shares the units then, each keeps its part of the weights at hand, and the members meet after each step.
+ *   Work is cut into phases of pieces (a step's panels of units). A member takes the pieces of its own share, then what others have not
+ * begun: one that is late, or whose core is held by another process, costs no more than the piece it is at. Who does a piece does not
+ * change its sums, so results do not depend on threads.
+ *   A panel holds the columns of all gates of the same few units, so that the gate arithmetic runs on sums that are still in the
+ * first cache. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("fp-contract=fast")              /* a product's sum may be fused: fewer roundings */
 #elif defined(__clang__)
 #pragma clang fp contract(fast)
 #endif
+#include <sched.h>
 #include <string.h>
 #include "rustorch/math.h"
 #include "recurrent.h"
@@ -23,31 +29,113 @@
 #define RT_CREW 1
 #endif
 
-#define SEQUENCES_MAX_THREADS 256
+#define MAX_THREADS 256
+#define WEIGHTS_OF_ONE (384 << 10)               /* bytes of hidden weights that a core keeps beside all else */
+#define ROWS_AT_ONCE 48                          /* their sums stay in the first cache */
+#if defined(__x86_64__) || defined(__i386__)
+#define PAUSE() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define PAUSE() __asm__ volatile("yield")
+#else
+#define PAUSE() ((void)0)
+#endif
 
-static int team_size(const RtScan *s, int64_t macs_a_row) {
+/* ---- who does what ---- */
+typedef struct { uint64_t at; char apart[120]; } Word;            /* phase << 32 | pieces of the share that are taken */
+typedef struct {
+    int size, groups, members;                   /* size: groups * members */
+    Word done[MAX_THREADS + 1], taken[2 * MAX_THREADS];           /* pieces done in all phases, of each group and of the whole team */
+} Team;
+typedef struct {
+    Word *done, *taken;
+    int group, me, members, tried;
+    uint64_t phase, through, mine;               /* pieces done when this phase is through; those of them that this thread did */
+    int64_t pieces;
+} Turn;
+
+static inline int64_t rows_of(const RtScan *s) {
     int64_t rows = 0;
     for (int64_t t = 0; t < s->S; t++) rows += s->sizes[t];
-    int team = s->threads < SEQUENCES_MAX_THREADS ? s->threads : SEQUENCES_MAX_THREADS;
-    if (team > s->N) team = (int)s->N;
-    return team < 1 || (double)rows * (double)macs_a_row < 400000 ? 1 : team;
+    return rows;
+}
+static inline int64_t step_at(const RtScan *s, int64_t i) { return s->reverse ? s->S - 1 - i : i; }
+static inline int64_t rows_at(const RtScan *s, int64_t t, int64_t from, int64_t to) {
+    int64_t m = (s->sizes[t] < to ? s->sizes[t] : to) - from;
+    return m < 0 ? 0 : m;
 }
 
-/* bounds: the sequences of each member of the team, so that all have about the same number of rows */
-static void share_out(const RtScan *s, int64_t *bounds) {
-    int64_t rows = 0, done = 0, n = 0, t = s->S;
-    int team = s->team;
-    for (int64_t i = 0; i < s->S; i++) rows += s->sizes[i];
+/* Number of groups and members, and the order of their work. Before a gradient s->team and s->members are what forward took. */
+static int make_team(Team *team, RtScan *s, int64_t bytes, int64_t pieces) {
+    int64_t weights = rt_scan_gates(s->mode) * s->H * s->P, threads = s->threads < MAX_THREADS ? s->threads : MAX_THREADS;
+    if (!s->team) {
+        s->team = s->members = 1;
+        if (threads < 1 || (double)rows_of(s) * (double)weights < 400000) threads = 1;
+        for (int64_t g = threads < s->N ? threads : s->N; g > 0; g--) {
+            int64_t members = threads / g < pieces ? threads / g : pieces;
+            if (members > 1 && (double)s->N * (double)weights / (double)(g * members) < 100000) break;
+            s->team = (int)g;
+            s->members = (int)members;
+            if (weights * bytes / members <= WEIGHTS_OF_ONE && s->N / g >= 8) break;
+        }
+    }
+    team->groups = s->team;
+    team->members = s->members;
+    team->size = team->groups * team->members;
+    for (int i = 0; i <= team->groups; i++) team->done[i].at = 0;
+    for (int i = 0; i < team->size; i++) team->taken[i].at = team->taken[MAX_THREADS + i].at = 0;
+    return team->groups;
+}
+static inline Turn join_all(Team *team, int part) {
+    return (Turn){&team->done[team->groups], &team->taken[MAX_THREADS], 0, part, team->size, 0, 0, 0, 0, 0};
+}
+static inline Turn join_group(Team *team, int part) {
+    int g = part / team->members;
+    return (Turn){&team->done[g], &team->taken[g * team->members], g, part % team->members, team->members, 0, 0, 0, 0, 0};
+}
+
+static inline void begin(Turn *turn, int64_t pieces) {
+    turn->phase++;
+    turn->through += (uint64_t)pieces;
+    turn->pieces = pieces;
+    turn->tried = 0;
+    turn->mine = 0;
+}
+/* A piece of this phase that nobody has begun, this member's own share first. -1: there is none, and all are done. */
+static int64_t piece(Turn *turn) {
+    if (turn->members == 1) return (int64_t)turn->mine < turn->pieces ? (int64_t)turn->mine++ : -1;
+    for (; turn->tried < turn->members; turn->tried++) {
+        int64_t k = (turn->me + turn->tried) % turn->members, from = k * turn->pieces / turn->members;
+        uint64_t *at = &turn->taken[k].at, old = __atomic_load_n(at, __ATOMIC_RELAXED), now = turn->phase << 32, next;
+        uint64_t count = (uint64_t)((k + 1) * turn->pieces / turn->members - from);
+        do next = old < now ? 0 : old - now;                       /* a later phase has begun: beyond all counts */
+        while (next < count && !__atomic_compare_exchange_n(at, &old, now + next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+        if (next >= count) continue;
+        turn->mine++;
+        return from + (int64_t)next;
+    }
+    if (turn->mine) __atomic_fetch_add(&turn->done->at, turn->mine, __ATOMIC_ACQ_REL);
+    for (int64_t i = 1; __atomic_load_n(&turn->done->at, __ATOMIC_ACQUIRE) < turn->through; i++)
+        if ((i & 63) == 0) sched_yield();
+        else PAUSE();
+    return -1;
+}
+
+/* Some of the lines of each row of a matrix. */
+typedef struct { const char *at; int64_t row, apart, count; } Lines;          /* the first; from row to row and line to line, in bytes */
+
+/* bounds: the sequences of each group, so that all have about the same number of rows */
+static void share_out(const RtScan *s, int64_t *bounds, int groups) {
+    int64_t rows = rows_of(s), done = 0, n = 0, t = s->S;
     bounds[0] = 0;
-    for (int k = 1; k < team; k++) {
-        while (n < s->N - (team - k) && done * team < rows * k) {
+    for (int k = 1; k < groups; k++) {
+        while (n < s->N - (groups - k) && done * groups < rows * k) {
             while (t > 0 && s->sizes[t - 1] <= n) t--;   /* sequence n has t steps: sizes never grow */
             done += t;
             n++;
         }
         bounds[k] = n;
     }
-    bounds[team] = s->N;
+    bounds[groups] = s->N;
 }
 
 #if defined(__AVX512F__)

@@ -47,34 +47,44 @@ RT_INLINE void M(rnn_units)(int64_t n, int relu, const T *restrict x, const T *r
 
 #endif
 
-/* Rows of one step, units u .. u + n. pre_r: row length ld. `state` is the hidden state before the step. act: the step's
- * block, panels one after the other, each of m rows of A kinds of n units. */
+/* Rows of one step, units u .. u + n. pre_r: row length ld. `state` is the hidden state before the step. act: rows of
+ * A kinds of n units. */
 RT_INLINE void M(units)(const RtScan *s, int64_t m, int64_t n, int64_t u, const T *gates, const T *pre, int64_t ld, int64_t step,
                         const T *state, T *c, T *h, T *act) {
     int64_t H = s->H, G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode);
     const T *bias = s->b_hh ? (const T *)s->b_hh + u : NULL;
     for (int64_t r = 0; r < m; r++) {
         const T *x = gates + r * G * H + u, *p = pre + r * ld;
-        T *o = h + r * H + u, *a = act ? act + (m * u + r * n) * A : NULL;
+        T *o = h + r * H + u, *a = act ? act + r * n * A : NULL;
         if (s->mode == RT_LSTM) M(lstm_units)(n, H, x, p, step, bias, c + r * H + u, o, a, n);
         else if (s->mode == RT_GRU) M(gru_units)(n, H, x, p, step, bias, state + r * H + u, o, a, n);
         else M(rnn_units)(n, s->mode == RT_RNN_RELU, x, p, bias, o, a);
     }
 }
 
-/* Ask for the lines of the input part that a panel's gates will read: rows are too far apart for the hardware to guess. */
-RT_INLINE void M(fetch)(int64_t m, int64_t G, int64_t H, int64_t n, const T *gates) {
-    for (int64_t r = 0; r < m; r++)
-        for (int64_t g = 0; g < G; g++)
-            for (int64_t q = 0; q < n; q += 64 / (int64_t)sizeof(T)) __builtin_prefetch(gates + (r * G + g) * H + q);
+/* Ask for a row's lines; too far apart, or too many at once, for the hardware to guess. */
+RT_INLINE void M(fetch)(const Lines *lines, int64_t count, int64_t r) {
+    for (const Lines *l = lines; l < lines + count; l++)
+        for (int64_t q = 0; q < l->count; q++) __builtin_prefetch(l->at + r * l->row + q * l->apart, 0, 2);
+}
+
+/* P(panel) of rows of length k that asks meanwhile for the lines of m rows that the gates will read and write. */
+static void M(panel)(int64_t m, int C, int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add, const Lines *lines, int64_t count) {
+    int64_t most = rt_tile_most(C), tiles = (m + most - 1) / most, calls = tiles * ((k + RT_PANEL_K - 1) / RT_PANEL_K), done = 0, row = 0;
+    if (k == 0 && !add) for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)C * L * sizeof(T));
+    for (int64_t p = 0; p < k; p += RT_PANEL_K) {
+        int64_t kb = k - p < RT_PANEL_K ? k - p : RT_PANEL_K, i = 0;
+        for (int64_t t = tiles; t > 0; t--) {
+            int64_t rows = (m - i + t - 1) / t, upto = ++done * m / calls;
+            for (; row < upto; row++) M(fetch)(lines, count, row);
+            P(tiles)[C - 1][rows - 1](kb, a + i * k + p, k, 1, b + p * C * L, C * L, c + i * ldc, ldc, add || p);
+            i += rows;
+        }
+    }
 }
 
 /* Few rows in all: packing would cost more than it saves. */
-static int M(direct)(const RtScan *s) {
-    int64_t rows = 0;
-    for (int64_t t = 0; t < s->S; t++) rows += s->sizes[t];
-    return s->S == 1 || rows <= 6;
-}
+static int M(direct)(const RtScan *s) { return s->S == 1 || rows_of(s) <= 6; }
 
 /* Units whose gates share a panel. */
 static int64_t M(panel_units)(int mode) { return rt_scan_gates(mode) == 1 ? RT_PANEL_REGS * L : L; }
@@ -82,8 +92,9 @@ static int64_t M(panel_units)(int mode) { return rt_scan_gates(mode) == 1 ? RT_P
 static int64_t M(scan_work)(const RtScan *s, int backward) {
     int64_t G = rt_scan_gates(s->mode), U = M(panel_units)(s->mode), H = s->H, out = s->w_hr ? s->N * H : 0;
     if (backward) return out + P(packed)(G * H, s->P) + (s->w_hr ? P(packed)(s->P, H) : 0);
+    out += 2 * s->N * s->P;
     if (M(direct)(s)) return out + s->N * G * H;
-    return out + s->N * G * U + (H + U - 1) / U * U * G * s->P + (s->w_hr ? P(packed)(H, s->P) : 0);
+    return out + (H + U - 1) / U * U * G * s->P + (s->w_hr ? P(packed)(H, s->P) : 0);
 }
 
 /* Pack w_hh for the units from u: k rows of G * U columns. */
@@ -96,70 +107,162 @@ static void M(pack_gates)(const RtScan *s, int64_t u, T *out) {
         }
 }
 
-static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
+/* A matrix of n columns as panels of up to RT_PANEL_REGS registers, all of nearly the same width, at least `parts` of them if it has as many
+ * registers: that each member of a team has as much to multiply. */
+static int64_t M(slices)(int64_t n, int64_t parts) {
+    int64_t regs = (n + L - 1) / L, count = (regs + RT_PANEL_REGS - 1) / RT_PANEL_REGS;
+    count = (count + parts - 1) / parts * parts;
+    return count < regs ? count : regs;
+}
+RT_INLINE int64_t M(slice)(int64_t n, int64_t count, int64_t j) { return (n + L - 1) / L * j / count * L; }      /* its first column */
+
+/* Pack slice p of a row-major (k, n) matrix. */
+static void M(pack_slice)(int64_t k, int64_t n, int64_t slices, int64_t p, const T *x, T *out) {
+    int64_t j = M(slice)(n, slices, p), w = M(slice)(n, slices, p + 1) - j, len = n - j < w ? n - j : w;
+    out += k * j;
+    for (int64_t i = 0; i < k; i++, out += w) {
+        for (int64_t q = 0; q + L <= len; q += L) P(store)(out + q, P(load)(x + i * n + j + q));
+        for (int64_t q = len / L * L; q < w; q++) out[q] = q < len ? x[i * n + j + q] : 0;
+    }
+}
+
+/* c_rj (+)= a_rk b_kj, columns j0 <= j < j1 of c, whose panel starts at b; asks for lines as M(panel). */
+static void M(multiply)(int64_t m, int64_t j0, int64_t j1, int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add, const Lines *lines,
+                        int64_t count) {
+    T edge[RT_TILE_ROWS * RT_PANEL_REGS * L] = {0};
+    int C = (int)((j1 - j0 + L - 1) / L);
+    int64_t w = C * L, len = j1 - j0;
+    if (len == w) { M(panel)(m, C, k, a, b, c + j0, ldc, add, lines, count); return; }
+    for (int64_t i = 0; i < m; i += RT_TILE_ROWS) {
+        int64_t rows = m - i < RT_TILE_ROWS ? m - i : RT_TILE_ROWS;
+        for (int64_t r = 0; add && r < rows; r++) memcpy(edge + r * w, c + (i + r) * ldc + j0, (size_t)len * sizeof(T));
+        P(panel)(rows, C, k, a + i * k, k, 1, b, w, edge, w, add);         /* added in the order of whole panels: results do not depend on `parts` */
+        for (int64_t r = 0; r < rows; r++) memcpy(c + (i + r) * ldc + j0, edge + r * w, (size_t)len * sizeof(T));
+    }
+}
+
+RT_INLINE void M(copy_columns)(int64_t r, int64_t rows, int64_t j, int64_t n, int64_t ld, const T *x, T *out) {
+    if (n == L && x) for (; r < rows; r++) P(store)(out + r * ld + j, P(load)(x + r * ld + j));
+    else
+        for (; r < rows; r++)
+            if (x) memcpy(out + r * ld + j, x + r * ld + j, (size_t)n * sizeof(T));
+            else memset(out + r * ld + j, 0, (size_t)n * sizeof(T));
+}
+
+RT_INLINE void M(add_columns)(int64_t m, int64_t j, int64_t n, int64_t ld, const T *x, T *out) {
+    for (int64_t r = 0; r < m; r++) {
+        const T *a = x + r * ld + j;
+        T *o = out + r * ld + j;
+        int64_t q = 0;
+        for (; q + L <= n; q += L) P(store)(o + q, P(load)(o + q) + P(load)(a + q));
+        for (; q < n; q++) o[q] += a[q];
+    }
+}
+
+/* Columns j .. j + n of the state after a step of m rows: where the next step (of m_next rows) reads them, and sequences that end here. */
+RT_INLINE void M(hand_on)(const RtScan *s, int64_t m, int64_t m_next, int64_t j, int64_t n, const T *out, const T *h0, T *next, T *hn) {
+    int64_t both = m < m_next ? m : m_next;
+    M(copy_columns)(0, both, j, n, s->P, out, next);
+    M(copy_columns)(m, m_next, j, n, s->P, h0, next);              /* going back in time, shorter sequences join */
+    M(copy_columns)(both, m, j, n, s->P, out, hn);
+}
+
+/* Units u .. u + n of one step: product with the hidden weights and gates, some rows at a time. */
+RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
     int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode);
-    int64_t bounds[SEQUENCES_MAX_THREADS + 1], panels = (H + U - 1) / U;
-    int direct = M(direct)(s), team = s->team = team_size(s, G * H * K), regs = (int)(G * U / L);
-    T *raw_n = s->work, *pre_n = raw_n + (s->w_hr ? s->N * H : 0);
-    T *packed = pre_n + s->N * G * U, *packed_hr = packed + panels * U * G * K;
-    share_out(s, bounds);
+    int64_t blocks = (m + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    T pre[ROWS_AT_ONCE * RT_PANEL_REGS * L] __attribute__((aligned(64)));
+    for (int64_t i = 0, r = 0; i < blocks; i++) {
+        int64_t rows = (m - r + blocks - i - 1) / (blocks - i);
+        Lines lines[5];
+        int64_t size = (int64_t)sizeof(T), count = 0;
+        for (; count < G; count++) lines[count] = (Lines){(const char *)(gates + (r * G + count) * H + u), G * H * size, 64, (n * size + 63) / 64};
+        if (act) lines[count++] = (Lines){(const char *)(act + r * n * A), n * A * size, 64, (n * A * size + 63) / 64};
+        M(panel)(rows, (int)(G * U / L), K, state + r * K, w, pre, G * U, 0, lines, count);
+        M(units)(s, rows, n, u, gates + r * G * H, pre, G * U, U, state + r * K, c + r * H, h + r * H, act ? act + r * n * A : NULL);
+        r += rows;
+    }
+}
+
+static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
+    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode), panels = (H + U - 1) / U;
+    int64_t bounds[MAX_THREADS + 1];
+    int direct = M(direct)(s);
+    Team team;
+    s->team = 0;
+    share_out(s, bounds, make_team(&team, s, (int64_t)sizeof(T), direct ? 1 : panels));
+    int64_t outs = M(slices)(K, team.members);
+    T *states = s->work, *raw_n = states + 2 * s->N * K, *packed = raw_n + (s->w_hr ? s->N * H : 0), *packed_hr = packed + panels * U * G * K;
+    T *pre_n = packed;
     s->panel = direct ? H : U;
-    if (direct) packed = packed_hr = NULL;
-    RT_OMP(omp parallel num_threads(team) if (team > 1))
-    {
-        int me = team > 1 ? RT_ME : 0, crew = team > 1 ? RT_CREW : 1;
+    RT_OMP(omp parallel num_threads(team.size) if (team.size > 1))
+    for (int part = team.size > 1 ? RT_ME : 0, crew = team.size > 1 ? RT_CREW : 1; part < team.size; part += crew) {
+        Turn turn = join_all(&team, part);
+        int64_t p;
         if (!direct) {
-            for (int64_t j = me; j < panels; j += crew) M(pack_gates)(s, j * U, packed + j * U * G * K);
+            for (begin(&turn, panels); (p = piece(&turn)) >= 0;) M(pack_gates)(s, p * U, packed + p * U * G * K);
             if (s->w_hr)
-                for (int64_t j = me * L; j < K; j += crew * L) {   /* registers of the turned (P, H) projection */
-                    int64_t j0 = j / (RT_PANEL_REGS * L) * (RT_PANEL_REGS * L), w = P(regs)(K, j0) * L;
-                    P(pack_turned)(H, K - j < L ? K - j : L, (const T *)s->w_hr + j * H, H, packed_hr + H * j0 + (j - j0), w);
+                for (begin(&turn, outs); (p = piece(&turn)) >= 0;) {
+                    int64_t j0 = M(slice)(K, outs, p), w = M(slice)(K, outs, p + 1) - j0;
+                    for (int64_t j = 0; j < w; j += L)     /* registers of the turned (P, H) projection */
+                        P(pack_turned)(H, K - j0 - j < L ? K - j0 - j : L, (const T *)s->w_hr + (j0 + j) * H, H, packed_hr + H * j0 + j, w);
                 }
         }
-        RT_OMP(omp barrier)
-        for (int part = me; part < team; part += crew) {
-            int64_t from = bounds[part], to = bounds[part + 1];
-            T *state = (T *)s->hn + from * K, *c = s->mode == RT_LSTM ? (T *)s->cn + from * H : NULL;
-            size_t state_bytes = (size_t)((to - from) * K) * sizeof(T), cell_bytes = (size_t)((to - from) * H) * sizeof(T);
-            if (s->h0) memcpy(state, (const T *)s->h0 + from * K, state_bytes);
-            else memset(state, 0, state_bytes);
-            if (c && s->c0) memcpy(c, (const T *)s->c0 + from * H, cell_bytes);
-            else if (c) memset(c, 0, cell_bytes);
-            for (int64_t i = 0; i < s->S; i++) {
-                int64_t t = s->reverse ? s->S - 1 - i : i, m = (s->sizes[t] < to ? s->sizes[t] : to) - from, row = s->first[t] + from;
-                if (m <= 0) continue;
-                const T *gates = (const T *)s->gates + row * G * H;
-                T *act = s->act ? (T *)s->act + row * A * H : NULL, *out = (T *)s->out + row * K;
-                T *h = !s->w_hr ? out : s->raw ? (T *)s->raw + row * H : raw_n + from * H;
-                if (s->before) memcpy((T *)s->before + row * K, state, (size_t)(m * K) * sizeof(T));
-                if (direct) {
-                    T *pre = pre_n + from * G * H;
-                    M(gemm->nt)(m, G * H, K, state, K, s->w_hh, K, pre, G * H, 1, 0, NULL);
-                    M(units)(s, m, H, 0, gates, pre, G * H, H, state, c, h, act);
-                    if (s->w_hr) M(gemm->nt)(m, K, H, h, H, s->w_hr, H, out, K, 1, 0, NULL);
-                } else {
-                    T *pre = pre_n + from * G * U;
-                    for (int64_t u = 0; u < H; u += U) {
-                        int64_t n = H - u < U ? H - u : U;
-                        M(fetch)(m, G, H, n, gates + u);
-                        P(panel)(m, regs, K, state, K, 1, packed + u * G * K, G * U, pre, G * U, 0);
-                        if (n == L) M(units)(s, m, L, u, gates, pre, G * U, U, state, c, h, act);
-                        else M(units)(s, m, n, u, gates, pre, G * U, U, state, c, h, act);
-                    }
-                    if (s->w_hr) P(product)(m, K, H, h, H, packed_hr, out, K, 0);
+        turn = join_group(&team, part);
+        int64_t from = bounds[turn.group], to = bounds[turn.group + 1];
+        T *c = s->mode == RT_LSTM ? (T *)s->cn + from * H : NULL, *hn = (T *)s->hn + from * K;
+        const T *h0 = s->h0 ? (const T *)s->h0 + from * K : NULL, *c0 = s->c0 ? (const T *)s->c0 + from * H : NULL;
+        for (int64_t i = -1; i < s->S; i++) {              /* step -1: what is there before */
+            int64_t t = step_at(s, i), m = i < 0 ? 0 : rows_at(s, t, from, to), row = i < 0 ? 0 : s->first[t] + from;
+            int64_t t_next = step_at(s, i + 1), m_next = i + 1 < s->S ? rows_at(s, t_next, from, to) : 0;
+            T *state = s->before ? (T *)s->before + row * K : states + (2 * from + (i & 1) * (to - from)) * K;
+            T *next = !s->before ? states + (2 * from + (~i & 1) * (to - from)) * K : m_next ? (T *)s->before + (s->first[t_next] + from) * K : NULL;
+            if (i < 0) {
+                for (begin(&turn, 1); piece(&turn) >= 0;) {
+                    M(copy_columns)(0, m_next, 0, K, K, h0, next);
+                    if (c) M(copy_columns)(0, to - from, 0, H, H, c0, c);
                 }
-                memcpy(state, out, (size_t)(m * K) * sizeof(T));
+                continue;
+            }
+            if (m <= 0 && m_next <= 0) continue;
+            const T *gates = (const T *)s->gates + row * G * H;
+            T *act = s->act ? (T *)s->act + row * A * H : NULL, *out = (T *)s->out + row * K;
+            T *h = !s->w_hr ? out : s->raw ? (T *)s->raw + row * H : raw_n + from * H;
+            if (direct) {
+                for (begin(&turn, 1); piece(&turn) >= 0;) {
+                    T *pre = pre_n + from * G * H;
+                    if (m > 0) {
+                        M(gemm->nt)(m, G * H, K, state, K, s->w_hh, K, pre, G * H, 1, 0, NULL);
+                        M(units)(s, m, H, 0, gates, pre, G * H, H, state, c, h, act);
+                        if (s->w_hr) M(gemm->nt)(m, K, H, h, H, s->w_hr, H, out, K, 1, 0, NULL);
+                    }
+                    M(hand_on)(s, m, m_next, 0, K, out, h0, next, hn);
+                }
+                continue;
+            }
+            for (begin(&turn, panels); (p = piece(&turn)) >= 0;) {
+                int64_t u = p * U, n = H - u < U ? H - u : U;
+                if (n == L) M(unit_panel)(s, m, L, u, gates, packed + u * G * K, state, c, h, act ? act + m * u * A : NULL);
+                else M(unit_panel)(s, m, n, u, gates, packed + u * G * K, state, c, h, act ? act + m * u * A : NULL);
+                if (!s->w_hr) M(hand_on)(s, m, m_next, u, n, out, h0, next, hn);
+            }
+            if (!s->w_hr) continue;
+            for (begin(&turn, outs); (p = piece(&turn)) >= 0;) {
+                int64_t j = M(slice)(K, outs, p), end = M(slice)(K, outs, p + 1);
+                if (end > K) end = K;
+                M(multiply)(m, j, end, H, h, packed_hr + H * j, out, K, 0, NULL, 0);
+                M(hand_on)(s, m, m_next, j, end - j, out, h0, next, hn);
             }
         }
     }
 }
 
 /* ---- gradient -------------------------------------------------------------------------------------------------------
- * n units of one row: dh in, d out (gate g at d[g * H]); dc is carried. GRU leaves in dh what bypasses the product. */
-RT_INLINE void M(lstm_units_d0)(int64_t n, int64_t H, const T *restrict act, const T *restrict dh, T *restrict dc, T *restrict d) {
+ * n units of one row: kind a at act[a * kept], dh in, d out (gate g at d[g * H]); dc is carried. GRU leaves in dh what bypasses the product. */
+RT_INLINE void M(lstm_units_d0)(int64_t n, int64_t H, int64_t kept, const T *restrict act, const T *restrict dh, T *restrict dc, T *restrict d) {
     RT_OMP(omp simd)
     for (int64_t u = 0; u < n; u++) {
-        T i = act[u], f = act[n + u], g = act[2 * n + u], o = act[3 * n + u], tc = act[4 * n + u], was = act[5 * n + u];
+        T i = act[u], f = act[kept + u], g = act[2 * kept + u], o = act[3 * kept + u], tc = act[4 * kept + u], was = act[5 * kept + u];
         T all = dc[u] + dh[u] * o * (1 - tc * tc);
         d[u] = all * g * i * (1 - i);
         d[H + u] = all * was * f * (1 - f);
@@ -169,11 +272,11 @@ RT_INLINE void M(lstm_units_d0)(int64_t n, int64_t H, const T *restrict act, con
     }
 }
 
-RT_INLINE void M(gru_units_d0)(int64_t n, int64_t H, const T *restrict act, const T *restrict was, T *restrict dh, T *restrict d,
+RT_INLINE void M(gru_units_d0)(int64_t n, int64_t H, int64_t kept, const T *restrict act, const T *restrict was, T *restrict dh, T *restrict d,
                                T *restrict dhid) {
     RT_OMP(omp simd)
     for (int64_t u = 0; u < n; u++) {
-        T r = act[u], z = act[n + u], m = act[2 * n + u], hidden = act[3 * n + u], g = dh[u];
+        T r = act[u], z = act[kept + u], m = act[2 * kept + u], hidden = act[3 * kept + u], g = dh[u];
         T dm = g * (1 - z) * (1 - m * m), dr = dm * hidden * r * (1 - r), dz = g * (was[u] - m) * z * (1 - z);
         d[u] = dr; d[H + u] = dz; d[2 * H + u] = dm;
         dhid[u] = dr; dhid[H + u] = dz; dhid[2 * H + u] = dm * r;
@@ -181,61 +284,87 @@ RT_INLINE void M(gru_units_d0)(int64_t n, int64_t H, const T *restrict act, cons
     }
 }
 
-/* n units from u of m rows; act: the step's block as M(units) wrote it. */
-RT_INLINE void M(units_d0)(const RtScan *s, int64_t m, int64_t n, int64_t u, const T *act, const T *was, T *dh, T *dc, T *d, T *dhid) {
+/* n units of m rows; act: rows of A kinds of `wide` units. */
+RT_INLINE void M(rows_d0)(const RtScan *s, int64_t m, int64_t n, int64_t wide, const T *act, const T *was, T *dh, T *dc, T *d, T *dhid) {
     int64_t H = s->H, G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode);
-    for (int64_t r = 0; r < m; r++) {
-        const T *a = act + (m * u + r * n) * A;
-        T *g = dh + r * H + u, *o = d + r * G * H + u;
-        if (s->mode == RT_LSTM) M(lstm_units_d0)(n, H, a, g, dc + r * H + u, o);
-        else if (s->mode == RT_GRU) M(gru_units_d0)(n, H, a, was + r * H + u, g, o, dhid + r * G * H + u);
-        else if (s->mode == RT_RNN_TANH) for (int64_t q = 0; q < n; q++) o[q] = g[q] * (1 - a[q] * a[q]);
-        else for (int64_t q = 0; q < n; q++) o[q] = a[q] > 0 ? g[q] : 0;
+    if (s->mode == RT_LSTM)
+        for (int64_t r = 0; r < m; r++) M(lstm_units_d0)(n, H, wide, act + r * wide * A, dh + r * H, dc + r * H, d + r * G * H);
+    else if (s->mode == RT_GRU)
+        for (int64_t r = 0; r < m; r++)
+            M(gru_units_d0)(n, H, wide, act + r * wide * A, was + r * H, dh + r * H, d + r * G * H, dhid + r * G * H);
+    else if (s->mode == RT_RNN_TANH)
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t q = 0; q < n; q++) d[r * H + q] = dh[r * H + q] * (1 - act[r * wide + q] * act[r * wide + q]);
+    else
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t q = 0; q < n; q++) d[r * H + q] = act[r * wide + q] > 0 ? dh[r * H + q] : 0;
+}
+
+/* Units u .. end of m rows; act: the step's block, panels of units one after the other. */
+RT_INLINE void M(units_d0)(const RtScan *s, int64_t m, int64_t u, int64_t end, const T *act, const T *was, T *dh, T *dc, T *d, T *dhid) {
+    int64_t H = s->H, A = rt_scan_kept(s->mode);
+    while (u < end) {
+        int64_t first = u / s->panel * s->panel, wide = H - first < s->panel ? H - first : s->panel;
+        int64_t n = first + wide < end ? first + wide - u : end - u;
+        if (n == L && wide == L) M(rows_d0)(s, m, L, L, act + m * first * A, was + u, dh + u, dc + u, d + u, dhid + u);
+        else M(rows_d0)(s, m, n, wide, act + m * first * A + u - first, was + u, dh + u, dc + u, d + u, dhid + u);
+        u += n;
     }
 }
 
-static void M(scan_d0)(const RtScan *s) {
-    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P;
-    int64_t bounds[SEQUENCES_MAX_THREADS + 1], wide = RT_PANEL_REGS * L;
-    int team = s->team;
-    T *raw_n = s->work, *packed = raw_n + (s->w_hr ? s->N * H : 0), *packed_hr = packed + P(packed)(G * H, K);
-    share_out(s, bounds);
-    RT_OMP(omp parallel num_threads(team) if (team > 1))
-    {
-        int me = team > 1 ? RT_ME : 0, crew = team > 1 ? RT_CREW : 1;
-        for (int64_t j = me * wide; j < K; j += crew * wide) P(pack)(G * H, K, j, s->w_hh, K, packed);
-        if (s->w_hr) for (int64_t j = me * wide; j < H; j += crew * wide) P(pack)(K, H, j, s->w_hr, H, packed_hr);
-        RT_OMP(omp barrier)
-        for (int part = me; part < team; part += crew) {
-            int64_t from = bounds[part], to = bounds[part + 1];
-            T *dh = (T *)s->g_h0 + from * K, *dc = s->mode == RT_LSTM ? (T *)s->g_c0 + from * H : NULL, *draw = raw_n + from * H;
-            size_t state_bytes = (size_t)((to - from) * K) * sizeof(T), cell_bytes = (size_t)((to - from) * H) * sizeof(T);
-            if (s->g_hn) memcpy(dh, (const T *)s->g_hn + from * K, state_bytes);
-            else memset(dh, 0, state_bytes);
-            if (dc && s->g_cn) memcpy(dc, (const T *)s->g_cn + from * H, cell_bytes);
-            else if (dc) memset(dc, 0, cell_bytes);
-            for (int64_t i = s->S - 1; i >= 0; i--) {
-                int64_t t = s->reverse ? s->S - 1 - i : i, m = (s->sizes[t] < to ? s->sizes[t] : to) - from, row = s->first[t] + from;
-                if (m <= 0) continue;
-                const T *act = (const T *)s->act + row * A * H, *was = (const T *)s->before + row * K;
-                T *d = (T *)s->g_gates + row * G * H, *dhid = s->mode == RT_GRU ? (T *)s->g_hidden + row * G * H : d;
-                if (s->g_out) {
-                    const T *g = (const T *)s->g_out + row * K;
-                    for (int64_t q = 0; q < m * K; q++) dh[q] += g[q];
+static void M(scan_d0)(RtScan *s) {
+    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, bounds[MAX_THREADS + 1];
+    Team team;
+    share_out(s, bounds, make_team(&team, s, (int64_t)sizeof(T), 0));
+    int64_t ins = M(slices)(K, team.members), outs = s->w_hr ? M(slices)(H, team.members) : 0, wide = G * H;
+    T *raw_n = s->work, *packed = raw_n + (s->w_hr ? s->N * H : 0), *packed_hr = packed + P(packed)(wide, K);
+    RT_OMP(omp parallel num_threads(team.size) if (team.size > 1))
+    for (int part = team.size > 1 ? RT_ME : 0, crew = team.size > 1 ? RT_CREW : 1; part < team.size; part += crew) {
+        Turn turn = join_all(&team, part);
+        int64_t p;
+        for (begin(&turn, ins); (p = piece(&turn)) >= 0;) M(pack_slice)(wide, K, ins, p, s->w_hh, packed);
+        if (s->w_hr) for (begin(&turn, outs); (p = piece(&turn)) >= 0;) M(pack_slice)(K, H, outs, p, s->w_hr, packed_hr);
+        turn = join_group(&team, part);
+        int64_t from = bounds[turn.group], to = bounds[turn.group + 1], m_before = 0;
+        T *dh = (T *)s->g_h0 + from * K, *dc = s->mode == RT_LSTM ? (T *)s->g_c0 + from * H : NULL, *draw = raw_n + from * H, *dhid_before = NULL;
+        const T *g_hn = s->g_hn ? (const T *)s->g_hn + from * K : NULL, *g_cn = s->g_cn ? (const T *)s->g_cn + from * H : NULL;
+        for (begin(&turn, 1); piece(&turn) >= 0;) {
+            M(copy_columns)(0, to - from, 0, K, K, g_hn, dh);
+            if (dc) M(copy_columns)(0, to - from, 0, H, H, g_cn, dc);
+        }
+        for (int64_t i = s->S - 1; i >= -1; i--) {         /* the last turn: what comes before all steps */
+            int64_t t = step_at(s, i), m = i < 0 ? 0 : rows_at(s, t, from, to), row = i < 0 ? 0 : s->first[t] + from;
+            if (m <= 0 && i >= 0) continue;
+            const T *act = (const T *)s->act + row * A * H, *was = (const T *)s->before + row * K;
+            const T *g_out = s->g_out ? (const T *)s->g_out + row * K : NULL;
+            T *d = (T *)s->g_gates + row * wide, *dhid = s->mode == RT_GRU ? (T *)s->g_hidden + row * wide : d;
+            T *proj = s->w_hr ? (T *)s->g_proj + row * K : NULL;
+            for (begin(&turn, ins); (p = piece(&turn)) >= 0;) {
+                int64_t j = M(slice)(K, ins, p), end = M(slice)(K, ins, p + 1);
+                if (end > K) end = K;
+                if (m_before) {
+                    Lines lines[5];
+                    int64_t bytes = (end - j) * (int64_t)sizeof(T), count = 0;
+                    if (m >= m_before && !proj) {
+                        for (; count < G; count++)
+                            lines[count] = (Lines){(const char *)(d + count * H + j), wide * (int64_t)sizeof(T), 64, (bytes + 63) / 64};
+                        lines[count++] = (Lines){(const char *)(act + m * j * A), bytes * A, 64, (bytes * A + 63) / 64};
+                    }
+                    M(multiply)(m_before, j, end, wide, dhid_before, packed + wide * j, dh, K, s->mode == RT_GRU, lines, count);
                 }
-                T *in = dh;
-                if (s->w_hr) {
-                    memcpy((T *)s->g_proj + row * K, dh, (size_t)(m * K) * sizeof(T));
-                    P(product)(m, H, K, dh, K, packed_hr, draw, H, 0);
-                    in = draw;
-                }
-                for (int64_t u = 0; u < H; u += s->panel) {
-                    int64_t n = H - u < s->panel ? H - u : s->panel;
-                    if (n == L) M(units_d0)(s, m, L, u, act, was, in, dc, d, dhid);
-                    else M(units_d0)(s, m, n, u, act, was, in, dc, d, dhid);
-                }
-                P(product)(m, K, G * H, dhid, G * H, packed, dh, K, s->mode == RT_GRU);
+                if (g_out) M(add_columns)(m, j, end - j, K, g_out, dh);
+                if (proj) M(copy_columns)(0, m, j, end - j, K, dh, proj);
+                else M(units_d0)(s, m, j, end, act, was, dh, dc, d, dhid);
             }
+            if (proj && m)
+                for (begin(&turn, outs); (p = piece(&turn)) >= 0;) {
+                    int64_t j = M(slice)(H, outs, p), end = M(slice)(H, outs, p + 1);
+                    if (end > H) end = H;
+                    M(multiply)(m, j, end, K, dh, packed_hr + K * j, draw, H, 0, NULL, 0);
+                    M(units_d0)(s, m, j, end, act, was, draw, dc, d, dhid);
+                }
+            m_before = m;
+            dhid_before = dhid;
         }
     }
 }

@@ -1,4 +1,37 @@
-/* The gates of recurrent_t.h for float32 by AVX-512 registers. */
+/* The gates of recurrent_t.h for float32 by AVX-512 registers.
+ * Their sigmoid and tanh take two thirds of the operations of vmath.h's: the reduction is one instruction (2^x = 2^floor(x) 2^r), no far
+ * tail is told apart, and both are right to about 1e-7 where they are not small; a sigmoid below 1e-4 to 1e-6 of itself.
+ * Polynomials: minimax for the relative error, by Remez' exchange. */
+
+RT_INLINE __m512 gate_inverse_v16(__m512 x) {                   /* the 14-bit estimate and one Newton step */
+    __m512 y = _mm512_rcp14_ps(x);
+    return _mm512_fmadd_ps(y, _mm512_fnmadd_ps(x, y, _mm512_set1_ps(1.0f)), y);
+}
+
+RT_INLINE __m512 gate_sigmoid_v16(__m512 x) {                   /* 1 / (1 + 2^t); 2^126 is the last whose inverse is normal; NaN passes */
+    __m512 t = _mm512_min_ps(_mm512_set1_ps(126.0f), _mm512_mul_ps(x, _mm512_set1_ps(-1.44269504088896341f)));
+    __m512 r = _mm512_reduce_ps(t, 1), p = _mm512_set1_ps(1.8775766948238015e-3f);       /* 1: from floor(t) */
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.98933969438076e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.582631751894951e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.4015361070632935e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931530833244324e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.999999403953552e-1f));
+    return gate_inverse_v16(_mm512_add_ps(_mm512_scalef_ps(p, t), _mm512_set1_ps(1.0f)));
+}
+
+RT_INLINE __m512 gate_tanh_v16(__m512 x) {                      /* e / (e + 2), e = 2^t - 1, with no loss near 0 */
+    __m512 t = _mm512_min_ps(_mm512_set1_ps(40.0f), _mm512_mul_ps(x, _mm512_set1_ps(2.88539008177792681f)));
+    __m512 r = _mm512_reduce_ps(t, 0), p = _mm512_set1_ps(1.5403512225020677e-4f);       /* 0: from the nearest integer */
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3390735257416964e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(9.618237614631653e-3f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.550357326865196e-2f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(2.4022649228572845e-1f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(6.931471824645996e-1f));
+    __m512 s = _mm512_scalef_ps(_mm512_set1_ps(1.0f), _mm512_sub_ps(t, r));
+    __m512 e = _mm512_fmadd_ps(s, _mm512_mul_ps(p, r), _mm512_sub_ps(s, _mm512_set1_ps(1.0f)));
+    return _mm512_mul_ps(e, gate_inverse_v16(_mm512_add_ps(e, _mm512_set1_ps(2.0f))));
+}
+
 #define RT_EACH_REGISTER                                                                                             \
     for (int64_t u = 0; u < n; u += 16)
 #define RT_LANES __mmask16 on = n - u < 16 ? (__mmask16)((1u << (n - u)) - 1) : (__mmask16)0xffff
@@ -15,8 +48,8 @@ RT_INLINE void lstm_units_f32(int64_t n, int64_t H, const float *x, const float 
             i = _mm512_add_ps(i, RT_GET(bias)); f = _mm512_add_ps(f, RT_GET(bias + H));
             g = _mm512_add_ps(g, RT_GET(bias + 2 * H)); o = _mm512_add_ps(o, RT_GET(bias + 3 * H));
         }
-        i = rt_sigmoid_v16(i); f = rt_sigmoid_v16(f); g = rt_tanh_v16(g); o = rt_sigmoid_v16(o);
-        __m512 was = RT_GET(c), now = _mm512_fmadd_ps(f, was, _mm512_mul_ps(i, g)), squashed = rt_tanh_v16(now);
+        i = gate_sigmoid_v16(i); f = gate_sigmoid_v16(f); g = gate_tanh_v16(g); o = gate_sigmoid_v16(o);
+        __m512 was = RT_GET(c), now = _mm512_fmadd_ps(f, was, _mm512_mul_ps(i, g)), squashed = gate_tanh_v16(now);
         RT_PUT(c, now);
         RT_PUT(h, _mm512_mul_ps(o, squashed));
         if (act) {
@@ -34,9 +67,9 @@ RT_INLINE void gru_units_f32(int64_t n, int64_t H, const float *x, const float *
         if (bias) {
             r = _mm512_add_ps(r, RT_GET(bias)); z = _mm512_add_ps(z, RT_GET(bias + H)); hidden = _mm512_add_ps(hidden, RT_GET(bias + 2 * H));
         }
-        r = rt_sigmoid_v16(_mm512_add_ps(RT_GET(x), r));
-        z = rt_sigmoid_v16(_mm512_add_ps(RT_GET(x + H), z));
-        __m512 m = rt_tanh_v16(_mm512_fmadd_ps(r, hidden, RT_GET(x + 2 * H)));
+        r = gate_sigmoid_v16(_mm512_add_ps(RT_GET(x), r));
+        z = gate_sigmoid_v16(_mm512_add_ps(RT_GET(x + H), z));
+        __m512 m = gate_tanh_v16(_mm512_fmadd_ps(r, hidden, RT_GET(x + 2 * H)));
         RT_PUT(h, _mm512_fmadd_ps(z, _mm512_sub_ps(RT_GET(was), m), m));
         if (act) { RT_PUT(act, r); RT_PUT(act + kept, z); RT_PUT(act + 2 * kept, m); RT_PUT(act + 3 * kept, hidden); }
     }
@@ -47,7 +80,7 @@ RT_INLINE void rnn_units_f32(int64_t n, int relu, const float *x, const float *p
         RT_LANES;
         __m512 v = _mm512_add_ps(RT_GET(x), RT_GET(pre));
         if (bias) v = _mm512_add_ps(v, RT_GET(bias));
-        v = relu ? _mm512_max_ps(_mm512_setzero_ps(), v) : rt_tanh_v16(v);       /* the second operand is kept when it is NaN */
+        v = relu ? _mm512_max_ps(_mm512_setzero_ps(), v) : gate_tanh_v16(v);       /* the second operand is kept when it is NaN */
         RT_PUT(h, v);
         if (act) RT_PUT(act, v);
     }
