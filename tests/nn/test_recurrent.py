@@ -177,9 +177,9 @@ def test_gradient_agrees_between_sets_and_threads(kind, isa):
         assert torch.allclose(have, want, rtol=2e-4, atol=2e-4 * float(want.abs().max()))
 
 
-@pytest.mark.parametrize("kind, hidden, options", [("LSTM", 150, {}), ("LSTM", 301, {"proj_size": 90}), ("GRU", 190, {}), ("RNN", 330, {})])
+@pytest.mark.parametrize("kind, hidden, options", [("LSTM", 150, {}), ("LSTM", 301, {"proj_size": 200}), ("GRU", 190, {}), ("RNN", 330, {})])
 def test_threads_that_share_the_units_give_the_same_bits(kind, hidden, options):
-    """Hidden weights beyond a core's cache are cut between threads, whatever their number; sequences may end early."""
+    """Hidden weights are cut between threads where sequences are few or they are large, and the bits stay; sequences may end early."""
     torch.manual_seed(9)
     model = getattr(nn, kind)(20, hidden, bidirectional=True, **options)
     packed = pack_sequence([torch.randn(n, 20) for n in (5, 5, 4, 4, 4, 3, 3, 3, 2, 2, 2, 2, 2, 1, 1, 1, 1)])
