@@ -149,7 +149,7 @@ def test_int_mm_refusals(a, b, out, error):
 
 
 PASSES = [("float32", 257, 259, 300), ("float32", 200, 1030, 130), ("float32", 1000, 64, 270), ("float32", 196, 45, 2113), ("float64", 193, 520, 190),
-          ("float64", 260, 1101, 77), ("float32", 193, 603, 2050)]
+          ("float64", 260, 1101, 77), ("float32", 193, 603, 2050), ("float32", 513, 1025, 96)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -177,6 +177,24 @@ def test_passes(dtype, m, k, n, level):
     got = rt.from_numpy(batch) @ y
     for z, factor in enumerate((1, 2, -1)):
         check(got[z], factor * want, batch[z], b, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m,k,n", [(512, 512, 128), (389, 530, 128), (1030, 130, 200)])
+def test_passes_by_any_number_of_threads(dtype, m, k, n):
+    """However many tiles a thread takes at once: few rows of a turned operand, a last square that overlaps the one before; the same bits."""
+    rng = np.random.default_rng(m)
+    for layout in ("rows", "columns"):
+        a, x = laid(rng, m, k, layout, dtype)
+        b, y = laid(rng, k, n, "rows", dtype)
+        bits = []
+        for threads in (1, 2, 3, 12):
+            rt.set_num_threads(threads)
+            got = x @ y
+            check(got, a.astype("float64") @ b.astype("float64"), a, b, dtype)
+            bits.append(got.numpy().tobytes())
+        if _cpu.best_simd_level() == "avx512":
+            assert len(set(bits)) == 1
 
 
 def test_passes_do_not_mix_what_is_padded():

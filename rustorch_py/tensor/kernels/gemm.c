@@ -8,6 +8,7 @@
 #include <string.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include "rustorch/half.h"
 #include "gemm.h"
 #include "share.h"
@@ -26,6 +27,7 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define PASS_TILES 4                       /* ... and the fewest tiles of rows that a thread takes */
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
 #define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
+#define HUGE_PAGE (1 << 21)
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
 /* Each thread's room for packed blocks, kept for its next product and freed when it ends; and for the right operand of a pass it starts. */
@@ -37,11 +39,16 @@ static void make_room_keys(void) { pthread_key_create(&room_key, free); pthread_
 static void *kept_room(pthread_key_t *key, size_t nbytes) {
     pthread_once(&room_once, make_room_keys);
     void *p = pthread_getspecific(*key);
-    if (!p && !posix_memalign(&p, 64, nbytes)) pthread_setspecific(*key, p);
+    if (!p && !posix_memalign(&p, HUGE_PAGE, nbytes)) {
+#ifdef MADV_HUGEPAGE
+        madvise(p, nbytes, MADV_HUGEPAGE);               /* panels and rows of a lie on more pages than the first level of a TLB has */
+#endif
+        pthread_setspecific(*key, p);
+    }
     return p;
 }
 static void *packed_room(void) { return kept_room(&room_key, RT_ROOM); }
-static void *pass_room(void) { return kept_room(&pass_key, RT_PASS_ROOM + RT_PASS_ROOM / RT_KC); }
+static void *pass_room(void) { return kept_room(&pass_key, RT_PASS_ROOM + RT_PASS_ROOM / RT_PASS_KC); }
 
 /* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
 typedef struct { const char *p; int64_t ld; int trans; char *own; } Operand;
@@ -93,6 +100,7 @@ static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and
 #undef SCALE
 }
 
+enum { SHORT = 64 };                       /* sums of which a product moves more than it multiplies */
 enum { FEW_ROWS = 6, THIN_ROWS = 8 };      /* rows of a below which b is read once and not packed: b turned, b as it is */
 
 /* Note [Turned and not packed]
@@ -373,6 +381,7 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
         if (down > 1) r = (r + 11) / 12 * 12;
         if (down < count) c = (c + panel - 1) / panel * panel;
         double work = (double)r * (double)c + (left + 256. / (double)max64(g->k, 1)) * (double)r + right * (double)c;
+        if (down < count && g->k <= SHORT) work += work / 8;    /* c is what moves, and a core fetches on into the other's part of a row */
         if (best < 0 || work < (double)best) { best = (int64_t)work; *rows = r; *cols = c; }
     }
 }
@@ -383,12 +392,18 @@ static int by_passes(const RtGemmTable *t, const RtGemm *g) {
            && g->m * g->n * g->k >= PASS_MACS && (g->beta[0] == 0 || (g->beta[0] == 1 && !g->bias));
 }
 
-/* The next tiles for one thread: half of its share of what is left; -1 when none is. */
+/* The next tiles for one thread, -1 when none is left. They go in rounds: three quarters of what is left in equal parts for all threads, so that
+ * equally fast ones end together and a slow one leaves its later parts to the others. */
 static int64_t next_tiles(int64_t *next, int64_t tiles, int threads, int64_t *to) {
     int64_t from = __atomic_load_n(next, __ATOMIC_RELAXED);
     do {
         if (from >= tiles) return -1;
-        int64_t some = threads == 1 ? RT_PASS_TILES : max64(PASS_TILES, min64(RT_PASS_TILES, (tiles - from) / (2 * threads)));
+        int64_t some, round = 0;
+        for (;; round += some * threads) {
+            some = threads == 1 ? RT_PASS_TILES : min64(RT_PASS_TILES, (tiles - round) * 3 / (4 * threads));
+            if (some < PASS_TILES) some = (tiles - round + threads - 1) / threads;
+            if (from < round + some * threads) break;
+        }
         *to = min64(tiles, from + some);
     } while (!__atomic_compare_exchange_n(next, &from, *to, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return from;
@@ -401,7 +416,7 @@ static int passes(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z)
     void (*rows)(const RtPass *, int64_t, int64_t, void *) = f32 ? t->pass_rows_f32 : t->pass_rows_f64;
     int64_t panel = t->panel_bytes / size, tiles = (g->m + RT_ROWS - 1) / RT_ROWS;
     int64_t width = min64(g->n, RT_NC_BYTES / size), columns = (width + panel - 1) / panel * panel;
-    int64_t depth = min64(g->k, RT_PASS_ROOM / (columns * size * RT_KC) * RT_KC);
+    int64_t depth = min64(g->k, RT_PASS_ROOM / (columns * size * RT_PASS_KC) * RT_PASS_KC);
     RtBlock block = {g->m, g->n, g->k, g->a_m, g->a_k, g->b_k, g->b_n, g->c_m, g->a + z * g->a_z * size, g->b + z * g->b_z * size,
                      g->bias, g->c + z * g->c_z * size, g->alpha[0], g->beta[0] != 0, NULL};
     void *room = pass_room();
@@ -409,7 +424,7 @@ static int passes(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z)
     for (int64_t col = 0; col < g->n; col += width)
         for (int64_t row = 0; row < g->k && !failed; row += depth) {
             RtPass s = {&block, row, min64(depth, g->k - row), col, min64(width, g->n - col), room};
-            int64_t pieces = g->b_n == 1 ? (s.depth + RT_PACKED - 1) / RT_PACKED : (s.depth + RT_KC - 1) / RT_KC * ((s.width + panel - 1) / panel);
+            int64_t pieces = g->b_n == 1 ? (s.depth + RT_PACKED - 1) / RT_PACKED : (s.depth + RT_PASS_KC - 1) / RT_PASS_KC * ((s.width + panel - 1) / panel);
             int64_t next = 0;
             RtShare shares[RT_SHARES];
             int n = rt_share_out(shares, threads, pieces);

@@ -40,11 +40,12 @@ enum { RT_KC = 256, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, 
 typedef struct {
     const RtBlock *g;
     int64_t row, depth, col, width;
-    void   *room;                        /* RT_PASS_ROOM bytes, and RT_PASS_ROOM / RT_KC for the rows between panels */
+    void   *room;                        /* RT_PASS_ROOM bytes, and RT_PASS_ROOM / RT_PASS_KC for the rows between panels */
 } RtPass;
 
-/* RT_PASS_TILES: most tiles of rows that a thread takes at once; RT_PACKED: rows of b; RT_STEPS: rows between two looks at a loop's end. */
-enum { RT_PASS_TILES = RT_MC / RT_ROWS, RT_PACKED = 16, RT_STEPS = 4, RT_PASS_ROOM = 1 << 22 };
+/* RT_PASS_KC: rows of b in a block: twice as many as elsewhere, so that c is read and written half as often; RT_PASS_TILES: most tiles of rows
+ * that a thread takes at once; RT_PACKED: rows of b; RT_STEPS: rows between two looks at a loop's end. */
+enum { RT_PASS_KC = 512, RT_PASS_TILES = RT_MC / RT_ROWS, RT_PACKED = 16, RT_STEPS = 4, RT_PASS_ROOM = 1 << 22 };
 
 /* Loops that exist once per instruction set. */
 typedef struct {

@@ -5,9 +5,8 @@
  * A pass multiplies some rows and columns of b, which all threads pack once, panel by panel, into one room; then each takes tiles of rows of
  * c, as many as are left for it, so that a core that others slow down takes fewer. What a tile adds, and in which order, depends on the sizes
  * alone. Rows of a that lie far apart are packed in groups: L of a row's elements side by side, rows below one another, the next L behind all
- * rows: a group is a copy of registers (or a square turned), a tile reads it at constant distances, and any number of rows makes a tile.
+ * rows of the tile: a group is a copy of registers (or a square turned), and a tile reads it from front to end.
  * The loop over k is unrolled; its pointers pass through an empty statement, or the compiler would keep one for every step. */
-enum { F(LEFT) = RT_PASS_TILES * RT_ROWS + 1 };         /* rows of a group and one: groups do not fall on the same lines of the cache */
 
 /* Where a tile's sums go, as F(Out); every group of L steps fetches `lines` lines from `ahead`. */
 typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; F(tail) tail; const T *ahead; int64_t lines; } F(PassOut);
@@ -57,28 +56,28 @@ typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; F(tail)
 typedef void (*F(pass_tile))(int64_t k, const T *a, int64_t a_m, int64_t a_g, const T *b, const F(PassOut) *o);
 RT_PASSES(1) RT_PASSES(2) RT_PASSES(3) RT_PASSES(4)
 static const F(pass_tile) F(pass_tiles)[RT_REGS][RT_ROWS] = {RT_PASS_ROW(1), RT_PASS_ROW(2), RT_PASS_ROW(3), RT_PASS_ROW(4)};
-#undef RT_UNROLL
 #undef RT_EACH
 #undef RT_PASS
 #undef RT_PASSES
 #undef RT_PASS_ROW
 
+RT_INLINE int64_t F(pass_count)(const RtBlock *g) { return (g->m + RT_ROWS - 1) / RT_ROWS; }
 /* Rows of the packed block at row p of the pass: those of b, filled up to whole steps. */
 RT_INLINE int64_t F(pass_depth)(const RtPass *s, int64_t p) {
-    int64_t kb = s->depth - p < RT_KC ? s->depth - p : RT_KC;
+    int64_t kb = s->depth - p < RT_PASS_KC ? s->depth - p : RT_PASS_KC;
     return (kb + RT_STEPS - 1) / RT_STEPS * RT_STEPS;
 }
 /* The panel at column j of that block; each has a row more than it needs: rows of panels do not fall on the same lines of the cache. */
 RT_INLINE T *F(pass_panel)(const RtPass *s, int64_t p, int64_t j) {
     int64_t w = (s->width + L - 1) / L * L;
-    return (T *)s->room + (p + p / RT_KC) * w + (F(pass_depth)(s, p) + 1) * j;
+    return (T *)s->room + (p + p / RT_PASS_KC) * w + (F(pass_depth)(s, p) + 1) * j;
 }
 
 /* Packs one of the pass's pieces: RT_PACKED rows where they lie along memory, else the panel of one block. */
 static void F(pass_pack)(const RtPass *s, int64_t piece) {
     const RtBlock *g = s->g;
     int64_t wide = RT_REGS * L, panels = (s->width + wide - 1) / wide;
-    int64_t p = g->b_n == 1 ? piece * RT_PACKED : piece / panels * RT_KC, most = g->b_n == 1 ? RT_PACKED : RT_KC, block = p / RT_KC * RT_KC;
+    int64_t p = g->b_n == 1 ? piece * RT_PACKED : piece / panels * RT_PASS_KC, most = g->b_n == 1 ? RT_PACKED : RT_PASS_KC, block = p / RT_PASS_KC * RT_PASS_KC;
     int64_t rows = s->depth - p < most ? s->depth - p : most, fill = block + F(pass_depth)(s, block) - p;
     const T *x = (const T *)g->b + (s->row + p) * g->b_k + s->col * g->b_n;
     if (fill > most) fill = most;
@@ -107,37 +106,57 @@ static void F(pass_pack)(const RtPass *s, int64_t piece) {
         }
 }
 
-/* m rows of a in groups, each row filled up to `deep` elements. */
-static void F(pass_left)(int64_t m, int64_t k, int64_t deep, const T *x, int64_t x_m, int64_t x_k, T *out) {
-    int64_t p = 0;
-    if (x_k == 1)
+/* Rows of the tiles `from` to `to` in groups, each row filled up to whole groups. */
+static void F(pass_left)(const RtBlock *g, int64_t from, int64_t to, int64_t k, const T *x, T *out) {
+    int64_t tiles = F(pass_count)(g), x_m = g->a_m, x_k = g->a_k, groups = (k + L - 1) / L, i0 = g->m * from / tiles, m = g->m * to / tiles - i0;
+    T square[L * L] __attribute__((aligned(64)));
+    int64_t row[RT_PASS_TILES * RT_ROWS], step[RT_PASS_TILES * RT_ROWS];    /* where a row starts, and from group to group */
+    for (int64_t t = from, i = 0; t < to; t++)
+        for (int64_t first = i, rows = g->m * (t + 1) / tiles - i0 - i; i < first + rows; i++) {
+            row[i] = (first * groups + i - first) * L;
+            step[i] = rows * L;
+        }
+    if (x_k == 1) {
         for (int64_t i = 0; i < m; i++) {
             const T *y = x + i * x_m, *ahead = y + RT_AHEAD * x_m;
-            for (p = 0; p + L <= k; p += L) {
+            T *o = out + row[i];
+            int64_t p = 0;
+            for (; p + L <= k; p += L, o += step[i]) {
                 __builtin_prefetch(ahead + p);
-                F(store)(out + i * L + p * F(LEFT), F(load)(y + p));
+                F(store)(o, F(load)(y + p));
             }
+            if (p < k) F(store)(o, F(load_tail)(y + p, F(tail_of)((int)(k - p))));
         }
-    for (; p < deep; p += L) {
-        const T *y = x + p * x_k;
-        int64_t len = k - p < L ? k - p : L, i = 0;
-        T *o = out + p * F(LEFT);
-        if (x_m == 1 && len == L) for (; i + L <= m; i += L) F(turn)(y + i, x_k, o + i * L, L);
-        for (; i < m; i++) for (int64_t q = 0; q < L; q++) o[i * L + q] = q < len ? y[i * x_m + q * x_k] : 0;
+        return;
+    }
+    for (int64_t q = 0; q < groups; q++) {
+        const T *y = x + q * L * x_k;
+        int64_t len = k - q * L < L ? k - q * L : L;
+        if (x_m == 1 && len == L && m >= L)
+            for (int64_t i = 0; i < m; i += L) {
+                if (i > m - L) i = m - L;                /* the last square turns some rows again */
+                F(turn)(y + i, x_k, square, L);
+                RT_UNROLL for (int r = 0; r < L; r++) F(store)(out + row[i + r] + q * step[i + r], F(load)(square + r * L));
+            }
+        else
+            for (int64_t i = 0; i < m; i++)
+                for (int64_t e = 0; e < L; e++) out[row[i] + q * step[i] + e] = e < len ? y[i * x_m + e * x_k] : 0;
     }
 }
+
+#undef RT_UNROLL
 
 /* Tiles `from` to `to` of the pass: all its columns. */
 static void F(pass_rows)(const RtPass *s, int64_t from, int64_t to, void *left) {
     const RtBlock *g = s->g;
-    int64_t wide = RT_REGS * L, tiles = (g->m + RT_ROWS - 1) / RT_ROWS, i0 = g->m * from / tiles, m = g->m * to / tiles - i0;
+    int64_t wide = RT_REGS * L, tiles = F(pass_count)(g), i0 = g->m * from / tiles;
     int64_t lines = (wide * (int64_t)sizeof(T) / 64 * L + to - from - 1) / (to - from);      /* a panel's, by all groups of these tiles */
-    for (int64_t p = 0; p < s->depth; p += RT_KC) {
-        int64_t kb = s->depth - p < RT_KC ? s->depth - p : RT_KC, deep = F(pass_depth)(s, p), a_m = g->a_m, a_g = 0;
+    for (int64_t p = 0; p < s->depth; p += RT_PASS_KC) {
+        int64_t kb = s->depth - p < RT_PASS_KC ? s->depth - p : RT_PASS_KC, deep = F(pass_depth)(s, p), a_m = g->a_m, groups = 0;
         const T *a = (const T *)g->a + i0 * a_m + (s->row + p) * g->a_k;
         if (g->a_k != 1 || a_m * (int64_t)sizeof(T) > RT_FAR || kb != deep) {
-            F(pass_left)(m, kb, deep, a, a_m, g->a_k, left);
-            a = left; a_m = L; a_g = F(LEFT) * L - L;
+            F(pass_left)(g, from, to, kb, a, left);
+            a = left; a_m = L; groups = (deep + L - 1) / L;
         }
         for (int64_t j = 0; j < s->width; j += wide) {
             int64_t len = s->width - j < wide ? s->width - j : wide;
@@ -149,7 +168,8 @@ static void F(pass_rows)(const RtPass *s, int64_t from, int64_t to, void *left) 
             else if (g->bias) o.from = (const T *)g->bias + s->col + j;
             for (int64_t t = from; t < to; t++) {
                 int64_t i = g->m * t / tiles - i0, rows = g->m * (t + 1) / tiles - i0 - i;
-                F(pass_tiles)[C - 1][rows - 1](deep, a + i * a_m, a_m, a_g, b, &o);
+                if (groups) F(pass_tiles)[C - 1][rows - 1](deep, a + i * groups * L, L, rows * L - L, b, &o);
+                else F(pass_tiles)[C - 1][rows - 1](deep, a + i * a_m, a_m, 0, b, &o);
                 o.c += rows * o.ldc;
                 if (o.from) o.from += rows * o.ldf;
                 o.ahead += o.lines * ((deep + L - 1) / L) * (64 / (int64_t)sizeof(T));
