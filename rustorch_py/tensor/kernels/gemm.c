@@ -101,7 +101,7 @@ static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and
 }
 
 enum { SHORT = 64 };                       /* sums of which a product moves more than it multiplies */
-enum { FEW_ROWS = 6, THIN_ROWS = 8 };      /* rows of a below which b is read once and not packed: b turned, b as it is */
+enum { FEW_ROWS = 6 };                     /* rows of a below which a turned b is read once and not packed */
 
 /* Note [Turned and not packed]
  * A turned b (the weight of a linear layer) lies as dot products want it: tiles of them read it once, four of its rows against up to six of a, and
@@ -127,7 +127,7 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
         int64_t q = a_k; a_k = b_k; b_k = q; c_m = n;
     }
     char *own = NULL;
-    int nt = by_dots(t, size, m, k, a_k) && b_k == 1 && (b_n != 1 || n == 1), thin = m < THIN_ROWS && b_n == 1 && n >= 64 && m * n * k > 4096;
+    int nt = by_dots(t, size, m, k, a_k) && b_k == 1 && (b_n != 1 || n == 1), thin = m < RT_THIN_ROWS && b_n == 1 && n >= 64 && m * n * k > 4096;
     if (nt && a_k != 1) {                                  /* a strided vector: its copy is small beside b */
         if (!(own = malloc((size_t)(m * k) * size))) return -1;
         if (f32) pack_4(m, k, (const uint32_t *)a, a_m, a_k, (uint32_t *)own);

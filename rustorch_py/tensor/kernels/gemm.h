@@ -20,6 +20,7 @@ typedef struct {
 } RtGemm;
 
 #define RT_LEAF 32
+#define RT_THIN_ROWS 8                      /* rows of a below which b is read once and not packed */
 
 /* One product of float or double by register tiles: c (+)= alpha a b (+ bias on every row); c's columns neighbours. */
 typedef struct {
@@ -49,7 +50,7 @@ enum { RT_PASS_KC = 512, RT_PASS_TILES = RT_MC / RT_ROWS, RT_PACKED = 16, RT_STE
 
 /* Loops that exist once per instruction set. */
 typedef struct {
-    /* few rows of a. thin: b_n == 1; nt: a_k == 1 and b_k == 1; c_n == 1, bias may be NULL */
+    /* few rows of a. thin: fewer than RT_THIN_ROWS, b_n == 1; nt: a_k == 1 and b_k == 1; c_n == 1, bias may be NULL */
     void (*thin_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *b, int64_t ldb,
                      float *c, int64_t ldc, float alpha, float beta, const float *bias);
     void (*thin_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_m, int64_t a_k, const double *b, int64_t ldb,

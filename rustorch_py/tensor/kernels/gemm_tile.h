@@ -10,7 +10,8 @@ RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
     *c = v;
 }
 
-/* Few rows: b streams through once, four of its rows at a time; the rows of c stay in the first cache. */
+/* Few rows, at most RT_THIN_ROWS: b streams through once, four of its rows at a time; the rows of c stay in the first cache, and in memory of
+ * this thread until they are done: a core that ends its part of a row fetches on into the next, and would take it from the thread that adds there. */
 RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
                             T *c, int64_t ldc, T alpha) {
     int64_t p = 0;
@@ -46,19 +47,22 @@ static void F(thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, in
                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {
     static void (*const thin[4])(int64_t, int64_t, const T *, int64_t, int64_t, const T *, int64_t, T *, int64_t, T) = {
         F(thin_1), F(thin_2), F(thin_3), F(thin_4)};
-    enum { NB = 1024 };
+    enum { NB = 4096 / sizeof(T), STEP = NB + L };         /* rows that do not fall on the same lines of the cache */
+    T sum[RT_THIN_ROWS * STEP] __attribute__((aligned(64)));
     for (int64_t j = 0; j < n; j += NB) {
         int64_t cols = n - j < NB ? n - j : NB;
         for (int64_t i = 0; i < m; i++) {
-            T *row = c + i * ldc + j;
+            T *row = sum + i * STEP;
+            const T *old = c + i * ldc + j;
             if (beta == 0) memset(row, 0, sizeof(T) * (size_t)cols);
-            else if (beta != 1) for (int64_t q = 0; q < cols; q++) row[q] *= beta;
+            else for (int64_t q = 0; q < cols; q++) row[q] = beta * old[q];
             if (bias) for (int64_t q = 0; q < cols; q++) row[q] += bias[j + q];
         }
         for (int64_t p = 0; p < k; p += 4)                /* all rows of c meet four rows of b before the next four */
             for (int64_t i = 0; i < m; i += 4)
                 thin[m - i < 4 ? m - i - 1 : 3](cols, k - p < 4 ? k - p : 4, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j, ldb,
-                                                c + i * ldc + j, ldc, alpha);
+                                                sum + i * STEP, STEP, alpha);
+        for (int64_t i = 0; i < m; i++) memcpy(c + i * ldc + j, sum + i * STEP, sizeof(T) * (size_t)cols);
     }
 }
 
