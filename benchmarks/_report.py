@@ -96,7 +96,8 @@ def write(folder, result, order):
     del result["order"]
     for e in result["rows"]:
         if "seconds" in e:
-            e["of_triad"], e["of_peak"] = share(e, "nbytes", result["machine"]["triad_gb_s"]), share(e, "flops", result["machine"]["fma_gflop_s"])
+            e["of_triad"] = share(e, "nbytes", result["machine"]["triad_gb_s"])
+            e["of_peak"] = share(e, "flops", e.get("peak_gflop_s", result["machine"]["fma_gflop_s"]))
     result["summary"] = summary(result["rows"])
     with atomic_write(path, "w", encoding="utf-8") as f:
         json.dump(result, f, indent=1)
@@ -129,7 +130,7 @@ def markdown(result, name):
              f"{versions}; Python {where['python']}, {where['system']} {where['architecture']}, instruction set {where['simd']}. Medians, libraries in turns in "
              "one process. *×* is PyTorch's time over ours: above 1 we are faster.", "",
              f"Limits, the best rates seen in the same runs: STREAM triad {where['triad_gb_s']} GB/s, float32 multiply-adds {where['fma_gflop_s']} GFLOP/s. A share "
-             "of the triad above 1 means that the data stayed in a cache.", "",
+             "of the triad above 1 means that the data stayed in a cache; a share of the peak is of the median rate of multiply-adds in turns with the row.", "",
              f"{total['rows']} rows, geometric mean **{total['geometric_mean']} ×**.", "", f"![ratios]({name}.png)", "",
              "| family | geometric mean |", "|---|---|", *(f"| {n} | {v} × |" for n, v in total["families"].items()), ""]
     if total["under_0.95"]:

@@ -89,6 +89,17 @@ def difference(case, ours, theirs):
     return None
 
 
+def multiply_adds(rates):
+    """A function that notes in `rates` how many operations a second all threads' multiply-adds reach just now: its turn tells a row's peak.
+
+    The clock of a machine, and what of it others leave, change from minute to minute; a rate from the start of a run is no measure for its end.
+    """
+    import rustorch_py
+    from rustorch_py.cli import _limits
+    threads = rustorch_py.get_num_threads()
+    return lambda: rates.append(_limits.fma_flops_per_second(threads, steps=100_000, repeats=1))
+
+
 def measure(case, peers, rounds, turn_s):
     """Check and time one row; returns its entry of the result.
 
@@ -117,10 +128,13 @@ def measure(case, peers, rounds, turn_s):
             return entry
     del results
     gc.collect()
-    times = medians(list(runs.values()), rounds, turn_s)
+    rates = []
+    times = medians([*runs.values(), *([multiply_adds(rates)] if case.flops else [])], rounds, turn_s)
     entry["seconds"] = {name: t[0] for name, t in zip(runs, times)}
     entry["range"] = {name: [t[1], t[2]] for name, t in zip(runs, times)}
     entry["nbytes"], entry["flops"] = case.nbytes, case.flops
+    if rates:
+        entry["peak_gflop_s"] = round(statistics.median(rates) / 1e9, 1)
     return entry
 
 

@@ -36,12 +36,15 @@ def test_wrong_selection(arguments, text, capsys):
 
 def test_a_run_leaves_its_files(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(_limits, "triad_bytes_per_second", lambda threads: 1e10)
-    monkeypatch.setattr(_limits, "fma_flops_per_second", lambda threads: 1e11)
+    monkeypatch.setattr(_limits, "fma_flops_per_second", lambda threads, **more: 1e11 if not more else 2e11)
     monkeypatch.setattr(peers, "load", lambda threads: OURS)
     assert main(["bench", "--quick", "--only", r"^mm 16$|^a \+ b", "--threads", "1", "--out", str(tmp_path)]) == 0
     result = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert [row["name"] for row in result["rows"]] == ["a + b, 8 floats", "mm 16"]
     assert all(0 < row["range"]["rustorch_py"][0] <= row["seconds"]["rustorch_py"] for row in result["rows"])
+    few, product = result["rows"]
+    assert "peak_gflop_s" not in few and few["of_peak"] is None and product["peak_gflop_s"] == 200     # measured beside the row
+    assert product["of_peak"] == pytest.approx(2 * 16 ** 3 / product["seconds"]["rustorch_py"] / 2e11, abs=1e-3)
     assert result["machine"]["threads"] == 1 and "rustorch_py" in result["versions"]
     page = next(tmp_path.glob("*.md")).read_text()
     assert "| mm 16 |" in page and "10.0 GB/s" in page
@@ -66,6 +69,11 @@ def test_older_rows_of_the_same_setting_are_kept(tmp_path):
     other = result(entry("one", 1, 1))
     other["versions"] = {"torch": "3"}
     assert [row["name"] for row in report.write(tmp_path, other, order)[1]["rows"]] == ["one"]
+
+
+def test_a_share_of_the_peak_is_of_the_rows_own_peak(tmp_path):
+    _, done = report.write(tmp_path, result(entry("old", 1, 1, flops=5e10), entry("new", 1, 1, flops=5e10, peak_gflop_s=62.5)), ["old", "new"])
+    assert [row["of_peak"] for row in done["rows"]] == [0.5, 0.8]
 
 
 def test_summary_names_faster_libraries_and_failures():
