@@ -151,7 +151,7 @@ def median(input, dim=-1, *, keepdim=False, dtype=None, mask=None):
     x = input.to(dtype or input.dtype)
     d = _dims(x, dim)[0] if x.dim() else 0
     y = _fill(x if x.dtype.is_floating_point else (x.real if x.is_complex() else x).float(), mask, float("nan"))
-    y = y if not y.dim() else y.nanmedian(d, bool(keepdim))[0] if mask is not None else y.median(d, bool(keepdim))[0]
+    y = y if not y.dim() else y.nanmedian(d, bool(keepdim))[0]
     if x.dtype.is_floating_point:
         return y
     if y.isnan().any():

@@ -4,6 +4,7 @@ from .errors import DTypeError as _DTypeError, TensorTypeError as _TensorTypeErr
 from .tensor import _special
 from .tensor._function import public as _public
 from .tensor._lane import deliver_out as _deliver_out
+from .tensor._ops import label_result as _label_result
 from .tensor._special import (
     airy_ai, bessel_j0, bessel_j1, bessel_y0, bessel_y1, chebyshev_polynomial_t, chebyshev_polynomial_u, chebyshev_polynomial_v,
     chebyshev_polynomial_w, hermite_polynomial_h, hermite_polynomial_he, laguerre_polynomial_l, legendre_polynomial_p,
@@ -35,7 +36,7 @@ def ndtr(input, *, out=None):
     if input.is_complex():
         raise _DTypeError(f"\"ndtr\" not implemented for {input.dtype}", op="ndtr")
     x = input if input.dtype.is_floating_point else input.to(_t.get_default_dtype())
-    tail = (x * -0.7071067811865476).erfc() * 0.5
+    tail = _label_result((x * -0.7071067811865476).erfc() * 0.5, "MulBackward1")
     return _deliver_out("ndtr", tail, out)
 
 

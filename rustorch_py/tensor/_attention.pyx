@@ -225,7 +225,12 @@ def tiled_attention(query, key, value, attn_mask, is_causal, scale):
     qc, kc, vc = by_features(q), by_features(k), by_features(v)
     count_flops("_scaled_dot_product_attention", 2 * a_pairs(q, k) * (q.sh[q.nd - 1] + v.sh[v.nd - 1]))
     factor = 1 / sqrt(<double>q.sh[q.nd - 1]) if scale is None else scale
-    out = like_rows(q, v.sh[v.nd - 1])
+    if q.st[q.nd - 1] == k.st[k.nd - 1] == v.st[v.nd - 1] == 1:
+        out = like_rows(q, v.sh[v.nd - 1])
+    else:                                               # PyTorch's general way, whose result is row-major
+        for i in range(q.nd):
+            sh[i] = q.sh[i] if i < q.nd - 1 else v.sh[i]
+        out = empty(q.nd, sh, q.dt, q.dev)
     keep = recording(q, k, v)
     if keep:
         n = q.n // q.sh[q.nd - 1]

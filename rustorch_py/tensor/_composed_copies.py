@@ -35,7 +35,7 @@ def _unsafe(name, view):
     def pieces(input, *args, **named):
         if name == "split" and args and isinstance(args[0], (tuple, list)):
             raise TensorTypeError(f"unsafe_split(): argument 'split_size' (position 2) must be int, not {type(args[0]).__name__}", op="unsafe_split")
-        return tuple(p.clone() for p in view(input, *args, **named))
+        return _view_pieces.untracked(view(input, *args, **named))
 
     pieces.__name__ = pieces.__qualname__ = "unsafe_" + name
     pieces.__doc__ = f"Cut as ``{name}`` does, into pieces that may be written independently."

@@ -164,6 +164,7 @@ def renorm(input, p, dim, maxnorm, *, out=None):
         raise ShapeError(f"renorm: input needs at least 2 dimensions, got {n} dimensions", op="renorm")
     if not -n <= dim < n:
         raise DimError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})", op="renorm")
+    input = input.contiguous()
     slices = input.movedim(dim, 0)
     norm = vector_norm(slices.reshape(slices.shape[0], -1), p, 1, False)
     scale = where(norm > maxnorm, maxnorm / (norm + 1e-7), norm.new_ones(()))

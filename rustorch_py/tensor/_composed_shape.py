@@ -171,7 +171,7 @@ def sum_to_size(self, *size):
         raise ShapeError(f"size {{{list(size)}}} is not expandable to size {{{list(self.shape)}}}.", op="sum_to_size")
     dims = [i for i in range(self.dim()) if i < lead or (size[i - lead] == 1 and self.shape[i] != 1)]
     out = self.sum(dims, keepdim=True) if dims else self
-    return out.reshape(size)
+    return out if tuple(out.shape) == size else out.reshape(size)
 
 
 def dim_order(self, *, ambiguity_check=False):

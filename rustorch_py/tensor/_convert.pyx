@@ -5,6 +5,7 @@ from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from ._base cimport *
 from ._storage cimport Storage, borrow_storage
+from ._neural cimport suggests_last
 from ._node cimport Node
 from ._overlap cimport refuse_overlap
 from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize,
@@ -218,15 +219,15 @@ cdef int last_strides(int nd, const int64_t *sh, object fmt, int64_t *st) except
     return 0
 
 
-cdef TensorBase with_format(TensorBase t, object fmt):
-    """t in the memory order asked for; itself when it is there already."""
+cdef TensorBase with_format(TensorBase t, object fmt, bint like=False):
+    """t in the memory order asked for; itself when it is there already; like: or lies as PyTorch's `to` takes for it, gaps and all."""
     cdef TensorBase out
     cdef int64_t st[64]
     if fmt is None or fmt is preserve_format:
         return t
     if fmt is contiguous_format:
-        return contiguous(t)
-    if is_channels_last(t, 4 if fmt is channels_last else 5):
+        return t if like and not suggests_last(t) else contiguous(t)
+    if is_channels_last(t, 4 if fmt is channels_last else 5) or (like and t.nd == (4 if fmt is channels_last else 5) and suggests_last(t)):
         return t
     last_strides(t.nd, t.sh, fmt, st)
     out = empty_strided(t.nd, t.sh, st, t.dt, t.dev)
@@ -306,7 +307,7 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
         r = moved(r, device_code("to", device), non_blocking and (memory_format is None or memory_format is preserve_format))
     if dtype is not None:
         r = cast(r, dtype_code("to", dtype))
-    r = with_format(r, memory_format)
+    r = with_format(r, memory_format, r is t)
     if copy and r is t:
         r = clone(t)
     return r
@@ -343,7 +344,8 @@ def type_as(self, other):
 
 def _caster(code, name):
     def convert(self, memory_format=None):
-        return with_format(cast(as_base(name, "self", self), code), memory_format)
+        cdef TensorBase t = as_base(name, "self", self), r = cast(t, code)
+        return with_format(r, memory_format, r is t)
     convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = f"Convert to {dtype_of(code).name}."
     return convert
@@ -356,7 +358,8 @@ CASTS = {name: _caster(code, name) for name, code in
 
 def cpu(self, memory_format=None):
     """Copy to the host; a CPU tensor comes back itself."""
-    return with_format(to_device(as_base("cpu", "self", self), 0), memory_format)
+    cdef TensorBase t = as_base("cpu", "self", self), r = to_device(t, 0)
+    return with_format(r, memory_format, r is t)
 
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):

@@ -7,7 +7,7 @@ from ._base cimport (
     empty_strided, grad_mode, shape_tuple)
 from ._create cimport make
 from ._dtype cimport device_of, dtype_of, torch_name
-from ._ops cimport inplace_begin, unary_inplace_k, unary_k
+from ._ops cimport contiguous, inplace_begin, unary_inplace_k, unary_k
 from ._plan cimport copy_raw
 from ._random cimport (
     RtRandom, apply_mask, draw, draw_dropout, draw_rrelu, drawn_here, drawn_there, no_grad_here, number, refuse, stream)
@@ -242,7 +242,7 @@ def rrelu(input, lower=0.125, upper=0.3333333333333333, training=False, generato
     cdef double low = number("rrelu", "lower", lower), high = number("rrelu", "upper", upper)
     cdef RReluBackward node
     if not training:
-        return unary_k(ROW_LEAKY_RELU_, input, None, (low + high) / 2, 0)
+        return unary_k(ROW_LEAKY_RELU_, contiguous(x), None, (low + high) / 2, 0)          # PyTorch's is row-major
     y, slope = slopes("rrelu", x, low, high, generator)
     if x.rg and grad_mode():
         node = RReluBackward.__new__(RReluBackward)

@@ -832,9 +832,52 @@ cdef list unchanged(Node node, list indices, list versions):
     return indices
 
 
+cdef TensorBase empty_indexed(TensorBase t, list indices, Plan p):
+    """Room for t[indices]: it lies in memory as t and then the first indices do, as the operands of any other operator."""
+    cdef int64_t st[64]
+    cdef int64_t sh[64]
+    cdef int64_t steps[64]
+    cdef int i, d = p.s_nd if p.apart else 0, k, j
+    cdef TensorBase x, first = None, second = None
+    cdef bint plain = is_contig(t)
+    for i in range(len(indices)):
+        x = <TensorBase>indices[i]
+        if x is not None:
+            plain = plain and is_contig(x)
+    if plain:
+        return empty(p.r_nd, p.r_sh, t.dt, t.dev)
+    for k in range(p.s_nd):
+        st[p.s_at + k] = 0
+    for i in range(t.nd):
+        if p.indexed[i]:
+            if not p.apart and i == p.last:
+                d += p.s_nd
+            continue
+        st[d] = t.st[i]
+        d += 1
+    for i in range(len(indices)):
+        x = <TensorBase>indices[i]
+        if x is None or second is not None:
+            continue
+        for k in range(p.r_nd):                      # in the result's dimensions, of size 1 beside its own
+            j = k - p.s_at
+            sh[k] = p.s_sh[j] if 0 <= j < p.s_nd else 1
+            steps[k] = x.n if j < 0 else 1
+            if 0 <= j < p.s_nd:
+                j += x.nd - p.s_nd
+                steps[k] = 0 if j < 0 or (x.sh[j] == 1 and sh[k] != 1) else x.st[j]
+        x = view_raw(x, p.r_nd, sh, steps, 0)
+        if first is None:
+            first = x
+        else:
+            second = x
+    x = view_raw(t, p.r_nd, p.r_sh, st, 0)
+    return empty_ordered(p.r_nd, p.r_sh, t.dt, t.dev, x, x if first is None else first, second)
+
+
 cdef TensorBase index_get(TensorBase self, list indices):
     cdef list clean = [], saved_indices = indices
-    cdef TensorBase t, out
+    cdef TensorBase t, out, laid
     cdef Plan p
     cdef IndexBackward0 node
     indices = saved_indices = beside_all(self, indices)
@@ -848,9 +891,13 @@ cdef TensorBase index_get(TensorBase self, list indices):
         t = self
         clean = saved_indices = expand_masks(self, indices)
     p = make_plan(t, clean)
-    out = empty(p.r_nd, p.r_sh, self.dt, self.dev)
-    if out.n:
+    out = empty_indexed(t, clean, p)
+    if out.n and one_step(out, p.s_at, p.s_nd):
         run_indexed(RT_IX_GET, t, out, p)
+    elif out.n:
+        laid = empty(p.r_nd, p.r_sh, self.dt, self.dev)
+        run_indexed(RT_IX_GET, t, laid, p)
+        copy_raw(out, laid)
     if grad_mode() and self.rg:
         node = IndexBackward0.__new__(IndexBackward0)
         node.indices = saved_indices

@@ -6,6 +6,7 @@ from libc.string cimport memcpy
 from ._node cimport Node
 from ._base cimport *
 from ._dtype cimport dtype_code, device_code, torch_name
+from ._dtype import contiguous_format
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result_dtype_list
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
 from ._neural cimport empty_in_order, suggests_last
@@ -325,10 +326,11 @@ def stack(tensors, dim=0, *, out=None):
 
 # ---- at least n dimensions, and the stacks along fixed dimensions ---------------------------------------------
 cdef TensorBase raise_dims(TensorBase t, int nd):
-    if nd == 1 or t.nd >= nd:
-        return unsqueeze_view(t, 0) if t.nd == 0 else t
+    cdef int64_t[3] ones = [1, 1, 1]
+    if t.nd >= nd:
+        return t
     if t.nd == 0:
-        t = unsqueeze_view(t, 0)
+        return reshape_view(t, nd, ones)
     if t.nd == 1:
         t = unsqueeze_view(t, 0)
     return unsqueeze_view(t, 2) if nd == 3 and t.nd == 2 else t
@@ -975,7 +977,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1, *, out=None):
 
 def narrow_copy(input, dim, start, length, *, out=None):
     """Return a copy of `length` indices of a dimension from `start` on."""
-    return deliver("narrow_copy", clone(<TensorBase?>_view_pieces.narrow(input, dim, start, length)), out)
+    return deliver("narrow_copy", _view_pieces.narrow(input, dim, start, length).clone(memory_format=contiguous_format), out)
 
 
 FUNCTIONS = {f.__name__: f for f in (

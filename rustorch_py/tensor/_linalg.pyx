@@ -8,7 +8,7 @@ these is in ``_linalg_more``.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
-from ._base cimport (TensorBase, RtArray, empty, empty_strided, shape_tuple, as_base, grad_mode, attach_outputs, save, save_output, saved,
+from ._base cimport (TensorBase, RtArray, empty, empty_strided, view_raw, shape_tuple, as_base, grad_mode, attach_outputs, save, save_output, saved,
                      wants_edge, rt_kind, rt_itemsize, rt_real_dtype, rt_compute_dtype, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._backend cimport RT_META
@@ -642,7 +642,8 @@ DRIVERS = {"gels": 0, "gelsy": 1, "gelsd": 2, "gelss": 3}
 
 
 def lstsq_raw(A, B, double rcond, str driver):
-    """Return (padded solution with max(m, n) rows, rank or None, singular values or None). Not recorded."""
+    """Return (padded solution with max(m, n) rows, its first n rows, rank or None, singular values or None). Not recorded."""
+    cdef int64_t sh[64]
     cdef TensorBase a = <TensorBase?>A, b = <TensorBase?>B, f = copy_columns(a), x, s = None, rank, info
     cdef int64_t m = a.sh[a.nd - 2], n = a.sh[a.nd - 1], r = b.sh[b.nd - 1], z = batch_of(a)
     cdef int status = 0, which = DRIVERS[driver]
@@ -662,7 +663,9 @@ def lstsq_raw(A, B, double rcond, str driver):
             status = rt_lstsq(a.dt, z, which, m, n, r, f.ptr, x.ptr, rcond, <int64_t *>rank.ptr, sp, <int32_t *>info.ptr)
         check("linalg.lstsq", status)
         refuse("torch.linalg.lstsq", info, "The least squares solution could not be computed because the input matrix does not have full rank (error code: {}).")
-    return x, (None if which == 0 else rank), s
+    memcpy(sh, x.sh, x.nd * sizeof(int64_t))
+    sh[x.nd - 2] = n
+    return x, view_raw(x, x.nd, sh, x.st, 0), (None if which == 0 else rank), s
 
 
 # ---- LDL ---------------------------------------------------------------------------------------------------------------------

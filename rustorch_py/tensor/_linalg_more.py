@@ -8,7 +8,7 @@ from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
 from ._create import arange
 from ._join import cat, stack
-from ._dtype import NAMED
+from ._dtype import NAMED, contiguous_format
 from ._linalg import attach_formula, check_info, check_matrix, check_same, identity
 from ._linalg_norms import (INF, _deliver, _view_dim, cdist, dist, linalg_norm, matrix_norm, norm, nuclear_norm, tensors_only, vector_norm)
 from ._random import randn
@@ -68,7 +68,10 @@ def _solve(A, B, left, op):
     x, lu, pivots, info = _linalg.solve_raw(A, B, op)
     if not left:
         x = x.mT
-    return x.squeeze(-1) if vector else x, lu, pivots, info
+    if vector:
+        x = x.squeeze(-1)
+        x = x.mT.clone(memory_format=contiguous_format).mT if x.ndim > 1 else x           # PyTorch lays stacks of vectors as one matrix
+    return x, lu, pivots, info
 
 
 def solve(A, B, *, left=True, out=None):
@@ -146,7 +149,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
 def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False, *, out=None):
     """Solve ``A X = input`` for triangular A; returns (solution, cloned_coefficient)."""
     a, b = _broadcast(check_matrix("triangular_solve", A, True), check_matrix("triangular_solve", input, False, "b"))
-    clone = a.clone()
+    clone = a.mT.clone(memory_format=contiguous_format).mT                 # column by column, as LAPACK reads it
     if transpose:
         a, upper = a.mT, not upper
     x = solve_triangular(a, b, upper=upper, unitriangular=unitriangular)
@@ -651,9 +654,8 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
     m, n = a.shape[-2:]
     cut = _eps(a.dtype) * max(m, n) if rcond is None else float(rcond)
     with no_grad():
-        x, rank, s = _linalg.lstsq_raw(a.detach(), b.detach(), cut, driver)
-        rest = x[..., n:, :]
-        x = x[..., :n, :].clone()
+        whole, x, rank, s = _linalg.lstsq_raw(a.detach(), b.detach(), cut, driver)
+        rest = whole[..., n:, :]
         none = _view_complex.real(x).new_empty((0,))
         full = rank is None or bool((rank == n).all())
         residuals = (rest.abs() ** 2).sum(-2) if m > n and full and driver != "gelsy" else none
@@ -791,6 +793,7 @@ def matrix_exp(input):
         most = int(halvings.max().item())
         for i in range(most):
             r = (r @ r).where(halvings > i, r) if halvings.numel() > 1 else r @ r
+        r = r.contiguous()
     attach_formula("LinalgMatrixExpBackward0", "matrix_exp", (a,), (r,), (a,))
     return r
 

@@ -2,6 +2,7 @@
 from ._cpu cimport rt_num_threads
 from ._base cimport TensorBase, RT_F32, RT_F64, F_CONTIG, empty, empty_strided, grad_mode, shape_tuple, view_raw
 from ._dtype cimport dtype_of, torch_name
+from ._dtype import channels_last, channels_last_3d, contiguous_format
 from ._plan cimport contiguous_raw, copy_raw
 from ..errors import DeviceError, OutOfMemoryError, TensorTypeError, ShapeError, UnsupportedOpError
 
@@ -108,6 +109,14 @@ cdef bint suggests_last(TensorBase t) noexcept:
         if t.sh[d] > 1:
             least *= t.sh[d]
     return True
+
+
+def suggested_format(x):
+    """The memory format that a tensor's strides speak of: channels innermost or row-major."""
+    cdef TensorBase t = <TensorBase?>x
+    if t.flags & F_CONTIG or not suggests_last(t):
+        return contiguous_format
+    return channels_last if t.nd == 4 else channels_last_3d
 
 
 cdef object one_of(object x):

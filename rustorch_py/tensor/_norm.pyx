@@ -6,7 +6,7 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, sa
                      bump, RT_F32, RT_F64)
 from ._cpu cimport isa_level
 from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
-from ._ops cimport deliver
+from ._ops cimport contiguous, deliver
 from ._plan cimport contiguous_raw, cast_raw, clone_raw
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError, TooFewDimsError
@@ -439,12 +439,13 @@ def instance_norm(input, weight, bias, running_mean, running_var, use_input_stat
     cdef int64_t count = 1, N, C
     cdef int d
     if not use_input_stats:
-        return batch("instance_norm", input, weight, bias, running_mean, running_var, False, momentum, eps)[0]
+        return batch("instance_norm", contiguous(x), weight, bias, running_mean, running_var, False, momentum, eps)[0]
     if x.nd < 3:
         raise ShapeError(f"instance_norm: expected at least 3D input (N, C, ...), but got input of size {sizes_text(x)}",
                          op="instance_norm")
     N = x.sh[0]
     C = x.sh[1]
+    input = contiguous(x)                                          # PyTorch's result is row-major
     y, mean, rstd = group("instance_norm", input, C, weight, bias, eps)
     if running_mean is not None or running_var is not None:
         for d in range(2, x.nd):
@@ -534,6 +535,8 @@ cdef tuple rows(object op, bint rms, object input, object normalized_shape, obje
     else:
         with nogil:
             rt_row(level, f32, xc.ptr, R, n, wp, bp, eps, rms, out.ptr, mp, rstd.ptr, threads)
+    if rms:
+        out = in_order(out, suggests_last(x))                      # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(ROW_RMS if rms else ROW, "RmsNormBackward0" if rms else "NativeLayerNormBackward0", out, x,
                       <TensorBase>weight, <TensorBase>bias, mean, rstd, eps)

@@ -483,6 +483,11 @@ cdef object unary_k(int row, object x, object out, double k0, double k1):
         profiler[1](token)
 
 
+cdef inline bint row_major(int row, int dt) noexcept:
+    """Does PyTorch lay the result out in rows, whatever the order of the operand?"""
+    return row == ROW_LOGSIGMOID or (row == ROW_ANGLE and rt_kind(dt) == RT_KIND_COMPLEX)
+
+
 cdef object unary_run(int row, object x, object out, double k0, double k1):
     cdef TensorBase a, r
     cdef int dt, odt
@@ -492,7 +497,7 @@ cdef object unary_run(int row, object x, object out, double k0, double k1):
     dt = row_dtype(row, a.dt)
     odt = out_dtype(&rt_rows[row], dt)
     if out is None:
-        r = empty(a.nd, a.sh, odt, a.dev) if a.flags & F_CONTIG else empty_preserve(a, odt)
+        r = empty(a.nd, a.sh, odt, a.dev) if a.flags & F_CONTIG or row_major(row, dt) else empty_preserve(a, odt)
     else:
         if a.rg and grad_mode():
             refuse_out_grad(row_label(row))
@@ -614,7 +619,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
             refuse_out_grad(op)
         r = alloc_out(op, out, nd, sh, odt, dev)
         a, b = apart(op, r, a), apart(op, r, b)
-    elif a.flags & b.flags & F_CONTIG:
+    elif a.flags & b.flags & F_CONTIG or (row == ROW_POW and a.flags & F_WRAPPED):      # PyTorch's powers of a number are row-major
         r = empty(nd, sh, odt, dev)
     else:
         r = empty_ordered(nd, sh, odt, dev, a, b, None)

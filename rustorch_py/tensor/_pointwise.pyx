@@ -2,7 +2,7 @@
 from libc.math cimport INFINITY
 from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
-                    ternary, ternary_inplace, operand, cast, deliver, clone, inplace_begin, inplace_end, recording)
+                    ternary, ternary_inplace, operand, cast, contiguous, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, check_fits, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote, torch_name
 from ._ops import label_result
@@ -394,6 +394,7 @@ def mvlgamma(input, p, *, out=None):
     if count < 1:
         raise TensorError(f"mvlgamma: p has to be greater than or equal to 1, got {p}", op="mvlgamma")
     from_pi = 0.25 * p * (p - 1) * 1.1447298858494002
+    input = contiguous(as_base("mvlgamma", "input", input))
     total = unary(ROW_LGAMMA, input, None)
     for j in range(1, count):
         total = binary(ROW_ADD, total, unary(ROW_LGAMMA, binary(ROW_SUB, input, <double>j / 2, None), None), None)

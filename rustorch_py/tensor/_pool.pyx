@@ -8,7 +8,7 @@ from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, sizes_text, suggests_last, line_lies_last, one_of, in_order, empty_in_order
 from ._ops cimport deliver
-from ._plan cimport contiguous_raw, cast_raw
+from ._plan cimport contiguous_raw, cast_raw, copy_raw
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
 
@@ -287,16 +287,20 @@ cdef class MaxPoolWithIndicesBackward0(Node):
 
 
 cdef object plane_scatter(object op, TensorBase g, TensorBase idx, int64_t planes, tuple shape, bint add, bint last, int n, Windows w):
-    """Add (or put) g's elements at the positions idx of zeroed planes; recorded. last: channels innermost (add only); w: the windows that
+    """Add (or put) g's elements at the positions idx of zeroed planes; recorded. last: channels innermost; w: the windows that
     the positions are maxima of, or None."""
-    cdef TensorBase out
+    cdef TensorBase out, flat
     cdef PlaneScatterBackward0 node
     cdef int64_t sh[8]
     cdef int i
     for i in range(len(shape)):
         sh[i] = shape[i]
     out = empty_in_order(<int>len(shape), sh, g.dt, g.dev, last)
-    if on_cpu(g):
+    if on_cpu(g) and last and not add:            # the CPU's loop for channels adds, and positions may stand twice
+        flat = empty(out.nd, sh, g.dt, g.dev)
+        run_scatter(op, g, idx, planes, shape, False, False, flat)
+        copy_raw(out, flat)
+    elif on_cpu(g):
         run_scatter(op, g, idx, planes, shape, add, last, out)
     elif w is not None:
         run_on_device("max_pool_back", out, idx, g, n, last, numbers_of(w))
@@ -415,7 +419,7 @@ cdef object max_unpool(object op, int n, object input, object indices, object ou
     read_sizes(op, "output_size", output_size, n, sizes)
     for d in range(x.nd - n):
         planes *= x.sh[d]
-    return plane_scatter(op, x, idx, planes, shape_tuple(x)[:x.nd - n] + tuple([sizes[d] for d in range(n)]), False, False, n, None)
+    return plane_scatter(op, x, idx, planes, shape_tuple(x)[:x.nd - n] + tuple([sizes[d] for d in range(n)]), False, n == 2 and suggests_last(x), n, None)
 
 
 # ---- averages ---------------------------------------------------------------------------------------------
@@ -502,11 +506,16 @@ cdef object avg_pool_even(object op, int n, object input, object kernel, object 
 
 cdef object avg_pool_adaptive(object op, int n, object input, object output_size):
     cdef TensorBase x = as_base(op, "input", input)
+    if n == 1 and line_lies_last(x):
+        return avg_pool_adaptive(op, 2, input.unsqueeze(2), (1, one_of(output_size))).squeeze(2)
     return avg_pool(op, input, x, adaptive_windows(op, x, n, output_size))
 
 
 cdef tuple max_pool_adaptive(object op, int n, object input, object output_size):
     cdef TensorBase x = as_base(op, "input", input)
+    if n == 1 and line_lies_last(x):
+        found = max_pool_adaptive(op, 2, input.unsqueeze(2), (1, one_of(output_size)))
+        return found[0].squeeze(2), found[1].squeeze(2)
     return max_pool(op, input, x, adaptive_windows(op, x, n, output_size))
 
 

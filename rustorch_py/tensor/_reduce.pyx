@@ -143,6 +143,8 @@ def prod(input, dim=None, keepdim=False, *, dtype=None, out=None):
         save(node, 0, t)
         attach1(r, node, t)
         save_output(node, 1, r)
+        if dim is not None:
+            call_node(node, "ProdBackward1")
     return r if out is None else deliver("prod", r, out)
 
 

@@ -6,6 +6,7 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, save, s
 from ._cpu cimport isa_level
 from ._dtype cimport dtype_of, default_code, torch_name
 from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._ops import label_result
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ._devices import run as run_on_device
@@ -477,7 +478,7 @@ def cross_entropy_loss(input, target, weight=None, reduction=1, ignore_index=-10
         return -loss.sum(dim)
     loss = -loss.sum()
     if reduction == MEAN:
-        loss = loss / (x.n // x.sh[dim] if x.n else 0)
+        loss = label_result(<TensorBase?>(loss / (x.n // x.sh[dim] if x.n else 0)), "DivBackward1")
     return loss
 
 

@@ -7,7 +7,6 @@ from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, sam
                      rt_kind, RT_KIND_FLOAT, F_CONTIG)
 from ._dtype cimport dtype_of, promote
 from ._node cimport Node, call_node
-from ._overlap cimport is_dense
 from ._plan cimport cast_raw
 from ._ops cimport deliver, detach
 from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, into_pair, refuse_complex, flat)
@@ -29,13 +28,15 @@ _topk = named_result("topk", "values", "indices")
 
 
 # ---- sorting ----
-# Results lie in memory as a dense input does, as PyTorch's: such an input is sorted in the order of its memory and seen back in its own.
+# Results lie in memory as the input does, as PyTorch's: an input in another order is sorted in the order of its memory and seen back in its own.
 cdef list own_order(TensorBase t):
-    """The dimensions of a dense tensor that is not row-major, by stride; else None."""
+    """The dimensions of a tensor that is not in row-major order, by stride; else None."""
     cdef int i
-    if t.flags & F_CONTIG or t.n == 0 or not is_dense(t):
+    cdef list order
+    if t.flags & F_CONTIG or t.n == 0 or any(t.st[i] == 0 and t.sh[i] != 1 for i in range(t.nd)):
         return None
-    return sorted(range(t.nd), key=lambda i: -t.st[i])
+    order = sorted(range(t.nd), key=lambda i: -t.st[i])
+    return None if order == list(range(t.nd)) else order
 
 
 cdef object back_from(object x, list order):
@@ -57,19 +58,20 @@ def sort(input, dim=-1, descending=False, *, stable=None, out=None):
     """
     cdef TensorBase t = as_base("sort", "input", input), key, idx, sorted_ = None
     cdef int d = wrap_dim("sort", dim, t.nd)
+    cdef str label = "SortBackward0" if stable is None else "SortBackward1"
     refuse_complex("sort", t)
     order = own_order(t) if out is None else None
     if order is not None:
         values, places = sort(input.permute(order), order.index(d), descending)
         values, places = back_from(values, order), back_from(places, order)
         if (<TensorBase>values).fn is not None:
-            call_node(<Node>(<TensorBase>values).fn, "SortBackward0")
+            call_node(<Node>(<TensorBase>values).fn, label)
         return into_pair("sort", _sort, None, <TensorBase>values, <TensorBase>places)
     key = order_key(t)
     if key is t and (t.dev & 255) == 0:
         sorted_ = empty_like_shape(t, t.dt)                        # written while what is sorted is in the cache
     idx = order_sort(key, d, descending, sorted_)
-    return into_pair("sort", _sort, out, take_lane(t, idx, d, "SortBackward0", sorted_), idx)
+    return into_pair("sort", _sort, out, take_lane(t, idx, d, label, sorted_), idx)
 
 
 def argsort(input, dim=-1, descending=False, stable=False):

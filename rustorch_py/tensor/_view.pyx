@@ -455,7 +455,8 @@ def squeeze(input, dim=None):
         sh[j] = t.sh[i]
         st[j] = t.st[i]
         j += 1
-    return record_reshape(view_raw(t, j, sh, st, 0), t, "SqueezeBackward0" if dim is None else "SqueezeBackward1")
+    return record_reshape(view_raw(t, j, sh, st, 0), t, "SqueezeBackward0" if dim is None else
+                          "SqueezeBackward2" if isinstance(dim, (tuple, list)) else "SqueezeBackward1")
 
 
 cdef TensorBase unsqueeze_view(TensorBase t, int dim):

@@ -27,16 +27,21 @@ cdef class ComplexViewBackward(Node):
 
 def _complex_of(re, im):
     """Build a complex tensor whose parts are differentiable."""
-    cdef TensorBase a = <TensorBase?>re
+    cdef TensorBase a = <TensorBase?>re, b = <TensorBase?>im
     cdef int64_t sh[64]
+    cdef int64_t st[64]
     cdef int i
-    cdef TensorBase buf
+    cdef bint plain = a.flags & b.flags & F_CONTIG
+    cdef TensorBase buf = a if plain else empty_ordered(a.nd, a.sh, a.dt, a.dev, a, b, None)       # as any operator of two operands lays its result
     for i in range(a.nd):
         sh[i] = a.sh[i]
+        st[i] = 2 * buf.st[i]
     sh[a.nd] = 2
-    buf = empty(a.nd + 1, sh, a.dt, a.dev)
+    st[a.nd] = 1
+    buf = None
+    buf = empty(a.nd + 1, sh, a.dt, a.dev) if plain else empty_strided(a.nd + 1, sh, st, a.dt, a.dev)
     copy_into(select_view(buf, a.nd, 0), a)
-    copy_into(select_view(buf, a.nd, 1), <TensorBase?>im)
+    copy_into(select_view(buf, a.nd, 1), b)
     return view_as_complex(buf)
 
 

@@ -114,6 +114,15 @@ cdef tuple pieces(TensorBase t, int d, list sizes, str label):
     return tuple(out)
 
 
+def untracked(views):
+    """Forget that the pieces are views: each may be written, the memory stays shared (unsafe_split and its kind)."""
+    cdef TensorBase v
+    for v in views:
+        v.base = None
+        v.flags &= ~F_MULTI
+    return views
+
+
 def split(tensor, split_size_or_sections, dim=0):
     """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
     cdef TensorBase t = as_base("split", "tensor", tensor)

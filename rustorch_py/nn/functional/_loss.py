@@ -309,7 +309,7 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     if beta < 0:
         raise TensorError("smooth_l1_loss does not support negative values for beta.", op="smooth_l1_loss")
     loss = _t.l1_pointwise(input, target) if beta == 0 else _t.smooth_l1_pointwise(input, target, beta)
-    return _red.apply(loss, reduction, "SmoothL1LossBackward0")
+    return _red.apply(loss, reduction, None if beta == 0 else "SmoothL1LossBackward0")
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):

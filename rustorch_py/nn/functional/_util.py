@@ -43,7 +43,4 @@ def check_probability(p, name="dropout"):
 
 def memory_format_of(x):
     """The memory format that a tensor's strides speak of: channels innermost or row-major."""
-    for dims, name in ((4, _t.channels_last), (5, _t.channels_last_3d)):
-        if x.dim() == dims and not x.is_contiguous() and x.is_contiguous(memory_format=name):
-            return name
-    return _t.contiguous_format
+    return _t._neural.suggested_format(x)

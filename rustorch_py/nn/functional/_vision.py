@@ -26,7 +26,7 @@ __all__ = [
 
 def _lies_last(x):
     """Whether images lie with their channels innermost."""
-    return x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=_t.channels_last)
+    return memory_format_of(x) is _t.channels_last
 
 
 def pixel_shuffle(input, upscale_factor):
@@ -47,12 +47,14 @@ def pixel_shuffle(input, upscale_factor):
             op="pixel_shuffle",
         )
     n = len(lead)
+    if r == 1:
+        return input.clone(memory_format=memory_format_of(input))
     if _lies_last(input):
         cells = input.permute(0, 2, 3, 1).reshape(*lead, h, w, c // (r * r), r, r)
         return cells.permute(0, 1, 4, 2, 5, 3).reshape(*lead, h * r, w * r, c // (r * r)).permute(0, 3, 1, 2)
-    cells = input.reshape(*lead, c // (r * r), r, r, h, w)
+    cells = input.contiguous().view(*lead, c // (r * r), r, r, h, w)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
-    return cells.permute(order).reshape(*lead, c // (r * r), h * r, w * r)
+    return cells.permute(order).contiguous().view(*lead, c // (r * r), h * r, w * r)
 
 
 def pixel_unshuffle(input, downscale_factor):
@@ -74,12 +76,14 @@ def pixel_unshuffle(input, downscale_factor):
             op="pixel_unshuffle",
         )
     n = len(lead)
+    if r == 1:
+        return input.clone(memory_format=memory_format_of(input))
     if _lies_last(input):
         cells = input.permute(0, 2, 3, 1).reshape(*lead, h // r, r, w // r, r, c)
         return cells.permute(0, 1, 3, 5, 2, 4).reshape(*lead, h // r, w // r, c * r * r).permute(0, 3, 1, 2)
-    cells = input.reshape(*lead, c, h // r, r, w // r, r)
+    cells = input.contiguous().view(*lead, c, h // r, r, w // r, r)
     order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
-    return cells.permute(order).reshape(*lead, c * r * r, h // r, w // r)
+    return cells.permute(order).contiguous().view(*lead, c * r * r, h // r, w // r)
 
 
 def channel_shuffle(input, groups):
@@ -102,6 +106,8 @@ def channel_shuffle(input, groups):
             f"Number of channels must be divisible by groups. Got {c} channels and {groups} groups.",
             op="channel_shuffle",
         )
+    if groups in (1, c):
+        return input.clone(memory_format=memory_format_of(input))
     if _lies_last(input):
         return input.permute(0, 2, 3, 1).reshape(n, *rest, groups, c // groups).transpose(3, 4).reshape(n, *rest, c).permute(0, 3, 1, 2)
     return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(n, c, *rest)
