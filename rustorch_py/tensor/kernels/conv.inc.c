@@ -20,7 +20,7 @@
 #include "grain.h"
 #include "turn.h"
 
-#define GRAIN_MACS 1e6       /* multiply-adds a thread should have, see Note [Grain] */
+#define GRAIN_MACS 5e5       /* multiply-adds a thread should have, see Note [Grain] */
 #ifndef LAST_CHUNK
 #define LAST_CHUNK 4096
 #endif

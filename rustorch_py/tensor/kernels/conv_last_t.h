@@ -177,13 +177,54 @@ RT_INLINE int SUF(last_vectors)(int64_t v, int64_t vectors) {
     return left >= LAST_V ? LAST_V : left >= 2 ? 2 : 1;
 }
 
+/* The vector of weights v among its block: where the block's weights begin, and how many vectors it has. */
+RT_INLINE int64_t SUF(last_block)(int64_t v, int64_t vectors, int64_t *nv) {
+    int64_t first = v / LAST_V * LAST_V;
+    while (first + (*nv = SUF(last_vectors)(first, vectors)) <= v) first += *nv;
+    return first;
+}
+
+enum { SUF(PACK_WIDE) = 16, SUF(PACK_LONG) = 64 };       /* result channels and products that are turned at once */
+
+/* Row-major weights of PACK_WIDE result channels from m0 on: their rows of products are turned in squares, and each product put where its tap and
+ * channel belong (`place`: of the taps). */
+static void SUF(last_pack_wide)(int64_t m0, int64_t cin, int64_t taps, int64_t vectors, const int64_t *place, const T *w, const T *scale, T *restrict to) {
+    enum { WIDE = SUF(PACK_WIDE), LONG = SUF(PACK_LONG), PARTS_WIDE = WIDE / LANES };
+    int64_t kn = cin * taps, nv[PARTS_WIDE], c = 0, t = 0;
+    T *dst[PARTS_WIDE], turned[LONG * WIDE] __attribute__((aligned(64)));
+    V factor[PARTS_WIDE];
+    for (int i = 0; i < PARTS_WIDE; i++) {
+        int64_t v = m0 / LANES + i, first = SUF(last_block)(v, vectors, nv + i);
+        dst[i] = to + first * LANES * kn + (v - first) * LANES;
+        factor[i] = scale ? VF(load)(scale + m0 + i * LANES) : VF(set)(1);
+    }
+    for (int64_t k0 = 0; k0 < kn; k0 += LONG) {
+        int64_t len = kn - k0 < LONG ? kn - k0 : LONG, k = 0;
+        const T *src = w + m0 * kn + k0;
+        for (; k + 16 <= len; k += 16) SUF(turn_square)(turned + k * WIDE, WIDE, src + k, kn);
+        for (; k < len; k++) for (int i = 0; i < WIDE; i++) turned[k * WIDE + i] = src[i * kn + k];
+        for (k = 0; k < len; k++) {
+            int64_t at = place[t] * cin + c;
+            for (int i = 0; i < PARTS_WIDE; i++) VF(store)(dst[i] + at * nv[i] * LANES, VF(load)(turned + k * WIDE + i * LANES) * factor[i]);
+            if (++t == taps) { t = 0; c++; }
+        }
+    }
+}
+
 /* Weights of one group, times the factors of its channels (or NULL): [block of channels][k][channel], zeros behind the last channel. */
 static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, const int64_t *ws, const T *scale, T *restrict to, int threads) {
-    int64_t kn = j->cin * j->taps, vectors = (j->m + LANES - 1) / LANES;
+    int64_t kn = j->cin * j->taps, vectors = (j->m + LANES - 1) / LANES, place[64], from = 0;
+    threads = rt_few((double)j->m * kn, 65536, threads, (j->m + 15) / 16);
+    if (ws[2] == 1 && ws[1] == j->taps && ws[0] == kn && j->taps <= 64) {
+        for (int64_t t = 0; t < j->taps; t++) place[order[t]] = t;
+        from = j->m / 16;
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t b = 0; b < from; b++) SUF(last_pack_wide)(b * 16, j->cin, j->taps, vectors, place, w, scale, to);
+        from *= 16 / LANES;
+    }
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t v = 0; v < vectors; v++) {
-        int64_t first = v / LAST_V * LAST_V, nv;             /* of the block that v belongs to */
-        while (first + (nv = SUF(last_vectors)(first, vectors)) <= v) first += nv;
+    for (int64_t v = from; v < vectors; v++) {
+        int64_t nv, first = SUF(last_block)(v, vectors, &nv);
         int64_t m0 = v * LANES, count = j->m - m0 < LANES ? j->m - m0 : LANES;
         T *dst = to + first * LANES * kn + (v - first) * LANES;
         for (int64_t t = 0; t < j->taps; t++) {
@@ -256,7 +297,9 @@ static void SUF(last_rows)(const SUF(Last) *l, const SUF(Job) *j, const T *x, co
         int64_t width = nv * LANES, m0 = v * LANES, channels = j->m - m0 < width ? j->m - m0 : width;
         const T *wb = w + v * LANES * kn;
         int out_direct = channels == width && dest->row == 1;
-        int64_t most = LAST_BYTES / (width * (int64_t)sizeof(T)), per = 1, part = l->len;
+        int64_t block = nv;
+        if (j->whole) SUF(last_block)(j->before + v, j->whole, &block);
+        int64_t most = LAST_BYTES / (block * LANES * (int64_t)sizeof(T)), per = 1, part = l->len;
         if (l->len >= most) { int64_t n = (l->len + most - 1) / most; part = (l->len + n - 1) / n; }
         else if (l->len) per = most / l->len;
         for (int64_t r0 = 0; r0 < rows; r0 += chunk) {
@@ -288,12 +331,35 @@ static void SUF(last_rows)(const SUF(Last) *l, const SUF(Job) *j, const T *x, co
     }
 }
 
+/* Note [Shares of channels]
+ * One small image with many channels (a batch of 1, deep in a network) has more weights than pixels. Threads that share its pixels would all read
+ * weights that one of them has just packed, and fetching them out of another core's cache takes as long as the products; so each takes result
+ * channels of its own, and packs what belongs to them. Shares begin where blocks of channels do, or halve the only one, and blocks of k are those of
+ * the whole product: the bits do not depend on the threads. */
+
 /* All groups and images of a product. ws: steps of the weights of a group (result channel, summed channel, tap), and of
  * the groups. dest: steps of the result in elements, with `row` from channel to channel. */
 static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, const int64_t *ws, const T *bias, SUF(Dest) dest, int threads) {
     int64_t pixels = j->grid[0] * j->grid[1] * j->grid[2], kn = j->cin * j->taps, tail = j->grid[2];
     if (!pixels || !j->batch || !j->m) return 0;
     threads = rt_few((double)j->batch * j->groups * j->m * kn * pixels, GRAIN_MACS, threads, threads);
+    int64_t vectors = (j->m + LANES - 1) / LANES, unit = (vectors > LAST_V ? LAST_V : 2) * LANES, units = (j->m + unit - 1) / unit;
+    if (threads > 1 && j->batch * j->groups == 1 && units > 1 && j->m * j->taps > j->in[0] * j->in[1] * j->in[2]) {
+        int shares = (int)(units < threads ? units : threads), bad = 0;
+        RT_OMP(omp parallel for num_threads(shares) schedule(static))
+        for (int i = 0; i < shares; i++) {
+            int64_t first = units * i / shares * unit, end = i + 1 < shares ? units * (i + 1) / shares * unit : j->m;
+            SUF(Job) mine = *j;
+            SUF(Dest) to = dest;
+            mine.before = first / LANES;
+            mine.whole = vectors;
+            mine.m = end - first;
+            if (j->scale) mine.scale = j->scale + first;
+            to.y += first * dest.row;
+            if (SUF(run_last)(&mine, x, from, w + first * ws[0], ws, bias ? bias + first : NULL, to, 1)) { RT_OMP(omp atomic write) bad = 1; }
+        }
+        return bad;
+    }
     SUF(Last) l;
     SUF(Job) flat;
     int dense = dest.row == 1 && !dest.first && dest.step[1] == j->grid[2] * dest.step[2] && dest.step[0] == j->grid[1] * dest.step[1];

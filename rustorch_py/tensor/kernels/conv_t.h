@@ -32,6 +32,7 @@ typedef struct {
     int blas;                             /* packed mode: the product is BLAS's, and the weights stay row by row */
     const T *scale;                       /* Note [Epilogue]: of groups x m, or NULL */
     int cut;
+    int64_t before, whole;                /* of a share of the result channels, Note [Shares of channels]: vectors in front of it, vectors of all; 0: all */
 } SUF(Job);
 
 /* out = init (or out itself, when init is NULL) + a x windows; cut: negative results become zero */
@@ -266,7 +267,13 @@ static void SUF(write_tile)(const T *tile, int mr, const RtRun *runs, int nruns,
         T *row = dest->y + (m + i) * dest->row;
         const T *s = tile + i * NR;
         if (dest->step[2] == 1)
-            for (int r = 0; r < nruns; r++) memcpy(row + runs[r].dst, s + runs[r].at, (size_t)runs[r].len * sizeof(T));
+            for (int r = 0; r < nruns; r++) {              /* too short for a call of memcpy */
+                T *to = row + runs[r].dst;
+                const T *from = s + runs[r].at;
+                int64_t k = 0, len = runs[r].len;
+                for (; k + LANES <= len; k += LANES) VF(store)(to + k, VF(load)(from + k));
+                if (k < len) VF(store_first)(to + k, VF(load_first)(from + k, (int)(len - k)), (int)(len - k));
+            }
         else
             for (int r = 0; r < nruns; r++)
                 for (int64_t k = 0; k < runs[r].len; k++) row[runs[r].dst + k * dest->step[2]] = s[runs[r].at + k];
