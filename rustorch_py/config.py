@@ -1,5 +1,6 @@
 """Settings of the running process."""
 from . import tensor as _t
+from .errors import TensorValueError
 from .tensor import _cpu
 
 
@@ -107,3 +108,32 @@ def enable_fast_math(enabled=True):
 def is_fast_math_enabled():
     """Tell whether denormal numbers are treated as zero."""
     return _cpu.get_flush_denormal()
+
+
+def set_prepack_limit(nbytes):
+    """Set the size in bytes of the weights of ``Linear`` that may stay packed between calls (16 MiB at first); 0: none do.
+
+    A weight that is used a second time without a write in between, while nothing is recorded for it, keeps a copy in the order in which the
+    kernels read it, where more than some rows meet it: the results are the same bits, without packing in each call. The copy is as large as the
+    weight, is freed with its memory and is made anew after a write. Memory whose address was given away (``data_ptr()``, ``numpy()``,
+    ``from_numpy``, DLPack, shared memory) has none.
+
+    Raises:
+        ValueError: ``nbytes`` is negative.
+
+    Example:
+        >>> set_prepack_limit(1 << 20)
+        >>> get_prepack_limit()
+        1048576
+        >>> set_prepack_limit(1 << 24)
+    """
+    from .tensor import _matmul
+    if nbytes < 0:
+        raise TensorValueError(f"set_prepack_limit: expected a size of 0 or more bytes, got {nbytes}", op="set_prepack_limit")
+    _matmul.set_prepack_limit(nbytes)
+
+
+def get_prepack_limit():
+    """Return the size in bytes of the largest weights that may stay packed."""
+    from .tensor import _matmul
+    return _matmul.get_prepack_limit()

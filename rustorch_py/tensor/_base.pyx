@@ -578,6 +578,7 @@ cdef bint wants_edge(Node node, int i) noexcept:
 cdef int bump(TensorBase t) noexcept:
     if not t.flags & F_DATA_ALIAS:
         t.stor.version += 1
+    t.stor.writes += 1
     return 0
 
 

@@ -11,6 +11,7 @@ from ._overlap cimport refuse_overlap
 from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize,
                     track_view, same_history)
 from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype, element_to_py
+from ._storage cimport export_for_good
 from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, castable, promote
 from ._backend cimport backend_of, peek_backend
 from ._devices import kernel_of, run as run_on_device
@@ -67,6 +68,7 @@ def storage_offset_(self):
 def data_ptr(self):
     """Return the address of the first element."""
     cdef TensorBase t = as_base("data_ptr", "self", self)
+    export_for_good(t.stor)
     return <size_t>t.ptr if t.n and t.dev & 255 != RT_META else 0
 
 

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy
 from ._base cimport *
-from ._storage cimport borrow_storage
+from ._storage cimport borrow_storage, export_for_good
 from ._dtype cimport dtype_of, device_of, device_code
 from ._plan cimport clone_raw
 from ._ops cimport to_device
@@ -82,6 +82,7 @@ cdef void drop_capsule(object capsule) noexcept:
 
 cdef void describe(RtDlTensor *d, TensorBase t, int64_t *dims) noexcept:
     cdef int i
+    export_for_good(t.stor)
     d.data = t.ptr
     d.device.type = rt_dl_device[RT_DEVICE_TYPE(t.dev)]
     d.device.id = RT_DEVICE_INDEX(t.dev)

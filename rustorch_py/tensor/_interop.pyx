@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 from libc.stdlib cimport malloc, free
 from ._base cimport *
-from ._storage cimport Storage, new_storage
+from ._storage cimport Storage, export_for_good, new_storage, written
 from ._dtype cimport dtype_of, dtype_code, default_code, device_of, device_code, torch_name
 from ._plan cimport contiguous_raw, copy_raw, clone_raw, element_to_py, fill_value, number_to
 from ._ops cimport to_device, detach, resize_
@@ -76,6 +76,7 @@ cdef object as_array(TensorBase t):
         load_numpy()
     for i in range(t.nd):
         steps[i] = t.st[i] * rt_itemsize(t.dt)
+    export_for_good(t.stor)
     return rt_numpy_array(kind, t.nd, t.sh, steps, t.ptr, t.stor.readonly, t)
 
 
@@ -174,7 +175,7 @@ cdef class UntypedStorage:
     def fill_(self, value):
         """Set every byte."""
         fill_value(byte_tensor(self.stor), value)
-        self.stor.version += 1
+        written(self.stor)
         return self
 
     def cpu(self):
@@ -204,6 +205,7 @@ cdef class UntypedStorage:
 
     def data_ptr(self):
         """Return the address of the first byte."""
+        export_for_good(self.stor)
         return <size_t>self.stor.ptr
 
     @property
@@ -233,7 +235,7 @@ cdef class UntypedStorage:
         if i < 0 or i >= <int64_t>self.stor.nbytes or RT_DEVICE_TYPE(self.stor.device) != RT_CPU:
             raise DimError(f"index {i} out of range for storage of size {self.stor.nbytes}", op="storage")
         (<uint8_t *>self.stor.ptr)[i] = value
-        self.stor.version += 1
+        written(self.stor)
 
     def __eq__(self, other):
         return isinstance(other, UntypedStorage) and (<UntypedStorage>other).stor is self.stor
@@ -253,6 +255,7 @@ cdef class UntypedStorage:
         fresh.ptr, s.ptr = s.ptr, fresh.ptr
         fresh.got, s.got = s.got, fresh.got
         fresh.nbytes, s.nbytes = s.nbytes, fresh.nbytes
+        s.writes += 1
         return self
 
     def clone(self):
@@ -301,13 +304,13 @@ cdef class TypedStorage:
         if len(s) != len(self):
             raise TensorError(f"copy_: a storage of {len(s)} elements does not fit into one of {len(self)}", op="copy_")
         copy_raw(element_tensor(self.stor, self.dt), element_tensor(s.stor, s.dt))
-        self.stor.version += 1
+        written(self.stor)
         return self
 
     def fill_(self, value):
         """Set every element."""
         fill_value(element_tensor(self.stor, self.dt), value)
-        self.stor.version += 1
+        written(self.stor)
         return self
 
     def resize_(self, size):
@@ -404,7 +407,7 @@ cdef class TypedStorage:
         if at < -n or at >= n:
             raise DimError(f"index {at} out of range for storage of size {n}", op="storage")
         number_to(value, self.dt, self.stor.ptr + (at + n if at < 0 else at) * rt_itemsize(self.dt))
-        self.stor.version += 1
+        written(self.stor)
 
     def untyped(self):
         """Return the same memory as bytes."""
@@ -438,6 +441,7 @@ cdef class TypedStorage:
 
     def data_ptr(self):
         """Return the address of the first element."""
+        export_for_good(self.stor)
         return <size_t>self.stor.ptr
 
     def tolist(self):
@@ -501,7 +505,7 @@ cdef int copy_bytes(Storage to, Storage source) except -1:
     if to.nbytes != source.nbytes:
         raise TensorError(f"copy_: a storage of {source.nbytes} bytes does not fit into one of {to.nbytes}", op="copy_")
     copy_raw(byte_tensor(to), byte_tensor(source))
-    to.version += 1
+    written(to)
     return 0
 
 

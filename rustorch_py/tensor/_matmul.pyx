@@ -6,11 +6,13 @@ them; ``fold_mm`` is a (folded) stack of rows times one matrix, plus a bias row.
 transposition and conjugation as flags, so gradients are again the same operators with other flags:
 no transposed copy and no view object is made.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
-from ._base cimport (TensorBase, RtArray, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
-                     wants_edge, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
+from ._base cimport (TensorBase, RtArray, bump, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
+                     wants_edge, rt_itemsize, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
 from ._node cimport Node
+from ._storage cimport Storage
 from ._backend cimport backend_of, RtBackend, RT_NDEVICETYPES
 from ._cpu cimport isa_level, fixed_split, rt_num_threads
 from ._dtype cimport device_of, torch_name
@@ -41,7 +43,18 @@ cdef extern from "gemm.h" nogil:
     void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s, int conj_x, char *out, int threads)
     int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const signed char *a, int64_t a_m, int64_t a_k, int unsign,
                 const signed char *b, int64_t b_k, int64_t b_n, int *c, int threads)
+    int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g)
+    void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g)
+    int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept)
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
+
+cdef extern from "kept.h" nogil:
+    enum: RT_KEPT_KEY
+    ctypedef struct RtKept:
+        void *data
+    RtKept *rt_kept_find(void **slot, const int64_t *key, uint64_t writes, int *make)
+    RtKept *rt_kept_put(void **slot, const int64_t *key, uint64_t writes, void *data)
+    void rt_kept_done(RtKept *kept)
 
 rt_blas_init()
 
@@ -412,7 +425,85 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
             if done:
                 return done == 2
             copy_raw(out, bias)
+    if out.dev & 255 == 0 and may_keep(w):
+        done = run_kept(&g, out, w, act)
+        if done:
+            return done == 2
     return run("linear", &g, out, x, w, act)
+
+
+# ---- weights that stay packed: Note [Kept operands] in kernels/kept.h ---------------------------------------
+cdef enum:
+    KEPT_LINEAR = 1
+
+cdef int64_t keep_least = 1 << 12, keep_most = 1 << 24      # bytes of a weight
+
+
+def set_prepack_limit(int64_t nbytes):
+    """Set the size in bytes up to which weights are kept packed; 0: none are."""
+    global keep_most
+    keep_most = nbytes
+
+
+def get_prepack_limit():
+    """Return the size in bytes up to which weights are kept packed."""
+    return keep_most
+
+
+def is_prepacked(weight):
+    """Tell whether a packed form of the memory of a weight is there (it may be out of date)."""
+    cdef TensorBase w = as_base("is_prepacked", "weight", weight)
+    return w.stor.kept is not NULL and (<RtKept *>w.stor.kept).data is not NULL
+
+
+def write_count(tensor):
+    """Return how often the memory under a tensor was written to."""
+    return as_base("write_count", "tensor", tensor).stor.writes
+
+
+cdef inline bint may_keep(TensorBase w) noexcept:
+    return w.stor.got != 0 and w.stor.exports == 0 and not (w.rg and grad_mode())
+
+
+cdef int run_kept(RtGemm *g, TensorBase out, TensorBase w, int act) except -1:
+    """run() for a product with a weight's packed form. 0: none is there, nothing was done; 1: done; 2: `act` was done, too."""
+    cdef int64_t key[8]
+    cdef int64_t nbytes = w.n * rt_itemsize(w.dt)
+    cdef int level = isa_level(), make = 0, status
+    cdef const RtGemmTable *table = rt_gemm_pick(level)
+    cdef RtKept *kept
+    cdef void *made
+    cdef Storage s = w.stor                # lives as long as it is read, whatever another thread makes of w
+    cdef uint64_t writes = s.writes
+    g.dtype = out.dt
+    g.act = act_row(act) * 4 if act != RT_ACT_NONE and RT_F16 <= out.dt <= RT_F64 else -1
+    g.threads = 1
+    if g.m * g.n * g.k > 32768:
+        g.threads = -rt_num_threads() if fixed_split() else rt_num_threads()
+    if flop_hook is not None or nbytes < keep_least or nbytes > keep_most or not rt_gemm_keeps(table, g):
+        return 0
+    memset(key, 0, sizeof(key))
+    key[0], key[1] = KEPT_LINEAR | level << 8 | w.dt << 16, <int64_t>w.ptr
+    key[2], key[3], key[4], key[5] = g.k, g.n, g.b_k, g.b_n
+    kept = rt_kept_find(&s.kept, key, writes, &make)
+    if kept is NULL:
+        if not make:
+            return 0
+        with nogil:
+            made = rt_gemm_keep(table, g)
+        if made is NULL or s.writes != writes:
+            free(made)
+            return 0
+        kept = rt_kept_put(&s.kept, key, writes, made)
+        if kept is NULL:
+            return 0
+    g.host = backend_of(out.dev)
+    with nogil:
+        status = rt_gemm_kept(table, g, kept.data)
+    rt_kept_done(kept)
+    if status:
+        raise_status("linear", status, out.dev)
+    return 1 if act == RT_ACT_NONE else 2
 
 
 cdef class FoldBackward(Node):
@@ -662,6 +753,7 @@ cdef object write_product(object op, TensorBase a, TensorBase b, object out):
             copy_raw(o, gemm(a, OP_N, b, OP_N))
         else:
             multiply(op, o, a, OP_N, b, OP_N, ONE, ZERO)
+    bump(o)
     return out
 
 

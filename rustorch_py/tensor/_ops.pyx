@@ -295,6 +295,7 @@ cdef int resize_(TensorBase t, int nd, const int64_t *sh) except -1:
         fresh.owner, t.stor.owner = t.stor.owner, fresh.owner
     set_dims(t, nd, sh, NULL)
     t.ptr = t.stor.ptr + offset
+    t.stor.writes += 1
     return 0
 
 

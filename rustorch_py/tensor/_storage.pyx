@@ -9,10 +9,12 @@ from ..errors import DeviceError, OutOfMemoryError
 
 cdef extern from *:
     """
+    #include "kept.h"
     static destructor rt_storage_dealloc_fields;
     static void (*rt_storage_give_back)(int, char *, size_t);
     static void rt_storage_dealloc(PyObject *o) {        /* no __dealloc__: Cython saves and restores the exception around it */
         struct __pyx_obj_11rustorch_py_6tensor_8_storage_Storage *s = (void *)o;
+        if (s->kept) rt_kept_free(s->kept);
         if (s->got) rt_storage_give_back(s->device, s->ptr, s->got);
         rt_storage_dealloc_fields(o);
     }
@@ -43,6 +45,7 @@ cdef class Storage:
 
     @property
     def address(self):
+        export_for_good(self)
         return <size_t>self.ptr
 
 

@@ -1,11 +1,13 @@
 """Top of the room: class Tensor, its slots and properties. Methods are installed by `install`."""
 cimport cython
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_NE, Py_LT, Py_LE, Py_GT, Py_GE
 from cpython.float cimport PyFloat_FromDouble
 from cpython.long cimport PyLong_FromLongLong
 from libc.stdint cimport int64_t
 from ._base cimport *
 from ._node cimport Node
+from ._storage cimport Storage
 from ._ops cimport binary_slot, binary_inplace, unary, cast, detach
 from ._plan cimport element_to_py, is_number
 from ._dtype cimport dtype as dtype_class, dtype_of, device_of, dtype_code
@@ -610,7 +612,7 @@ cdef int export_buffer(TensorBase t, Py_buffer *buffer, int flags) except -1:
         raise BufferError("Can't export a Tensor that requires grad. Use tensor.detach().")
     if rt_buffer_format(t.dt) is NULL:
         raise BufferError(f"the buffer protocol has no {dtype_of(t.dt).name}; convert with {'.cfloat()' if t.dt == RT_C32 else '.float()'} first")
-    dims = <Py_ssize_t *>malloc((2 * t.nd + 1) * sizeof(Py_ssize_t))
+    dims = <Py_ssize_t *>malloc((2 * t.nd + 1) * sizeof(Py_ssize_t))     # the last one: the storage, which `t` may have changed by then
     if dims is NULL:
         raise MemoryError()
     for i in range(t.nd):
@@ -630,10 +632,17 @@ cdef int export_buffer(TensorBase t, Py_buffer *buffer, int flags) except -1:
     if not flags & 0x0010 and not t.flags & F_CONTIG:      # PyBUF_STRIDES
         free(dims)
         raise BufferError("the tensor is not contiguous")
+    Py_INCREF(t.stor)
+    dims[2 * t.nd] = <Py_ssize_t><void *>t.stor
+    t.stor.exports += 1
     return 0
 
 
 cdef void release_buffer(Py_buffer *buffer) noexcept:
+    cdef Storage s = <Storage><void *>(<Py_ssize_t *>buffer.internal)[2 * buffer.ndim]
+    s.exports -= 1
+    s.writes += 1                          # it may have been written to
+    Py_DECREF(s)
     free(buffer.internal)
 
 

@@ -108,7 +108,7 @@ class _Pickler(pickle._Pickler):
         if tensor.device.type == "meta":
             raise TensorError("save: format='pytorch' cannot hold tensors of 'meta', which have no elements", op="save")
         dtype, storage = tensor.dtype, tensor.untyped_storage()
-        key = storage.data_ptr() if storage.nbytes() else ("empty", len(self.storages))
+        key = storage if storage.nbytes() else ("empty", len(self.storages))
         own_class = _CLASS_OF.get(dtype_name(dtype))
         if key not in self._known:
             where = "mps" if tensor.device.type == "metal" else str(tensor.device)

@@ -89,7 +89,7 @@ class _TensorTable:
                 rows[i]["grad"] = True
             key = ("alone", i)
             if tensor.device.type == "cpu" and tensor.numel() > 0:
-                key = (tensor.untyped_storage().data_ptr(), tensor.dtype)
+                key = (tensor.untyped_storage(), tensor.dtype)      # equal on one storage; its address would be given away for good
             groups.setdefault(key, []).append(i)
         for members in groups.values():
             name = self._unused(self.names[members[0]], used)

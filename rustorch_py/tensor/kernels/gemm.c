@@ -108,9 +108,8 @@ enum { FEW_ROWS = 6 };                     /* rows of a below which a turned b i
  * keep no copy of it. Packing first pays when enough rows meet each packed element. Measured beside each other on an AVX-512 machine (GFLOP/s, one
  * thread, b 1024 x 1024): 5 rows 72 : 38 (was: dot products of 4 and 1 rows), 8 rows 70 : 35, 12 rows 85 : 48, 16 rows 86 : 58, 24 rows 101 : 75, 48 rows
  * 110 : 103; sums of 64 are all ends (8 rows 44 : 80).
- *   Panels kept from call to call would be faster still (8 rows 70 : 57, 16 rows 105 : 94, 32 rows 143 : 87, 64 rows 146 : 111), but they double a
- * weight's memory and must not outlive any write to it, and not all writes are counted: those through `.data`, NumPy's arrays, a pointer or memory that
- * processes share leave a storage's version as it was. So none are kept. */
+ *   More rows than that meet panels that are kept from call to call, where a weight may keep them: Note [Kept operands] in kept.h. Few gain little
+ * by panels (8 rows 70 : 57, 16 rows 105 : 94, 32 rows 143 : 87, 64 rows 146 : 111), and dot products add in an order of their own. */
 enum { NT_BYTES = 512 };                   /* of a row of b, from which more than a few rows of a take dot products */
 
 static int by_dots(const RtGemmTable *t, int size, int64_t m, int64_t k, int64_t a_k) {
@@ -503,6 +502,8 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
             }
     return failed;
 }
+
+#include "gemm_kept.h"
 
 int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
             int64_t b_k, int64_t b_n, int32_t *c, int threads) {

@@ -81,6 +81,11 @@ typedef struct {
     /* int8 operands (a uint8 where `unsign`) of any strides, int32 result with row stride ldc; room: RT_ROOM bytes */
     void (*int8)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b, int64_t b_k,
                  int64_t b_n, int32_t *c, int64_t ldc, void *room);
+    /* Note [Kept operands] in kept.h: b packed for kept_*, which multiplies columns j to j + cols of n; room of g: RT_ROOM bytes */
+    void (*keep_f32)(int64_t k, int64_t n, const float *b, int64_t b_k, int64_t b_n, float *out);
+    void (*keep_f64)(int64_t k, int64_t n, const double *b, int64_t b_k, int64_t b_n, double *out);
+    void (*kept_f32)(const RtBlock *g, const float *b, int64_t n, int64_t j, int64_t cols);
+    void (*kept_f64)(const RtBlock *g, const double *b, int64_t n, int64_t j, int64_t cols);
     int64_t nt_rows;                     /* rows of a up to which dot products read a long turned b as it lies, measured */
     int64_t tiles_most;                  /* m*n*k up to which tiles beat BLAS, measured on this set's usual machines */
     int64_t panel_bytes;                 /* columns of a panel */
@@ -102,6 +107,10 @@ static inline const RtGemmTable *rt_gemm_pick(int level) {
 
 /* Returns RT_OK or RT_ERR_MEMORY. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g);
+/* Products with a right operand that is kept in its packed form, Note [Kept operands] in kept.h. */
+int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g);
+void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g);
+int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept);
 /* One BLAS thread a call: the only pool is the package's own. */
 void rt_blas_init(void);
 /* sum of x*y over n elements; result in the dtype. conj_x: complex only. */

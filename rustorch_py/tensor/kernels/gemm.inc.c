@@ -79,6 +79,7 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #define SUM rt_vf_sum
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
+#include "gemm_kept_t.h"
 #if defined(__AVX512F__)
 #include "gemm_pass_t.h"
 #endif
@@ -94,6 +95,7 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #define SUM rt_vd_sum
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
+#include "gemm_kept_t.h"
 #if defined(__AVX512F__)
 #include "gemm_pass_t.h"
 #endif
@@ -203,7 +205,7 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
     NULL, NULL, NULL, NULL,
 #endif
     integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
-    RT_NAME(rt_int8_product),
+    RT_NAME(rt_int8_product), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
     24, INT64_MAX,
 #elif defined(__AVX2__)

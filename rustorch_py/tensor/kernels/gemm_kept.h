@@ -1,0 +1,61 @@
+/* Products with a kept right operand, Note [Kept operands] in kept.h; part of gemm.c. */
+
+#define KEPT_GRAIN (3LL << 17)             /* multiply-adds a thread should have: nothing is packed, so less is lost at the borders */
+
+/* Rows of the smallest piece that rt_gemm() would cut g into. */
+static int64_t least_rows(const RtGemmTable *t, const RtGemm *g) {
+    int size = rt_itemsize(g->dtype), fixed = g->threads < 0;
+    int64_t room = (g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS) / GRAIN_MACS, rows, cols;
+    if (g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size / GRAIN_BYTES);
+    int64_t split = max64(1, min64(fixed ? FIXED_PIECES : g->threads, room));
+    int cut = g->act >= 0 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES;
+    if (split == 1 && !cut) return g->m;
+    grid(t, g, split, &rows, &cols);
+    if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
+    return min64(rows, g->m - (g->m - 1) / rows * rows);
+}
+
+/* Whether the loop that packs would run for every piece, whose sums are those of the loop that need not: then a kept form serves. g's threads and
+ * activation are filled. */
+int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g) {
+    return (g->dtype == RT_F32 || g->dtype == RT_F64) && g->batch == 1 && g->c_n == 1 && g->n > 1 && g->b_n != 1 && g->beta[0] == 0
+           && g->m < PASS_ROWS && g->m * g->n * g->k <= t->tiles_most && !by_dots(t, rt_itemsize(g->dtype), g->m, g->k, g->a_k)
+           && !by_dots(t, rt_itemsize(g->dtype), least_rows(t, g), g->k, g->a_k);
+}
+
+/* g's right operand, packed; the caller frees it. NULL: no memory. */
+void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g) {
+    int64_t lanes = 16;                     /* of the widest register: no set needs more room */
+    void *to;
+    if (posix_memalign(&to, 64, (size_t)(g->k * ((g->n + lanes - 1) / lanes * lanes) * rt_itemsize(g->dtype)))) return NULL;
+    if (g->dtype == RT_F32) t->keep_f32(g->k, g->n, (const float *)g->b, g->b_k, g->b_n, to);
+    else t->keep_f64(g->k, g->n, (const double *)g->b, g->b_k, g->b_n, to);
+    return to;
+}
+
+/* The product of rt_gemm() for what rt_gemm_keeps(): by panels, or where these are few by rows, too. */
+int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept) {
+    int size = rt_itemsize(g->dtype), failed = RT_OK, most = g->threads < 0 ? -g->threads : g->threads;
+    int64_t panel = t->panel_bytes / size, panels = (g->n + panel - 1) / panel;
+    int threads = (int)max64(1, min64(most, g->m * g->n * g->k / KEPT_GRAIN));
+    int64_t across = min64(threads, panels), down = 1;
+    if (panels % across && g->m >= 4 * RT_ROWS) { across = panels < threads ? panels : 1; down = (threads + across - 1) / across; }
+    int64_t rows = ((g->m + down - 1) / down + RT_ROWS - 1) / RT_ROWS * RT_ROWS;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(2) if (threads > 1))
+    for (int64_t i = 0; i < down; i++)
+        for (int64_t j = 0; j < across; j++) {
+            int64_t from = i * rows, m = min64(rows, g->m - from), col = panels * j / across * panel, cols = min64(g->n, panels * (j + 1) / across * panel) - col;
+            if (m <= 0) continue;
+            char *c = g->c + (from * g->c_m + col) * size;
+            RtBlock block = {m, g->n, g->k, g->a_m, g->a_k, 0, 0, g->c_m, g->a + from * g->a_m * size, NULL, g->bias, g->c + from * g->c_m * size,
+                             g->alpha[0], 0, packed_room()};
+            int status = RT_ERR_MEMORY;
+            if (block.room) {
+                if (g->dtype == RT_F32) t->kept_f32(&block, kept, g->n, col, cols);
+                else t->kept_f64(&block, kept, g->n, col, cols);
+                status = activate(g, c, m, cols);
+            }
+            if (status) { RT_OMP(omp atomic write) failed = status; }
+        }
+    return failed;
+}
