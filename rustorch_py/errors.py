@@ -62,6 +62,10 @@ class AutogradError(TensorError):
     """Misuse of gradients: backward twice, stale saved tensors, in-place on leaves."""
 
 
+class CapturableError(TensorError, AssertionError):
+    """A step that is to be captured into a graph, with parameters on a device without graphs."""
+
+
 class LinAlgError(TensorError):
     """A matrix without the property that a decomposition or solver needs."""
 

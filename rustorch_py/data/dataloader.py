@@ -6,6 +6,7 @@ import warnings
 
 from .. import tensor as _t
 from ..errors import TensorTypeError, TensorValueError
+from ..tensor._room import refuse_endless
 from ._fetch import IterableFetcher, MapFetcher
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset, _Subscriptable
@@ -62,6 +63,8 @@ class DataLoader(_Subscriptable):
                                    "multiprocessing.")
         if timeout < 0:
             raise TensorValueError("timeout option should be non-negative")
+        if num_workers > 0:
+            refuse_endless("DataLoader", "num_workers", num_workers, 4 << 20)
         if num_workers == 0 and prefetch_factor is not None:
             raise TensorValueError("prefetch_factor option could only be specified in multiprocessing."
                                    "let num_workers > 0 to enable multiprocessing, otherwise set prefetch_factor to "
@@ -314,7 +317,7 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
     def __init__(self, loader):
         super().__init__(loader)
         if self._timeout != 0:
-            raise TensorValueError("timeout is for worker processes: with num_workers=0 leave it 0")
+            raise AssertionError("DataLoader: timeout is for worker processes: with num_workers=0 leave it 0")
         make = _fetcher_factory(self._iterable, self._auto_collation, self._collate_fn, self._drop_last)
         self._fetcher = make(self._dataset)
         self._batches = self._index_batches(loader)

@@ -17,6 +17,7 @@ class Half(TransformedDistribution):
     arg_constraints = {"scale": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
+    _in_own_dtype = False                    # densities of values are computed in the parameters' dtype
     _base = None                             # the law of X, a class of (location, scale)
 
     def __init__(self, scale, validate_args=None):
@@ -33,7 +34,8 @@ class Half(TransformedDistribution):
     def log_prob(self, value):
         if self._validate_args:
             self._validate_sample(value)
-        value = T.as_tensor(value, dtype=self.scale.dtype, device=self.scale.device)
+        if self._in_own_dtype:
+            value = T.as_tensor(value, dtype=self.scale.dtype, device=self.scale.device)
         return T.where(value >= 0, self.base_dist.log_prob(value) + math.log(2), -math.inf)
 
     def cdf(self, value):

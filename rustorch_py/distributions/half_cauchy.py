@@ -16,6 +16,7 @@ class HalfCauchy(Half):
     """
 
     _base = Cauchy
+    _in_own_dtype = True
 
     @property
     def mean(self):

@@ -16,7 +16,7 @@ Note [Options common to all methods]
 from __future__ import annotations
 
 from .. import tensor as _t
-from ..errors import TensorError, TensorValueError
+from ..errors import CapturableError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -159,7 +159,9 @@ class Method(Optimizer):
         if closure is not None:
             with _t.enable_grad():
                 loss = closure()
-        recorded = bool(self.defaults.get("differentiable"))
+        recorded = self.defaults.get("differentiable", False)
+        if recorded is not False and recorded is not True:
+            raise TensorTypeError(f"{type(self).__name__}: differentiable must be bool, not {type(recorded).__name__}")
         for group in self.param_groups:
             if not (self._may_fuse(group) and self._fused(group)):
                 with _t.set_grad_enabled(recorded):
@@ -244,6 +246,6 @@ class Method(Optimizer):
     def _check_capturable(self, params):
         for p in params:
             if p.device.type not in _CAPTURABLE_DEVICES:
-                raise TensorError(f"{type(self).__name__}: capturable=True is for parameters on "
+                raise CapturableError(f"{type(self).__name__}: capturable=True is for parameters on "
                                   f"{', '.join(_CAPTURABLE_DEVICES)}, but one is on {p.device}; "
                                   "leave capturable False")

@@ -1,8 +1,11 @@
 """L-BFGS: quasi-Newton steps from the last few gradients."""
 from __future__ import annotations
 
+import sys
+from operator import index
+
 from .. import tensor as _t
-from ..errors import TensorError, TensorValueError
+from ..errors import IntOverflowError, TensorError, TensorValueError
 from ._method import check_lr, scalar
 from .optimizer import Optimizer
 
@@ -125,7 +128,10 @@ class LBFGS(Optimizer):
         previous_grad, previous_loss = state.get("prev_flat_grad"), state.get("prev_loss")
         for iteration in range(1, max_iter + 1):
             state["n_iter"] += 1
-            d = self._direction(state, grad, previous_grad, d, t, group["history_size"])
+            history_size = index(group["history_size"])
+            if history_size > sys.maxsize:
+                raise IntOverflowError(f"LBFGS: no list has room for history_size={history_size} pairs")
+            d = self._direction(state, grad, previous_grad, d, t, history_size)
             if previous_grad is None:
                 previous_grad = grad.clone()
             else:

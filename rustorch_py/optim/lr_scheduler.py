@@ -256,7 +256,7 @@ class ConstantLR(_EachGroup):
     """Scale the rate by ``factor`` for the first ``total_iters`` epochs."""
 
     def __init__(self, optimizer, factor=1.0 / 3, total_iters=5, last_epoch=-1):
-        if not 0 <= factor <= 1.0:
+        if factor < 0 or factor > 1.0:
             raise TensorValueError("Constant multiplicative factor expected to be between 0 and 1.")
         self.factor = factor
         self.total_iters = total_iters
@@ -277,10 +277,10 @@ class LinearLR(_EachGroup):
     """Move the rate's factor in a straight line from ``start_factor`` to ``end_factor`` (warm-up)."""
 
     def __init__(self, optimizer, start_factor=1.0 / 3, end_factor=1.0, total_iters=5, last_epoch=-1):
-        if not 0 < start_factor <= 1.0:
+        if start_factor <= 0 or start_factor > 1.0:
             raise TensorValueError("Starting multiplicative factor expected to be greater than 0 and less or equal "
                                    "to 1.")
-        if not 0 <= end_factor <= 1.0:
+        if end_factor < 0 or end_factor > 1.0:
             raise TensorValueError("Ending multiplicative factor expected to be between 0 and 1.")
         self.start_factor = start_factor
         self.end_factor = end_factor
@@ -381,9 +381,9 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """
 
     def __init__(self, optimizer, T_0, T_mult=1, eta_min=0.0, last_epoch=-1):
-        if not isinstance(T_0, int) or T_0 <= 0:
+        if T_0 <= 0 or not isinstance(T_0, int):
             raise TensorValueError(f"Expected positive integer T_0, but got {T_0}")
-        if not isinstance(T_mult, int) or T_mult < 1:
+        if T_mult < 1 or not isinstance(T_mult, int):
             raise TensorValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
         if not isinstance(eta_min, (float, int)):
             raise TensorValueError(f"Expected float or int eta_min, but got {eta_min} of type {type(eta_min)}")
@@ -645,17 +645,17 @@ class OneCycleLR(LRScheduler):
         _require_optimizer(optimizer)
         self.optimizer = optimizer
         if total_steps is not None:
-            if not isinstance(total_steps, int) or total_steps <= 0:
+            if total_steps <= 0 or not isinstance(total_steps, int):
                 raise TensorValueError(f"Expected positive integer total_steps, but got {total_steps}")
             self.total_steps = total_steps
         elif epochs is not None and steps_per_epoch is not None:
             for name, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
-                if not isinstance(value, int) or value <= 0:
+                if value <= 0 or not isinstance(value, int):
                     raise TensorValueError(f"Expected positive integer {name}, but got {value}")
             self.total_steps = epochs * steps_per_epoch
         else:
             raise TensorValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
-        if not isinstance(pct_start, float) or not 0 <= pct_start <= 1:
+        if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
             raise TensorValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
             raise TensorValueError(f"anneal_strategy must be one of 'cos' or 'linear', instead got {anneal_strategy}")
@@ -754,6 +754,9 @@ class ReduceLROnPlateau(LRScheduler):
         self._reset()
 
     def _init_is_better(self, mode, threshold, threshold_mode):
+        for name in (mode, threshold_mode):
+            if not isinstance(name, str):
+                raise TensorTypeError(f"ReduceLROnPlateau: a mode must be str, not {type(name).__name__}")
         if mode not in ("min", "max"):
             raise TensorValueError(f"mode {mode} is unknown!")
         if threshold_mode not in ("rel", "abs"):

@@ -120,6 +120,17 @@ cdef TensorBase new_tensor():
     return <TensorBase>rt_new_tensor()
 
 
+cdef extern from *:
+    """
+    static inline int rt_times(int64_t *n, int64_t size) { return __builtin_expect(__builtin_mul_overflow(*n, size, n), 0); }
+    """
+    bint rt_times(int64_t *n, int64_t size) noexcept
+
+
+cdef int raise_count(int nd, const int64_t *sh) except -1:
+    raise ShapeError(f"numel: integer multiplication overflow: no tensor has the sizes {[sh[i] for i in range(nd)]}")
+
+
 cdef int set_dims(TensorBase t, int nd, const int64_t *sh, const int64_t *st) except -1:
     """Set shape and strides (st NULL: contiguous), count elements, note contiguity. Pointers may be t's own."""
     cdef int i
@@ -147,7 +158,8 @@ cdef int set_dims(TensorBase t, int nd, const int64_t *sh, const int64_t *st) ex
     t.nd = nd
     for i in range(nd):
         t.sh[i] = sh[i]
-        n *= sh[i]
+        if rt_times(&n, sh[i]):
+            raise_count(nd, sh)
     t.n = n
     if st is NULL:
         rt_contiguous_strides(nd, t.sh, t.st)
@@ -179,12 +191,16 @@ cdef TensorBase empty(int nd, const int64_t *sh, int dt, int dev):
 cdef TensorBase empty_strided(int nd, const int64_t *sh, const int64_t *st, int dt, int dev):
     cdef TensorBase t = new_tensor()
     cdef int64_t extent = 1
+    cdef double reach = 1                                   # the same, which cannot overflow
     cdef int i
     t.dt = dt
     t.dev = dev
     set_dims(t, nd, sh, st)
     for i in range(nd):
         extent += (sh[i] - 1) * st[i]
+        reach += (<double>sh[i] - 1) * <double>st[i]
+    if t.n != 0 and reach > 2.0 ** 58:
+        raise ShapeError(f"Storage size calculation overflowed with sizes={list(shape_tuple(t))} and strides={[st[i] for i in range(nd)]}")
     if t.n == 0:
         extent = 0
     t.stor = new_storage(<size_t>extent * rt_itemsize(dt), dev)

@@ -1,5 +1,6 @@
 # build: cold
 """Switches of recording: no_grad, enable_grad, set_grad_enabled, inference_mode."""
+from ..errors import TensorTypeError
 from ._base cimport grad_mode, set_grad_mode, inference_mode_on, set_inference_mode_, set_anomaly_hook, set_pack_hook
 
 
@@ -143,6 +144,8 @@ cdef class set_grad_enabled:
     cdef public object mode
 
     def __init__(self, mode):
+        if mode is not True and mode is not False:
+            raise TensorTypeError(f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}")
         self.prev = grad_mode()
         self.mode = mode
         set_grad_mode(mode)

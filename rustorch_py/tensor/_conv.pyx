@@ -288,6 +288,7 @@ cdef class ConvolutionBackward0(Node):
 cdef object check(object op, TensorBase x, TensorBase w, TensorBase b, int n, int64_t groups, bint transposed):
     """Dimensions, dtypes and channels that must agree."""
     cdef int64_t channels, outputs
+    cdef int i
     if w.nd != n + 2:
         raise ShapeError(f"{op}: expected weight to be {n + 2}-dimensional, but got weight of size {sizes_text(w)}", op=op)
     if x.nd != n + 2:
@@ -310,6 +311,9 @@ cdef object check(object op, TensorBase x, TensorBase w, TensorBase b, int n, in
     if x.sh[1] != channels:
         raise ShapeError(f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size {sizes_text(w)}, "
                          f"expected input{sizes_text(x)} to have {channels} channels, but got {x.sh[1]} channels instead", op=op)
+    for i in range(n):
+        if w.sh[2 + i] == 0:
+            raise ShapeError(f"{op}: expected a kernel of at least one element in each dimension, but got weight of size {sizes_text(w)}", op=op)
     if b is not None:
         if b.dt != x.dt:
             raise DTypeError(f"{op}: Input type ({dtype_text(x)}) and bias type ({dtype_text(b)}) should be the same", op=op)
@@ -337,6 +341,10 @@ cdef int read_geometry(object op, int n, object stride, object padding, object d
             raise ShapeError(f"{op}: non-positive stride is not supported, got {stride}", op=op)
         if c.dilation[i] <= 0:
             raise ShapeError(f"{op}: dilation should be greater than zero, got {dilation}", op=op)
+        if <double>c.dilation[i] * <double>c.kernel[i] > 2.0 ** 60:
+            raise ShapeError(f"{op}: no input is as long as a kernel of {c.kernel[i]} elements with dilation {dilation}", op=op)
+        if c.stride[i] > <int64_t>1 << 40:                   # no input is so long: there is one step, and its length counts for nothing
+            c.stride[i] = <int64_t>1 << 40
     if isinstance(padding, str):
         if padding == "same":
             for i in range(f, 3):
@@ -353,6 +361,8 @@ cdef int read_geometry(object op, int n, object stride, object padding, object d
             back[i] = c.pad[i]
             if c.pad[i] < 0:
                 raise ShapeError(f"{op}: negative padding is not supported, got {padding}", op=op)
+            if c.pad[i] > <int64_t>1 << 58:
+                raise ShapeError(f"{op}: expected padding to be at most {1 << 58}, got {padding}", op=op)
     return 0
 
 

@@ -437,7 +437,10 @@ cdef TensorBase repeat_(TensorBase t, tuple repeats):
         r = repeats[i]
         if r < 0:
             raise ShapeError(f"Trying to create tensor with negative dimension {r}: {list(repeats)}", op="repeat")
-        sh[i] = r * (t.sh[i - lead] if i >= lead else 1)
+        size = t.sh[i - lead] if i >= lead else 1
+        if <double>r * <double>size > 2.0 ** 62:
+            raise ShapeError(f"repeat: no tensor has a dimension of {<object>r * size} elements, as {list(repeats)} copies ask for", op="repeat")
+        sh[i] = r * size
     out = empty(n, sh, t.dt, t.dev)
     if out.n:
         for i in range(n):                                 # each dimension seen as (copies, size)
@@ -853,6 +856,8 @@ cdef TensorBase triangle_indices(str op, int64_t rows, int64_t cols, int64_t off
         raise ShapeError(f"{'row' if rows < 0 else 'col'} must be non-negative, got{rows if rows < 0 else cols}", op=op)
     if dt != RT_I64 and dt != RT_I32:
         raise DTypeError(f"\"{op}\" not implemented for '{torch_name(dt)}'; use int32 or int64", op=op)
+    if rows > <int64_t>1 << 34:
+        raise ShapeError(f"{op}: expected at most {1 << 34} rows, got {rows}", op=op)
     for i in range(rows):
         lo = max(i + offset, 0) if upper else 0
         hi = cols if upper else min(i + offset + 1, cols)

@@ -115,7 +115,7 @@ OTHERS = {
     "put_.source": TENSOR, "set_.source": ANY, "unfold.size": INT, "scalar_tensor.s": NUMBER, "repeat_interleave.output_size": INT, "nonzero_static.size": INT,
     "scatter.src": ANY, "scatter_.src": ANY, "copy_.src": ANY, "trapz.dx": FLOAT, "cov.correction": INT, "mvlgamma.p": INT, "mvlgamma_.p": INT, "tensordot.dims": ANY, "gradient.dim": ANY,
     "from_file.size": INT, "cross_entropy.weight": TENSOR, "histogram.weight": TENSOR, "isclose.input": TENSOR, 
-    "roll.dims": INTS, "bincount.weights": TENSOR, "matrix_power.n": INT, "vander.N": INT, "diff.n": INT, "fft.n": INT,
+    "roll.dims": INTS, "embedding.norm_type": ANY, "bincount.weights": TENSOR, "matrix_power.n": INT, "vander.N": INT, "diff.n": INT, "fft.n": INT,
 }
 OPTIONAL = set("""out memory_format output bias weight running_mean running_var attn_mask pos_weight mask window offsets per_sample_weights prepend append sorter fweights aweights weights
     dtype rounding_mode norm nan posinf neginf stable onesided return_complex divisor_override hop_length win_length s dim dims output_size side generator

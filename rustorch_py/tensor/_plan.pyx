@@ -14,7 +14,7 @@ from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve
 from ._backend cimport RtBackend, backend_of, RT_META, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ._cpu cimport copy_plan, fill_plan, cast_one
 from ._dtype cimport promote, default_code, default_complex, device_of, dtype_of
-from ..errors import DeviceError, DTypeError, OutOfMemoryError, ShapeError, TensorTypeError, UnsupportedOpError
+from ..errors import DeviceError, DTypeError, IntOverflowError, OutOfMemoryError, ShapeError, TensorTypeError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef extern from "rustorch/half.h" nogil:
@@ -104,7 +104,7 @@ cdef int number_to(object x, int dt, char *p) except -1:
             try:
                 i = x
             except OverflowError:
-                raise DTypeError("Overflow when unpacking long long") from None
+                raise IntOverflowError("Overflow when unpacking long long") from None
         if dt == RT_I64:
             (<int64_t *>p)[0] = i
         elif not fits(i, dt):

@@ -114,7 +114,7 @@ cdef Windows even_windows(object op, TensorBase x, int n, object kernel, object 
     cdef Windows w = Windows.__new__(Windows)
     cdef RtPool *p = &w.p
     cdef int d, f = 3 - n
-    cdef int64_t reach, span, start, end, t
+    cdef int64_t reach, span, start, end, t, most
     w.n = n
     w.adaptive, w.count_pad = False, count_pad
     read_plane(op, x, n, p)
@@ -131,6 +131,10 @@ cdef Windows even_windows(object op, TensorBase x, int n, object kernel, object 
             raise ShapeError(f"{op}: stride should not be zero, but got {stride}", op=op)
         if p.dilation[d] <= 0:
             raise ShapeError(f"{op}: dilation should be greater than zero, but got {dilation}", op=op)
+        most = <int64_t>1 << (40 if n == 1 and not average else 31)
+        if p.kernel[d] >= most or p.stride[d] >= most or p.pad[d] >= most or p.dilation[d] >= most or <double>p.dilation[d] * <double>p.kernel[d] > 2.0 ** 60:
+            raise ShapeError(f"{op}: value cannot be converted to type int without overflow: kernel_size={kernel}, stride={stride}, padding={padding}, "
+                             f"dilation={dilation}", op=op)
         reach = p.dilation[d] * (p.kernel[d] - 1) + 1
         if p.pad[d] < 0:
             raise ShapeError(f"{op}: pad must be non-negative, but got pad: {p.pad[d]}", op=op)
@@ -183,6 +187,8 @@ cdef Windows adaptive_windows(object op, TensorBase x, int n, object output_size
             p.stride[d] = p.kernel[d] = p.in_[d] // p.out[d] if p.out[d] > 0 and p.in_[d] % p.out[d] == 0 else 0
         if p.out[d] < 0:
             raise ShapeError(f"{op}: elements of output_size must be greater than or equal to 0, got {output_size}", op=op)
+    if <double>p.out[0] * <double>p.out[1] * <double>p.out[2] > 2.0 ** 58:
+        raise ShapeError(f"{op}: Storage size calculation overflowed with output_size {output_size}", op=op)
     w.tables()
     for d in range(3):
         for t in range(p.out[d]):

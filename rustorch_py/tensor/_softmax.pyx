@@ -457,8 +457,10 @@ def cross_entropy_loss(input, target, weight=None, reduction=1, ignore_index=-10
     cdef object op = "cross_entropy_loss", logp, loss, shape
     cdef TensorBase x = as_base(op, "input", input), t = as_base(op, "target", target)
     cdef int dim
-    if not 0 <= label_smoothing <= 1:
+    if label_smoothing > 1:                          # numbers below 0 smooth nothing, as in PyTorch
         raise ShapeError(f"{op}: label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}", op=op)
+    if not label_smoothing > 0:
+        label_smoothing = 0.0
     if shape_tuple(x) != shape_tuple(t):
         return class_loss(op, input, t, weight, reduction, ignore_index, label_smoothing, False)
     if rt_kind(t.dt) != RT_KIND_FLOAT:

@@ -56,10 +56,13 @@ class Size(tuple):
 
     def __new__(cls, sizes=()):
         self = tuple.__new__(cls, sizes)
+        plain = True
         for i, s in enumerate(self):
-            if not isinstance(s, int) and not hasattr(s, "__index__"):
-                raise TensorTypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')")
-        return self
+            if type(s) is not int:
+                plain = False
+                if not hasattr(s, "__index__"):
+                    raise TensorTypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')")
+        return self if plain else tuple.__new__(cls, [s.__index__() for s in self])
 
     def numel(self):
         """Return the product of the sizes."""

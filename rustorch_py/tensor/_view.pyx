@@ -820,10 +820,13 @@ def as_strided(input, size, stride, storage_offset_=None):
     cdef int64_t st[64]
     cdef int nd = parse_shape("as_strided", (size,), sh), i
     cdef int64_t first = storage_offset(t) if storage_offset_ is None else storage_offset_, last
+    cdef double reach                                       # of the last element, which cannot overflow
     if parse_shape("as_strided", (stride,), st) != nd:
         raise ShapeError(f"mismatch in length of strides and shape: {len(stride)} and {nd}")
     last = first
+    reach = first
     for i in range(nd):
+        reach += (<double>sh[i] - 1) * <double>st[i]
         if st[i] < 0:
             raise ShapeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
         if sh[i] < 0:
@@ -833,6 +836,8 @@ def as_strided(input, size, stride, storage_offset_=None):
             last = -1
             break
         last += (sh[i] - 1) * st[i]
+    if last != -1 and reach > 2.0 ** 58:
+        raise ShapeError(f"as_strided: Storage size calculation overflowed with sizes={list(size)}, strides={list(stride)} and storage offset {first}")
     if first < 0 or (last + 1) * rt_itemsize(t.dt) > <int64_t>t.stor.nbytes:
         raise ShapeError(f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {first}, and itemsize {rt_itemsize(t.dt)} "
                          f"requiring a storage size of {(last + 1) * rt_itemsize(t.dt)} are out of bounds for storage of size {t.stor.nbytes}")

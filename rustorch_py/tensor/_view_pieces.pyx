@@ -7,6 +7,7 @@ from ._ops cimport copy_into
 from ._index_kernels cimport copy_list
 from ._plan cimport fill_value
 from ._view cimport select_view, slice_view, to_c
+from ._room import refuse_endless
 from ..errors import DTypeError, DimError, ShapeError
 
 
@@ -192,6 +193,8 @@ def tensor_split(input, indices_or_sections, dim=0):
         k = indices_or_sections
         if k <= 0:
             raise ShapeError(f"number of sections must be larger than 0, got {k}")
+        if k > 1 << 20:
+            refuse_endless("tensor_split", "sections", k, 200)
         sizes = [n // k + (i < n % k) for i in range(k)]
         bounds = [0]
         for s in sizes:

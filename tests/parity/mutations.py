@@ -45,7 +45,7 @@ class Tensors:
 
 
 # ---- what replaces an argument ----------------------------------------------------------------------------
-def wrong_values(value, dtype):
+def wrong_values(value, dtype, large=1000):
     """(name, replacement) for an argument; a function replaces a tensor by what it makes of it."""
     if isinstance(value, torch.Tensor):
         yield from (("none", None), ("str", "a"), ("int", 3), ("float", 1.5), ("list", [1.0, 2.0]), ("tensors", Tensors(lambda t: [t, t])))
@@ -60,7 +60,7 @@ def wrong_values(value, dtype):
     elif isinstance(value, bool):
         yield from (("int", 1), ("none", None), ("str", "a"), ("float", 1.0), ("list", [True]), ("no_dim", Tensors(lambda t: torch.tensor(True))))
     elif isinstance(value, int):
-        yield from (("float", 1.5), ("whole_float", 1.0), ("str", "a"), ("none", None), ("bool", True), ("minus", -7), ("large", 1000), ("huge", 2 ** 70), ("list", [value]),
+        yield from (("float", 1.5), ("whole_float", 1.0), ("str", "a"), ("none", None), ("bool", True), ("minus", -7), ("large", large), ("huge", 2 ** 70), ("list", [value]),
                     ("strs", ["a"]), ("complex", 1j), ("no_dim", Tensors(lambda t: torch.tensor(1))), ("no_dim_float", Tensors(lambda t: torch.tensor(1.5))), ("numpy", np.int64(1)),
                     ("numpy_float", np.float64(1.5)), ("zero", 0), ("tensor", Tensors(lambda t: torch.ones(2))))
     elif isinstance(value, float):
@@ -88,13 +88,13 @@ def wrong_values(value, dtype):
         yield from (("str", "a"), ("none", None), ("float", 1.5))
 
 
-def wrong_calls(args, kwargs, dtype, out):
+def wrong_calls(args, kwargs, dtype, out, large=1000):
     """(what is wrong, args, kwargs) for a call; `out`: the tensors that the call gives, or None where it takes no `out`."""
     for i, value in enumerate(args):
-        for name, other in wrong_values(value, dtype):
+        for name, other in wrong_values(value, dtype, large):
             yield f"{i} {name}", (*args[:i], other, *args[i + 1:]), kwargs
     for key, value in kwargs.items():
-        for name, other in wrong_values(value, dtype):
+        for name, other in wrong_values(value, dtype, large):
             yield f"{key} {name}", args, {**kwargs, key: other}
     if len(args) > 0:
         yield "last left_out", args[:-1], kwargs
@@ -293,10 +293,10 @@ def sweep(pattern="", here_only=False, note=None, part=(0, 1)):
 UNEXPLAINED = "Without a reason yet."
 
 
-def listed():
+def listed(path=LIST):
     """What wrong_arguments.txt says: {(operator and form, place, class): (reason, what is wrong)}; a reason stands above its lines."""
     found, reason = {}, UNEXPLAINED
-    for line in LIST.read_text().splitlines():
+    for line in (path.read_text().splitlines() if path.exists() else ()):
         if line.startswith("## "):
             reason = line[3:]
         elif line and not line.startswith("#"):
@@ -305,28 +305,28 @@ def listed():
     return found
 
 
-def known():
+def known(path=LIST):
     """The calls of wrong_arguments.txt: a set of (operator and form, what is wrong, class)."""
-    return {(label, f"{place} {what}", kind) for (label, place, kind), (reason, whats) in listed().items() for what in whats}
+    return {(label, f"{place} {what}", kind) for (label, place, kind), (reason, whats) in listed(path).items() for what in whats}
 
 
-def write(left):
+def write(left, path=LIST):
     """Rewrite wrong_arguments.txt; its comments and reasons are kept."""
     lines = collections.defaultdict(list)
     for label, wrong, kind in left:
         place, what = wrong.split(" ", 1)
         lines[label, place, kind].append(what)
-    old, sections = listed(), collections.defaultdict(list)
-    head = list(itertools.takewhile(lambda line: not line.startswith("## "), LIST.read_text().splitlines()))
+    old, sections = listed(path), collections.defaultdict(list)
+    head = list(itertools.takewhile(lambda line: not line.startswith("## "), (path.read_text().splitlines() if path.exists() else ())))
     for key, whats in sorted(lines.items()):
         sections[old[key][0] if key in old else UNEXPLAINED].append(f"{' '.join(key)} {','.join(sorted(whats))}")
     order = [reason for reason in dict.fromkeys(reason for reason, _ in old.values()) if reason in sections]
     text = [line for reason in dict.fromkeys([*order, *sections]) for line in ("## " + reason, *sections[reason])]
-    LIST.write_text("\n".join([*(line for line in head if line.startswith("#")), *text]) + "\n")
+    path.write_text("\n".join([*(line for line in head if line.startswith("#")), *text]) + "\n")
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main(sweep=sweep, path=LIST, doc=__doc__):
+    p = argparse.ArgumentParser(description=doc.splitlines()[0])
     p.add_argument("pattern", nargs="?", default="")
     p.add_argument("--write", action="store_true")
     p.add_argument("--here-only", action="store_true")
@@ -345,14 +345,14 @@ def main():
             file.write(text + "\n" + " " * 100)
             file.flush()
     counts, left = collections.Counter(), []
-    for label, wrong, kind, text in sweep(o.pattern, o.here_only, note, tuple(int(n) for n in o.part.split("/"))):
+    for label, wrong, kind, text in sweep(o.pattern, note=note, part=tuple(int(n) for n in o.part.split("/")), **({"here_only": True} if o.here_only else {})):
         counts[kind] += 1
         if kind:
             left.append((label, wrong, kind))
             if not o.write:
                 print(f"{kind:8}{label}: {wrong}: {text}")
     if o.write:
-        write(left)
+        write(left, path)
     print(f"{sum(counts.values())} calls, alike {counts[None]}, " + ", ".join(f"{k} {n}" for k, n in sorted(counts.items(), key=str) if k))
 
 

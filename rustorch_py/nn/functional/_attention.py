@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import ShapeError, TensorError, TensorTypeError
 from ...tensor import Tensor
 from ...tensor._attention_steps import attention
 from ._util import warn
@@ -87,13 +87,15 @@ def _none_or_dtype(input):
         return None
     if isinstance(input, Tensor):
         return input.dtype
-    raise TensorError("input to _none_or_dtype() must be None or torch.Tensor")
+    raise TensorTypeError(f"attention: a mask must be a Tensor or None, not {type(input).__name__}")
 
 
 def _canonical_mask(mask, mask_name, other_type, other_name, target_type, check_other=True):
     """Turn a bool mask (True is left out) into floats to add."""
     if mask is None:
         return None
+    if not isinstance(mask, Tensor):
+        raise TensorTypeError(f"attention: {mask_name} must be a Tensor or None, not {type(mask).__name__}")
     is_float = mask.is_floating_point()
     if mask.dtype != _t.bool and not is_float:
         raise AssertionError(f"only bool and floating types of {mask_name} are supported")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import tensor as _t
-from ...errors import DTypeError, ShapeError, TensorError
+from ...errors import DTypeError, ShapeError, TensorError, TensorTypeError
 from ._util import warn
 
 __all__ = ["bilinear", "embedding", "embedding_bag", "grouped_mm", "linear", "one_hot"]
@@ -76,6 +76,8 @@ def embedding(
     """
     padding_idx = _check_padding(padding_idx, weight.shape[0])
     if max_norm is not None:
+        if not isinstance(norm_type, (int, float)):
+            raise TensorTypeError(f"embedding(): argument 'norm_type' must be float, not {type(norm_type).__name__}", op="embedding")
         _renorm_rows(weight, input, max_norm, norm_type)
     return _t.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
 

@@ -306,7 +306,8 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     """Return the squared difference over 2 * beta below beta, the absolute difference minus beta / 2 above."""
     _same_size(input, target)
     reduction = _red.resolve(size_average, reduce, reduction)
-    if beta < 0:
+    beta = float(beta)
+    if not beta >= 0:
         raise TensorError("smooth_l1_loss does not support negative values for beta.", op="smooth_l1_loss")
     loss = _t.l1_pointwise(input, target) if beta == 0 else _t.smooth_l1_pointwise(input, target, beta)
     return _red.apply(loss, reduction, None if beta == 0 else "SmoothL1LossBackward0")
@@ -457,6 +458,10 @@ def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=No
     reduction = _red.resolve(size_average, reduce, reduction)
     zero = _t.zeros_like(input)
     loss = _t.where(target != 1, (margin - input).clamp_min(0), zero) + _t.where(target != -1, input, zero)
+    if not loss.is_floating_point() and not loss.is_complex() or loss.dtype != input.dtype and not input.is_floating_point() and not input.is_complex():
+        if reduction == "mean":
+            raise TensorError(f"mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: {input.dtype}", op="hinge_embedding_loss")
+        loss = loss.to(input.dtype)
     return _red.apply(loss, reduction)
 
 
@@ -539,7 +544,7 @@ def multi_margin_loss(
         raise ValueError("weight must be one-dimensional")
     x, single = _rows("multi_margin_loss", input)
     y = target.reshape(-1)
-    if y.shape[0] != x.shape[0]:
+    if y.shape[0] != x.shape[0] or target.dim() > 1:
         raise ShapeError(
             f"inconsistent target size, expected {x.shape[0]} but got {list(target.shape)}", op="multi_margin_loss"
         )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError
+from ...errors import DTypeError, ShapeError, TensorError
 from ...tensor._autocast import in_float32
+from ...tensor._room import refuse_endless
 from ._util import memory_format_of
 
 __all__ = ["pad"]
@@ -48,6 +51,9 @@ def pad(input, pad, mode="constant", value=None):
             f"got {len(pad)} amounts for an input of {n_dims} dimensions"
         )
     sizes = _padded_sizes(tuple(input.shape), pad, mode)
+    refuse_endless("pad", "pad", math.prod(sizes), input.element_size())
+    if mode != "circular" and input.dtype == _t.bool:
+        raise DTypeError(f'"{ {"reflect": "reflection", "replicate": "replication"}[mode]}_pad{n_pad}d" not implemented for \'Bool\'', op="pad")
     if mode == "replicate" or mode == "reflect" and n_pad < 3:
         input = in_float32(input)
     if 0 in sizes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError
+from ...errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
 from ...tensor._autocast import in_float32
 from ._util import pair, single, spread, triple
 
@@ -90,7 +90,7 @@ max_pool3d, max_pool3d_with_indices = _max_pool(3, "max_pool3d_with_indices")
 def _adaptive_size(input, output_size, n):
     """Fill in None (keep the input's size) in an adaptive output size."""
     if isinstance(output_size, int) and not isinstance(output_size, bool):
-        return (output_size,) * n
+        output_size = (output_size,) * n
     if not hasattr(output_size, "__len__"):
         raise TensorTypeError(f"adaptive pooling: argument 'output_size' must be tuple of ints, not {type(output_size).__name__}")
     if input.dim() <= len(output_size):
@@ -101,6 +101,8 @@ def _adaptive_size(input, output_size, n):
             raise TensorTypeError(f"adaptive pooling: argument 'output_size' must be tuple of ints, but found element of type {type(s).__name__} at pos {i}")
     if len(size) != n:
         raise ShapeError(f"adaptive pooling: output_size must be {n} numbers, got {output_size}")
+    if any(s.__index__() >= 1 << 63 for s in size):
+        raise IntOverflowError(f"adaptive pooling: Overflow when unpacking long long: output_size {output_size}")
     return tuple(s.__index__() for s in size)
 
 
@@ -152,6 +154,14 @@ def _lp_pool(input, norm_type, kernel, stride, ceil_mode, max_pool, avg_pool):
     return (mean.sign() * _t.relu(mean.abs())).mul(math.prod(kernel)).pow(1.0 / norm_type)
 
 
+def _windows(op, kernel_size, n):
+    """Return a kernel's n sizes; one number stands for all of them, a sequence must have them all."""
+    sizes = spread(kernel_size, n)
+    if len(sizes) != n or hasattr(kernel_size, "__len__") and len(kernel_size) != n:
+        raise TensorValueError(f"{op}: kernel_size must be a single int or {n} of them, got {kernel_size}", op=op)
+    return sizes
+
+
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """Take the p-norm over windows of one dimension."""
     return _lp_pool(input, norm_type, single(kernel_size), stride, ceil_mode, max_pool1d, avg_pool1d)
@@ -159,12 +169,12 @@ def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 
 def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """Take the p-norm over windows of two dimensions."""
-    return _lp_pool(input, norm_type, pair(kernel_size), stride, ceil_mode, max_pool2d, avg_pool2d)
+    return _lp_pool(input, norm_type, _windows("lp_pool2d", kernel_size, 2), stride, ceil_mode, max_pool2d, avg_pool2d)
 
 
 def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """Take the p-norm over windows of three dimensions."""
-    return _lp_pool(input, norm_type, triple(kernel_size), stride, ceil_mode, max_pool3d, avg_pool3d)
+    return _lp_pool(input, norm_type, _windows("lp_pool3d", kernel_size, 3), stride, ceil_mode, max_pool3d, avg_pool3d)
 
 
 def _unpool(input, indices, kernel, stride, padding, output_size, n):
@@ -249,6 +259,10 @@ def _fractional(input, kernel_size, output_size, output_ratio, samples, n):
                 f"for output size {size[d]}",
                 op=f"fractional_max_pool{n}d",
             )
+    if samples.dtype != input.dtype:
+        raise TensorError(f"fractional_max_pool{n}d: Expect _random_samples to have the same dtype as input", op=f"fractional_max_pool{n}d")
+    if tuple(samples.shape) != (batch, channels, n):
+        raise ShapeError(f"fractional_max_pool{n}d: Expect _random_samples to be of shape {(batch, channels, n)}, got {tuple(samples.shape)}", op=f"fractional_max_pool{n}d")
     draws = samples.tolist()
     area = math.prod(kernel)
     flat_index = []

@@ -469,7 +469,7 @@ def _read(flat, cells, sizes):
     for cell, size in zip(cells, sizes):
         ok = (cell >= 0) & (cell <= size - 1)
         inside = ok if inside is None else inside & ok
-        safe = cell.clamp(0, size - 1).to(_t.int64)
+        safe = _t.where(ok, cell, 0.0).to(_t.int64)         # nan is outside, too: its weight makes it nan again
         index = safe if index is None else index * size + safe
     return _pick(flat, index, inside)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from ... import tensor as _t
 from .. import functional as F
 from .. import init
@@ -54,7 +56,7 @@ class CrossMapLRN2d(LocalResponseNorm):
 
 def _shape_of(normalized_shape):
     """Return a tuple of sizes from a number or a sequence."""
-    return (int(normalized_shape),) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
+    return (int(normalized_shape),) if isinstance(normalized_shape, Integral) else tuple(normalized_shape)
 
 
 class LayerNorm(Module):

@@ -6,6 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError, TensorValueError
+from ...tensor._room import refuse_endless
 from .. import init
 from ..functional._recurrent import cell, run_layers
 from ..parameter import Parameter
@@ -15,6 +16,7 @@ from .module import Module, _warn
 __all__ = ["GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "RNNBase", "RNNCell", "RNNCellBase"]
 
 _GATES = {"RNN_TANH": 1, "RNN_RELU": 1, "LSTM": 4, "GRU": 3}
+_OBJECTS = 1000                                      # bytes of the Python objects of a layer's parameters, at least
 
 
 def _reset_uniform(module):
@@ -72,13 +74,16 @@ class RNNBase(Module):
                 "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects num_layers "
                 f"greater than 1, but got dropout={dropout} and num_layers={num_layers}"
             )
-        for name, flag in (("bias", bias), ("batch_first", batch_first)):
+        for name, flag in (("bias", bias), ("batch_first", batch_first), ("bidirectional", bidirectional)):
             if not isinstance(flag, bool):
                 raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
-        if not isinstance(hidden_size, int):
-            raise TypeError(f"hidden_size should be of type int, got: {type(hidden_size).__name__}")
-        if hidden_size <= 0:
-            raise ValueError("hidden_size must be greater than zero")
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, int):
+                raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
+            if size <= 0:
+                raise ValueError(f"{name} must be greater than zero")
+        if isinstance(num_layers, bool):
+            raise TypeError("num_layers should be of type int, got: bool")
         if num_layers <= 0:
             raise ValueError("num_layers must be greater than zero")
         if proj_size < 0:
@@ -87,8 +92,11 @@ class RNNBase(Module):
             raise ValueError("proj_size has to be smaller than hidden_size")
         if mode not in _GATES:
             raise ValueError("Unrecognized RNN mode: " + mode)
-        rows = _GATES[mode] * hidden_size
+        rows = _GATES[mode] * hidden_size if _GATES[mode] > 1 else hidden_size
         real_size = proj_size if proj_size > 0 else hidden_size
+        places = 0 if device is not None and str(device) != "cpu" else (4 if dtype is None else dtype.itemsize) * rows * (min(input_size, real_size) + real_size)
+        if places < 1 << 60:                         # larger sizes are refused one by one
+            refuse_endless(mode.split("_")[0], "num_layers", num_layers, directions * (_OBJECTS + places))
         self._all_weights = []
         for layer in range(num_layers):
             width = input_size if layer == 0 else real_size * directions
@@ -535,7 +543,7 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input, hx=None):
         """Return (h, c) after (N, features) or (features)."""
-        return self._step("LSTM", input, None if hx is None else tuple(hx))
+        return self._step("LSTM", input, None if hx is None else (hx[0], hx[1]))
 
 
 class GRUCell(RNNCellBase):

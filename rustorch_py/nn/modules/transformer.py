@@ -7,6 +7,7 @@ from copy import deepcopy
 
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError
+from ...tensor._room import refuse_endless
 from .. import functional as F
 from ..functional import _canonical_mask, _none_or_dtype
 from ..init import xavier_uniform_
@@ -49,6 +50,8 @@ def _detect_is_causal_mask(mask, is_causal=None, size=None):
 
 
 def _get_clones(module, n):
+    weights = sum(p.nbytes for p in module.parameters() if p.device.type == "cpu")
+    refuse_endless(type(module).__name__, "num_layers", n, 10000 + weights)
     return ModuleList([deepcopy(module) for _ in range(n)])
 
 
