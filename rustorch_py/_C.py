@@ -1,8 +1,8 @@
 """The few of PyTorch's private functions that programs call by ``torch._C``."""
 from .tensor._overrides import _disabled_torch_function_impl
-from .tensor import get_default_device as _get_default
+from .tensor import Generator, get_default_device as _get_default
 
-__all__ = ["_disabled_torch_function_impl", "_get_default_device", "_get_tracing_state"]
+__all__ = ["Generator", "_disabled_torch_function_impl", "_get_default_device", "_get_tracing_state"]
 
 
 def _get_tracing_state():

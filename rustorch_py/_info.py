@@ -24,6 +24,7 @@ def _dtype_of(name, given):
 
 class finfo:
     """Limits of a float dtype: bits, eps, max, min, tiny, smallest_normal, resolution, dtype."""
+    __module__ = "rustorch_py"
 
     def __init__(self, type=None):
         dtype = _dtype_of("finfo", _t.get_default_dtype() if type is None else type)
@@ -45,6 +46,7 @@ class finfo:
 
 class iinfo:
     """Limits of an integer dtype: bits, max, min, dtype."""
+    __module__ = "rustorch_py"
 
     def __init__(self, type):
         if _dtype_of("iinfo", type).name not in _INT:

@@ -229,4 +229,4 @@ def logsumexp(input, dim=None, *, keepdim=False, dtype=None, mask=None):
     x = _fill(input, mask, _extreme(input.dtype, -1))
     if not isinstance(keepdim, bool):
         raise TensorTypeError(f"logsumexp(): argument 'keepdim' must be bool, not {type(keepdim).__name__}", op="logsumexp")
-    return x.to(dtype or input.dtype) if not x.dim() else _t.logsumexp(x, dims, keepdim).to(dtype or input.dtype)
+    return x.to(dtype or input.dtype) if not x.dim() and not x.is_complex() else _t.logsumexp(x, dims, keepdim).to(dtype or input.dtype)

@@ -15,19 +15,17 @@ _tensor.set_entry("backward", _tensor_backward)
 _neural.set_grad_function(grad)
 _leaf.set_watcher(_watch_leaves)
 
-_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph", "forward_ad": "forward_ad", "profiler": "profiler"}
+_LAZY = {"functional": "functional", "gradcheck": "gradcheck", "gradgradcheck": "gradcheck", "graph": "graph", "forward_ad": "forward_ad", "profiler": "profiler",
+         "grad_mode": "grad_mode", "function": "function"}
 
 
 def __getattr__(name):
     if name in _LAZY:
         from importlib import import_module
         module = import_module("." + _LAZY[name], __name__)
-        value = module if name in ("functional", "graph", "forward_ad", "profiler") else getattr(module, name)
+        value = module if name == _LAZY[name] and name != "gradcheck" else getattr(module, name)
         globals()[name] = value
         return value
-    if name == "function":
-        from . import _function
-        return _function
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

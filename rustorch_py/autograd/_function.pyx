@@ -181,6 +181,7 @@ class Function:
         ...         x, = ctx.saved_tensors
         ...         return 2 * x * g
     """
+    __module__ = "rustorch_py.autograd.function"
 
     @staticmethod
     def forward(*args, **kwargs):

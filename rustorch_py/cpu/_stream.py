@@ -21,6 +21,7 @@ class Stream:
         device: whose queue; the CPU if absent.
         priority: the CPU has one priority, 0.
     """
+    __module__ = "rustorch_py"
 
     def __new__(cls, device=None, *, priority=0):
         self = object.__new__(cls)
@@ -79,6 +80,7 @@ class Event:
         device: whose stream; the CPU if absent.
         enable_timing: keep the time, for `elapsed_time`.
     """
+    __module__ = "rustorch_py"
 
     def __init__(self, device=None, *, enable_timing=False, blocking=False, interprocess=False):
         self.device = _place("Event", device)

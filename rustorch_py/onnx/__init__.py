@@ -42,4 +42,7 @@ def __getattr__(name):
     if name in ("export", "ONNXProgram"):
         from importlib import import_module
         return getattr(import_module("._export", __name__), name)
+    if name == "errors":
+        from importlib import import_module
+        return import_module(".errors", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -47,6 +47,10 @@ def _function(name):
 
 class _CallableModule(types.ModuleType):
     """A module that can be called: ``tensor(data)`` makes a tensor."""
+    __module__ = __name__.rpartition(".")[0]
+
+    def __reduce__(self):
+        return "tensor"
 
     def __call__(self, *args, **kwargs):
         return self._make_tensor(*args, **kwargs)

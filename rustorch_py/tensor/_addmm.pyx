@@ -1,7 +1,7 @@
 """Products added to a tensor: addmm and its kin, in place too, and a product with an activation behind it."""
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
-from ._base cimport TensorBase, empty, shape_tuple, as_base, grad_mode, attach, save, saved, wants_edge, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX
+from ._base cimport TensorBase, empty, shape_tuple, as_base, grad_mode, attach, save, saved, wants_edge, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX, RT_BOOL
 from ._node cimport Node
 from ._dtype cimport torch_name
 from ._matmul cimport (Num, is_one, is_zero, conj, as_number, times, as_op, multiply, gemm_scaled, agree, raise_product, raise_devices, check_batches,
@@ -10,7 +10,7 @@ from ._ops cimport deliver, sum_to, sum_to_many, check_inplace_dtype, copy_into,
 from ._plan cimport expand_raw
 from . import _view
 from ._matmul import matmul
-from ..errors import DTypeError, ShapeError, TooFewDimsError
+from ..errors import DTypeError, ShapeError, TensorError, TooFewDimsError
 include "_row_ids.pxi"
 
 
@@ -228,6 +228,10 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
     if x.nd > 2:
         raise ShapeError(f"addr: expected an input that expands to [{a.sh[0]}, {b.sh[0]}], but got one with {x.nd} dimensions", op="addr")
     product = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
+    if x.dt == RT_BOOL and a.dt == RT_BOOL and b.dt == RT_BOOL:      # the sum is an or, and so are the numbers true or false
+        if isinstance(beta, float) or isinstance(alpha, float):
+            raise TensorError(f"addr: expected beta and alpha to be ints or bools for bool tensors, got {beta} and {alpha}", op="addr")
+        alpha, beta = bool(alpha), bool(beta)
     if alpha != 1:
         product = binary(ROW_MUL, product, alpha, None)
     if beta == 0:

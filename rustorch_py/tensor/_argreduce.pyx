@@ -1,6 +1,7 @@
 # build: isa=argreduce.inc.c cold
 """Reductions that pick an element: argmax, max, median, mode, kthvalue, quantile."""
 from libc.stdint cimport int64_t
+from ._backend cimport RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, same_shape, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_BOOL)
 from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIAN, lane_of, empty_resized, computable, dense,
@@ -235,7 +236,7 @@ cdef object quantile_of(object op, object input, object q, object dim, bint keep
             raise TensorError(f"{op}() q must be a scalar or 1D tensor", op=op)
         if (<TensorBase>q).dt != t.dt:
             raise TensorError(f"{op}() q tensor must be same dtype as the input tensor", op=op)
-        if (<TensorBase>q).n and not bool(((q >= 0) & (q <= 1)).all()):
+        if (<TensorBase>q).n and (<TensorBase>q).dev & 255 != RT_META and not bool(((q >= 0) & (q <= 1)).all()):
             raise TensorError(f"{op}() q values must be in the range [0, 1]", op=op)
     else:
         if not 0 <= q <= 1:
@@ -261,7 +262,7 @@ cdef object quantile_of(object op, object input, object q, object dim, bint keep
     else:
         ranks = (points * last).expand(lead + (points.shape[0],))
         bad = missing.any(-1, keepdim=True)
-        if bool(bad.any()):
+        if t.dev & 255 == RT_META or bool(bad.any()):
             ranks = ranks.masked_fill(bad, last)
     if interpolation == "lower":
         ranks = ranks.floor()

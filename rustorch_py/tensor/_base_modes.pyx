@@ -4,6 +4,12 @@ from ..errors import TensorTypeError
 from ._base cimport grad_mode, set_grad_mode, inference_mode_on, set_inference_mode_, set_anomaly_hook, set_pack_hook
 
 
+from cpython.object cimport PyTypeObject
+
+cdef extern from "type_name.h":
+    int rt_type_name(PyTypeObject *type, const char *name) except -1
+
+
 def is_grad_enabled():
     """Tell whether operators record themselves in this thread."""
     return grad_mode()
@@ -190,6 +196,10 @@ cdef class inference_mode:
 rt_put_no_grad(no_grad, wrap)
 rt_put_enable_grad(enable_grad, wrap)
 rt_put_inference_mode(inference_mode, wrap)
+rt_type_name(<PyTypeObject *>no_grad, b"rustorch_py.autograd.grad_mode.no_grad")
+rt_type_name(<PyTypeObject *>enable_grad, b"rustorch_py.autograd.grad_mode.enable_grad")
+rt_type_name(<PyTypeObject *>set_grad_enabled, b"rustorch_py.autograd.grad_mode.set_grad_enabled")
+rt_type_name(<PyTypeObject *>inference_mode, b"rustorch_py.autograd.grad_mode.inference_mode")
 
 
 cdef object traced = None, streamed = None

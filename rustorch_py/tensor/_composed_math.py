@@ -3,7 +3,7 @@ from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeEr
 from ._base import TensorBase
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
-from ._join import cat
+from ._join import cat, triu_indices
 from ._lane import deliver_out
 from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where
@@ -126,9 +126,8 @@ def pdist(input, p=2.0):
     n = input.shape[0]
     if n < 2:
         return input.reshape(-1)[:0]        # no pairs; still part of the graph
-    i = arange(n, device=input.device)
-    pair = (i.unsqueeze(1) < i.unsqueeze(0)).nonzero()
-    gap = input.index_select(0, pair[:, 0]) - input.index_select(0, pair[:, 1])
+    first, second = triu_indices(n, n, 1, device=input.device)
+    gap = input.index_select(0, first) - input.index_select(0, second)
     out = vector_norm(gap, p, -1, False)
     return out if p else out + 0 * gap.sum(-1)      # counting has the gradient zero, not none
 

@@ -1,11 +1,15 @@
 # build: cold
 """Interned dtype, device, layout and memory_format objects, and promotion between dtypes."""
 cimport cython
+from cpython.object cimport PyTypeObject
 from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                        RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E8M0FNU, RT_NDTYPES, RT_NLOOPED,
                        rt_itemsize, rt_kind, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
 from ._backend cimport backend_of, RT_CPU, RT_CUDA, RT_SHELL, RT_META
 from ..errors import DeviceError, DTypeError, TensorTypeError, UnsupportedOpError
+
+cdef extern from "type_name.h":
+    int rt_type_name(PyTypeObject *type, const char *name) except -1
 
 cdef list NAMES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128",
                    "complex32", "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"]
@@ -25,7 +29,7 @@ cdef class dtype:
         return "torch." + self.name
 
     def __reduce__(self):
-        return _dtype_by_name, (self.name,)
+        return self.name
 
     def __hash__(self):
         return 7919 + self.code
@@ -72,6 +76,7 @@ cdef class dtype:
         return dtype_of(RT_C64)
 
 
+rt_type_name(<PyTypeObject *>dtype, b"rustorch_py.dtype")
 cdef int _i
 cdef dtype _d
 for _i in range(len(NAMES)):
@@ -223,11 +228,12 @@ cdef frozenset MOVES = frozenset("""
 """.split())
 # What else each family computes.
 cdef dict COMPUTES = {
-    RT_C32: frozenset("""add sub neg abs sgn conj_physical isfinite isinf addcmul count_nonzero nonzero masked_fill index_copy index_fill
+    RT_C32: frozenset("""add sub add_scaled neg abs sgn conj_physical isfinite isinf addcmul count_nonzero nonzero masked_fill index_copy index_fill
                          tril triu rsub isclose allclose""".split()),
     RT_U16: frozenset("""bitwise_and bitwise_or bitwise_xor floor ceil trunc isfinite isinf isposinf isneginf signbit sum prod nansum cumsum cumprod equal sort argsort msort unique
                          unique_consecutive atan2 copysign round fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn
-                         irfftn hfftn ihfftn""".split()),
+                         irfftn hfftn ihfftn airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1
+                         scaled_modified_bessel_k0 scaled_modified_bessel_k1 spherical_bessel_j0""".split()),
     RT_E4M3FN: frozenset("abs isfinite isinf eye".split()),
 }
 
@@ -386,7 +392,8 @@ def set_default_device(d):
 
 # ---- layout, memory format ------------------------------------------------------------------------------
 class layout:
-    """Memory layout of a tensor; only ``strided`` exists."""
+    """Memory layout of a tensor: ``strided`` or one of the sparse ones."""
+    __module__ = "rustorch_py"
     __slots__ = ("_name",)
 
     def __init__(self, name):
@@ -401,6 +408,7 @@ class layout:
 
 class memory_format:
     """Order of dimensions in memory: contiguous_format, channels_last, channels_last_3d, preserve_format."""
+    __module__ = "rustorch_py"
     __slots__ = ("_name",)
 
     def __init__(self, name):

@@ -8,6 +8,7 @@ from importlib import import_module
 from ._autocast import rule_of
 from ._devices import HOST_ONLY
 from ._function import public
+from ._node_names import NAMES
 
 MODULES = [
     "_rows",
@@ -92,6 +93,12 @@ def collect():
             faces[id(fn)] = public(fn, rules.get(id(fn), 0), getattr(fn, "__name__", None) in HOST_ONLY)
         return faces[id(fn)]
 
+    named = [*functions.items(), *methods.items()]
     functions = {name: face(fn) for name, fn in functions.items()}
     methods = {name: face(fn) for name, fn in methods.items()}
+    known = {*functions, *methods, *NAMES}
+    for name, fn in named:                               # what goes by their own names is decided
+        own = getattr(fn, "__name__", name)
+        if callable(fn) and not isinstance(fn, type) and own not in known or "<" in getattr(fn, "__qualname__", name):
+            fn.__name__ = fn.__qualname__ = name         # clone_ for a clone that takes a method's arguments, a lambda
     return functions, methods, slots

@@ -491,7 +491,7 @@ def set_device_entry(call):
     device_call = call
     rt_devices = 0
     for i in range(1, RT_NDEVICETYPES):
-        rt_devices += peek_backend(i) is not NULL
+        rt_devices |= peek_backend(i) is not NULL
 
 
 def shell(cls, TensorBase value not None):
@@ -508,6 +508,14 @@ def shell(cls, TensorBase value not None):
     return out
 
 
+cdef dict faces = {}                     # function -> what public() made of it
+
+
+def known(fn, rule=0, host_only=0):
+    """Return the callable that stands before fn: what a pickle of a function without a public name says."""
+    return faces.get(fn) or public(fn, rule, host_only)
+
+
 def public(fn, int rule=0, int host_only=0):
     """Return fn as a callable that also takes ``axis`` and ``keepdims``, obeys autocast and asks ``__torch_function__``.
 
@@ -521,4 +529,6 @@ def public(fn, int rule=0, int host_only=0):
     code = getattr(fn, "__code__", None)
     names = code.co_varnames[:code.co_argcount + code.co_kwonlyargcount] if code is not None else ()
     renames = ("dim" in names or "keepdim" in names) and "axis" not in names
-    return rt_function_new(fn, renames, rule, host_only, <PlainCall><size_t>plain_calls.get(fn, 0), NAMES.get(getattr(fn, "__name__", None)))
+    face = rt_function_new(fn, renames, rule, host_only, <PlainCall><size_t>plain_calls.get(fn, 0), NAMES.get(getattr(fn, "__name__", None)))
+    faces[fn] = face
+    return face

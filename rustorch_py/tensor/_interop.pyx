@@ -150,6 +150,10 @@ def to_torch(self):
     return torch.from_dlpack(_dlpack.__dlpack__(detach(t))).requires_grad_(bool(t.rg))
 
 
+cdef extern from "type_name.h":
+    int rt_type_name(PyTypeObject *type, const char *name) except -1
+
+
 # ---- storage ----------------------------------------------------------------------------------------------
 cdef class UntypedStorage:
     """The block of memory under a tensor, as bytes. Equal (``==``) for views of one block.
@@ -243,15 +247,23 @@ cdef class UntypedStorage:
     def __hash__(self):
         return <Py_ssize_t>(<void *>self.stor) >> 4
 
+    def __reduce__(self):
+        return _storage, (self.stor, None)
+
     def resize_(self, size):
-        """Change the size in bytes, keeping what fits."""
+        """Change the size in bytes, keeping what fits. Memory is given back when the last tensor over it goes."""
         cdef Storage s = self.stor, fresh
-        cdef size_t n = size
-        if s.owner is not None:
+        cdef size_t n = size, kept
+        if s.owner is not None and not isinstance(s.owner, Storage):
             raise TensorError("resize_: the memory belongs to another object and cannot be resized", op="resize_")
+        if n <= s.got:                                  # tensors have its address: it stays where it is
+            s.nbytes = n
+            return self
         fresh = new_storage(n, s.device)
-        if n and s.nbytes:
-            memcpy(fresh.ptr, s.ptr, n if n < s.nbytes else s.nbytes)
+        kept = s.nbytes
+        if kept:
+            byte_tensor(fresh)[:kept].copy_(byte_tensor(s)[:kept])
+        fresh.owner, s.owner = s.owner, fresh           # the old block, which tensors made before still read
         fresh.ptr, s.ptr = s.ptr, fresh.ptr
         fresh.got, s.got = s.got, fresh.got
         fresh.nbytes, s.nbytes = s.nbytes, fresh.nbytes
@@ -306,6 +318,9 @@ cdef class TypedStorage:
         copy_raw(element_tensor(self.stor, self.dt), element_tensor(s.stor, s.dt))
         written(self.stor)
         return self
+
+    def __reduce__(self):
+        return _storage, (self.stor, dtype_of(self.dt))
 
     def fill_(self, value):
         """Set every element."""
@@ -634,11 +649,18 @@ def _rebuild_storage(bytes data, device="cpu"):
     return s
 
 
+def _storage(Storage s, code):
+    """Make a storage object from a pickle; ``code`` is the dtype of a typed one."""
+    return wrap_storage(s) if code is None else typed(s, dtype_code("unpickle", code))
+
+
 def _reduce_storage(Storage s):
     return (_rebuild_storage, (storage_bytes(s), str(device_of(s.device))))
 
 
 copyreg.pickle(Storage, _reduce_storage)
+rt_type_name(<PyTypeObject *>UntypedStorage, b"rustorch_py.storage.UntypedStorage")
+rt_type_name(<PyTypeObject *>TypedStorage, b"rustorch_py.storage.TypedStorage")
 
 
 cdef TensorBase blank(object cls):

@@ -50,8 +50,8 @@ _ONE_DIM = """argmax argmin argsort cat chunk cosine_similarity cross cummax cum
 OTHERS = {
     **{f"{name}.other": TENSOR for name in _TENSOR_OTHER.split()},
     **{f"{name}.dim": INT for name in _ONE_DIM.split()},
-    **{f"{name}.size": SIZE for name in "_as_strided_method as_strided_ empty_strided_ new_empty_strided normal as_strided_scatter".split()},
-    **{f"{name}.stride": SIZE for name in "_as_strided_method as_strided_ empty_strided_ new_empty_strided as_strided_scatter".split()},
+    **{f"{name}.size": SIZE for name in "as_strided as_strided_ empty_strided new_empty_strided normal as_strided_scatter".split()},
+    **{f"{name}.stride": SIZE for name in "as_strided as_strided_ empty_strided new_empty_strided as_strided_scatter".split()},
     **{f"{name}.normalized_shape": SIZE for name in "layer_norm native_layer_norm rms_norm".split()},
     **{f"{name}.{a}": ANY for name in "max_unpool1d max_unpool2d max_unpool3d".split() for a in "kernel_size stride padding".split() if name + a != "max_unpool3dstride"},
     **{f"max_unpool{n}d.output_size": ANY for n in (1, 2, 3)}, "interpolate.align_corners": ANY, "interpolate.size": ANY, "upsample_bilinear.size": ANY,
@@ -100,7 +100,7 @@ OTHERS = {
     "narrow.start": INT, "unfold.dimension": INT, "unfold.step": INT, "pad.value": FLOAT, "pad.mode": STR, "gelu.approximate": STR,
     "scatter_reduce.reduce": STR, "scatter_reduce_.reduce": STR, "vecdot.y": TENSOR, "vecdot.dim": INT, "vector_norm.ord": REAL, "tensorinv.ind": INT,
     "polar.abs": TENSOR, "polar.angle": TENSOR, "normal.mean": TENSOR_OR_NUMBER, "normal.std": TENSOR_OR_NUMBER, "local_response_norm.k": NUMBER,
-    "local_response_norm.size": ANY, "gaussian_nll_loss.full": ANY, "randint.size": ANY, "_dirichlet_grad.alpha": ANY, "type_.dtype": ANY, "result_type.tensor1": TENSOR_OR_NUMBER, "result_type.tensor2": TENSOR_OR_NUMBER, "polygamma.n": ANY, "polygamma_.n": INT, "polygamma.input": ANY, "where.input": TENSOR_OR_NUMBER,
+    "local_response_norm.size": ANY, "gaussian_nll_loss.full": ANY, "randint.size": ANY, "_dirichlet_grad.alpha": ANY, "type.dtype": ANY, "result_type.tensor1": TENSOR_OR_NUMBER, "result_type.tensor2": TENSOR_OR_NUMBER, "polygamma.n": ANY, "polygamma_.n": INT, "polygamma.input": ANY, "where.input": TENSOR_OR_NUMBER,
     **{f"{name}.dim": INTS_OR_FLAG for name in "std var std_mean var_mean".split()},      # std(x, True) is unbiased=True
     **{f"{name}.target": ANY for name in "mse_loss l1_loss smooth_l1_loss huber_loss".split()}, 
     "bucketize.input": TENSOR_OR_NUMBER, "searchsorted.input": TENSOR_OR_NUMBER, "isin.elements": TENSOR_OR_NUMBER,
@@ -156,7 +156,7 @@ ALIKE = {
     "query key value": "scaled_dot_product_attention",
 }
 # Further arguments of certain dtypes
-ALSO_TAKES = {"kl_div.target": "hgf", "l1_loss.target": "ihgfc", "trapezoid.x": "ihgfc", "trapz.x": "ihgfc", "cumulative_trapezoid.x": "ihgfc", "ldexp.other": "ihgfc", "repeat_interleave.repeats": "i"}
+ALSO_TAKES = {"kl_div.target": "hgf", "l1_loss.target": "ihgfc", "trapezoid.x": "ihgfc", "trapz.x": "ihgfc", "cumulative_trapezoid.x": "ihgfc", "ldexp.other": "bihgfc", "repeat_interleave.repeats": "i"}
 # Numbers of the result's dtype: no complex number for real tensors; in some functions no bool but for tensors of bool
 SCALARS = {name: ("alpha", "beta", "value", "weight") for name in "lerp lerp_ constant_pad_nd addr addr_ addcmul addcmul_ addcdiv addcdiv_ rsub addmm addmm_ addmv addmv_ baddbmm baddbmm_ addbmm addbmm_".split()}
 

@@ -623,7 +623,7 @@ cdef bint all_finite(TensorBase t):
     cdef TensorBase c
     cdef int64_t i, n
     if on_device(t):
-        return bool((<object>t).isfinite().all())
+        return t.dev & 255 == RT_META or bool((<object>t).isfinite().all())
     c = contiguous_raw(t)
     n = c.n * (2 if rt_kind(c.dt) == RT_KIND_COMPLEX else 1)
     if rt_real_dtype(c.dt) == RT_F32:

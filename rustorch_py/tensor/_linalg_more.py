@@ -188,7 +188,7 @@ def tensorinv(A, ind=2, *, out=None):
         raise LinAlgError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {n} != {m}",
                           op="linalg.tensorinv")
     x, info = _linalg.inv_raw(A.reshape(m, n), "linalg.tensorinv")
-    if info.item() != 0:
+    if not info.is_meta and info.item() != 0:
         raise LinAlgError("Failed to invert the input tensor, because it is singular.", op="linalg.tensorinv")
     return _deliver(x.reshape(right + left), out, cast=True)
 
@@ -286,7 +286,7 @@ def _check_pivots(op, pivots, factor, signed=False):
         raise ShapeError(f"{name} should be a Tensor of scalar type torch.int32, got {pivots.dtype}", op=op)
     if pivots.dim() == 0 or pivots.shape[-1] != min(factor.shape[-2:]):
         raise TooFewDimsError(f"{name}: expected {min(factor.shape[-2:])} for each matrix, got pivots of shape {list(pivots.shape)}", op=op)
-    if pivots.numel():
+    if pivots.numel() and not pivots.is_meta:
         low, high = pivots.aminmax()
         if int(high) > size or int(low) < (-size if signed else 1) or signed and bool((pivots == 0).any()):
             raise ShapeError(f"{name} must be between {'1' if not signed else '-' + str(size)} and {size}; pass the result of the factorization", op=op)
@@ -773,6 +773,8 @@ def matrix_exp(input):
 
     Source: N. Higham, "The scaling and squaring method for the matrix exponential revisited" (2005).
     """
+    if isinstance(input, TensorBase) and input.dtype in (NAMED["float16"], NAMED["bfloat16"]):
+        return matrix_exp(input.float()).to(input.dtype)
     a = check_matrix("linalg.matrix_exp", input, True)
     n = a.shape[-1]
     if a.numel() == 0:
@@ -790,7 +792,7 @@ def matrix_exp(input):
         odd = x @ (x6 @ (b[13] * x6 + b[11] * x4 + b[9] * x2) + b[7] * x6 + b[5] * x4 + b[3] * x2 + b[1] * e)
         even = x6 @ (b[12] * x6 + b[10] * x4 + b[8] * x2) + b[6] * x6 + b[4] * x4 + b[2] * x2 + b[0] * e
         r = _linalg.solve_raw(even - odd, even + odd)[0]
-        most = int(halvings.max().item())
+        most = 0 if a.is_meta else int(halvings.max().item())
         for i in range(most):
             r = (r @ r).where(halvings > i, r) if halvings.numel() > 1 else r @ r
         r = r.contiguous()

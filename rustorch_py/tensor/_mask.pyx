@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from ._node cimport Node
+from ._backend cimport RT_META
 from ._base cimport *
 from ._dtype cimport torch_name
 from ._plan cimport cast_raw, contiguous_raw, clone_raw, full_, copy_raw, broadcast_shapes, expand_raw
@@ -271,10 +272,12 @@ cdef int scatter_raw(TensorBase self, TensorBase mask, TensorBase src) except -1
     cdef int64_t n = src.n
     need_same("masked_scatter", self, mask)
     need_same("masked_scatter", self, src)
-    flat = true_positions(mask)
     if src.dt != self.dt:
         raise DTypeError(f"masked_scatter: expected self and source to have same dtypes but got {torch_name(self.dt)} and "
                          f"{torch_name(src.dt)}", op="masked_scatter")
+    if self.dev & 255 == RT_META:
+        return 0
+    flat = true_positions(mask)
     if flat.n > n:
         raise ShapeError(f"masked_scatter: expected at least {flat.n} elements in source, one for each true element of mask; got {n}",
                          op="masked_scatter")

@@ -3,7 +3,7 @@
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
-                     bump, RT_F32, RT_F64)
+                     bump, RT_F16, RT_BF16, RT_F32, RT_F64)
 from ._cpu cimport isa_level
 from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport contiguous, deliver
@@ -418,11 +418,20 @@ def batch_norm(input, weight, bias, running_mean, running_var, training, momentu
     return batch("batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
 
 
+cdef tuple own_statistics(tuple got, object weight):
+    """(output, mean, 1 / deviation) with the statistics in a 16-bit output's dtype, unless the weights are wider: as PyTorch gives them."""
+    cdef TensorBase y = <TensorBase>got[0]
+    if (y.dt != RT_F16 and y.dt != RT_BF16) or (weight is not None and (<TensorBase?>weight).dt != y.dt):
+        return got
+    return got[0], like_dtype(<TensorBase>got[1], y.dt), like_dtype(<TensorBase>got[2], y.dt)
+
+
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, *, out=None):
     """Apply batch_norm; return (output, mean, 1 / standard deviation), the last two empty in evaluation mode."""
     cdef tuple got = batch("native_batch_norm", input, weight, bias, running_mean, running_var, training, momentum, eps)
     if not training:
         got = (got[0], got[1][:0], got[2][:0])
+    got = own_statistics(got, weight)
     if out is None:
         return got
     return tuple([deliver("native_batch_norm", <TensorBase>t, o) for t, o in zip(got, out)])
@@ -562,7 +571,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05, cudnn
 
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """Apply layer_norm; return (output, mean, 1 / standard deviation)."""
-    return rows("native_layer_norm", False, input, normalized_shape, weight, bias, eps)
+    return own_statistics(rows("native_layer_norm", False, input, normalized_shape, weight, bias, eps), weight)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):
@@ -649,7 +658,7 @@ def native_group_norm(input, weight, bias, N, C, HxW, group_, eps):
         v = input.reshape(N, group_, C // group_ * HxW)
         mean = v.mean(2)
         rstd = ((v - mean.unsqueeze(2)).square().mean(2) + eps).rsqrt()
-    return y, mean, rstd
+    return own_statistics((y, mean, rstd), weight)
 
 
 FUNCTIONS = {

@@ -238,23 +238,36 @@ def clamp_(self, min=None, max=None):
     return ternary_inplace(ROW_CLAMP_PAIR, self, min, max, 0)
 
 
+cdef bint two_bools(object input, object bound):
+    return (isinstance(input, TensorBase) and isinstance(bound, TensorBase) and (<TensorBase>input).dt == RT_BOOL
+            and (<TensorBase>bound).dt == RT_BOOL)
+
+
 def clamp_min(input, min, *, out=None):
     """Limit values from below."""
+    if two_bools(input, min):
+        return binary(ROW_MAXIMUM, input, min, out)
     return clamp(input, min, None, out=out)
 
 
 def clamp_min_(self, min):
     """Limit values from below, in place."""
+    if two_bools(self, min):
+        return binary_inplace(ROW_MAXIMUM, self, min)
     return clamp_(self, min, None)
 
 
 def clamp_max(input, max, *, out=None):
     """Limit values from above."""
+    if two_bools(input, max):
+        return binary(ROW_MINIMUM, input, max, out)
     return clamp(input, None, max, out=out)
 
 
 def clamp_max_(self, max):
     """Limit values from above, in place."""
+    if two_bools(self, max):
+        return binary_inplace(ROW_MINIMUM, self, max)
     return clamp_(self, None, max)
 
 
@@ -378,6 +391,8 @@ def positive(input):
 
 def ldexp(input, other, *, out=None):
     """Compute ``input * 2 ** other``."""
+    if isinstance(other, TensorBase) and (<TensorBase>other).dt == RT_BOOL and as_base("ldexp", "input", input).dt != RT_BOOL:
+        raise DTypeError("\"ldexp\" not implemented for 'Bool' (argument 'other')", op="ldexp")
     return deliver("ldexp", binary(ROW_MUL, as_base("ldexp", "input", input), binary(ROW_POW, 2.0, other, None), None), out)
 
 
@@ -417,6 +432,42 @@ def gelu(input, approximate="none", *, out=None):
     if approximate == "tanh":
         return unary(ROW_GELU_TANH, input, out)
     raise TensorValueError(f"approximate argument must be either none or tanh, got {approximate!r}")
+
+
+# The rows have no loops for complex numbers, which are rare here: composed of those that have.
+cdef bint is_complex(object input):
+    return isinstance(input, TensorBase) and rt_kind((<TensorBase>input).dt) == RT_KIND_COMPLEX
+
+
+def softsign(input):
+    """Compute ``x / (1 + abs(x))`` elementwise."""
+    if is_complex(input):
+        return binary(ROW_DIV, input, binary(ROW_ADD, unary(ROW_ABS, input, None), 1, None), None)
+    return unary(ROW_SOFTSIGN, input, None)
+
+
+def tanhshrink(input):
+    """Compute ``x - tanh(x)`` elementwise."""
+    if is_complex(input):
+        return binary(ROW_SUB, input, unary(ROW_TANH, input, None), None)
+    return unary(ROW_TANHSHRINK, input, None)
+
+
+def logaddexp(input, other, *, out=None):
+    """Compute ``log(exp(x) + exp(y))`` elementwise, without overflow; of complex numbers the one with the larger real part is taken out."""
+    if not is_complex(input) and not is_complex(other):
+        return binary(ROW_LOGADDEXP, input, other, out)
+    x, y = as_base("logaddexp", "input", input), as_base("logaddexp", "other", other)
+    if is_complex(x) != is_complex(y):
+        raise DTypeError(f"logaddexp: expected two tensors of one kind, got {dtype_of(x.dt)} and {dtype_of(y.dt)}", op="logaddexp")
+    below = binary(ROW_LT, x.real, y.real, None)
+    small, large = choose(below, x, y), choose(below, y, x)
+    both = binary(ROW_LOGICAL_AND, unary(ROW_ISINF, large.real, None), binary(ROW_EQ, small.real, large.real, None), None)       # inf - inf
+    gap = choose(both, 0.0, binary(ROW_SUB, small, large, None))
+    plain = binary(ROW_ADD, unary(ROW_LOG1P, unary(ROW_EXP, gap, None), None), large, None)
+    total = unary(ROW_LOG, binary(ROW_ADD, unary(ROW_EXP, small, None), unary(ROW_EXP, large, None), None), None)
+    negative = binary(ROW_LT, large.real, 0, None)
+    return deliver("logaddexp", choose(both, choose(negative, small, total), plain), out)
 
 
 def softplus(input, beta=1.0, threshold=20.0, *, out=None):
@@ -552,7 +603,7 @@ FUNCTIONS = {"heaviside": heaviside, "add": add, "sub": sub, "subtract": sub, "r
              "polygamma": polygamma, "positive": positive, "ldexp": ldexp, "mvlgamma": mvlgamma, "gelu": gelu, "softplus": softplus, "elu": elu,
              "elu_": elu_, "celu": celu, "celu_": celu_, "leaky_relu": leaky_relu, "leaky_relu_": leaky_relu_, "hardtanh": hardtanh,
              "hardtanh_": hardtanh_, "hardshrink": hardshrink, "softshrink": softshrink, "threshold": threshold, "threshold_": threshold_,
-             "prelu": prelu, "mse_pointwise": mse_pointwise, "l1_pointwise": l1_pointwise,
+             "prelu": prelu, "softsign": softsign, "tanhshrink": tanhshrink, "logaddexp": logaddexp, "mse_pointwise": mse_pointwise, "l1_pointwise": l1_pointwise,
              "smooth_l1_pointwise": smooth_l1_pointwise, "huber_pointwise": huber_pointwise, "bce_pointwise": bce_pointwise,
              "bce_with_logits_pointwise": bce_with_logits_pointwise}
 
@@ -565,6 +616,6 @@ def _where_method(self, condition, other):
 METHODS = {name: FUNCTIONS[name] for name in
            ("heaviside", "add", "sub", "subtract", "div", "divide", "true_divide", "pow", "float_power", "clamp", "clip", "clamp_", "clip_", "clamp_min",
             "clamp_max", "clamp_min_", "clamp_max_", "lerp", "addcmul", "addcdiv", "round", "round_", "logit", "logit_", "polygamma", "positive", "ldexp", "mvlgamma",
-            "hardshrink", "prelu")}
+            "hardshrink", "prelu", "logaddexp")}
 METHODS.update(heaviside_=heaviside_, add_=add_, sub_=sub_, subtract_=sub_, div_=div_, divide_=div_, true_divide_=div_, pow_=pow_, lerp_=lerp_, addcmul_=addcmul_,
                addcdiv_=addcdiv_, polygamma_=polygamma_, ldexp_=ldexp_, mvlgamma_=mvlgamma_, where=_where_method)

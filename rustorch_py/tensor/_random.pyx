@@ -7,6 +7,7 @@ Threads: a Generator has no lock of its own. A fill runs under the GIL from firs
 threads that share a generator see whole fills in some order, as in PyTorch.
 """
 cimport cython
+from cpython.object cimport PyTypeObject
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX, INT64_MIN
 from libc.string cimport memcpy
@@ -59,6 +60,10 @@ cdef bint draws(object device_type) except -1:
 cdef object fresh_seed():
     from os import urandom
     return int.from_bytes(urandom(8), "little")
+
+
+cdef extern from "type_name.h":
+    int rt_type_name(PyTypeObject *type, const char *name) except -1
 
 
 cdef class Generator:
@@ -225,6 +230,8 @@ cdef class Generator:
         self.manual_seed(state[0])
         self.set_state(state[2])
 
+
+rt_type_name(<PyTypeObject *>Generator, b"rustorch_py._C.Generator")
 
 default_generator = Generator()
 default_generator.seed()
@@ -964,7 +971,7 @@ def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, la
         deviation = <TensorBase>std
         if rt_kind(deviation.dt) == RT_KIND_COMPLEX:
             raise DTypeError("normal expects standard deviation to be non-complex", op="normal")
-        if deviation.n and not bool((std >= 0).all()):
+        if deviation.n and deviation.dev & 255 != RT_META and not bool((std >= 0).all()):
             raise TensorValueError("normal expects all elements of std >= 0.0", op="normal")
     elif not number("normal", "std", std) >= 0:
         raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal")

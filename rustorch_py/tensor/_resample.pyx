@@ -1,6 +1,7 @@
 # build: isa=resample.inc.c cold
 """Positions mixed or moved: weighted taps along a dimension, constant padding, windows as columns, CTC."""
 from libc.stdint cimport int64_t
+from ._backend cimport RT_META
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2, save, saved, as_base, shape_tuple, view_raw, wrap_dim,
                      RT_BOOL, RT_F32, RT_F64, RT_I64, RT_I32, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level
@@ -412,6 +413,9 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     T, N, C = x.sh[0], x.sh[1], x.sh[2]
     if not 0 <= blank < C:
         raise ShapeError(f"ctc_loss: blank must be in label range [0, {C}), but got {blank}", op=op)
+    if x.dev & 255 == RT_META:                            # nothing to align: a loss a sequence
+        loss = log_probs.sum((0, 2))
+        return loss.mean() if reduction == 1 else loss.sum() if reduction == 2 else loss.squeeze(0) if single else loss
     frames = counts_of(op, "input_lengths", input_lengths, N)
     labels = counts_of(op, "target_lengths", target_lengths, N)
     flat = contiguous_raw(cast_raw(t if on_cpu(t) else <TensorBase>(<object>t).cpu(), RT_I64))

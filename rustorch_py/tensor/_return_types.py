@@ -27,6 +27,7 @@ def _rebuild(name, values):
 
 
 TYPES = {}
+_PUBLIC = __name__.partition(".")[0] + ".return_types"
 
 
 def named_result(name, *fields):
@@ -38,7 +39,7 @@ def named_result(name, *fields):
     """
     if name not in TYPES:
         body = {"__slots__": (), "_fields": fields, "n_fields": len(fields), "n_sequence_fields": len(fields),
-                "n_unnamed_fields": 0, "__match_args__": fields, "__module__": __name__}
+                "n_unnamed_fields": 0, "__match_args__": fields, "__module__": _PUBLIC}
         body.update((field, property(itemgetter(i))) for i, field in enumerate(fields))
         TYPES[name] = type(name, (NamedResult,), body)
         globals()[name] = TYPES[name]

@@ -218,7 +218,10 @@ def logsumexp(input, dim, keepdim=False, *, out=None):
         input = input.to(dtype_of(default_code()))
         x = <TensorBase>input
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
-        v = input.exp().sum(dim, keepdim).log()
+        peak = input.detach().real.amax(dim, True)                 # as SciPy: the largest real part is taken out
+        peak = peak.masked_fill(peak.isinf(), 0)
+        v = (input - peak).exp().sum(dim, keepdim).log()
+        v = v + peak.reshape(shape_tuple(<TensorBase>v))
     elif by_float32(x):
         v = like_dtype(logsumexp(float32_of(input), dim, keepdim), x.dt)
     else:

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memset
+from ._backend cimport RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode, is_contig, same_shape,
                      shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT, RT_CUDA, RT_DEVICE_TYPE)
@@ -343,7 +344,7 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
     if n <= 0:
         raise TensorError(f"histc(): bins must be > 0, got {n}", op="histc")
     x = flat(detach(dense(computable(t))))
-    if low == high and x.n > 0:
+    if low == high and x.n > 0 and x.dev & 255 != RT_META:
         low, high = float((<object>x).min()), float((<object>x).max())
     low, high = checked_range("histc", low, high, 1)
     if on_device(t):

@@ -79,7 +79,7 @@ def signature(fn, method):
 def function(name, fn, method=False, indent=""):
     if keyword.iskeyword(name) or not name.isidentifier():
         return None
-    plain = getattr(fn, "__module__", None) in RETURN_TENSORS and name not in NOT_TENSORS
+    plain = getattr(getattr(fn, "__wrapped__", fn), "__module__", None) in RETURN_TENSORS and name not in NOT_TENSORS
     result = "Tensor" if plain or (name.endswith("_") and not name.startswith("_")) else "Any"
     return f"{indent}def {name}({signature(fn, method)}) -> {result}: ..."
 

@@ -2,8 +2,6 @@
 cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_NE, Py_LT, Py_LE, Py_GT, Py_GE
-from cpython.float cimport PyFloat_FromDouble
-from cpython.long cimport PyLong_FromLongLong
 from libc.stdint cimport int64_t
 from ._base cimport *
 from ._node cimport Node
@@ -21,13 +19,6 @@ include "_row_ids.pxi"
 
 cdef extern from *:
     """
-    /* what type(x) prints; a static type's __module__ is in its name */
-    static int rt_type_name(PyTypeObject *type, const char *name) { type->tp_name = name; return 0; }
-    static int rt_type_set(PyTypeObject *type, PyObject *name, PyObject *value) {
-        int r = PyDict_SetItem(type->tp_dict, name, value);
-        PyType_Modified(type);
-        return r;
-    }
     /* A tuple subclass made without its __new__: the items are known to be good. */
     static PyObject *rt_tuple_as(PyObject *type, PyObject *items) {
         PyObject *args = PyTuple_Pack(1, items), *made = NULL;
@@ -38,9 +29,11 @@ cdef extern from *:
         return made;
     }
     """
-    int rt_type_name(PyTypeObject *type, const char *name)
-    int rt_type_set(PyTypeObject *type, object name, object value) except -1
     object rt_tuple_as(object type, object items)
+
+cdef extern from "type_name.h":
+    int rt_type_name(PyTypeObject *type, const char *name) except -1
+    int rt_type_set(PyTypeObject *type, object name, object value) except -1
 
 # Functions of modules above this one, handed down at import: getitem, setitem, backward, repr ...
 cdef object getitem_fn = None
@@ -582,11 +575,6 @@ cdef object plain_item(PyObject *const *args, Py_ssize_t n):
     if n != 1 or not isinstance(<object>args[0], TensorBase):
         return None
     t = <TensorBase>args[0]
-    if t.n == 1 and not t.dev & 255:
-        if t.dt == RT_F32:
-            return PyFloat_FromDouble((<const float *>t.ptr)[0])
-        if t.dt == RT_I64:
-            return PyLong_FromLongLong((<const int64_t *>t.ptr)[0])
     return one_element(t) if t.dt < RT_NLOOPED else None
 
 
@@ -732,6 +720,5 @@ def install(methods):
 
 set_tensor_type(<PyTypeObject *>Tensor)
 rt_type_name(<PyTypeObject *>Tensor, b"rustorch_py.Tensor")
-rt_type_set(<PyTypeObject *>Tensor, "__module__", "rustorch_py")
 METHODS = {"requires_grad_": requires_grad_, "item": item}
 install(METHODS)

@@ -5,7 +5,7 @@ _WHERE = {
     "clear_safe_globals": "serialization", "get_safe_globals": "serialization", "safe_globals": "serialization",
     "seed_everything": "seeding", "swap_tensors": "_swap_tensors",
 }
-_MODULES = ("_pytree", "atomic", "checkpoint", "data", "dlpack", "flop_counter", "hooks", "model_zoo", "module_tracker", "seeding", "serialization", "tensorboard")
+_MODULES = ("_pytree", "atomic", "benchmark", "checkpoint", "data", "dlpack", "flop_counter", "hooks", "model_zoo", "module_tracker", "seeding", "serialization", "tensorboard")
 
 __all__ = ["save", "load"]
 

@@ -121,3 +121,21 @@ def test_set_from_a_storage():
         assert m.empty(0, dtype=m.uint8).set_(x.untyped_storage()).shape == (24,)
         with pytest.raises(RuntimeError):
             m.empty(0).set_(m.arange(3))
+
+
+def test_resized_storages_keep_their_tensors():
+    x = rt.arange(4.0)
+    s = x.untyped_storage()
+    s.resize_(0)
+    assert s.nbytes() == 0
+    s.resize_(16)
+    x.copy_(rt.arange(4.0) * 2)                       # given back and taken again, as a sharded parameter's memory is
+    assert rt.empty(0).set_(s).tolist() == [0, 2, 4, 6]
+    for _ in range(3):
+        s.resize_(s.nbytes() * 64 + 64)
+    big = rt.empty(0).set_(s)
+    assert big[:4].tolist() == [0, 2, 4, 6] and x.tolist() == [0, 2, 4, 6]
+    del s, big
+    assert x.tolist() == [0, 2, 4, 6]
+    with pytest.raises(RuntimeError):
+        rt.frombuffer(bytearray(8), dtype=rt.float32).untyped_storage().resize_(80)

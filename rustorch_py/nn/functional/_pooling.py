@@ -251,7 +251,7 @@ def _fractional(input, kernel_size, output_size, output_ratio, samples, n):
     x = input if batched else input.unsqueeze(0)
     batch, channels = x.shape[:2]
     if samples is None:
-        samples = _t.rand(batch, channels, n, dtype=input.dtype, device=input.device)
+        samples = _t.rand(batch, channels, n, dtype=input.dtype, device="cpu" if input.is_meta else input.device)
     for d in range(n):
         if size[d] + kernel[d] - 1 > spatial[d]:
             raise TensorError(

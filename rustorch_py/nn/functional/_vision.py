@@ -247,6 +247,39 @@ def _resample(input, dim, taps, *args):
     return _t.weighted_taps(input, dim, index, weights) if index.dim() == 2 else input.index_select(dim, index)
 
 
+def _resize_bytes(input, old, new, factors, mode, align_corners, antialias):
+    """Resize a uint8 image as PyTorch and Pillow do: one axis after the other, weights as integers of 16 bits, bytes in between.
+
+    Products and sums of integers below 2**24 are exact in float64, so the result is the integer one.
+    """
+    out = input
+    for dim in (3, 2):
+        a, b, f = old[dim - 2], new[dim - 2], factors[dim - 2]
+        if a == b and f in (None, 1.0):
+            continue
+        x = out.double()
+        if antialias:
+            index, weights = None, _antialias_matrix(x, a, b, f, align_corners, mode)
+        else:
+            index, weights = _table(x, _taps_cubic if mode == "bicubic" else _taps_linear, (a, b, f, align_corners))
+            if weights.numel() and index.shape[1] > 1:         # taps beyond the edge fall on the edge's pixel: one weight for both
+                weights = _t.zeros(b, a, dtype=weights.dtype, device=weights.device).scatter_add(1, index, weights).gather(1, index) * _first_of(index)
+        largest, precision = float(weights.max()), 0
+        while precision < 22 and int(0.5 + largest * (1 << precision + 1)) < 1 << 15:
+            precision += 1
+        scaled = weights.double() * (1 << precision)
+        scaled = (scaled + scaled.sign() * 0.5).trunc()
+        x = _t.matmul(x.transpose(dim, -1), scaled.t()).transpose(dim, -1) if antialias else _t.weighted_taps(x, dim, index, scaled)
+        out = ((x + (1 << precision >> 1)) / (1 << precision)).floor().clamp(0, 255).to(_t.uint8)
+    return (out if out is not input else input.clone()).contiguous(memory_format=memory_format_of(input))
+
+
+def _first_of(index):
+    """1 for a tap whose position no earlier tap of its row has, else 0."""
+    seen = (index.unsqueeze(2) == index.unsqueeze(1)).tril(-1)
+    return seen.any(2).logical_not()
+
+
 _MODE_DIMS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
 
 
@@ -349,6 +382,8 @@ def interpolate(
         raise ValueError("Lanczos mode does not support align_corners=True")
 
     out = input
+    if input.dtype == _t.uint8 and mode in ("bilinear", "bicubic"):
+        return _resize_bytes(input, old, new, factors, mode, align_corners, antialias)
     for d in reversed(range(n)):
         dim, a, b, f = d + 2, old[d], new[d], factors[d]
         if antialias:

@@ -64,7 +64,7 @@ static __thread int rt_casting; /* autocast is on in this thread, and no rule is
 static RtOverrideHook rt_override_hook;
 static RtBlameHook rt_blame_hook;
 static RtDeviceHook rt_device_hook;
-static int rt_devices; /* back ends besides the CPU's are registered */
+static int rt_devices; /* 1: back ends besides the CPU's are registered */
 static RtKindsHook rt_kinds_hook;
 static RtFitHook rt_fit_hook;
 static RtDemandHook rt_demand_hook;
@@ -265,7 +265,7 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     PyObject *result;
-    if (rt_casting | rt_overriding | rt_devices) return rt_function_special(self, args, nargsf, kwnames);
+    if (rt_casting | rt_overriding | (rt_devices & f->host_only)) return rt_function_special(self, args, nargsf, kwnames);
     if (f->plain && !kwnames) {
         result = f->plain(args, PyVectorcall_NARGS(nargsf));
         if (result != Py_None) return result;
@@ -302,8 +302,20 @@ static PyObject *rt_function_get(PyObject *self, PyObject *obj, PyObject *type) 
     if (obj == NULL || obj == Py_None) { Py_INCREF(self); return self; }
     return PyMethod_New(self, obj);
 }
+/* Where the function is public: the name of its module up to the first private part; what is of tensor/ is the package's. */
+static PyObject *rt_function_module(RtFunction *f) {
+    PyObject *module = PyObject_GetAttrString(f->inner, "__module__"), *cut;
+    const char *text = module && PyUnicode_Check(module) ? PyUnicode_AsUTF8(module) : NULL, *end, *dot;
+    if (!text || !(end = strstr(text, "._"))) return module;
+    for (dot = end; dot > text && dot[-1] != '.'; dot--) {}
+    if (dot > text && end - dot == 6 && memcmp(dot, "tensor", 6) == 0 && !memchr(text, '.', (size_t)(dot - 1 - text))) end = dot - 1;
+    cut = PyUnicode_FromStringAndSize(text, end - text);
+    Py_DECREF(module);
+    return cut;
+}
 /* Attributes are the function's: __name__, __doc__, __code__ ... */
 static PyObject *rt_function_getattro(PyObject *self, PyObject *name) {
+    if (PyUnicode_CompareWithASCIIString(name, "__module__") == 0) return rt_function_module((RtFunction *)self);
     if (PyUnicode_CompareWithASCIIString(name, "__class__") == 0 || PyUnicode_CompareWithASCIIString(name, "__reduce_ex__") == 0 ||
         PyUnicode_CompareWithASCIIString(name, "__reduce__") == 0 || PyUnicode_CompareWithASCIIString(name, "__get__") == 0 ||
         PyUnicode_CompareWithASCIIString(name, "__call__") == 0)
@@ -315,10 +327,10 @@ static PyObject *rt_function_getattro(PyObject *self, PyObject *name) {
     return PyObject_GetAttr(((RtFunction *)self)->inner, name);
 }
 static PyObject *rt_function_repr(PyObject *self) { return PyObject_Repr(((RtFunction *)self)->inner); }
-/* Pickled by name where the name leads here, else as its function and what it does besides. */
+/* Pickled by name where the name leads here, as a method of Tensor, else as its function and what it does besides. */
 static PyObject *rt_function_reduce(PyObject *self, PyObject *unused) {
     RtFunction *f = (RtFunction *)self;
-    PyObject *name = PyObject_GetAttrString(f->inner, "__module__"), *module, *found, *maker;
+    PyObject *name = rt_function_module(f), *module, *found, *maker;
     (void)unused;
     module = name ? PyImport_Import(name) : NULL;
     Py_XDECREF(name);
@@ -332,10 +344,18 @@ static PyObject *rt_function_reduce(PyObject *self, PyObject *unused) {
     }
     PyErr_Clear();
     Py_XDECREF(found);
+    found = name && rt_tensor_type ? PyObject_GetAttr((PyObject *)rt_tensor_type, name) : NULL;
+    if (found == self) {
+        Py_DECREF(found);
+        maker = PyDict_GetItemString(PyEval_GetBuiltins(), "getattr");
+        return maker ? Py_BuildValue("O(ON)", maker, (PyObject *)rt_tensor_type, name) : NULL;
+    }
+    PyErr_Clear();
+    Py_XDECREF(found);
     Py_XDECREF(name);
     module = PyImport_ImportModule("rustorch_py.tensor._function");
     if (!module) return NULL;
-    maker = PyObject_GetAttrString(module, "public");
+    maker = PyObject_GetAttrString(module, "known");
     Py_DECREF(module);
     return maker ? Py_BuildValue("N(Oii)", maker, f->inner, f->rule, f->host_only) : NULL;
 }
