@@ -23,8 +23,8 @@ from mutations import Tensors, catches, for_here, for_torch, outcome, same
 
 LIST = Path(__file__).with_name("wrong_class_arguments.txt")
 
-# What does not come back under PyTorch (a layer is made for each number up to it), or asks for more memory than there is
-ENDLESS = re.compile(r"3d \S+ large|Adaptive\w+2d \S+ large|LBFGS max_|num_(encoder_|decoder_)?layers huge|(LSTM|RNN|GRU) 2 huge|LKJCholesky|num_workers (large|huge|bool|no_dim|numpy)")
+# What does not come back under PyTorch (a layer is made for each number up to it, a sample is rejected for ever), or asks for more memory than there is
+ENDLESS = re.compile(r"3d \S+ large|Adaptive\w+2d \S+ large|LBFGS max_|num_(encoder_|decoder_)?layers huge|(LSTM|RNN|GRU) 2 huge|LKJCholesky|VonMises \w+ |num_workers (large|huge|bool|no_dim|numpy)")
 RANDOM = re.compile(r"FractionalMaxPool|Lazy")        # windows, and weights that are made at the first call
 # Answers of a constructor's or a call's own kind that cannot be compared, and classes whose samples are made for something else
 LARGE = 60                                           # a kernel or a number of channels that is still computed soon

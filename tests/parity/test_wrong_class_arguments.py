@@ -1,6 +1,6 @@
 """One wrong argument for each module, optimizer, scheduler, data loader and distribution, at its making and at each use.
 
-A sixth of the classes is swept by default; RUSTORCH_SWEEP=1 sweeps all of them (about two minutes). Differences that are left stand in
+A sixteenth of the classes is swept by default; RUSTORCH_SWEEP=1 sweeps all of them (some minutes). Differences that are left stand in
 wrong_class_arguments.txt with their reasons: it may only become shorter (``python tests/parity/class_mutations.py --write``).
 """
 import os
@@ -16,7 +16,7 @@ import mutations  # noqa: E402
 
 
 def test_nothing_new_differs():
-    parts = int(os.environ.get("RUSTORCH_SWEEP", 6))
+    parts = int(os.environ.get("RUSTORCH_SWEEP", 16))
     allowed, calls, new = mutations.known(class_mutations.LIST), 0, []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -24,7 +24,7 @@ def test_nothing_new_differs():
             calls += 1
             if kind and (label, wrong, kind) not in allowed:
                 new.append(f"{kind} {label}: {wrong}: {text}")
-    assert calls > 500
+    assert calls > 200
     assert not new, "\n".join(new)
 
 
