@@ -2,7 +2,7 @@
 import os
 
 from . import _data, _dtype
-from ..errors import TensorError, TensorValueError
+from ..errors import TensorError, TensorTypeError, TensorValueError
 
 
 def from_file(filename, shared=None, size=0, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
@@ -19,11 +19,14 @@ def from_file(filename, shared=None, size=0, *, dtype=None, layout=None, device=
 
     Raises:
         TensorError: the file is shorter than ``size`` elements.
+        TensorTypeError: ``filename`` is no path.
 
     Example:
         >>> torch.from_file("weights.bin", shared=False, size=10, dtype=torch.float64)    # doctest: +SKIP
     """
     import mmap
+    if not isinstance(filename, (str, bytes, os.PathLike)):
+        raise TensorTypeError(f"from_file(): argument 'filename' (position 1) must be str, not {type(filename).__name__}", op="from_file")
     if layout not in (None, _dtype.strided):
         raise TensorValueError(f"from_file: layout must be torch.strided, got {layout}", op="from_file")
     if device is not None and _dtype.device(device).type != "cpu":

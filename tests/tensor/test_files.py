@@ -32,6 +32,8 @@ def test_refusals(tmp_path):
         torch.from_file(path, size=-1)
     with pytest.raises(ValueError, match="device"):
         torch.from_file(path, size=1, device="cuda")
+    with pytest.raises(TypeError, match="must be str, not Tensor"):           # its bytes would be a name
+        torch.from_file(torch.ones(2), shared=True, size=1)
 
 
 def test_names_of_what_is_not_built():
