@@ -414,6 +414,8 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
                 f"Kernel size: ({' x '.join(str(c.dilation[f + k] * (c.kernel[f + k] - 1) + 1) for k in range(n))}). "
                 f"Kernel size can't be greater than actual input size", op=op)
         c.out[i] = span // c.stride[i] + 1
+        if c.stride[i] > span + 1:                           # one step, and its length counts for nothing: work buffers are sized by it
+            c.stride[i] = span + 1
     c.scale = scale
     c.cut = cut
     return product(FORWARD, x, w, b, &c, n, suggests_last(x) or suggests_last(w))
