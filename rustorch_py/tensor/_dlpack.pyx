@@ -9,7 +9,7 @@ from ._base cimport *
 from ._storage cimport borrow_storage, export_for_good
 from ._dtype cimport dtype_of, device_of, device_code
 from ._plan cimport clone_raw
-from ._ops cimport to_device
+from ._ops cimport detach, to_device
 from ._backend cimport backend_of
 from ._dtype cimport torch_name
 from ._devices import kernel_of, run as run_on_device
@@ -130,6 +130,7 @@ def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
         flags = 2
     if RT_DEVICE_TYPE(t.dev) == RT_CUDA and stream != -1:
         run_on_device("stream_for", t, stream)
+    t = detach(t)                                           # self may be given other memory (.data, set_)
     if max_version is not None and max_version[0] >= 1:
         v = <RtDlVersioned *>malloc(sizeof(RtDlVersioned) + (2 * t.nd + 1) * sizeof(int64_t))
         if v is NULL:

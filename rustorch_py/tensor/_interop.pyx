@@ -77,7 +77,7 @@ cdef object as_array(TensorBase t):
     for i in range(t.nd):
         steps[i] = t.st[i] * rt_itemsize(t.dt)
     export_for_good(t.stor)
-    return rt_numpy_array(kind, t.nd, t.sh, steps, t.ptr, t.stor.readonly, t)
+    return rt_numpy_array(kind, t.nd, t.sh, steps, t.ptr, t.stor.readonly, detach(t))      # t itself may be given other memory (.data, set_)
 
 
 def numpy(self, *, force=False):

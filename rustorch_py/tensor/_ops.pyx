@@ -9,6 +9,7 @@ Note [In-place and history]
 cimport cython
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
+from cpython.ref cimport Py_REFCNT
 from libc.stdint cimport uint32_t
 from libc.string cimport memcpy
 from ._base cimport *
@@ -286,13 +287,15 @@ cdef int resize_(TensorBase t, int nd, const int64_t *sh) except -1:
     need = need * rt_itemsize(t.dt) + offset
     if <size_t>need > t.stor.nbytes:
         fresh = new_storage(<size_t>need, t.dev)
-        if t.stor.nbytes:
-            memcpy(fresh.ptr, t.stor.ptr, t.stor.nbytes)
+        if t.stor.nbytes and backend_of(t.dev).copy(t.dev, fresh.ptr, t.dev, t.stor.ptr, t.stor.nbytes):
+            raise DeviceError(f"resize_: {backend_of(t.dev).last_error().decode()}", op="resize_")
         # the storage object stays, so that other tensors on it see the move
         fresh.ptr, t.stor.ptr = t.stor.ptr, fresh.ptr
         fresh.got, t.stor.got = t.stor.got, fresh.got
         fresh.nbytes, t.stor.nbytes = t.stor.nbytes, fresh.nbytes
-        fresh.owner, t.stor.owner = t.stor.owner, fresh.owner
+        fresh.owner, t.stor.owner = t.stor.owner, None
+        if Py_REFCNT(t.stor) > 1:                # tensors and arrays made before read the old block, which goes with the last of them
+            t.stor.owner = fresh
     set_dims(t, nd, sh, NULL)
     t.ptr = t.stor.ptr + offset
     t.stor.writes += 1

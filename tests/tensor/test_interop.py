@@ -164,9 +164,10 @@ def test_dlpack_rules():
     assert "versioned" in repr(t.__dlpack__(max_version=(1, 1))) and "versioned" not in repr(t.__dlpack__(max_version=(0, 8)))
     with pytest.raises(TypeError):
         rt.from_dlpack(3)
-    alive = weakref.ref(t)
-    holder = rt.from_dlpack(t)
-    del t, capsule
+    array = np.ones(3)
+    alive = weakref.ref(array)
+    holder = rt.from_dlpack(rt.from_numpy(array))
+    del array
     gc.collect()
     assert alive() is not None
     del holder
@@ -256,3 +257,24 @@ def test_numpy_of_a_tensor_that_requires_grad_under_no_grad():
     x = rt.ones(2, requires_grad=True)
     with rt.no_grad():
         assert x.numpy().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("move", [lambda t: setattr(t, "data", rt.zeros(3)), lambda t: t.set_(rt.zeros(3)), lambda t: t.resize_(500_000)], ids=["data", "set_", "resize_"])
+@pytest.mark.parametrize("take", [lambda t: t.numpy(), np.asarray, np.from_dlpack, memoryview, lambda t: t[2:]], ids=["numpy", "asarray", "dlpack", "memoryview", "view"])
+def test_memory_lives_as_long_as_it_is_seen(take, move):
+    """Whatever else its tensor gets: the block is not given to others."""
+    t = rt.ones(1000)
+    seen = take(t)
+    move(t)
+    others = [rt.full((1000,), 7.0) for _ in range(20)]
+    assert list(seen[:3]) == [1.0, 1.0, 1.0] and len(others) == 20
+
+
+def test_resize_keeps_what_fits():
+    t = rt.arange(4.0)
+    t.resize_(2, 3)
+    assert t.flatten()[:4].tolist() == [0.0, 1.0, 2.0, 3.0]
+    base = rt.arange(4.0)
+    weak = [base[1:]]
+    base.resize_(100_000)
+    assert weak[0].tolist() == [1.0, 2.0, 3.0] and base[:4].tolist() == [0.0, 1.0, 2.0, 3.0]
