@@ -196,3 +196,12 @@ rt.cuda.empty_cache()
 print(rt.cuda.memory_allocated())
 """, RUSTORCH_CUDA_ALLOC="async").splitlines()
     assert out == ["999000.0 True True", "0"]
+
+
+def test_resize():
+    t = rt.arange(6.0, device="cuda")
+    view = t[2:]
+    t.resize_(1000)
+    assert t.shape == (1000,) and t[:6].tolist() == list(range(6)) and view.tolist() == [2, 3, 4, 5]
+    out = rt.empty(0, device="cuda")
+    assert rt.add(t[:3], 1, out=out) is out and out.tolist() == [1, 2, 3]
