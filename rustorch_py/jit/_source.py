@@ -80,6 +80,11 @@ def _function(fn, reading, depth):
     arguments, body = _tree(fn)
     if arguments.vararg or arguments.kwarg:
         raise _Refused
+    defaults = (*(fn.__defaults__ or ()), *(fn.__kwdefaults__ or {}).values())
+    if not all(isinstance(d, NUMBERS) for d in defaults):
+        raise _Refused
+    reading.seen.append((lambda name, default: getattr(fn, name), "__defaults__", fn.__defaults__))
+    reading.seen.append((lambda name, default: getattr(fn, name), "__code__", fn.__code__))
     outside = dict(zip(fn.__code__.co_freevars, fn.__closure__ or ()))
     local = {a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
     scope = _Scope(fn, outside, local, reading, depth)

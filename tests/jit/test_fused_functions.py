@@ -158,6 +158,28 @@ def test_names_from_outside_may_change(monkeypatch):
     assert programs() == 1
 
 
+offset = torch.tensor(1.0)
+
+
+def tensor_default(x, k=offset):
+    return x * 2 + k
+
+
+def test_defaults_are_part_of_a_function():
+    def scaled(x, k=2.0):
+        return x * k
+
+    fused, programs = made(scaled)
+    x, = inputs(1, torch.float32)
+    same(fused(x), x * 2)
+    scaled.__defaults__ = (3.0,)
+    same(fused(x), x * 3)
+    assert programs() == 1
+    fused, programs = made(tensor_default)
+    same(fused(x), x * 2 + 1)
+    assert programs() == 0
+
+
 def branch(x):
     if x.dim() > 1:
         return x + 1
