@@ -80,7 +80,7 @@ sanitize-build: .venv-test/.installed
 # PyTorch throws C++ exceptions: the sanitizer finds the real throw only where libstdc++ is loaded before it starts.
 SANITIZED = cd build/sanitize && \
     LD_PRELOAD="$$($(or $(CC),cc) -print-file-name=libasan.so) $$($(or $(CC),cc) -print-file-name=libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=.
+    ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=.
 
 sanitize: sanitize-build
 	$(SANITIZED) ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
