@@ -193,7 +193,7 @@ cdef object plain_cat(PyObject *const *args, Py_ssize_t n):
     if count == 0 or not isinstance(tensors[0], TensorBase):
         return None
     first = <TensorBase>tensors[0]
-    if first.nd < 1 or first.nd > 3 or RT_DEVICE_TYPE(first.dev) != RT_CPU or first.dt >= RT_NLOOPED:
+    if first.nd < 1 or first.nd > 3 or RT_DEVICE_TYPE(first.dev) != RT_CPU or first.dt >= RT_NLOOPED or skipped(first):
         return None
     if n == 2:
         if not PyLong_CheckExact(<object>args[1]):

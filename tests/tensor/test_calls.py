@@ -178,3 +178,11 @@ def test_switches_of_recording():
         with pytest.raises(TypeError):
             switch(int)
     assert now() == (True, False)
+
+
+def test_cat_skips_what_is_empty_and_has_one_dimension():
+    none = torch.zeros(0)
+    for dim in (0, 1, -1, -5):
+        assert torch.cat([none], dim).shape == torch.cat([none, none], dim).shape == (0,)          # PyTorch does not look at dim then
+    for dim, shape in ((0, (2, 3)), (1, (2, 3)), (-1, (2, 3))):
+        assert torch.cat([none, torch.ones(2, 3)], dim).shape == torch.cat([torch.ones(2, 3), none], dim).shape == shape
