@@ -164,6 +164,8 @@ def _windows(op, kernel_size, n):
 
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
     """Take the p-norm over windows of one dimension."""
+    if isinstance(kernel_size, (list, tuple)):
+        raise TensorTypeError(f"lp_pool1d: kernel_size must be an int, got {kernel_size}", op="lp_pool1d")
     return _lp_pool(input, norm_type, single(kernel_size), stride, ceil_mode, max_pool1d, avg_pool1d)
 
 

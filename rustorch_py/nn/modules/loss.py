@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ...errors import TensorTypeError
 from .. import _reduction as _red
 from .. import functional as F
 from .linear import Linear
@@ -212,6 +213,8 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         label_smoothing=0.0,
         options=None,
     ):
+        if isinstance(num_classes, bool):
+            raise TensorTypeError(f"LinearCrossEntropyLoss: num_classes must be an int, got {num_classes}", op="LinearCrossEntropyLoss")
         if weight is not None and tuple(weight.shape) != (num_classes,):
             raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
         if not 0 <= label_smoothing <= 1.0:

@@ -543,6 +543,8 @@ class LSTMCell(RNNCellBase):
 
     def forward(self, input, hx=None):
         """Return (h, c) after (N, features) or (features)."""
+        for state in () if hx is None else hx:
+            state.dim()                                # PyTorch's AttributeError, for what goes unused too
         return self._step("LSTM", input, None if hx is None else (hx[0], hx[1]))
 
 
