@@ -2,6 +2,8 @@
 cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_NE, Py_LT, Py_LE, Py_GT, Py_GE
+from cpython.float cimport PyFloat_FromDouble
+from cpython.long cimport PyLong_FromLongLong
 from libc.stdint cimport int64_t
 from ._base cimport *
 from ._node cimport Node
@@ -575,6 +577,11 @@ cdef object plain_item(PyObject *const *args, Py_ssize_t n):
     if n != 1 or not isinstance(<object>args[0], TensorBase):
         return None
     t = <TensorBase>args[0]
+    if t.n == 1 and not t.dev & 255:
+        if t.dt == RT_F32:
+            return PyFloat_FromDouble((<const float *>t.ptr)[0])
+        if t.dt == RT_I64:
+            return PyLong_FromLongLong((<const int64_t *>t.ptr)[0])
     return one_element(t) if t.dt < RT_NLOOPED else None
 
 

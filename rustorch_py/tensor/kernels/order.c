@@ -148,6 +148,8 @@ SORT(word, uint64_t, PACKED_LESS, WORD_DIGIT)
 typedef void (*SortWords)(uint64_t *a, uint64_t *t, int64_t n);
 #if defined(__x86_64__)
 void rt_sort_words_avx512(uint64_t *a, uint64_t *t, int64_t n);
+void rt_words_of_f32_avx512(const float *x, int64_t n, uint32_t flip, uint64_t *word);
+void rt_words_to_f32_avx512(const float *x, const uint64_t *word, int64_t n, uint32_t flip, int64_t *idx, float *values);
 #define SORT_WORDS(level) ((level) == RT_ISA_AVX512 ? rt_sort_words_avx512 : NULL)
 #else
 #define SORT_WORDS(level) ((void)(level), (SortWords)NULL)
@@ -322,6 +324,18 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
     return failed;
 }
 
+/* A dense lane of float32 where there is a sort by vectors: turned to words and back by vectors too. */
+static void sort_f32(const Scratch *w, const float *x, int64_t n, uint32_t flip, int64_t *idx, float *values) {
+#if defined(__x86_64__)
+    uint64_t *word = (uint64_t *)w->a;
+    rt_words_of_f32_avx512(x, n, flip, word);
+    word = sort_words(w->words, word, (uint64_t *)w->b, n, 4, 1);
+    rt_words_to_f32_avx512(x, word, n, flip, idx, values);
+#else
+    (void)w; (void)x; (void)n; (void)flip; (void)idx; (void)values;
+#endif
+}
+
 #define TAKE_LANE(T) case sizeof(T): { const T *from = (const T *)x; T *to = (T *)values_oli + first; for (int64_t l = 0; l < s.L; l++) to[l * s.inner] = from[out[l * s.inner] * s.inner]; break; }
 
 int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int level, int threads) {
@@ -334,6 +348,10 @@ int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_
     EACH_LANE({
         int64_t first = o * s.L * s.inner + i; int64_t *out = idx_oli + first;
         w->words = by_vectors;
+        if (by_vectors && dtype == RT_F32 && s.inner == 1 && s.L < RADIX_GRAIN) {
+            sort_f32(w, (const float *)x, s.L, (uint32_t)flip, out, values_oli ? (float *)values_oli + first : NULL);
+            continue;
+        }
         if (w->packed && s.inner == 1) {
             uint32_t *key = (uint32_t *)w->key; uint64_t *word = (uint64_t *)w->a;
             load_keys32(dtype, x, 1, s.L, (uint32_t)flip, key);

@@ -802,7 +802,7 @@ RT_INLINE double round_up_double(double u) { return u; }
                 for (int32_t left = (int32_t)cats, half; left > 1; left -= half) {                 \
                     half = left >> 1;                                                              \
                     const T *mid = sums + half - 1;                                                \
-                    for (int k = 0; k < TOGETHER; k++) at[k] = mid[at[k]] < bar[k] ? at[k] + half : at[k]; \
+                    for (int k = 0; k < TOGETHER; k++) at[k] += half & -(int32_t)(mid[at[k]] < bar[k]); \
                 }                                                                                  \
                 for (int k = 0; k < TOGETHER && j + k < m; k++) dst[s + j + k] = at[k];            \
             }                                                                                      \

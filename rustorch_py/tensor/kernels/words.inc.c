@@ -7,7 +7,7 @@
  * that are parted badly too often end in a heap sort. */
 #include <stdint.h>
 #include <string.h>
-#include "lane.h"
+#include "lane_key.h"
 #if defined(__AVX512F__)
 #include <immintrin.h>
 
@@ -142,4 +142,24 @@ static void sort_part(uint64_t *a, uint64_t *t, int64_t n, int depth) {
     else if (n > 1) sort_line64(a, n);
 }
 void RT_NAME(rt_sort_words)(uint64_t *a, uint64_t *t, int64_t n) { sort_part(a, t, n, 2 * (64 - __builtin_clzll((uint64_t)n | 1))); }
+
+/* float32 values as words, and back (as put_values of order.c) */
+void RT_NAME(rt_words_of_f32)(const float *x, int64_t n, uint32_t flip, uint64_t *word) {
+    for (int64_t l = 0; l < n; l++) {
+        uint32_t key = (uint32_t)key_f32(x + l) ^ flip;
+        word[l] = (uint64_t)key << 32 | (uint64_t)l;
+    }
+}
+void RT_NAME(rt_words_to_f32)(const float *x, const uint64_t *word, int64_t n, uint32_t flip, int64_t *idx, float *values) {
+    uint32_t *to = (uint32_t *)values;
+    uint32_t several = 0;                                            /* a key that several values share: zeros, NaN */
+    for (int64_t l = 0; l < n; l++) idx[l] = (int64_t)(word[l] & 0xffffffffu);
+    if (!to) return;
+    for (int64_t l = 0; l < n; l++) {
+        uint32_t key = (uint32_t)(word[l] >> 32) ^ flip, bits = key ^ (~(uint32_t)((int32_t)key >> 31) | 0x80000000u);
+        several |= (uint32_t)(bits == 0) | (uint32_t)(key == 0xffffffffu);
+        to[l] = bits;
+    }
+    if (several) for (int64_t l = 0; l < n; l++) values[l] = x[idx[l]];
+}
 #endif
