@@ -15,7 +15,7 @@ from ._backend cimport RT_META
 from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._dtype cimport torch_name
-from ._plan cimport copy_raw, fill_value, contiguous_raw, reduce_raw
+from ._plan cimport copy_raw, fill_value, number_to, contiguous_raw, reduce_raw
 from ._matmul cimport RtGemmTable, gemm_table
 from ._ops cimport binary, cast, deliver, unary
 from . import _view, _view_pieces
@@ -256,6 +256,8 @@ def permutation(pivots, int64_t m, like):
     cdef int64_t b = 1, k = piv.sh[piv.nd - 1], z, i, j, row
     cdef int32_t *q
     cdef int size = rt_itemsize(t.dt)
+    cdef char one[16]
+    number_to(1, t.dt, one)                      # of any dtype: lu_unpack takes what it is given
     memcpy(sh, piv.sh, (piv.nd - 1) * sizeof(int64_t))
     for i in range(piv.nd - 1):
         b *= sh[i]
@@ -275,14 +277,7 @@ def permutation(pivots, int64_t m, like):
         for i in range(m):
             row = order[i]
             j = (z * m + row) * m + i
-            if t.dt == RT_F32:
-                (<float *>p.ptr)[j] = 1
-            elif t.dt == RT_F64:
-                (<double *>p.ptr)[j] = 1
-            elif t.dt == RT_C64:
-                (<float *>p.ptr)[2 * j] = 1
-            else:
-                (<double *>p.ptr)[2 * j] = 1
+            memcpy(p.ptr + j * size, one, size)
     return p
 
 

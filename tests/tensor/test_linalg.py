@@ -226,3 +226,10 @@ def test_triangles_by_halves(dtype, level):
 def test_every_name_of_the_face_is_there():
     import rustorch_py
     assert not [name for name in rustorch_py.linalg.__all__ if not hasattr(rustorch_py.linalg, name)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128", "float16", "bfloat16", "int64", "int8", "bool"])
+def test_lu_unpack_makes_permutations_of_any_dtype(dtype):
+    lu = rt.ones(4, 4).to(getattr(rt, dtype))
+    p = rt.lu_unpack(lu, rt.tensor([2, 2, 4, 4], dtype=rt.int32), unpack_data=False).P
+    assert p.dtype == lu.dtype and rt.equal(p, rt.eye(4)[[1, 0, 3, 2]].to(lu.dtype))
