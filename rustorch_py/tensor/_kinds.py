@@ -132,7 +132,7 @@ TAKES = {
     "f": "cdist polar ctc_loss multi_margin_loss multilabel_margin_loss",
     "if": "avg_pool3d",
     "gf": "rrelu",
-    "hgf": """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d max_pool1d glu grid_sample grid_sampler
+    "hgf": """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d glu grid_sample grid_sampler
         grid_sampler_2d grid_sampler_3d fractional_max_pool2d fractional_max_pool3d binary_cross_entropy prelu instance_norm batch_norm pdist
         scaled_dot_product_attention igamma_ igammac_ binary_cross_entropy_with_logits kl_div""",
     "hgfc": "vecdot",
