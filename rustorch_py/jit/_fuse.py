@@ -120,7 +120,8 @@ class _Kind:
     """
 
     def __init__(self, fn, args):
-        self.fn, self.args, self.back = fn, args, {}
+        self.fn, self.back = fn, {}
+        self.args = [_six(a) if isinstance(a, Tensor) else a for a in args]         # stand-ins: the caller's memory is not kept
         with no_grad():
             given = self.samples(_six)
             try:

@@ -1,6 +1,8 @@
 """Functions as one loop: the same bits as operator by operator, forward and backward; what is no straight line runs as it stands."""
+import gc
 import math
 import threading
+import weakref
 
 import pytest
 
@@ -349,3 +351,13 @@ def test_nothing_and_not_finite():
     y[3:6] = math.inf
     same(fused(x, y), same_twice(x, y))
     assert fused(torch.empty(0), torch.empty(0)).shape == (0,)
+
+
+def test_arguments_are_not_kept():
+    fused, programs = made(quick_gelu)
+    x, = inputs(1, torch.float32)
+    alive = weakref.ref(x)
+    fused(x)
+    del x
+    gc.collect()
+    assert programs() == 1 and alive() is None
