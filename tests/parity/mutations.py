@@ -325,6 +325,19 @@ def write(left, path=LIST):
     path.write_text("\n".join([*(line for line in head if line.startswith("#")), *text]) + "\n")
 
 
+def new_differences(sweep, parts, least, path=LIST):
+    """Differences of a part of a sweep, one of `parts`, that its list does not have; the part has more than `least` calls."""
+    allowed, calls, new = known(path), 0, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for label, wrong, kind, text in sweep(part=(0, parts)):
+            calls += 1
+            if kind and (label, wrong, kind) not in allowed:
+                new.append(f"{kind} {label}: {wrong}: {text}")
+    assert calls > least
+    return new
+
+
 def main(sweep=sweep, path=LIST, doc=__doc__):
     p = argparse.ArgumentParser(description=doc.splitlines()[0])
     p.add_argument("pattern", nargs="?", default="")
