@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
                      RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
-from ._matmul cimport count_flops
+from ._matmul cimport RtGemmTable, gemm_table, count_flops
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
 from ._function cimport unwatched
@@ -42,6 +42,7 @@ cdef extern from "conv.h" nogil:
         int64_t dilation[3]
         const void *scale
         int64_t cut
+        const RtGemmTable *gemm
     ctypedef struct RtConvTable:
         int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
         int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
@@ -132,12 +133,15 @@ cdef tuple numbers_of(const RtConvGeom *c):
     return tuple(numbers)
 
 
-cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd, bint last, TensorBase out) except -1:
+cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *given, int nd, bint last, TensorBase out) except -1:
     """The CPU's loops."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
+    cdef RtConvGeom own = given[0]
+    cdef RtConvGeom *geom = &own
     cdef int rc, kind, threads = num_threads(), orders = 0
     cdef TensorBase ac, bc, kc = None, to = out
     cdef void *k = NULL
+    own.gemm = gemm_table()
     if bias is not None:
         kc = contiguous_raw(bias)
         k = kc.ptr

@@ -5,6 +5,7 @@
 #ifndef RUSTORCH_CONV_H
 #define RUSTORCH_CONV_H
 #include "rustorch/loops.h"
+#include "gemm.h"
 
 /* Geometry of y[n,o] = sum w[o,c,tap] x[n,c, t*stride + tap*dilation - pad]. `pad` is the
  * padding in front; the padding behind follows from the output size. */
@@ -15,6 +16,7 @@ typedef struct {
      * whether results below zero become zero. */
     const void *scale;
     int64_t cut;
+    const RtGemmTable *gemm;               /* loops of plain products; NULL: BLAS has them all */
 } RtConvGeom;
 
 /* `orders`: which arrays have their channels innermost (RT_LAST_X: x and gx, RT_LAST_W: w and gw, RT_LAST_Y: y and g), and whether

@@ -26,6 +26,13 @@
 #endif
 #define PARTS 8              /* sums that a weight gradient is cut into at most */
 
+/* Whether tiles read n columns of k rows as they lie, and need no room. */
+#if defined(__AVX2__)
+#define IS_DIRECT(n, k) ((n) * (k) * (int64_t)sizeof(T) <= RT_DIRECT)
+#else
+#define IS_DIRECT(n, k) 0
+#endif
+
 /* A run of `len` results that are neighbours both in q and in t. */
 typedef struct { int64_t at, len, dst; } RtRun;
 

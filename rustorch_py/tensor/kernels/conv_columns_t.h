@@ -21,23 +21,27 @@ static void SUF(column_row)(const RtConvGeom *c, int n, const T *const *rows, in
     int64_t s = c->stride[2], wide = c->in[2];
     const VF(lanes) *keep = m + blocks * c->kernel[2];
     for (int64_t b = 0; b < blocks; b++, m += c->kernel[2], keep += s) {
-        V sum[2];
-        sum[0] = sum[1] = VF(set)(bias);
+        V even = VF(set)(bias), odd = even;               /* of taps, or of columns */
         for (int i = 0; i < n; i++) {
             const T *from = rows[i] + b * LANES;
-            if (s == 1)
-                for (int64_t k = 0; k < c->kernel[2]; k++, from += ld) sum[k & 1] += VF(load_lanes)(from + shift[k], m[k]);
-            else
-                for (int64_t k = 0; k < c->kernel[2]; k++, from += ld) {
+            int64_t k = 0;
+            if (s == 1) {
+                for (; k + 2 <= c->kernel[2]; k += 2, from += 2 * ld) {
+                    even += VF(load_lanes)(from + shift[k], m[k]);
+                    odd += VF(load_lanes)(from + ld + shift[k + 1], m[k + 1]);
+                }
+                if (k < c->kernel[2]) even += VF(load_lanes)(from + shift[k], m[k]);
+            } else
+                for (; k < c->kernel[2]; k++, from += ld) {
                     V v = VF(load_lanes)(from + shift[k], m[k]);
-                    if ((c->pad[2] - k * c->dilation[2]) & 1) sum[1] += v;
-                    else sum[0] += v;
+                    if ((c->pad[2] - k * c->dilation[2]) & 1) odd += v;
+                    else even += v;
                 }
         }
-        if (s == 1) VF(store_lanes)(out + b * LANES, sum[0] + sum[1] - VF(set)(bias), keep[0]);
+        if (s == 1) VF(store_lanes)(out + b * LANES, even + odd - VF(set)(bias), keep[0]);
         else {
             V lo, hi;
-            VF(zip)(sum[0], sum[1], &lo, &hi);
+            VF(zip)(even, odd, &lo, &hi);
             VF(store_lanes)(out + 2 * b * LANES, lo, keep[0]);
             if (2 * b * LANES + LANES < wide) VF(store_lanes)(out + (2 * b + 1) * LANES, hi, keep[1]);
         }
@@ -62,9 +66,9 @@ static int SUF(dinput_columns)(const RtConvGeom *c, const T *g, const T *w, cons
     }
     T *a = SUF(buffer)(c->groups * m * c->cout);
     int64_t *shift = malloc((size_t)k[2] * sizeof(int64_t));
-    void *room = NULL;
-    int failed = !a || !shift || posix_memalign(&room, 64, (size_t)(blocks * (k[2] + s[2])) * sizeof(VF(lanes)));
-    VF(lanes) *lanes = room;
+    void *masks = NULL;
+    int failed = !a || !shift || posix_memalign(&masks, 64, (size_t)(blocks * (k[2] + s[2])) * sizeof(VF(lanes)));
+    VF(lanes) *lanes = masks;
     if (threads > tasks) threads = (int)tasks;
     if (!failed) {
         for (int64_t group = 0; group < c->groups; group++)
@@ -81,6 +85,7 @@ static int SUF(dinput_columns)(const RtConvGeom *c, const T *g, const T *w, cons
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         int64_t ld = ring * ow;
         T *columns = SUF(buffer)(m * ld);
+        void *room = c->gemm && !IS_DIRECT(chunk * ow, c->cout) ? SUF(buffer)(RT_ROOM / sizeof(T)) : NULL;
         const T **rows = malloc((size_t)k[1] * sizeof(T *));
         if (!columns || !rows) {
             RT_OMP(omp atomic write)
@@ -99,26 +104,29 @@ static int SUF(dinput_columns)(const RtConvGeom *c, const T *g, const T *w, cons
                 for (int64_t p = first; y < end; p += chunk) {
                     int64_t count = last - p < chunk ? last - p : chunk, ready = p + chunk >= last ? end : s[1] * (p + chunk) - c->pad[1];
                     if (count > 0)
-                        GEMM(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)m, (int)(count * ow), (int)c->cout, 1, a + group * m * c->cout, (int)c->cout,
-                             gi + p * ow, (int)plane, 0, columns + (p - first) % ring * ow, (int)ld);
+                        SUF(multiply)(c->gemm, m, count * ow, c->cout, a + group * m * c->cout, c->cout, gi + p * ow, plane, 0,
+                                      columns + (p - first) % ring * ow, ld, room);
                     if (ready > end) ready = end;
-                    for (int64_t i = 0; i < c->cin; i++)
-                        for (int64_t r = y; r < ready; r++) {
-                            int n = 0;
-                            for (int64_t t = 0; t < k[1]; t++) {
-                                int64_t at = r + c->pad[1] - t * d[1];
-                                if (at < 0 || at % s[1] || at / s[1] >= oh) continue;
-                                rows[n++] = columns + (i * k[1] + t) * k[2] * ld + (at / s[1] - first) % ring * ow;
-                            }
-                            SUF(column_row)(c, n, rows, ld, shift, lanes, blocks, bias ? bias[group * c->cin + i] : 0, to + (i * high + r) * wide);
+                    for (int64_t r = y; r < ready; r++) {
+                        int n = 0;
+                        for (int64_t t = 0; t < k[1]; t++) {
+                            int64_t at = r + c->pad[1] - t * d[1], q = s[1] == 1 ? at : at / s[1];      /* divisions are slow */
+                            if (at < 0 || q * s[1] != at || q >= oh) continue;
+                            q -= first;
+                            rows[n++] = columns + t * k[2] * ld + (ring == oh ? q : q % ring) * ow;
                         }
+                        for (int64_t i = 0; i < c->cin; i++) {
+                            SUF(column_row)(c, n, rows, ld, shift, lanes, blocks, bias ? bias[group * c->cin + i] : 0, to + (i * high + r) * wide);
+                            for (int t = 0; t < n; t++) rows[t] += taps * ld;
+                        }
+                    }
                     if (ready > y) y = ready;
                 }
             }
         }
-        free(columns); free(rows);
+        free(columns); free(rows); free(room);
     }
-    free(a); free(shift); free(room);
+    free(a); free(shift); free(masks);
     return failed;
 }
 #undef COLUMN_BYTES
