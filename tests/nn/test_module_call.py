@@ -117,3 +117,25 @@ def test_a_class_may_walk_its_own_way():
     assert list(Closed(nn.Linear(2, 3)).parameters()) == []
     net = nn.Sequential(Closed(nn.Linear(2, 3)), nn.Linear(1, 1))
     assert [id(p) for p in net.parameters()] == [id(p) for _, p in net.named_parameters()]
+
+
+def test_parameters_of_many_modules_and_of_modules_that_are_equal():
+    import collections
+    wide = nn.ModuleList([nn.Linear(1, 1) for _ in range(100)])
+    net = nn.Sequential(wide, nn.Sequential(*wide), wide[3])
+    expected = [p for layer in wide for p in (layer.weight, layer.bias)]
+    assert [id(p) for p in net.parameters()] == [id(p) for p in expected]
+
+    class Alike(nn.Linear):
+        def __eq__(self, other):
+            return type(other) is Alike
+
+        def __hash__(self):
+            return 1
+    pair = nn.ModuleList([Alike(1, 1), nn.Linear(1, 1)])
+    pair.append(Alike(1, 1))
+    assert [id(p) for p in pair.parameters()] == [id(p) for _, p in pair.named_parameters()] and len(list(pair.parameters())) == 4
+    turned = nn.Linear(1, 1)
+    turned.__dict__["_parameters"] = collections.OrderedDict(turned._parameters)
+    turned._parameters.move_to_end("weight")
+    assert [id(p) for p in turned.parameters()] == [id(turned.bias), id(turned.weight)]

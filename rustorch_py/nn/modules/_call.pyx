@@ -72,13 +72,56 @@ cdef extern from *:
         return PyDescr_NewWrapper((PyTypeObject *)type, ((PyWrapperDescrObject *)like)->d_base, (void *)fn);
     }
 
-    /* Whether the class has the very functions of `walk` under `names`. */
+    /* Whether the class has the very functions of `walk` under `names`, and its modules are equal to themselves alone. */
     static int walks_alike(PyTypeObject *type, PyObject *names, PyObject *walk) {
+        if (type->tp_hash != PyBaseObject_Type.tp_hash) return 0;
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++)
             if (_PyType_Lookup(type, PyTuple_GET_ITEM(names, i)) != PyTuple_GET_ITEM(walk, i)) return 0;
         return 1;
     }
+
+    /* A dictionary whose items PyDict_Next gives in their order: an OrderedDict keeps its own. */
+    static inline int in_order(PyObject *d) { return PyDict_Check(d) && !PyODict_Check(d); }
+
+    /* Objects seen, by address: few in place, many in a table that is at most half full. */
+    typedef struct { size_t n, mask; PyObject **slots, *few[64]; } PtrSet;
+
+    static void ptr_begin(PtrSet *s) {
+        s->n = 0;
+        s->mask = 63;
+        s->slots = s->few;
+        memset(s->few, 0, sizeof s->few);
+    }
+    static void ptr_end(PtrSet *s) { if (s->slots != s->few) PyMem_Free(s->slots); }
+    static inline size_t ptr_slot(const PtrSet *s, PyObject *x) {
+        size_t i = ((size_t)x >> 4) * (size_t)0x9E3779B97F4A7C15u >> 20 & s->mask;
+        while (s->slots[i] && s->slots[i] != x) i = (i + 1) & s->mask;
+        return i;
+    }
+
+    /* 1: new, 0: there before, -1: no memory. */
+    static int ptr_add(PtrSet *s, PyObject *x) {
+        size_t i = ptr_slot(s, x);
+        if (s->slots[i]) return 0;
+        s->slots[i] = x;
+        if (2 * ++s->n <= s->mask) return 1;
+        PyObject **old = s->slots, **room = PyMem_Calloc(2 * (s->mask + 1), sizeof *room);
+        size_t size = s->mask + 1;
+        if (!room) { PyErr_NoMemory(); return -1; }
+        s->slots = room;
+        s->mask = 2 * size - 1;
+        for (i = 0; i < size; i++)
+            if (old[i]) room[ptr_slot(s, old[i])] = old[i];
+        if (old != s->few) PyMem_Free(old);
+        return 1;
+    }
     """
+    ctypedef struct PtrSet:
+        pass
+    void ptr_begin(PtrSet *s)
+    void ptr_end(PtrSet *s)
+    bint ptr_add(PtrSet *s, PyObject *x) except -1
+    bint in_order(PyObject *d)
     int MOST_ARGUMENTS
     int take_names() except -1
     bint is_hooked(object own, object module, tuple shared) except -1
@@ -89,10 +132,7 @@ cdef extern from *:
 cdef extern from "Python.h":
     object PyObject_GenericGetDict(object o, void *context)
     PyObject *PyDict_GetItemWithError(object d, object key) except? NULL
-    Py_ssize_t PyDict_Size(PyObject *d) except -1
-    bint PyDict_Check(object d)
-    bint PyODict_Check(object d)
-    bint PyDict_Next(object d, Py_ssize_t *at, PyObject **key, PyObject **value)
+    bint PyDict_Next(PyObject *d, Py_ssize_t *at, PyObject **key, PyObject **value)
     PyTypeObject *Py_TYPE(object o)
 
 take_names()
@@ -280,22 +320,22 @@ cdef tuple WALK = ("named_parameters", "_named_members", "named_modules")
 
 cdef list entries(object d):
     """The values of a dictionary that are not None."""
-    cdef list out = []
-    cdef Py_ssize_t at = 0
-    cdef PyObject *key
-    cdef PyObject *value
-    if PyDict_Check(d) and not PyODict_Check(d):
-        while PyDict_Next(d, &at, &key, &value):
-            if <object>value is not None:
-                out.append(<object>value)
-        return out
-    return [value_ for value_ in d.values() if value_ is not None]
+    return [value for value in d.values() if value is not None]
 
 
-cdef bint collect(object module, tuple walk, set modules, set seen, list out) except -1:
-    """Append the parameters of a module and those below it; False when a class walks its own way."""
+cdef bint take_parameter(object parameter, PtrSet *seen, list out) except -1:
+    if parameter is not None and ptr_add(seen, <PyObject *>parameter):
+        out.append(parameter)
+    return True
+
+
+cdef bint collect(object module, tuple walk, PtrSet *seen, list out) except -1:
+    """Append the parameters of a module and those below it; False when a class walks its own way or says itself which modules are equal."""
     cdef PyObject *parameters
     cdef PyObject *children
+    cdef PyObject *key
+    cdef PyObject *value
+    cdef Py_ssize_t at = 0
     if not walks_alike(Py_TYPE(module), WALK, walk):
         return False
     own = PyObject_GenericGetDict(module, NULL)
@@ -303,15 +343,21 @@ cdef bint collect(object module, tuple walk, set modules, set seen, list out) ex
     children = PyDict_GetItemWithError(own, "_modules")
     if parameters is NULL or children is NULL:
         return False
-    modules.add(module)
-    if PyDict_Size(parameters):
+    if in_order(parameters):
+        while PyDict_Next(parameters, &at, &key, &value):
+            take_parameter(<object>value, seen, out)
+    else:
         for parameter in entries(<object>parameters):
-            if parameter not in seen:
-                seen.add(parameter)
-                out.append(parameter)
-    if PyDict_Size(children):
+            take_parameter(parameter, seen, out)
+    if in_order(children):
+        at = 0
+        while PyDict_Next(children, &at, &key, &value):
+            child = <object>value
+            if child is not None and ptr_add(seen, value) and not collect(child, walk, seen, out):
+                return False
+    else:
         for child in entries(<object>children):
-            if child not in modules and not collect(child, walk, modules, seen, out):
+            if ptr_add(seen, <PyObject *>child) and not collect(child, walk, seen, out):
                 return False
     return True
 
@@ -320,4 +366,10 @@ def all_parameters(module, tuple walk):
     """Return the parameters of a module and of all below it, each once; None when a class overrides the methods in `walk`
     (Module's ``named_parameters``, ``_named_members`` and ``named_modules``)."""
     cdef list out = []
-    return out if collect(module, walk, set(), set(), out) else None
+    cdef PtrSet seen
+    ptr_begin(&seen)
+    try:
+        ptr_add(&seen, <PyObject *>module)
+        return out if collect(module, walk, &seen, out) else None
+    finally:
+        ptr_end(&seen)
