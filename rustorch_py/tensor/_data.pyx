@@ -10,6 +10,7 @@ from cpython.buffer cimport (PyObject_GetBuffer, PyBuffer_Release, Py_buffer, Py
 from cpython.float cimport PyFloat_CheckExact, PyFloat_AS_DOUBLE, PyFloat_Check, PyFloat_FromDouble
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_Check, PyLong_FromLongLong
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.complex cimport PyComplex_Check
 from cpython.bool cimport PyBool_Check
@@ -20,6 +21,7 @@ from ._storage cimport borrow_storage
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, promote, device_code, torch_name
 from ._plan cimport number_to, element_to_py, contiguous_raw, copy_raw, cast_raw, clone_raw, full_
 from ._create cimport check_layout
+from ._function cimport set_plain_call
 from ._ops cimport cast, clone, to_device, detach, expand_to, inplace_begin, inplace_end
 from . import _dlpack
 from ..errors import DTypeError, ShapeError, TensorError, TensorTypeError, TensorValueError, AutogradError
@@ -588,6 +590,21 @@ def item(self):
     if t.dev != RT_CPU:
         t = to_device(t, RT_CPU)
     return element_to_py(t.ptr, t.dt)
+
+
+cdef object plain_item(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t
+    if n != 1 or not isinstance(<object>args[0], TensorBase):
+        return None
+    t = <TensorBase>args[0]
+    if t.n != 1 or t.dev != RT_CPU:
+        return None
+    if t.dt == RT_F32:
+        return <double>(<const float *>t.ptr)[0]
+    return element_to_py(t.ptr, t.dt)
+
+
+set_plain_call(item, plain_item)
 
 
 cdef list nested_list(TensorBase t, int dim, const char *p):
