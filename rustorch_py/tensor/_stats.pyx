@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memset
-from ._backend cimport RT_META
+from ._backend cimport RT_CPU, RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode, is_contig, same_shape,
                      shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT, RT_CUDA, RT_DEVICE_TYPE)
@@ -185,7 +185,12 @@ cdef TensorBase mean_of(TensorBase t, Dims r, bint keepdim):
     if RT_DEVICE_TYPE(t.dev) == RT_CUDA and r.count and rt_kind(t.dt) == RT_KIND_FLOAT:      # a sum's k0 divides it there: one launch
         return mean_recorded(reduce_raw(RED_SUM, t, mask, keepdim, acc, t.dt, <double>r.count), t, r, keepdim)
     total = reduce_raw(RED_SUM, t, mask, keepdim, acc, acc, 0)
-    total = <TensorBase>binary(ROW_DIV, total, <double>r.count, None)
+    if total.n == 1 and acc == RT_F32 and total.dev == RT_CPU:           # what the row does, without a plan
+        (<float *>total.ptr)[0] /= <float>r.count
+    elif total.n == 1 and acc == RT_F64 and total.dev == RT_CPU:
+        (<double *>total.ptr)[0] /= <double>r.count
+    else:
+        total = <TensorBase>binary(ROW_DIV, total, <double>r.count, None)
     return mean_recorded(cast_raw(total, t.dt), t, r, keepdim)
 
 

@@ -251,16 +251,18 @@ def binary_cross_entropy_with_logits(
 
 
 def _same_size(input, target):
-    for name, value in (("target", target), ("input", input)):
-        if not hasattr(value, "shape"):                     # PyTorch's type: it asks for .size()
-            raise AttributeError(f"loss: argument '{name}' must be Tensor, got {type(value).__name__}, which has no size")
-    if target.shape != input.shape:
-        warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
-            "This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            stacklevel=4,
-        )
+    try:
+        if target.shape == input.shape:
+            return
+    except AttributeError:                                  # PyTorch's type: it asks for .size()
+        name, value = ("input", input) if hasattr(target, "shape") else ("target", target)
+        raise AttributeError(f"loss: argument '{name}' must be Tensor, got {type(value).__name__}, which has no size") from None
+    warn(
+        f"Using a target size ({target.shape}) that is different to the input size ({input.shape}). "
+        "This will likely lead to incorrect results due to broadcasting. "
+        "Please ensure they have the same size.",
+        stacklevel=4,
+    )
 
 
 def _check_weight(weight, input):
