@@ -46,7 +46,7 @@ def test_dropout_masks(p, size):
     same_state()
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 1000, 70001])
+@pytest.mark.parametrize("n", [0, 1, 2, 1000, 4351, 4353, 70001])
 def test_randperm(n):
     for t in (torch, pytorch):
         t.manual_seed(n)
