@@ -6,6 +6,7 @@ CASES = []
 FAMILIES = ("dispatch", "elementwise", "kernels", "reductions", "indexing", "gemm", "conv", "norms", "attention", "recurrent",
             "optimizers", "data", "training", "inference", "saving", "random")
 NUMPY, ARRAYS, ALL = ("numpy",), ("numpy", "jax"), ("numpy", "jax", "mlx", "tinygrad")
+TORCHLIKE = ("jax", "mlx", "tinygrad")      # what NumPy has no function for
 
 
 @dataclass
@@ -64,9 +65,9 @@ def task(family, name, make, others=None, **options):
     """Add a row that uses PyTorch's API beyond one call: ``make(t)`` with `t` torch or rustorch_py returns the function to time.
 
     Args:
-        others: other libraries' makers by name, ``maker(module)``.
+        others: other libraries' makers by name, ``maker(module)``; those that `make` carries as its attribute `others` if None.
     """
-    others = others or {}
+    others = others or getattr(make, "others", {})
 
     def build(peer):
         if peer.name in others:
@@ -74,6 +75,24 @@ def task(family, name, make, others=None, **options):
         peer.module.manual_seed(0)
         return make(peer.module)
     add(Case(family, name, build, tuple(others), **options))
+
+
+def jax_compiled(forward, *shapes, gradients=True):
+    """JAX's maker of ``forward(m, *leaves)``, with `gradients` of the gradients of all leaves for a gradient of ones: one function for jax.jit."""
+    def make(m):
+        import jax
+        import numpy
+        generator = numpy.random.default_rng(0)
+        leaves = [m.asarray(generator.standard_normal(shape, dtype="float32")) for shape in shapes]
+
+        @jax.jit
+        def run(*leaves):
+            if not gradients:
+                return forward(m, *leaves)
+            out, pull = jax.vjp(lambda *inputs: forward(m, *inputs), *leaves)
+            return pull(m.ones_like(out))
+        return lambda: run(*leaves)
+    return make
 
 
 def randn(*shape):

@@ -4,10 +4,14 @@ import importlib.metadata
 import importlib.util
 import os
 
+from . import _spellings
+
 OURS, REFERENCE = "rustorch_py", "torch"
 # name: (module whose presence decides, module that makes arrays, distribution)
 KNOWN = {"rustorch_py": ("rustorch_py", "rustorch_py", "rustorch_py"), "torch": ("torch", "torch", "torch"), "numpy": ("numpy", "numpy", "numpy"),
          "jax": ("jaxlib", "jax.numpy", "jax"), "mlx": ("mlx", "mlx.core", "mlx"), "tinygrad": ("tinygrad", "tinygrad", "tinygrad")}
+
+OTHERS = ("jax", "mlx", "tinygrad")          # where they took part, a result has a name of its own
 
 
 class Peer:
@@ -53,6 +57,10 @@ class Numpy(Peer):
 class Jax(Peer):
     """`fn` is compiled by jax.jit, as its users do; arrays are arguments, so that nothing is folded away."""
 
+    def __init__(self, name):
+        super().__init__(name)
+        self.module = _spellings.jax_face()
+
     def array(self, values, dtype=None):
         return self.module.asarray(values, dtype if values.dtype.kind == "f" else None)
 
@@ -67,6 +75,10 @@ class Jax(Peer):
 
 
 class Mlx(Peer):
+    def __init__(self, name):
+        super().__init__(name)
+        self.module = _spellings.mlx_face()
+
     def array(self, values, dtype=None):
         return self.module.array(values, getattr(self.module, dtype) if dtype and values.dtype.kind == "f" else None)
 
@@ -83,24 +95,24 @@ class Mlx(Peer):
         return wait
 
 
-class TensorMethods:
-    """tinygrad's Tensor has the functions as methods."""
-
-    def __getattr__(self, name):
-        return lambda x, *arguments, **options: getattr(x, name)(*arguments, **options)
-
-
 class Tinygrad(Peer):
+    """`fn` is captured by TinyJit, as its users do: uncaptured, a call takes milliseconds."""
+
     def __init__(self, name):
         super().__init__(name)
-        self.tensor, self.module = self.module.Tensor, TensorMethods()
+        self.tensor, self.module = self.module.Tensor, _spellings.TensorMethods()
+        (self.tensor([1.0]) + 1).realize()                           # fails where there is no clang
 
     def array(self, values, dtype=None):
         array = self.tensor(values)
         return (array.cast(dtype) if dtype and values.dtype.kind == "f" else array).realize()
 
     def bind(self, fn, arrays):
-        return self.finish(super().bind(fn, arrays))
+        from tinygrad import TinyJit
+        run = TinyJit(lambda *inputs: fn(self.module, *inputs).realize())
+        for _ in range(3):                                           # plain, captured, replayed
+            run(*arrays)
+        return lambda: run(*arrays)
 
     def finish(self, run):
         return lambda: run().realize()
@@ -125,10 +137,10 @@ def load(threads):
             continue
         try:
             peers[name] = kinds.get(name, Peer)(name)
-        except ImportError as error:
+        except (ImportError, OSError, RuntimeError) as error:
             if name == OURS:
                 raise
-            print(f"{name} is installed but does not load, so it is left out: {error}")
+            print(f"{name} is installed but does not work, so it is left out: {error}")
     for name in (OURS, REFERENCE):
         if name in peers:
             peers[name].module.set_num_threads(threads)

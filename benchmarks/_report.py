@@ -55,8 +55,10 @@ def summary(entries):
         if others and min(others.values()) < 1:
             name = min(others, key=others.get)
             beaten[e["name"]] = [name, round(others[name], 3)]
+    peers = {name: [r for r in (ratio(e, name) for e in entries) if r] for name in _peers.KNOWN if name not in (OURS, REFERENCE)}
     return {"rows": len(entries), "geometric_mean": rounded(mean(ratios.values())),
             "families": {name: rounded(mean(values)) for name, values in families.items()},
+            "peers": {name: [rounded(mean(values)), len(values)] for name, values in peers.items() if values},
             "under_0.95": {n: rounded(r) for n, r in sorted(ratios.items(), key=lambda item: item[1]) if r < 0.95},
             "under_aim": {e["name"]: [rounded(ratio(e)), e["wants"]] for e in entries if ratio(e) and ratio(e) < e["wants"]},
             "another_library_is_faster": beaten, "failed": {e["name"]: e["error"] for e in entries if "error" in e}}
@@ -86,11 +88,12 @@ def merge(path, result):
 
 
 def write(folder, result, order):
-    """Write <cpu>.json, .md and .png into a folder; returns the paths."""
+    """Write <cpu>.json, .md and .png into a folder, under a name of its own where JAX, MLX or tinygrad took part; returns the paths."""
     from rustorch_py.utils.atomic import atomic_write
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    base = folder / f"{slug(result['machine']['cpu'])}-{result['machine']['threads']}-threads"
+    others = "-peers" if any(name in result["versions"] for name in _peers.OTHERS) else ""
+    base = folder / f"{slug(result['machine']['cpu'])}-{result['machine']['threads']}-threads{others}"
     path = base.with_name(base.name + ".json")
     result = merge(path, {**result, "order": order})
     del result["order"]
@@ -133,12 +136,14 @@ def markdown(result, name):
              "of the triad above 1 means that the data stayed in a cache; a share of the peak is of the median rate of multiply-adds in turns with the row.", "",
              f"{total['rows']} rows, geometric mean **{total['geometric_mean']} ×**.", "", f"![ratios]({name}.png)", "",
              "| family | geometric mean |", "|---|---|", *(f"| {n} | {v} × |" for n, v in total["families"].items()), ""]
+    if total["peers"]:
+        lines += ["Times of other libraries over ours, geometric means: " + "; ".join(f"{n} {v} × ({k} rows)" for n, (v, k) in total["peers"].items()) + ".", ""]
     if total["under_0.95"]:
         lines += ["Rows under 0.95: " + "; ".join(f"{n} ({v})" for n, v in total["under_0.95"].items()) + ".", ""]
     if total["under_aim"]:
         lines += ["Short of their aim: " + "; ".join(f"{n} ({v}, aim {w})" for n, (v, w) in total["under_aim"].items()) + ".", ""]
     if total["another_library_is_faster"]:
-        lines += ["Another library is faster: " + "; ".join(f"{n} ({o} {v})" for n, (o, v) in total["another_library_is_faster"].items()) + ".", ""]
+        lines += ["Another library than PyTorch is faster, its time over ours: " + "; ".join(f"{n} ({o} {v})" for n, (o, v) in total["another_library_is_faster"].items()) + ".", ""]
     if total["failed"]:
         lines += ["Failed: " + "; ".join(f"{n} ({v})" for n, v in total["failed"].items()) + ".", ""]
     for family in dict.fromkeys(e["family"] for e in result["rows"]):

@@ -1,18 +1,19 @@
 """Norms, softmax and losses, attention, recurrent layers."""
-from .._case import op, randn, task
+from .._case import TORCHLIKE, jax_compiled, op, randn, task
 from .tensors import with_gradients
 
 LOOSE = {"rtol": 1e-3, "atol": 1e-3}
 S = 32 * 128 * 256
 
-op("norms", "softmax over dim 1, 1000x1000", lambda m, x: m.softmax(x, 1), randn(1000, 1000), nbytes=8e6)
-op("norms", "log_softmax over dim 1, 1000x1000", lambda m, x: m.log_softmax(x, 1), randn(1000, 1000), nbytes=8e6)
-op("norms", "softmax over dim 1, 32x10", lambda m, x: m.softmax(x, 1), randn(32, 10))
-op("norms", "layer_norm, 4096x256", lambda m, x, w, b: m.nn.functional.layer_norm(x, (256,), w, b), randn(4096, 256), randn(256), randn(256), nbytes=8 * 4096 * 256)
+op("norms", "softmax over dim 1, 1000x1000", lambda m, x: m.softmax(x, 1), randn(1000, 1000), peers=TORCHLIKE, nbytes=8e6)
+op("norms", "log_softmax over dim 1, 1000x1000", lambda m, x: m.log_softmax(x, 1), randn(1000, 1000), peers=TORCHLIKE, nbytes=8e6)
+op("norms", "softmax over dim 1, 32x10", lambda m, x: m.softmax(x, 1), randn(32, 10), peers=TORCHLIKE)
+op("norms", "layer_norm, 4096x256", lambda m, x, w, b: m.nn.functional.layer_norm(x, (256,), w, b), randn(4096, 256), randn(256), randn(256), peers=TORCHLIKE,
+   nbytes=8 * 4096 * 256)
 task("norms", "layer_norm with gradients, 4096x256",
      with_gradients(lambda t, x, w, b: t.nn.functional.layer_norm(x, (256,), w, b), (4096, 256), (256,), (256,)), nbytes=24 * 4096 * 256, rtol=1e-3, atol=1e-2)
-op("norms", "group_norm 8, 16x64x32x32", lambda m, x: m.nn.functional.group_norm(x, 8), randn(16, 64, 32, 32), nbytes=8 * 2 ** 20)
-op("norms", "rms_norm, 4096x256", lambda m, x, w: m.nn.functional.rms_norm(x, (256,), w), randn(4096, 256), randn(256), nbytes=8 * 4096 * 256)
+op("norms", "group_norm 8, 16x64x32x32", lambda m, x: m.nn.functional.group_norm(x, 8), randn(16, 64, 32, 32), peers=("jax",), nbytes=8 * 2 ** 20)
+op("norms", "rms_norm, 4096x256", lambda m, x, w: m.nn.functional.rms_norm(x, (256,), w), randn(4096, 256), randn(256), peers=("jax", "mlx"), nbytes=8 * 4096 * 256)
 
 
 def evaluated(t):
@@ -29,6 +30,10 @@ def cross_entropy(rows, classes):
         x, y = t.randn(rows, classes, requires_grad=True), t.randint(0, classes, (rows,))
         loss, grad = t.nn.functional.cross_entropy, t.autograd.grad
         return lambda: grad(loss(x, y), (x,))
+
+    def forward(m, x):
+        return m.nn.functional.cross_entropy(x, m.arange(rows) % classes)
+    make.others = {"jax": jax_compiled(forward, (rows, classes))}
     return make
 
 
@@ -45,6 +50,11 @@ def attention(shape, causal=False, mask=False, gradients=False):
         if gradients:
             return lambda: grad(dot(*leaves, attn_mask=bias, is_causal=causal), leaves, one)
         return lambda: dot(*leaves, attn_mask=bias, is_causal=causal)
+
+    def forward(m, q, k, v):
+        bias = m.zeros((shape[-2], shape[-2])) if mask else None
+        return m.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
+    make.others = {"jax": jax_compiled(forward, shape, shape, shape, gradients=gradients)}
     return make
 
 

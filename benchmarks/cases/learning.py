@@ -2,6 +2,7 @@
 import warnings
 
 from .._case import task
+from . import _jax_models as jax_of
 
 M = 1_000_000
 
@@ -210,49 +211,17 @@ def features(n, width):
     return lambda t: (t.randn(n, width), t.randint(0, 10, (n,)))
 
 
-def jax_mlp(n, sizes):
-    """The same step as `training` with Adam, compiled as one function."""
-    def make(jnp):
-        import jax
-        keys = jax.random.split(jax.random.PRNGKey(0), len(sizes))
-        weights = [(jax.random.normal(k, (a, b)) * 0.05, jnp.zeros(b)) for k, a, b in zip(keys, sizes, sizes[1:])]
-        x, y = jax.random.normal(keys[-1], (n, sizes[0])), jnp.arange(n) % 10
-
-        def loss_of(weights):
-            h = x
-            for w, b in weights[:-1]:
-                h = jax.nn.relu(h @ w + b)
-            h = jax.nn.log_softmax(h @ weights[-1][0] + weights[-1][1])
-            return -jnp.mean(h[jnp.arange(n), y])
-
-        @jax.jit
-        def update(state):
-            weights, m, v, k = state
-            loss, grads = jax.value_and_grad(loss_of)(weights)
-            k = k + 1
-            m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
-            v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, grads)
-            weights = jax.tree.map(lambda w, m, v: w - 1e-3 * (m / (1 - 0.9 ** k)) / (jnp.sqrt(v / (1 - 0.999 ** k)) + 1e-8), weights, m, v)
-            return (weights, m, v, k), loss
-
-        zeros = jax.tree.map(jnp.zeros_like, weights)
-        box = [(weights, zeros, zeros, jnp.zeros(()))]
-
-        def run():
-            box[0], loss = update(box[0])
-            return loss
-        return run
-    return make
-
-
 STEP = {"rtol": 1e-3, "atol": 1e-4}
-task("training", "XOR 2-8-1, batch 4, Adam", training(xor, xor_batch, lambda t: t.nn.MSELoss()), wants=8.0, **STEP)
-task("training", "MLP 784-128-10, batch 32, Adam", training(mlp, features(32, 784), cross_entropy), {"jax": jax_mlp(32, (784, 128, 10))},
-     wants=4.0, flops=6 * 32 * (784 * 128 + 1280), **STEP)
+task("training", "XOR 2-8-1, batch 4, Adam", training(xor, xor_batch, lambda t: t.nn.MSELoss()),
+     {"jax": jax_of.step(jax_of.mlp((2, 8, 1), "tanh", "sigmoid"), (4, 2), (4, 1), jax_of.squares)}, wants=8.0, **STEP)
+task("training", "MLP 784-128-10, batch 32, Adam", training(mlp, features(32, 784), cross_entropy),
+     {"jax": jax_of.step(jax_of.mlp((784, 128, 10)), (32, 784), (32,))}, wants=4.0, flops=6 * 32 * (784 * 128 + 1280), **STEP)
 task("training", "MLP 784-512-512-10, batch 256, Adam", training(wide_mlp, features(256, 784), cross_entropy),
-     {"jax": jax_mlp(256, (784, 512, 512, 10))}, wants=1.15, flops=6 * 256 * (784 * 512 + 512 * 512 + 5120), **STEP)
-task("training", "LeNet, batch 64, Adam", training(lenet, images(64, 1, 28), cross_entropy), wants=1.8, **STEP)
-task("training", "LeNet, batch 1, SGD", training(lenet, images(1, 1, 28), cross_entropy, "SGD"), wants=1.8, **STEP)
+     {"jax": jax_of.step(jax_of.mlp((784, 512, 512, 10)), (256, 784), (256,))}, wants=1.15, flops=6 * 256 * (784 * 512 + 512 * 512 + 5120), **STEP)
+task("training", "LeNet, batch 64, Adam", training(lenet, images(64, 1, 28), cross_entropy),
+     {"jax": jax_of.step(jax_of.lenet(), (64, 1, 28, 28), (64,))}, wants=1.8, **STEP)
+task("training", "LeNet, batch 1, SGD", training(lenet, images(1, 1, 28), cross_entropy, "SGD"),
+     {"jax": jax_of.step(jax_of.lenet(), (1, 1, 28, 28), (1,), method="SGD")}, wants=1.8, **STEP)
 task("training", "ResNet-8 32x32, batch 32, SGD", training(resnet, images(32, 3, 32), cross_entropy, "SGD", lr=0.01), wants=1.3, **STEP)
 for kind in ("LSTM", "GRU"):
     task("training", f"{kind} 128, 50 words, batch 32, Adam",
@@ -265,4 +234,5 @@ def next_word(t):
 
 
 task("training", "GPT 4x128, 64 words, batch 16, AdamW, clipped",
-     training(gpt, lambda t: (t.randint(0, 256, (16, 64)), t.randint(0, 256, (16, 64))), next_word, "AdamW", clipping=1.0), wants=1.3, **STEP)
+     training(gpt, lambda t: (t.randint(0, 256, (16, 64)), t.randint(0, 256, (16, 64))), next_word, "AdamW", clipping=1.0),
+     {"jax": jax_of.step(jax_of.gpt(), (16, 64), (16, 64), decay=0.01, clipping=1.0, words=256)}, wants=1.3, **STEP)

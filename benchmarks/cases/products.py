@@ -1,5 +1,5 @@
 """Matrix products and convolutions."""
-from .._case import ALL, ARRAYS, NUMPY, op, randn, task
+from .._case import ALL, ARRAYS, NUMPY, TORCHLIKE, op, randn, task
 from .tensors import with_gradients
 
 LOOSE = {"rtol": 1e-3, "atol": 1e-2}
@@ -26,9 +26,9 @@ op("gemm", "vector x matrix 1024", lambda m, x, a: x @ a, randn(1024), randn(102
    wants=3.0, **LOOSE)
 op("gemm", "dot, 1e6", lambda m, x, y: x @ y, randn(1_000_000), randn(1_000_000), peers=ARRAYS, nbytes=8e6, rtol=1e-3, atol=0.1)
 op("gemm", "linear + relu, 256x784 -> 128", lambda m, x, w, b: m.relu(m.nn.functional.linear(x, w, b)), randn(256, 784), randn(128, 784), randn(128),
-   flops=2 * 256 * 784 * 128, **LOOSE)
+   peers=TORCHLIKE, flops=2 * 256 * 784 * 128, **LOOSE)
 op("gemm", "linear + gelu, 256x784 -> 128", lambda m, x, w, b: m.nn.functional.gelu(m.nn.functional.linear(x, w, b)), randn(256, 784), randn(128, 784),
-   randn(128), flops=2 * 256 * 784 * 128, **LOOSE)
+   randn(128), peers=TORCHLIKE, flops=2 * 256 * 784 * 128, **LOOSE)
 op("gemm", "_addmm_activation with gelu, 256x784 by 784x128", lambda m, x, w, b: m._addmm_activation(b, x, w, use_gelu=True), randn(256, 784), randn(784, 128),
    randn(128), flops=2 * 256 * 784 * 128, **LOOSE)
 op("gemm", "einsum bhqd,bhkd->bhqk, 4x8x64x32", lambda m, q, k: m.einsum("bhqd,bhkd->bhqk", q, k), randn(4, 8, 64, 32), randn(4, 8, 64, 32),
@@ -62,7 +62,8 @@ for name, (shape, channels, kernel, options) in CONVOLUTIONS.items():
     def forward(t, x, w, options=options):
         return t.nn.functional.conv2d(x, w, **options)
 
-    op("conv", f"conv2d {name}", forward, randn(*shape), randn(*weight), flops=work, **LOOSE, **best)
+    op("conv", f"conv2d {name}", forward, randn(*shape), randn(*weight), peers=("jax", "tinygrad") if name.startswith("ResNet 3x3 64") else ("jax",),
+       flops=work, **LOOSE, **best)
     task("conv", f"conv2d {name}, with gradients", with_gradients(forward, shape, weight), flops=3 * work, rtol=1e-3, atol=0.1,
          heavy="224" in name, **weak)
 
@@ -74,8 +75,8 @@ def channels_last(t):
 
 task("conv", "conv2d ResNet 3x3 64->64, 16x64x32x32 channels_last", channels_last, flops=2 * 16 * 64 * 64 * 9 * 1024, wants=1.1, **LOOSE)
 op("conv", "conv1d 5 64->64, 16x64x256", lambda m, x, w: m.nn.functional.conv1d(x, w, padding=2), randn(16, 64, 256), randn(64, 64, 5),
-   flops=2 * 16 * 64 * 64 * 5 * 256, **LOOSE)
+   peers=("jax",), flops=2 * 16 * 64 * 64 * 5 * 256, **LOOSE)
 op("conv", "conv3d 3 16->16, 2x16x16x32x32", lambda m, x, w: m.nn.functional.conv3d(x, w, padding=1), randn(2, 16, 16, 32, 32), randn(16, 16, 3, 3, 3),
-   flops=2 * 2 * 16 * 16 * 27 * 16 * 1024, **LOOSE)
+   peers=("jax",), flops=2 * 2 * 16 * 16 * 27 * 16 * 1024, **LOOSE)
 op("conv", "conv_transpose2d 4/2 64->32, 8x64x16x16", lambda m, x, w: m.nn.functional.conv_transpose2d(x, w, stride=2, padding=1),
    randn(8, 64, 16, 16), randn(64, 32, 4, 4), flops=2 * 8 * 64 * 32 * 16 * 256, **LOOSE)

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from .._case import task
+from . import _jax_models as jax_of
 from .learning import gpt, lenet, mlp, resnet, sequence, vgg, wide_mlp, xor
 
 
@@ -21,16 +22,21 @@ def inference(model, batch):
 
 
 LOOSE = {"rtol": 1e-3, "atol": 1e-4}
-task("inference", "XOR net, batch 1", inference(xor, lambda t: t.ones(1, 2)), wants=5.0, **LOOSE)
-task("inference", "MLP 784-128-10, batch 1", inference(mlp, lambda t: t.randn(1, 784)), wants=5.0, **LOOSE)
-task("inference", "MLP 784-512-512-10, batch 64", inference(wide_mlp, lambda t: t.randn(64, 784)), flops=2 * 64 * (784 * 512 + 512 * 512 + 5120), **LOOSE)
-task("inference", "LeNet, batch 1", inference(lenet, lambda t: t.randn(1, 1, 28, 28)), wants=5.0, **LOOSE)
+task("inference", "XOR net, batch 1", inference(xor, lambda t: t.ones(1, 2)),
+     {"jax": jax_of.inference(jax_of.mlp((2, 8, 1), "tanh", "sigmoid"), (1, 2))}, wants=5.0, **LOOSE)
+task("inference", "MLP 784-128-10, batch 1", inference(mlp, lambda t: t.randn(1, 784)),
+     {"jax": jax_of.inference(jax_of.mlp((784, 128, 10)), (1, 784))}, wants=5.0, **LOOSE)
+task("inference", "MLP 784-512-512-10, batch 64", inference(wide_mlp, lambda t: t.randn(64, 784)),
+     {"jax": jax_of.inference(jax_of.mlp((784, 512, 512, 10)), (64, 784))}, flops=2 * 64 * (784 * 512 + 512 * 512 + 5120), **LOOSE)
+task("inference", "LeNet, batch 1", inference(lenet, lambda t: t.randn(1, 1, 28, 28)),
+     {"jax": jax_of.inference(jax_of.lenet(), (1, 1, 28, 28))}, wants=5.0, **LOOSE)
 task("inference", "ResNet-8 32x32, batch 1", inference(resnet, lambda t: t.randn(1, 3, 32, 32)), wants=5.0, **LOOSE)
 task("inference", "ResNet-8 32x32, batch 32", inference(resnet, lambda t: t.randn(32, 3, 32, 32)), **LOOSE)
 task("inference", "VGG-6 32x32, batch 1", inference(vgg, lambda t: t.randn(1, 3, 32, 32)), wants=5.0, **LOOSE)
 task("inference", "VGG-6 32x32, batch 32", inference(vgg, lambda t: t.randn(32, 3, 32, 32)), **LOOSE)
 task("inference", "LSTM 128, 50 words, batch 1", inference(sequence("LSTM"), lambda t: t.randint(0, 1000, (1, 50))), wants=5.0, **LOOSE)
-task("inference", "GPT 4x128, 64 words, batch 1", inference(gpt, lambda t: t.randint(0, 256, (1, 64))), wants=5.0, **LOOSE)
+task("inference", "GPT 4x128, 64 words, batch 1", inference(gpt, lambda t: t.randint(0, 256, (1, 64))),
+     {"jax": jax_of.inference(jax_of.gpt(), (1, 64), 256)}, wants=5.0, **LOOSE)
 
 FOLDER = []
 

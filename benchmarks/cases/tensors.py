@@ -1,5 +1,5 @@
 """Elementwise loops, the kernels PyTorch is weak in, reductions, indexing, random numbers."""
-from .._case import ALL, ARRAYS, NUMPY, bools, integers, op, randn, task, uniform
+from .._case import ALL, ARRAYS, NUMPY, TORCHLIKE, bools, integers, jax_compiled, op, randn, task, uniform
 
 K, M, BIG = 1_000, 1_000_000, 30_000_000
 
@@ -9,7 +9,7 @@ for size, label in ((K, "1e3"), (M, "1e6"), (BIG, "3e7")):
     op("elementwise", f"x + y, {label}", lambda m, x, y: x + y, randn(size), randn(size), peers=ALL, nbytes=12 * size, **fresh)
     op("elementwise", f"x * 2 + 1, {label}", lambda m, x: x * 2.0 + 1.0, randn(size), peers=ALL, nbytes=16 * size, **fresh)
     op("elementwise", f"exp, {label}", lambda m, x: m.exp(x), randn(size), peers=ALL, nbytes=8 * size, **fresh)
-    op("elementwise", f"relu, {label}", lambda m, x: m.relu(x), randn(size), nbytes=8 * size, **fresh)
+    op("elementwise", f"relu, {label}", lambda m, x: m.relu(x), randn(size), peers=TORCHLIKE, nbytes=8 * size, **fresh)
 
 
 def into(name, method, n, arity):
@@ -32,9 +32,9 @@ for size, label in ((M, "1e6"), (BIG, "3e7")):
 for name in ("log", "sqrt", "sin", "cos", "abs"):
     op("elementwise", f"{name}, 1e6", lambda m, x, name=name: getattr(m, name)(x), uniform(M), peers=ALL, nbytes=8 * M)
 for name in ("erf", "sigmoid"):
-    op("elementwise", f"{name}, 1e6", lambda m, x, name=name: getattr(m, name)(x), randn(M), peers=("mlx", "tinygrad"), nbytes=8 * M)
-op("elementwise", "gelu, 1e6", lambda m, x: m.nn.functional.gelu(x), randn(M), nbytes=8 * M)
-op("elementwise", "silu, 1e6", lambda m, x: m.nn.functional.silu(x), randn(M), nbytes=8 * M)
+    op("elementwise", f"{name}, 1e6", lambda m, x, name=name: getattr(m, name)(x), randn(M), peers=TORCHLIKE, nbytes=8 * M)
+op("elementwise", "gelu, 1e6", lambda m, x: m.nn.functional.gelu(x), randn(M), peers=TORCHLIKE, nbytes=8 * M)
+op("elementwise", "silu, 1e6", lambda m, x: m.nn.functional.silu(x), randn(M), peers=TORCHLIKE, nbytes=8 * M)
 op("elementwise", "x / y, 1e6", lambda m, x, y: x / y, randn(M), uniform(M), peers=ALL, nbytes=12 * M)
 op("elementwise", "x > y, 1e6", lambda m, x, y: x > y, randn(M), randn(M), peers=ALL, nbytes=9 * M)
 op("elementwise", "maximum(x, y), 1e6", lambda m, x, y: m.maximum(x, y), randn(M), randn(M), peers=ALL, nbytes=12 * M)
@@ -83,7 +83,7 @@ op("elementwise", "x + y, 1e6 float64", lambda m, x, y: x + y, lambda g: g.stand
 op("elementwise", "exp, 1e6 float64", lambda m, x: m.exp(x), lambda g: g.standard_normal(M), peers=NUMPY, nbytes=16 * M)
 op("elementwise", "x + y, 1e6 int64", lambda m, x, y: x + y, integers(0, 99, M), integers(0, 99, M), peers=NUMPY, nbytes=24 * M)
 op("elementwise", "x + y, 1e6 bfloat16", lambda m, x, y: x + y, randn(M), randn(M), dtype="bfloat16", peers=("jax", "mlx"), nbytes=6 * M, atol=1e-2)
-op("elementwise", "gelu, 1e6 bfloat16", lambda m, x: m.nn.functional.gelu(x), randn(M), dtype="bfloat16", nbytes=4 * M, atol=2e-2, rtol=2e-2)
+op("elementwise", "gelu, 1e6 bfloat16", lambda m, x: m.nn.functional.gelu(x), randn(M), dtype="bfloat16", peers=("jax", "mlx"), nbytes=4 * M, atol=2e-2, rtol=2e-2)
 op("elementwise", "int64 + float32, 1e6", lambda m, x, y: x + y, integers(0, 99, M), randn(M), nbytes=16 * M)
 op("elementwise", "x.to(float64), 1e6", lambda m, x: x.to(m.float64), randn(M), nbytes=12 * M)
 
@@ -110,7 +110,7 @@ op("kernels", "x[mask], 1e6", lambda m, x, c: x[c], randn(M), bools(M), peers=NU
 op("kernels", "nonzero, 1e6", lambda m, c: c.nonzero(), bools(M), nbytes=5 * M, **WEAK)
 op("kernels", "tanh, 1e6", lambda m, x: m.tanh(x), randn(M), peers=ALL, nbytes=8 * M, **WEAK)
 op("kernels", "x ** 1.7, 1e6", lambda m, x: x ** 1.7, uniform(M), peers=ALL, nbytes=8 * M, **WEAK)
-op("kernels", "var over dim 0, 1000x1000", lambda m, x: x.var(0), randn(1000, 1000), peers=("tinygrad",), nbytes=4 * M, **WEAK)
+op("kernels", "var over dim 0, 1000x1000", lambda m, x: x.var(0), randn(1000, 1000), peers=TORCHLIKE, nbytes=4 * M, **WEAK)
 op("kernels", "argmax, 1e6", lambda m, x: x.argmax(), randn(M), peers=ALL, nbytes=4 * M, **WEAK)
 op("kernels", "argmax over dim 1, 1000x1000", lambda m, x: x.argmax(1), randn(1000, 1000), peers=ALL, nbytes=4 * M, **WEAK)
 op("kernels", "max over dim 0, 1000x1000", lambda m, x: tuple(x.max(0)), randn(1000, 1000), nbytes=4 * M, **WEAK)
@@ -120,8 +120,8 @@ op("kernels", "sort rows, 1000x1000", lambda m, x: x.sort(1), randn(1000, 1000),
 op("kernels", "topk 100 of 1e6", lambda m, x: x.topk(100), randn(M), nbytes=4 * M, check=values, **WEAK)
 op("kernels", "t().contiguous(), 1000x1000", lambda m, x: x.t().contiguous(), randn(1000, 1000), nbytes=8 * M, **WEAK)
 op("kernels", "NCHW to NHWC, 16x64x32x32", lambda m, x: x.permute(0, 2, 3, 1).contiguous(), randn(16, 64, 32, 32), nbytes=8 * 2 ** 20, **WEAK)
-op("kernels", "max_pool2d 2, 16x64x32x32", lambda m, x: m.nn.functional.max_pool2d(x, 2), randn(16, 64, 32, 32), nbytes=5 * 2 ** 20, **WEAK)
-op("kernels", "avg_pool2d 2, 16x64x32x32", lambda m, x: m.nn.functional.avg_pool2d(x, 2), randn(16, 64, 32, 32), nbytes=5 * 2 ** 20, **WEAK)
+op("kernels", "max_pool2d 2, 16x64x32x32", lambda m, x: m.nn.functional.max_pool2d(x, 2), randn(16, 64, 32, 32), peers=("jax", "tinygrad"), nbytes=5 * 2 ** 20, **WEAK)
+op("kernels", "avg_pool2d 2, 16x64x32x32", lambda m, x: m.nn.functional.avg_pool2d(x, 2), randn(16, 64, 32, 32), peers=("jax", "tinygrad"), nbytes=5 * 2 ** 20, **WEAK)
 
 
 def with_gradients(forward, *shapes):
@@ -131,6 +131,7 @@ def with_gradients(forward, *shapes):
         one = t.ones(forward(t, *leaves).shape)
         grad = t.autograd.grad
         return lambda: grad(forward(t, *leaves), leaves, one)
+    make.others = {"jax": jax_compiled(forward, *shapes)}
     return make
 
 
@@ -155,7 +156,7 @@ op("reductions", "sum over dim 0, 1000x1000", lambda m, x: x.sum(0), randn(1000,
 op("reductions", "sum over dim 1, 1000x1000", lambda m, x: x.sum(1), randn(1000, 1000), peers=ALL, nbytes=4 * M, atol=1e-3)
 op("reductions", "mean over dims 0 2 3, 16x64x32x32", lambda m, x: x.mean((0, 2, 3)), randn(16, 64, 32, 32), peers=ALL, nbytes=4 * 2 ** 20)
 op("reductions", "norm, 1e6", lambda m, x: m.linalg.norm(x), randn(M), peers=ARRAYS, nbytes=4 * M)
-op("reductions", "logsumexp over dim 1, 1000x1000", lambda m, x: m.logsumexp(x, 1), randn(1000, 1000), peers=("mlx", "tinygrad"), nbytes=4 * M)
+op("reductions", "logsumexp over dim 1, 1000x1000", lambda m, x: m.logsumexp(x, 1), randn(1000, 1000), peers=TORCHLIKE, nbytes=4 * M)
 op("reductions", "cumsum over dim 1, 1000x1000", lambda m, x: x.cumsum(1), randn(1000, 1000), peers=ALL, nbytes=8 * M, atol=1e-3)
 op("reductions", "cumsum over dim 0, 1000x1000", lambda m, x: x.cumsum(0), randn(1000, 1000), peers=ALL, nbytes=8 * M, atol=1e-3)
 op("reductions", "any, 1e6", lambda m, x: (x > 9).any(), randn(M), peers=ARRAYS, nbytes=4 * M)
@@ -169,10 +170,10 @@ op("indexing", "gather, 1000x1000", lambda m, x, i: x.gather(1, i), randn(1000, 
 op("indexing", "scatter_add, 1000x1000", lambda m, x, i: x.scatter_add(1, i, x), randn(1000, 1000), integers(0, 1000, 1000, 1000), nbytes=24 * M)
 op("indexing", "index_add, 1000x1000", lambda m, x, i: x.index_add(0, i, x), randn(1000, 1000), integers(0, 1000, 1000), nbytes=20 * M, atol=1e-4)
 op("indexing", "index_select, 1000x1000", lambda m, x, i: x.index_select(1, i), randn(1000, 1000), integers(0, 1000, 1000), nbytes=8 * M)
-op("indexing", "embedding, 32x64 of 10000x256", lambda m, x, i: m.nn.functional.embedding(i, x), randn(10000, 256), integers(0, 10000, 32, 64),
+op("indexing", "embedding, 32x64 of 10000x256", lambda m, x, i: m.nn.functional.embedding(i, x), randn(10000, 256), integers(0, 10000, 32, 64), peers=("jax", "mlx"),
    nbytes=8 * 2048 * 256)
-op("indexing", "cat dim 0, 2 x 1000x1000", lambda m, x, y: m.cat([x, y]), randn(1000, 1000), randn(1000, 1000), nbytes=16 * M)
-op("indexing", "cat dim 1, 2 x 1000x1000", lambda m, x, y: m.cat([x, y], 1), randn(1000, 1000), randn(1000, 1000), nbytes=16 * M)
+op("indexing", "cat dim 0, 2 x 1000x1000", lambda m, x, y: m.cat([x, y]), randn(1000, 1000), randn(1000, 1000), peers=("jax", "mlx"), nbytes=16 * M)
+op("indexing", "cat dim 1, 2 x 1000x1000", lambda m, x, y: m.cat([x, y], 1), randn(1000, 1000), randn(1000, 1000), peers=("jax", "mlx"), nbytes=16 * M)
 op("indexing", "stack, 32 x 3x32x32", lambda m, x: m.stack([x] * 32), randn(3, 32, 32), peers=("numpy", "mlx"), nbytes=8 * 32 * 3072)
 op("indexing", "flip, 1000x1000", lambda m, x: x.flip(1), randn(1000, 1000), nbytes=8 * M)
 op("indexing", "roll, 1000x1000", lambda m, x: m.roll(x, 3), randn(1000, 1000), peers=ARRAYS, nbytes=8 * M)

@@ -80,6 +80,7 @@ Ctrl-C saves a checkpoint; `rustorch train --resume FOLDER` goes on with the sam
     bench.add_argument("--quick", action="store_true", help="beside PyTorch only, shorter, without the heaviest rows")
     bench.add_argument("--family", nargs="+", metavar="FAMILY", help="only these families")
     bench.add_argument("--only", metavar="REGEX", help="only rows whose name matches")
+    bench.add_argument("--peers", action="store_true", help="only rows in which JAX, MLX or tinygrad take part")
     bench.add_argument("--threads", type=_positive, help="threads of every library (default: the cores of this process)")
     bench.add_argument("--out", metavar="FOLDER", help="write CPU.json, .md and .png there; rows of an older file from the same machine, versions "
                        "and threads are kept")

@@ -28,8 +28,8 @@ def suite():
     return [importlib.import_module(f"{name}.{part}") for part in ("_case", "_peers", "_run", "_report")]
 
 
-def choose(cases, families, only):
-    """The rows that --family and --only ask for."""
+def choose(cases, families, only, others=None):
+    """The rows that --family, --only and --peers (`others`: the libraries, of which one must take part) ask for."""
     known = list(dict.fromkeys(case.family for case in cases))
     wrong = [f for f in families or () if f not in known]
     if wrong:
@@ -38,7 +38,8 @@ def choose(cases, families, only):
         pattern = re.compile(only or "")
     except re.error as error:
         raise DataError(f"bench: --only: {only!r} is no regular expression: {error}") from None
-    chosen = [case for case in cases if (not families or case.family in families) and pattern.search(case.name)]
+    chosen = [case for case in cases if (not families or case.family in families) and pattern.search(case.name)
+              and (others is None or others & set(case.peers))]
     if not chosen:
         raise DataError("bench: no row has such a family and name; `rustorch bench --list` shows them")
     return chosen
@@ -48,7 +49,7 @@ def run(arguments):
     """Carry out `rustorch bench`; returns the exit code: 1 when a row failed."""
     table, peers_of, runner, report = suite()
     cases = table.load()
-    chosen = choose(cases, arguments.family, arguments.only)
+    chosen = choose(cases, arguments.family, arguments.only, set(peers_of.OTHERS) if arguments.peers else None)
     if arguments.list:
         for case in chosen:
             print(f"{case.family:12s} {case.name}")

@@ -27,6 +27,12 @@ def test_list_and_selection(capsys):
     assert capsys.readouterr().out.split() == ["gemm", "mm", "16"]
 
 
+def test_rows_of_other_libraries(capsys):
+    assert main(["bench", "--list", "--peers", "--family", "training"]) == 0
+    named = capsys.readouterr().out
+    assert "MLP 784-128-10, batch 32, Adam" in named and "LSTM" not in named
+
+
 @pytest.mark.parametrize("arguments, text", [(["--family", "gem"], "unknown family 'gem'"), (["--only", "("], "no regular expression"),
                                              (["--only", "no such row"], "no row has")])
 def test_wrong_selection(arguments, text, capsys):
@@ -102,3 +108,11 @@ def test_a_row_that_raises_has_failed():
 def test_limits_are_measured():
     assert _limits.triad_bytes_per_second(1, n=100_000, repeats=2) > 0
     assert _limits.fma_flops_per_second(1, steps=1000, repeats=2) > 0
+
+
+def test_results_with_other_libraries_have_a_name_of_their_own(tmp_path):
+    mixed = result({**entry("one", 1, 4), "seconds": {"rustorch_py": 1, "torch": 4, "jax": 2}})
+    mixed["versions"]["jax"] = "1"
+    paths, done = report.write(tmp_path, mixed, ["one"])
+    assert paths[0].name == "a-2-threads-peers.json" and done["summary"]["peers"] == {"jax": [2.0, 1]}
+    assert "jax 2.0 × (1 rows)" in paths[1].read_text(encoding="utf-8")
