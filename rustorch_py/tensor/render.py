@@ -26,6 +26,10 @@ SCALAR_FUNCTIONS = {
 VECTOR = set("""exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh sigmoid silu gelu softplus1 erf erfc
     erfinv erfcx lgamma digamma i0 i0e i1 i1e ndtri log_ndtr floordiv remainder fmod pow hypot nextafter atan2 logaddexp logaddexp2 xlogy
     xlog1py zeta polygamma""".split())
+# Functions with a form for registers of 16 float32 (kernels/vfun_v16.h, kernels/half_v16.h), name -> its C spelling there.
+V16 = {n: f"v16_{n}" for n in """exp exp2 expm1 sigmoid silu gelu log log2 log10 log1p softplus1 erf tanh erfinv atan abs conj sqrt floor ceil trunc round
+    truncdiv inf sign sgn copysign maximum minimum fmax fmin land lor lt_half real_ge0 fmax_left fmin_left""".split()}
+V16.update({n: f"v16_{n}_any" for n in "sin cos tan fmod remainder floordiv".split()}, clamp="v16_clamp3")
 HEAVY = 3        # rows of this cost class and above get no loop of their own for strides: operands are copied to blocks
 OPERANDS = ("g", "x", "y", "z", "o")
 VARIABLES = {*OPERANDS, "k0", "k1", "a", "b"}
@@ -115,6 +119,25 @@ class BlockPrinter(Printer):
         if (name, args) not in self.calls:
             self.calls.append((name, args))
         return f"c{self.calls.index((name, args))}_"
+
+
+class V16Printer(Printer):
+    """As Printer, in registers of AVX-512: a condition is a mask."""
+
+    _HOW = {ast.Lt: "LT_OQ", ast.LtE: "LE_OQ", ast.Gt: "GT_OQ", ast.GtE: "GE_OQ", ast.Eq: "EQ_OQ", ast.NotEq: "NEQ_UQ"}
+
+    def visit_Compare(self, node):
+        super().visit_Compare(node)              # refuses what the language has not
+        return f"_mm512_cmp_ps_mask({self.visit(node.left)}, {self.visit(node.comparators[0])}, _CMP_{self._HOW[type(node.ops[0])]})"
+
+    def literal(self, value):
+        return f"S((float){value!r})"
+
+    def select(self, cond, yes, no):
+        return f"V16_WHERE({cond}, {yes}, {no})"
+
+    def call(self, name, args):
+        return f"{V16[name]}({', '.join(args)})"
 
 
 def names_in(text):
@@ -312,9 +335,14 @@ def loops_file(kind):
     return "\n".join(parts)
 
 
+def _is_plain(row):
+    """Whether all operands and the value of a row are of the loop's dtype, a real float."""
+    return "f" in row.kinds and row.out == "same" and not row.types.strip(".")
+
+
 def has_half_loop(row):
-    """Whether a row's forward loop is printed for 16-bit floats too: one that is cheap beside the conversions."""
-    return "f" in row.kinds and row.cost < HEAVY and row.out == "same" and not row.types.strip(".") and not VECTOR & calls_in(row, row.expr)
+    """Whether a row's forward loop is printed for 16-bit floats by blocks: one that is cheap beside the conversions."""
+    return _is_plain(row) and row.cost < HEAVY and not VECTOR & calls_in(row, row.expr)
 
 
 def half_file():
@@ -337,9 +365,40 @@ def half_file():
             f"        RT_H_EACH({{ {load}{lets}o_[i_] = {printer.render(row.expr)}; }})",
             "        H(store)(p_[0], b_, o_, m_);",
             "    }\n}"]))
-        entries.append(f"    [{row.index}] = H({row.name}),")
-    parts.append("const RtLoop RT_NAME(H(rt_half_loops))[RT_NROWS] = {")
-    return "\n".join(parts + entries + ["};", ""])
+        entries.append(f"    [{row.index * 4}] = H({row.name}),")
+    return "\n".join(parts + _half_table(entries))
+
+
+def _half_table(entries):
+    return ["const RtLoop RT_NAME(H(rt_half_loops))[RT_NKERNELS] = {", *entries, "};", ""]
+
+
+def has_v16_loop(row, which):
+    """Whether kernel `which` of a row is printed for registers of 16-bit floats: all its functions have a form for them."""
+    found = kernel_text(row, which, "f") if "f" in row.kinds and not row.types.strip(".") else None
+    return found is not None and found[0] != "g" and (which or _is_plain(row)) and calls_in(row, found[0]) - {"where"} <= V16.keys()
+
+
+def half_v16_file():
+    """As half_file for AVX-512, derivatives too: loops in registers (kernels/half_v16.h)."""
+    functions, loops, entries = [], [], []
+    for row in optable.ROWS:
+        for which in range(row.arity + 1):
+            if not has_v16_loop(row, which):
+                assert which or not has_half_loop(row), row.name
+                continue
+            text, operands = kernel_text(row, which, "f")
+            if which:
+                operands = ["g", *saved_operands(row)[which - 1]]
+            printer, name = V16Printer(row.name, row.let), f"{row.name}_{f'd{which - 1}' if which else 'fwd'}"
+            lets = "".join(f"const __m512 {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
+            args = ", ".join(f"__m512 {n}" for n in (*operands, "k0", "k1"))
+            functions.append(f"RT_INLINE __m512 v_{name}({args}) {{ {lets}return {printer.render(text)}; }}")
+            ks = sum(1 << i for i in (0, 1) if f"k{i}" in reads(row, text))
+            loops.append(f"V16_{len(operands)}({name}, {ks})")
+            entries.append(f"    [{row.index * 4 + which}] = H({name}),")
+    parts = ["/* printed from optable.py; do not edit */", "#ifndef RT_V16_ROWS", "#define RT_V16_ROWS", *functions, "#endif", *loops]
+    return "\n".join(parts + _half_table(entries))
 
 
 def reductions_file(kind):
@@ -444,7 +503,7 @@ def rows_module():
 
 def build_files():
     """file name -> text, everything that the build prints from the table."""
-    files = {"rt_rows.h": header_file(), "loops_h.h": half_file(), "_row_ids.pxi": rows_pxi(), "_rows.pyx": rows_module()}
+    files = {"rt_rows.h": header_file(), "loops_h.h": half_file(), "loops_v16.h": half_v16_file(), "_row_ids.pxi": rows_pxi(), "_rows.pyx": rows_module()}
     for kind in "ifbc":
         files[f"loops_{kind}.h"] = loops_file(kind)
         files[f"reductions_{kind}.h"] = reductions_file(kind)

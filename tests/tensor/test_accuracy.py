@@ -100,6 +100,7 @@ def test_float64_against_many_digits(level, simd):
 SPECIAL = {  # name: (mpmath's, intervals, ULP float32, ULP float64)
     "lgamma": (lambda mp, x: mp.log(abs(mp.gamma(x))), [(-9.9, 0), (0.001, 1), (0.99, 1.01), (1.99, 2.01), (2, 9), (9, 1e4)], 0.6, None),
     "digamma": (lambda mp, x: mp.digamma(x), [(-9.9, 0), (0.001, 1), (1.4, 1.5), (2, 9), (9, 1e4)], 0.6, None),
+    "polygamma": (lambda mp, x: mp.polygamma(1, x), [(-9.9, 0), (0.001, 1), (2, 9), (9, 1e4)], 0.6, 8),
     "erfinv": (lambda mp, x: mp.erfinv(x), [(-0.99, 0.99), (-1e-3, 1e-3), (0.999, 0.99999)], 4, 5.5),
     "special.ndtri": (lambda mp, x: -mp.sqrt(2) * mp.erfinv(1 - 2 * x), [(1e-3, 0.4), (0.6, 0.99)], 0.6, 5.5),
     "special.i0": (lambda mp, x: mp.besseli(0, x), [(-8, 8), (8, 80)], 0.6, None),
@@ -116,6 +117,8 @@ def test_special_ulp(name, level, simd):
     simd(level)
     exact, intervals, *bounds = SPECIAL[name]
     call = getattr(rt.special, name[8:]) if name.startswith("special.") else getattr(rt, name)
+    if name == "polygamma":
+        call = lambda x: rt.polygamma(1, x)              # noqa: E731
     rng = np.random.default_rng(11)
     with mpmath.workdps(40):
         for dtype, bound in zip((np.float32, np.float64), bounds):
@@ -135,6 +138,7 @@ def test_special_edges(dtype, level, simd):
     want = {"lgamma": [inf, inf, 0, 0, inf, inf, inf, inf, nan], "erfinv": [0.0, -0.0, inf, nan, -inf, nan, nan, nan, nan]}
     for name, values in want.items():
         assert np.array_equal(getattr(rt, name)(rt.from_numpy(x)).numpy(), np.array(values, dtype), equal_nan=True), name
+    np.testing.assert_array_equal(rt.polygamma(1, rt.from_numpy(x)).numpy()[[0, 1, 4, 5, 6, 8]], np.array([inf, inf, inf, inf, 0, nan], dtype))
     got = rt.digamma(rt.from_numpy(x)).numpy()
     assert got[0] == -inf and got[1] == inf and np.isnan(got[[4, 5, 7, 8]]).all() and got[6] == inf
     assert np.array_equal(rt.special.i0(rt.from_numpy(x)).numpy()[[0, 1, 6, 7]], np.array([1, 1, inf, inf], dtype))

@@ -3,13 +3,15 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
+from rustorch_py.autograd import formula
 from rustorch_py.tensor import _cpu, _pointwise, optable, render
 from tests import samples
 
 LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 DTYPES = [rt.float16, rt.bfloat16]
-ROWS = [row for row in optable.ROWS if render.has_half_loop(row)]
-SIZES = (1, 5, 63, 64, 65, 130, 1000)
+ROWS = [row for row in optable.ROWS if render.has_half_loop(row) or render.has_v16_loop(row, 0)]
+DERIVATIVES = [(row, i) for row in optable.ROWS for i in range(row.arity) if render.has_v16_loop(row, i + 1)]
+SIZES = (1, 5, 31, 32, 33, 63, 64, 65, 130, 1000)
 
 
 @pytest.fixture(params=LEVELS)
@@ -58,6 +60,27 @@ def test_rows(row, dtype, simd):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("row, i", DERIVATIVES, ids=lambda v: getattr(v, "name", v))
+def test_derivatives(row, i, dtype):
+    """The derivative's text over the same numbers in float32, rounded, to a bit of 16: float32 may differ by one of its own."""
+    k = samples.PARAMS.get(row.name, (0, 0))
+    for n in (33, 1000):
+        operands = [x.requires_grad_() for x in draw(row, n, dtype, n)]
+        o = _pointwise.run_row(row.index, tuple(operands), *k)
+        whole = rt.from_numpy(np.random.default_rng(n).uniform(-2, 2, n).astype("float32")).to(dtype)
+        wide = [x.detach().float() for x in operands] + [None] * (3 - row.arity)
+        for g in (whole, whole[:1].expand(n)):                           # a gradient that does not move
+            got = rt.autograd.grad(o, operands[i], g, retain_graph=True)[0]
+            want = formula.build(row.index, i)(g.float(), *wide, o.detach().float(), *k).to(dtype)
+            assert got.dtype == dtype and got.shape == (n,)
+            a, b = bits(got).astype("int32"), bits(want).astype("int32")
+            number = ~np.isnan(want.float().numpy())
+            np.testing.assert_array_equal(np.isnan(got.float().numpy()), ~number)
+            same = (abs(a - b) <= 1) | (got.float().numpy() == want.float().numpy())
+            assert same[number].all(), (got.float().numpy()[number & ~same], want.float().numpy()[number & ~same])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_against_numpy(dtype, simd):
     x, y = (rt.from_numpy(np.random.default_rng(i).uniform(0.1, 5, 777).astype("float32")).to(dtype) for i in (1, 2))
     a, b = x.float().numpy(), y.float().numpy()
@@ -77,6 +100,19 @@ def test_ends_of_the_range(dtype, simd):
         check(optable.BY_NAME[name], [x, y], dtype)
     for name in ("relu", "sqrt", "neg", "reciprocal", "square", "round_even", "sign"):
         check(optable.BY_NAME[name], [x], dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_functions_out_of_reach(dtype, simd):
+    """Arguments that the forms for registers hand to libm, and NaN among numbers."""
+    top = rt.finfo(dtype).max
+    x = rt.tensor([top, -top, 3e4, float("inf"), float("nan"), 0.0, -0.0, 1.5, -7.25, 100.0] * 7, dtype=dtype)
+    y = rt.tensor([1.0, 3.0, -0.0078125, float("inf"), -float("inf"), 0.0, 2.0] * 10, dtype=dtype)
+    for name in ("sin", "cos", "tan", "exp", "log", "tanh", "gelu_erf", "silu", "sigmoid", "erf"):
+        check(optable.BY_NAME[name], [x], dtype)
+    for name in ("fmod", "remainder", "floor_divide"):
+        check(optable.BY_NAME[name], [x, y], dtype)
+        check(optable.BY_NAME[name], [x.sort().values, y], dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

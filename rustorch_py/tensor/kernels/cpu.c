@@ -283,10 +283,10 @@ BITS16(neg16, x ^ 0x8000)
 /* The loop over 16-bit floats as they are, or NULL; what does not move may have any dtype. */
 static RtLoop half_loop(int kernel, const RtIter *it) {
     int dtype = it->dtype[0];
-    if (kernel & 3 || (dtype != RT_F16 && dtype != RT_BF16) || it->step_bytes[0][0] != 2) return NULL;
+    if ((dtype != RT_F16 && dtype != RT_BF16) || it->step_bytes[0][0] != 2) return NULL;
     for (int a = 1; a < it->nargs; a++)
         if (it->step_bytes[0][a] && (it->dtype[a] != dtype || it->step_bytes[0][a] != 2)) return NULL;
-    return half_tables[isa_level][dtype == RT_BF16][kernel >> 2];
+    return half_tables[isa_level][dtype == RT_BF16][kernel];
 }
 
 RtLoop rt_cpu_loop_of(int kernel, int loop_dtype) {

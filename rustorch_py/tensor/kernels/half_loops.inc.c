@@ -1,12 +1,17 @@
-/* Elementwise loops over 16-bit floats, for the rows that are cheap beside the conversions.
+/* Elementwise loops over 16-bit floats.
  *
  * Note [16-bit loops]
- * A block of RT_H elements is widened to float32, computed by the row's text, and rounded, within one function: memory is
- * read and written as evenly as by a loop of the type itself (bfloat16 add of 1e6: 1.15 times as fast as by blocks of 256 through
- * four functions, 1.6 times as by blocks of 1024). Operands are dense; one that does not move is a float32 number.
- * The vectors of the row's text are as wide as those of the conversions (so this is no ew_ file, see setup.py): a wide load of what
- * two narrow stores have just written waits for both to leave the core, 1.4 times the time. */
+ * Where conversion, arithmetic and rounding are one function, memory is read and written as evenly as by a loop of the type itself (bfloat16
+ * add of 1e6: 1.15 times as fast as by blocks of 256 through four functions). Operands are dense; one that does not move is a float32 number.
+ * With AVX-512, rows and derivatives whose functions have a register form (render.V16) run in registers (half_v16.h). Elsewhere rows that are
+ * cheap beside the conversions widen a block of RT_H elements, compute it and round it. The vectors of the row's text are as wide as those of
+ * the conversions (so this is no ew_ file, see setup.py): a wide load of what two narrow stores have just written waits for both to leave the
+ * core, 1.4 times the time. */
 #include "ew_common.h"
+#if defined(__AVX512BW__)
+#include "half_v16.h"
+#define RT_H_TEXT "_gen/loops_v16.h"
+#else
 #include "half_lines.h"
 #define RT_T float
 #define RT_R float
@@ -34,8 +39,10 @@ RT_H_LINES(f16, rt_f16)
 RT_H_LINES(bf16, rt_bf16)
 #define RT_H_FIXED(x, a) if (!s_[a]) for (int i_ = 0; i_ < RT_H; i_++) x[i_] = *(const float *)p_[a];
 #define RT_H_EACH(...) RT_IVDEP for (int i_ = 0; i_ < RT_H; i_++) __VA_ARGS__
+#define RT_H_TEXT "_gen/loops_h.h"
+#endif
 #define H(name) RT_CAT(name, f16)
-#include "_gen/loops_h.h"
+#include RT_H_TEXT
 #undef H
 #define H(name) RT_CAT(name, bf16)
-#include "_gen/loops_h.h"
+#include RT_H_TEXT

@@ -61,7 +61,7 @@ double rt_polygamma(double n, double x) {
     if (n == 0) return rt_digamma(x);
     if (n == 1 && x < 0.5) {                    /* reflection 5.15.6 keeps negative x accurate */
         if (x == floor(x)) return INFINITY;
-        double s = sin(PI * (x - floor(x)));
+        double s = sin(PI * (x - rint(x)));
         return PI * PI / (s * s) - rt_zeta(2, 1 - x);
     }
     return (fmod(n, 2) == 0 ? -1.0 : 1.0) * exp(lgamma(n + 1)) * rt_zeta(n + 1, x);

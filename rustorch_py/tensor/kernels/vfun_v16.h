@@ -1,7 +1,7 @@
-/* Array functions of their own for AVX-512: registers of 16 float32 or 8 float64, with what the set has and C has not
- * (scalef, getexp, getmant, fixupimm, table look-ups in registers). Included by vfun.inc.c; the polynomials that are not
- * explained here are those of rustorch/math_f32.h and math_f64.h. Polynomials and tables were fitted by Chebyshev
- * interpolation in 40 digits (mpmath.chebyfit); tests/tensor/test_accuracy.py holds every bound. */
+/* Functions of their own for AVX-512: registers of 16 float32 or 8 float64, with what the set has and C has not
+ * (scalef, getexp, getmant, fixupimm, table look-ups in registers). vfun.inc.c makes array functions of them, half_v16.h loops over
+ * 16-bit floats; the polynomials that are not explained here are those of rustorch/math_f32.h and math_f64.h. Polynomials and tables
+ * were fitted by Chebyshev interpolation in 40 digits (mpmath.chebyfit); tests/tensor/test_accuracy.py holds every bound. */
 #ifndef RUSTORCH_VFUN_V16_H
 #define RUSTORCH_VFUN_V16_H
 #include <immintrin.h>
@@ -321,6 +321,54 @@ RT_INLINE __mmask16 v16_pow_near(__m512 *v, const __m512 *x, const __m512 *y) {
 #undef LOG2E
 #undef LOG2E_LOW
 
+/* of every argument: libm answers for a register that has one out of reach */
+#define V16_ANY(name)                                                                                       \
+    static __attribute__((noinline, cold, unused)) __m512 v16_##name##_far(__m512 x) {                      \
+        float v[16] __attribute__((aligned(64)));                                                           \
+        _mm512_store_ps(v, x);                                                                              \
+        for (int i = 0; i < 16; i++) v[i] = rt_##name##_f32(v[i]);                                          \
+        return _mm512_load_ps(v);                                                                           \
+    }                                                                                                       \
+    RT_INLINE __m512 v16_##name##_any(__m512 x) { return RT_LIKELY(!v16_trig_far(x)) ? v16_##name(x) : v16_##name##_far(x); }
+V16_ANY(sin) V16_ANY(cos) V16_ANY(tan)
+
+/* ---- remainders: exact, as those of rustorch/math_pair.h, whose libm answers for quotients of 2^22 and more ---- */
+RT_INLINE int v16_mod_far(__m512 x, __m512 y) {                 /* some lane: or y is not finite, or a NaN */
+    __m512 b = _mm512_abs_ps(y);
+    return _mm512_cmp_ps_mask(_mm512_abs_ps(x), _mm512_mul_ps(b, S(4194304.0f)), _CMP_NLT_UQ) | _mm512_cmp_ps_mask(b, S(INFINITY), _CMP_NLT_UQ);
+}
+RT_INLINE __m512 v16_fmod(__m512 x, __m512 y) {                  /* the rounded quotient is right to one; what is left over is exact */
+    __m512 a = _mm512_abs_ps(x), b = _mm512_abs_ps(y), q = _mm512_roundscale_ps(_mm512_div_ps(a, b), _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    __m512 r = _mm512_fnmadd_ps(q, b, a);
+    r = _mm512_mask_add_ps(r, _mm512_cmp_ps_mask(r, S(0), _CMP_LT_OQ), r, b);
+    r = _mm512_mask_sub_ps(r, _mm512_cmp_ps_mask(r, b, _CMP_GE_OQ), r, b);
+    return _mm512_xor_ps(r, _mm512_and_ps(x, S(-0.0f)));
+}
+RT_INLINE __mmask16 v16_mod_turned(__m512 m, __m512 y) {         /* m is a remainder of another sign than y */
+    return _mm512_cmp_ps_mask(m, S(0), _CMP_NEQ_UQ) & (_mm512_cmp_ps_mask(y, S(0), _CMP_LT_OQ) ^ _mm512_cmp_ps_mask(m, S(0), _CMP_LT_OQ));
+}
+RT_INLINE __m512 v16_remainder(__m512 x, __m512 y) {
+    __m512 m = v16_fmod(x, y);
+    return _mm512_mask_add_ps(m, v16_mod_turned(m, y), m, y);
+}
+RT_INLINE __m512 v16_floordiv(__m512 x, __m512 y) {              /* of a y that is not 0, which is far */
+    __m512 m = v16_fmod(x, y), d = _mm512_div_ps(_mm512_sub_ps(x, m), y);
+    d = _mm512_mask_sub_ps(d, v16_mod_turned(m, y), d, S(1.0f));
+    __m512 f = _mm512_roundscale_ps(d, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    f = _mm512_mask_add_ps(f, _mm512_cmp_ps_mask(_mm512_sub_ps(d, f), S(0.5f), _CMP_GT_OQ), f, S(1.0f));
+    return _mm512_mask_mov_ps(f, _mm512_cmp_ps_mask(d, S(0), _CMP_EQ_OQ), _mm512_and_ps(_mm512_div_ps(x, y), S(-0.0f)));
+}
+#define V16_ANY2(name)                                                                                      \
+    static __attribute__((noinline, cold, unused)) __m512 v16_##name##_far(__m512 x, __m512 y) {            \
+        float v[16] __attribute__((aligned(64))), w[16] __attribute__((aligned(64)));                       \
+        _mm512_store_ps(v, x);                                                                              \
+        _mm512_store_ps(w, y);                                                                              \
+        for (int i = 0; i < 16; i++) v[i] = rt_##name##_f32(v[i], w[i]);                                    \
+        return _mm512_load_ps(v);                                                                           \
+    }                                                                                                       \
+    RT_INLINE __m512 v16_##name##_any(__m512 x, __m512 y) { return RT_LIKELY(!v16_mod_far(x, y)) ? v16_##name(x, y) : v16_##name##_far(x, y); }
+V16_ANY2(fmod) V16_ANY2(remainder) V16_ANY2(floordiv)
+
 /* ---- float64 ---- */
 RT_INLINE __m512d v8_exp(__m512d x) {
     const __m512d magic = D(RT_MAGIC_F64);
@@ -480,57 +528,7 @@ RT_INLINE int v8_trig_far(__m512d x) {
     return _mm512_cmp_pd_mask(a, D(RT_TRIG_MAX_f64), _CMP_GT_OQ) & _mm512_cmp_pd_mask(a, D((double)INFINITY), _CMP_LT_OQ);
 }
 
-#undef S
 #undef D
-#undef FMA
 #undef FMAD
-#undef RNE
 #undef LOG_CASES
-
-/* So many bytes ahead are fetched: with this much arithmetic a line too few loads are under way at a time to keep the memory busy. */
-#define AHEAD(p, i) __builtin_prefetch((const char *)((p) + (i)) + 1024)
-#define V16(name) \
-    void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
-        for (int64_t i = 0; i < n; i += 16) { \
-            AHEAD(x, i); \
-            AHEAD(out, i); \
-            _mm512_storeu_ps(out + i, v16_##name(_mm512_loadu_ps(x + i))); } }
-#define V8(name) \
-    void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
-        for (int64_t i = 0; i < n; i += 8) { \
-            AHEAD(x, i); \
-            AHEAD(out, i); \
-            _mm512_storeu_pd(out + i, v8_##name(_mm512_loadu_pd(x + i))); } }
-V16(exp) V16(exp2) V16(expm1) V16(sigmoid) V16(silu) V16(gelu) V16(log) V16(log2) V16(log10) V16(log1p) V16(softplus1) V16(erf) V16(tanh) V16(erfinv) V16(atan)
-V8(exp) V8(exp2) V8(erfinv) V8(ndtri) V8(log) V8(log2) V8(log10) V8(log1p)
-#define V16_NEAR(name) \
-    void RT_NAME(rt_v##name##_f32)(float *out, const float *x, int64_t n) { \
-        for (int64_t i = 0; i < n; i += 16) { \
-            __m512 v = _mm512_loadu_ps(x + i); \
-            AHEAD(x, i); \
-            AHEAD(out, i); \
-            if (RT_LIKELY(!v16_trig_far(v))) _mm512_storeu_ps(out + i, v16_##name(v)); \
-            else for (int64_t j = i; j < i + 16; j++) out[j] = rt_##name##_f32(x[j]); } }
-#define V8_NEAR(name) \
-    void RT_NAME(rt_v##name##_f64)(double *out, const double *x, int64_t n) { \
-        for (int64_t i = 0; i < n; i += 8) { \
-            __m512d v = _mm512_loadu_pd(x + i); \
-            AHEAD(x, i); \
-            AHEAD(out, i); \
-            if (RT_LIKELY(!v8_trig_far(v))) _mm512_storeu_pd(out + i, v8_##name(v)); \
-            else for (int64_t j = i; j < i + 8; j++) out[j] = rt_##name##_f64(x[j]); } }
-V16_NEAR(sin) V16_NEAR(cos) V16_NEAR(tan) V8_NEAR(sin) V8_NEAR(cos) V8_NEAR(tan)
-void RT_NAME(rt_vpow_f32)(float *out, const float *x, const float *y, int64_t n) {
-    for (int64_t i = 0; i < n; i += 32) {
-        int64_t j = i + 16 < n ? i + 16 : i;                     /* the last register stands for both */
-        __m512 a[2] = {_mm512_loadu_ps(x + i), _mm512_loadu_ps(x + j)}, b[2] = {_mm512_loadu_ps(y + i), _mm512_loadu_ps(y + j)}, v[2];
-        if (RT_LIKELY(!v16_pow_near(v, a, b))) {
-            _mm512_storeu_ps(out + i, v[0]);
-            _mm512_storeu_ps(out + j, v[1]);
-        } else {
-            RT_IVDEP for (int64_t e = i; e < i + 16; e++) out[e] = rt_pow_f32(x[e], y[e]);
-            if (j > i) { RT_IVDEP for (int64_t e = j; e < j + 16; e++) out[e] = rt_pow_f32(x[e], y[e]); }
-        }
-    }
-}
 #endif

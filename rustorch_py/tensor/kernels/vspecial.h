@@ -52,6 +52,22 @@ RT_INLINE double v_lgamma(double x) {
     return (x == (double)INFINITY) | (x == -(double)INFINITY) | (low & (x == floor(x))) ? (double)INFINITY : (x == 1) | (x == 2) ? 0 : v;
 }
 
+/* The derivative of digamma. Recurrence 5.15.5 up to y >= 8, its sum as one quotient; asymptotic series 5.15.8 (error 1e-16 there); reflection 5.15.6. */
+RT_INLINE double v_trigamma(double x) {
+    int low = x < 0.5;
+    double y = low ? 1 - x : x;
+    int big = y > 8;
+    double u = big ? 1 : y, p = u * u, d = 1;
+    for (int k = 1; k < 8; k++) { double q = (u + k) * (u + k); d = d * q + p; p = p * q; }
+    double z = big ? y : y + 8, i = 1 / z, w = i * i, s = 54.9711779448621553885;
+    s = rt_ma_f64(s, w, -7.09215686274509803922); s = rt_ma_f64(s, w, 1.16666666666666666667); s = rt_ma_f64(s, w, -2.53113553113553113553e-01);
+    s = rt_ma_f64(s, w, 7.57575757575757575758e-02); s = rt_ma_f64(s, w, -3.33333333333333333333e-02); s = rt_ma_f64(s, w, 2.38095238095238095238e-02);
+    s = rt_ma_f64(s, w, -3.33333333333333333333e-02); s = rt_ma_f64(s, w, 1.66666666666666666667e-01);
+    double v = i + (0.5 * w + s * w * i) + (big ? 0 : d / p), sine = rt_sin_near_f64(3.14159265358979323846 * (x - rint(x)));
+    v = low ? 9.86960440108935861883 / (sine * sine) - v : v;
+    return low & (x == floor(x)) & (x > -(double)INFINITY) ? (double)INFINITY : v;
+}
+
 /* For float32 results. Recurrence 5.5.2, the sum of 1 / (y + k) as one quotient; asymptotic series 5.11.2; reflection 5.5.4. */
 RT_INLINE double v_digamma(double x) {
     int low = x < 0;
