@@ -25,6 +25,8 @@ cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb)
 cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias)
 # the loops of the instruction set in force
 cdef const RtGemmTable *gemm_table() noexcept nogil
+# whether a packed form of a weight on the CPU may be kept: Note [Kept operands] in kernels/kept.h
+cdef bint may_keep(TensorBase w) noexcept
 # tell whoever counts floating-point operations of so many
 cdef int count_flops(str name, int64_t count) except -1
 # sum over all dimensions but the last of a contiguous tensor

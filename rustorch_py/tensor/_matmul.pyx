@@ -11,6 +11,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 from ._base cimport (TensorBase, RtArray, bump, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
                      wants_edge, rt_itemsize, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
+from ._kept cimport RtKept, rt_kept_find, rt_kept_put, rt_kept_done, KEPT_LINEAR
 from ._node cimport Node
 from ._storage cimport Storage
 from ._backend cimport backend_of, RtBackend, RT_NDEVICETYPES
@@ -47,14 +48,6 @@ cdef extern from "gemm.h" nogil:
     void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g)
     int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept)
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
-
-cdef extern from "kept.h" nogil:
-    enum: RT_KEPT_KEY
-    ctypedef struct RtKept:
-        void *data
-    RtKept *rt_kept_find(void **slot, const int64_t *key, uint64_t writes, int *make)
-    RtKept *rt_kept_put(void **slot, const int64_t *key, uint64_t writes, void *data)
-    void rt_kept_done(RtKept *kept)
 
 rt_blas_init()
 
@@ -433,9 +426,6 @@ cdef int rows(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBase bi
 
 
 # ---- weights that stay packed: Note [Kept operands] in kernels/kept.h ---------------------------------------
-cdef enum:
-    KEPT_LINEAR = 1
-
 cdef int64_t keep_least = 1 << 12, keep_most = 1 << 24      # bytes of a weight
 
 
@@ -461,14 +451,14 @@ def write_count(tensor):
     return as_base("write_count", "tensor", tensor).stor.writes
 
 
-cdef inline bint may_keep(TensorBase w) noexcept:
-    return w.stor.got != 0 and w.stor.exports == 0 and not (w.rg and grad_mode())
+cdef bint may_keep(TensorBase w) noexcept:
+    return (w.stor.got != 0 and w.stor.exports == 0 and w.n * rt_itemsize(w.dt) >= keep_least and w.n * rt_itemsize(w.dt) <= keep_most
+            and not (w.rg and grad_mode()))
 
 
 cdef int run_kept(RtGemm *g, TensorBase out, TensorBase w, int act) except -1:
     """run() for a product with a weight's packed form. 0: none is there, nothing was done; 1: done; 2: `act` was done, too."""
     cdef int64_t key[8]
-    cdef int64_t nbytes = w.n * rt_itemsize(w.dt)
     cdef int level = isa_level(), make = 0, status
     cdef const RtGemmTable *table = rt_gemm_pick(level)
     cdef RtKept *kept
@@ -480,7 +470,7 @@ cdef int run_kept(RtGemm *g, TensorBase out, TensorBase w, int act) except -1:
     g.threads = 1
     if g.m * g.n * g.k > 32768:
         g.threads = -rt_num_threads() if fixed_split() else rt_num_threads()
-    if flop_hook is not None or nbytes < keep_least or nbytes > keep_most or not rt_gemm_keeps(table, g):
+    if flop_hook is not None or not rt_gemm_keeps(table, g):
         return 0
     memset(key, 0, sizeof(key))
     key[0], key[1] = KEPT_LINEAR | level << 8 | w.dt << 16, <int64_t>w.ptr

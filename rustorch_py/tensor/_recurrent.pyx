@@ -4,14 +4,20 @@
 The input part of the gates is one product made before (``linear``); what is here is the rest of one direction of one
 layer, with a gradient that walks the steps back once and leaves the weights' gradients to one product each.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
 from ._base cimport (TensorBase, Node, empty, attach_outputs, save, saved, RT_CPU, wants_edge, as_base, grad_mode, view_raw, RT_F32, RT_I64)
 from ._cpu cimport isa_level
-from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, OP_N, OP_T
+from ._kept cimport RtKept, rt_kept_find, rt_kept_put, rt_kept_done, KEPT_SCAN
+from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, may_keep, OP_N, OP_T
 from ._neural cimport num_threads, on_cpu, by_float32, together, float32_of, like_dtype, need_float, sizes_text, dtype_text, pull_back
 from ._plan cimport contiguous_raw
+from ._storage cimport Storage
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError, TensorValueError
+
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void **at, size_t alignment, size_t size)
 
 cdef extern from "recurrent.h" nogil:
     enum: RT_RNN_TANH, RT_RNN_RELU, RT_LSTM, RT_GRU
@@ -42,6 +48,7 @@ cdef extern from "recurrent.h" nogil:
         void *g_proj
         void *g_h0
         void *g_c0
+        const void *packed
         void *work
     ctypedef struct RtRecurrentTable:
         int64_t (*scan_work_f32)(const RtScan *, int) noexcept nogil
@@ -50,6 +57,10 @@ cdef extern from "recurrent.h" nogil:
         void (*scan_f64)(RtScan *, const RtGemmTable *) noexcept nogil
         void (*scan_d0_f32)(RtScan *) noexcept nogil
         void (*scan_d0_f64)(RtScan *) noexcept nogil
+        int64_t (*scan_packed_f32)(const RtScan *) noexcept nogil
+        int64_t (*scan_packed_f64)(const RtScan *) noexcept nogil
+        void (*scan_pack_f32)(const RtScan *, void *) noexcept nogil
+        void (*scan_pack_f64)(const RtScan *, void *) noexcept nogil
     int rt_scan_gates(int mode)
     int rt_scan_kept(int mode)
     const RtRecurrentTable *rt_recurrent_pick(int level)
@@ -80,6 +91,32 @@ cdef TensorBase room(RtScan *s, TensorBase like, int backward):
     cdef const RtRecurrentTable *table = rt_recurrent_pick(isa_level())
     cdef int64_t n = table.scan_work_f32(s, backward) if like.dt == RT_F32 else table.scan_work_f64(s, backward)
     return empty(1, &n, like.dt, like.dev)
+
+
+cdef RtKept *packed_weights(RtScan *s, TensorBase w):
+    """The packed form of w that is kept from call to call, or NULL: Note [Kept operands] in kernels/kept.h."""
+    cdef int64_t key[8]
+    cdef int level = isa_level(), make = 0
+    cdef const RtRecurrentTable *table = rt_recurrent_pick(level)
+    cdef bint single = w.dt == RT_F32
+    cdef Storage stor = w.stor
+    cdef uint64_t writes = stor.writes
+    cdef int64_t n
+    cdef RtKept *kept
+    cdef void *made = NULL
+    if not may_keep(w):
+        return NULL
+    n = table.scan_packed_f32(s) if single else table.scan_packed_f64(s)
+    if n == 0:
+        return NULL
+    memset(key, 0, sizeof(key))
+    key[0], key[1] = KEPT_SCAN | level << 8 | w.dt << 16, <int64_t>w.ptr
+    key[2], key[3], key[4] = s.mode, s.H, s.P
+    kept = rt_kept_find(&stor.kept, key, writes, &make)
+    if kept is NULL and make and posix_memalign(&made, 64, <size_t>n * (4 if single else 8)) == 0:
+        (table.scan_pack_f32 if single else table.scan_pack_f64)(s, made)
+        kept = rt_kept_put(&stor.kept, key, writes, made)
+    return kept
 
 
 cdef class ScanBackward(Node):
@@ -202,6 +239,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     cdef ScanBackward node
     cdef const RtRecurrentTable *table
     cdef const RtGemmTable *products
+    cdef RtKept *kept_form = NULL
     if kind < RT_RNN_TANH or kind > RT_GRU:
         raise TensorValueError(f"recurrent_scan: expected a mode of {sorted(MODES.values())}, got {mode}", op="recurrent_scan")
     if by_float32(x):
@@ -272,7 +310,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     s.sizes, s.first = sizes, sizes + s.S
     s.gates, s.h0, s.c0, s.w_hh, s.b_hh, s.w_hr = xc.ptr, ptr_of(hc), ptr_of(cc), wc.ptr, ptr_of(bc), ptr_of(rc)
     s.out, s.hn, s.cn = out.ptr, hn.ptr, ptr_of(cn)
-    s.act = s.before = s.raw = NULL
+    s.act = s.before = s.raw = s.packed = NULL
     s.team, s.members, s.panel = 0, 1, s.H
     if keep:
         node = ScanBackward.__new__(ScanBackward)
@@ -290,11 +328,17 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
         table = rt_recurrent_pick(isa_level())
         products = gemm_table()
         count_flops("addmm", 2 * rows * s.P * w.sh[0] + (0 if r is None else 2 * rows * s.H * s.P))
+        if not keep and wc is w:
+            kept_form = packed_weights(&s, w)
+            if kept_form is not NULL:
+                s.packed = kept_form.data
         with nogil:
             if x.dt == RT_F32:
                 table.scan_f32(&s, products)
             else:
                 table.scan_f64(&s, products)
+        if kept_form is not NULL:
+            rt_kept_done(kept_form)
     if keep:
         node.team, node.members, node.panel = s.team or 1, s.members, s.panel
         save(node, 0, x)

@@ -29,6 +29,7 @@ typedef struct {
     void *g_hidden;                      /* rows, G*H: gradient of the hidden part (GRU; else it equals g_gates) */
     void *g_proj;                        /* rows, P: gradient of the projected output */
     void *g_h0, *g_c0;
+    const void *packed;                  /* w_hh as scan_pack() makes it; NULL: forward packs it itself */
     void *work;
 } RtScan;
 
@@ -43,6 +44,11 @@ typedef struct {
     void (*scan_f64)(RtScan *s, const RtGemmTable *gemm);
     void (*scan_d0_f32)(RtScan *s);
     void (*scan_d0_f64)(RtScan *s);
+    /* elements of w_hh packed for forward, 0: it is read as it lies; and packing it */
+    int64_t (*scan_packed_f32)(const RtScan *s);
+    int64_t (*scan_packed_f64)(const RtScan *s);
+    void (*scan_pack_f32)(const RtScan *s, void *out);
+    void (*scan_pack_f64)(const RtScan *s, void *out);
 } RtRecurrentTable;
 
 extern const RtRecurrentTable rt_recurrent_table_base;

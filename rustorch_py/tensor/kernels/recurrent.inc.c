@@ -6,7 +6,7 @@
  * a group of several members shares the units then, each keeps its part of the weights at hand, and the members meet after each step.
  *   Work is cut into phases of pieces (a step's panels of units). A member takes the pieces of its own share, then what others have not
  * begun: one that is late, or whose core is held by another process, costs no more than the piece it is at. Who does a piece does not
- * change its sums, so results do not depend on threads.
+ * change its sums, so results do not depend on threads. Every second step goes through a share from its end: what was read last is still near.
  *   A panel holds the columns of all gates of the same few units, so that the gate arithmetic runs on sums that are still in the
  * first cache. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -31,6 +31,9 @@
 
 #define MAX_THREADS 256
 #define WEIGHTS_OF_ONE (896 << 10)               /* bytes of hidden weights that a core keeps beside all else: less is gained by sharing units than meeting costs */
+#define STEP_OF_ONE 30000                        /* multiply-adds of a step for which a member meets the others: some 0.6 us, twice what meeting costs */
+#define BUNCH 4                                  /* panels of few rows whose gates follow the products of them all: each waits for nothing but itself */
+#define BUNCH_ROWS 8
 #define ROWS_AT_ONCE 48                          /* their sums stay in the first cache */
 #if defined(__x86_64__) || defined(__i386__)
 #define PAUSE() __builtin_ia32_pause()
@@ -39,6 +42,7 @@
 #else
 #define PAUSE() ((void)0)
 #endif
+#define PATIENCE 24                              /* pauses */
 
 /* ---- who does what ---- */
 typedef struct { uint64_t at; char apart[120]; } Word;            /* phase << 32 | pieces of the share that are taken */
@@ -48,8 +52,8 @@ typedef struct {
 } Team;
 typedef struct {
     Word *done, *taken;
-    int group, me, members, tried;
-    uint64_t phase, through, mine;               /* pieces done when this phase is through; those of them that this thread did */
+    int group, me, members, tried, back;         /* back: shares are taken from their ends */
+    uint64_t phase, through, mine;               /* pieces done when this phase is through; those of them that this thread did and has not told */
     int64_t pieces;
 } Turn;
 
@@ -72,7 +76,7 @@ static int make_team(Team *team, RtScan *s, int64_t bytes, int64_t pieces) {
         if (threads < 1 || (double)rows_of(s) * (double)weights < 400000) threads = 1;
         for (int64_t g = threads < s->N ? threads : s->N; g > 0; g--) {
             int64_t members = threads / g < pieces ? threads / g : pieces;
-            if (members > 1 && (double)s->N * (double)weights / (double)(g * members) < 100000) break;
+            if (members > 1 && (double)s->N * (double)weights / (double)(g * members) < STEP_OF_ONE) break;
             s->team = (int)g;
             s->members = (int)members;
             if (weights * bytes / members <= WEIGHTS_OF_ONE && s->N / g >= 8) break;
@@ -86,11 +90,11 @@ static int make_team(Team *team, RtScan *s, int64_t bytes, int64_t pieces) {
     return team->groups;
 }
 static inline Turn join_all(Team *team, int part) {
-    return (Turn){&team->done[team->groups], &team->taken[MAX_THREADS], 0, part, team->size, 0, 0, 0, 0, 0};
+    return (Turn){&team->done[team->groups], &team->taken[MAX_THREADS], 0, part, team->size, 0, 0, 0, 0, 0, 0};
 }
 static inline Turn join_group(Team *team, int part) {
     int g = part / team->members;
-    return (Turn){&team->done[g], &team->taken[g * team->members], g, part % team->members, team->members, 0, 0, 0, 0, 0};
+    return (Turn){&team->done[g], &team->taken[g * team->members], g, part % team->members, team->members, 0, 0, 0, 0, 0, 0};
 }
 
 static inline void begin(Turn *turn, int64_t pieces) {
@@ -100,10 +104,29 @@ static inline void begin(Turn *turn, int64_t pieces) {
     turn->tried = 0;
     turn->mine = 0;
 }
+static inline void tell(Turn *turn) {
+    if (turn->mine) __atomic_fetch_add(&turn->done->at, turn->mine, __ATOMIC_ACQ_REL);
+    turn->mine = 0;
+}
+/* Whether the others end what they have within a microsecond: to look at their shares would take lines from them that they write to. */
+static inline int patient(Turn *turn) {
+    tell(turn);
+    for (int i = 0; i < PATIENCE; i++) {
+        if (__atomic_load_n(&turn->done->at, __ATOMIC_ACQUIRE) >= turn->through) return 1;
+        PAUSE();
+    }
+    return 0;
+}
 /* A piece of this phase that nobody has begun, this member's own share first. -1: there is none, and all are done. */
 static int64_t piece(Turn *turn) {
-    if (turn->members == 1) return (int64_t)turn->mine < turn->pieces ? (int64_t)turn->mine++ : -1;
+    if (turn->members == 1) {
+        int64_t i = (int64_t)turn->mine;
+        if (i >= turn->pieces) return -1;
+        turn->mine++;
+        return turn->back ? turn->pieces - 1 - i : i;
+    }
     for (; turn->tried < turn->members; turn->tried++) {
+        if (turn->tried == 1 && patient(turn)) return -1;
         int64_t k = (turn->me + turn->tried) % turn->members, from = k * turn->pieces / turn->members;
         uint64_t *at = &turn->taken[k].at, old = __atomic_load_n(at, __ATOMIC_RELAXED), now = turn->phase << 32, next;
         uint64_t count = (uint64_t)((k + 1) * turn->pieces / turn->members - from);
@@ -111,9 +134,9 @@ static int64_t piece(Turn *turn) {
         while (next < count && !__atomic_compare_exchange_n(at, &old, now + next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
         if (next >= count) continue;
         turn->mine++;
-        return from + (int64_t)next;
+        return from + (int64_t)(turn->back ? count - 1 - next : next);
     }
-    if (turn->mine) __atomic_fetch_add(&turn->done->at, turn->mine, __ATOMIC_ACQ_REL);
+    tell(turn);
     for (int64_t i = 1; __atomic_load_n(&turn->done->at, __ATOMIC_ACQUIRE) < turn->through; i++)
         if ((i & 63) == 0) sched_yield();
         else PAUSE();
@@ -164,4 +187,5 @@ static void share_out(const RtScan *s, int64_t *bounds, int groups) {
 #define M(x) x##_f64
 #include "recurrent_t.h"
 
-const RtRecurrentTable RT_NAME(rt_recurrent_table) = {scan_work_f32, scan_work_f64, scan_f32, scan_f64, scan_d0_f32, scan_d0_f64};
+const RtRecurrentTable RT_NAME(rt_recurrent_table) = {scan_work_f32, scan_work_f64, scan_f32, scan_f64, scan_d0_f32, scan_d0_f64,
+                                                        scan_packed_f32, scan_packed_f64, scan_pack_f32, scan_pack_f64};

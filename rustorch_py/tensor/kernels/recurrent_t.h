@@ -184,6 +184,29 @@ RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, c
     }
 }
 
+/* Few rows: products of several panels, then their gates. `first` to `last`: panels; the rest as for M(unit_panel), from the first unit on. */
+static void M(bunch)(const RtScan *s, int64_t m, int64_t first, int64_t last, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
+    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode), wide = G * U;
+    T pre[BUNCH * BUNCH_ROWS * RT_PANEL_REGS * L] __attribute__((aligned(64))), *to = pre;
+    for (int64_t p = first; p < last; p++, to += m * wide) P(panel)(m, (int)(wide / L), K, state, K, 1, w + p * wide * K, wide, to, wide, 0);
+    for (int64_t p = first, u = p * U; p < last; p++, u += U) {
+        int64_t n = H - u < U ? H - u : U;
+        T *a = act ? act + m * u * A : NULL;
+        to = pre + (p - first) * m * wide;
+        if (n == L) M(units)(s, m, L, u, gates, to, wide, U, state, c, h, a);
+        else M(units)(s, m, n, u, gates, to, wide, U, state, c, h, a);
+    }
+}
+
+static int64_t M(scan_packed)(const RtScan *s) {
+    int64_t G = rt_scan_gates(s->mode), U = M(panel_units)(s->mode);
+    return M(direct)(s) ? 0 : (s->H + U - 1) / U * U * G * s->P;
+}
+static void M(scan_pack)(const RtScan *s, void *out) {
+    int64_t U = M(panel_units)(s->mode);
+    for (int64_t u = 0; u < s->H; u += U) M(pack_gates)(s, u, (T *)out + u * rt_scan_gates(s->mode) * s->P);
+}
+
 static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
     int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode), panels = (H + U - 1) / U;
     int64_t bounds[MAX_THREADS + 1];
@@ -194,13 +217,14 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
     int64_t outs = M(slices)(K, team.members);
     T *states = s->work, *raw_n = states + 2 * s->N * K, *packed = raw_n + (s->w_hr ? s->N * H : 0), *packed_hr = packed + panels * U * G * K;
     T *pre_n = packed;
+    const T *weights = s->packed ? s->packed : packed;
     s->panel = direct ? H : U;
     RT_OMP(omp parallel num_threads(team.size) if (team.size > 1))
     for (int part = team.size > 1 ? RT_ME : 0, crew = team.size > 1 ? RT_CREW : 1; part < team.size; part += crew) {
         Turn turn = join_all(&team, part);
         int64_t p;
         if (!direct) {
-            for (begin(&turn, panels); (p = piece(&turn)) >= 0;) M(pack_gates)(s, p * U, packed + p * U * G * K);
+            if (!s->packed) for (begin(&turn, panels); (p = piece(&turn)) >= 0;) M(pack_gates)(s, p * U, packed + p * U * G * K);
             if (s->w_hr)
                 for (begin(&turn, outs); (p = piece(&turn)) >= 0;) {
                     int64_t j0 = M(slice)(K, outs, p), w = M(slice)(K, outs, p + 1) - j0;
@@ -240,10 +264,20 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
                 }
                 continue;
             }
+            turn.back = i & 1;
+            if (m <= BUNCH_ROWS && !s->w_hr) {
+                int64_t some = panels / team.members < BUNCH ? panels / team.members : BUNCH;
+                for (begin(&turn, (panels + some - 1) / some); (p = piece(&turn)) >= 0;) {
+                    int64_t last = (p + 1) * some < panels ? (p + 1) * some : panels, u = p * some * U;
+                    if (m > 0) M(bunch)(s, m, p * some, last, gates, weights, state, c, h, act);
+                    M(hand_on)(s, m, m_next, u, (last * U < H ? last * U : H) - u, out, h0, next, hn);
+                }
+                continue;
+            }
             for (begin(&turn, panels); (p = piece(&turn)) >= 0;) {
                 int64_t u = p * U, n = H - u < U ? H - u : U;
-                if (n == L) M(unit_panel)(s, m, L, u, gates, packed + u * G * K, state, c, h, act ? act + m * u * A : NULL);
-                else M(unit_panel)(s, m, n, u, gates, packed + u * G * K, state, c, h, act ? act + m * u * A : NULL);
+                if (n == L) M(unit_panel)(s, m, L, u, gates, weights + u * G * K, state, c, h, act ? act + m * u * A : NULL);
+                else M(unit_panel)(s, m, n, u, gates, weights + u * G * K, state, c, h, act ? act + m * u * A : NULL);
                 if (!s->w_hr) M(hand_on)(s, m, m_next, u, n, out, h0, next, hn);
             }
             if (!s->w_hr) continue;
