@@ -57,16 +57,6 @@ static void max_any_##t(const RtPool *p, const T *x, T *y, int64_t *idx) {      
         }                                                                                               \
         y[o] = best; idx[o] = at;                                                                       \
     }                                                                                                   \
-}                                                                                                       \
-static void max_##t(const RtPool *p, const T *x, T *y, int64_t *idx, int threads) {                     \
-    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2];               \
-    int even = p->stride[0] && p->stride[1] && p->stride[2] && in < INT32_MAX;                          \
-    threads = few((double)p->planes * (in + out), threads, p->planes);                                  \
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))                     \
-    for (int64_t q = 0; q < p->planes; q++) {                                                           \
-        if (even) max_even_##t(p, x + q * in, y + q * out, idx + q * out);                              \
-        else max_any_##t(p, x + q * in, y + q * out, idx + q * out);                                    \
-    }                                                                                                   \
 }
 #define FLOAT_NAN(v) (v != v)
 #define INT_NAN(v) 0
@@ -107,18 +97,38 @@ FLOAT_BODY(double, f64)
 #define VF(x) rt_vf_##x
 #define LANES RT_LANES_F32
 #define SUF(x) x##_f32
+#define PLACES rt_vf_mask
 #include "pool_t.h"
 #undef T
 #undef V
 #undef VF
 #undef LANES
 #undef SUF
+#undef PLACES
 #define T double
 #define V rt_vd
 #define VF(x) rt_vd_##x
 #define LANES RT_LANES_F64
 #define SUF(x) x##_f64
+#define PLACES rt_vd_mask
 #include "pool_t.h"
+
+#define MAX_PLANES(T, t, PAIRS)                                                                         \
+static void max_##t(const RtPool *p, const T *x, T *y, int64_t *idx, int threads) {                     \
+    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2];               \
+    int even = p->stride[0] && p->stride[1] && p->stride[2] && in < INT32_MAX;                          \
+    threads = few((double)p->planes * (in + out), threads, p->planes);                                  \
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))                     \
+    for (int64_t q = 0; q < p->planes; q++) {                                                           \
+        if (even && PAIRS(p, x + q * in, y + q * out, idx + q * out)) continue;                         \
+        if (even) max_even_##t(p, x + q * in, y + q * out, idx + q * out);                              \
+        else max_any_##t(p, x + q * in, y + q * out, idx + q * out);                                    \
+    }                                                                                                   \
+}
+#define NO_PAIRS(p, x, y, idx) 0
+MAX_PLANES(float, f32, max_pairs_f32)
+MAX_PLANES(double, f64, max_pairs_f64)
+MAX_PLANES(int64_t, i64, NO_PAIRS)
 
 const RtPoolTable RT_NAME(rt_pool_table) = {
     max_f32, max_f64, max_i64, avg_f32, avg_f64, avg_d0_f32, avg_d0_f64, scatter_f32, scatter_f64, gather_f32, gather_f64,

@@ -1,5 +1,5 @@
 /* Typed body of pool.inc.c: averages, and what works on arrays with their channels innermost. T element, V vector, VF(load)
- * etc., LANES, SUF(name). */
+ * etc., LANES, SUF(name); PLACES: a vector of integers as wide as V's elements. */
 
 /* Outputs [from, to) of the last dimension whose windows lie inside the input, as wide as the kernel; none when windows are
  * not evenly spaced. */
@@ -36,13 +36,64 @@ static void SUF(pairs)(const T *x, int64_t rows, const int64_t *at, int64_t i, i
     }
 }
 
+/* Maxima of windows two columns wide, side by side, whole registers of them at a time; 0: they are not. */
+static int SUF(max_pairs)(const RtPool *p, const T *x, T *y, int64_t *idx) {
+    int64_t W = p->in[2], n = p->out[2];
+    if (p->kernel[2] != 2 || p->stride[2] != 2 || p->dilation[2] != 1 || p->pad[2] || 2 * n > W) return 0;
+    PLACES steps;
+    for (int i = 0; i < LANES; i++) steps[i] = 2 * i;
+    for (int64_t a = 0; a < p->out[0]; a++)
+    for (int64_t b = 0; b < p->out[1]; b++, y += n, idx += n) {
+        int64_t first = (p->lo[0][a] * p->in[1] + p->lo[1][b]) * W;
+        for (int64_t c = 0; c < n; c += LANES) {
+            int left = n - c < LANES ? (int)(n - c) : LANES, low = 2 * left < LANES ? 2 * left : LANES;
+            V best = VF(set)(-(T)INFINITY);
+            PLACES at = steps + (__typeof__(steps[0]))(first + 2 * c);
+            for (int64_t z = p->lo[0][a]; z < p->hi[0][a]; z += p->dilation[0])
+            for (int64_t r = p->lo[1][b]; r < p->hi[1][b]; r += p->dilation[1]) {
+                int64_t base = (z * p->in[1] + r) * W + 2 * c;
+                V lo, hi = {0};
+                if (left == LANES) { lo = VF(load)(x + base); hi = VF(load)(x + base + LANES); }
+                else {
+                    lo = VF(load_first)(x + base, low);
+                    if (2 * left > LANES) hi = VF(load_first)(x + base + LANES, 2 * left - LANES);
+                }
+                V even = VF(evens_of)(lo, hi), odd = VF(odds_of)(lo, hi);
+                PLACES here = steps + (__typeof__(steps[0]))base, up = (even > best) | (even != even);
+                best = (V)(((PLACES)even & up) | ((PLACES)best & ~up));
+                at = (here & up) | (at & ~up);
+                up = (odd > best) | (odd != odd);
+                best = (V)(((PLACES)odd & up) | ((PLACES)best & ~up));
+                at = ((here + 1) & up) | (at & ~up);
+            }
+            if (left == LANES) VF(store)(y + c, best);
+            else VF(store_first)(y + c, best, left);
+            for (int i = 0; i < left; i++) idx[c + i] = at[i];
+        }
+    }
+    return 1;
+}
+
 #define ROWS_MAX 64      /* rows of a window whose places are listed */
+
+#define PLANE_MAX 4096   /* elements that are added in one go: longer sums by rows, whose error grows less */
+
+static T SUF(plane_sum)(int64_t n, const T *x) {
+    V s = {0}, t = {0};
+    int64_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) { s += VF(load)(x + i); t += VF(load)(x + i + LANES); }
+    if (i + LANES <= n) { s += VF(load)(x + i); i += LANES; }
+    if (i < n) t += VF(load_first)(x + i, (int)(n - i));
+    return VF(sum)(s + t);
+}
 
 static void SUF(avg)(const RtPool *p, const T *x, T *y, int threads) {
     int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2], W = p->in[2], from, to;
     SUF(inside)(p, &from, &to);
     int two = p->kernel[2] == 2 && p->stride[2] == 2 && p->kernel[0] * p->kernel[1] <= ROWS_MAX;
     if (!two && p->stride[2] > 2) to = from;
+    int whole = out == 1 && in <= PLANE_MAX;
+    for (int d = 0; d < 3; d++) whole &= p->lo[d][0] == 0 && p->hi[d][0] == p->in[d];
     threads = few((double)p->planes * (in + out), threads, p->planes);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T small[ROW_MAX + 2 * LANES], *sum = W <= ROW_MAX ? small : malloc((size_t)(W + 2 * LANES) * sizeof(T));
@@ -51,6 +102,10 @@ static void SUF(avg)(const RtPool *p, const T *x, T *y, int threads) {
         for (int64_t q = 0; q < p->planes; q++) {
             const T *xq = x + q * in;
             T *yq = y + q * out;
+            if (whole) {
+                *yq = SUF(plane_sum)(in, xq) / (p->divisor != 0 ? (T)p->divisor : (T)(p->size[0][0] * p->size[1][0] * p->size[2][0]));
+                continue;
+            }
             for (int64_t a = 0; a < p->out[0]; a++)
             for (int64_t b = 0; b < p->out[1]; b++, yq += p->out[2]) {
                 T sizes = (T)(p->size[0][a] * p->size[1][b]);
@@ -256,3 +311,4 @@ static void SUF(gather_last)(int64_t images, int64_t channels, int64_t in, int64
 #undef EACH_WINDOW
 #undef EACH_TAP
 #undef ROWS_MAX
+#undef PLANE_MAX

@@ -120,10 +120,12 @@ RT_INLINE void rt_vd_store_evens(double *p, rt_vd v) {
 #define RT_AT_HALF(i, n) (i) / 2
 #define RT_AT_HIGH_HALF(i, n) (n) / 2 + (i) / 2
 /* evens: p[0], p[2], p[4] ..., nothing is read behind the last of them. pair_sums: a[0] + a[1], a[2] + a[3] ... and so on through b.
- * twice: every lane two times in a row. */
+ * evens_of, odds_of: a[0], a[2] ... and so on through b, and what lies between them. twice: every lane two times in a row. */
 #define RT_SHUFFLES(V, T, N, LANES, MASK, EACH)                                                   \
     RT_INLINE V N##_evens(const T *p) { return RT_SHUFFLE(MASK, N##_load(p), N##_load(p + LANES - 1), EACH(RT_AT_EVEN_LAPPED)); } \
     RT_INLINE V N##_pair_sums(V a, V b) { return RT_SHUFFLE(MASK, a, b, EACH(RT_AT_EVEN)) + RT_SHUFFLE(MASK, a, b, EACH(RT_AT_ODD)); } \
+    RT_INLINE V N##_evens_of(V a, V b) { return RT_SHUFFLE(MASK, a, b, EACH(RT_AT_EVEN)); }       \
+    RT_INLINE V N##_odds_of(V a, V b) { return RT_SHUFFLE(MASK, a, b, EACH(RT_AT_ODD)); }         \
     RT_INLINE void N##_twice(V v, V *lo, V *hi) {                                                 \
         *lo = RT_SHUFFLE(MASK, v, v, EACH(RT_AT_HALF));                                           \
         *hi = RT_SHUFFLE(MASK, v, v, EACH(RT_AT_HIGH_HALF));                                      \
