@@ -7,19 +7,25 @@ partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolu
 (gradient of w) are each other's gradients, so one Node class with a mode serves all orders.
 """
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memset
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
                      RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
-from ._matmul cimport RtGemmTable, gemm_table, count_flops
+from ._kept cimport RtKept, rt_kept_find, rt_kept_put, rt_kept_done, KEPT_CONV
+from ._matmul cimport RtGemmTable, gemm_table, count_flops, may_keep
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
 from ._function cimport unwatched
 from ._node cimport call_node
 from ._ops cimport profiling
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
+from ._storage cimport Storage
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError
+
+cdef extern from "<stdlib.h>" nogil:
+    int posix_memalign(void **at, size_t alignment, size_t size)
 
 cdef extern from "conv.h" nogil:
     """
@@ -43,6 +49,7 @@ cdef extern from "conv.h" nogil:
         const void *scale
         int64_t cut
         const RtGemmTable *gemm
+        const void *packed
     ctypedef struct RtConvTable:
         int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
         int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
@@ -55,6 +62,8 @@ cdef extern from "conv.h" nogil:
         void (*dbias_last_f32)(const float *, float *, int64_t, int64_t, int) noexcept nogil
         void (*dbias_last_f64)(const double *, double *, int64_t, int64_t, int) noexcept nogil
         int (*has_last)(const RtConvGeom *, int) noexcept nogil
+        int64_t (*kept_f32)(const RtConvGeom *, int, int64_t *) noexcept nogil
+        void (*keep_f32)(const RtConvGeom *, const float *, int, float *, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
     void rt_conv_forward_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
     void rt_conv_dinput_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
@@ -64,6 +73,7 @@ cdef extern from "conv.h" nogil:
         RT_LAST_W
         RT_LAST_Y
         RT_FAST
+        RT_LIGHT
 
 cdef enum:
     FORWARD = 0       # y = F(x, w); slots x, w
@@ -133,6 +143,31 @@ cdef tuple numbers_of(const RtConvGeom *c):
     return tuple(numbers)
 
 
+cdef RtKept *kept_weights(TensorBase w, const RtConvGeom *geom, int orders, int threads):
+    """The transformed weights that are kept from call to call, or NULL: Note [Kept operands] in kernels/kept.h."""
+    cdef int64_t key[8]
+    cdef int level = isa_level(), make = 0
+    cdef const RtConvTable *table = rt_conv_pick(level)
+    cdef Storage stor = w.stor
+    cdef uint64_t writes = stor.writes
+    cdef int64_t n, which = 0
+    cdef RtKept *kept
+    cdef void *made = NULL
+    if not may_keep(w):
+        return NULL
+    n = table.kept_f32(geom, orders, &which)
+    if n == 0:
+        return NULL
+    memset(key, 0, sizeof(key))
+    key[0], key[1] = KEPT_CONV | level << 8 | w.dt << 16, <int64_t>w.ptr
+    key[2], key[3], key[4], key[5], key[6] = geom.cin, geom.cout, geom.groups, geom.kernel[2], which << 8 | (orders & RT_LAST_W)
+    kept = rt_kept_find(&stor.kept, key, writes, &make)
+    if kept is NULL and make and posix_memalign(&made, 64, <size_t>n * 4) == 0:
+        table.keep_f32(geom, <float *>w.ptr, orders, <float *>made, threads)
+        kept = rt_kept_put(&stor.kept, key, writes, made)
+    return kept
+
+
 cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *given, int nd, bint last, TensorBase out) except -1:
     """The CPU's loops."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
@@ -141,6 +176,7 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
     cdef int rc, kind, threads = num_threads(), orders = 0
     cdef TensorBase ac, bc, kc = None, to = out
     cdef void *k = NULL
+    cdef RtKept *kept = NULL
     own.gemm = gemm_table()
     if bias is not None:
         kc = contiguous_raw(bias)
@@ -162,6 +198,12 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
             to = empty(nd + 2, out.sh, a.dt, a.dev)
     if fast and not fixed_split():
         orders |= RT_FAST
+        if mode == FORWARD and a.dt == RT_F32 and not in_backward and not recording(a, b, bias):
+            orders |= RT_LIGHT
+            if bc is b:
+                kept = kept_weights(b, geom, orders, threads)
+                if kept is not NULL:
+                    own.packed = kept.data
     with nogil:
         rc = 0
         if a.dt == RT_I64:
@@ -183,6 +225,8 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 rc = table.dinput_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>k, <double *>to.ptr, orders, threads)
             else:
                 rc = table.dweight_f64(geom, <double *>ac.ptr, <double *>bc.ptr, <double *>to.ptr, orders, threads)
+    if kept is not NULL:
+        rt_kept_done(kept)
     if to is not out:
         copy_raw(out, to)
     if rc:
@@ -332,7 +376,7 @@ cdef int read_geometry(object op, int n, object stride, object padding, object d
     """stride, padding, dilation, kernel of the last n of three dimensions; `back`: padding behind."""
     cdef int i, f = 3 - n
     cdef int64_t total
-    c.scale = NULL
+    c.scale = c.packed = NULL
     c.cut = 0
     for i in range(3):
         c.in_[i] = c.out[i] = c.kernel[i] = c.stride[i] = c.dilation[i] = 1

@@ -17,11 +17,13 @@ typedef struct {
     const void *scale;
     int64_t cut;
     const RtGemmTable *gemm;               /* loops of plain products; NULL: BLAS has them all */
+    const void *packed;                    /* weights as keep_f32() makes them, or NULL */
 } RtConvGeom;
 
 /* `orders`: which arrays have their channels innermost (RT_LAST_X: x and gx, RT_LAST_W: w and gw, RT_LAST_Y: y and g), and whether
- * products may be rearranged (RT_FAST: Note [Winograd]). */
-enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4, RT_LAST_ANY = 7, RT_FAST = 8 };
+ * products may be rearranged (RT_FAST: Note [Winograd]); RT_LIGHT: nothing is recorded, so that transformed weights may be kept and few pixels
+ * have not to pay for them. */
+enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4, RT_LAST_ANY = 7, RT_FAST = 8, RT_LIGHT = 16 };
 
 /* Arrays are contiguous: x (batch, groups*cin, in), w (groups*cout, cin, kernel), y (batch,
  * groups*cout, out), or with their second dimension innermost. b may be NULL. Return 0, or 1 when there is no memory. */
@@ -42,6 +44,10 @@ typedef struct {
     /* Whether product `mode` (0 forward, 1 dinput, 2 dweight) of this shape is better with channels innermost than through copies: 1;
      * 2: if input and output both have them there. */
     int (*has_last)(const RtConvGeom *, int mode);
+    /* Note [Kept operands] in kept.h: elements of a form of the weights that forward_f32 takes, 0 where it takes none, and
+     * which of its forms it is; and making it. */
+    int64_t (*kept_f32)(const RtConvGeom *, int orders, int64_t *which);
+    void (*keep_f32)(const RtConvGeom *, const float *w, int orders, float *to, int threads);
 } RtConvTable;
 
 void rt_conv_forward_i64(const RtConvGeom *, const int64_t *x, const int64_t *w, const int64_t *b, int64_t *y);

@@ -18,6 +18,7 @@
 #include "conv.h"
 #include "lanes.h"
 #include "grain.h"
+#include "share.h"
 #include "turn.h"
 
 #define GRAIN_MACS 5e5       /* multiply-adds a thread should have, see Note [Grain] */
@@ -203,7 +204,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dweight_deep_##t(c, g, x, gw, threads);                \
         return orders & RT_LAST_ANY || THROUGH(2) ? dweight_last_##t(c, g, x, gw, orders, threads) : dweight_##t(c, g, x, gw, threads);     \
     }
-#define WINO(mode, call) if (orders & RT_FAST && is_wino(c, mode)) return call;
+#define WINO(mode, call) if (is_wino(c, mode, orders)) return call;
 #define NEVER(mode, call)
 #define SOME(mode) through_last(c, mode)
 #define NONE(mode) 0
@@ -212,5 +213,5 @@ DOORS(double, f64, NEVER, NONE)
 
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, dbias_f32, dbias_f64,
-    dbias_last_f32, dbias_last_f64, has_last,
+    dbias_last_f32, dbias_last_f64, has_last, wino_kept, wino_keep,
 };

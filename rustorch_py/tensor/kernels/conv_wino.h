@@ -11,13 +11,19 @@
  * 5 x 5 kernels have F(2x4, 5x5): 48 products for 200, six points down and eight across (0, +-1/2, +-1, +-2, infinity). Channels are
  * summed apart by at most 24 (up to 39 in one): the errors' root mean square is 1.4e-6 of the results', up to eight times the plain sums'.
  * F(2x2, 5x5) has 1e-6 and 36 products for 100, F(4x4, 5x5) 2.9e-6 and 64 for 400. Sources: S. Winograd, Arithmetic
- * complexity of computations (1980); A. Lavin and S. Gray, Fast algorithms for convolutional neural networks (2016). */
+ * complexity of computations (1980); A. Lavin and S. Gray, Fast algorithms for convolutional neural networks (2016).
+ *
+ * Note [Few tiles]
+ * The transformed weights are four times the weights, so few tiles do not pay for making them. Where nothing is recorded they are kept
+ * (kept.h), and 3 x 3 kernels go this way from four tiles on: an image of a small net. Whether they are kept does not change results, so a
+ * call that has to make them goes the same way. Their blocks are two vectors of channels: threads that have few tiles share out the blocks. */
 
 #define WINO_P 48                         /* most points of a patch */
 #define WINO_TAPS 25
 
 typedef struct {
     int r, high, across_n;                /* the kernel is r x r, a tile high x 4 results, its patch 6 x across_n positions */
+    int few;                              /* Note [Few tiles] */
     int64_t points;                       /* 6 * across_n */
     int64_t batch, groups, m, cin;        /* m, cin: result and summed channels of a group */
     int64_t h, w, sh, sw, top, left;      /* results; source; result (r, c) reads source (r - top + i, c - left + j) */
@@ -25,8 +31,9 @@ typedef struct {
     int64_t rows, strips, per;            /* tile rows of a strip, strips of an image, strips of a task */
     int64_t cpad, mpad, tiles;            /* channels in whole vectors; most tiles of a task */
     int64_t vplane, mplane;               /* from point to point of transformed patches and of products */
-    const float *scale;                   /* Note [Epilogue] in conv_t.h: of groups x m, or NULL */
+    const float *scale;                   /* Note [Epilogue] in conv_t.h: of groups x m, or NULL; taken in with the results */
     int cut;
+    const float *packed;                  /* all groups' transformed weights, or NULL */
 } Wino;
 #define WINO_WIDE 4                       /* columns of a tile */
 
@@ -103,19 +110,21 @@ RT_INLINE void wino_down(int n, int m, int norms, const rt_vf *d, int64_t s, rt_
 #undef S
 #undef FMA
 
-/* Transformed weights of one group, times the factors of its channels (or NULL): [p][block of channels][c][channel of the block] */
-static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, const float *scale, float *restrict to, int threads) {
+/* Vectors of the block of channels that begins at vector v. */
+RT_INLINE int wino_block(const Wino *z, int64_t v, int64_t vectors) {
+    int nv = last_vectors_f32(v, vectors);
+    return z->few && nv > 2 ? 2 : nv;
+}
+
+/* Transformed weights of one group: [p][block of channels][c][channel of the block] */
+static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, float *restrict to, int threads) {
     enum { L = RT_LANES_F32 };
-    int64_t vectors = z->mpad / L, wide = RT_VEC == 64 ? 4 : 2;
-#if defined(__aarch64__)
-    wide = 4;
-#endif
+    int64_t vectors = z->mpad / L, wide = z->few ? 2 : last_vectors_f32(0, 4);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t v = 0; v < vectors; v++) {
         int64_t first = v / wide * wide, nv;
-        while (first + (nv = last_vectors_f32(first, vectors)) <= v) first += nv;
+        while (first + (nv = wino_block(z, first, vectors)) <= v) first += nv;
         int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
-        rt_vf factor = scale ? rt_vf_load_first(scale + m0, (int)count) : rt_vf_set(1);
         for (int64_t c = 0; c < z->cin; c++) {
             float s[WINO_TAPS][L] __attribute__((aligned(64)));
             rt_vf g[WINO_TAPS], half[30], u[WINO_P];
@@ -123,7 +132,7 @@ static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int t
             for (int t = 0; t < taps; t++) {
                 const float *src = w + m0 * ws[0] + c * ws[1] + (turned ? taps - 1 - t : t) * ws[2];
                 for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
-                g[t] = rt_vf_load(s[t]) * factor;
+                g[t] = rt_vf_load(s[t]);
             }
             for (int j = 0; j < r; j++) wino_up(6, r, 1, g + j, r, half + j, r);
             for (int i = 0; i < 6; i++) wino_up(n, r, 1, half + r * i, 1, u + n * i, 1);
@@ -156,9 +165,9 @@ RT_INLINE void wino_patches(int n, const Wino *z, const float *restrict x, int64
 static __attribute__((noinline)) void wino_patches_3(const Wino *z, const float *x, int64_t pitch, int64_t count, float *to) { wino_patches(6, z, x, pitch, count, to); }
 static __attribute__((noinline)) void wino_patches_5(const Wino *z, const float *x, int64_t pitch, int64_t count, float *to) { wino_patches(8, z, x, pitch, count, to); }
 
-/* A tile of results of one vector of channels: [p][...] with `plane` from p to p, plus bias, to y, of which `high` rows and `wide`
+/* A tile of results of one vector of channels: [p][...] with `plane` from p to p, times factor plus bias, to y, of which `high` rows and `wide`
  * columns exist. */
-RT_INLINE void wino_results(int n, int m, const float *d0, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
+RT_INLINE void wino_results(int n, int m, const float *d0, int64_t plane, rt_vf factor, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
     rt_vf half[24], res[WINO_WIDE];
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++) {
@@ -171,14 +180,18 @@ RT_INLINE void wino_results(int n, int m, const float *d0, int64_t plane, rt_vf 
     for (int i = 0; i < m; i++) {
         wino_down(n, WINO_WIDE, 0, half + n * i, 1, res, 1);
 #pragma GCC unroll 4
-        for (int j = 0; j < WINO_WIDE; j++) if (i < high && j < wide) rt_vf_store(y + i * row + j * pixel, cut ? rt_vf_positive(res[j] + bias) : res[j] + bias);
+        for (int j = 0; j < WINO_WIDE; j++)
+            if (i < high && j < wide) {
+                rt_vf v = rt_vf_fma(res[j], factor, bias);
+                rt_vf_store(y + i * row + j * pixel, cut ? rt_vf_positive(v) : v);
+            }
     }
 }
 #define RESULTS(r, n, m)                                                                                                                    \
-    static __attribute__((noinline)) void wino_results_##r(const float *d, int64_t plane, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, \
+    static __attribute__((noinline)) void wino_results_##r(const float *d, int64_t plane, rt_vf factor, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, \
                                                           int64_t high, int64_t wide) {                                                     \
-        if (high == m && wide == WINO_WIDE) wino_results(n, m, d, plane, bias, cut, y, row, pixel, m, WINO_WIDE);                           \
-        else wino_results(n, m, d, plane, bias, cut, y, row, pixel, high, wide);                                                            \
+        if (high == m && wide == WINO_WIDE) wino_results(n, m, d, plane, factor, bias, cut, y, row, pixel, m, WINO_WIDE);                           \
+        else wino_results(n, m, d, plane, factor, bias, cut, y, row, pixel, high, wide);                                                            \
     }
 RESULTS(3, 6, 4)
 RESULTS(5, 8, 2)
@@ -215,9 +228,10 @@ static void wino_plan(Wino *z, int64_t bytes, int threads) {
     z->across = (z->w + WINO_WIDE - 1) / WINO_WIDE;
     z->down = (z->h + z->high - 1) / z->high;
     int64_t most = bytes / (z->points * 4 * (z->cpad + z->mpad)), all = z->across * z->down * z->batch * z->groups;
+    int64_t each = z->few ? (all + threads - 1) / threads : (all + 2 * threads - 1) / (2 * threads);
     if (most < 24) most = 24;
     if (most > 96) most = 96;
-    if (most > (all + 2 * threads - 1) / (2 * threads)) most = (all + 2 * threads - 1) / (2 * threads);
+    if (most > each) most = each;
     z->rows = most / z->across;
     if (z->rows < 1) z->rows = 1;
     if (z->rows > z->down) z->rows = z->down;
@@ -261,98 +275,127 @@ static const int64_t wino_zero[1] = {0};
 static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const int64_t *ws, int turned, const float *bias, float *y, RtOrder to, int threads) {
     enum { L = RT_LANES_F32 };
     threads = rt_few((double)z->batch * z->groups * z->m * z->cin * z->h * z->w * 4, GRAIN_MACS, threads, threads);
-    wino_plan(z, 320 << 10, threads);
-    int64_t steps = (z->batch * z->strips + z->per - 1) / z->per, tasks = steps * z->groups, usize = z->points * z->cin * z->mpad;
+    int64_t vectors = (z->m + L - 1) / L, shares = 1, starts[3] = {0, vectors, vectors};       /* of the result channels: vectors at which they begin */
+    if (z->few && threads > 1 && vectors > 2 && z->batch * z->groups * ((z->h + 3) / 4) * ((z->w + 3) / 4) < 8 * threads) {
+        shares = 2;
+        starts[1] = (vectors / 2 + 1) / 2 * 2;
+    }
+    wino_plan(z, 320 << 10, (int)(threads / shares));
+    int64_t steps = (z->batch * z->strips + z->per - 1) / z->per, tasks = steps * z->groups * shares, usize = z->points * z->cin * z->mpad;
     int64_t psize = wino_pad_size(z), vsize = z->points * z->vplane, msize = z->points * z->mplane;
     int direct = to.channel == 1 && z->m % L == 0;
     int64_t size = z->high, rowlen = WINO_WIDE * z->across * z->mpad, ysize = direct ? 0 : size * rowlen;
-    float *u = buffer_f32(z->groups * (usize + z->mpad) + L), *base = u ? u + z->groups * usize : NULL;
-    int failed = 0;
-    if (!u) return 1;
     if (threads > tasks) threads = (int)tasks;
+    int64_t room = (psize + vsize + msize + ysize + z->mpad + 1023) / 1024 * 1024 + L;
+    float *base = buffer_f32(2 * z->groups * z->mpad + L + threads * room + (z->packed ? 0 : z->groups * usize)), *factor = base + z->groups * z->mpad;
+    float *rooms = factor + z->groups * z->mpad + L;
+    const float *u = z->packed ? z->packed : rooms + threads * room;
+    if (!base) return 1;
     for (int64_t g = 0; g < z->groups; g++) {
-        wino_weights(z, w + g * ws[3], ws, turned, z->scale ? z->scale + g * z->m : NULL, u + g * usize, threads);
-        for (int64_t m = 0; m < z->mpad; m++) base[g * z->mpad + m] = bias && m < z->m ? bias[g * z->m + m] : 0;
+        if (!z->packed) wino_weights(z, w + g * ws[3], ws, turned, rooms + threads * room + g * usize, threads);
+        for (int64_t m = 0; m < z->mpad; m++) {
+            base[g * z->mpad + m] = bias && m < z->m ? bias[g * z->m + m] : 0;
+            factor[g * z->mpad + m] = z->scale && m < z->m ? z->scale[g * z->m + m] : 1;
+        }
     }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        float *buf = buffer_f32(psize + vsize + msize + ysize + z->mpad), *v = buf + psize, *mm = v + vsize, *out = mm + msize, *none = out + ysize;
-        if (!buf) {
-            RT_OMP(omp atomic write)
-            failed = 1;
-        } else { memset(buf, 0, (size_t)psize * sizeof(float)); memset(none, 0, (size_t)z->mpad * sizeof(float)); }
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(dynamic))
-            for (int64_t task = 0; task < tasks; task++) {
-                int64_t g = task % z->groups, s0 = task / z->groups * z->per, s1 = s0 + z->per;
-                if (s1 > z->batch * z->strips) s1 = z->batch * z->strips;
-                int64_t tiles = wino_inputs(z, x, from, g, s0, s1, buf, v), vectors = z->mpad / L;
-                for (int p = 0; p < z->points; p++) {
-                    const float *up = u + g * usize + p * z->cin * z->mpad, *vp = v + p * z->vplane;
-                    float *mp = mm + p * z->mplane;
-                    int nv;
-                    for (int64_t q = 0; q < vectors; q += nv) {
-                        nv = last_vectors_f32(q, vectors);
-                        int64_t width = nv * L, most = 18432 / (width * 4), parts = (z->cin + most - 1) / most, part;
-                        if (z->r == 5 && parts < (z->cin + 15) / 24) parts = (z->cin + 15) / 24;       /* sums apart: eight points' errors want it */
-                        part = (z->cin + parts - 1) / parts;
-                        for (int64_t k = 0; k < z->cin; k += part) {
-                            int64_t len = z->cin - k < part ? z->cin - k : part;
-                            for (int64_t i = 0, mr; i < tiles; i += mr) {
-                                mr = last_next_f32(tiles - i, last_high_f32(nv));
-                                last_tiles_f32[nv - 1][mr - 1](1, len, wino_zero, vp + i * z->cpad + k, z->cpad, 1, up + q * L * z->cin + k * width, width,
-                                                              k ? NULL : none, mp + i * z->mpad + q * L, z->mpad, 0);
-                            }
+        float *buf = rooms + RT_ME * room, *v = buf + psize, *mm = v + vsize, *out = mm + msize, *none = out + ysize;
+        memset(buf, 0, (size_t)psize * sizeof(float));
+        memset(none, 0, (size_t)z->mpad * sizeof(float));
+        RT_OMP(omp for schedule(dynamic) nowait)
+        for (int64_t task = 0; task < tasks; task++) {
+            int64_t share = task % shares, g = task / shares % z->groups, s0 = task / shares / z->groups * z->per, s1 = s0 + z->per;
+            int64_t v0 = starts[share], v1 = starts[share + 1], m0 = v0 * L, m1 = v1 * L < z->m ? v1 * L : z->m;
+            if (s1 > z->batch * z->strips) s1 = z->batch * z->strips;
+            int64_t tiles = wino_inputs(z, x, from, g, s0, s1, buf, v);
+            for (int p = 0; p < z->points; p++) {
+                const float *up = u + g * usize + p * z->cin * z->mpad, *vp = v + p * z->vplane;
+                float *mp = mm + p * z->mplane;
+                int nv;
+                for (int64_t q = v0; q < v1; q += nv) {
+                    nv = wino_block(z, q, vectors);
+                    int64_t width = nv * L, most = 18432 / (width * 4), parts = (z->cin + most - 1) / most, part;
+                    if (z->r == 5 && parts < (z->cin + 15) / 24) parts = (z->cin + 15) / 24;       /* sums apart: eight points' errors want it */
+                    part = (z->cin + parts - 1) / parts;
+                    for (int64_t k = 0; k < z->cin; k += part) {
+                        int64_t len = z->cin - k < part ? z->cin - k : part;
+                        for (int64_t i = 0, mr; i < tiles; i += mr) {
+                            mr = last_next_f32(tiles - i, last_high_f32(nv));
+                            last_tiles_f32[nv - 1][mr - 1](1, len, wino_zero, vp + i * z->cpad + k, z->cpad, 1, up + q * L * z->cin + k * width, width,
+                                                          k ? NULL : none, mp + i * z->mpad + q * L, z->mpad, 0);
                         }
-                    }
-                }
-                int64_t tile = 0;
-                for (int64_t s = s0; s < s1; s++) {
-                    int64_t n = s / z->strips, r0 = s % z->strips * z->rows, r1 = r0 + z->rows < z->down ? r0 + z->rows : z->down;
-                    float *yn = y + n * to.image + g * z->m * to.channel;
-                    for (int64_t r = r0; r < r1; r++) {
-                        int64_t high = z->h - size * r < size ? z->h - size * r : size;
-                        for (int64_t t = 0; t < z->across; t++, tile++) {
-                            int64_t wide = z->w - WINO_WIDE * t < WINO_WIDE ? z->w - WINO_WIDE * t : WINO_WIDE;
-                            for (int64_t q = 0; q < z->mpad; q += L) {
-                                rt_vf add = rt_vf_load(base + g * z->mpad + q);
-                                const float *from_p = mm + tile * z->mpad + q;
-                                float *dst = direct ? yn + (size * r * z->w + WINO_WIDE * t) * to.pixel + q : out + WINO_WIDE * t * z->mpad + q;
-                                int64_t pixel = direct ? to.pixel : z->mpad, row = direct ? z->w * to.pixel : rowlen;
-                                (z->r == 3 ? wino_results_3 : wino_results_5)(from_p, z->mplane, add, z->cut, dst, row, pixel, direct ? high : size, direct ? wide : WINO_WIDE);
-                            }
-                        }
-                        if (!direct)
-                            for (int64_t i = 0; i < high; i++)
-                                last_out_f32(out + i * rowlen, z->mpad, z->w, z->m, yn + (size * r + i) * z->w * to.pixel, to.pixel, to.channel);
                     }
                 }
             }
+            int64_t tile = 0;
+            for (int64_t s = s0; s < s1; s++) {
+                int64_t n = s / z->strips, r0 = s % z->strips * z->rows, r1 = r0 + z->rows < z->down ? r0 + z->rows : z->down;
+                float *yn = y + n * to.image + g * z->m * to.channel;
+                for (int64_t r = r0; r < r1; r++) {
+                    int64_t high = z->h - size * r < size ? z->h - size * r : size;
+                    for (int64_t t = 0; t < z->across; t++, tile++) {
+                        int64_t wide = z->w - WINO_WIDE * t < WINO_WIDE ? z->w - WINO_WIDE * t : WINO_WIDE;
+                        for (int64_t q = m0; q < v1 * L; q += L) {
+                            rt_vf times = rt_vf_load(factor + g * z->mpad + q), add = rt_vf_load(base + g * z->mpad + q);
+                            const float *from_p = mm + tile * z->mpad + q;
+                            float *dst = direct ? yn + (size * r * z->w + WINO_WIDE * t) * to.pixel + q : out + WINO_WIDE * t * z->mpad + q;
+                            int64_t pixel = direct ? to.pixel : z->mpad, row = direct ? z->w * to.pixel : rowlen;
+                            (z->r == 3 ? wino_results_3 : wino_results_5)(from_p, z->mplane, times, add, z->cut, dst, row, pixel, direct ? high : size, direct ? wide : WINO_WIDE);
+                        }
+                    }
+                    if (!direct)
+                        for (int64_t i = 0; i < high; i++)
+                            last_out_f32(out + i * rowlen + m0, z->mpad, z->w, m1 - m0, yn + (size * r + i) * z->w * to.pixel + m0 * to.channel, to.pixel, to.channel);
+                }
+            }
         }
-        free(buf);
     }
-    free(u);
-    return failed;
+    free(base);
+    return 0;
 }
 
-/* Shapes that gain: enough channels for the products to outweigh the transforms, enough tiles for those of the weights. */
-static int is_wino(const RtConvGeom *c, int mode) {
+static int64_t wino_tiles(const RtConvGeom *c) {
+    int64_t t = c->kernel[2] == 3 ? 4 : 2;
+    return c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + WINO_WIDE - 1) / WINO_WIDE) * (t == 4 ? 1 : 2);
+}
+static int has_few_tiles(const RtConvGeom *c) { return wino_tiles(c) < 48 + c->cin * c->cout / 512; }
+
+/* Shapes that gain: enough channels for the products to outweigh the transforms, enough tiles for those of the weights or a form of these that is
+ * kept, unless it would be read from far away for next to no tiles. */
+static int is_wino(const RtConvGeom *c, int mode, int orders) {
     int64_t r = c->kernel[2], channels = c->cin * c->cout;
-    if (c->kernel[0] != 1 || (r != 3 && r != 5) || c->kernel[1] != r || c->in[0] != 1 || c->pad[0]) return 0;
+    if (!(orders & RT_FAST) || c->kernel[0] != 1 || (r != 3 && r != 5) || c->kernel[1] != r || c->in[0] != 1 || c->pad[0]) return 0;
     for (int d = 0; d < 3; d++) if (c->stride[d] != 1 || c->dilation[d] != 1 || c->pad[d] > r - 1) return 0;
     if (c->cin < 16 || c->cout < 16 || c->out[1] < 6 || c->out[2] < 6) return 0;
-    int64_t t = r == 3 ? 4 : 2, tiles = c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + WINO_WIDE - 1) / WINO_WIDE) * (r == 3 ? 1 : 2);
-    return mode == 2 ? tiles >= 128 && channels <= 128 * 128 : tiles >= 48 + channels / 512;
+    if (mode == 2) return wino_tiles(c) >= 128 && channels <= 128 * 128;
+    return !has_few_tiles(c) || (mode == 0 && r == 3 && orders & RT_LIGHT && channels <= 64 * 128);
+}
+
+static Wino wino_of(const RtConvGeom *c) {
+    return (Wino){.r = (int)c->kernel[2], .few = has_few_tiles(c), .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2],
+                  .sh = c->in[1], .sw = c->in[2], .top = c->pad[1], .left = c->pad[2], .scale = c->scale, .cut = (int)c->cut, .packed = c->packed};
 }
 
 static int wino_forward(const RtConvGeom *c, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
-    Wino z = {.r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
-              .top = c->pad[1], .left = c->pad[2],
-              .scale = c->scale, .cut = (int)c->cut};
+    Wino z = wino_of(c);
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
     return wino_run(&z, x, order(c->groups * c->cin, z.sh * z.sw, orders & RT_LAST_X), w, ws, 0, b, y,
                     order(c->groups * c->cout, z.h * z.w, orders & RT_LAST_Y), threads);
+}
+
+/* The form of the weights that stays from call to call: that of wino_weights(), all groups. */
+static int64_t wino_kept(const RtConvGeom *c, int orders, int64_t *which) {
+    enum { L = RT_LANES_F32 };
+    *which = has_few_tiles(c);
+    return orders & RT_LIGHT && is_wino(c, 0, orders) ? c->groups * 6 * (c->kernel[2] + WINO_WIDE - 1) * c->cin * ((c->cout + L - 1) / L * L) : 0;
+}
+static void wino_keep(const RtConvGeom *c, const float *w, int orders, float *to, int threads) {
+    Wino z = wino_of(c);
+    int64_t ws[4], which, size = wino_kept(c, orders, &which) / c->groups;
+    weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
+    wino_plan(&z, 320 << 10, 1);
+    for (int64_t g = 0; g < c->groups; g++) wino_weights(&z, w + g * ws[3], ws, 0, to + g * size, threads);
 }
 
 static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, const float *b, float *gx, int orders, int threads) {
