@@ -46,7 +46,7 @@ def same(a, b):
 def written(weight, call):
     """Writes of several kinds, each seen by the next call and those after it."""
     for write in (lambda: weight.data.add_(1), lambda: weight.detach().mul_(0.5), lambda: weight.data[1:2].zero_(),
-                  lambda: setattr(weight, "data", rt.randn(weight.shape)), lambda: weight.detach().numpy().__setitem__(0, 0.25)):
+                  lambda: setattr(weight, "data", rt.randn(weight.shape, dtype=weight.dtype)), lambda: weight.detach().numpy().__setitem__(0, 0.25)):
         write()
         assert same(warm(call, 1), unpacked(call)) and same(warm(call), unpacked(call))
 

@@ -15,7 +15,7 @@
 
 /* Note [Epilogue]
  * A normalization by fixed statistics after the convolution is a factor and a shift of each result channel. The weights are packed
- * in each call, so the factor is taken in on the way (`scale`; nothing is stored that could grow old), the shift is the bias. A ReLU
+ * in each call, so the factor is taken in on the way (`scale`; nothing is stored that could grow old), by conv_wino.h with the results; the shift is the bias. A ReLU
  * behind that cuts the sums in their registers, where the last block of k has been added (`cut`). */
 
 /* One product: rows `m` of one group over `taps` windows of each of `cin` planes. */
