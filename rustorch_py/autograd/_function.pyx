@@ -26,6 +26,9 @@ cdef class FunctionCtx(Node):
     cdef object own_name(self):
         return self.cls.__name__ + "Backward" if self.cls is not None else "FunctionBackward"
 
+    def __repr__(self):
+        return f"<{Function.__module__}.{self.name()} object at {hex(id(self))}>"
+
     def save_for_backward(self, *tensors):
         """Keep tensors (inputs, outputs or others; None allowed) for backward's ``saved_tensors``."""
         for t in tensors:
@@ -139,7 +142,7 @@ cdef object run_function(object cls, tuple args):
         for x in outs:
             ok = isinstance(x, TensorBase) and id(x) not in non_diff and rt_kind((<TensorBase>x).dt) >= RT_KIND_FLOAT
             targets.append(x if ok else None)
-            ctx.out_meta.append((empty(0, NULL, (<TensorBase>x).dt, (<TensorBase>x).dev), tuple(x.shape)) if ok else None)
+            ctx.out_meta.append((empty(0, NULL, (<TensorBase>x).dt, (<TensorBase>x).dev), tuple(x.shape)) if isinstance(x, TensorBase) else None)
         attach_outputs(targets, ctx, tuple(tensors))
         for x in ctx.dirty or ():
             inplace_end(<TensorBase?>x, ctx)

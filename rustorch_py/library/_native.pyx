@@ -487,7 +487,6 @@ cdef int run_loops(RtLoop fn, int dtype, int out_dtype, int cost, TensorBase out
     return 0
 
 
-@cython.final
 cdef class PluginNode(Node):
     """Gradient of a library's operator. Saved slots: the inputs, then the results."""
     cdef NativeOp op
@@ -600,7 +599,6 @@ cdef class PluginNode(Node):
         return 0
 
 
-@cython.final
 cdef class BlockedNode(Node):
     cdef NativeOp op
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from warnings import warn
+
 from ..autograd import Function
 from ..errors import AutogradError
 from ..tensor import Tensor
@@ -39,6 +41,9 @@ class _AtOutputs(Function):
         return (None, *ctx.state.on_grad_outputs(grads))
 
 
+_AtInputs.__name__ = _AtOutputs.__name__ = "BackwardHookFunction"        # what their nodes are called, as in PyTorch
+
+
 class BackwardHook:
     """Carry one call's backward hooks from the module's outputs to its inputs.
 
@@ -54,7 +59,7 @@ class BackwardHook:
         self.pre_hooks = pre_hooks
         self.grad_outputs = None
         self.n_inputs = -1
-        self.input_index = ()
+        self.input_index = None
         self.n_outputs = -1
         self.output_index = ()
 
@@ -75,9 +80,8 @@ class BackwardHook:
     def wrap_inputs(self, args):
         """Return the arguments as seen through the input node."""
         values, index = self._wrap(_AtInputs, args)
-        if index is not None:
-            self.n_inputs = len(args)
-            self.input_index = index
+        self.n_inputs = len(args)
+        self.input_index = index
         return values
 
     def wrap_outputs(self, result):
@@ -114,8 +118,14 @@ class BackwardHook:
             if out is not None:
                 full = self._as_tuple(out, self.n_outputs, "Backward pre hook", "grad_output")
         self.grad_outputs = full
-        if self.n_inputs < 0:
+        if self.input_index is None:
             nothing = self._spread((), (), max(self.n_inputs, 0))
+            if self.hooks:
+                warn(
+                    "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs require gradients. "
+                    "See Module.register_full_backward_hook for more details.",
+                    stacklevel=2,
+                )
             for hook in self.hooks:
                 out = hook(self.module, nothing, full)
                 if out is not None and not (isinstance(out, tuple) and all(v is None for v in out)):

@@ -1,5 +1,4 @@
 """Dropout and its kin: operators that draw a mask and multiply by it."""
-cimport cython
 from libc.stdint cimport int64_t, uint8_t
 from ._node cimport Node
 from ._base cimport (
@@ -20,7 +19,6 @@ include "_row_ids.pxi"
 
 # ---- dropout ------------------------------------------------------------------------------------------------
 
-@cython.final
 cdef class DropoutBackward(Node):
     """y = x * keep / (1 - p). Linear in x, so its gradient is the same operator on the gradient."""
     cdef TensorBase keep      # bool, in y's memory order
@@ -197,7 +195,6 @@ def native_dropout(input, p, train):
 
 # ---- randomised leaky ReLU ---------------------------------------------------------------------------------------
 
-@cython.final
 cdef class RReluBackward(Node):
     """y = x * slope."""
     cdef TensorBase slope

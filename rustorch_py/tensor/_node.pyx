@@ -1,5 +1,7 @@
 """The slot a tensor holds for its history. Knows no Tensor."""
 cimport cython
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 from collections import OrderedDict
 from ..errors import TensorTypeError
@@ -7,6 +9,10 @@ from ._hooks import add_hook
 
 cdef list aliases = [None]               # names that nodes go by, see call_node
 cdef dict alias_numbers = {}
+cdef dict classes = {}                   # (class, name of a node) -> its subclass of that name
+
+cdef extern from "Python.h":
+    void Py_SET_TYPE(object o, PyTypeObject *type)
 
 # One counter for the process; with the GIL held an increment is atomic.
 cdef uint64_t counter = 0
@@ -52,7 +58,9 @@ cdef class Node:
         cdef list edges = []
         for i in range(self.n_edges):
             target = edge_target(self, i)
-            edges.append((target if target is None or isinstance(target, Node) else accumulator_of(target), edge_nr(self, i)))
+            if target is not None:
+                target = named(target) if isinstance(target, Node) else accumulator_of(target)
+            edges.append((target, edge_nr(self, i)))
         return tuple(edges)
 
     @property
@@ -85,7 +93,28 @@ cdef class Node:
         return _add_hook(self, "pre", fn)
 
     def __repr__(self):
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{self.name().rpartition('::')[2]} object at {hex(id(self))}>"
+
+
+def named(Node node):
+    """Return the node, whose class carries the node's name from here on.
+
+    Note [Classes of nodes]: in PyTorch each operator's node has a class of its own, and programs that draw graphs read
+    ``type(t.grad_fn).__name__``. Here one class serves all rows of the table. So where a node is handed to Python, it becomes an
+    instance of an empty subclass made for its name: same layout, same methods; nodes that nobody looks at are as they were.
+    """
+    cdef str name = node.name().rpartition("::")[2]
+    kind = type(node)
+    if kind.__name__ == name:
+        return node
+    own = classes.get((kind, name))
+    if own is None:
+        own = classes[kind, name] = type(kind)(name, (kind,), {"__slots__": (), "__module__": "builtins"})
+    Py_INCREF(own)                       # an instance of a class made at run time owns a reference to it
+    Py_SET_TYPE(node, <PyTypeObject *>own)
+    if kind.__flags__ & 1 << 9:          # Py_TPFLAGS_HEAPTYPE
+        Py_DECREF(kind)
+    return node
 
 
 cdef object edge_target(Node self, int i):

@@ -6,7 +6,6 @@ Note [In-place and history]
     node on the viewed region, base.epoch grows, and every view of the base makes its history anew
     when it is next asked for (see _base.history).
 """
-cimport cython
 from cpython.float cimport PyFloat_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.ref cimport Py_REFCNT
@@ -89,7 +88,6 @@ for _i in range(RT_NROWS):
     ROW_CLASS_NAMES.append(_camel(rt_rows[_i].name.decode()))
 
 
-@cython.final
 cdef class RowNode(Node):
     """Gradient of any row: runs the row's derivative loop. Saved slots: 0 x, 1 y, 2 z or the output."""
     cdef int row, loop_dt
@@ -414,9 +412,9 @@ cdef int inplace_begin(object op, TensorBase t) except -1:
         write_hook(t)
     if may_overlap_self(t) and op != "fill_":              # one number to every element: written twice is written
         raise_overlap()
-    if t.flags & F_INFERENCE and not inference_mode_on():
-        if grad_mode() and t.rg:
-            raise AutogradError("Inplace update to inference tensor outside InferenceMode is not allowed.")
+    if t.flags & (F_INFERENCE | F_DATA_ALIAS) == F_INFERENCE and not inference_mode_on():
+        raise AutogradError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor "
+                            "before doing inplace update.", op=op)
     if grad_mode():
         if t.rg and t.base is None and t.fn is None:
             raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.", op=op)
@@ -638,8 +636,21 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
     return r
 
 
+cdef object plain_class = None           # class Tensor
+cdef object overriding = None             # (values) -> those whose classes take calls into their own hands
+
+
+def set_overriding(cls, fn):
+    """Install class Tensor, and the function that picks the values whose classes override calls (called once by _overrides)."""
+    global plain_class, overriding
+    plain_class, overriding = cls, fn
+
+
 cdef object binary_slot(int row, object x, object y):
     if isinstance(y, TensorBase) and isinstance(x, TensorBase):
+        # Python prefers the right operand's class only over a base of it: a Parameter steps back for it here
+        if type(y) is not plain_class and type(x) is not plain_class and type(x) is not type(y) and overriding is not None and overriding((y,)):
+            return NotImplemented
         return binary_k(row, x, y, None, 0)
     if isinstance(x, TensorBase):
         if not (PyFloat_CheckExact(y) or PyLong_CheckExact(y) or is_number(y)):
@@ -665,7 +676,7 @@ cdef object binary_inplace_k(int row, object x, object y, double k0):
 
 cdef inline bint fast_inplace(int row, TensorBase a, TensorBase b) except -1:
     """Nothing to record, to promote, to broadcast or to refuse: the loop can run."""
-    return fast_pair(a, b) and not (a.rg or b.rg) and a.base is None and not zero_divisor_matters(row) \
+    return fast_pair(a, b) and not (a.rg or b.rg or a.flags & F_INFERENCE) and a.base is None and not zero_divisor_matters(row) \
         and row_dtype(row, a.dt) == a.dt and out_dtype(&rt_rows[row], a.dt) == a.dt and (b.stor is not a.stor or b.ptr == a.ptr)
 
 
@@ -725,7 +736,6 @@ cdef TensorBase same_history(TensorBase copy, TensorBase t):
     return copy
 
 
-@cython.final
 cdef class AliasBackward0(Node):
     cdef object apply(self, object g):
         return g
@@ -822,7 +832,6 @@ cdef object ternary_inplace_run(int row, object x, object y, object z, double k0
 
 
 # ---- conversion and copies --------------------------------------------------------------------------------------
-@cython.final
 cdef class ToCopyBackward0(Node):
     """Gradient of a dtype or device conversion: convert back."""
     cdef int dt, dev
@@ -884,7 +893,6 @@ cdef bint is_filled(TensorBase t) noexcept:
     return t.n == step
 
 
-@cython.final
 cdef class CloneBackward0(Node):
     cdef object apply(self, object g):
         return g
@@ -912,10 +920,12 @@ cdef TensorBase contiguous(TensorBase t):
 
 
 cdef TensorBase detach(TensorBase t):
-    return alias(t)
+    cdef TensorBase v = alias(t)
+    if v.flags & F_INFERENCE:            # it may be written: it has no versions that could be stale
+        v.flags |= F_DATA_ALIAS
+    return v
 
 
-@cython.final
 cdef class CopyBackwards(Node):
     """dst.copy_(src): nothing flows to dst's old value, the gradient to src."""
     cdef tuple shape
@@ -966,7 +976,6 @@ cdef TensorBase copy_into(TensorBase dst, TensorBase src):
 
 
 # ---- expand and sum: each other's gradient ----------------------------------------------------------------------------
-@cython.final
 cdef class ExpandBackward0(Node):
     cdef tuple shape
 
@@ -1035,7 +1044,6 @@ cdef TensorBase sum_to_many(TensorBase g, Py_ssize_t n, tuple shape):
     return g if lead == 0 else <TensorBase?>(<object>g).reshape((n,) + shape)
 
 
-@cython.final
 cdef class DropLeadBackward(Node):
     """View without leading size-1 dimensions; the gradient puts them back."""
     cdef tuple shape
@@ -1071,7 +1079,6 @@ cdef TensorBase sum_like(TensorBase g, TensorBase t):
     return cast(r, t.dt)
 
 
-@cython.final
 cdef class SumBackward0(Node):
     """Gradient of a sum: the incoming gradient, expanded over the summed dimensions."""
     cdef tuple shape

@@ -10,6 +10,7 @@ Note [Overrides]
 import threading
 
 from ._function import count_overriding, overriding_state, relevant_args, set_override_entry
+from ._ops import set_overriding
 from ._tensor import Tensor, install
 
 _here = threading.local()
@@ -255,6 +256,7 @@ def ready(getitem, setitem):
     _plain_getters.update(_getters[name] for name in _PLAIN)
     install({"__torch_function__": classmethod(_tensor_torch_function), "__init_subclass__": classmethod(_init_subclass)})
     set_override_entry(asks, dispatch)
+    set_overriding(Tensor, relevant_args)
 
 
 class Shell:

@@ -323,7 +323,6 @@ cdef int refuse(object op, TensorBase t) except -1:
     raise UnsupportedOpError(f"\"{op}\" not implemented for '{torch_name(t.dt)}'", op=op, dtype=dtype_of(t.dt))
 
 
-@cython.final
 cdef class ZeroBackward(Node):
     """Of numbers that do not depend on the inputs' values: zeros of the inputs' shapes."""
     cdef list likes           # an entry per edge: (shape, dtype code)

@@ -1,5 +1,4 @@
 """Reductions of the table with their gradients: sum, prod, amax, amin, any, all, nansum, count_nonzero."""
-cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
@@ -58,7 +57,6 @@ cdef object plain_sum(PyObject *const *args, Py_ssize_t n):
 set_plain_call(sum, plain_sum)
 
 
-@cython.final
 cdef class ProdBackward0(Node):
     cdef tuple dims
     cdef bint keepdim
@@ -148,7 +146,6 @@ def prod(input, dim=None, keepdim=False, *, dtype=None, out=None):
     return r if out is None else deliver("prod", r, out)
 
 
-@cython.final
 cdef class ExtremumBackward0(Node):
     """amax and amin: the gradient is shared evenly by the elements equal to the result."""
     cdef str label

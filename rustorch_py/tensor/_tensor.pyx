@@ -15,6 +15,7 @@ from ._function cimport set_plain_call
 from ._view cimport transpose_last, t_reverse
 from ._dtype import strided, device as _device_class
 from . import _pointwise
+from ._node import named
 from ._dlpack import cuda_array_interface
 from ..errors import AutogradError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -373,7 +374,8 @@ cdef class Tensor(TensorBase):
     @property
     def grad_fn(self):
         """The node that made this tensor, or None."""
-        return history(self)
+        node = history(self)
+        return None if node is None else named(node)
 
     @property
     def is_leaf(self):
@@ -394,6 +396,8 @@ cdef class Tensor(TensorBase):
 
     @property
     def _version(self):
+        if self.flags & F_INFERENCE:
+            raise AutogradError("Inference tensors do not track version counter.")
         return self.stor.version
 
     @property

@@ -3,7 +3,6 @@
 The gradient of a permutation or reshape is a view again; that of select and slice writes into
 zeros through the same view; every other geometry goes through as_strided.
 """
-cimport cython
 from cpython.long cimport PyLong_Check, PyLong_CheckExact
 from cpython.object cimport PyObject
 from ._base cimport *
@@ -78,7 +77,6 @@ cdef int plain_sizes(PyObject *const *args, Py_ssize_t n, int64_t *sh) noexcept:
 
 
 # ---- one index, a range of indices ----------------------------------------------------------------------
-@cython.final
 cdef class SelectBackward0(Node):
     cdef tuple shape
     cdef int dim
@@ -125,7 +123,6 @@ cdef TensorBase select_view(TensorBase t, int dim, int64_t index):
     return v
 
 
-@cython.final
 cdef class SliceBackward0(Node):
     cdef tuple shape
     cdef int dim
@@ -175,7 +172,6 @@ cdef TensorBase slice_view(TensorBase t, int dim, int64_t start, int64_t length,
 
 
 # ---- reshape family -----------------------------------------------------------------------------------
-@cython.final
 cdef class ReshapeBackward(Node):
     """Gradient of view, reshape, squeeze, unsqueeze, flatten: the input's shape again."""
     cdef str label
@@ -501,7 +497,6 @@ def unsqueeze_(self, dim):
 
 
 # ---- permutations ------------------------------------------------------------------------------------------
-@cython.final
 cdef class PermuteBackward0(Node):
     cdef str label
     cdef list inverse
@@ -721,7 +716,6 @@ cdef tuple common_shape(tuple shapes):
     return tuple(out)
 
 
-@cython.final
 cdef class AsStridedBackward0(Node):
     """Gradient of an arbitrary strided view: adds each element's gradient where it came from.
 
@@ -899,7 +893,6 @@ def unfold(self, dimension, size, step):
 
 
 # ---- history of views after in-place writes (Note [In-place and history] in _ops.pyx) -------------------------------
-@cython.final
 cdef class CopySlices(Node):
     """Runs `inner` on the gradient of the written region; elsewhere the gradient passes."""
     cdef Node inner

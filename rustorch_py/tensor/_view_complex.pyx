@@ -1,5 +1,4 @@
 """Complex tensors seen as real ones and the other way round: view_as_real, view_as_complex, real, imag."""
-cimport cython
 from ._base cimport *
 from ._node cimport Node
 from ._ops cimport track_view, clone, contiguous, copy_into
@@ -8,7 +7,6 @@ from . import _rows
 from ..errors import ShapeError
 
 
-@cython.final
 cdef class ComplexViewBackward(Node):
     """view_as_real and view_as_complex are each other's gradient; real and imag pad with zeros."""
     cdef int what                         # 0 view_as_real, 1 view_as_complex, 2 real, 3 imag

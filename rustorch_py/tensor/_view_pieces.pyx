@@ -1,5 +1,4 @@
 """Views of a tensor's pieces: one index, a range, and all pieces at once, whose gradients are written into one tensor."""
-cimport cython
 from ._base cimport *
 from ._dtype cimport dtype_of
 from ._node cimport Node
@@ -43,7 +42,6 @@ def narrow(input, dim, start, length):
     return slice_view(t, d, s, n, 1)
 
 
-@cython.final
 cdef class PiecesBackward(Node):
     """Gradient of split and unbind: the pieces' gradients side by side, zeros where a piece got none."""
     cdef tuple shape
