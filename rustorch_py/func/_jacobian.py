@@ -50,7 +50,8 @@ def _pieces(total, chunk_size):
 
 def _rows_to(got, skip, shape):
     """Many gradients along dimension 0, put after the levels' dimensions and given their shape."""
-    return got.movedim(0, skip).reshape(shape)
+    got = got.movedim(0, skip)
+    return (got.contiguous() if skip else got).reshape(shape)
 
 
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):

@@ -17,7 +17,6 @@ from functools import wraps
 from .. import tensor as _t
 from ..autograd import grad as _grad
 from ..autograd._engine import reaches_other_leaves
-from ..errors import UnsupportedOpError
 from ..tensor import Tensor
 from ..utils._pytree import tree_flatten, tree_map, tree_unflatten
 from ._batched import from_plain, level_stack, outside, to_plain
@@ -372,14 +371,23 @@ def linearize(func, *primals):
 
 
 def functionalize(func, *, remove="mutations"):
-    """Raise: programs are not traced into graphs here, so that there is none to take in-place writes out of.
+    """Return a function of ``func``'s results.
+
+    In PyTorch it rewrites in-place operators in the graph that a tracer records. Functions are not traced into such graphs here, and
+    the results, writes to inputs included, are those of ``func``; gradients see through its in-place writes.
+
+    Args:
+        func: function of tensors.
+        remove: "mutations" or "mutations_and_views".
 
     Raises:
-        UnsupportedOpError: always, for a known ``remove``.
         RuntimeError: an unknown ``remove``.
     """
     if remove not in ("mutations", "mutations_and_views"):
         raise RuntimeError(f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}. Valid options are: "
                            f"remove='mutations', remove='mutations_and_views'")
-    raise UnsupportedOpError("functionalize: it rewrites the graph of a traced function, and functions are not traced here; call the "
-                             "function itself: gradients see through its in-place writes", op="functionalize")
+
+    @wraps(func)
+    def wrapped(*args, **kwargs):
+        return func(*args, **kwargs)
+    return wrapped

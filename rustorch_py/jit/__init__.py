@@ -3,14 +3,17 @@
 A function that only does elementwise arithmetic becomes one loop over memory (`script`, `trace`, ``rustorch_py.compile``: jit/_fuse.py);
 everything else runs eagerly, with the same results.
 """
+import copy
+from contextlib import contextmanager
+
 from ..errors import UnsupportedOpError
 from ..futures import fork, wait
 from ..nn import Module as ScriptModule
-from ._fuse import fused
+from ._fuse import fused, set_eager
 
 __all__ = ["script", "trace", "trace_module", "script_if_tracing", "freeze", "optimize_for_inference", "is_scripting", "is_tracing", "ignore", "unused", "export",
            "annotate", "isinstance", "save", "load", "ScriptModule", "Final", "Attribute", "interface", "script_method", "fork", "wait",
-           "TracerWarning"]
+           "TracerWarning", "optimized_execution"]
 
 
 class TracerWarning(Warning):
@@ -52,10 +55,20 @@ def trace_module(mod, inputs, **options):
 
 
 def freeze(mod, preserved_attrs=None, optimize_numerics=True):
-    """Return the module unchanged; it must be in evaluation mode, as in PyTorch."""
+    """Return a copy of the module, in evaluation mode, whose parameters are constants: results record no gradient of them."""
     if mod.training:
         raise RuntimeError("Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before freezing.")
-    return mod
+    return copy.deepcopy(mod).requires_grad_(False)
+
+
+@contextmanager
+def optimized_execution(should_optimize):
+    """Context manager: with False, fused functions run as they stand."""
+    before = set_eager(not should_optimize)
+    try:
+        yield
+    finally:
+        set_eager(before)
 
 
 def optimize_for_inference(mod, other_methods=None):

@@ -185,7 +185,7 @@ class LBFGS(Optimizer):
             ro.append(1.0 / curvature)
             state["H_diag"] = curvature / y.dot(y)
         q = grad.neg()
-        weights = [None] * len(ys_)
+        weights = state.setdefault("al", [None] * history_size)
         for i in range(len(ys_) - 1, -1, -1):
             weights[i] = steps[i].dot(q) * ro[i]
             q.add_(ys_[i], alpha=-scalar(weights[i]))

@@ -1,4 +1,5 @@
 """Windows and the short-time Fourier transform."""
+import warnings
 from math import pi
 
 from ..errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError
@@ -119,6 +120,12 @@ def _settings(op, n_fft, hop_length, win_length):
     return hop_length, win_length
 
 
+def _warn_of_rectangle():
+    warnings.warn("A window was not provided. A rectangular window will be applied, which is known to cause spectral leakage. Other windows such as "
+                  "torch.hann_window or torch.hamming_window are recommended to reduce spectral leakage. To suppress this warning and use a "
+                  "rectangular window, explicitly set `window=torch.ones(n_fft, device=<device>)`.", UserWarning, stacklevel=3)
+
+
 def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=True, pad_mode="reflect", normalized=False, onesided=None,
          return_complex=None, align_to_window=None):
     """Transform overlapping pieces of a signal: (..., time) to (..., frequency, frame).
@@ -143,6 +150,8 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
         return_complex = True
     if align_to_window is not None and center:
         raise TensorError("stft: align_to_window should only be set when center = false.", op="stft")
+    if window is None:
+        _warn_of_rectangle()
     hop_length, win_length = _settings("stft", n_fft, hop_length, win_length)
     if not (input.dtype.is_floating_point or input.is_complex()):
         raise TensorError(f"stft: expected a tensor of floating point or complex values, got {input.dtype}", op="stft")
@@ -183,6 +192,8 @@ def istft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tr
         length: of the signal; None: as long as the frames reach.
         n_fft, hop_length, win_length, window, center, normalized, onesided: as given to ``stft``.
     """
+    if window is None:
+        _warn_of_rectangle()
     hop_length, win_length = _settings("istft", n_fft, hop_length, win_length)
     if not input.is_complex():
         raise TensorError("istft requires a complex-valued input tensor matching the output from stft with return_complex=True.", op="istft")

@@ -408,7 +408,7 @@ def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reducti
     if is_half(x):
         return like_dtype(ctc_loss(float32_of(log_probs), targets, input_lengths, target_lengths, blank, reduction, zero_infinity), x.dt)
     need_float(op, x)
-    if t.dt != RT_I64 and t.dt != RT_I32:
+    if rt_kind(t.dt) == RT_KIND_COMPLEX:
         raise DTypeError(f"ctc_loss: expected integer targets (Long or Int), but got {torch_name(t.dt)}", op=op)
     T, N, C = x.sh[0], x.sh[1], x.sh[2]
     if not 0 <= blank < C:

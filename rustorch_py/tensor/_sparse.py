@@ -10,6 +10,7 @@ from .. import tensor as _t
 from ..errors import ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._function import shell
 from ._overrides import DisableTorchFunctionSubclass, public_names
+from ._printing import get_printoptions, printoptions
 from ._embedding import merge_places
 from ._sparse_doors import LAYOUTS
 from ._tensor import Size, Tensor
@@ -928,12 +929,14 @@ def _shown(x):
     parts = zip(names, (x._idx,) if x._kind is _COO else x._idx)
     lines = []
     for name, part in (*parts, ("values", x._val.detach())):
-        dense = Tensor.__repr__(part)
+        margin = len(name + "=tensor(")
+        with printoptions(linewidth=max(1, get_printoptions()["linewidth"] - margin)):
+            dense = Tensor.__repr__(part)
         if part.numel() == 0:
             dense = f"tensor([], size={tuple(part.shape)})"
         elif ", dtype=" in dense:
             dense = dense[:dense.rindex(",", 0, dense.rindex("dtype="))] + ")"
-        lines.append(f"{name}=" + dense.replace("\n", "\n" + " " * len(name + "=tensor(")))
+        lines.append(f"{name}=" + dense.replace("\n", "\n" + " " * margin))
     text = "tensor(" + ",\n       ".join(lines)
     tail = [f"size={tuple(x.shape)}", f"nnz={x._val.shape[0]}"]
     if x.dtype not in (_t.get_default_dtype(), _t.int64, _t.bool) or not x._val.numel() and x.dtype is not _t.get_default_dtype():

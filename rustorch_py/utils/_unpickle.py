@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pickle
 
-from ..errors import RustorchError
+from ..errors import FileFormatError, RustorchError
 
 # (module, name) of what a pickle may call. Modules of this package are matched by suffix, so that
 # the package may be imported under another name.
@@ -71,6 +71,14 @@ class safe_globals:
 
 class WeightsUnpicklingError(RustorchError, pickle.UnpicklingError):
     """A pickle asks for a class or function that ``weights_only=True`` does not allow."""
+
+
+class EmptyFileError(FileFormatError, EOFError):
+    """A file without a byte."""
+
+
+class UnknownFileError(FileFormatError, pickle.UnpicklingError):
+    """A file of another kind; PyTorch takes it for a pickle."""
 
 
 class RestrictedUnpickler(pickle.Unpickler):

@@ -37,7 +37,7 @@ from ..errors import FileFormatError, TensorError, TensorTypeError, TensorValueE
 from ..tensor import Tensor
 from ._checksum import crc32
 from ._memory import bytes_of, dtype_name
-from ._unpickle import RestrictedUnpickler, add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
+from ._unpickle import EmptyFileError, RestrictedUnpickler, UnknownFileError, add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .atomic import atomic_write
 
 __all__ = ["save", "load", "add_safe_globals", "clear_safe_globals", "get_safe_globals", "safe_globals"]
@@ -409,7 +409,7 @@ def _load_stream(stream, where, view, options):
         return load_pytorch(stream, where, options)
     length = int.from_bytes(lead, "little")
     if not 2 <= length <= _MAX_HEADER:
-        raise FileFormatError(f"load: {where} is not a file saved by rustorch_py.save, a safetensors file or one of "
+        raise UnknownFileError(f"load: {where} is not a file saved by rustorch_py.save, a safetensors file or one of "
                               "torch.save: its first bytes fit none of them", op="load")
     try:
         header = json.loads(_read_exactly(stream, length, where))
@@ -452,7 +452,8 @@ def _load_stream(stream, where, view, options):
 def _read_exactly(stream, n, where):
     data = stream.read(n)
     if len(data) < n:
-        raise FileFormatError(f"load: {where} is damaged: it ends after {len(data)} of {n} bytes of its "
+        kind = FileFormatError if n != 8 or data.startswith(_ZIP_MAGIC) else UnknownFileError if data else EmptyFileError
+        raise kind(f"load: {where} is damaged: it ends after {len(data)} of {n} bytes of its "
                               f"{'lead' if n == 8 else 'header'}", op="load")
     return data
 

@@ -171,7 +171,6 @@ def test_refusals():
             (lambda: jvp(lambda a: a, (x,), (x, x)), RuntimeError, "same python structure"),
             (lambda: jvp(lambda a: 3, (x,), (x,)), RuntimeError, "only tensors"),
             (lambda: jacrev(lambda a: a, chunk_size=0), ValueError, "chunk_size"),
-            (lambda: functionalize(lambda a: a), NotImplementedError, "not traced"),
             (lambda: functionalize(lambda a: a, remove="x"), RuntimeError, "invalid argument for remove"),
             (lambda: torch.func.stack_module_state([]), RuntimeError, "at least one model")):
         with pytest.raises(error, match=message):

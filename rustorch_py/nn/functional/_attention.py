@@ -35,6 +35,11 @@ def scaled_dot_product_attention(
     """
     if dropout_p == 0.0 and (attn_mask is None or not is_causal) and _t.can_attend(query, key, value, attn_mask, enable_gqa):
         return _t.tiled_attention(query, key, value, attn_mask, is_causal, scale)
+    if is_causal and attn_mask is not None and query.dim() == 4 and key.dim() == 4 and dropout_p == 0.0 and not attn_mask.requires_grad:
+        # PyTorch's kernel for four dimensions takes both
+        causal = _t.ones(query.shape[-2], key.shape[-2], dtype=_t.bool, device=query.device).tril()
+        both = attn_mask & causal if attn_mask.dtype == _t.bool else attn_mask.masked_fill(~causal, -math.inf)
+        return scaled_dot_product_attention(query, key, value, both, scale=scale, enable_gqa=enable_gqa)
     if is_causal and attn_mask is not None:
         raise TensorError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True",
@@ -144,8 +149,10 @@ def _with_extra_column(*masks):
     return tuple(None if m is None else pad(m, (0, 1)) for m in masks)
 
 
-def _attend_plainly(q, k, v, num_heads, mask, dropout_p, causal_hint, weights, biases, out_weight, out_bias):
+def _attend_plainly(q, k, v, num_heads, mask, dropout_p, causal_hint, weights, biases, out_weight, out_bias, training):
     """Attend without copies: heads are views of the projections, in whichever order, (L, N) or (N, L), memory has them.
+
+    In training the output lies in memory as (L, N, E), as PyTorch's does: the order in which a dropout after it draws its numbers.
 
     Args:
         q, k, v: (L, N, E) or (S, N, E).
@@ -165,6 +172,8 @@ def _attend_plainly(q, k, v, num_heads, mask, dropout_p, causal_hint, weights, b
     order = (0, 2, 1, 3) if turned else (1, 2, 0, 3)
     heads = [x.view(x.shape[0], x.shape[1], num_heads, -1).permute(order) for x in project(q, k, v, *weights, *biases)]
     out = scaled_dot_product_attention(*heads, mask, dropout_p, causal_hint)
+    if turned and training:
+        turned, q = False, q.transpose(0, 1)
     out = out.permute((0, 2, 1, 3) if turned else (2, 0, 1, 3)).reshape(q.shape)
     out = _t.linear(out, out_weight, out_bias)
     return out.transpose(0, 1) if turned else out
@@ -272,7 +281,7 @@ def multi_head_attention_forward(
             padding = _padding_of(key_padding_mask, bsz, src_len)
             mask = padding if mask is None else mask + padding
         out = _attend_plainly(
-            query, key, value, num_heads, mask, dropout_p, causal_hint, weights, biases, out_proj_weight, out_proj_bias
+            query, key, value, num_heads, mask, dropout_p, causal_hint, weights, biases, out_proj_weight, out_proj_bias, training
         )
         return (out if is_batched else out.squeeze(1)), None
 

@@ -12,6 +12,7 @@ from .. import functional as F
 from ..functional import _canonical_mask, _none_or_dtype
 from ..init import xavier_uniform_
 from ._call import linear_then
+from .activation import GELU, ReLU
 from .attention import MultiheadAttention
 from .container import ModuleList
 from .dropout import Dropout
@@ -255,7 +256,9 @@ class TransformerEncoder(Module):
         encoder_layer: the layer to copy.
         num_layers: number of copies.
         norm: a module applied at the end.
-        enable_nested_tensor, mask_check: kept from PyTorch's signature; there is no nested path here.
+        enable_nested_tensor: in evaluation without gradients, positions that ``src_key_padding_mask`` leaves out become zeros before ``norm``,
+            as PyTorch's ragged tensors leave them.
+        mask_check: do so only where the padding stands at the end of each sequence.
     """
 
     def __init__(self, encoder_layer, num_layers, norm=None, enable_nested_tensor=True, mask_check=True):
@@ -278,7 +281,29 @@ class TransformerEncoder(Module):
         out = src
         for layer in self.layers:
             out = layer(out, src_mask=mask, is_causal=is_causal, src_key_padding_mask=src_key_padding_mask)
+        if src_key_padding_mask is not None and mask is None and self._drops_padding(src, src_key_padding_mask):
+            out = out.masked_fill(src_key_padding_mask.bool().unsqueeze(-1), 0.0)
         return out if self.norm is None else self.norm(out)
+
+    def _drops_padding(self, src, padding):
+        """Tell whether PyTorch would run the layers on ragged tensors, whose padding comes out as zeros."""
+        first = self.layers[0]
+        if not self.enable_nested_tensor or not isinstance(first, TransformerEncoderLayer) or first.training or first.norm_first or src.dim() != 3:
+            return False
+        attention = first.self_attn
+        if (
+            not attention.batch_first
+            or not attention._qkv_same_embed_dim
+            or attention.in_proj_bias is None
+            or attention.num_heads % 2
+            or first.activation not in (F.relu, F.gelu) and not isinstance(first.activation, (ReLU, GELU))
+            or first.norm1.eps != first.norm2.eps
+            or _t.is_autocast_enabled(src.device.type)
+            or _t.is_grad_enabled() and any(p.requires_grad for p in (src, *first.parameters()))
+        ):
+            return False
+        left_aligned = not self.mask_check or not bool((padding[:, :-1].bool() & ~padding[:, 1:].bool()).any())
+        return left_aligned
 
 
 class TransformerDecoder(Module):

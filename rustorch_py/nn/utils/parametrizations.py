@@ -183,18 +183,21 @@ class _Orthogonal(Module):
                 q = q.transpose(-2, -1)
             n, k = q.shape[-2:]
             if "base" not in self._buffers:
-                raise NotImplementedError(
-                    "It is not possible to assign to the parametrization when use_trivialization=False."
-                )
+                if self.orthogonal_map != "householder":
+                    raise NotImplementedError(
+                        "It is not possible to assign to the matrix exponential or the Cayley parametrizations when use_trivialization=False."
+                    )
+                a, tau = _t.geqrf(q)
+                diagonal = a.diagonal(0, -2, -1)
+                diagonal.sign_()
+                diagonal[tau == 0] *= -1
+                return a.transpose(-2, -1) if flip else a
             if n != k:
                 q = _t.cat([q, _t.randn(*q.shape[:-2], n, n - k, dtype=q.dtype, device=q.device)], -1)
             self.base = _orthogonal_basis(q)
             # Minus the identity is mapped to the identity, so the weight starts at the base.
             out = _t.zeros_like(start)
             out.diagonal(0, -2, -1).fill_(-1.0)
-            if self.orthogonal_map == "householder":
-                # Here the diagonal's signs multiply the columns.
-                self.base = -self.base
             return out
 
 

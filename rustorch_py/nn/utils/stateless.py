@@ -44,8 +44,12 @@ def _swapped(module, values, tie_weights, strict):
     undo = []
     try:
         for name, value in values.items():
-            if name in unexpected:
-                raise KeyError(f"functional_call: the module has no parameter or buffer named {name!r}")
+            if name in unexpected:                # not one of the module's own: an attribute for the length of the call
+                path, _, attr = name.rpartition(".")
+                group = module.get_submodule(path).__dict__
+                undo.append((group, attr, group.get(attr, undo)))
+                group[attr] = value
+                continue
             for owner, attr in _locate(module, name, tie_weights, index):
                 group = owner._parameters if attr in owner._parameters else owner._buffers
                 undo.append((group, attr, group[attr]))
@@ -53,7 +57,10 @@ def _swapped(module, values, tie_weights, strict):
         yield
     finally:
         for group, attr, old in reversed(undo):
-            group[attr] = old
+            if old is undo:
+                del group[attr]
+            else:
+                group[attr] = old
 
 
 def functional_call(
