@@ -34,6 +34,11 @@
 #define IS_DIRECT(n, k) 0
 #endif
 
+/* The tasks of a region without barriers (Notes [Regions] and [Shares]: a thread that comes late, or never, holds nobody up): SHARES in front of it;
+ * inside, once, EACH(task) { ... } by whoever has his room. */
+#define SHARES(threads, tasks) RtShare shares[RT_SHARES]; const int takers = rt_share_out(shares, threads, tasks); (void)takers
+#define EACH(task) int passed = 0; for (int64_t task; (task = rt_share_next(shares, takers, RT_ME, &passed)) >= 0;)
+
 /* A run of `len` results that are neighbours both in q and in t. */
 typedef struct { int64_t at, len, dst; } RtRun;
 
@@ -174,7 +179,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
             free(taken);                                                                                                      \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(0, wino_forward(c, x, w, b, y, orders, threads))                                                                 \
+        FAST(0, wino_forward(c, x, w, b, y, orders, threads), dilated_forward(c, &dense, x, w, b, y, orders, threads))        \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return forward_deep_##t(c, x, w, b, y, threads);              \
         return orders & RT_LAST_ANY || THROUGH(0) ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
     }                                                                                                                         \
@@ -187,7 +192,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
             free(made);                                                                                                       \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads))                                                                 \
+        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads), dilated_dinput(c, &dense, g, w, b, gx, orders, threads))        \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
         if (!(orders & RT_LAST_ANY) && is_columns_##t(c)) return dinput_columns_##t(c, g, w, b, gx, threads);                 \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
@@ -200,12 +205,14 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
             free(taken);                                                                                                      \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(2, wino_dweight(c, g, x, gw, orders, threads))                                                                   \
+        FAST(2, wino_dweight(c, g, x, gw, orders, threads), dilated_dweight(c, &dense, g, x, gw, orders, threads))            \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dweight_deep_##t(c, g, x, gw, threads);                \
         return orders & RT_LAST_ANY || THROUGH(2) ? dweight_last_##t(c, g, x, gw, orders, threads) : dweight_##t(c, g, x, gw, threads);     \
     }
-#define WINO(mode, call) if (is_wino(c, mode, orders)) return call;
-#define NEVER(mode, call)
+#define WINO(mode, call, apart)                                     \
+    if (is_wino(c, mode, orders)) return call;                       \
+    if (is_dilated(c, mode, orders, &dense)) return apart;
+#define NEVER(mode, call, apart)
 #define SOME(mode) through_last(c, mode)
 #define NONE(mode) 0
 DOORS(float, f32, WINO, SOME)

@@ -81,6 +81,7 @@ static int SUF(dinput_columns)(const RtConvGeom *c, const T *g, const T *w, cons
         }
         for (int64_t b = 0; b < blocks * s[2]; b++) lanes[blocks * k[2] + b] = VF(between)(0, wide - b * LANES);
     }
+    SHARES(threads, tasks);
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         int64_t ld = ring * ow;
@@ -90,11 +91,8 @@ static int SUF(dinput_columns)(const RtConvGeom *c, const T *g, const T *w, cons
         if (!columns || !rows) {
             RT_OMP(omp atomic write)
             failed = 1;
-        }
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(dynamic))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            EACH(task) {
                 int64_t image = task / strips, group = image % c->groups, y = task % strips * each, end = y + each < high ? y + each : high;
                 int64_t first = SUF(floor_div)(y + c->pad[1] - (k[1] - 1) * d[1] + s[1] - 1, s[1]), last = y < end ? SUF(floor_div)(end - 1 + c->pad[1], s[1]) + 1 : 0;
                 if (first < 0) first = 0;

@@ -77,16 +77,14 @@ static int SUF(run_deep)(const SUF(Job) *j, const T *x, const T *w, int64_t wpit
     threads = rt_few((double)tasks * j->grid[2] * channels * (j->taps + 4), 4e5, threads, tasks);
     SUF(deep_inside)(j, &lo, &hi);
     int failed = 0;
+    SHARES(threads, tasks);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         int64_t *at = malloc((size_t)(2 * j->taps + 2) * sizeof(int64_t)), *of = at + j->taps + 1;
         if (!at) {
             RT_OMP(omp atomic write)
             failed = 1;
-        }
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(static))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            EACH(task) {
                 int64_t n = task / rows, a = task % rows / j->grid[1], b = task % j->grid[1], taps = SUF(deep_taps)(j, a, b, channels, at, of);
                 int even = taps == 9 || taps == 6 || taps == 3;
                 for (int64_t k = 1; k < taps; k++) even &= of[k] == of[0] + k;

@@ -213,17 +213,16 @@ static int SUF(run_depth)(SUF(Job) *jobs, int count, const T *x, const T *const 
     int64_t *off = malloc((size_t)(count * kmax) * sizeof(int64_t));
     if (!off) { free(at); return 1; }
     for (int i = 0; i < count; i++) SUF(offsets)(jobs + i, 0, off + i * kmax);
+    SHARES(threads, tasks);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         int64_t room = most;
         T *buf = SUF(buffer)(room + DEPTH_R * row), *line = buf ? buf + room : NULL;
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
-        } else memset(buf, 0, (size_t)room * sizeof(T));
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(static))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            memset(buf, 0, (size_t)room * sizeof(T));
+            EACH(task) {
                 int64_t n = task / j0->groups, g = task % j0->groups;
                 const T *src = x + task * j0->cin * plane_in;
                 for (int i = 0; i < count; i++) {
@@ -329,17 +328,16 @@ static int SUF(dweight_depth)(SUF(Job) *j, const T *g_nos, const T *x, T *gw, in
     int failed = !off || !parts;
     if (!failed) SUF(offsets)(j, 0, off);
     int square = !failed && SUF(depth_square)(j, off) > 0;
+    SHARES(threads, tasks);
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T *buf = SUF(buffer)(size + LANES);
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
-        } else memset(buf, 0, (size_t)(size + LANES) * sizeof(T));
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(static))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            memset(buf, 0, (size_t)(size + LANES) * sizeof(T));
+            EACH(task) {
                 SUF(depth_fill)(j, x + task * j->cin * plane_in, buf);
                 for (int64_t m = 0; m < j->m; m++)
                     for (int64_t a = 0; a < g[0]; a++)
@@ -352,14 +350,17 @@ static int SUF(dweight_depth)(SUF(Job) *j, const T *g_nos, const T *x, T *gw, in
                                                        buf + a * p[1] * p[2], p[2], off + k, parts + task * each + m * kn + k);
                         }
             }
-            RT_OMP(omp for schedule(static))
-            for (int64_t i = 0; i < wsize; i++) {
-                double total = 0;
-                for (int64_t n = 0; n < j->batch; n++) total += parts[n * wsize + i];
-                gw[i] = (T)total;
-            }
         }
         free(buf);
+    }
+    if (!failed) {
+        threads = rt_few((double)j->batch * wsize, 32768, threads, threads);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t i = 0; i < wsize; i++) {
+            double total = 0;
+            for (int64_t n = 0; n < j->batch; n++) total += parts[n * wsize + i];
+            gw[i] = (T)total;
+        }
     }
     free(off); free(parts);
     return failed;

@@ -394,16 +394,14 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
         SUF(last_pack)(j, l.order, w + g * ws[3], ws, j->scale ? j->scale + g * j->m : NULL, a + g * mpad * kn, threads);
         for (int64_t m = 0; m < mpad; m++) base[g * mpad + m] = bias && m < j->m ? bias[g * j->m + m] : 0;
     }
+    SHARES(threads, tasks);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T *buf = SUF(buffer)(room);
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
-        }
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(dynamic))                      /* a core that others use too does less */
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            EACH(task) {
                 int64_t g = task / each % j->groups, n = task / each / j->groups;
                 int64_t a0 = task % each / pieces[1] * l.block[0], b0 = task % each % pieces[1] * l.block[1];
                 int64_t a1 = j->grid[0] - a0 < l.block[0] ? j->grid[0] : a0 + l.block[0];
@@ -515,6 +513,7 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
     int g_direct = c->cout % LANES == 0 && up.channel == 1, failed = 0;
     int64_t gsize = g_direct ? 0 : chunk * tw * mpad;
     T *sums = calloc((size_t)(parts * wsize), sizeof(T));
+    SHARES(threads, tasks);
     if (!sums) failed = 1;
     else
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
@@ -523,11 +522,9 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
         if (!buf || !rows) {
             RT_OMP(omp atomic write)
             failed = 1;
-        } else memset(gbuf, 0, (size_t)gsize * sizeof(T));
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(static))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            memset(gbuf, 0, (size_t)gsize * sizeof(T));
+            EACH(task) {
                 int64_t part = task / c->groups, group = task % c->groups;
                 T *out = sums + part * wsize + group * kn * mpad;
                 for (int64_t s = steps * part / parts; s < steps * (part + 1) / parts; s++) {
@@ -570,26 +567,29 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
                     }
                 }
             }
-            RT_OMP(omp for schedule(static))
-            for (int64_t row = 0; row < c->groups * (mpad / LANES); row++) {      /* parts together, a vector of channels at a time */
-                enum { ROWS = 64 };
-                int64_t group = row / (mpad / LANES), o = row % (mpad / LANES) * LANES, channels = c->cout - o < LANES ? c->cout - o : LANES;
-                T *to = gw + group * ws[3] + o * ws[0], sum[ROWS][LANES];
-                for (int64_t t = 0; t < taps; t++)
-                    for (int64_t i0 = 0; i0 < c->cin; i0 += ROWS) {
-                        int64_t count = c->cin - i0 < ROWS ? c->cin - i0 : ROWS;
-                        for (int64_t i = 0; i < count; i++) {
-                            const T *from_k = sums + (group * kn + t * c->cin + i0 + i) * mpad + o;
-                            V total = VF(load)(from_k);
-                            for (int64_t part = 1; part < parts; part++) total += VF(load)(from_k + part * wsize);
-                            VF(store)(sum[i], total);
-                        }
-                        for (int64_t m = 0; m < channels; m++)
-                            for (int64_t i = 0; i < count; i++) to[m * ws[0] + (i0 + i) * ws[1] + l.order[t] * ws[2]] = sum[i][m];
-                    }
-            }
         }
         free(buf); free(rows);
+    }
+    if (!failed) {
+        threads = rt_few((double)parts * wsize, 32768, threads, c->groups * (mpad / LANES));
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t row = 0; row < c->groups * (mpad / LANES); row++) {      /* parts together, a vector of channels at a time */
+            enum { ROWS = 64 };
+            int64_t group = row / (mpad / LANES), o = row % (mpad / LANES) * LANES, channels = c->cout - o < LANES ? c->cout - o : LANES;
+            T *to = gw + group * ws[3] + o * ws[0], sum[ROWS][LANES];
+            for (int64_t t = 0; t < taps; t++)
+                for (int64_t i0 = 0; i0 < c->cin; i0 += ROWS) {
+                    int64_t count = c->cin - i0 < ROWS ? c->cin - i0 : ROWS;
+                    for (int64_t i = 0; i < count; i++) {
+                        const T *from_k = sums + (group * kn + t * c->cin + i0 + i) * mpad + o;
+                        V total = VF(load)(from_k);
+                        for (int64_t part = 1; part < parts; part++) total += VF(load)(from_k + part * wsize);
+                        VF(store)(sum[i], total);
+                    }
+                    for (int64_t m = 0; m < channels; m++)
+                        for (int64_t i = 0; i < count; i++) to[m * ws[0] + (i0 + i) * ws[1] + l.order[t] * ws[2]] = sum[i][m];
+                }
+        }
     }
     free(sums); free(tap);
     SUF(last_free)(&l);

@@ -404,6 +404,7 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
     T *g_y = dest.y;
     if (tasks >= threads || j->chunk) {
         if (threads > tasks) threads = (int)tasks;
+        SHARES(threads, tasks);
         RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
             T *sums = SUF(buffer)(sums_size + size + tail_size), *buf = sums ? sums + sums_size : NULL;
             int64_t *tail_off = tail_size ? malloc((size_t)(kn + 1) * sizeof(int64_t)) : NULL;
@@ -411,11 +412,9 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
             if (!buf || (tail_size && !tail_off)) {
                 RT_OMP(omp atomic write)
                 failed = 1;
-            } else if (size) memset(buf + size - NR, 0, NR * sizeof(T));
-            RT_OMP(omp barrier)
-            if (!failed) {
-                RT_OMP(omp for schedule(static))
-                for (int64_t task = 0; task < tasks; task++) {
+            } else {
+                if (size) memset(buf + size - NR, 0, NR * sizeof(T));
+                EACH(task) {
                     int64_t g = task % j->groups, n = task / j->groups * images;
                     int64_t count = j->batch - n < images ? j->batch - n : images;
                     const T *src = x + n * image_in + g * j->cin * plane_in, *b = buf;
@@ -456,22 +455,22 @@ static int SUF(run)(SUF(Job) *j, const T *x, const T *a_packed, const T *bias, S
             const T *b = j->in_place ? src : buf;
             SUF(Dest) d = dest;
             d.y = g_y + g * j->m * dest.row;
+            if (!j->in_place) {
+                SHARES(threads, j->cin);
+                RT_OMP(omp parallel num_threads(threads)) {
+                    EACH(c) SUF(pack_planes)(j, src, buf, c, c + 1);
+                }
+            }
+            SHARES(threads, threads);
             RT_OMP(omp parallel num_threads(threads)) {
                 T *sums = SUF(buffer)(sums_size + tail_size), *tail = sums ? sums + sums_size : NULL;
                 int64_t *tail_off = tail_size ? malloc((size_t)(kn + 1) * sizeof(int64_t)) : NULL;
                 if (!sums || (tail_size && !tail_off)) {
                     RT_OMP(omp atomic write)
                     failed = 1;
-                }
-                if (!j->in_place) {
-                    RT_OMP(omp for schedule(static))
-                    for (int64_t c = 0; c < j->cin; c++) SUF(pack_planes)(j, src, buf, c, c + 1);
-                }
-                RT_OMP(omp barrier)
-                if (!failed) {
+                } else {
                     int64_t each = (tiles + threads - 1) / threads;
-                    RT_OMP(omp for schedule(static))
-                    for (int64_t i = 0; i < threads; i++) {
+                    EACH(i) {
                         int64_t q0 = i * each * NR, q1 = q0 + each * NR;
                         if (q1 > j->qn) q1 = j->qn;
                         if (q0 < q1)
@@ -779,17 +778,16 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
     int failed = parts > 1 && !sums;
     int64_t tasks = parts * c->groups;
     if (threads > tasks) threads = (int)tasks;
+    SHARES(threads, tasks);
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T *buf = SUF(buffer)(size + gsize), *gbuf = buf + size;
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
-        } else if (size) memset(buf + size - NR, 0, NR * sizeof(T));
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(static))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            if (size) memset(buf + size - NR, 0, NR * sizeof(T));
+            EACH(task) {
                 int64_t part = task / c->groups, g = task % c->groups;
                 T *out = (part ? sums + (part - 1) * wsize : gw) + g * c->cout * kn;
                 int64_t s0 = steps * part / parts, s1 = steps * (part + 1) / parts;
@@ -823,12 +821,14 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
                     else SUF(dots_block)(gq, gld, len, b, off, kn, out, 0, c->cout);
                 }
             }
-            for (int64_t part = 1; part < parts; part++) {
-                RT_OMP(omp for schedule(static))
-                for (int64_t i = 0; i < wsize; i++) gw[i] += sums[(part - 1) * wsize + i];
-            }
         }
         free(buf);
+    }
+    if (!failed && parts > 1) {
+        threads = rt_few((double)parts * wsize, 65536, threads, threads);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t i = 0; i < wsize; i++)
+            for (int64_t part = 1; part < parts; part++) gw[i] += sums[(part - 1) * wsize + i];
     }
     free(sums); free(tap);
     return failed;

@@ -423,17 +423,16 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
     float *sums = calloc((size_t)(parts * wsize), sizeof(float));
     int failed = !sums;
     if (threads > tasks) threads = (int)tasks;
+    SHARES(threads, tasks);
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         float *buf = buffer_f32(psize + vsize + msize + gsize), *v = buf + psize, *mm = v + vsize, *gb = mm + msize;
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
-        } else memset(buf, 0, (size_t)psize * sizeof(float));
-        RT_OMP(omp barrier)
-        if (!failed) {
-            RT_OMP(omp for schedule(static))
-            for (int64_t task = 0; task < tasks; task++) {
+        } else {
+            memset(buf, 0, (size_t)psize * sizeof(float));
+            EACH(task) {
                 int64_t group = task % z.groups, part = task / z.groups;
                 float *acc = sums + part * wsize + group * each;
                 for (int64_t step = steps * part / parts; step < steps * (part + 1) / parts; step++) {
@@ -468,31 +467,115 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
                     }
                 }
             }
-            RT_OMP(omp for schedule(static))
-            for (int64_t row = 0; row < z.groups * z.cin; row++) {
-                int64_t group = row / z.cin, i = row % z.cin;
-                for (int64_t q = 0; q < z.mpad; q += L) {
-                    rt_vf half[40], u[6], o[WINO_TAPS];
-                    float s[WINO_TAPS][L];
-                    int kernel = z.r, taps = kernel * kernel, n = z.across_n;
-                    for (int j = 0; j < n; j++) {
-                        for (int k = 0; k < 6; k++) {
-                            const float *at = sums + group * each + ((n * k + j) * z.cin + i) * z.mpad + q;
-                            u[k] = rt_vf_load(at);
-                            for (int64_t part = 1; part < parts; part++) u[k] += rt_vf_load(at + part * wsize);
-                        }
-                        wino_down(6, kernel, 1, u, 1, half + j, n);
-                    }
-                    for (int k = 0; k < kernel; k++) wino_down(n, kernel, 1, half + n * k, 1, o + kernel * k, 1);
-                    for (int t = 0; t < taps; t++) rt_vf_store(s[t], o[t]);
-                    int64_t count = z.m - q < L ? z.m - q : L;
-                    for (int64_t m = 0; m < count; m++)
-                        for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + i * ws[1] + t * ws[2]] = s[t][m];
-                }
-            }
         }
         free(buf);
     }
+    if (!failed) {
+        threads = rt_few((double)parts * wsize, 32768, threads, z.groups * z.cin);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t row = 0; row < z.groups * z.cin; row++) {
+            int64_t group = row / z.cin, i = row % z.cin;
+            for (int64_t q = 0; q < z.mpad; q += L) {
+                rt_vf half[40], u[6], o[WINO_TAPS];
+                float s[WINO_TAPS][L];
+                int kernel = z.r, taps = kernel * kernel, n = z.across_n;
+                for (int j = 0; j < n; j++) {
+                    for (int k = 0; k < 6; k++) {
+                        const float *at = sums + group * each + ((n * k + j) * z.cin + i) * z.mpad + q;
+                        u[k] = rt_vf_load(at);
+                        for (int64_t part = 1; part < parts; part++) u[k] += rt_vf_load(at + part * wsize);
+                    }
+                    wino_down(6, kernel, 1, u, 1, half + j, n);
+                }
+                for (int k = 0; k < kernel; k++) wino_down(n, kernel, 1, half + n * k, 1, o + kernel * k, 1);
+                for (int t = 0; t < taps; t++) rt_vf_store(s[t], o[t]);
+                int64_t count = z.m - q < L ? z.m - q : L;
+                for (int64_t m = 0; m < count; m++)
+                    for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + i * ws[1] + t * ws[2]] = s[t][m];
+            }
+        }
+    }
     free(sums);
     return failed;
+}
+
+/* Note [Dilated by parts]
+ * Taps d pixels apart join only pixels whose places agree modulo d. Where sizes and padding are multiples of d the pixels of each residue are an image
+ * of their own, and a dilated convolution is one without dilation over d x d times as many images: two copies are paid for by Winograd's products. */
+static int is_dilated(const RtConvGeom *c, int mode, int orders, RtConvGeom *dense) {
+    *dense = *c;
+    if (orders & RT_LAST_ANY || c->dilation[1] * c->dilation[2] < 2 || c->dilation[1] > 8 || c->dilation[2] > 8) return 0;
+    for (int i = 1; i < 3; i++) {
+        int64_t d = c->dilation[i];
+        if (c->stride[i] != 1 || c->in[i] % d || c->out[i] % d || c->pad[i] % d) return 0;
+        dense->in[i] /= d;
+        dense->out[i] /= d;
+        dense->pad[i] /= d;
+        dense->dilation[i] = 1;
+        dense->batch *= d;
+    }
+    return is_wino(dense, mode, orders & ~RT_LIGHT);      /* their transformed weights are not kept */
+}
+
+/* Images of `channels` planes of size h x w to images of their residues, or back. */
+static void dilated_apart(const RtConvGeom *c, int64_t channels, const int64_t *size, const float *x, float *to, int threads) {
+    int64_t d = c->dilation[1], e = c->dilation[2], h = size[1] / d, w = size[2] / e, planes = c->batch * channels;
+    threads = rt_few((double)planes * size[1] * size[2], 32768, threads, planes);
+    RT_SHARED(threads, planes, i, {
+        for (int64_t r = 0; r < d * e; r++)
+            for (int64_t a = 0; a < h; a++)
+                gather_row_f32(to + (((i / channels * d * e + r) * channels + i % channels) * h + a) * w, x + (i * size[1] + a * d + r / e) * size[2], w,
+                               r % e, e, size[2]);
+    });
+}
+static void dilated_together(const RtConvGeom *c, int64_t channels, const int64_t *size, const float *from, float *y, int threads) {
+    enum { L = RT_LANES_F32 };
+    int64_t d = c->dilation[1], e = c->dilation[2], h = size[1] / d, w = size[2] / e, planes = c->batch * channels, part = channels * h * w;
+    threads = rt_few((double)planes * size[1] * size[2], 32768, threads, planes);
+    RT_SHARED(threads, planes, i, {
+        for (int64_t a = 0; a < size[1]; a++) {
+            const float *src = from + (i / channels * d + a % d) * e * part + (i % channels * h + a / d) * w;
+            float *row = y + (i * size[1] + a) * size[2];
+            int64_t k = 0;
+            if (e == 2)
+                for (; k + L <= w; k += L) {
+                    rt_vf lo, hi;
+                    rt_vf_zip(rt_vf_load(src + k), rt_vf_load(src + part + k), &lo, &hi);
+                    rt_vf_store(row + 2 * k, lo);
+                    rt_vf_store(row + 2 * k + L, hi);
+                }
+            for (; k < w; k++) for (int64_t r = 0; r < e; r++) row[k * e + r] = src[r * part + k];
+        }
+    });
+}
+
+static int dilated_forward(const RtConvGeom *c, const RtConvGeom *dense, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
+    int64_t ins = c->groups * c->cin, outs = c->groups * c->cout, room = c->batch * ins * c->in[1] * c->in[2];
+    float *apart = buffer_f32(room + c->batch * outs * c->out[1] * c->out[2]), *made = apart ? apart + room : NULL;
+    if (!apart) return 1;
+    dilated_apart(c, ins, c->in, x, apart, threads);
+    int rc = wino_forward(dense, apart, w, b, made, orders, threads);
+    if (!rc) dilated_together(c, outs, c->out, made, y, threads);
+    free(apart);
+    return rc;
+}
+static int dilated_dinput(const RtConvGeom *c, const RtConvGeom *dense, const float *g, const float *w, const float *b, float *gx, int orders, int threads) {
+    int64_t ins = c->groups * c->cin, outs = c->groups * c->cout, room = c->batch * outs * c->out[1] * c->out[2];
+    float *apart = buffer_f32(room + c->batch * ins * c->in[1] * c->in[2]), *made = apart ? apart + room : NULL;
+    if (!apart) return 1;
+    dilated_apart(c, outs, c->out, g, apart, threads);
+    int rc = wino_dinput(dense, apart, w, b, made, orders, threads);
+    if (!rc) dilated_together(c, ins, c->in, made, gx, threads);
+    free(apart);
+    return rc;
+}
+static int dilated_dweight(const RtConvGeom *c, const RtConvGeom *dense, const float *g, const float *x, float *gw, int orders, int threads) {
+    int64_t ins = c->groups * c->cin, outs = c->groups * c->cout, room = c->batch * outs * c->out[1] * c->out[2];
+    float *apart = buffer_f32(room + c->batch * ins * c->in[1] * c->in[2]), *also = apart ? apart + room : NULL;
+    if (!apart) return 1;
+    dilated_apart(c, outs, c->out, g, apart, threads);
+    dilated_apart(c, ins, c->in, x, also, threads);
+    int rc = wino_dweight(dense, apart, also, gw, orders, threads);
+    free(apart);
+    return rc;
 }
