@@ -63,7 +63,8 @@ def test_products(m, k, n, la, lb, dtype, level, seed):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("m,k,n", [(1, 3000, 500), (4, 512, 600), (7, 300, 520), (500, 300, 1), (700, 64, 10), (300, 16, 300), (150, 600, 1100), (400, 520, 70)])
+@pytest.mark.parametrize("m,k,n", [(1, 3000, 500), (4, 512, 600), (7, 300, 520), (500, 300, 1), (700, 64, 10), (300, 16, 300), (150, 600, 1100), (400, 520, 70),
+                                   (10, 700, 300), (31, 1000, 131), (47, 257, 90), (48, 300, 520)])
 def test_threads_and_pieces(m, k, n, level):
     """The grid of any number of threads covers the result; under deterministic mode with the same bits."""
     _cpu.set_simd_level(level)

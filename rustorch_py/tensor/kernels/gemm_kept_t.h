@@ -8,24 +8,7 @@ static void F(keep)(int64_t k, int64_t n, const T *b, int64_t b_k, int64_t b_n, 
 
 /* Columns j to j + cols of c = alpha a b (+ bias); b is the packed form of all `n` columns, j begins a panel. The loops of F(tiles) and their sums. */
 static void F(kept)(const RtBlock *g, const T *b, int64_t n, int64_t j, int64_t cols) {
-    int64_t m = g->m, k = g->k, wide = RT_REGS * L, whole = (n + L - 1) / L * L, end = j + cols;
-    const T *a = (const T *)g->a;
-    T *left = (T *)g->room + RT_KC * F(NC);
-    int near = g->a_k == 1 && (g->a_m * (int64_t)sizeof(T) < RT_FAR || cols <= 4 * wide);
-    for (int64_t p = 0; p < k; p += RT_KC) {
-        int64_t kb = k - p < RT_KC ? k - p : RT_KC;
-        const T *right = b + p * whole;
-        for (int64_t i = 0; i < m; i += RT_MC) {
-            int64_t mb = m - i < RT_MC ? m - i : RT_MC, a_m = g->a_m;
-            const T *x = a + i * g->a_m + p * g->a_k;
-            if (!near) {
-                F(pack_left)(mb, kb, x, g->a_m, g->a_k, left);
-                x = left; a_m = RT_KC;
-            }
-            for (int64_t q = j; q < end; q += wide) {
-                int64_t len = end - q < wide ? end - q : wide, w = F(registers)(len) * L;
-                F(strip)(g, i, mb, q, len, p, kb, x, a_m, 1, right + kb * q, w, q + wide < end ? right + kb * (q + wide) : right + kb * j);
-            }
-        }
-    }
+    int64_t k = g->k, whole = (n + L - 1) / L * L;
+    int near = g->a_k == 1 && (g->a_m * (int64_t)sizeof(T) < RT_FAR || cols <= 4 * RT_REGS * L);
+    for (int64_t p = 0; p < k; p += RT_KC) F(meet)(g, RT_MC, near, p, k - p < RT_KC ? k - p : RT_KC, b + p * whole, j, j + cols, 0);
 }

@@ -2,7 +2,8 @@
  *
  * Note [Tiles and panels]
  * A tile is R rows by C registers of c whose sums stay in registers while k runs. A panel is the RT_REGS registers of columns that tiles of
- * one column share. Where b is small or has few rows of a to meet, tiles read it as it lies; else a block of RT_KC rows of b is packed into
+ * one column share. Where b is small or has few rows of a to meet, tiles read it as it lies, a few of its rows at a time from end to end:
+ * a panel's part of a row is a page away from the next row's, and what is fetched on behind it is the next panel's. Else a block of RT_KC rows of b is packed into
  * panels once, RT_MC rows of a stay in the second cache, and the tiles of a panel fetch the next one into it. Rows of a are packed side by
  * side where they lie far apart: strides of a page or so fall on few lines of a cache and on one page each.
  * A tile whose panel is whole uses no masks: a masked load also takes a turn of the units that multiply.
@@ -99,6 +100,9 @@ RT_MICROS(3) RT_MICROS(4)
 #endif
 static const F(micro) F(micros)[2][RT_REGS][RT_ROWS] = {RT_MICRO_TABLE(micro), RT_MICRO_TABLE(part)};   /* whole panels, part of one */
 RT_MICRO(8, 1)
+#if RT_REGS == 4
+RT_MICRO(8, 2) RT_MICRO(12, 2)
+#endif
 #undef RT_MICRO
 #undef RT_MICRO_OF
 #undef RT_EACH
@@ -124,6 +128,17 @@ static void F(column)(int64_t m, int C, int64_t k, const T *a, int64_t a_m, int6
             o->c += 8 * o->ldc;
             if (o->from) o->from += 8 * o->ldf;
         }
+#if RT_REGS == 4
+    if (C == 2)                                        /* two: a tile costs as much as several steps, so that short sums want few of them */
+        while (m >= 8) {
+            int rows = m >= 20 || m == 12 ? 12 : 8;
+            if (rows == 12) (part ? F(part_12x2) : F(micro_12x2))(k, a, a_m, a_k, b, ldb, o);
+            else (part ? F(part_8x2) : F(micro_8x2))(k, a, a_m, a_k, b, ldb, o);
+            m -= rows; a += rows * a_m;
+            o->c += rows * o->ldc;
+            if (o->from) o->from += rows * o->ldf;
+        }
+#endif
     for (int64_t tiles = (m + RT_ROWS - 1) / RT_ROWS; tiles > 0; tiles--) {
         int64_t rows = (m + tiles - 1) / tiles;
         F(micros)[part][C - 1][rows - 1](k, a, a_m, a_k, b, ldb, o);
@@ -198,38 +213,48 @@ static void F(pack_right)(int64_t k, int64_t n, const T *x, int64_t x_k, int64_t
     }
 }
 
+/* All rows of a, mc at a time and packed unless `near`, meet columns j to end of a block of packed rows p to p + kb of b, whose first column
+ * is column c0 of c. */
+static void F(meet)(const RtBlock *g, int64_t mc, int near, int64_t p, int64_t kb, const T *right, int64_t j, int64_t end, int64_t c0) {
+    T *left = (T *)g->room + RT_KC * F(NC);
+    for (int64_t i = 0; i < g->m; i += mc) {
+        int64_t mb = g->m - i < mc ? g->m - i : mc, a_m = g->a_m, wide = RT_REGS * L;
+        const T *x = (const T *)g->a + i * g->a_m + p * g->a_k;
+        if (!near) {
+            F(pack_left)(mb, kb, x, g->a_m, g->a_k, left);
+            x = left; a_m = RT_KC;
+        }
+        for (int64_t q = j; q < end; q += wide) {
+            int64_t len = end - q < wide ? end - q : wide, w = F(registers)(len) * L;
+            F(strip)(g, i, mb, c0 + q, len, p, kb, x, a_m, 1, right + kb * q, w, right + kb * (q + wide < end ? q + wide : j));
+        }
+    }
+}
+
 /* c (+)= alpha a b (+ bias on every row), any strides of a and b, c's columns neighbours. */
 static void F(tiles)(const RtBlock *g) {
     int64_t m = g->m, n = g->n, k = g->k, wide = RT_REGS * L;
     const T *a = (const T *)g->a, *b = (const T *)g->b;
-    if (g->b_n == 1 && (RT_MASKED || n % L == 0) && (m <= 2 * RT_ROWS || (n <= 2 * L && m <= 256) || k * n * (int64_t)sizeof(T) <= RT_DIRECT)) {
-        for (int64_t p = 0; p < k; p += 2 * RT_KC) {
-            int64_t kb = k - p < 2 * RT_KC ? k - p : 2 * RT_KC;
+    int few = m <= (RT_REGS == 4 ? RT_FEW : 2 * RT_ROWS);
+    if (g->b_n == 1 && (RT_MASKED || n % L == 0) && (few || (n <= 2 * L && m <= 256) || k * n * (int64_t)sizeof(T) <= RT_DIRECT)) {
+        int far = few && (k > RT_KC || k * n * (int64_t)sizeof(T) > RT_NEAR);
+        int64_t most = !far ? 2 * RT_KC : m <= 2 * RT_ROWS ? 32 : 48;
+        for (int64_t p = 0; p < k; p += most) {
+            int64_t kb = k - p < most ? k - p : most;
             for (int64_t j = 0; j < n; j += wide)
                 F(strip)(g, 0, m, j, n - j < wide ? n - j : wide, p, kb, a + p * g->a_k, g->a_m, g->a_k, b + p * g->b_k + j, g->b_k, NULL);
         }
         return;
     }
-    T *right = (T *)g->room, *left = right + RT_KC * F(NC);
+    T *right = (T *)g->room;
     int near = g->a_k == 1 && (g->a_m * (int64_t)sizeof(T) < RT_FAR || n <= 4 * wide);
     for (int64_t j0 = 0; j0 < n; j0 += F(NC)) {
         int64_t nb = n - j0 < F(NC) ? n - j0 : F(NC);
         for (int64_t p = 0; p < k; p += RT_KC) {
             int64_t kb = k - p < RT_KC ? k - p : RT_KC;
-            int64_t mc = kb <= 64 ? 48 : RT_MC;           /* short sums: c is what moves, and 48 of its rows are 48 pages */
+            int64_t mc = kb <= 64 ? 48 : RT_MC;       /* short sums: c is what moves, and 48 of its rows are 48 pages */
             F(pack_right)(kb, nb, b + p * g->b_k + j0 * g->b_n, g->b_k, g->b_n, right);
-            for (int64_t i = 0; i < m; i += mc) {
-                int64_t mb = m - i < mc ? m - i : mc, a_m = g->a_m;
-                const T *x = a + i * g->a_m + p * g->a_k;
-                if (!near) {
-                    F(pack_left)(mb, kb, x, g->a_m, g->a_k, left);
-                    x = left; a_m = RT_KC;
-                }
-                for (int64_t j = 0; j < nb; j += wide) {
-                    int64_t len = nb - j < wide ? nb - j : wide, w = F(registers)(len) * L;
-                    F(strip)(g, i, mb, j0 + j, len, p, kb, x, a_m, 1, right + kb * j, w, j + wide < nb ? right + kb * (j + wide) : right);
-                }
-            }
+            F(meet)(g, mc, near, p, kb, right, 0, nb, j0);
         }
     }
 }

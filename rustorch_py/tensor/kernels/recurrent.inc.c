@@ -19,6 +19,7 @@
 #include "rustorch/math.h"
 #include "recurrent.h"
 #include "panel.h"
+#include "pause.h"
 #include "vmath.h"
 #ifdef _OPENMP
 #include <omp.h>
@@ -35,13 +36,6 @@
 #define BUNCH 4                                  /* panels of few rows whose gates follow the products of them all: each waits for nothing but itself */
 #define BUNCH_ROWS 8
 #define ROWS_AT_ONCE 48                          /* their sums stay in the first cache */
-#if defined(__x86_64__) || defined(__i386__)
-#define PAUSE() __builtin_ia32_pause()
-#elif defined(__aarch64__)
-#define PAUSE() __asm__ volatile("yield")
-#else
-#define PAUSE() ((void)0)
-#endif
 #define PATIENCE 24                              /* pauses */
 
 /* ---- who does what ---- */

@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "pause.h"
 
 #define LOCAL __attribute__((visibility("hidden")))
 #define CREWS 8              /* leaders beyond these compute alone */
@@ -85,13 +86,6 @@ _Static_assert(sizeof(Crews) <= STORE, "the crews' room");
 #define GET_ORDERED(x) __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
 #define PUT(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELEASE)
 #define ADD(x, v) __atomic_fetch_add(&(x), (v), __ATOMIC_SEQ_CST)
-#if defined(__x86_64__) || defined(__i386__)
-#define PAUSE() __builtin_ia32_pause()
-#elif defined(__aarch64__)
-#define PAUSE() __asm__ volatile("yield")
-#else
-#define PAUSE() ((void)0)
-#endif
 
 static void after_fork(void) { memset(ALL.crew, 0, sizeof ALL.crew); ALL.led = 0; }          /* the members did not come along */
 

@@ -62,32 +62,21 @@ RT_INLINE void sort64(__m512i *v) {
     for (int i = 0; i < 8; i += 4) merge(v + i, 2);
     merge(v, 4);
 }
-static void sort_line64(uint64_t *a, int64_t n) {
-    __m512i v[8];
-    for (int i = 0; i < 8; i++) {
-        int64_t m = n - 8 * i;
-        v[i] = _mm512_mask_loadu_epi64(_mm512_set1_epi64(-1), m >= 8 ? 0xff : m > 0 ? (1u << m) - 1 : 0, a + 8 * i);
-    }
-    sort64(v);
-    for (int i = 0; i < 8; i++) {
-        int64_t m = n - 8 * i;
-        _mm512_mask_storeu_epi64(a + 8 * i, m >= 8 ? 0xff : m > 0 ? (1u << m) - 1 : 0, v[i]);
-    }
-}
-static void sort_line128(uint64_t *a, int64_t n) {
+/* n words, at most 8 * registers (8 or 16 of them) */
+RT_INLINE void sort_line(uint64_t *a, int64_t n, const int registers) {
     __m512i v[16];
-    for (int i = 0; i < 16; i++) {
+    __mmask8 some[16];
+    for (int i = 0; i < registers; i++) {
         int64_t m = n - 8 * i;
-        v[i] = _mm512_mask_loadu_epi64(_mm512_set1_epi64(-1), m >= 8 ? 0xff : m > 0 ? (1u << m) - 1 : 0, a + 8 * i);
+        some[i] = m >= 8 ? 0xff : m > 0 ? (__mmask8)((1u << m) - 1) : 0;
+        v[i] = _mm512_mask_loadu_epi64(_mm512_set1_epi64(-1), some[i], a + 8 * i);
     }
-    sort64(v);
-    sort64(v + 8);
-    merge(v, 8);
-    for (int i = 0; i < 16; i++) {
-        int64_t m = n - 8 * i;
-        _mm512_mask_storeu_epi64(a + 8 * i, m >= 8 ? 0xff : m > 0 ? (1u << m) - 1 : 0, v[i]);
-    }
+    for (int i = 0; i < registers; i += 8) sort64(v + i);
+    if (registers == 16) merge(v, 8);
+    for (int i = 0; i < registers; i++) _mm512_mask_storeu_epi64(a + 8 * i, some[i], v[i]);
 }
+static __attribute__((noinline)) void sort_line64(uint64_t *a, int64_t n) { sort_line(a, n, 8); }
+static __attribute__((noinline)) void sort_line128(uint64_t *a, int64_t n) { sort_line(a, n, 16); }
 
 static void heap_sort(uint64_t *a, int64_t n) {
     for (int64_t root = n / 2 - 1, end = n; end > 1;) {
