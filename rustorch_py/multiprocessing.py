@@ -1,7 +1,9 @@
 """Python's ``multiprocessing`` with ``spawn``: several processes run a function, and the first failure ends them all with its traceback.
 
-Tensors travel between processes by value; those that ``share_memory_()`` moved keep their memory.
+Tensors travel between processes by value; those that ``share_memory_()`` moved keep their memory, in processes of every start method and
+through queues, pipes and pools: what is sent is the descriptor of the file behind it.
 """
+import copyreg
 import multiprocessing as _mp
 import multiprocessing.connection
 import os
@@ -10,30 +12,69 @@ import signal
 import sys
 import tempfile
 import traceback
+import weakref
 from multiprocessing import *  # noqa: F401,F403
 from multiprocessing import current_process, get_context, get_start_method, parent_process, reduction  # noqa: F401
+from .tensor._convert import shared_file, storage_of_file
+from .tensor._storage import Storage
 
 __all__ = [*_mp.__all__, "ProcessContext", "ProcessException", "ProcessExitedException", "ProcessRaisedException", "SpawnContext", "get_all_sharing_strategies",
            "get_sharing_strategy", "set_sharing_strategy", "spawn", "start_processes"]
 
 
+_known = weakref.WeakValueDictionary()         # number of the file -> storage that was sent or received
+
+
+def _reduce_storage(storage):
+    """Send a shared storage by its descriptor, any other by value."""
+    found = shared_file(storage)
+    if found is None:
+        return copyreg.dispatch_table[Storage](storage)
+    descriptor, nbytes = found
+    place = os.fstat(descriptor).st_ino
+    _known[place] = storage
+    return _receive_storage, (reduction.DupFd(descriptor), nbytes, place)
+
+
+def _receive_storage(handle, nbytes, place):
+    known = _known.get(place)
+    try:
+        descriptor = handle.detach()
+    except (OSError, EOFError):                 # the sender has ended
+        if known is None:
+            raise
+        return known
+    if known is not None:                       # memory that went around comes back as what it is here
+        os.close(descriptor)
+        return known
+    storage = _known[place] = storage_of_file(descriptor, nbytes)
+    return storage
+
+
+reduction.ForkingPickler.register(Storage, _reduce_storage)
+
+_strategy = "file_descriptor"
+
+
 def get_all_sharing_strategies():
-    """Return the ways in which shared tensors find their memory."""
-    return {"file_system"}
+    """Return PyTorch's names of the ways in which shared tensors find their memory; here both mean a file in memory, sent by its descriptor."""
+    return {"file_descriptor", "file_system"}
 
 
 def get_sharing_strategy():
-    """Return the way in which shared tensors find their memory."""
-    return "file_system"
+    """Return the name last chosen."""
+    return _strategy
 
 
 def set_sharing_strategy(new_strategy):
-    """Choose the way in which shared tensors find their memory; there is one.
+    """Choose the name of the way in which shared tensors find their memory.
 
     Raises:
-        AssertionError: another one.
+        AssertionError: neither of the two.
     """
+    global _strategy
     assert new_strategy in get_all_sharing_strategies(), f"set_sharing_strategy: expected one of {get_all_sharing_strategies()}, got {new_strategy!r}"
+    _strategy = new_strategy
 
 
 class ProcessException(Exception):

@@ -3,6 +3,7 @@
 from cpython.object cimport PyObject
 from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+from posix.unistd cimport close
 from ._base cimport *
 from ._storage cimport Storage, borrow_storage
 from ._neural cimport suggests_last
@@ -19,6 +20,24 @@ from ._dtype import (device as device_class, preserve_format, contiguous_format,
                      can_cast, get_default_dtype, set_default_dtype, get_default_device, set_default_device)
 from ..errors import AutogradError, BackendUnavailableError, DimError, DTypeError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
+
+cdef bint imaginary_told = False
+
+
+cdef int tell_of_imaginary(TensorBase t, int dt) except -1:
+    """Warn, once, where a program's conversion drops imaginary parts."""
+    global imaginary_told
+    if rt_kind(t.dt) == RT_KIND_COMPLEX and not imaginary_told and dt != RT_BOOL and rt_kind(dt) != RT_KIND_COMPLEX:
+        import warnings
+        imaginary_told = True
+        warnings.warn("Casting complex values to real discards the imaginary part", UserWarning, stacklevel=1)
+    return 0
+
+
+cdef TensorBase given_cast(TensorBase t, int dt):
+    tell_of_imaginary(t, dt)
+    return cast(t, dt)
+
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *o)
@@ -141,13 +160,31 @@ def is_pinned(self, device=None):
     return t.dev == RT_CPU and peek_backend(RT_CUDA) is not NULL and t.n > 0 and bool(kernel_of("cuda", "is_pinned")(<size_t>t.ptr))
 
 
+cdef int memory_file(size_t nbytes) except -2:
+    """Open a file without a name in memory; -1: the system has none, or no descriptor is left."""
+    import os
+    if not hasattr(os, "memfd_create"):
+        return -1
+    cdef int fd = -1
+    try:
+        fd = os.memfd_create("rustorch")
+        os.ftruncate(fd, nbytes)
+    except OSError:
+        if fd >= 0:
+            close(fd)
+        return -1
+    return fd
+
+
 cdef class SharedRegion:
-    """Memory that this process shares with those it forks; unmapped with its last tensor."""
+    """Memory that this process shares with those it forks, and with those that get its descriptor; unmapped with its last tensor."""
     cdef void *at
     cdef size_t nbytes
+    cdef int fd                           # of the file behind the memory; -1: forked processes only
 
-    def __cinit__(self, size_t nbytes):
-        self.at = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+    def __cinit__(self, size_t nbytes, int fd=-1):
+        self.fd = fd if fd >= 0 else memory_file(nbytes)
+        self.at = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_SHARED | (0 if self.fd >= 0 else MAP_ANONYMOUS), self.fd, 0)
         if self.at == MAP_FAILED:
             self.at = NULL
             raise OutOfMemoryError(f"share_memory_: no room for {nbytes} bytes of shared memory", op="share_memory_")
@@ -156,6 +193,23 @@ cdef class SharedRegion:
     def __dealloc__(self):
         if self.at != NULL:
             munmap(self.at, self.nbytes)
+        if self.fd >= 0:
+            close(self.fd)
+
+
+def shared_file(Storage storage):
+    """Return (descriptor, bytes) of the file behind a shared storage; None: it is not shared, or with forked processes only."""
+    cdef SharedRegion region
+    if not isinstance(storage.owner, SharedRegion) or (<SharedRegion>storage.owner).fd < 0:
+        return None
+    region = <SharedRegion>storage.owner
+    return region.fd, region.nbytes
+
+
+def storage_of_file(int fd, size_t nbytes):
+    """Return a storage over the memory behind a descriptor, which it takes over."""
+    cdef SharedRegion region = SharedRegion(nbytes, fd)
+    return borrow_storage(<char *>region.at, nbytes, RT_CPU, region)
 
 
 def is_shared(self):
@@ -163,8 +217,13 @@ def is_shared(self):
     return isinstance(as_base("is_shared", "self", self).stor.owner, SharedRegion)
 
 
+def is_view(self):
+    """Tell whether the tensor is a view of another that autograd knows of."""
+    return as_base("_is_view", "self", self).base is not None
+
+
 def share_memory_(self):
-    """Move the memory to where processes forked from now on share it; returns the tensor.
+    """Move the memory to where other processes share it: those forked from now on, and those it is sent to by `multiprocessing`.
 
     Raises:
         RuntimeError: another tensor views the same memory, and would be left behind.
@@ -305,10 +364,10 @@ def to(self, *args, device=None, dtype=None, non_blocking=False, copy=False, mem
     r = t
     if device is not None:
         if non_blocking and dtype is not None and r.dev & 255:      # on the host its result could not be read yet
-            r = cast(r, dtype_code("to", dtype))
+            r = given_cast(r, dtype_code("to", dtype))
         r = moved(r, device_code("to", device), non_blocking and (memory_format is None or memory_format is preserve_format))
     if dtype is not None:
-        r = cast(r, dtype_code("to", dtype))
+        r = given_cast(r, dtype_code("to", dtype))
     r = with_format(r, memory_format, r is t)
     if copy and r is t:
         r = clone(t)
@@ -329,24 +388,24 @@ def type_(self, dtype=None, non_blocking=False):
             t = to_device(t, device_code("type", "cuda"))
         for code in range(RT_NDTYPES):
             if name == torch_name(code) + "Tensor":
-                return cast(t, code)
+                return given_cast(t, code)
         raise TensorValueError(f"invalid type: '{dtype}'")
     if isinstance(dtype, type) and hasattr(dtype, "dtype"):        # a legacy type such as FloatTensor
         if getattr(dtype, "is_cuda", False):
             t = to_device(t, device_code("type", "cuda"))
         dtype = dtype.dtype
-    return cast(t, dtype_code("type", dtype))
+    return given_cast(t, dtype_code("type", dtype))
 
 
 def type_as(self, other):
     """Convert to the dtype and device of ``other``."""
     cdef TensorBase o = as_base("type_as", "other", other)
-    return to_device(cast(as_base("type_as", "self", self), o.dt), o.dev)
+    return to_device(given_cast(as_base("type_as", "self", self), o.dt), o.dev)
 
 
 def _caster(code, name):
     def convert(self, memory_format=None):
-        cdef TensorBase t = as_base(name, "self", self), r = cast(t, code)
+        cdef TensorBase t = as_base(name, "self", self), r = given_cast(t, code)
         return with_format(r, memory_format, r is t)
     convert.__name__ = convert.__qualname__ = name
     convert.__doc__ = f"Convert to {dtype_of(code).name}."
@@ -407,6 +466,7 @@ def detach_(self):
 def copy_(self, src, non_blocking=False):
     """Copy ``src`` into this tensor, with broadcasting and conversion; ``non_blocking`` as for :meth:`to`."""
     cdef TensorBase t = as_base("copy_", "self", self), source = operand("copy_", src, 0)
+    tell_of_imaginary(source, t.dt)
     refuse_overlap("copy_", t, source, False)
     if not non_blocking:
         return copy_into(t, source)
@@ -543,7 +603,7 @@ FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex
 METHODS = {**CASTS, "size": size, "stride": stride, "dim": dim, "ndimension": dim, "numel": numel, "nelement": numel, "element_size": element_size,
            "storage_offset": storage_offset_, "data_ptr": data_ptr, "is_contiguous": is_contiguous, "is_floating_point": is_floating_point,
            "is_complex": is_complex, "is_signed": is_signed, "is_nonzero": is_nonzero, "is_same_size": is_same_size, "is_set_to": is_set_to,
-           "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "share_memory_": share_memory_, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
+           "is_inference": is_inference, "is_pinned": is_pinned, "is_shared": is_shared, "_is_view": is_view, "share_memory_": share_memory_, "is_conj": is_conj, "is_neg": is_conj, "get_device": get_device,
            "to": to, "type": type_, "type_as": type_as, "cpu": cpu, "cuda": cuda, "clone": clone_, "contiguous": contiguous_, "detach": detach,
            "detach_": detach_, "copy_": copy_, "fill_": fill_, "zero_": zero_, "resize_": resize_, "resize_as_": resize_as_,
            "pin_memory": pin_memory, "record_stream": record_stream}
