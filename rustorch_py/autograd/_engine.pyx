@@ -244,8 +244,8 @@ cdef int check_anomaly(Node node, object grads) except -1:
         if r is not None and check_nan and bool((r != r).any()):
             trace = (node.extra or {}).get("trace")
             if trace:
-                import sys
-                sys.stderr.write(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{''.join(trace)}\n")
+                import warnings
+                warnings.warn(f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{''.join(trace)}", UserWarning, stacklevel=1)
             where_ = f" Forward call:\n{''.join(trace[-2:])}" if trace else ""
             raise AutogradError(f"Function '{node.name()}' returned nan values in its {i}th output.{where_}", op=node.name(),
                                 forward_trace=trace)

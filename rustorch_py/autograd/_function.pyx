@@ -136,6 +136,9 @@ cdef object run_function(object cls, tuple args):
         x = outs[i]
         if isinstance(x, TensorBase) and id(x) in given and id(x) not in dirty:
             outs[i] = alias(<TensorBase>x)                # an input handed through becomes a tensor of its own
+    for x in ctx.dirty or ():
+        if any_grad and isinstance(x, TensorBase) and (<TensorBase>x).rg and history(<TensorBase>x) is None:
+            raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.", op=cls.__name__)
     if any_grad:
         targets = []
         ctx.out_meta = []

@@ -325,6 +325,13 @@ cdef frozenset EXACT_OUT = frozenset("""
 cdef frozenset JOINS = frozenset("cat concat concatenate stack hstack vstack row_stack dstack column_stack".split())      # a TypeError of PyTorch's
 
 
+cdef int refuse_inference(object op, TensorBase t) except -1:
+    if t.flags & (F_INFERENCE | F_DATA_ALIAS) == F_INFERENCE and not inference_mode_on():
+        raise AutogradError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor "
+                            "before doing inplace update.", op=op)
+    return 0
+
+
 cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int dt, int dev):
     cdef TensorBase o
     cdef int i
@@ -334,6 +341,7 @@ cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int 
     if o.rg and grad_mode():
         raise AutogradError(f"{op}(): functions with out=... arguments don't support automatic differentiation, but one of the "
                             f"arguments requires grad.", op=op)
+    refuse_inference(op, o)
     if o.dev != dev:
         raise DeviceError(f"Expected all tensors to be on the same device, but found at least two devices, {device_of(dev)} and "
                           f"{device_of(o.dev)}! (out= of {op})", op=op)
@@ -412,9 +420,7 @@ cdef int inplace_begin(object op, TensorBase t) except -1:
         write_hook(t)
     if may_overlap_self(t) and op != "fill_":              # one number to every element: written twice is written
         raise_overlap()
-    if t.flags & (F_INFERENCE | F_DATA_ALIAS) == F_INFERENCE and not inference_mode_on():
-        raise AutogradError("Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor "
-                            "before doing inplace update.", op=op)
+    refuse_inference(op, t)
     if grad_mode():
         if t.rg and t.base is None and t.fn is None:
             raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.", op=op)

@@ -3,13 +3,13 @@ from operator import itemgetter
 
 
 class NamedResult(tuple):
-    """A tuple with named fields; built from a sequence, as PyTorch's structseqs are."""
+    """A tuple with named fields; built from a sequence, as PyTorch's structseqs are, or from its values, as named tuples are."""
 
     __slots__ = ()
     _fields = ()
 
-    def __new__(cls, values):
-        self = tuple.__new__(cls, values)
+    def __new__(cls, values, *more):
+        self = tuple.__new__(cls, (values, *more) if more else values)
         if len(self) != len(cls._fields):
             raise TypeError(f"{cls.__name__}() takes a {len(cls._fields)}-sequence ({len(self)}-sequence given)")
         return self

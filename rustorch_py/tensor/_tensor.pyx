@@ -91,6 +91,19 @@ class Size(tuple):
         return Size, (tuple(self),)
 
 
+cdef bint lost_gradient_told = False
+
+
+cdef int warn_of_lost_gradient(TensorBase t) except -1:
+    global lost_gradient_told
+    if t.rg and not lost_gradient_told and grad_mode():
+        import warnings
+        lost_gradient_told = True
+        warnings.warn("Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                      "Consider using tensor.detach() first.", UserWarning, stacklevel=1)
+    return 0
+
+
 cdef class Tensor(TensorBase):
     """An n-dimensional array of one dtype on one device, with an optional history for gradients.
 
@@ -134,6 +147,8 @@ cdef class Tensor(TensorBase):
     def __pow__(self, other, mod):
         if not (isinstance(other, TensorBase) or is_number(other)):
             return NotImplemented
+        if type(other) is not Tensor and type(self) is not Tensor and type(other) is not type(self) and isinstance(other, TensorBase):
+            return self.pow(other)               # which asks both classes
         return _pointwise.pow(self, other)
     def __rpow__(self, other, mod):
         if not is_number(other):
@@ -226,6 +241,7 @@ cdef class Tensor(TensorBase):
         return bool(one_element(self))
 
     def __float__(self):
+        warn_of_lost_gradient(self)
         return float(one_element(self))
 
     def __int__(self):
@@ -237,6 +253,7 @@ cdef class Tensor(TensorBase):
         return int(one_element(self))
 
     def __complex__(self):
+        warn_of_lost_gradient(self)
         return complex(one_element(self))
 
     def __contains__(self, element):

@@ -3,6 +3,7 @@ import copy
 import io
 
 import torch
+import torch.fx
 import torch.nn as nn
 import torch.nn.functional as F
 from torch.func import functional_call, grad, vmap
@@ -40,10 +41,29 @@ y, positive = Twice.apply(a)
 print(type(y.grad_fn).__name__, repr(y.grad_fn).split(" ")[0], positive.requires_grad)
 y.sum().backward()
 
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_dirty(x)
+        return x.mul_(2)
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g
+
+
+try:
+    Doubled.apply(a)
+except RuntimeError as e:
+    print(str(e)[:30])
+print(Doubled.apply(a.clone()).grad_fn.next_functions[0][0].name())
+
 with torch.inference_mode():
     s = torch.ones(3)
 for write in (lambda: s.mul_(2), lambda: s.zero_(), lambda: s.__setitem__(0, 1.0), lambda: s.copy_(torch.ones(3)), lambda: s.view(3).add_(1), lambda: s.detach().mul_(2),
-              lambda: s.data.mul_(2), lambda: s._version, lambda: s.clone().mul_(2)):
+              lambda: s.data.mul_(2), lambda: torch.add(s, s, out=s), lambda: s._version, lambda: s.clone().mul_(2)):
     try:
         print("wrote", tuple(write().shape))
     except RuntimeError as e:
@@ -73,7 +93,7 @@ for step in range(3):
     optimizer.step()
     print(step, loss.item())
 p = nn.Parameter(torch.ones(3))
-for f in (lambda b: p * b, lambda b: p / b, lambda b: p > b, lambda b: p @ b, lambda b: b - p, lambda b: (p > 0) & (b > 0)):
+for f in (lambda b: p * b, lambda b: p / b, lambda b: p > b, lambda b: p @ b, lambda b: p**b, lambda b: b - p, lambda b: (p > 0) & (b > 0)):
     print(vmap(f)(torch.arange(1.0, 7).view(2, 3)).detach())
 print(functional_call(m[0], {"weight": torch.ones(16, 1), "elsewhere": torch.ones(1)}, (torch.ones(1, 1),)).shape, hasattr(m[0], "elsewhere"))
 
@@ -88,6 +108,9 @@ for batch_first in (True, False):
     with torch.no_grad():
         print(encoder(x, src_key_padding_mask=padding).abs().sum(-1))
         print(encoder.layers[0].self_attn(x, x, x, need_weights=True)[0].shape)
+
+top = torch.arange(5.0).topk(2)
+print(type(top)(tuple(v + 1 for v in top)), torch.fx.Interpreter(torch.fx.symbolic_trace(lambda v: torch.topk(v, 2).values)).run(torch.arange(5.0)))
 
 orthogonal = nn.utils.parametrizations.orthogonal(nn.Linear(4, 3))
 print(orthogonal.parametrizations.weight[0].base, orthogonal.weight)
