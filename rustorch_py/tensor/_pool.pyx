@@ -39,6 +39,8 @@ cdef extern from "pool.h" nogil:
         void (*max_f32)(const RtPool *, const float *, float *, int64_t *, int) noexcept nogil
         void (*max_f64)(const RtPool *, const double *, double *, int64_t *, int) noexcept nogil
         void (*max_i64)(const RtPool *, const int64_t *, int64_t *, int64_t *, int) noexcept nogil
+        void (*tops_f32)(const RtPool *, const float *, float *, int) noexcept nogil
+        void (*tops_f64)(const RtPool *, const double *, double *, int) noexcept nogil
         void (*avg_f32)(const RtPool *, const float *, float *, int) noexcept nogil
         void (*avg_f64)(const RtPool *, const double *, double *, int) noexcept nogil
         void (*avg_d0_f32)(const RtPool *, const float *, float *, int) noexcept nogil
@@ -232,15 +234,15 @@ cdef int64_t volume(const int64_t *v) noexcept:
 
 
 # ---- maxima -----------------------------------------------------------------------------------------------
-cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
-    """(maxima, their positions in the input plane)."""
+cdef tuple max_pool(object op, object input, TensorBase x, Windows w, bint placed=True):
+    """(maxima, their positions in the input plane). placed: the positions are wanted; None for them where nobody does."""
     cdef const RtPoolTable *table = rt_pool_pick(isa_level())
     cdef TensorBase xc, out, idx
     cdef MaxPoolWithIndicesBackward0 node
     cdef int threads = num_threads()
     cdef bint last = lies_last(x, w)
     if by_float32(x):
-        values, where = max_pool(op, float32_of(input), float32_of(input), w)
+        values, where = max_pool(op, float32_of(input), float32_of(input), w, placed)
         return like_dtype(values, x.dt), where
     if rt_kind(x.dt) == RT_KIND_INT and x.dt != RT_I64:
         xc = cast_raw(x, RT_I64)
@@ -253,6 +255,20 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w):
         values, where = max_pool(op, xc, xc, w)
         return in_order(values, True), in_order(where, True)
     out = output_of(x, w, x.dt, last)
+    if not placed and on_cpu(x) and x.dt != RT_I64 and not recording(x, None, None):
+        xc = in_order(x, last)
+        with nogil:
+            if out.n == 0:
+                pass
+            elif last and x.dt == RT_F32:
+                table.max_last_f32(&w.p, x.sh[0], x.sh[1], <float *>xc.ptr, <float *>out.ptr, NULL, threads)
+            elif last:
+                table.max_last_f64(&w.p, x.sh[0], x.sh[1], <double *>xc.ptr, <double *>out.ptr, NULL, threads)
+            elif x.dt == RT_F32:
+                table.tops_f32(&w.p, <float *>xc.ptr, <float *>out.ptr, threads)
+            else:
+                table.tops_f64(&w.p, <double *>xc.ptr, <double *>out.ptr, threads)
+        return out, None
     idx = output_of(x, w, RT_I64, last)
     if not on_cpu(x):
         run_on_device("max_pool", out, idx, x, w.n, last, numbers_of(w))
@@ -397,14 +413,14 @@ cdef class PlaneScatterBackward0(Node):
         return plane_gather(<TensorBase?>g, saved(self, 0), self.planes, self.shape, self.last, self.n, self.w)
 
 
-cdef tuple max_pool_even(object op, int n, object input, object kernel, object stride, object padding, object dilation, bint ceil_mode):
+cdef tuple max_pool_even(object op, int n, object input, object kernel, object stride, object padding, object dilation, bint ceil_mode, bint placed=True):
     cdef TensorBase x = as_base(op, "input", input)
     cdef Windows w = even_windows(op, x, n, kernel, stride, padding, dilation, ceil_mode, False, False)
     if n == 1 and line_lies_last(x):                   # as images of one row, which keeps the channels innermost
         found = max_pool_even("max_pool2d", 2, input.unsqueeze(2), (1, one_of(kernel)), None if stride is None else (1, one_of(stride)), (0, one_of(padding)),
-                              (1, one_of(dilation)), ceil_mode)
-        return found[0].squeeze(2), found[1].squeeze(2)
-    return max_pool(op, input, x, w)
+                              (1, one_of(dilation)), ceil_mode, placed)
+        return found[0].squeeze(2), found[1].squeeze(2) if found[1] is not None else None
+    return max_pool(op, input, x, w, placed)
 
 
 cdef object max_unpool(object op, int n, object input, object indices, object output_size):
@@ -552,17 +568,17 @@ def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
     """Take the maximum of each window. See max_pool1d_with_indices."""
     if line_lies_last(as_base("max_pool1d", "input", input)) and not recording(<TensorBase>input, None, None):
         input = contiguous_raw(<TensorBase>input)                 # row-major without gradients, as PyTorch has a kernel of its own for that
-    return max_pool_even("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+    return max_pool_even("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, False)[0]
 
 
 def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """Take the maximum of each window. See max_pool1d_with_indices."""
-    return max_pool_even("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+    return max_pool_even("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode, False)[0]
 
 
 def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """Take the maximum of each window. See max_pool1d_with_indices."""
-    return max_pool_even("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+    return max_pool_even("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, False)[0]
 
 
 def avg_pool1d(input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):

@@ -62,9 +62,13 @@ def _max_pool(n, name):
     def values(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
         if n == 3 and not return_indices:
             input = in_float32(input)
-        out = kernel(input, kernel_size, kernel_size if stride is None else stride, padding, dilation, ceil_mode)
+        stride = kernel_size if stride is None else stride
+        if not return_indices and getattr(input, "requires_grad", None) is False:          # no gradient will ask for the positions
+            return getattr(_t, alone)(input, kernel_size, stride, padding, dilation, ceil_mode)
+        out = kernel(input, kernel_size, stride, padding, dilation, ceil_mode)
         return out if return_indices else out[0]
 
+    alone = f"max_pool{n}d"
     with_indices.__name__ = with_indices.__qualname__ = f"max_pool{n}d_with_indices"
     with_indices.__doc__ = f"Return the maxima over {n}-dimensional windows and their flat positions."
     values.__name__ = values.__qualname__ = f"max_pool{n}d"

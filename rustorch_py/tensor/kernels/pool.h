@@ -21,6 +21,8 @@ typedef struct {
     void (*max_f32)(const RtPool *, const float *x, float *y, int64_t *idx, int threads);
     void (*max_f64)(const RtPool *, const double *x, double *y, int64_t *idx, int threads);
     void (*max_i64)(const RtPool *, const int64_t *x, int64_t *y, int64_t *idx, int threads);
+    void (*tops_f32)(const RtPool *, const float *x, float *y, int threads);          /* the maxima alone */
+    void (*tops_f64)(const RtPool *, const double *x, double *y, int threads);
     void (*avg_f32)(const RtPool *, const float *x, float *y, int threads);
     void (*avg_f64)(const RtPool *, const double *x, double *y, int threads);
     void (*avg_d0_f32)(const RtPool *, const float *g, float *gx, int threads);
@@ -31,7 +33,7 @@ typedef struct {
     int64_t (*scatter_f64)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const double *g, double *gx, int add, int threads);
     void (*gather_f32)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const float *x, float *y, int threads);
     void (*gather_f64)(int64_t planes, int64_t in, int64_t out, const int64_t *idx, const double *x, double *y, int threads);
-    /* arrays with their channels innermost; the RtPool's planes are not read */
+    /* arrays with their channels innermost; the RtPool's planes are not read; idx may be NULL */
     void (*max_last_f32)(const RtPool *, int64_t images, int64_t channels, const float *x, float *y, int64_t *idx, int threads);
     void (*max_last_f64)(const RtPool *, int64_t images, int64_t channels, const double *x, double *y, int64_t *idx, int threads);
     void (*avg_last_f32)(const RtPool *, int64_t images, int64_t channels, const float *x, float *y, int threads);

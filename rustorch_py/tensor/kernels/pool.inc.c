@@ -131,7 +131,7 @@ MAX_PLANES(double, f64, max_pairs_f64)
 MAX_PLANES(int64_t, i64, NO_PAIRS)
 
 const RtPoolTable RT_NAME(rt_pool_table) = {
-    max_f32, max_f64, max_i64, avg_f32, avg_f64, avg_d0_f32, avg_d0_f64, scatter_f32, scatter_f64, gather_f32, gather_f64,
+    max_f32, max_f64, max_i64, tops_f32, tops_f64, avg_f32, avg_f64, avg_d0_f32, avg_d0_f64, scatter_f32, scatter_f64, gather_f32, gather_f64,
     max_last_f32, max_last_f64, avg_last_f32, avg_last_f64, avg_last_d0_f32, avg_last_d0_f64,
     scatter_last_f32, scatter_last_f64, gather_last_f32, gather_last_f64,
 };

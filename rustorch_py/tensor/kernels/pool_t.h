@@ -36,14 +36,14 @@ static void SUF(pairs)(const T *x, int64_t rows, const int64_t *at, int64_t i, i
     }
 }
 
-/* Maxima of windows two columns wide, side by side, whole registers of them at a time; 0: they are not. */
-static int SUF(max_pairs)(const RtPool *p, const T *x, T *y, int64_t *idx) {
+/* Maxima of windows two columns wide, side by side, whole registers of them at a time; 0: they are not. placed: idx is wanted. */
+RT_INLINE int SUF(pair_maxima)(const RtPool *p, const T *x, T *y, int64_t *idx, int placed) {
     int64_t W = p->in[2], n = p->out[2];
     if (p->kernel[2] != 2 || p->stride[2] != 2 || p->dilation[2] != 1 || p->pad[2] || 2 * n > W) return 0;
     PLACES steps;
     for (int i = 0; i < LANES; i++) steps[i] = 2 * i;
     for (int64_t a = 0; a < p->out[0]; a++)
-    for (int64_t b = 0; b < p->out[1]; b++, y += n, idx += n) {
+    for (int64_t b = 0; b < p->out[1]; b++, y += n, idx += placed ? n : 0) {
         int64_t first = (p->lo[0][a] * p->in[1] + p->lo[1][b]) * W;
         for (int64_t c = 0; c < n; c += LANES) {
             int left = n - c < LANES ? (int)(n - c) : LANES, low = 2 * left < LANES ? 2 * left : LANES;
@@ -68,10 +68,71 @@ static int SUF(max_pairs)(const RtPool *p, const T *x, T *y, int64_t *idx) {
             }
             if (left == LANES) VF(store)(y + c, best);
             else VF(store_first)(y + c, best, left);
-            for (int i = 0; i < left; i++) idx[c + i] = at[i];
+            if (placed) for (int i = 0; i < left; i++) idx[c + i] = at[i];
         }
     }
     return 1;
+}
+
+static int SUF(max_pairs)(const RtPool *p, const T *x, T *y, int64_t *idx) { return SUF(pair_maxima)(p, x, y, idx, 1); }
+
+/* ---- maxima whose places nobody asks for: the rows of a window first, then along the row ---- */
+RT_INLINE T SUF(higher)(T best, T v) { return (v > best) | (v != v) ? v : best; }
+
+/* y[c] = maximum of line[c * s ... c * s + k); s and k constants where it is called, which makes vectors of it */
+RT_INLINE void SUF(across)(const T *restrict line, T *restrict y, int64_t n, int64_t s, int64_t k) {
+    for (int64_t c = 0; c < n; c++) {
+        T best = line[c * s];
+        for (int64_t i = 1; i < k; i++) best = SUF(higher)(best, line[c * s + i]);
+        y[c] = best;
+    }
+}
+
+static void SUF(top)(const RtPool *p, const T *x, T *y, T *restrict high) {
+    int64_t W = p->in[2], k = p->kernel[2], s = p->stride[2], from, to;
+    SUF(inside)(p, &from, &to);
+    if (p->dilation[2] != 1) to = from;
+    for (int64_t a = 0; a < p->out[0]; a++)
+    for (int64_t b = 0; b < p->out[1]; b++, y += p->out[2]) {
+        const T *line = NULL;
+        for (int64_t z = p->lo[0][a]; z < p->hi[0][a]; z += p->dilation[0])
+        for (int64_t r = p->lo[1][b]; r < p->hi[1][b]; r += p->dilation[1]) {
+            const T *restrict row = x + (z * p->in[1] + r) * W;
+            if (!line) line = row;
+            else if (line != high) {
+                const T *restrict old = line;
+                for (int64_t i = 0; i < W; i++) high[i] = SUF(higher)(old[i], row[i]);
+                line = high;
+            } else for (int64_t i = 0; i < W; i++) high[i] = SUF(higher)(high[i], row[i]);
+        }
+        int64_t n = to - from;
+        for (int64_t c = 0; c < p->out[2]; c++) {
+            if (c == from && n > 0) {
+                const T *first = line + p->lo[2][c];
+                if (k == 3 && s == 2) SUF(across)(first, y + c, n, 2, 3);
+                else if (k == 3 && s == 1) SUF(across)(first, y + c, n, 1, 3);
+                else if (k == 2 && s == 1) SUF(across)(first, y + c, n, 1, 2);
+                else SUF(across)(first, y + c, n, s, k);
+                c += n - 1;
+                continue;
+            }
+            T best = -(T)INFINITY;
+            for (int64_t i = p->lo[2][c]; line && i < p->hi[2][c]; i += p->dilation[2]) best = SUF(higher)(best, line[i]);
+            y[c] = best;
+        }
+    }
+}
+
+static void SUF(tops)(const RtPool *p, const T *x, T *y, int threads) {
+    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2];
+    threads = few((double)p->planes * (in + out) / 2, threads, p->planes);
+    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+        T small[ROW_MAX], *high = p->in[2] <= ROW_MAX ? small : malloc((size_t)p->in[2] * sizeof(T));
+        RT_OMP(omp for schedule(static))
+        for (int64_t q = 0; q < p->planes; q++)
+            if (!SUF(pair_maxima)(p, x + q * in, y + q * out, NULL, 0)) SUF(top)(p, x + q * in, y + q * out, high);
+        if (high != small) free(high);
+    }
 }
 
 #define ROWS_MAX 64      /* rows of a window whose places are listed */
@@ -226,6 +287,18 @@ static void SUF(avg_d0)(const RtPool *p, const T *g, T *gx, int threads) {
     for (int64_t w = p->lo[2][c]; w < p->hi[2][c]; w += p->dilation[2])
 
 static void SUF(max_last)(const RtPool *p, int64_t images, int64_t channels, const T *x, T *y, int64_t *idx, int threads) {
+    if (!idx) {
+        EACH_WINDOW(
+            T best[ROW_MAX];
+            for (int64_t k = 0; k < m; k++) best[k] = -(T)INFINITY;
+            EACH_TAP {
+                const T *from = x + (n * in + (z * p->in[1] + r) * p->in[2] + w) * channels + k0;
+                for (int64_t k = 0; k < m; k++) best[k] = SUF(higher)(best[k], from[k]);
+            }
+            memcpy(y + o, best, (size_t)m * sizeof(T));
+        )
+        return;
+    }
     EACH_WINDOW(
         T best[ROW_MAX]; int64_t at[ROW_MAX];
         int64_t first = (p->lo[0][a] * p->in[1] + p->lo[1][b]) * p->in[2] + p->lo[2][c];
