@@ -29,6 +29,8 @@ def _dims(x, dim):
     """The dimensions to reduce, in order; all where dim is None or empty."""
     if dim is None or isinstance(dim, (tuple, list)) and not dim:
         return tuple(range(x.dim()))
+    if type(dim).__module__ == "numpy":
+        raise TensorValueError(f"masked: argument 'dim' must be int or tuple of ints, not {type(dim).__name__}")
     n, found = max(x.dim(), 1), []
     for d in (dim,) if isinstance(dim, int) else dim:
         if d >= n or d < -n:

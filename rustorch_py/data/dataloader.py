@@ -10,7 +10,7 @@ from ..tensor._room import refuse_endless
 from ._fetch import IterableFetcher, MapFetcher
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset, _Subscriptable
-from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, draw_seed
+from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, check_batch, draw_seed
 
 __all__ = ["DataLoader"]
 
@@ -329,6 +329,7 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         if gather is None or type(batcher) is not BatchSampler:
             return None
         sampler = batcher.sampler
+        check_batch(batcher.batch_size)
         if type(sampler) is RandomSampler and sampler._num_samples is None and not sampler.replacement:
             return _random_batches(sampler, batcher.batch_size, batcher.drop_last)
         if type(sampler) is SequentialSampler:

@@ -6,11 +6,12 @@ gives the same order.
 from __future__ import annotations
 
 import math
+import sys
 from importlib import import_module
 from itertools import islice
 
 from .. import tensor as _t
-from ..errors import TensorError, TensorTypeError, TensorValueError
+from ..errors import IntOverflowError, TensorError, TensorTypeError, TensorValueError
 from .dataset import _Subscriptable
 
 __all__ = ["BatchSampler", "DistributedSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler",
@@ -148,6 +149,12 @@ class WeightedRandomSampler(Sampler):
         return self.num_samples
 
 
+def check_batch(batch_size):
+    """Refuse a batch of more samples than an iterator counts."""
+    if batch_size > sys.maxsize:
+        raise IntOverflowError(f"expected a batch_size of at most {sys.maxsize}, got {batch_size}")
+
+
 class BatchSampler(Sampler):
     """Gather a sampler's indices into lists.
 
@@ -172,6 +179,7 @@ class BatchSampler(Sampler):
 
     def __iter__(self):
         indices = iter(self.sampler)
+        check_batch(self.batch_size)
         while True:
             batch = list(islice(indices, self.batch_size))
             if not batch or (self.drop_last and len(batch) < self.batch_size):

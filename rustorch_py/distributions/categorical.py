@@ -37,7 +37,7 @@ class Categorical(_ProbsOrLogits):
 
     @property
     def mean(self):
-        return T.full(self._extended_shape(), float("nan"), dtype=self._param.dtype, device=self._param.device)
+        return T.full(self._extended_shape(), float("nan"), dtype=self.probs.dtype, device=self.probs.device)
 
     @property
     def mode(self):

@@ -90,7 +90,7 @@ class Distribution:
         for name, event_dims in (self._params or {}).items():
             if name in self.__dict__:
                 value = self.__dict__[name]
-                new.__dict__[name] = value.expand(batch_shape + value.shape[value.dim() - event_dims:])
+                new.__dict__[name] = value.expand(batch_shape + value.shape[value.dim() - event_dims:] if event_dims else batch_shape)
         for name in self._kept:
             if name in self.__dict__:
                 new.__dict__[name] = self.__dict__[name]

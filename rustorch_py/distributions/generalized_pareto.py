@@ -2,6 +2,7 @@
 import math
 
 from .. import tensor as T
+from ..errors import DTypeError
 from . import constraints
 from .distribution import Distribution
 
@@ -29,6 +30,12 @@ class GeneralizedPareto(Distribution):
     def rsample(self, sample_shape=T.Size()):
         return self.icdf(T.rand(self._extended_shape(sample_shape), dtype=self.loc.dtype, device=self.loc.device))
 
+    def _check(self, value):
+        if self._validate_args:
+            self._validate_sample(value)
+        if not self.concentration.is_floating_point():           # PyTorch refuses float16 and float64, too, which are right
+            raise DTypeError(f"GeneralizedPareto: expected a concentration of a floating point dtype, got {self.concentration.dtype}")
+
     def _z(self, x):
         return (x - self.loc) / self.scale
 
@@ -38,16 +45,14 @@ class GeneralizedPareto(Distribution):
         return zero, T.where(zero, T.ones_like(self.concentration), self.concentration)
 
     def log_prob(self, value):
-        if self._validate_args:
-            self._validate_sample(value)
+        self._check(value)
         z, (zero, k) = self._z(value), self._split()
         log_density = T.where(zero, -z, -(1 / k + 1) * T.log1p(k * z))
         return T.where(self.support.check(value), log_density - T.log(self.scale), T.full_like(z, -math.inf))
 
     def log_survival_function(self, value):
         """Return log(1 - cdf)."""
-        if self._validate_args:
-            self._validate_sample(value)
+        self._check(value)
         z, (zero, k) = self._z(value), self._split()
         return T.where(zero, -z, -T.log1p(k * z) / k)
 
@@ -59,6 +64,8 @@ class GeneralizedPareto(Distribution):
         return -T.expm1(self.log_survival_function(value))
 
     def icdf(self, value):
+        if T.bool in (self.loc.dtype, self.concentration.dtype):
+            raise DTypeError(f"GeneralizedPareto: expected numbers, got loc of {self.loc.dtype} and concentration of {self.concentration.dtype}")
         zero, k = self._split()
         log_tail = T.log1p(-value)
         return self.loc + self.scale * T.where(zero, -log_tail, T.expm1(-k * log_tail) / k)
@@ -87,5 +94,5 @@ class GeneralizedPareto(Distribution):
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self):
         """Return [loc, inf], or [loc, loc - scale / concentration] where the concentration is negative."""
-        upper = T.where(self.concentration < 0, self.loc - self.scale / self.concentration, T.full_like(self.loc, math.inf))
+        upper = T.where(self.concentration < 0, self.loc - self.scale / self.concentration, math.inf)
         return constraints.interval(self.loc, upper)

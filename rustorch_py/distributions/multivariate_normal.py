@@ -91,6 +91,12 @@ class MultivariateNormal(_FromMatrix):
     def _matrix_shape(self):
         return self._batch_shape + self._event_shape + self._event_shape
 
+    def _expand_params(self, new, batch_shape):
+        for name in ("covariance_matrix", "scale_tril", "precision_matrix"):
+            if name in self.__dict__:                # refuses a matrix of another size than the mean, which only broadcasts in its batch
+                self.__dict__[name].expand(batch_shape + self._event_shape + self._event_shape)
+        super()._expand_params(new, batch_shape)
+
     @property
     def mean(self):
         return self.loc

@@ -47,6 +47,9 @@ class VonMises(Distribution):
     def __init__(self, loc, concentration, validate_args=None):
         self._state(validate_args, loc=loc, concentration=concentration)
 
+    def expand(self, batch_shape, _instance=None):
+        return super().expand(self.loc.expand(batch_shape).shape, _instance)
+
     def log_prob(self, value):
         if self._validate_args:
             self._validate_sample(value)

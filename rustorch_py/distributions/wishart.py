@@ -4,6 +4,7 @@ import warnings
 
 from .. import tensor as T
 from .._info import finfo
+from ..errors import DimError
 from . import constraints
 from .chi2 import Chi2
 from .exp_family import ExponentialFamily
@@ -70,8 +71,8 @@ class Wishart(_FromMatrix, ExponentialFamily):
         self._dist_chi2 = Chi2(df=self._chi2_df(batch_shape))
 
     def _chi2_df(self, batch_shape):
-        n = self._event_shape[-1]
-        return self.df.unsqueeze(-1) - T.arange(n, dtype=self.df.dtype, device=self.df.device).expand(tuple(batch_shape) + (-1,))
+        n, factor = self._event_shape[-1], self._unbroadcasted_scale_tril
+        return self.df.unsqueeze(-1) - T.arange(n, dtype=factor.dtype, device=factor.device).expand(tuple(batch_shape) + (-1,))
 
     def expand(self, batch_shape, _instance=None):
         new = super().expand(batch_shape, _instance)
@@ -108,6 +109,8 @@ class Wishart(_FromMatrix, ExponentialFamily):
             sample_shape: leading shape.
             max_try_correction: how often; 10 by default.
         """
+        if 0 in self._batch_shape:
+            raise DimError(f"Wishart: cannot draw from a batch of shape {tuple(self._batch_shape)}, which has no distribution")
         # PyTorch redraws what its first check finds regular; dropping one draw gives its numbers for a seed
         self._bartlett_sampling(sample_shape)
         sample = self._bartlett_sampling(sample_shape)

@@ -16,7 +16,7 @@ Note [Options common to all methods]
 from __future__ import annotations
 
 from .. import tensor as _t
-from ..errors import CapturableError, TensorError, TensorTypeError, TensorValueError
+from ..errors import CapturableError, IntOverflowError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -121,6 +121,8 @@ class Method(Optimizer):
     _late_options = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False}
     # Complex parameters are updated through their real view, except where the update is linear.
     _complex_as_real = True
+    # Options that PyTorch's steps hand to operators, whose numbers are floats or ints of 64 bits: as `alpha`, which is no bool, and others.
+    _alphas, _numbers = (), ()
     # Whether gradients may be sparse tensors, and what to say to who brings one all the same.
     _takes_sparse, _sparse_advice = False, ""
 
@@ -133,6 +135,16 @@ class Method(Optimizer):
                 kept = self.state.get(p)
                 if kept and "step" in kept and not isinstance(kept["step"], Tensor):
                     kept["step"] = step_counter(p, group, float(kept["step"]))
+
+    def add_param_group(self, param_group):
+        if isinstance(param_group, dict) and not param_group.get("fused", self.defaults.get("fused")):
+            for name in (*self._alphas, *self._numbers):
+                value = param_group.get(name, self.defaults[name])
+                if value is True and name in self._alphas:
+                    raise TensorError(f"Boolean alpha only supported for Boolean results: {type(self).__name__} expected a number for {name}, got True")
+                if isinstance(value, int) and not -1 << 63 <= value < 1 << 63:
+                    raise IntOverflowError(f"{type(self).__name__}: {name} {value} does not fit 64 bits")
+        super().add_param_group(param_group)
 
     def _start(self, p, grad, group):
         """Return the state of a parameter that is updated for the first time."""

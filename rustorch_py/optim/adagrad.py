@@ -28,6 +28,7 @@ class Adagrad(Method):
 
     _late_options = {"foreach": None, "maximize": False, "differentiable": False, "fused": None}
     _takes_sparse = True
+    _alphas, _numbers = ("weight_decay",), ("eps",)
 
     def __init__(self, params, lr=1e-2, lr_decay=0, weight_decay=0, initial_accumulator_value=0, eps=1e-10,
                  foreach=None, *, maximize=False, differentiable=False, fused=None):

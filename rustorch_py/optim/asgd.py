@@ -42,11 +42,12 @@ class ASGD(Method):
                         kept[name] = _on_device(p, kept[name])
 
     def _start(self, p, grad, group):
-        return {"step": _on_device(p, 0.0), "eta": _on_device(p, scalar(group["lr"])), "mu": _on_device(p, 1.0),
+        return {"step": _on_device(p, 0.0), "eta": _on_device(p, float(scalar(group["lr"]))), "mu": _on_device(p, 1.0),
                 "ax": zeros_of(p)}
 
     def _fused(self, group):
-        return _t._fused_asgd(group["params"], self.state, lr=scalar(group["lr"]), lambd=group["lambd"], alpha=group["alpha"],
+        lambd = group["lambd"]
+        return _t._fused_asgd(group["params"], self.state, lr=float(scalar(group["lr"])), lambd=float(lambd) if isinstance(lambd, int) else lambd, alpha=group["alpha"],
                               t0=group["t0"], weight_decay=scalar(group["weight_decay"]), maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):

@@ -655,6 +655,7 @@ class OneCycleLR(LRScheduler):
             self.total_steps = epochs * steps_per_epoch
         else:
             raise TensorValueError("You must define either total_steps OR (epochs AND steps_per_epoch)")
+        peak = float(pct_start * self.total_steps)
         if pct_start < 0 or pct_start > 1 or not isinstance(pct_start, float):
             raise TensorValueError(f"Expected float between 0 and 1 pct_start, but got {pct_start}")
         if anneal_strategy not in ("cos", "linear"):
@@ -665,13 +666,13 @@ class OneCycleLR(LRScheduler):
             return {"end_step": end, "start_lr": lr_from, "end_lr": lr_to,
                     "start_momentum": momentum_from, "end_momentum": momentum_to}
 
-        top = float(pct_start * self.total_steps) - 1
+        top = peak - 1
         last = self.total_steps - 1
         rise = phase(top, "initial_lr", "max_lr", "max_momentum", "base_momentum")
         if three_phase:
             self._schedule_phases = [
                 rise,
-                phase(float(2 * pct_start * self.total_steps) - 2, "max_lr", "initial_lr",
+                phase(2 * peak - 2, "max_lr", "initial_lr",
                       "base_momentum", "max_momentum"),
                 phase(last, "initial_lr", "min_lr", "max_momentum", "max_momentum")]
         else:

@@ -34,6 +34,7 @@ class SGD(Method):
 
     _late_options = {"nesterov": False, "maximize": False, "foreach": None, "differentiable": False, "fused": False}
     _complex_as_real = False
+    _alphas, _numbers = ("weight_decay",), ("lr", "momentum")
     _takes_sparse = True
 
     def __init__(self, params, lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=False, *,
@@ -57,8 +58,9 @@ class SGD(Method):
         return {"momentum_buffer": None} if group["momentum"] != 0 else {}
 
     def _fused(self, group):
-        return _t._fused_sgd(group["params"], self.state, lr=scalar(group["lr"]), momentum=group["momentum"],
-                             dampening=group["dampening"], weight_decay=scalar(group["weight_decay"]),
+        momentum = group["momentum"]
+        return _t._fused_sgd(group["params"], self.state, lr=scalar(group["lr"]), momentum=momentum,
+                             dampening=group["dampening"] if momentum else 0.0, weight_decay=scalar(group["weight_decay"]),
                              nesterov=group["nesterov"], maximize=group["maximize"])
 
     def _update(self, p, grad, state, group):

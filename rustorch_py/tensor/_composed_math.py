@@ -180,8 +180,10 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """Compute the mean of the elements that are not NaN."""
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
         raise TensorError(f"nanmean(): expected input to have floating point or complex dtype but got {input.dtype}", op="nanmean")
+    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+        raise TensorError(f"nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got: {dtype}", op="nanmean")
     count = (~input.isnan()).sum(dim, keepdim=keepdim) if dim is not None else (~input.isnan()).sum(keepdim=keepdim)
-    total = input.nansum(dim, keepdim, dtype=dtype)
+    total = input.nansum(dim, keepdim, dtype=dtype, out=None if out is None else out.new_empty(count.shape))
     return deliver_out("nanmean", total / count, out)
 
 

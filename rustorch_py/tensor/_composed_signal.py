@@ -2,7 +2,7 @@
 import warnings
 from math import pi
 
-from ..errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError
+from ..errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError, UnsupportedOpError
 from . import _fft
 from ._create import arange, linspace, ones, zeros
 from ._dtype import get_default_dtype
@@ -154,9 +154,9 @@ def stft(input, n_fft, hop_length=None, win_length=None, window=None, center=Tru
         _warn_of_rectangle()
     hop_length, win_length = _settings("stft", n_fft, hop_length, win_length)
     if not (input.dtype.is_floating_point or input.is_complex()):
-        raise TensorError(f"stft: expected a tensor of floating point or complex values, got {input.dtype}", op="stft")
+        raise (UnsupportedOpError if center else TensorError)(f"stft: expected a tensor of floating point or complex values, got {input.dtype}", op="stft")
     if input.dim() not in (1, 2):
-        raise TooFewDimsError(f"stft: expected a 1D or 2D tensor, but got {input.dim()}D", op="stft")
+        raise (UnsupportedOpError if center and input.dim() > 2 else TooFewDimsError)(f"stft: expected a 1D or 2D tensor, but got {input.dim()}D", op="stft")
     single = input.dim() == 1
     x = input.unsqueeze(0) if single else input
     if center:

@@ -22,7 +22,7 @@ from ._ops cimport profiling
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
 from ._storage cimport Storage
 from ._devices import run as run_on_device
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, LengthError, ShapeError
 
 cdef extern from "<stdlib.h>" nogil:
     int posix_memalign(void **at, size_t alignment, size_t size)
@@ -482,6 +482,8 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
     if x.nd == n + 1:
         return conv_transpose(op, n, input.unsqueeze(0), weight, bias, stride, padding, output_padding, groups, dilation).squeeze(0)
     check(op, x, w, b, n, groups, True)
+    if w.sh[1] == 0:
+        raise LengthError(f"{op}: a non-empty weight tensor is expected, but got weight of size {sizes_text(w)}", op=op)
     if n == 1 and line_lies_last(w):
         return seen_as_line(conv_transpose("conv_transpose2d", 2, input.unsqueeze(2), weight.unsqueeze(2), bias, (1, one_of(stride)), (0, one_of(padding)),
                                            (0, one_of(output_padding)), groups, (1, one_of(dilation))))

@@ -74,15 +74,8 @@ cdef int nested_shape(object data, int64_t *sh) except -1:
     """Sizes along the first elements; returns the number of dimensions."""
     cdef int nd = 0
     cdef object item = data
-    cdef TensorBase t
     while True:
-        if isinstance(item, TensorBase):
-            t = <TensorBase>item
-            if nd + t.nd > RT_MAX_DIM:
-                too_deep(item)
-            memcpy(sh + nd, t.sh, t.nd * sizeof(int64_t))
-            return nd + t.nd
-        if not is_sequence(item):
+        if not is_sequence(item):                         # a tensor is a number here, or refused, as in PyTorch
             if isinstance(item, str) and nd:
                 raise TensorValueError(f"too many dimensions '{type(item).__name__}'", op="tensor")
             return nd
@@ -160,7 +153,7 @@ cdef int store(object x, int dt, char *p) except -1:
             (<double *>p)[0] = d
             return 0
     elif isinstance(x, TensorBase):
-        x = element_to_py((<TensorBase>x).ptr, (<TensorBase>x).dt)
+        x = (<object>x).item()
     elif not is_scalar(x):
         if numpy_code(x) >= 0:
             if rt_kind(dt) == RT_KIND_INT and rt_kind(numpy_code(x)) >= RT_KIND_FLOAT:
@@ -222,16 +215,6 @@ cdef char *store_nested(object x, int dim, int nd, const int64_t *sh, int dt, ch
     cdef int64_t n, i
     cdef int size = rt_itemsize(dt)
     cdef object item
-    cdef TensorBase t, view
-    if isinstance(x, TensorBase) and (<TensorBase>x).nd == nd - dim:
-        t = <TensorBase>x
-        for i in range(t.nd):
-            if t.sh[i] != sh[dim + i]:
-                wrong_length(sh[dim + i], dim + <int>i, t.sh[i])
-        view = empty(t.nd, t.sh, dt, RT_CPU)
-        copy_raw(view, t)
-        memcpy(p, view.ptr, view.n * size)
-        return p + view.n * size
     if dim == nd:
         store(x, dt, p)
         return p + size
@@ -272,7 +255,9 @@ cdef inline int64_t store_int(object x) except? -1:
 
 cdef inline int store_leaf(object x, int dt, char *p) except -1:
     if isinstance(x, TensorBase) and (<TensorBase>x).n != 1:
-        raise TensorTypeError("only integer tensors of a single element can be converted to an index", op="tensor")
+        if rt_kind(dt) == RT_KIND_INT:
+            raise TensorTypeError("only integer tensors of a single element can be converted to an index", op="tensor")
+        raise TensorValueError("only one element tensors can be converted to Python scalars; torch.stack joins tensors", op="tensor")
     return store(x, dt, p)
 
 

@@ -296,7 +296,7 @@ def tensordot(a, b, dims=2, *, out=None):
         da, db = list(range(x.nd - dims, x.nd)), list(range(dims))
     else:
         if not isinstance(dims, (tuple, list)) or len(dims) != 2:
-            raise TensorTypeError(f"tensordot expects dims to be int or tuple[list[int], list[int]], but got dims={dims}", op="tensordot")
+            raise (TensorValueError if isinstance(dims, (tuple, list)) else TensorTypeError)(f"tensordot expects dims to be int or tuple[list[int], list[int]], but got dims={dims}", op="tensordot")
         da, db = dims
         da = [da] if isinstance(da, int) else list(da)
         db = [db] if isinstance(db, int) else list(db)

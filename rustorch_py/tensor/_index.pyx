@@ -174,10 +174,17 @@ cdef bint is_truth(TensorBase x) noexcept:
 
 cdef object normal_item(object item):
     """Anything that is no int, slice, None, Ellipsis, bool or tensor: a sequence becomes a tensor."""
+    cdef TensorBase found
     if isinstance(item, (float, complex)):
         raise_key(item)
     if isinstance(item, (list, tuple, range, str)):
-        return from_data(item, -1, RT_CPU)
+        first = item
+        while isinstance(first, (list, tuple)) and first:
+            first = first[0]
+        if isinstance(first, str):
+            raise TensorTypeError("new(): invalid data type 'str'", op="index")
+        found = from_data(item, -1, RT_CPU)
+        return found if found.n else cast_raw(found, RT_I64)        # an empty list takes nothing
     if hasattr(item, "__array_interface__") and getattr(item, "shape", None) != ():
         return from_data(item, -1, RT_CPU)
     if hasattr(item, "__index__"):
@@ -1013,7 +1020,10 @@ cdef int put_into(TensorBase self, list indices, TensorBase values, bint accumul
 
 
 cdef list index_list(object indices):
-    cdef list out = list(indices)
+    cdef list out
+    if isinstance(indices, TensorBase):
+        raise TensorTypeError("index_put(): argument 'indices' must be tuple of Tensors, not Tensor", op="index_put", argument="indices")
+    out = list(indices)
     for x in out:
         if x is not None:
             as_base("index_put", "indices", x)

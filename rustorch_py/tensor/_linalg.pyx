@@ -22,7 +22,7 @@ from . import _view, _view_pieces
 from ._create import arange
 from ._devices import run as run_on_device
 from ._return_types import named_result
-from ..errors import DeviceError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError, UnsupportedOpError
+from ..errors import DeviceError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError, TooFewDimsError, UnsupportedOpError
 include "_row_ids.pxi"
 
 cdef extern from "lapack.h" nogil:
@@ -103,7 +103,7 @@ cdef TensorBase matrix(object op, object x, object arg="A"):
     """A batch of matrices of a float or complex dtype."""
     cdef TensorBase t = as_base(op, arg, x)
     if t.nd < 2:
-        raise ShapeError(f"{op}: The input tensor {arg} must have at least 2 dimensions.", op=op)
+        raise TooFewDimsError(f"{op}: The input tensor {arg} must have at least 2 dimensions.", op=op)
     return numeric(op, t)
 
 
@@ -218,6 +218,7 @@ cdef int refuse(object op, TensorBase info, str what) except -1:
 
 
 cdef str SINGULAR = "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+cdef str NO_PIVOT = "Element {} of U's diagonal is zero, and lu_solve would divide by it. linalg.lu and linalg.lu_factor_ex factor such a matrix all the same."
 cdef str SINGULAR_SOLVE = "The solver failed because the input matrix is singular."
 cdef str NOT_POSITIVE = "The factorization could not be completed because the input is not positive-definite (the leading minor of order {} is not positive-definite)."
 cdef str NOT_CONVERGED = "The algorithm failed to converge because the input matrix is ill-conditioned or has too many repeated {} values."
@@ -225,7 +226,7 @@ cdef str NOT_CONVERGED = "The algorithm failed to converge because the input mat
 
 def check_info(op, info, what="singular"):
     """Raise LinAlgError for the first non-zero entry of ``info``."""
-    refuse(op, <TensorBase?>info, {"singular": SINGULAR_SOLVE, "inverse": SINGULAR, "definite": NOT_POSITIVE}[what])
+    refuse(op, <TensorBase?>info, {"singular": SINGULAR_SOLVE, "inverse": SINGULAR, "factor": NO_PIVOT, "definite": NOT_POSITIVE}[what])
 
 
 # ---- LU -------------------------------------------------------------------------------------------------------------

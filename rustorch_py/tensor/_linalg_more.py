@@ -122,6 +122,15 @@ def inv_ex(A, *, check_errors=False, out=None):
     return _deliver(named_result("linalg_inv_ex", "inverse", "info")((x, info)), out)
 
 
+def _as_dtype_of(op, A, B):
+    """B, a matrix, in the dtype of A: as in PyTorch the result has A's dtype."""
+    if not isinstance(A, TensorBase) or not isinstance(B, TensorBase) or A.dtype == B.dtype:
+        return check_matrix(op, B, False, "B")
+    if A.device != B.device:
+        check_same(op, A, B)
+    return check_matrix(op, B.to(A.dtype), False, "B")
+
+
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
     """Solve ``A X = B`` (or ``X A = B``) for triangular A; the other triangle is not read.
 
@@ -134,8 +143,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
         out: tensor to write to.
     """
     op = "linalg.solve_triangular"
-    A, B = check_matrix(op, A, True), check_matrix(op, B, False, "B")
-    check_same(op, A, B)
+    A, B = check_matrix(op, A, True), _as_dtype_of(op, A, B)
     if A.shape[-1] != B.shape[-2 if left else -1]:
         raise ShapeError(f"{op}: Incompatible shapes of A and B for the equation {'AX = B' if left else 'XA = B'} "
                          f"({A.shape[-2]}x{A.shape[-1]} and {B.shape[-2]}x{B.shape[-1]})", op=op)
@@ -242,8 +250,13 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False, out=None):
 
 
 def lu_factor(A, *, pivot=True, out=None):
-    """Factor ``A = P L U``; returns (LU, pivots)."""
-    lu, pivots, _ = _linalg.lu_factor_raw(A, pivot, "linalg.lu_factor")
+    """Factor ``A = P L U``; returns (LU, pivots).
+
+    Raises:
+        LinAlgError: an element of U's diagonal is zero: what is solved with it would be divided by zero. `lu` and `lu_factor_ex` take such an A.
+    """
+    lu, pivots, info = _linalg.lu_factor_raw(A, pivot, "linalg.lu_factor")
+    check_info("linalg.lu_factor", info, "factor")
     return _deliver(named_result("linalg_lu_factor", "LU", "pivots")((lu, pivots)), out)
 
 
@@ -273,7 +286,6 @@ def _legacy_lu(A, pivot=True, get_infos=False, out=None):
     result = _linalg.lu_factor_raw(A, pivot, "lu")
     if get_infos:
         return _deliver(named_result("_lu_with_info", "LU", "pivots", "info")(result), out)
-    check_info("lu", result[2], "inverse")
     return _deliver(result[:2], out)
 
 

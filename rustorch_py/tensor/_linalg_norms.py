@@ -99,7 +99,8 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     A = _norm_input(op, A, dtype)
     if A.ndim < 2:
         raise ShapeError(f"{op}: The input tensor A must have at least 2 dimensions.", op=op)
-    dim = (dim,) if isinstance(dim, int) else dim
+    if isinstance(dim, int):
+        raise TensorTypeError(f"{op}(): argument 'dim' must be tuple of ints, not int", op=op)
     if ord is None or isinstance(ord, (list, tuple)):
         raise TensorTypeError(f"{op}(): argument 'ord' must be Number or str, not {type(ord).__name__}", op=op)
     if len(dim) != 2:

@@ -995,13 +995,24 @@ def linear(input, weight, bias=None, *, out=None):
     return r if out is None else deliver("linear", r, out)
 
 
+cdef TensorBase plus_bias(TensorBase r, TensorBase b, bint vector):
+    """r plus a bias of another shape than a vector of r's size; a product of a vector takes a bias of one row, too."""
+    cdef TensorBase s
+    if vector and b.nd == 2 and b.sh[0] == 1:
+        b = <TensorBase>(<object>b).squeeze(0)
+    s = <TensorBase>binary(ROW_ADD, r, b, None)
+    if shape_tuple(s) != shape_tuple(r):
+        raise ShapeError(f"linear(): a bias of shape {list(shape_tuple(b))} does not broadcast to the result's shape {list(shape_tuple(r))}", op="linear")
+    return s
+
+
 cdef TensorBase linear_(TensorBase x, TensorBase w, object bias):
     cdef TensorBase b = None
     if bias is not None:
         b = as_base("linear", "bias", bias)
     if w.nd == 1:
         r = matmul_(x, w)
-        return r if b is None else <TensorBase>binary(ROW_ADD, r, b, None)
+        return r if b is None else plus_bias(r, b, x.nd == 1)
     if w.nd != 2:
         raise ShapeError(f"linear(): weight must be a (out, in) matrix, got {list(shape_tuple(w))}", op="linear")
     if x.nd == 0:
@@ -1012,7 +1023,7 @@ cdef TensorBase linear_(TensorBase x, TensorBase w, object bias):
     if b is None:
         return fold_mm(x, w, OP_T, None)
     if b.nd != 1 or b.sh[0] != w.sh[0]:
-        return <TensorBase>binary(ROW_ADD, fold_mm(x, w, OP_T, None), b, None)
+        return plus_bias(fold_mm(x, w, OP_T, None), b, x.nd == 1)
     if b.dt != w.dt:
         raise DTypeError(f"linear(): bias is {torch_name(b.dt).lower()}, but weight is {torch_name(w.dt).lower()}", op="linear")
     if b.dev != w.dev:

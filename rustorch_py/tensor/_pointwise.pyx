@@ -459,7 +459,8 @@ def logaddexp(input, other, *, out=None):
         return binary(ROW_LOGADDEXP, input, other, out)
     x, y = as_base("logaddexp", "input", input), as_base("logaddexp", "other", other)
     if is_complex(x) != is_complex(y):
-        raise DTypeError(f"logaddexp: expected two tensors of one kind, got {dtype_of(x.dt)} and {dtype_of(y.dt)}", op="logaddexp")
+        common = dtype_of(promote(x.dt, y.dt))
+        x, y = (<object>x).to(common), (<object>y).to(common)
     below = binary(ROW_LT, x.real, y.real, None)
     small, large = choose(below, x, y), choose(below, y, x)
     both = binary(ROW_LOGICAL_AND, unary(ROW_ISINF, large.real, None), binary(ROW_EQ, small.real, large.real, None), None)       # inf - inf

@@ -3,14 +3,14 @@
 from libc.stdint cimport int64_t
 from libc.stdlib cimport malloc, free
 from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, shape_tuple, grad_mode, RT_F32, RT_F64, RT_I64,
-                     RT_KIND_INT, rt_kind)
+                     RT_KIND_INT, RT_KIND_FLOAT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, sizes_text, suggests_last, line_lies_last, one_of, in_order, empty_in_order
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
 from ._devices import run as run_on_device
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, TooFewDimsError, UnsupportedOpError
 
 cdef extern from "pool.h" nogil:
     """
@@ -94,7 +94,7 @@ cdef int read_plane(object op, TensorBase x, int n, RtPool *p) except -1:
     """Input sizes; leading dimensions become planes."""
     cdef int d
     if x.nd != n + 1 and x.nd != n + 2:
-        raise ShapeError(f"{op}: Expected {n + 1}D or {n + 2}D input, but got input of size: {sizes_text(x)}", op=op)
+        raise (TooFewDimsError if x.nd < n else ShapeError)(f"{op}: Expected {n + 1}D or {n + 2}D input, but got input of size: {sizes_text(x)}", op=op)
     for d in range(3):
         p.in_[d] = p.out[d] = p.dilation[d] = p.stride[d] = p.kernel[d] = 1
         p.pad[d] = 0
@@ -542,6 +542,12 @@ cdef tuple max_pool_adaptive(object op, int n, object input, object output_size)
 
 
 # ---- public -----------------------------------------------------------------------------------------------
+def refuse_whole(TensorBase input):
+    """Refuse maxima over lines of whole numbers on the CPU where no positions are asked for: PyTorch has no loop for them."""
+    if on_cpu(input) and rt_kind(input.dt) < RT_KIND_FLOAT:
+        raise UnsupportedOpError(f"\"max_pool1d\" not implemented for '{torch_name(input.dt)}': return_indices=True takes whole numbers", op="max_pool1d")
+
+
 def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """Take the maximum of each window of (N, C, L) or (C, L), and its position.
 
@@ -566,7 +572,8 @@ def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation
 
 def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """Take the maximum of each window. See max_pool1d_with_indices."""
-    if line_lies_last(as_base("max_pool1d", "input", input)) and not recording(<TensorBase>input, None, None):
+    refuse_whole(as_base("max_pool1d", "input", input))
+    if line_lies_last(<TensorBase>input) and not recording(<TensorBase>input, None, None):
         input = contiguous_raw(<TensorBase>input)                 # row-major without gradients, as PyTorch has a kernel of its own for that
     return max_pool_even("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, False)[0]
 

@@ -1045,6 +1045,8 @@ def binomial(count, prob, generator=None):
     """
     cdef TensorBase n = as_base("binomial", "count", count), p = as_base("binomial", "prob", prob), result
     cdef RtRandom *g = stream("binomial", generator)
+    if rt_kind(n.dt) != RT_KIND_FLOAT:
+        raise TensorValueError(f"binomial only supports floating-point dtypes for count, got: {torch_name(n.dt)}", op="binomial")
     if n.dt != RT_F32 and n.dt != RT_F64:
         refuse("binomial_cpu", n)
     if p.dt != n.dt:

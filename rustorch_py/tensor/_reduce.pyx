@@ -27,10 +27,22 @@ cdef TensorBase put_back(TensorBase g, tuple kept):
     return drop_view(contiguous(g), <int>len(kept), sh)
 
 
+def dtype_for(op, dtype, out):
+    """The dtype that a sum or product is made in: the one asked for, or that of ``out``; they must not differ."""
+    cdef TensorBase o = as_base(op, "out", out)
+    if dtype is None:
+        return dtype_of(o.dt)
+    if dtype_code(op, dtype) != o.dt:
+        raise DTypeError(f"{op}: Expected out tensor to have dtype {dtype_of(dtype_code(op, dtype))}, but got {dtype_of(o.dt)} instead", op=op)
+    return dtype
+
+
 def sum(input, dim=None, keepdim=False, *, dtype=None, out=None):
-    """Sum elements, of all dimensions or of ``dim``. Integers and bool are summed in int64."""
+    """Sum elements, of all dimensions or of ``dim``. Integers and bool are summed in int64, or in the dtype of ``out``."""
     cdef TensorBase t = as_base("sum", "input", input)
     cdef uint8_t mask[64]
+    if out is not None:
+        dtype = dtype_for("sum", dtype, out)
     if dtype is not None:
         t = cast(t, dtype_code("sum", dtype))
     dims_mask("sum", dim, t.nd, mask, True)
@@ -124,11 +136,13 @@ cdef object _cat(tuple pair, int dim):
 
 
 def prod(input, dim=None, keepdim=False, *, dtype=None, out=None):
-    """Multiply elements, all or of one dimension."""
+    """Multiply elements, all or of one dimension; integers in int64, or in the dtype of ``out``."""
     cdef TensorBase t = as_base("prod", "input", input), r
     cdef uint8_t mask[64]
     cdef ProdBackward0 node
     cdef int dt
+    if out is not None:
+        dtype = dtype_for("prod", dtype, out)
     if dtype is not None:
         t = cast(t, dtype_code("prod", dtype))
     dims_mask("prod", dim, t.nd, mask, True)
@@ -251,6 +265,10 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
         raise DTypeError("nansum does not support complex inputs")
     if rt_kind(t.dt) < RT_KIND_FLOAT:
         return sum(t, dim, keepdim, dtype=dtype, out=out)
+    if out is not None:
+        dtype = dtype_for("nansum", dtype, out)
+    if dtype is not None and (rt_kind(dtype_code("nansum", dtype)) == RT_KIND_COMPLEX or out is not None and rt_kind(dtype_code("nansum", dtype)) < RT_KIND_FLOAT):
+        raise UnsupportedOpError(f"\"nansum\" not implemented for '{torch_name(dtype_code('nansum', dtype))}'", op="nansum")
     return sum(_pointwise.choose(_rows.isnan(t), 0.0, t), dim, keepdim, dtype=dtype, out=out)
 
 

@@ -13,6 +13,7 @@ from ._devices import run as run_on_device
 from ._cpu cimport isa_level, rt_num_threads
 
 from ..errors import DTypeError, UnsupportedOpError
+from ._reduce import dtype_for
 from ._return_types import named_result
 
 cdef extern from "lane.h" nogil:
@@ -55,6 +56,14 @@ cdef TensorBase widened(TensorBase t, object dtype):
     return t
 
 
+cdef object scan_dtype(op, dtype, out):
+    """The dtype of a running sum or product that is written to ``out``."""
+    dtype = dtype_for(op, dtype, out)
+    if dtype_code(op, dtype) == RT_BOOL:
+        raise DTypeError(f"\"{op}\" not implemented for 'Bool'", op=op)
+    return dtype
+
+
 # ---- running sum ----
 cdef TensorBase scan_sum(TensorBase t, int dim, bint reverse):
     cdef TensorBase out = raw_scan("cumsum", t, dim, RT_SCAN_SUM, reverse)
@@ -81,7 +90,7 @@ def cumsum(input, dim, *, dtype=None, out=None):
     """Compute the running sum along ``dim``; integers are summed as int64 unless ``dtype`` says otherwise."""
     cdef TensorBase t = as_base("cumsum", "input", input)
     cdef int d = wrap_dim("cumsum", dim, t.nd)
-    return deliver("cumsum", scan_sum(widened(t, dtype), d, False), out)
+    return deliver("cumsum", scan_sum(widened(t, dtype if out is None else scan_dtype("cumsum", dtype, out)), d, False), out)
 
 
 cdef int own_dtype(str op, TensorBase t, object dtype) except -1:
@@ -156,7 +165,7 @@ def cumprod(input, dim, *, dtype=None, out=None):
     """Compute the running product along ``dim``; its gradient is right at zeros too."""
     cdef TensorBase t = as_base("cumprod", "input", input)
     cdef int d = wrap_dim("cumprod", dim, t.nd)
-    return deliver("cumprod", scan_prod(widened(t, dtype), d), out)
+    return deliver("cumprod", scan_prod(widened(t, dtype if out is None else scan_dtype("cumprod", dtype, out)), d), out)
 
 
 def cumprod_(self, dim, *, dtype=None):

@@ -11,7 +11,7 @@ from ._ops cimport (track_view, expand_to, contiguous, clone, sum_to, set_rebase
 from ._plan cimport copy_raw, clone_raw, fill_value, full_
 from ._dtype cimport dtype_code
 from ._function cimport set_plain_call
-from ..errors import AutogradError, DimError, IntOverflowError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, DimError, IntOverflowError, LengthError, ShapeError, TensorTypeError, TensorValueError
 
 
 cdef TensorBase zeros_of(int nd, const int64_t *sh, int dt, int dev):
@@ -366,9 +366,16 @@ set_plain_call(view, plain_view)
 set_plain_call(reshape, plain_reshape)
 
 
+cdef object listed(object op, object name, object given):
+    """Sizes of a function, which come in a tuple or list; a method takes them one by one, too."""
+    if not isinstance(given, (tuple, list)):
+        raise TensorTypeError(f"{op}(): argument '{name}' (position 2) must be tuple of ints, not {type(given).__name__}", op=op, argument=name)
+    return given
+
+
 def _reshape_fn(input, shape):
     """Return the elements in another shape: a view where possible, else a copy. One size may be -1."""
-    return reshape(input, shape)
+    return reshape(input, listed("reshape", "shape", shape))
 
 
 def view_as(self, other):
@@ -593,7 +600,7 @@ def permute(input, *order_, dims=None):
 
 def _permute_fn(input, dims):
     """Reorder the dimensions."""
-    return permute(input, dims)
+    return permute(input, listed("permute", "dims", dims))
 
 
 def transpose(input, dim0, dim1):
@@ -707,7 +714,7 @@ cdef tuple common_shape(tuple shapes):
     for s in sizes:
         for i in range(-1, -1 - len(s), -1):
             if s[i] < 0:
-                raise ShapeError(f"Trying to create tensor with negative dimension ({s[i]}): ({s[i]})")
+                raise LengthError(f"Attempting to broadcast a dimension with negative length: ({s[i]})")
             if s[i] == 1 or s[i] == out[i]:
                 continue
             if out[i] != 1:

@@ -7,7 +7,7 @@ from ._index_kernels cimport copy_list
 from ._plan cimport fill_value
 from ._view cimport select_view, slice_view, to_c
 from ._room import refuse_endless
-from ..errors import DTypeError, DimError, ShapeError
+from ..errors import DTypeError, DimError, IntOverflowError, ShapeError, TensorTypeError
 
 
 def select(input, dim, index):
@@ -122,6 +122,18 @@ def untracked(views):
     return views
 
 
+cdef list lengths_of(object sections):
+    """The lengths of pieces: a tuple or list of ints, and nothing else, as in PyTorch."""
+    cdef list found = []
+    if not isinstance(sections, (tuple, list)):
+        raise TensorTypeError(f"split(): argument 'split_sizes' must be tuple of ints, not {type(sections).__name__}", op="split")
+    for i, item in enumerate(sections):
+        if isinstance(item, (bool, float)) or not hasattr(item, "__index__") or isinstance(item, TensorBase) and rt_kind((<TensorBase>item).dt) != RT_KIND_INT:
+            raise TensorTypeError(f"split(): argument 'split_sizes' must be tuple of ints, but found element of type {type(item).__name__} at pos {i}", op="split")
+        found.append(item.__index__())
+    return found
+
+
 def split(tensor, split_size_or_sections, dim=0):
     """View the pieces of a dimension: pieces of one size (the last may be smaller), or of the listed sizes."""
     cdef TensorBase t = as_base("split", "tensor", tensor)
@@ -130,7 +142,11 @@ def split(tensor, split_size_or_sections, dim=0):
     cdef list sizes = []
     if t.nd == 0:
         raise ShapeError("split expects at least a 1-dimensional tensor")
-    if isinstance(split_size_or_sections, int):
+    if isinstance(split_size_or_sections, TensorBase) and (<TensorBase>split_size_or_sections).n == 1:
+        split_size_or_sections = int(split_size_or_sections)
+    if isinstance(split_size_or_sections, int) and not isinstance(split_size_or_sections, bool):
+        if not -1 << 63 <= split_size_or_sections < 1 << 63:
+            raise IntOverflowError(f"split: Overflow when unpacking long long: {split_size_or_sections} does not fit 64 bits", op="split")
         size = split_size_or_sections
         if size < 0:
             raise ShapeError(f"split expects split_size be non-negative, but got split_size={size}")
@@ -142,7 +158,7 @@ def split(tensor, split_size_or_sections, dim=0):
             sizes.append(min(size, t.sh[d] - at))
             at += size
         return pieces(t, d, sizes, "SplitBackward0")
-    sizes = list(split_size_or_sections)
+    sizes = lengths_of(split_size_or_sections)
     if sum(sizes) != t.sh[d] or any(s < 0 for s in sizes):
         raise ShapeError(f"split_with_sizes expects split_sizes to sum exactly to {t.sh[d]} (input tensor's size at dimension {d}), but got "
                          f"split_sizes={sizes}")
@@ -156,7 +172,7 @@ def split_method(self, split_size, dim=0):
 
 def split_with_sizes(input, split_sizes, dim=0):
     """View the pieces of a dimension, of the listed sizes."""
-    return split(input, list(split_sizes), dim)
+    return split(input, split_sizes if isinstance(split_sizes, (tuple, list)) else lengths_of(split_sizes), dim)
 
 
 def chunk(input, chunks, dim=0):

@@ -252,6 +252,9 @@ def multi_head_attention_forward(
         raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
 
     if use_separate_proj_weight:
+        for name, weight in (("q_proj_weight", q_proj_weight), ("k_proj_weight", k_proj_weight), ("v_proj_weight", v_proj_weight)):
+            if weight is None:
+                raise AssertionError(f"use_separate_proj_weight is True but {name} is None")
         weights = (q_proj_weight, k_proj_weight, v_proj_weight)
         biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
     elif in_proj_weight is None:

@@ -6,7 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import ShapeError, TensorError, TooFewDimsError
-from ._util import pair
+from ._util import whole
 
 __all__ = [
     "conv1d",
@@ -42,15 +42,13 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     Returns:
         (N, C * kernel height * kernel width, windows), or without N.
     """
-    kernel, dilation, padding, stride = pair(kernel_size), pair(dilation), pair(padding), pair(stride)
+    kernel, dilation = whole("unfold", "kernel_size", kernel_size, 2), whole("unfold", "dilation", dilation, 2)
+    padding, stride = whole("unfold", "padding", padding, 2), whole("unfold", "stride", stride, 2)
     if input.dim() not in (3, 4):
         raise TooFewDimsError(
             f"unfold: Expected 3D or 4D (batch mode) tensor with possibly 0 batch size, got shape {tuple(input.shape)}",
             op="unfold",
         )
-    for name, given in (("kernel_size", kernel), ("dilation", dilation), ("padding", padding), ("stride", stride)):
-        if len(given) != 2:
-            raise ShapeError(f"unfold: It is expected {name} equals to 2, but got size {len(given)}", op="unfold")
     if min(stride) <= 0:
         raise TensorError(f"unfold: stride should be greater than zero, but got {stride}", op="unfold")
     h, w = input.shape[-2:]
@@ -76,8 +74,8 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
     Returns:
         (N, C, H, W), or without N.
     """
-    size, kernel = pair(output_size), pair(kernel_size)
-    dilation, padding, stride = pair(dilation), pair(padding), pair(stride)
+    size, kernel = whole("fold", "output_size", output_size, 2), whole("fold", "kernel_size", kernel_size, 2)
+    dilation, padding, stride = whole("fold", "dilation", dilation, 2), whole("fold", "padding", padding, 2), whole("fold", "stride", stride, 2)
     if input.dim() not in (2, 3):
         raise ShapeError(f"fold: Expected 2D or 3D tensor, got shape {tuple(input.shape)}", op="fold")
     features, count = input.shape[-2:]

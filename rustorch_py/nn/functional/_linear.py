@@ -49,11 +49,11 @@ def _renorm_rows(weight, index, max_norm, norm_type):
         weight.detach()[rows] = picked * scale
 
 
-def _check_padding(padding_idx, rows):
+def _check_padding(padding_idx, rows, kind=AssertionError):
     if padding_idx is None:
         return -1
     if not -rows <= padding_idx < rows:
-        raise AssertionError("Padding_idx must be within num_embeddings")
+        raise kind(f"Padding_idx must be within num_embeddings: expected {-rows} to {rows - 1}, got {padding_idx}")
     return padding_idx + rows if padding_idx < 0 else padding_idx
 
 
@@ -156,7 +156,7 @@ def embedding_bag(
     else:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
 
-    padding_idx = _check_padding(padding_idx, weight.shape[0])
+    padding_idx = _check_padding(padding_idx, weight.shape[0], TensorError)
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
     return _t.embedding_bag(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
+from ...errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TooFewDimsError
 from ...tensor._autocast import in_float32
-from ._util import pair, single, spread, triple
+from ._util import pair, single, spread, triple, whole
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -160,9 +160,9 @@ def _lp_pool(input, norm_type, kernel, stride, ceil_mode, max_pool, avg_pool):
 
 def _windows(op, kernel_size, n):
     """Return a kernel's n sizes; one number stands for all of them, a sequence must have them all."""
-    sizes = spread(kernel_size, n)
-    if len(sizes) != n or hasattr(kernel_size, "__len__") and len(kernel_size) != n:
-        raise TensorValueError(f"{op}: kernel_size must be a single int or {n} of them, got {kernel_size}", op=op)
+    sizes = whole(op, "kernel_size", kernel_size, n)
+    if isinstance(kernel_size, _t.Tensor):
+        raise TensorTypeError(f"{op}(): argument 'kernel_size' must be tuple of ints, not Tensor", op=op)
     return sizes
 
 
@@ -185,22 +185,21 @@ def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
 
 def _unpool(input, indices, kernel, stride, padding, output_size, n):
     """Scatter values to the flat positions that max pooling returned."""
-    spatial = input.shape[-n:]
-    default = [(spatial[d] - 1) * stride[d] + kernel[d] - 2 * padding[d] for d in range(n)]
+    count = len(kernel)                              # n, else the size is refused below
+    spatial = input.shape[-count:]
+    default = [(spatial[d] - 1) * stride[d] + kernel[d] - 2 * padding[d] for d in range(count)]
     if output_size is None:
         size = default
     else:
-        if isinstance(output_size, _t.Tensor):
-            raise TensorTypeError(f"max_unpool{n}d(): argument 'output_size' must be tuple of ints, not Tensor", op=f"max_unpool{n}d")
         size = list(output_size)
-        if len(size) == n + 2:
+        if len(size) == count + 2:
             size = size[2:]
-        if len(size) != n:
+        if len(size) != count:
             raise ValueError(
-                f"output_size should be a sequence containing {n} or {n + 2} elements, "
+                f"output_size should be a sequence containing {count} or {count + 2} elements, "
                 f"but it has a length of '{len(size)}'"
             )
-        for d in range(n):
+        for d in range(count):
             low, high = default[d] - stride[d], default[d] + stride[d]
             if not low < size[d] < high:
                 raise ValueError(f'invalid output_size "{size}" (dim {d} must be between {low} and {high})')

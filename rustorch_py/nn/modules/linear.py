@@ -106,7 +106,7 @@ class Bilinear(Module):
 
     def __init__(self, in1_features, in2_features, out_features, bias=True, device=None, dtype=None):
         super().__init__()
-        if in1_features == 0:                        # negative ones are refused as sizes
+        if isinstance(in1_features, int) and in1_features == 0:      # negative ones are refused as sizes
             raise ValueError(f"in1_features must be > 0, but got {in1_features}")
         self.in1_features = in1_features
         self.in2_features = in2_features
