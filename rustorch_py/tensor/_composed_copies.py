@@ -3,6 +3,7 @@ from . import _view, _view_complex, _view_pieces
 from ..errors import TensorError, TensorTypeError
 from ._dtype import contiguous_format
 from ._function import public
+from ._base import TensorBase
 from ._lane import deliver_out
 
 
@@ -33,8 +34,11 @@ def _unsafe(name, view):
     view = public(view)
 
     def pieces(input, *args, **named):
-        if name == "split" and args and isinstance(args[0], (tuple, list)):
-            raise TensorTypeError(f"unsafe_split(): argument 'split_size' (position 2) must be int, not {type(args[0]).__name__}", op="unsafe_split")
+        if name == "split" and args:
+            size = args[0]
+            if isinstance(size, (bool, float)) or not hasattr(size, "__index__") or isinstance(size, TensorBase) and (size.dim() or size.is_floating_point()):
+                raise TensorTypeError(f"unsafe_split(): argument 'split_size' (position 2) must be int, not {type(size).__name__}", op="unsafe_split")
+            args = (size.__index__(), *args[1:])
         return _view_pieces.untracked(view(input, *args, **named))
 
     pieces.__name__ = pieces.__qualname__ = "unsafe_" + name

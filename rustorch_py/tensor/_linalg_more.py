@@ -156,7 +156,9 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False, out=None):
 
 def triangular_solve(input, A, upper=True, transpose=False, unitriangular=False, *, out=None):
     """Solve ``A X = input`` for triangular A; returns (solution, cloned_coefficient)."""
-    a, b = _broadcast(check_matrix("triangular_solve", A, True), check_matrix("triangular_solve", input, False, "b"))
+    a, b = check_matrix("triangular_solve", A, True), check_matrix("triangular_solve", input, False, "b")
+    check_same("triangular_solve", a, b)
+    a, b = _broadcast(a, b)
     clone = a.mT.clone(memory_format=contiguous_format).mT                 # column by column, as LAPACK reads it
     if transpose:
         a, upper = a.mT, not upper

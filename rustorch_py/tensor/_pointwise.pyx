@@ -459,7 +459,7 @@ def logaddexp(input, other, *, out=None):
         return binary(ROW_LOGADDEXP, input, other, out)
     x, y = as_base("logaddexp", "input", input), as_base("logaddexp", "other", other)
     if is_complex(x) != is_complex(y):
-        common = dtype_of(promote(x.dt, y.dt))
+        common = dtype_of(promote((<TensorBase>x).dt, (<TensorBase>y).dt))
         x, y = (<object>x).to(common), (<object>y).to(common)
     below = binary(ROW_LT, x.real, y.real, None)
     small, large = choose(below, x, y), choose(below, y, x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ... import tensor as _t
-from ...errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TooFewDimsError
+from ...errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
 from ...tensor._autocast import in_float32
 from ._util import pair, single, spread, triple, whole
 
@@ -160,10 +160,12 @@ def _lp_pool(input, norm_type, kernel, stride, ceil_mode, max_pool, avg_pool):
 
 def _windows(op, kernel_size, n):
     """Return a kernel's n sizes; one number stands for all of them, a sequence must have them all."""
-    sizes = whole(op, "kernel_size", kernel_size, n)
-    if isinstance(kernel_size, _t.Tensor):
-        raise TensorTypeError(f"{op}(): argument 'kernel_size' must be tuple of ints, not Tensor", op=op)
-    return sizes
+    if hasattr(kernel_size, "__len__"):
+        if len(kernel_size) != n:
+            raise TensorValueError(f"{op}: kernel_size must be a single int or {n} of them, got {kernel_size}", op=op)
+        if isinstance(kernel_size, _t.Tensor):
+            raise TensorTypeError(f"{op}(): argument 'kernel_size' must be tuple of ints, not Tensor", op=op)
+    return whole(op, "kernel_size", kernel_size, n)
 
 
 def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False):
@@ -203,6 +205,8 @@ def _unpool(input, indices, kernel, stride, padding, output_size, n):
             low, high = default[d] - stride[d], default[d] + stride[d]
             if not low < size[d] < high:
                 raise ValueError(f'invalid output_size "{size}" (dim {d} must be between {low} and {high})')
+        if isinstance(output_size, _t.Tensor):
+            raise TensorTypeError(f"max_unpool{n}d(): argument 'output_size' must be tuple of ints, not Tensor", op=f"max_unpool{n}d")
     if n == 3:
         return _t.max_unpool3d(input, indices, size, stride, padding)
     return (_t.max_unpool1d, _t.max_unpool2d)[n - 1](input, indices, size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import tensor as _t
-from ...errors import IntOverflowError, LengthError, TensorTypeError
+from ...errors import IntOverflowError, ShapeError, TensorTypeError
 
 
 def warn(message, category=UserWarning, stacklevel=3):
@@ -31,13 +31,13 @@ def triple(x):
 def whole(op, name, x, n):
     """Return n ints: a number n times, or what a sequence of n has. A tensor of numbers is a sequence of them, one of no dimension is neither."""
     values = tuple(x) if hasattr(x, "__len__") else (x,) * n
-    if len(values) != n:
-        raise LengthError(f"{op}: It is expected {name} equals to {n}, but got size {len(values)}", op=op)
     for i, v in enumerate(values):
         if isinstance(v, (bool, float)) or not hasattr(v, "__index__") or isinstance(v, _t.Tensor) and (v.dtype.is_floating_point or v.dtype.is_complex):
             raise TensorTypeError(f"{op}(): argument '{name}' must be tuple of ints, but found element of type {type(v).__name__} at pos {i}", op=op)
         if not -1 << 63 <= v.__index__() < 1 << 63:
             raise IntOverflowError(f"{op}: Overflow when unpacking long long: {name} {x} does not fit 64 bits", op=op)
+    if len(values) != n:
+        raise ShapeError(f"{op}: It is expected {name} equals to {n}, but got size {len(values)}", op=op)
     return tuple(v.__index__() for v in values)
 
 
