@@ -542,10 +542,11 @@ cdef tuple max_pool_adaptive(object op, int n, object input, object output_size)
 
 
 # ---- public -----------------------------------------------------------------------------------------------
-def refuse_whole(TensorBase input):
+cdef int refuse_whole(TensorBase input) except -1:
     """Refuse maxima over lines of whole numbers on the CPU where no positions are asked for: PyTorch has no loop for them."""
     if on_cpu(input) and rt_kind(input.dt) < RT_KIND_FLOAT:
         raise UnsupportedOpError(f"\"max_pool1d\" not implemented for '{torch_name(input.dt)}': return_indices=True takes whole numbers", op="max_pool1d")
+    return 0
 
 
 def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
