@@ -96,10 +96,12 @@ def is_storage(obj):
 
 
 def typename(obj):
-    """Return the name of an object's type, as PyTorch spells it for tensors."""
+    """Return the name of an object's type, as PyTorch spells it for tensors; of a class or function, its own."""
     if isinstance(obj, Tensor):
         return obj.type()
-    return f"{type(obj).__module__}.{type(obj).__qualname__}" if type(obj).__module__ != "builtins" else type(obj).__name__
+    module = getattr(obj, "__module__", None) or "builtins"
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None) or type(obj).__qualname__
+    return name if module == "builtins" else f"{module}.{name}"
 
 
 # last: from here on float, int, any, sum ... are the tensor names, not the builtins

@@ -288,6 +288,14 @@ class RNNBase(Module):
         return text
 
 
+def _refuse_more(kind, more):
+    """Refuse keyword arguments that a recurrent layer has not."""
+    if "proj_size" in more:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+    if more:
+        raise TypeError(f"{kind}.__init__() got an unexpected keyword argument '{next(iter(more))}'")
+
+
 class RNN(RNNBase):
     """Run an Elman network, h' = tanh(W_ih x + b_ih + W_hh h + b_hh), over sequences.
 
@@ -309,7 +317,9 @@ class RNN(RNNBase):
         bidirectional=False,
         device=None,
         dtype=None,
+        **more,
     ):
+        _refuse_more("RNN", more)
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"Unknown nonlinearity '{nonlinearity}'. Select from 'tanh' or 'relu'.")
         super().__init__(
@@ -435,7 +445,9 @@ class GRU(RNNBase):
         bidirectional=False,
         device=None,
         dtype=None,
+        **more,
     ):
+        _refuse_more("GRU", more)
         super().__init__(
             "GRU",
             input_size,

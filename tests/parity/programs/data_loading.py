@@ -89,3 +89,8 @@ try:
     WeightedRandomSampler([1.0], -1)
 except ValueError as e:
     print("ValueError", e)
+
+from torch.utils.data._utils.collate import default_collate as inner_collate  # noqa: E402
+from torch.utils.data._utils.worker import get_worker_info as inner_info  # noqa: E402
+
+print(inner_collate is default_collate, inner_info())

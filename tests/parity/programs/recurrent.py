@@ -76,3 +76,12 @@ ctc = nn.CTCLoss(blank=0, zero_infinity=True)
 l = ctc(log_probs.log_softmax(2), torch.tensor([[1, 2, 2], [3, 4, 0]]), torch.tensor([8, 7]), torch.tensor([3, 2]))
 l.backward()
 print(f"{l:.4f} {log_probs.grad.abs().sum():.4f}")
+
+print(torch.typename(nn.Linear), torch.typename(nn.Linear(1, 1)), torch.typename(3), torch.typename("a"), torch.typename(torch.ones(1)), torch.typename(int),
+      torch.typename(pad_sequence), torch.typename(nn.Parameter(torch.ones(1))), torch.typename([]), torch.typename(None))
+for layer in (torch.nn.RNN, torch.nn.GRU):
+    for wrong in ({"proj_size": 2}, {"foo": 1}):
+        try:
+            layer(3, 4, **wrong)
+        except (TypeError, ValueError) as e:
+            print("!", *[c.__name__ for c in type(e).__mro__])
