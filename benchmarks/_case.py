@@ -85,13 +85,15 @@ def jax_compiled(forward, *shapes, gradients=True):
         generator = numpy.random.default_rng(0)
         leaves = [m.asarray(generator.standard_normal(shape, dtype="float32")) for shape in shapes]
 
+        if not gradients:
+            plain = jax.jit(lambda *inputs: forward(m, *inputs))
+            return lambda: plain(*leaves)
+        one = m.ones_like(forward(m, *leaves))            # an argument: a product with ones that the compiler knows would be a sum
+
         @jax.jit
-        def run(*leaves):
-            if not gradients:
-                return forward(m, *leaves)
-            out, pull = jax.vjp(lambda *inputs: forward(m, *inputs), *leaves)
-            return pull(m.ones_like(out))
-        return lambda: run(*leaves)
+        def run(one, *leaves):
+            return jax.vjp(lambda *inputs: forward(m, *inputs), *leaves)[1](one)
+        return lambda: run(one, *leaves)
     return make
 
 
