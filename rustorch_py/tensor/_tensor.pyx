@@ -34,6 +34,13 @@ cdef extern from *:
     """
     object rt_tuple_as(object type, object items)
 
+cdef extern from *:
+    """
+    /* Lets programs put methods of their own into a class that C made, as they do with PyTorch's Tensor. */
+    static void rt_type_open(PyTypeObject *type) { type->tp_flags &= ~Py_TPFLAGS_IMMUTABLETYPE; }
+    """
+    void rt_type_open(PyTypeObject *type)
+
 cdef extern from "type_name.h":
     int rt_type_name(PyTypeObject *type, const char *name) except -1
     int rt_type_set(PyTypeObject *type, object name, object value) except -1
@@ -748,5 +755,6 @@ def install(methods):
 
 set_tensor_type(<PyTypeObject *>Tensor)
 rt_type_name(<PyTypeObject *>Tensor, b"rustorch_py.Tensor")
+rt_type_open(<PyTypeObject *>Tensor)
 METHODS = {"requires_grad_": requires_grad_, "item": item}
 install(METHODS)

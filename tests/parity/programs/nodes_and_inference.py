@@ -127,3 +127,20 @@ for n in (lambda b: torch.nn.functional.ctc_loss(torch.zeros(5, 2, 4).log_softma
     print(n(torch.tensor([[1.0, 2], [3, 1]])), n(torch.tensor([[1, 2], [3, 1]])))
 frozen = torch.jit.freeze(torch.jit.script(copy.deepcopy(m).eval()))
 print(frozen(torch.ones(1, 1)).requires_grad, torch.func.functionalize(lambda t: t.clone().add_(1))(torch.ones(2)))
+
+# programs put methods into Tensor
+torch.Tensor.plus_41 = lambda self: self + 41
+print(torch.ones(1).plus_41(), nn.Parameter(torch.ones(1)).plus_41().detach(), hasattr(torch.Tensor, "plus_41"))
+del torch.Tensor.plus_41
+print(hasattr(torch.ones(1), "plus_41"))
+add, text = torch.Tensor.__add__, torch.Tensor.__repr__
+torch.Tensor.__add__ = lambda self, other: add(self, other) * 2
+torch.Tensor.__repr__ = lambda self: f"<{tuple(self.shape)}>"
+print(torch.ones(1) + 1, (torch.ones(1) + 1).item(), repr(torch.ones(2, 3)))
+torch.Tensor.__add__, torch.Tensor.__repr__ = add, text
+print(torch.ones(1) + 1, 1 + torch.ones(1), torch.ones(2))
+sine = torch.Tensor.sin
+torch.Tensor.sin = lambda self: sine(self) + 1
+print(torch.zeros(1).sin(), torch.sin(torch.zeros(1)))
+torch.Tensor.sin = sine
+print(torch.zeros(1).sin())
