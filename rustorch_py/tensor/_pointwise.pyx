@@ -273,6 +273,8 @@ def clamp_max_(self, max):
 
 cdef int same_dtypes(object input, object end, object weight) except -1:
     cdef TensorBase x = as_base("lerp", "input", input), y = as_base("lerp", "end", end)
+    if rt_kind(x.dt) < RT_KIND_FLOAT and (not isinstance(weight, TensorBase) or rt_kind((<TensorBase>weight).dt) < RT_KIND_FLOAT):
+        raise UnsupportedOpError(f"\"lerp\" not implemented for '{torch_name(x.dt)}'", op="lerp", dtype=dtype_of(x.dt))
     if y.dt != x.dt:
         raise DTypeError(f"lerp: expected dtype {dtype_of(x.dt).name} for `end` but got dtype {dtype_of(y.dt).name}", op="lerp")
     if isinstance(weight, TensorBase) and (<TensorBase>weight).nd and (<TensorBase>weight).dt != x.dt:

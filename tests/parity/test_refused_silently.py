@@ -30,6 +30,7 @@ REFUSED = [
     "m.tensordot(m.ones(2, 2), m.ones(2, 2), [2])", "F.avg_pool2d(m.ones(()), 2)", "F.avg_pool2d(m.ones(2), 2)", "F.embedding_bag(m.tensor([[1]]), m.ones(4, 2), padding_idx=9)",
     "F.leaky_relu(m.ones(2), 1j)", "F.elu(m.ones(2), 1j)", "F.celu(m.ones(2), 1j)", "F.cross_entropy(m.ones(1, 2), m.tensor([0]), label_smoothing=m.ones(2))",
     "m.masked.sum(m.ones(2), n.int64(0))",
+    *(f"{call}(m.ones(2, dtype=m.{t}), m.ones(2, dtype=m.{t}), {w})" for call in ("m.lerp", "m.Tensor.lerp_") for t in ("int64", "uint8", "bool") for w in ("0.5", "1", f"m.ones(2, dtype=m.{t})")),
     "list(m.utils.data.DataLoader(range(4), batch_size=2 ** 70))", "list(m.utils.data.DataLoader(m.utils.data.TensorDataset(m.ones(4)), batch_size=2 ** 70))",
     "list(m.utils.data.DataLoader(m.utils.data.TensorDataset(m.ones(4)), batch_size=2 ** 70, drop_last=True))",
     "D.Gamma(m.ones(3), m.ones(3)).log_prob([m.ones(3), m.ones(3)])", "D.Chi2(m.ones(3)).log_prob([m.ones(3), m.ones(3)])",
@@ -55,6 +56,7 @@ def test_refused_as_in_pytorch(text):
 
 
 TAKEN = [
+    "m.lerp(m.tensor([1, 2]), m.tensor([3, 4]), m.tensor(0.5))",
     "m.sum(m.tensor([1.5, 1.5]), 0, out=m.zeros((), dtype=m.int64))", "m.sum(m.tensor([1, 200]), 0, out=m.zeros((), dtype=m.int8))", "m.sum(m.tensor([1.5]), 0, out=m.zeros((), dtype=m.bool))",
     "m.prod(m.tensor([1.5, 1.5]), 0, out=m.zeros((), dtype=m.int64))", "m.prod(m.tensor([1.5, 0]), 0, out=m.zeros((), dtype=m.bool))", "m.prod(m.tensor([1, 2]), 0, out=m.zeros(()))",
     "m.cumsum(m.tensor([1.5, 1.5]), 0, out=m.zeros(2, dtype=m.int64))", "m.cumsum(m.tensor([1, 200]), 0, out=m.zeros(2, dtype=m.int8))", "m.cumprod(m.tensor([1.5, 1.5]), 0, out=m.zeros(2, dtype=m.int64))",
