@@ -664,6 +664,8 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
         raise ShapeError(f"{op}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1, got {A.ndim} and {B.ndim}", op=op)
     if b.ndim < 2 or b.shape[-2] != A.shape[-2]:
         raise ShapeError(f"{op}: input.size(-2) should match other.size(-2)", op=op)
+    if b.ndim < A.ndim:                          # PyTorch's rule: the batch of such a B is all of its shape but the last
+        b = b.expand(*_view.broadcast_shapes(A.shape[:-2], B.shape[:-1]), *b.shape[-2:])
     a, b = _broadcast(A, b)
     m, n = a.shape[-2:]
     cut = _eps(a.dtype) * max(m, n) if rcond is None else float(rcond)
@@ -676,13 +678,14 @@ def lstsq(A, B, rcond=None, *, driver=None, out=None):
     if is_grad_enabled() and (a.requires_grad or b.requires_grad):
         attach_formula("LinalgLstsqBackward0", "lstsq", (a, b), (x,), (a, b))
         residuals = ((a @ x - b).abs() ** 2).sum(-2) if residuals is not none else _view_complex.real(x.reshape(-1)[:0])
+    for dim, size in enumerate(A.shape[:-2]):    # of A's own batch, however often B repeats it
+        if size != a.shape[dim]:
+            rank, s = (t if t is None else t.narrow(dim, 0, size) for t in (rank, s))
     if rank is None:
         rank = arange(1).new_empty((0,))
     if s is None:
         s = none
     x = x.squeeze(-1) if vector else x
-    if vector and residuals.numel():
-        residuals = residuals.squeeze(-1)
     return _deliver(named_result("linalg_lstsq", "solution", "residuals", "rank", "singular_values")((x, residuals, rank, s)), out, cast=True)
 
 

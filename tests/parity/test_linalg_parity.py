@@ -1,4 +1,6 @@
 """Linear algebra against PyTorch: values, gradients, double backward, named results, errors."""
+import itertools
+import math
 import warnings
 
 import pytest
@@ -138,3 +140,18 @@ def test_errors_have_the_same_type(number):
     kind = RL.LinAlgError if isinstance(theirs.value, TL.LinAlgError) else theirs.type
     with pytest.raises(kind):
         ONE[number](rt)
+
+
+@pytest.mark.parametrize("driver", ["gelsy", "gels", "gelsd"])
+def test_lstsq_of_batches(driver):
+    """Shapes and values where B is a vector, a matrix, or has a batch of its own."""
+    def outcome(t, a, b):
+        try:
+            r = t.linalg.lstsq(t.arange(1., 1 + math.prod(a)).reshape(a) + 5 * t.eye(*a[-2:]), t.arange(1., 1 + math.prod(b)).reshape(b), driver=driver)
+        except RuntimeError:
+            return None
+        return tuple(r.solution.shape), tuple(r.residuals.shape), tuple(r.rank.shape), tuple(r.singular_values.shape), [round(v, 3) for v in r.solution.flatten().tolist()]
+    batches = [(), (1,), (2,), (3,), (2, 1)]
+    for a, b in itertools.product(batches, batches):
+        for shape, of_b in (((3, 2), (3, 3)), ((3, 3), (3, 2)), ((3, 2), (3,)), ((2, 3), (2, 1))):
+            assert outcome(rt, a + shape, b + of_b) == outcome(torch, a + shape, b + of_b), (a + shape, b + of_b)
