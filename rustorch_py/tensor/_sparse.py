@@ -934,7 +934,7 @@ def _shown(x):
             dense = Tensor.__repr__(part)
         if part.numel() == 0:
             dense = f"tensor([], size={tuple(part.shape)})"
-        elif ", dtype=" in dense:
+        elif "dtype=" in dense:
             dense = dense[:dense.rindex(",", 0, dense.rindex("dtype="))] + ")"
         lines.append(f"{name}=" + dense.replace("\n", "\n" + " " * margin))
     text = "tensor(" + ",\n       ".join(lines)

@@ -110,6 +110,12 @@ def call(function):
             return "error", error
 
 
+def is_infinite_complex(*operands):
+    """Whether infinite or NaN numbers meet complex ones: PyTorch's sums multiply by alpha = 1 + 0j first, which makes NaN of an infinity; here it stays."""
+    values = [x.t if isinstance(x.t, torch.Tensor) else torch.tensor(x.t) for x in operands]
+    return any(v.is_complex() for v in values) and not all(bool(v.isfinite().all()) for v in values)
+
+
 def two_faults(expected, got):
     """Whether both refuse, each by a kind of error that PyTorch raises for wrong dims, keys or dtypes: a drawn case may have several faults at
     once, and which is named first is not promised."""

@@ -1,0 +1,27 @@
+"""Values that random programs found: neighbours of 16-bit floats, steps of NaN, reciprocals of a complex zero."""
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import rustorch_py as rt
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("other", [0.0, -0.0, 1.0, float("inf"), float("-inf"), float("nan")])
+def test_nextafter_of_every_half(dtype, other):
+    bits = np.arange(65536, dtype=np.uint16).view(np.int16)
+    theirs, ours = (m.nextafter(m.from_numpy(bits).view(getattr(m, dtype)), m.tensor(other).to(getattr(m, dtype))) for m in (torch, rt))
+    nan = np.isnan(theirs.float().numpy())
+    assert np.array_equal(nan, np.isnan(ours.float().numpy()))
+    assert np.array_equal(theirs.view(torch.int16).numpy()[~nan], ours.view(rt.int16).numpy()[~nan])
+
+
+@pytest.mark.parametrize("text", [
+    "m.nextafter(m.ones(3).half(), m.tensor([True, False, True]))", "m.nextafter(m.tensor([1, 2]), m.ones(2).bfloat16() * 9)", "m.ones(2).half().nextafter_(m.zeros(2).half())",
+    "m.nextafter(m.ones(2).half(), m.zeros(2).half(), out=m.empty(2))", "m.heaviside(m.tensor([float('nan'), -1., 0., 2.]), m.tensor(7.))",
+    "m.zeros(2, dtype=m.complex64).reciprocal()", "m.zeros(9, dtype=m.complex128).rsqrt()", "m.zeros(1, dtype=m.complex64) ** -0.5"])
+def test_values(text):
+    theirs, ours = eval(text, {"m": torch}), eval(text, {"m": rt})
+    assert str(ours.dtype) == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.to(rt.complex128).numpy(), theirs.to(torch.complex128).numpy())
