@@ -10,7 +10,7 @@ from ._ops import label_result
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw
 from ._devices import run as run_on_device
-from ..errors import DTypeError, DimError, LengthError, ShapeError, TensorValueError, TooFewDimsError
+from ..errors import DTypeError, DimError, LengthError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 
 cdef extern from "softmax.h" nogil:
     """
@@ -214,10 +214,14 @@ def logsumexp(input, dim, keepdim=False, *, out=None):
     cdef list dims, rest
     cdef object v, shape
     cdef int i
+    if dim is None:
+        raise TensorTypeError("logsumexp(): argument 'dim' must be tuple of ints, not NoneType", op="logsumexp")
     if rt_kind(x.dt) < RT_KIND_FLOAT:
         input = input.to(dtype_of(default_code()))
         x = <TensorBase>input
-    if rt_kind(x.dt) == RT_KIND_COMPLEX:
+    if rt_kind(x.dt) == RT_KIND_COMPLEX and not x.n:               # there is no largest: the logarithm of an empty sum
+        v = input.sum(dim, keepdim).log()
+    elif rt_kind(x.dt) == RT_KIND_COMPLEX:
         peak = input.detach().real.amax(dim, True)                 # as SciPy: the largest real part is taken out
         peak = peak.masked_fill(peak.isinf(), 0)
         v = (input - peak).exp().sum(dim, keepdim).log()

@@ -65,6 +65,8 @@ def test_products(ab, name):
         return                                              # which products of bool there are depends on the path that PyTorch takes
     if name == "kron" and not (a.t.is_contiguous() and b.t.is_contiguous()):
         return                                              # PyTorch trips over its own view there
+    if a.t.dtype != b.t.dtype and not (a.t.numel() and b.t.numel()):
+        return                                              # PyTorch returns before it looks at the dtypes
 
     def run(m, x, y):
         x, y = (v.nan_to_num(1, 2, -2) if v.is_floating_point() else v for v in (x, y))

@@ -20,7 +20,8 @@ def test_nextafter_of_every_half(dtype, other):
 @pytest.mark.parametrize("text", [
     "m.nextafter(m.ones(3).half(), m.tensor([True, False, True]))", "m.nextafter(m.tensor([1, 2]), m.ones(2).bfloat16() * 9)", "m.ones(2).half().nextafter_(m.zeros(2).half())",
     "m.nextafter(m.ones(2).half(), m.zeros(2).half(), out=m.empty(2))", "m.heaviside(m.tensor([float('nan'), -1., 0., 2.]), m.tensor(7.))",
-    "m.zeros(2, dtype=m.complex64).reciprocal()", "m.zeros(9, dtype=m.complex128).rsqrt()", "m.zeros(1, dtype=m.complex64) ** -0.5"])
+    "m.zeros(2, dtype=m.complex64).reciprocal()", "m.zeros(9, dtype=m.complex128).rsqrt()", "m.zeros(1, dtype=m.complex64) ** -0.5",
+    "m.logsumexp(m.zeros(0, 3, dtype=m.complex64), 0)", "m.logsumexp(m.zeros(2, 0, dtype=m.complex128), (0, 1), True)"])
 def test_values(text):
     theirs, ours = eval(text, {"m": torch}), eval(text, {"m": rt})
     assert str(ours.dtype) == str(theirs.dtype)
