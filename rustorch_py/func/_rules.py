@@ -453,6 +453,8 @@ def solve(level, func, A, B, *args, **kwargs):
     a, b = lift(level, A, rank), lift(level, B, rank)
     if name_of(func) == "linalg_lstsq" and a.dim() < b.dim():        # which asks for as many dimensions
         a = a.expand(tuple(b.shape[: b.dim() - a.dim()]) + tuple(a.shape))
+    if name_of(func) == "linalg_lstsq" and b.dim() < a.dim() and A.dim() == B.dim():
+        b = b.expand(tuple(a.shape[: a.dim() - b.dim()]) + tuple(b.shape))
     got = func(a, b, *args, **kwargs)
     if name_of(func) == "linalg_lstsq":                              # what was not computed is one empty tensor
         got = rebuilt(type(got), [g if g.numel() or g.dim() > 1 else g.new_zeros((level.size,) + tuple(g.shape)) for g in got])
