@@ -179,7 +179,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
             free(taken);                                                                                                      \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(0, wino_forward(c, x, w, b, y, orders, threads), dilated_forward(c, &dense, x, w, b, y, orders, threads))        \
+        FAST(0, wino_forward(c, x, w, b, y, orders, threads), dilated_run(c, &dense, 0, x, w, b, y, orders, threads))         \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return forward_deep_##t(c, x, w, b, y, threads);              \
         return orders & RT_LAST_ANY || THROUGH(0) ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
     }                                                                                                                         \
@@ -192,7 +192,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
             free(made);                                                                                                       \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads), dilated_dinput(c, &dense, g, w, b, gx, orders, threads))        \
+        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads), dilated_run(c, &dense, 1, g, w, b, gx, orders, threads))         \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
         if (!(orders & RT_LAST_ANY) && is_columns_##t(c)) return dinput_columns_##t(c, g, w, b, gx, threads);                 \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \

@@ -549,23 +549,15 @@ static void dilated_together(const RtConvGeom *c, int64_t channels, const int64_
     });
 }
 
-static int dilated_forward(const RtConvGeom *c, const RtConvGeom *dense, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
-    int64_t ins = c->groups * c->cin, outs = c->groups * c->cout, room = c->batch * ins * c->in[1] * c->in[2];
-    float *apart = buffer_f32(room + c->batch * outs * c->out[1] * c->out[2]), *made = apart ? apart + room : NULL;
+/* The forward product, or `back` the gradient of the input: sides are exchanged. */
+static int dilated_run(const RtConvGeom *c, const RtConvGeom *dense, int back, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
+    const int64_t *in = back ? c->out : c->in, *out = back ? c->in : c->out;
+    int64_t ins = c->groups * (back ? c->cout : c->cin), outs = c->groups * (back ? c->cin : c->cout), room = c->batch * ins * in[1] * in[2];
+    float *apart = buffer_f32(room + c->batch * outs * out[1] * out[2]), *made = apart ? apart + room : NULL;
     if (!apart) return 1;
-    dilated_apart(c, ins, c->in, x, apart, threads);
-    int rc = wino_forward(dense, apart, w, b, made, orders, threads);
-    if (!rc) dilated_together(c, outs, c->out, made, y, threads);
-    free(apart);
-    return rc;
-}
-static int dilated_dinput(const RtConvGeom *c, const RtConvGeom *dense, const float *g, const float *w, const float *b, float *gx, int orders, int threads) {
-    int64_t ins = c->groups * c->cin, outs = c->groups * c->cout, room = c->batch * outs * c->out[1] * c->out[2];
-    float *apart = buffer_f32(room + c->batch * ins * c->in[1] * c->in[2]), *made = apart ? apart + room : NULL;
-    if (!apart) return 1;
-    dilated_apart(c, outs, c->out, g, apart, threads);
-    int rc = wino_dinput(dense, apart, w, b, made, orders, threads);
-    if (!rc) dilated_together(c, ins, c->in, made, gx, threads);
+    dilated_apart(c, ins, in, x, apart, threads);
+    int rc = (back ? wino_dinput : wino_forward)(dense, apart, w, b, made, orders, threads);
+    if (!rc) dilated_together(c, outs, out, made, y, threads);
     free(apart);
     return rc;
 }
