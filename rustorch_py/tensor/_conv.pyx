@@ -7,12 +7,12 @@ partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolu
 (gradient of w) are each other's gradients, so one Node class with a mode serves all orders.
 """
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
                      RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
-from ._kept cimport RtKept, rt_kept_find, rt_kept_put, rt_kept_done, KEPT_CONV
+from ._kept cimport RtKept, Wanted, find_kept, kept_room, put_kept, rt_kept_done, KEPT_CONV
 from ._matmul cimport RtGemmTable, gemm_table, count_flops, may_keep
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
@@ -20,12 +20,8 @@ from ._function cimport unwatched
 from ._node cimport call_node
 from ._ops cimport profiling
 from ._plan cimport contiguous_raw, cast_raw, copy_raw
-from ._storage cimport Storage
 from ._devices import run as run_on_device
 from ..errors import DTypeError, LengthError, ShapeError
-
-cdef extern from "<stdlib.h>" nogil:
-    int posix_memalign(void **at, size_t alignment, size_t size)
 
 cdef extern from "conv.h" nogil:
     """
@@ -145,26 +141,26 @@ cdef tuple numbers_of(const RtConvGeom *c):
 
 cdef RtKept *kept_weights(TensorBase w, const RtConvGeom *geom, int orders, int threads):
     """The transformed weights that are kept from call to call, or NULL: Note [Kept operands] in kernels/kept.h."""
-    cdef int64_t key[8]
-    cdef int level = isa_level(), make = 0
+    cdef Wanted of
+    cdef int level = isa_level()
     cdef const RtConvTable *table = rt_conv_pick(level)
-    cdef Storage stor = w.stor
-    cdef uint64_t writes = stor.writes
     cdef int64_t n, which = 0
     cdef RtKept *kept
-    cdef void *made = NULL
+    cdef void *made
     if not may_keep(w):
         return NULL
     n = table.kept_f32(geom, orders, &which)
     if n == 0:
         return NULL
-    memset(key, 0, sizeof(key))
-    key[0], key[1] = KEPT_CONV | level << 8 | w.dt << 16, <int64_t>w.ptr
-    key[2], key[3], key[4], key[5], key[6] = geom.cin, geom.cout, geom.groups, geom.kernel[2], which << 8 | (orders & RT_LAST_W)
-    kept = rt_kept_find(&stor.kept, key, writes, &make)
-    if kept is NULL and make and posix_memalign(&made, 64, <size_t>n * 4) == 0:
-        table.keep_f32(geom, <float *>w.ptr, orders, <float *>made, threads)
-        kept = rt_kept_put(&stor.kept, key, writes, made)
+    memset(&of, 0, sizeof(of))
+    of.key[2], of.key[3], of.key[4], of.key[5] = geom.cin, geom.cout, geom.groups, geom.kernel[2]
+    of.key[6] = which << 8 | (orders & RT_LAST_W)
+    kept = find_kept(w, KEPT_CONV, level, &of)
+    if of.make:
+        made = kept_room(<size_t>n * 4)
+        if made is not NULL:
+            table.keep_f32(geom, <float *>w.ptr, orders, <float *>made, threads)
+        kept = put_kept(w.stor, &of, made)
     return kept
 
 

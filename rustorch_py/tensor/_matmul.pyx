@@ -6,12 +6,11 @@ them; ``fold_mm`` is a (folded) stack of rows times one matrix, plus a bias row.
 transposition and conjugation as flags, so gradients are again the same operators with other flags:
 no transposed copy and no view object is made.
 """
-from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport free
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 from ._base cimport (TensorBase, RtArray, bump, empty, view_raw, fill_array, shape_tuple, as_base, grad_mode, attach, attach2, save, saved,
                      wants_edge, rt_itemsize, rt_kind, RT_BOOL, RT_F32, RT_F64, RT_F16, RT_BF16, RT_U8, RT_I8, RT_I32, RT_KIND_INT, RT_KIND_COMPLEX, F_CONTIG)
-from ._kept cimport RtKept, rt_kept_find, rt_kept_put, rt_kept_done, KEPT_LINEAR
+from ._kept cimport RtKept, Wanted, find_kept, put_kept, rt_kept_done, KEPT_LINEAR
 from ._node cimport Node
 from ._storage cimport Storage
 from ._backend cimport backend_of, RtBackend, RT_NDEVICETYPES
@@ -458,13 +457,12 @@ cdef bint may_keep(TensorBase w) noexcept:
 
 cdef int run_kept(RtGemm *g, TensorBase out, TensorBase w, int act) except -1:
     """run() for a product with a weight's packed form. 0: none is there, nothing was done; 1: done; 2: `act` was done, too."""
-    cdef int64_t key[8]
-    cdef int level = isa_level(), make = 0, status
+    cdef Wanted of
+    cdef int level = isa_level(), status
     cdef const RtGemmTable *table = rt_gemm_pick(level)
     cdef RtKept *kept
     cdef void *made
     cdef Storage s = w.stor                # lives as long as it is read, whatever another thread makes of w
-    cdef uint64_t writes = s.writes
     g.dtype = out.dt
     g.act = act_row(act) * 4 if act != RT_ACT_NONE and RT_F16 <= out.dt <= RT_F64 else -1
     g.threads = 1
@@ -472,21 +470,15 @@ cdef int run_kept(RtGemm *g, TensorBase out, TensorBase w, int act) except -1:
         g.threads = -rt_num_threads() if fixed_split() else rt_num_threads()
     if flop_hook is not None or not rt_gemm_keeps(table, g):
         return 0
-    memset(key, 0, sizeof(key))
-    key[0], key[1] = KEPT_LINEAR | level << 8 | w.dt << 16, <int64_t>w.ptr
-    key[2], key[3], key[4], key[5] = g.k, g.n, g.b_k, g.b_n
-    kept = rt_kept_find(&s.kept, key, writes, &make)
-    if kept is NULL:
-        if not make:
-            return 0
+    memset(&of, 0, sizeof(of))
+    of.key[2], of.key[3], of.key[4], of.key[5] = g.k, g.n, g.b_k, g.b_n
+    kept = find_kept(w, KEPT_LINEAR, level, &of)
+    if of.make:
         with nogil:
             made = rt_gemm_keep(table, g)
-        if made is NULL or s.writes != writes:
-            free(made)
-            return 0
-        kept = rt_kept_put(&s.kept, key, writes, made)
-        if kept is NULL:
-            return 0
+        kept = put_kept(s, &of, made)
+    if kept is NULL:
+        return 0
     g.host = backend_of(out.dev)
     with nogil:
         status = rt_gemm_kept(table, g, kept.data)

@@ -4,20 +4,16 @@
 The input part of the gates is one product made before (``linear``); what is here is the rest of one direction of one
 layer, with a gradient that walks the steps back once and leaves the weights' gradients to one product each.
 """
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 from ._base cimport (TensorBase, Node, empty, attach_outputs, save, saved, RT_CPU, wants_edge, as_base, grad_mode, view_raw, RT_F32, RT_I64)
 from ._cpu cimport isa_level
-from ._kept cimport RtKept, rt_kept_find, rt_kept_put, rt_kept_done, KEPT_SCAN
+from ._kept cimport RtKept, Wanted, find_kept, kept_room, put_kept, rt_kept_done, KEPT_SCAN
 from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, may_keep, OP_N, OP_T
 from ._neural cimport num_threads, on_cpu, by_float32, together, float32_of, like_dtype, need_float, sizes_text, dtype_text, pull_back
 from ._plan cimport contiguous_raw
-from ._storage cimport Storage
 from ._devices import run as run_on_device
 from ..errors import DTypeError, ShapeError, TensorValueError
-
-cdef extern from "<stdlib.h>" nogil:
-    int posix_memalign(void **at, size_t alignment, size_t size)
 
 cdef extern from "recurrent.h" nogil:
     enum: RT_RNN_TANH, RT_RNN_RELU, RT_LSTM, RT_GRU
@@ -95,27 +91,26 @@ cdef TensorBase room(RtScan *s, TensorBase like, int backward):
 
 cdef RtKept *packed_weights(RtScan *s, TensorBase w):
     """The packed form of w that is kept from call to call, or NULL: Note [Kept operands] in kernels/kept.h."""
-    cdef int64_t key[8]
-    cdef int level = isa_level(), make = 0
+    cdef Wanted of
+    cdef int level = isa_level()
     cdef const RtRecurrentTable *table = rt_recurrent_pick(level)
     cdef bint single = w.dt == RT_F32
-    cdef Storage stor = w.stor
-    cdef uint64_t writes = stor.writes
     cdef int64_t n
     cdef RtKept *kept
-    cdef void *made = NULL
+    cdef void *made
     if not may_keep(w):
         return NULL
     n = table.scan_packed_f32(s) if single else table.scan_packed_f64(s)
     if n == 0:
         return NULL
-    memset(key, 0, sizeof(key))
-    key[0], key[1] = KEPT_SCAN | level << 8 | w.dt << 16, <int64_t>w.ptr
-    key[2], key[3], key[4] = s.mode, s.H, s.P
-    kept = rt_kept_find(&stor.kept, key, writes, &make)
-    if kept is NULL and make and posix_memalign(&made, 64, <size_t>n * (4 if single else 8)) == 0:
-        (table.scan_pack_f32 if single else table.scan_pack_f64)(s, made)
-        kept = rt_kept_put(&stor.kept, key, writes, made)
+    memset(&of, 0, sizeof(of))
+    of.key[2], of.key[3], of.key[4] = s.mode, s.H, s.P
+    kept = find_kept(w, KEPT_SCAN, level, &of)
+    if of.make:
+        made = kept_room(<size_t>n * (4 if single else 8))
+        if made is not NULL:
+            (table.scan_pack_f32 if single else table.scan_pack_f64)(s, made)
+        kept = put_kept(w.stor, &of, made)
     return kept
 
 
