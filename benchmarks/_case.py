@@ -45,20 +45,23 @@ def add(case):
     CASES.append(case)
 
 
-def op(family, name, fn, *inputs, peers=(), dtype=None, **options):
+def op(family, name, fn, *inputs, peers=(), dtype=None, others=None, **options):
     """Add the row ``fn(m, *inputs)``, `m` being each library's namespace (torch, numpy, jax.numpy, mlx.core, tinygrad's tensors).
 
     Args:
         inputs: functions of a NumPy generator that give the arrays; each library gets the same values.
         peers: libraries whose namespace spells `fn` the same way.
+        others: functions of libraries that spell it otherwise, by name.
         dtype: a name; floats of `inputs` are converted to it in every library.
     """
+    others = others or {}
+
     def make(peer):
         import numpy
         generator = numpy.random.default_rng(0)
         arrays = [peer.array(make_input(generator), dtype) for make_input in inputs]
-        return peer.bind(fn, arrays)
-    add(Case(family, name, make, tuple(peers), **options))
+        return peer.bind(others.get(peer.name, fn), arrays)
+    add(Case(family, name, make, (*peers, *others), **options))
 
 
 def task(family, name, make, others=None, **options):

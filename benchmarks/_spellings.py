@@ -28,6 +28,10 @@ def jax_face():
             return lax.conv_general_dilated(x, w, (stride,) * dims, [(padding, padding)] * dims, rhs_dilation=(dilation,) * dims, feature_group_count=groups)
         return run
 
+    def conv_transpose2d(x, w, stride, padding):
+        edges = [(n - 1 - padding,) * 2 for n in w.shape[2:]]
+        return lax.conv_transpose(x, w, (stride, stride), edges, dimension_numbers=("NCHW", "OIHW", "NCHW"), transpose_kernel=True)
+
     def pool(start, join):
         def run(x, size):
             window = (1, 1, *pair(size))
@@ -58,7 +62,9 @@ def jax_face():
 
     return Face(jnp, relu=nn.relu, sigmoid=nn.sigmoid, softmax=nn.softmax, log_softmax=nn.log_softmax, erf=lax.erf, silu=nn.silu,
                 logsumexp=jax.scipy.special.logsumexp, cat=jnp.concatenate, gelu=lambda x: nn.gelu(x, approximate=False),
-                linear=lambda x, w, b: x @ w.T + b, conv1d=conv(1), conv2d=conv(2), conv3d=conv(3), max_pool2d=pool(-jnp.inf, lax.max),
+                sort_pairs=lambda x: lax.sort_key_val(x, lax.broadcasted_iota("int32", x.shape, x.ndim - 1)), top_k=lax.top_k,
+                linear=lambda x, w, b: x @ w.T + b, conv1d=conv(1), conv2d=conv(2), conv3d=conv(3), conv_transpose2d=conv_transpose2d,
+                max_pool2d=pool(-jnp.inf, lax.max),
                 avg_pool2d=lambda x, size: pool(0.0, lax.add)(x, size) / (size * size), layer_norm=layer_norm, rms_norm=rms_norm, group_norm=group_norm,
                 batch_norm=batch_norm, embedding=lambda i, x: x[i], scaled_dot_product_attention=attention, cross_entropy=cross_entropy)
 

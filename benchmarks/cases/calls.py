@@ -5,13 +5,16 @@ FAST = {"family": "dispatch", "wants": 5.0}
 
 
 def of(make, *shapes, numpy=True, **options):
-    """``make(m, *tensors)`` gives the function; NumPy's arrays take part where it spells the call the same."""
+    """``make(m, *tensors)`` gives the function; NumPy, JAX and MLX (operator by operator) take part where they spell the call the same."""
     def torch_like(t):
         return make(t, *(t.ones(*shape) for shape in shapes))
 
     def numpy_like(np):
         return make(np, *(np.ones(shape, "float32") for shape in shapes))
-    return torch_like, ({"numpy": numpy_like} if numpy else {})
+
+    def like_numpy(m):
+        return make(m, *(m.ones(shape) for shape in shapes))
+    return torch_like, ({"numpy": numpy_like, "jax": like_numpy, "mlx": like_numpy} if numpy else {})
 
 
 def row(name, make, *shapes, numpy=True, **options):

@@ -1,5 +1,6 @@
 """Norms, softmax and losses, attention, recurrent layers."""
 from .._case import TORCHLIKE, jax_compiled, op, randn, task
+from . import _jax_models as jax_of
 from .tensors import with_gradients
 
 LOOSE = {"rtol": 1e-3, "atol": 1e-3}
@@ -21,7 +22,14 @@ def evaluated(t):
     return lambda: layer(x).detach()
 
 
-task("norms", "BatchNorm2d in eval mode, 16x64x32x32", evaluated, nbytes=8 * 2 ** 20)
+def evaluated_jax(m):
+    import jax
+    run, x = jax.jit(lambda x, *p: jax_of.evaluated_norm(m, dict(zip(("mean", "var", "w", "b"), p)), x)), m.ones((16, 64, 32, 32))
+    parameters = m.zeros((64, 1, 1)), *[m.ones((64, 1, 1))] * 3
+    return lambda: run(x, *parameters)
+
+
+task("norms", "BatchNorm2d in eval mode, 16x64x32x32", evaluated, {"jax": evaluated_jax}, nbytes=8 * 2 ** 20)
 task("norms", "softmax with gradient, 1000x1000", with_gradients(lambda t, x: t.softmax(x, 1), (1000, 1000)), nbytes=20e6)
 
 
@@ -83,8 +91,8 @@ def encoder(t):
     return lambda: layer(x)
 
 
-task("attention", "MultiheadAttention 128, 8x64", multihead, **LOOSE)
-task("attention", "TransformerEncoderLayer 128, 8x64", encoder, **LOOSE)
+task("attention", "MultiheadAttention 128, 8x64", multihead, {"jax": jax_of.inference(jax_of.multihead(128, 4), (8, 64, 128))}, **LOOSE)
+task("attention", "TransformerEncoderLayer 128, 8x64", encoder, {"jax": jax_of.inference(jax_of.encoder(128, 4, 512), (8, 64, 128))}, **LOOSE)
 
 
 def recurrent(kind, gradients, steps=50, batch=32, size=256):
@@ -97,6 +105,7 @@ def recurrent(kind, gradients, steps=50, batch=32, size=256):
             return run
         weights, grad = list(layer.parameters()), t.autograd.grad
         return lambda: grad(layer(x)[0].sum(), weights)
+    make.others = {"jax": (jax_of.gradients if gradients else jax_of.inference)(jax_of.recurrent(kind, size, size), (batch, steps, size))}
     return make
 
 

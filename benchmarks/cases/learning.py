@@ -19,6 +19,7 @@ def step(method, shapes, **options):
             optimizer.step()
             return parameters[-1]
         return run
+    make.others = {"jax": jax_of.optimizer(method, shapes, options)}
     return make
 
 
@@ -38,6 +39,7 @@ def clip(shapes):
         for p, g in zip(parameters, gradients):
             p.grad = g
         return lambda: t.nn.utils.clip_grad_norm_(parameters, 1e9)
+    make.others = {"jax": jax_of.clipper(shapes)}
     return make
 
 
@@ -222,10 +224,12 @@ task("training", "LeNet, batch 64, Adam", training(lenet, images(64, 1, 28), cro
      {"jax": jax_of.step(jax_of.lenet(), (64, 1, 28, 28), (64,))}, wants=1.8, **STEP)
 task("training", "LeNet, batch 1, SGD", training(lenet, images(1, 1, 28), cross_entropy, "SGD"),
      {"jax": jax_of.step(jax_of.lenet(), (1, 1, 28, 28), (1,), method="SGD")}, wants=1.8, **STEP)
-task("training", "ResNet-8 32x32, batch 32, SGD", training(resnet, images(32, 3, 32), cross_entropy, "SGD", lr=0.01), wants=1.3, **STEP)
+task("training", "ResNet-8 32x32, batch 32, SGD", training(resnet, images(32, 3, 32), cross_entropy, "SGD", lr=0.01),
+     {"jax": jax_of.step(jax_of.resnet(training=True), (32, 3, 32, 32), (32,), method="SGD")}, wants=1.3, **STEP)
 for kind in ("LSTM", "GRU"):
     task("training", f"{kind} 128, 50 words, batch 32, Adam",
-         training(sequence(kind), lambda t: (t.randint(0, 1000, (32, 50)), t.randint(0, 10, (32,))), cross_entropy), wants=1.6, **STEP)
+         training(sequence(kind), lambda t: (t.randint(0, 1000, (32, 50)), t.randint(0, 10, (32,))), cross_entropy),
+         {"jax": jax_of.step(jax_of.tagger(kind), (32, 50), (32,), words=1000, classes=10)}, wants=1.6, **STEP)
 
 
 def next_word(t):

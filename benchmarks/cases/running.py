@@ -30,11 +30,16 @@ task("inference", "MLP 784-512-512-10, batch 64", inference(wide_mlp, lambda t: 
      {"jax": jax_of.inference(jax_of.mlp((784, 512, 512, 10)), (64, 784))}, flops=2 * 64 * (784 * 512 + 512 * 512 + 5120), **LOOSE)
 task("inference", "LeNet, batch 1", inference(lenet, lambda t: t.randn(1, 1, 28, 28)),
      {"jax": jax_of.inference(jax_of.lenet(), (1, 1, 28, 28))}, wants=5.0, **LOOSE)
-task("inference", "ResNet-8 32x32, batch 1", inference(resnet, lambda t: t.randn(1, 3, 32, 32)), wants=5.0, **LOOSE)
-task("inference", "ResNet-8 32x32, batch 32", inference(resnet, lambda t: t.randn(32, 3, 32, 32)), **LOOSE)
-task("inference", "VGG-6 32x32, batch 1", inference(vgg, lambda t: t.randn(1, 3, 32, 32)), wants=5.0, **LOOSE)
-task("inference", "VGG-6 32x32, batch 32", inference(vgg, lambda t: t.randn(32, 3, 32, 32)), **LOOSE)
-task("inference", "LSTM 128, 50 words, batch 1", inference(sequence("LSTM"), lambda t: t.randint(0, 1000, (1, 50))), wants=5.0, **LOOSE)
+task("inference", "ResNet-8 32x32, batch 1", inference(resnet, lambda t: t.randn(1, 3, 32, 32)),
+     {"jax": jax_of.inference(jax_of.resnet(), (1, 3, 32, 32))}, wants=5.0, **LOOSE)
+task("inference", "ResNet-8 32x32, batch 32", inference(resnet, lambda t: t.randn(32, 3, 32, 32)),
+     {"jax": jax_of.inference(jax_of.resnet(), (32, 3, 32, 32))}, **LOOSE)
+task("inference", "VGG-6 32x32, batch 1", inference(vgg, lambda t: t.randn(1, 3, 32, 32)),
+     {"jax": jax_of.inference(jax_of.vgg(), (1, 3, 32, 32))}, wants=5.0, **LOOSE)
+task("inference", "VGG-6 32x32, batch 32", inference(vgg, lambda t: t.randn(32, 3, 32, 32)),
+     {"jax": jax_of.inference(jax_of.vgg(), (32, 3, 32, 32))}, **LOOSE)
+task("inference", "LSTM 128, 50 words, batch 1", inference(sequence("LSTM"), lambda t: t.randint(0, 1000, (1, 50))),
+     {"jax": jax_of.inference(jax_of.tagger("LSTM"), (1, 50), 1000)}, wants=5.0, **LOOSE)
 task("inference", "GPT 4x128, 64 words, batch 1", inference(gpt, lambda t: t.randint(0, 256, (1, 64))),
      {"jax": jax_of.inference(jax_of.gpt(), (1, 64), 256)}, wants=5.0, **LOOSE)
 
@@ -68,8 +73,21 @@ def loading(layers, *shape):
     return make
 
 
-task("saving", "save 20 tensors, 20 MB", saving(20, 1000, 250), rtol=None, nbytes=20e6)
-task("saving", "load 20 tensors, 20 MB", loading(20, 1000, 250), nbytes=20e6)
-task("saving", "save 100 small tensors", saving(100, 16, 16), rtol=None)
-task("saving", "load 100 small tensors", loading(100, 16, 16))
+def saving_numpy(layers, *shape):
+    def make(np):
+        arrays, path = {f"layer.{i}": np.ones(shape, "float32") for i in range(layers)}, folder() / f"numpy-{layers}.npz"
+        return lambda: np.savez(path, **arrays)
+    return make
+
+
+def loading_numpy(layers, *shape):
+    def make(np):
+        saving_numpy(layers, *shape)(np)()
+        return lambda: dict(np.load(folder() / f"numpy-{layers}.npz"))
+    return make
+
+
+for name, count, *shape in (("20 tensors, 20 MB", 20, 1000, 250), ("100 small tensors", 100, 16, 16)):
+    task("saving", f"save {name}", saving(count, *shape), {"numpy": saving_numpy(count, *shape)}, rtol=None, nbytes=20e6 if count == 20 else 0)
+    task("saving", f"load {name}", loading(count, *shape), {"numpy": loading_numpy(count, *shape)}, nbytes=20e6 if count == 20 else 0)
 task("saving", "load_state_dict, MLP", lambda t: (lambda net: (lambda weights: lambda: net.load_state_dict(weights))(net.state_dict()))(mlp(t)), rtol=None)

@@ -28,9 +28,9 @@ def test_list_and_selection(capsys):
 
 
 def test_rows_of_other_libraries(capsys):
-    assert main(["bench", "--list", "--peers", "--family", "training"]) == 0
+    assert main(["bench", "--list", "--peers", "--family", "training", "data"]) == 0
     named = capsys.readouterr().out
-    assert "MLP 784-128-10, batch 32, Adam" in named and "LSTM" not in named
+    assert "MLP 784-128-10, batch 32, Adam" in named and "default_collate" not in named
 
 
 @pytest.mark.parametrize("arguments, text", [(["--family", "gem"], "unknown family 'gem'"), (["--only", "("], "no regular expression"),
