@@ -1,4 +1,4 @@
-# build: isa=gemm.inc.c,int8.inc.c sources=gemm.c blas
+# build: isa=gemm.inc.c,int8.inc.c,bf16.inc.c sources=gemm.c blas
 """Matrix products: mm, bmm, matmul, linear, dot, addmm and their kin, with gradients.
 
 Two recorded operators carry the family. ``gemm`` is op(a) @ op(b) on matrices or equal batches of

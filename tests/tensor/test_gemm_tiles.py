@@ -41,6 +41,49 @@ def check(got, want, a, b, dtype):
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 127, 129, 191, 193, 257, 300]))
 
 
+def brain(x):
+    """The array's values rounded to bfloat16, in float64; a tensor of them in the array's layout."""
+    t = rt.from_numpy(x).bfloat16() if x.flags.c_contiguous else rt.from_numpy(np.ascontiguousarray(x.T)).bfloat16().T
+    return t.double().numpy(), t
+
+
+@settings(deadline=None, max_examples=150)
+@given(sizes, st.one_of(sizes, st.sampled_from([2047, 2048, 2049, 4200])), sizes, st.sampled_from(["rows", "columns", "steps"]),
+       st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(LEVELS), st.integers(0, 2 ** 31))
+def test_brain_products(m, k, n, la, lb, level, seed):
+    """bfloat16: sums in float32, rounded once, whatever the layout."""
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(seed)
+
+    def operand(rows, cols, layout):
+        if layout == "steps":
+            wide, t = brain(rng.standard_normal((2 * rows, 3 * cols)).astype("float32"))
+            return wide[::2, ::3], t[::2, ::3]
+        x = rng.standard_normal((rows, cols)).astype("float32")
+        return brain(x if layout == "rows" else np.asfortranarray(x))
+
+    (a, x), (b, y), (c, z), (bias, w) = operand(m, k, la), operand(k, n, lb), operand(m, n, "rows"), brain(rng.standard_normal(n).astype("float32"))
+
+    def near(got, want, size):
+        bound = 2.0 ** -8 * np.abs(want) + 4e-6 * size
+        assert got.dtype == rt.bfloat16 and (np.abs(got.double().numpy() - want) <= bound).all()
+
+    want, size = a @ b, np.abs(a) @ np.abs(b)
+    rt.set_num_threads(1)
+    one = rt.mm(x, y)
+    near(one, want, size)
+    wide = rt.full((m, n + 2), 7, dtype=rt.bfloat16)
+    rt.set_num_threads(3)
+    rt.mm(x, y, out=wide[:, 1:-1])
+    near(wide[:, 1:-1], want, size)
+    assert (wide[:, 0] == 7).all() and (wide[:, -1] == 7).all()
+    near(rt.addmm(z, x, y, beta=-0.5, alpha=2), 2 * want - 0.5 * c, 2 * size)
+    near(rt.nn.functional.linear(x, y.T, w), want + bias, size + 4)
+    near(rt.mm(y.T, x.T).T, want, size)
+    near(rt.bmm(rt.stack([x, x]), y.expand(2, k, n))[1], want, size)
+    near(x @ y[:, 0], want[:, 0], size[:, 0])
+
+
 @settings(deadline=None, max_examples=120)
 @given(sizes, sizes, sizes, st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(["rows", "columns", "steps"]),
        st.sampled_from(["float32", "float64"]), st.sampled_from(LEVELS), st.integers(0, 2 ** 31))

@@ -368,11 +368,9 @@ static int one(const RtGemmTable *t, const RtGemm *g, int64_t z) {
 }
 
 /* Rows and columns of the pieces in which `count` threads share a product: the grid with the least work for one of them. What a piece
- * packs counts as ten multiply-adds an element, so that the operand that is dear to pack is packed by few; a row's start as 256. */
-static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *rows, int64_t *cols) {
-    int size = rt_itemsize(g->dtype);
-    int64_t panel = t->panel_bytes / size, best = -1;
-    double left = g->a_k == 1 ? 2 : 10, right = g->m < FEW_ROWS ? 0 : g->b_k == 1 && by_dots(t, size, g->m, g->k, g->a_k) ? 5 : g->b_n == 1 ? 10 : 20;
+ * packs counts as `left` and `right` multiply-adds an element, so that the operand that is dear to pack is packed by few; a row's start as 256. */
+static void cut_up(const RtGemm *g, int64_t count, int64_t panel, double left, double right, int64_t *rows, int64_t *cols) {
+    int64_t best = -1;
     if (g->n < 2 * panel) panel = 32;
     for (int64_t down = count; down > 0; down--) {
         if (count % down) continue;
@@ -383,6 +381,49 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
         if (down < count && g->k <= SHORT) work += work / 8;    /* c is what moves, and a core fetches on into the other's part of a row */
         if (best < 0 || work < (double)best) { best = (int64_t)work; *rows = r; *cols = c; }
     }
+}
+
+static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *rows, int64_t *cols) {
+    int size = rt_itemsize(g->dtype);
+    double right = g->m < FEW_ROWS ? 0 : g->b_k == 1 && by_dots(t, size, g->m, g->k, g->a_k) ? 5 : g->b_n == 1 ? 10 : 20;
+    cut_up(g, count, t->panel_bytes / size, g->a_k == 1 ? 2 : 10, right, rows, cols);
+}
+
+/* Products of bfloat16 by the processor's own dots, Note [Dots of pairs] in bf16.inc.c: all whose result has unit column step. */
+enum { DOT_ROWS = 16 };                    /* rows of a up to which a turned b is not packed for them */
+
+static int by_pairs(const RtGemmTable *t, const RtGemm *g) {
+    return g->dtype == RT_BF16 && (g->c_n == 1 || g->n == 1) && g->k > 0 && t->bf16_ready();
+}
+
+static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
+    if (g->n == 1 && g->m > 1 && g->a_k != 1 && g->c_m == 1 && !g->bias) {      /* a column: c' = b' a' reads a along memory */
+        RtGemm row = *g;
+        row.m = 1; row.n = g->m; row.c_m = g->m; row.c_n = 1;
+        row.a = g->b; row.a_z = g->b_z; row.a_m = 0; row.a_k = g->b_k;
+        row.b = g->a; row.b_z = g->a_z; row.b_k = g->a_k; row.b_n = g->a_m;
+        return pairs(t, &row, threads);
+    }
+    int failed = RT_OK, along = g->a_k == 1 && (g->b_k == 1 || g->k == 1) && (g->n == 1 || (g->b_n != 1 && g->m <= DOT_ROWS));
+    int64_t rows = g->m, cols = g->n;
+    if (g->batch < threads) cut_up(g, threads, 64, g->a_k == 1 && g->k % 2 == 0 ? 0 : 5, along ? 1 : g->b_n == 1 ? 5 : 7, &rows, &cols);
+    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3) if (threads > 1))
+    for (int64_t z = 0; z < g->batch; z++)
+        for (int64_t i = 0; i < down; i++)
+            for (int64_t j = 0; j < across; j++) {
+                RtGemm part = *g;
+                part.m = min64(rows, g->m - i * rows);
+                part.n = min64(cols, g->n - j * cols);
+                if (part.bias) part.bias += j * cols * 2;
+                const char *a = g->a + (z * g->a_z + i * rows * g->a_m) * 2, *b = g->b + (z * g->b_z + j * cols * g->b_n) * 2;
+                char *c = g->c + (z * g->c_z + i * rows * g->c_m + j * cols * g->c_n) * 2;
+                void *room = packed_room();
+                int status = room ? t->bf16(&part, a, b, c, along, room) : RT_ERR_MEMORY;
+                if (!status) status = activate(g, c, part.m, part.n);
+                if (status) { RT_OMP(omp atomic write) failed = status; }
+            }
+    return failed;
 }
 
 /* Whether passes multiply it: the sizes and layouts alone decide, never the threads. Below, a piece of its own for each thread is faster. */
@@ -455,6 +496,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     int64_t room = macs * g->batch / GRAIN_MACS;                   /* threads that the work feeds */
     if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size * g->batch / GRAIN_BYTES);
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
+    if (by_pairs(t, g)) return pairs(t, g, threads);
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
     if ((split > 1 || (threads == 1 && !fixed)) && by_passes(t, g)) {
         int status = RT_OK;

@@ -83,6 +83,9 @@ typedef struct {
     /* int8 operands (a uint8 where `unsign`) of any strides, int32 result with row stride ldc; room: RT_ROOM bytes */
     void (*int8)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b, int64_t b_k,
                  int64_t b_n, int32_t *c, int64_t ldc, void *room);
+    /* Note [Dots of pairs] in bf16.inc.c: whether there are any; a piece of the product g: g's m and n, its operands at a, b, c, whose columns are neighbours */
+    int (*bf16_ready)(void);
+    int (*bf16)(const RtGemm *g, const char *a, const char *b, char *c, int by_dots, void *room);
     /* Note [Kept operands] in kept.h: b packed for kept_*, which multiplies columns j to j + cols of n; room of g: RT_ROOM bytes */
     void (*keep_f32)(int64_t k, int64_t n, const float *b, int64_t b_k, int64_t b_n, float *out);
     void (*keep_f64)(int64_t k, int64_t n, const double *b, int64_t b_k, int64_t b_n, double *out);

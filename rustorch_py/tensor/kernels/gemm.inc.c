@@ -48,15 +48,11 @@ RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_masksto
 
 /* Sums of n registers, one or four, each of its own lanes. */
 #if defined(__AVX512F__)
+#include "gemm_sums.h"
 #define RT_NT_ROWS 6                                  /* rows of a in a tile of dot products: with four of b they fill the registers */
 RT_INLINE void f32_sums(const rt_vf32 *v, int n, float *out) {
     if (n == 1) { *out = rt_vf_sum((rt_vf)v[0]); return; }
-    __m512 x = _mm512_add_ps(_mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]), _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]));
-    __m512 y = _mm512_add_ps(_mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]), _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]));
-    __m512d p = _mm512_castps_pd(x), q = _mm512_castps_pd(y);
-    __m512 s = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)), _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
-    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
+    rt_sums_of_4((const __m512 *)v, out);
 }
 RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) {
     if (n == 1) { *out = rt_vd_sum((rt_vd)v[0]); return; }
@@ -196,6 +192,8 @@ static void narrow(int dtype, int64_t n, const float *x, char *out, int64_t step
 
 extern void RT_NAME(rt_int8_product)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign,
                                      const int8_t *b, int64_t b_k, int64_t b_n, int32_t *c, int64_t ldc, void *room); /* int8.inc.c */
+extern int RT_NAME(rt_bf16_ready)(void);                      /* bf16.inc.c */
+extern int RT_NAME(rt_bf16_product)(const RtGemm *g, const char *a, const char *b, char *c, int by_dots, void *room);
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {
     f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles,
@@ -205,7 +203,7 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
     NULL, NULL, NULL, NULL,
 #endif
     integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
-    RT_NAME(rt_int8_product), f32_keep, f64_keep, f32_kept, f64_kept,
+    RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
     24, INT64_MAX,
 #elif defined(__AVX2__)
