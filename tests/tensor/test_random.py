@@ -34,6 +34,26 @@ def test_instruction_sets_give_the_same_bits(expression):
         torch.config.set_simd_level(level)
 
 
+@pytest.mark.parametrize("n", [65536, 200001])
+@pytest.mark.parametrize("draw", [
+    lambda n: torch.rand(n), lambda n: torch.rand(n, dtype=torch.float64), lambda n: torch.randn(n), lambda n: torch.randint(0, 9, (n,)),
+    lambda n: torch.empty(n).exponential_(), lambda n: torch.empty(n, dtype=torch.bool).bernoulli_(0.3),
+    lambda n: torch.nn.functional.dropout(torch.ones(n))])
+def test_any_number_of_threads_gives_the_same_numbers(draw, n):
+    before = torch.get_num_threads()
+    drawn = []
+    try:
+        for threads in (1, 2, 3, 7):
+            torch.set_num_threads(threads)
+            torch.manual_seed(5)
+            torch.rand(100)                           # begins within a block of the generator
+            drawn.append((draw(n), torch.get_rng_state()))
+    finally:
+        torch.set_num_threads(before)
+    for values, state in drawn[1:]:
+        assert torch.equal(values, drawn[0][0]) and torch.equal(state, drawn[0][1])
+
+
 # ---- seeds and states ----
 
 @pytest.mark.parametrize("seed, initial", [
@@ -265,6 +285,8 @@ def test_sizes():
     (lambda t: t.multinomial(t.tensor([-1.0, 2.0]), 1), RuntimeError),
     (lambda t: t.multinomial(t.tensor([-1.0, 2.0]), 2, True), RuntimeError),
     (lambda t: t.multinomial(t.tensor([math.inf, 2.0]), 2, True), RuntimeError),
+    (lambda t: t.multinomial(t.tensor([1.0, -1.0, 2.0]), 2, True), RuntimeError),
+    (lambda t: t.multinomial(t.tensor([1.0, math.nan, 2.0]), 2, True), RuntimeError),
     (lambda t: t.multinomial(t.zeros(3), 2, True), RuntimeError),
     (lambda t: t.multinomial(t.ones(3), 2, out=t.empty(0, dtype=t.int32)), RuntimeError),
     (lambda t: t.poisson(t.tensor([-1.0])), RuntimeError),

@@ -788,15 +788,16 @@ RT_INLINE float round_up_float(double u) {
 RT_INLINE double round_up_double(double u) { return u; }
 #define DRAW_CATEGORIES(T)                                                                         \
     static int draw_##T(RtRandom *g, T *sums, int dtype, const char *row, int64_t cat_step, int64_t cats, int64_t *dst, int64_t samples) { \
-        T sum = 0, least = 0;                                                                      \
+        T sum = 0;                                                                                 \
+        int good = 1;                                                                              \
         int dense = cat_step == sizeof(T) && rt_itemsize(dtype) == sizeof(T);                      \
         const T *p = dense ? (const T *)row : sums;                                                \
         if (!dense) for (int64_t c = 0; c < cats; c++) sums[c] = (T)load(dtype, row + c * cat_step); \
         for (int64_t c = 0; c < cats; c++) {           /* what bounds the loop is the chain of additions */ \
-            least = p[c] >= least ? least : p[c];      /* ends negative or NaN if one of them is */ \
+            good &= p[c] >= 0;                                                                     \
             sums[c] = sum += p[c];                                                                 \
         }                                                                                          \
-        if (!(least >= 0) || !(sum - sum == 0)) {                                                  \
+        if (!good || !(sum - sum == 0)) {                                                          \
             p = dense ? p : NULL;                                                                  \
             for (int64_t c = 0; c < cats; c++) {                                                   \
                 T x = p ? p[c] : (T)load(dtype, row + c * cat_step);                               \
