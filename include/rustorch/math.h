@@ -50,6 +50,15 @@ RT_INLINE double rt_ma_f64(double a, double b, double c) { return a * b + c; }
 RT_LIBM1(abs, fabsf, fabs) RT_LIBM1(abs_c, fabsf, fabs) RT_LIBM1(floor, floorf, floor) RT_LIBM1(ceil, ceilf, ceil)
 RT_LIBM1(trunc, truncf, trunc) RT_LIBM1(round, rintf, rint)
 RT_LIBM2(copysign, copysignf, copysign) RT_LIBM2(nextafter, nextafterf, nextafter)
+/* Neighbours of 16-bit floats, by their bits: one more is away from zero, whatever the sign. */
+RT_INLINE uint16_t rt_next_16(uint16_t x, uint16_t y, int infinity) {
+    int a = x & 0x7fff, b = y & 0x7fff, p = x & 0x8000 ? -a : a, q = y & 0x8000 ? -b : b;
+    if (a > infinity) return x;
+    if (b > infinity || p == q) return y;
+    return (uint16_t)(a == 0 ? (y & 0x8000) | 1 : x + ((q > p) == (p > 0) ? 1 : -1));
+}
+RT_INLINE rt_f16 rt_nextafter_f16(rt_f16 x, rt_f16 y) { x.bits = rt_next_16(x.bits, y.bits, 0x7c00); return x; }
+RT_INLINE rt_bf16 rt_nextafter_bf16(rt_bf16 x, rt_bf16 y) { x.bits = rt_next_16(x.bits, y.bits, 0x7f80); return x; }
 #include "math_pair.h"
 RT_INLINE float rt_lgamma_f32(float x) { int sign; return lgammaf_r(x, &sign); }
 RT_INLINE double rt_lgamma_f64(double x) { int sign; return lgamma_r(x, &sign); }

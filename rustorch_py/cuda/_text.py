@@ -252,7 +252,7 @@ RT_KERNEL({name}, RtTile) {{
 
 def _signature(row, which, tag):
     """(text, operands, dtype an operand where it is not the loop's, dtype of the result) of a kernel, or None: no loop of this dtype."""
-    kind = KINDS.get(tag)
+    kind = "h" if tag in HALVES else KINDS.get(tag)
     found = render.kernel_text(row, which, kind) if which <= row.arity and kind is not None and kind in row.kinds else None
     if found is None:
         return None

@@ -174,7 +174,7 @@ cdef RowNode record_row(int row, int loop_dt, TensorBase out, TensorBase x, Tens
     cdef const RtRow *r = &rt_rows[row]
     cdef int mask = 0
     node.row = row
-    node.loop_dt = loop_dt
+    node.loop_dt = rt_compute_dtype(loop_dt)       # gradients have no loops of 16-bit floats
     node.k0 = k0
     node.k1 = k1
     node.dt0 = x.dt
@@ -233,11 +233,21 @@ cdef inline int row_dtype(int row, int dt) except -1:
     return dt
 
 
+cdef enum: OWN_16 = 16           # of RtRow.kinds: 16-bit floats have loops of their own
+
+
+cdef inline int loop_dtype(int row, int dt) noexcept:
+    """dtype of the row's loop for a result defined in dt."""
+    cdef int wide = rt_compute_dtype(dt)
+    return dt if wide != dt and rt_rows[row].kinds & OWN_16 else wide
+
+
 cdef TensorBase rounded(int row, TensorBase t, int dt, bint second):
-    """An operand of a 16-bit result, in the result's dtype first, as PyTorch's; but a number times or below a tensor keeps its precision."""
+    """An operand of a 16-bit result, in the result's dtype first, as PyTorch's; but what every element is multiplied or divided
+    by keeps its precision."""
     if t.dt == dt or rt_kind(t.dt) == RT_KIND_BOOL or rt_kind(dt) != RT_KIND_FLOAT:
         return t
-    if t.nd == 0 and (row == ROW_MUL or (row == ROW_DIV and second)):
+    if second and t.n == 1 and (row == ROW_MUL or row == ROW_DIV or row == ROW_FLOOR_DIVIDE or row == ROW_TRUNC_DIVIDE):
         return t
     return cast_raw(t, dt)
 
@@ -595,7 +605,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
         if out is None and fast_pair(a, b) and not (row == ROW_SUB and a.dt == RT_BOOL):
             dt = row_dtype(row, a.dt)
             odt = out_dtype(&rt_rows[row], dt)
-            ldt = rt_compute_dtype(dt)
+            ldt = loop_dtype(row, dt)
             if zero_divisor_matters(row):
                 check_divisor(row, dt, b, b.nd, b.sh)
             r = empty(a.nd, a.sh, odt, a.dev)
@@ -619,7 +629,7 @@ cdef object binary_run(int row, object x, object y, object out, double k0):
     dev = b.dev if a.nd == 0 and a.dev == 0 else a.dev
     dt = row_dtype(row, result_dtype(a, b, None))
     odt = out_dtype(&rt_rows[row], dt)
-    ldt = rt_compute_dtype(dt)
+    ldt = loop_dtype(row, dt)
     nd = broadcast_shapes(op, a, b, None, sh)
     check_divisor(row, dt, b, nd, sh)
     if out is not None:
@@ -663,6 +673,8 @@ cdef object binary_slot(int row, object x, object y):
             return NotImplemented
     elif not is_number(x):
         return NotImplemented
+    elif row == ROW_DIV and ((<TensorBase>y).dt == RT_F16 or (<TensorBase>y).dt == RT_BF16):
+        return binary_k(ROW_MUL, unary(ROW_RECIPROCAL, y, None), x, None, 0)       # PyTorch's `number / tensor`: the reciprocal is rounded, too
     return binary_k(row, x, y, None, 0)
 
 
@@ -695,7 +707,7 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
         a = <TensorBase>x
         b = <TensorBase>y
         if fast_inplace(row, a, b):
-            launch(row * 4, rt_compute_dtype(a.dt), a, a, b, None, None, None, k0, 0)
+            launch(row * 4, loop_dtype(row, a.dt), a, a, b, None, None, None, k0, 0)
             bump(a)
             return a
     cdef object op = row_label(row) + "_"
@@ -723,7 +735,7 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
     if rt_compute_dtype(dt) == dt:
         launch(row * 4, dt, a, src, b, None, None, None, k0, 0)
     else:
-        launch(row * 4, rt_compute_dtype(dt), a, rounded(row, src, dt, False), rounded(row, b, dt, True), None, None, None, k0, 0)
+        launch(row * 4, loop_dtype(row, dt), a, rounded(row, src, dt, False), rounded(row, b, dt, True), None, None, None, k0, 0)
     if rec:
         record_inplace(row, rt_compute_dtype(dt), a, src, b, None, k0, 0)
     else:

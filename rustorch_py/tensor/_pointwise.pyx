@@ -5,7 +5,6 @@ from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, bina
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone, inplace_begin, inplace_end, recording)
 from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, check_fits, fill_value, full_, launch
 from ._dtype cimport dtype_of, dtype_code, default_code, promote, torch_name
-from ._base_modes import no_grad
 from ._ops import label_result
 from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -161,42 +160,6 @@ def float_power(input, exponent, *, out=None):
 def shift_slot(x, y, bint left):
     """``<<`` and ``>>``; NotImplemented for foreign types."""
     return binary_slot(ROW_BITWISE_LEFT_SHIFT if left else ROW_BITWISE_RIGHT_SHIFT, x, y)
-
-
-# ---- nextafter ----
-cdef object next_half(object op, object x, object y):
-    """The neighbours of 16-bit floats, from their bits: the row computes in float32, whose neighbours round back. None for other dtypes."""
-    cdef int dt = result_dtype(as_base(op, "input", x), as_base(op, "other", y), None)
-    if dt != RT_F16 and dt != RT_BF16:
-        return None
-    with no_grad():
-        a, b = cast(<TensorBase>x, dt), cast(<TensorBase>y, dt)
-        bits = a.view(dtype_of(RT_I16))
-        away = (b > a) == (a > 0)                                # from zero: one more, whatever the sign
-        stepped = (bits + (away * 2 - 1)).to(dtype_of(RT_I16)).view(a.dtype)
-        smallest = full_(0, NULL, 1, RT_I16, (<TensorBase>a).dev).view(a.dtype)
-        r = choose(a == 0, smallest.copysign(b), stepped)
-        return choose(a == b, b, choose(a.isnan(), a, choose(b.isnan(), b, r)))
-
-
-cdef object told(object row, object values):
-    """A result of the row, which knows its gradient, with other values."""
-    if values is not None:
-        with no_grad():
-            row.copy_(values)
-    return row
-
-
-def nextafter(input, other, *, out=None):
-    """Return the next value of the dtype after ``input`` in the direction of ``other``, elementwise."""
-    values = next_half("nextafter", input, other)
-    return told(binary(ROW_NEXTAFTER, input, other, out), values)
-
-
-def nextafter_(self, other):
-    """Step to the next value, in place."""
-    values = next_half("nextafter_", self, other)
-    return told(binary_inplace(ROW_NEXTAFTER, self, other), values)
 
 
 # ---- heaviside ----
@@ -636,7 +599,7 @@ def run_row(int row, tuple args, double k0=0, double k1=0):
     return ternary(row, args[0], args[1], args[2], None, k0)
 
 
-FUNCTIONS = {"heaviside": heaviside, "nextafter": nextafter, "add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, "divide": div, "true_divide": div, "pow": pow,
+FUNCTIONS = {"heaviside": heaviside, "add": add, "sub": sub, "subtract": sub, "rsub": rsub, "div": div, "divide": div, "true_divide": div, "pow": pow,
              "float_power": float_power, "clamp": clamp, "clip": clamp, "clamp_": clamp_, "clip_": clamp_, "clamp_min": clamp_min, "clamp_max": clamp_max,
              "clamp_min_": clamp_min_, "clamp_max_": clamp_max_,
              "lerp": lerp, "addcmul": addcmul, "addcdiv": addcdiv, "round": round, "round_": round_, "logit": logit, "logit_": logit_,
@@ -654,8 +617,8 @@ def _where_method(self, condition, other):
 
 
 METHODS = {name: FUNCTIONS[name] for name in
-           ("heaviside", "nextafter", "add", "sub", "subtract", "div", "divide", "true_divide", "pow", "float_power", "clamp", "clip", "clamp_", "clip_", "clamp_min",
+           ("heaviside", "add", "sub", "subtract", "div", "divide", "true_divide", "pow", "float_power", "clamp", "clip", "clamp_", "clip_", "clamp_min",
             "clamp_max", "clamp_min_", "clamp_max_", "lerp", "addcmul", "addcdiv", "round", "round_", "logit", "logit_", "polygamma", "positive", "ldexp", "mvlgamma",
             "hardshrink", "prelu", "logaddexp")}
-METHODS.update(heaviside_=heaviside_, nextafter_=nextafter_, add_=add_, sub_=sub_, subtract_=sub_, div_=div_, divide_=div_, true_divide_=div_, pow_=pow_, lerp_=lerp_, addcmul_=addcmul_,
+METHODS.update(heaviside_=heaviside_, add_=add_, sub_=sub_, subtract_=sub_, div_=div_, divide_=div_, true_divide_=div_, pow_=pow_, lerp_=lerp_, addcmul_=addcmul_,
                addcdiv_=addcdiv_, polygamma_=polygamma_, ldexp_=ldexp_, mvlgamma_=mvlgamma_, where=_where_method)

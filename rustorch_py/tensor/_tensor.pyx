@@ -136,7 +136,7 @@ cdef class Tensor(TensorBase):
     def __mul__(self, other):
         return binary_slot(ROW_MUL, self, other)
     def __rmul__(self, other):
-        return binary_slot(ROW_MUL, other, self)
+        return binary_slot(ROW_MUL, self, other)
     def __truediv__(self, other):
         return binary_slot(ROW_DIV, self, other)
     def __rtruediv__(self, other):

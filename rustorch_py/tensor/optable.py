@@ -11,7 +11,8 @@ Fields of a row
     name      operator and C name; the public function has the same name unless ``public`` differs
     expr      the value; ``ints``/``bools``/``cplx`` replace it for those kinds
     grad      one text an input (None: not differentiable there); ``conj`` is the identity on reals
-    kinds     dtypes with a loop: b bool, i integers, f real floats, c complex
+    kinds     dtypes with a loop: b bool, i integers, f real floats, c complex; h: 16-bit floats, which else take float32's, have one
+              of their own (forward)
     let       names for common subexpressions
     out       dtype of the result: "same", "bool", or "real" (of a complex loop)
     types     loop dtype an operand, a letter each: "." the loop's, "b" bool, "r" its real type
@@ -131,7 +132,8 @@ row("clamp_hi", "minimum(x, y)", grad=["where(x > y, 0, g)", "where(x > y, g, 0)
 row("heaviside", "where(x == 0, y, where(x > 0, 1, 0))", kinds="bif", bools="where(x == 0, y, 1)",
     ints="where(x == 0, y, where(x > 0, 1, 0))", public=False)
 row("copysign", "copysign(x, y)", grad=["where(x == 0, 0, g * copysign(1, x) * copysign(1, y))", "0 * g"], kinds="f", promote="float", numbers="y")
-row("nextafter", "nextafter(x, y)", grad=["where(x == y, 0, g)", "0 * g"], kinds="f", cost=4, public=False)
+row("nextafter", "nextafter(x, y)", grad=["where(x == y, 0, g)", "0 * g"], kinds="fh", cost=4,
+    doc="Return the next value of the dtype after ``input`` in the direction of ``other``, elementwise.")
 row("gcd", "gcd(x, y)", kinds="i", cost=4)
 row("lcm", "lcm(x, y)", kinds="i", cost=4)
 

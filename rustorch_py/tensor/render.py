@@ -36,7 +36,7 @@ VARIABLES = {*OPERANDS, "k0", "k1", "a", "b"}
 _OPERATORS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
 
-KIND_TAGS = {"f": ("f32", "f64"), "i": ("u8", "i8", "i16", "i32", "i64"), "b": ("b8",), "c": ("c64", "c128")}
+KIND_TAGS = {"f": ("f32", "f64"), "i": ("u8", "i8", "i16", "i32", "i64"), "b": ("b8",), "c": ("c64", "c128"), "h": ("f16", "bf16")}
 
 
 class TableError(ValueError):
@@ -220,6 +220,7 @@ def _loop(row, which, kind):
     for i, name in enumerate(("x", "y", "z")[: row.arity]):
         types[name] = {".": "T", "b": "rt_bool", "r": "R"}[row.types[i]]
     out_type = {"same": "T", "bool": "rt_bool", "real": "R"}[row.out] if which == 0 else "T"
+    to = "" if kind == "h" else f"({out_type})"             # a struct is converted to nothing
     used = reads(row, text)
     ks = "".join(f"const T k{i} = (T)k_[{i}]; " for i in (0, 1) if f"k{i}" in used)
     typ = {n: types.get(n, "T") for n in operands}
@@ -243,7 +244,7 @@ def _loop(row, which, kind):
         lines.append(f"    if ({' && '.join(cond)}) {{")
         lines.append(f"        {out_type} *o_out = ({out_type} *)p_[0]; {pre}")
         lines.append("        RT_IVDEP")
-        lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = ({out_type})({value}); }}")
+        lines.append(f"        for (int64_t i_ = 0; i_ < n_; i_++) {{ {load}{body}o_out[i_] = {to}({value}); }}")
         lines.append("        return;\n    }")
 
     contiguous()
@@ -258,7 +259,7 @@ def _loop(row, which, kind):
     for scalars in variants:
         contiguous(*scalars)
     load = "".join(f"const {typ[op]} {op} = *(const {typ[op]} *)(p_[{i + 1}] + j_ * s_[{i + 1}]); (void){op}; " for i, op in enumerate(operands))
-    lines.append(f"    RT_ROLLED\n    for (int64_t j_ = 0; j_ < n_; j_++) {{ RT_SCALAR; {load}{body}*({out_type} *)(p_[0] + j_ * s_[0]) = ({out_type})({value}); }}")
+    lines.append(f"    RT_ROLLED\n    for (int64_t j_ = 0; j_ < n_; j_++) {{ RT_SCALAR; {load}{body}*({out_type} *)(p_[0] + j_ * s_[0]) = {to}({value}); }}")
     lines.append("}")
     return name, "\n".join(lines)
 
@@ -428,14 +429,14 @@ def header_file():
     lines += [f"    RED_{r.name.upper()} = {r.index}," for r in optable.REDUCTIONS] + [f"    RT_NREDUCTIONS = {len(optable.REDUCTIONS)}", "};"]
     lines += ["typedef struct { const char *name; uint8_t arity, out, promote, cost, kinds; char types[4];",
               "                 uint8_t differentiable, identity; uint8_t saves[3]; } RtRow;",
-              "/* out: 0 same 1 bool 2 real; promote: 0 no, 1 integers to float, 2 bool to int64; kinds: bit b=1 i=2 f=4 c=8; saves[i]: what the gradient of input i",
+              "/* out: 0 same 1 bool 2 real; promote: 0 no, 1 integers to float, 2 bool to int64; kinds: bit b=1 i=2 f=4 c=8 h=16; saves[i]: what the gradient of input i",
               "   reads: x=1 y=2 z=4 o=8; differentiable: bit i; identity: bit i, the gradient is g itself */",
               "static const RtRow rt_rows[RT_NROWS] = {"]
     bits = {"x": 1, "y": 2, "z": 4, "o": 8}
     for r in optable.ROWS:
         saves = [sum(bits[c] for c in s) for s in saved_operands(r)] + [0, 0, 0]
         diff = sum(1 << i for i, g in enumerate(r.grad) if g is not None)
-        kinds = sum({"b": 1, "i": 2, "f": 4, "c": 8}[k] for k in r.kinds)
+        kinds = sum({"b": 1, "i": 2, "f": 4, "c": 8, "h": 16}[k] for k in r.kinds)
         same = sum(1 << i for i, g in enumerate(r.grad) if g == "g")
         out = {"same": 0, "bool": 1, "real": 2}[r.out]
         lines.append(f'    {{"{r.name}", {r.arity}, {out}, {["default", "float", "int"].index(r.promote)}, {r.cost}, {kinds}, "{r.types}", {diff}, {same}, '
@@ -507,4 +508,5 @@ def build_files():
     for kind in "ifbc":
         files[f"loops_{kind}.h"] = loops_file(kind)
         files[f"reductions_{kind}.h"] = reductions_file(kind)
+    files["loops_own16.h"] = loops_file("h")
     return files

@@ -17,6 +17,17 @@ def test_nextafter_of_every_half(dtype, other):
     assert np.array_equal(theirs.view(torch.int16).numpy()[~nan], ours.view(rt.int16).numpy()[~nan])
 
 
+@pytest.mark.parametrize("text", ["n / x", "n * x", "x * n", "m.mul(n, x)", "m.div(n, x)", "m.div(x, n)", "x.clone().div_(n)", "x // n", "n + x", "x - n", "m.nextafter(x[:8:2], m.tensor(n).to(x))",
+                                  "m.div(x, n, rounding_mode='trunc')", "x * m.tensor(n, dtype=m.float64)", "m.tensor(n) / x", "x * m.tensor([[int(n)]])"])
+@pytest.mark.parametrize("number", [1e10, -70000.0, 0.1, 1e-10])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_where_numbers_are_rounded(text, number, dtype):
+    values = [1e-3, 1.0, 3.0, 60000.0, -2.0, 0.0, float("inf"), float("nan"), 7e-6]
+    theirs, ours = (eval(text, {"m": m, "n": number, "x": m.tensor(values).to(getattr(m, dtype))}) for m in (torch, rt))
+    assert str(ours.dtype) == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.double().numpy(), theirs.double().numpy())
+
+
 @pytest.mark.parametrize("text", [
     "m.nextafter(m.ones(3).half(), m.tensor([True, False, True]))", "m.nextafter(m.tensor([1, 2]), m.ones(2).bfloat16() * 9)", "m.ones(2).half().nextafter_(m.zeros(2).half())",
     "m.nextafter(m.ones(2).half(), m.zeros(2).half(), out=m.empty(2))", "m.heaviside(m.tensor([float('nan'), -1., 0., 2.]), m.tensor(7.))",

@@ -26,10 +26,10 @@
     extern const RtCast rt_cast_##isa[RT_NLOOPED][RT_NLOOPED]; \
     extern const RtCopyFns rt_copy_fns_##isa[5];
 EACH_ISA(DECLARE)
-extern const RtLoop rt_loops_c64_base[], rt_loops_c128_base[];
+extern const RtLoop rt_loops_c64_base[], rt_loops_c128_base[], rt_loops_f16_base[], rt_loops_bf16_base[];
 
 #define LOOPS(isa) {rt_loops_b8_##isa, rt_loops_u8_##isa, rt_loops_i8_##isa, rt_loops_i16_##isa, rt_loops_i32_##isa, rt_loops_i64_##isa, \
-                    NULL, NULL, rt_loops_f32_##isa, rt_loops_f64_##isa, rt_loops_c64_base, rt_loops_c128_base},
+                    rt_loops_f16_base, rt_loops_bf16_base, rt_loops_f32_##isa, rt_loops_f64_##isa, rt_loops_c64_base, rt_loops_c128_base},
 static const RtLoop *const loop_tables[][RT_NDTYPES] = {EACH_ISA(LOOPS)};
 #define HALVES(isa) {rt_half_loops_f16_##isa, rt_half_loops_bf16_##isa},
 static const RtLoop *const half_tables[][2] = {EACH_ISA(HALVES)};
