@@ -58,7 +58,7 @@ def is_deterministic():
 
 
 def set_fast_convolution(enabled=True):
-    """Let float32 convolutions with 3x3 and 5x5 kernels and stride 1 use Winograd's minimal filtering where it is faster (the default).
+    """Let float32 convolutions with kernels of 3 to 5 taps and strides of 1 and 2 use Winograd's minimal filtering where it is faster (the default).
 
     A quarter or a third of the multiplications; the rounding error of a result is two to eight times that of the plain sum (some
     2e-6 of the largest result), and an infinite or NaN input reaches results up to three positions further. PyTorch's CPU kernels

@@ -81,7 +81,7 @@ cdef bint fast = True           # products may be rearranged
 
 
 def set_fast_convolution(bint on):
-    """Let float32 convolutions with 3 x 3 and 5 x 5 kernels use fewer products, with slightly larger rounding errors."""
+    """Let float32 convolutions with kernels of 3 to 5 taps use fewer products, with slightly larger rounding errors."""
     global fast
     fast = on
 

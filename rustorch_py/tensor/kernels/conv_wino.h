@@ -1,4 +1,4 @@
-/* 3 x 3 and 5 x 5 convolutions of stride 1 by Winograd's minimal filtering: part of conv.inc.c, float32 only.
+/* Convolutions of 3, 4 and 5 taps an axis by Winograd's minimal filtering: part of conv.inc.c, float32 only.
  *
  * Note [Winograd]
  * F(4x4, 3x3): a tile of 4 x 4 results comes from 6 x 6 positions by 36 products a channel where the definition takes 144. With
@@ -12,103 +12,39 @@
  * summed apart by at most 24 (up to 39 in one): the errors' root mean square is 1.4e-6 of the results', up to eight times the plain sums'.
  * F(2x2, 5x5) has 1e-6 and 36 products for 100, F(4x4, 5x5) 2.9e-6 and 64 for 400. Sources: S. Winograd, Arithmetic
  * complexity of computations (1980); A. Lavin and S. Gray, Fast algorithms for convolutional neural networks (2016).
+ * Signals have one axis only (F(4, 3): 6 products for 12; F(4, 5): 8 for 20), strides of two kinds of their own: Note [Axes] in conv_wino_axes.h. Volumes
+ * have the planes' transforms: a plane of results sums the products of as many planes of transformed patches as the kernel has planes, of
+ * which a ring is kept, so that each is transformed once.
  *
  * Note [Few tiles]
  * The transformed weights are four times the weights, so few tiles do not pay for making them. Where nothing is recorded they are kept
  * (kept.h), and 3 x 3 kernels go this way from four tiles on: an image of a small net. Whether they are kept does not change results, so a
  * call that has to make them goes the same way. Their blocks are two vectors of channels: threads that have few tiles share out the blocks. */
 
-#define WINO_P 48                         /* most points of a patch */
+#include "conv_wino_axes.h"
+#define WINO_P (WINO_MOST * WINO_MOST)    /* most points of a patch */
 #define WINO_TAPS 25
+#define WINO_WIDEST 96                    /* most tiles of a task, and of a row of them */
 
 typedef struct {
-    int r, high, across_n;                /* the kernel is r x r, a tile high x 4 results, its patch 6 x across_n positions */
+    const WinoKind *kind;
+    WinoAxis down, across;
     int few;                              /* Note [Few tiles] */
-    int64_t points;                       /* 6 * across_n */
+    int64_t own;                          /* points that have weights of their own */
     int64_t batch, groups, m, cin;        /* m, cin: result and summed channels of a group */
-    int64_t h, w, sh, sw, top, left;      /* results; source; result (r, c) reads source (r - top + i, c - left + j) */
-    int64_t across, down;                 /* tiles of an image */
-    int64_t rows, strips, per;            /* tile rows of a strip, strips of an image, strips of a task */
+    int64_t depth, sdepth, deep, front;   /* planes of results, of the source, of the kernel; result plane z reads source planes z - front + s */
+    int64_t h, w, sh, sw, top, left;      /* planes of results; of the source; its first row and column that tiles read are -top, -left */
+    int64_t tall, wide;                   /* tiles of a plane */
+    int64_t rows, cols, rstrips, cstrips, per;     /* tiles of a strip, strips of a plane, strips of a task */
     int64_t cpad, mpad, tiles;            /* channels in whole vectors; most tiles of a task */
-    int64_t vplane, mplane;               /* from point to point of transformed patches and of products */
+    int64_t vsize, msize;                 /* transformed patches of a plane of a task; its products, of a block of channels */
     const float *scale;                   /* Note [Epilogue] in conv_t.h: of groups x m, or NULL; taken in with the results */
     int cut;
     const float *packed;                  /* all groups' transformed weights, or NULL */
 } Wino;
-#define WINO_WIDE 4                       /* columns of a tile */
 
-/* Points 0, +-p, infinity of the transforms of 6 and 8 positions. norm: 1 / product of differences of p with the other points, of 0
- * likewise; next: coefficients of the polynomials of B that have all roots but +-p and 0, all: those of the one with all but 0. */
-typedef struct { float p[3], norm[3], zero, next[2][3], all[3]; } WinoPoints;
-static const WinoPoints wino_points[2] = {
-    {{0.625f, 1.25f}, {-1.0922666666666667f, 0.27306666666666667f}, 1.6384f, {{-1.5625f, -0.390625f}}, {-1.953125f, 0.6103515625f}},
-    {{0.5f, 1, 2}, {0.71111111111111114f, -0.22222222222222222f, 0.011111111111111112f}, -1,
-     {{-5, -4.25f, -1.25f}, {4, 1, 0.25f}}, {-5.25f, 5.25f, -1}},
-};
-
-#define S rt_vf_set
-#define FMA rt_vf_fma
-/* B' d: n from n */
-RT_INLINE void wino_bt(int n, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {
-    const WinoPoints *z = wino_points + (n == 8);
-    rt_vf end[2];
-#pragma GCC unroll 2
-    for (int h = 0; h < 2; h++) {
-        end[h] = FMA(S(z->all[0]), d[(n - 4 + h) * s], d[(n - 2 + h) * s]);
-        end[h] = FMA(S(z->all[1]), d[(n - 6 + h) * s], end[h]);
-        if (n == 8) end[h] = z->all[2] == -1 ? end[h] - d[h * s] : FMA(S(z->all[2]), d[h * s], end[h]);
-    }
-    o[0] = end[0];
-    o[(n - 1) * t] = end[1];
-#pragma GCC unroll 3
-    for (int i = 0; i < n / 2 - 1; i++) {
-        rt_vf e = FMA(S(z->next[0][i]), d[(n - 4) * s], d[(n - 2) * s]), q = FMA(S(z->next[0][i]), d[(n - 5) * s], d[(n - 3) * s]);
-        if (n == 8) { e = FMA(S(z->next[1][i]), d[2 * s], e); q = FMA(S(z->next[1][i]), d[s], q); }
-        o[(2 * i + 1) * t] = FMA(S(z->p[i]), q, e);
-        o[(2 * i + 2) * t] = FMA(S(-z->p[i]), q, e);
-    }
-}
-/* Values at the points of the polynomial with m coefficients: A d, or with norms G d */
-RT_INLINE void wino_up(int n, int m, int norms, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {
-    const WinoPoints *z = wino_points + (n == 8);
-    o[0] = norms ? S(z->zero) * d[0] : d[0];
-#pragma GCC unroll 3
-    for (int i = 0; i < n / 2 - 1; i++) {
-        float p = z->p[i], pp = p * p;
-        rt_vf e = d[0], q = d[s];
-        if (m > 4) e = FMA(S(pp * pp), d[4 * s], e);
-        if (m > 2) e = FMA(S(pp), d[2 * s], e);
-        if (m > 3) q = FMA(S(pp), d[3 * s], q);
-        if (norms) { e *= S(z->norm[i]); p *= z->norm[i]; }
-        o[(2 * i + 1) * t] = FMA(S(p), q, e);
-        o[(2 * i + 2) * t] = FMA(S(-p), q, e);
-    }
-    o[(n - 1) * t] = d[(m - 1) * s];
-}
-/* The transpose of that: A' d, or with norms G' d */
-RT_INLINE void wino_down(int n, int m, int norms, const rt_vf *d, int64_t s, rt_vf *o, int64_t t) {
-    const WinoPoints *z = wino_points + (n == 8);
-    rt_vf sum[2][3];
-#pragma GCC unroll 3
-    for (int i = 0; i < n / 2 - 1; i++) {
-        sum[0][i] = d[(2 * i + 1) * s] + d[(2 * i + 2) * s];
-        sum[1][i] = d[(2 * i + 1) * s] - d[(2 * i + 2) * s];
-        if (norms) { sum[0][i] *= S(z->norm[i]); sum[1][i] *= S(z->norm[i]); }
-    }
-#pragma GCC unroll 5
-    for (int k = 0; k < m; k++) {
-        rt_vf v = k == 0 ? (norms ? S(z->zero) * d[0] : d[0]) : k == m - 1 ? d[(n - 1) * s] : (rt_vf){0};
-#pragma GCC unroll 3
-        for (int i = 0; i < n / 2 - 1; i++) {
-            float p = z->p[i], f = k == 0 ? 1 : k == 1 ? p : k == 2 ? p * p : k == 3 ? p * p * p : p * p * p * p;
-            int bare = i == 0 && k > 0 && k < m - 1;
-            v = bare ? S(f) * sum[k % 2][i] : f == 1 ? v + sum[k % 2][i] : FMA(S(f), sum[k % 2][i], v);
-        }
-        o[k * t] = v;
-    }
-}
-#undef S
-#undef FMA
+/* Where the points of `tiles` tiles lie, rows of `width` elements; points that have their weights in common lie one behind the other. */
+typedef struct { int64_t at[WINO_P], first[WINO_P], count[WINO_P]; } WinoPlaces;
 
 /* Vectors of the block of channels that begins at vector v. */
 RT_INLINE int wino_block(const Wino *z, int64_t v, int64_t vectors) {
@@ -116,177 +52,168 @@ RT_INLINE int wino_block(const Wino *z, int64_t v, int64_t vectors) {
     return z->few && nv > 2 ? 2 : nv;
 }
 
-/* Transformed weights of one group: [p][block of channels][c][channel of the block] */
+/* From group to group: an odd number of lines, so that the points of a place in their planes lie in different sets of the first cache */
+static int64_t wino_plane(int64_t n) { return ((n + 15) / 16 | 1) * 16; }
+
+/* Returns the room of all. `p` may be NULL. */
+static int64_t wino_places(const Wino *z, int64_t tiles, int64_t width, WinoPlaces *p) {
+    int64_t to = 0, u = 0;
+    for (int i = 0; i < z->down.own; i++)
+        for (int j = 0; j < z->across.own; j++, u++) {
+            int high = i == z->down.own - 1 ? z->down.n - i : 1, wide = j == z->across.own - 1 ? z->across.n - j : 1;
+            if (p) {
+                p->first[u] = to;
+                p->count[u] = high * wide;
+                for (int k = 0; k < high * wide; k++) p->at[(i + k / wide) * z->across.n + j + k % wide] = to + k * tiles * width;
+            }
+            to += wino_plane(high * wide * tiles * width);
+        }
+    return to;
+}
+
+/* Transformed weights of one group: [own point][block of channels][plane of the kernel][c][channel of the block] */
 static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, float *restrict to, int threads) {
     enum { L = RT_LANES_F32 };
-    int64_t vectors = z->mpad / L, wide = z->few ? 2 : last_vectors_f32(0, 4);
+    int64_t vectors = z->mpad / L, wide = z->few ? 2 : last_vectors_f32(0, 4), kn = z->deep * z->cin;
+    int taps = z->down.taps * z->across.taps, all = (int)z->deep * taps;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t v = 0; v < vectors; v++) {
         int64_t first = v / wide * wide, nv;
         while (first + (nv = wino_block(z, first, vectors)) <= v) first += nv;
         int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
-        for (int64_t c = 0; c < z->cin; c++) {
+        for (int64_t c = 0; c < kn; c++) {
             float s[WINO_TAPS][L] __attribute__((aligned(64)));
-            rt_vf g[WINO_TAPS], half[30], u[WINO_P];
-            int r = z->r, taps = r * r, n = z->across_n;
+            rt_vf g[WINO_TAPS], u[WINO_P];
+            const float *from = w + m0 * ws[0] + c % z->cin * ws[1];
             for (int t = 0; t < taps; t++) {
-                const float *src = w + m0 * ws[0] + c * ws[1] + (turned ? taps - 1 - t : t) * ws[2];
+                int64_t tap = c / z->cin * taps + t;
+                const float *src = from + (turned ? all - 1 - tap : tap) * ws[2];
                 for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
                 g[t] = rt_vf_load(s[t]);
             }
-            for (int j = 0; j < r; j++) wino_up(6, r, 1, g + j, r, half + j, r);
-            for (int i = 0; i < 6; i++) wino_up(n, r, 1, half + r * i, 1, u + n * i, 1);
-            for (int p = 0; p < z->points; p++)
-                rt_vf_store(to + p * z->cin * z->mpad + first * L * z->cin + c * nv * L + (v - first) * L, u[p]);
+            z->kind->up(g, u);
+            for (int p = 0; p < z->own; p++) rt_vf_store(to + p * kn * z->mpad + first * L * kn + c * nv * L + (v - first) * L, u[p]);
         }
     }
 }
 
-/* Patches of `count` tiles of one row, from a padded row of the source (pitch elements a row, cin a pixel), to to[p][tile][channel] */
-RT_INLINE void wino_patches(int n, const Wino *z, const float *restrict x, int64_t pitch, int64_t count, float *restrict to) {
-    for (int64_t t = 0; t < count; t++, x += WINO_WIDE * z->cin, to += z->cpad)
-        for (int64_t c = 0; c < z->cin; c += RT_LANES_F32) {
-            rt_vf half[WINO_P], v[8];
-#pragma GCC unroll 8
-            for (int j = 0; j < n; j++) {
-                rt_vf d[6];
-#pragma GCC unroll 6
-                for (int i = 0; i < 6; i++) d[i] = rt_vf_load(x + i * pitch + j * z->cin + c);
-                wino_bt(6, d, 1, half + j, n);
-            }
-#pragma GCC unroll 6
-            for (int i = 0; i < 6; i++) {
-                wino_bt(n, half + n * i, 1, v, 1);
-#pragma GCC unroll 8
-                for (int j = 0; j < n; j++) rt_vf_store(to + (n * i + j) * z->vplane + c, v[j]);
-            }
-        }
-}
-static __attribute__((noinline)) void wino_patches_3(const Wino *z, const float *x, int64_t pitch, int64_t count, float *to) { wino_patches(6, z, x, pitch, count, to); }
-static __attribute__((noinline)) void wino_patches_5(const Wino *z, const float *x, int64_t pitch, int64_t count, float *to) { wino_patches(8, z, x, pitch, count, to); }
-
-/* A tile of results of one vector of channels: [p][...] with `plane` from p to p, times factor plus bias, to y, of which `high` rows and `wide`
- * columns exist. */
-RT_INLINE void wino_results(int n, int m, const float *d0, int64_t plane, rt_vf factor, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, int64_t high, int64_t wide) {
-    rt_vf half[24], res[WINO_WIDE];
-#pragma GCC unroll 8
-    for (int j = 0; j < n; j++) {
-        rt_vf d[6];
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) d[i] = rt_vf_load(d0 + (n * i + j) * plane);
-        wino_down(6, m, 0, d, 1, half + j, n);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < m; i++) {
-        wino_down(n, WINO_WIDE, 0, half + n * i, 1, res, 1);
-#pragma GCC unroll 4
-        for (int j = 0; j < WINO_WIDE; j++)
-            if (i < high && j < wide) {
-                rt_vf v = rt_vf_fma(res[j], factor, bias);
-                rt_vf_store(y + i * row + j * pixel, cut ? rt_vf_positive(v) : v);
-            }
-    }
-}
-#define RESULTS(r, n, m)                                                                                                                    \
-    static __attribute__((noinline)) void wino_results_##r(const float *d, int64_t plane, rt_vf factor, rt_vf bias, int cut, float *y, int64_t row, int64_t pixel, \
-                                                          int64_t high, int64_t wide) {                                                     \
-        if (high == m && wide == WINO_WIDE) wino_results(n, m, d, plane, factor, bias, cut, y, row, pixel, m, WINO_WIDE);                           \
-        else wino_results(n, m, d, plane, factor, bias, cut, y, row, pixel, high, wide);                                                            \
-    }
-RESULTS(3, 6, 4)
-RESULTS(5, 8, 2)
-#undef RESULTS
-
-/* A tile of the result's gradient, from g with `row` from row to row and `pixel` from pixel to pixel, to to[p] with `plane` from p to p */
-RT_INLINE void wino_gradient(int n, int m, const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) {
-    rt_vf d[16], half[24], o[8];
-#pragma GCC unroll 16
-    for (int i = 0; i < m * WINO_WIDE; i++) d[i] = rt_vf_load(g + i / WINO_WIDE * row + i % WINO_WIDE * pixel);
-#pragma GCC unroll 4
-    for (int j = 0; j < WINO_WIDE; j++) wino_up(6, m, 0, d + j, WINO_WIDE, half + j, WINO_WIDE);
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) {
-        wino_up(n, WINO_WIDE, 0, half + WINO_WIDE * i, 1, o, 1);
-#pragma GCC unroll 8
-        for (int j = 0; j < n; j++) rt_vf_store(to + (n * i + j) * plane, o[j]);
-    }
-}
-static __attribute__((noinline)) void wino_gradient_3(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(6, 4, g, row, pixel, to, plane); }
-static __attribute__((noinline)) void wino_gradient_5(const float *g, int64_t row, int64_t pixel, float *to, int64_t plane) { wino_gradient(8, 2, g, row, pixel, to, plane); }
-
-/* From point to point: an odd number of lines, so that the points of a place in their planes lie in different sets of the first cache */
-static int64_t wino_plane(int64_t n) { return ((n + 15) / 16 | 1) * 16; }
-
-/* How images are cut into tasks: about `bytes` of transformed tiles, all from whole tile rows. */
+/* How images are cut into tasks: about `bytes` of transformed patches and of the products of one block of result channels. */
 static void wino_plan(Wino *z, int64_t bytes, int threads) {
     enum { L = RT_LANES_F32 };
-    z->high = z->r == 3 ? 4 : 2;
-    z->across_n = z->r + WINO_WIDE - 1;
-    z->points = 6 * z->across_n;
+    z->down = wino_axes[z->kind->down];
+    z->across = wino_axes[z->kind->across];
+    z->own = z->down.own * z->across.own;
     z->cpad = (z->cin + L - 1) / L * L;
     z->mpad = (z->m + L - 1) / L * L;
-    z->across = (z->w + WINO_WIDE - 1) / WINO_WIDE;
-    z->down = (z->h + z->high - 1) / z->high;
-    int64_t most = bytes / (z->points * 4 * (z->cpad + z->mpad)), all = z->across * z->down * z->batch * z->groups;
-    int64_t each = z->few ? (all + threads - 1) / threads : (all + 2 * threads - 1) / (2 * threads);
-    if (most < 24) most = 24;
-    if (most > 96) most = 96;
+    z->wide = (z->w + z->across.m - 1) / z->across.m;
+    z->tall = (z->h + z->down.m - 1) / z->down.m;
+    int64_t points = z->down.n * z->across.n, block = z->mpad < 4 * L ? z->mpad : 4 * L, planes = z->deep < z->sdepth ? z->deep : z->sdepth;
+    int64_t most = bytes / (points * 4 * (planes * z->cpad + block)), all = z->wide * z->tall * z->batch * z->groups;
+    int64_t each = z->few ? (all + threads - 1) / threads : (all + 2 * threads - 1) / (2 * threads), least = points > 64 ? 16 : 24;
+    if (most < least) most = least;
+    if (most > WINO_WIDEST) most = WINO_WIDEST;
     if (most > each) most = each;
-    z->rows = most / z->across;
+    z->cstrips = z->tall > 1 ? (z->wide + WINO_WIDEST - 1) / WINO_WIDEST : (z->wide + most - 1) / most;
+    z->cols = (z->wide + z->cstrips - 1) / z->cstrips;
+    z->cstrips = (z->wide + z->cols - 1) / z->cols;
+    z->rows = most / z->cols;
     if (z->rows < 1) z->rows = 1;
-    if (z->rows > z->down) z->rows = z->down;
-    z->strips = (z->down + z->rows - 1) / z->rows;
-    z->rows = (z->down + z->strips - 1) / z->strips;
-    z->per = z->strips > 1 ? 1 : most / (z->across * z->down);
+    if (z->rows > z->tall) z->rows = z->tall;
+    z->rstrips = (z->tall + z->rows - 1) / z->rows;
+    z->rows = (z->tall + z->rstrips - 1) / z->rstrips;
+    z->rstrips = (z->tall + z->rows - 1) / z->rows;
+    z->per = z->rstrips * z->cstrips > 1 || z->sdepth > 1 ? 1 : most / (z->wide * z->tall);
     if (z->per < 1) z->per = 1;
     if (z->per > z->batch) z->per = z->batch;
-    z->tiles = z->per * z->rows * z->across;
-    z->vplane = wino_plane(z->tiles * z->cpad);
-    z->mplane = wino_plane(z->tiles * z->mpad);
+    z->tiles = z->per * z->rows * z->cols;
+    z->vsize = wino_places(z, z->tiles, z->cpad, NULL);
+    z->msize = wino_places(z, z->tiles, block, NULL);
 }
 
-/* The padded rows of a strip: the buffer of conv_last_t.h */
-static void wino_pad(const Wino *z, const float *x, RtOrder from, int64_t strip, float *to) {
-    Last_f32 l = {.lo = {0, -z->top, -z->left}, .plane = {1, z->high * z->rows + z->r - 1, WINO_WIDE * z->across + z->r - 1}};
-    Job_f32 j = {.cin = z->cin, .in = {1, z->sh, z->sw}, .step = {1, 1, 1}};
-    last_pad_f32(&l, &j, x, from, 0, strip * z->rows * z->high, to);
+/* A strip: rows [r0, r1) and columns [t0, t1) of the tiles of image n. */
+typedef struct { int64_t n, r0, r1, t0, t1; } WinoStrip;
+static WinoStrip wino_strip(const Wino *z, int64_t s) {
+    int64_t each = z->rstrips * z->cstrips, r0 = s % each / z->cstrips * z->rows, t0 = s % z->cstrips * z->cols;
+    return (WinoStrip){s / each, r0, r0 + z->rows < z->tall ? r0 + z->rows : z->tall, t0, t0 + z->cols < z->wide ? t0 + z->cols : z->wide};
 }
-
-static int64_t wino_pad_size(const Wino *z) {
-    return ((z->high * z->rows + z->r - 1) * (WINO_WIDE * z->across + z->r - 1) * z->cin + 2 * RT_LANES_F32 - 1) / RT_LANES_F32 * RT_LANES_F32;
-}
-
-/* Transformed patches of strips [s0, s1) of group g; returns the number of tiles. */
-static int64_t wino_inputs(const Wino *z, const float *x, RtOrder from, int64_t g, int64_t s0, int64_t s1, float *buf, float *v) {
-    int64_t pitch = (WINO_WIDE * z->across + z->r - 1) * z->cin, tiles = 0;
+static int64_t wino_count(const Wino *z, int64_t s0, int64_t s1) {
+    int64_t tiles = 0;
     for (int64_t s = s0; s < s1; s++) {
-        int64_t n = s / z->strips, strip = s % z->strips, rows = z->down - strip * z->rows;
-        if (rows > z->rows) rows = z->rows;
-        wino_pad(z, x + n * from.image + g * z->cin * from.channel, from, strip, buf);
-        for (int64_t r = 0; r < rows; r++, tiles += z->across)
-            (z->r == 3 ? wino_patches_3 : wino_patches_5)(z, buf + z->high * r * pitch, pitch, z->across, v + tiles * z->cpad);
+        WinoStrip p = wino_strip(z, s);
+        tiles += (p.r1 - p.r0) * (p.t1 - p.t0);
     }
     return tiles;
 }
 
+/* The padded rows of a strip: the buffer of conv_last_t.h */
+static void wino_pad(const Wino *z, const float *x, RtOrder from, const WinoStrip *p, float *to) {
+    Last_f32 l = {.lo = {0, -z->top, p->t0 * z->across.step - z->left},
+                  .plane = {1, z->down.step * (z->rows - 1) + z->down.span, z->across.step * (z->cols - 1) + z->across.span}};
+    Job_f32 j = {.cin = z->cin, .in = {1, z->sh, z->sw}, .step = {1, 1, 1}};
+    last_pad_f32(&l, &j, x, from, 0, p->r0 * z->down.step, to);
+}
+
+static int64_t wino_pad_size(const Wino *z) {
+    int64_t pixels = (z->down.step * (z->rows - 1) + z->down.span) * (z->across.step * (z->cols - 1) + z->across.span);
+    return (pixels * z->cin + 2 * RT_LANES_F32 - 1) / RT_LANES_F32 * RT_LANES_F32;
+}
+
+/* Transformed patches of strips [s0, s1) of group g, of plane q of the source. */
+static void wino_inputs(const Wino *z, const float *x, RtOrder from, int64_t g, int64_t q, int64_t s0, int64_t s1, const WinoPlaces *places, float *buf, float *v) {
+    int64_t pitch = (z->across.step * (z->cols - 1) + z->across.span) * z->cin;
+    for (int64_t s = s0; s < s1; s++) {
+        WinoStrip p = wino_strip(z, s);
+        wino_pad(z, x + p.n * from.image + g * z->cin * from.channel + q * z->sh * z->sw * from.pixel, from, &p, buf);
+        for (int64_t r = 0; r < p.r1 - p.r0; r++, v += (p.t1 - p.t0) * z->cpad)
+            z->kind->patches(buf + z->down.step * r * pitch, pitch, z->cin, p.t1 - p.t0, z->cin, places->at, z->cpad, v);
+    }
+}
+
 static const int64_t wino_zero[1] = {0};
+#define WINO_DEEP 8                       /* most planes of a kernel */
+
+/* mm = the products of all points of result plane `zr` and the block of nv vectors of channels from q on. `v`: a ring of z->deep planes. */
+static void wino_multiply(const Wino *z, int64_t zr, int64_t tiles, int64_t q, int nv, const float *v, const WinoPlaces *vs, const float *u, const float *none, float *mm,
+                          const WinoPlaces *ms) {
+    enum { L = RT_LANES_F32 };
+    int64_t width = nv * L, most = 18432 / (width * 4), parts = (z->cin + most - 1) / most, kn = z->deep * z->cin, ring[WINO_DEEP];
+    int64_t lo = z->front > zr ? z->front - zr : 0, hi = z->sdepth + z->front - zr < z->deep ? z->sdepth + z->front - zr : z->deep;
+    if (z->kind->across == AXIS_5 && z->kind->down != AXIS_1 && parts < (z->cin + 15) / 24) parts = (z->cin + 15) / 24;       /* sums apart: eight points' errors want it */
+    int64_t part = (z->cin + parts - 1) / parts, together = parts == 1 && kn <= most ? hi - lo : 1;
+    for (int64_t s = lo; s < hi; s++) ring[s] = (zr - z->front + s) % z->deep * z->vsize;
+    for (int p = 0; p < z->own; p++) {
+        const float *up = u + p * kn * z->mpad + q * L * kn, *vp = v + vs->first[p];
+        float *mp = mm + ms->first[p];
+        int64_t rows = tiles * vs->count[p];
+        for (int64_t s = lo; s < hi; s += together)
+            for (int64_t k = 0; k < z->cin; k += part) {
+                int64_t len = z->cin - k < part ? z->cin - k : part;
+                for (int64_t i = 0, mr; i < rows; i += mr) {
+                    mr = last_next_f32(rows - i, last_high_f32(nv));
+                    last_tiles_f32[nv - 1][mr - 1](together, len, ring + s, vp + i * z->cpad + k, z->cpad, 1, up + (s * z->cin + k) * width, width,
+                                                  k || s > lo ? NULL : none, mp + i * width, width, 0);
+                }
+            }
+    }
+}
 
 /* Forward, or with turned weights the gradient of the input. `to`: order of the result. */
 static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const int64_t *ws, int turned, const float *bias, float *y, RtOrder to, int threads) {
     enum { L = RT_LANES_F32 };
-    threads = rt_few((double)z->batch * z->groups * z->m * z->cin * z->h * z->w * 4, GRAIN_MACS, threads, threads);
     int64_t vectors = (z->m + L - 1) / L, shares = 1, starts[3] = {0, vectors, vectors};       /* of the result channels: vectors at which they begin */
-    if (z->few && threads > 1 && vectors > 2 && z->batch * z->groups * ((z->h + 3) / 4) * ((z->w + 3) / 4) < 8 * threads) {
+    wino_plan(z, 320 << 10, threads);
+    threads = rt_few((double)z->batch * z->groups * z->m * z->cin * z->depth * z->deep * z->tall * z->wide * z->down.n * z->across.n * 2, GRAIN_MACS, threads, threads);
+    if (z->few && threads > 1 && vectors > 2 && z->batch * z->groups * z->tall * z->wide < 8 * threads) {
         shares = 2;
         starts[1] = (vectors / 2 + 1) / 2 * 2;
     }
     wino_plan(z, 320 << 10, (int)(threads / shares));
-    int64_t steps = (z->batch * z->strips + z->per - 1) / z->per, tasks = steps * z->groups * shares, usize = z->points * z->cin * z->mpad;
-    int64_t psize = wino_pad_size(z), vsize = z->points * z->vplane, msize = z->points * z->mplane;
+    int64_t strips = z->batch * z->rstrips * z->cstrips, steps = (strips + z->per - 1) / z->per, tasks = steps * z->groups * shares;
+    int64_t usize = z->own * z->deep * z->cin * z->mpad, psize = wino_pad_size(z), block = z->mpad < 4 * L ? z->mpad : 4 * L;
     int direct = to.channel == 1 && z->m % L == 0;
-    int64_t size = z->high, rowlen = WINO_WIDE * z->across * z->mpad, ysize = direct ? 0 : size * rowlen;
+    int64_t size = z->down.m, rowlen = z->across.m * z->cols, ysize = direct ? 0 : size * rowlen * block, planes = z->deep;
     if (threads > tasks) threads = (int)tasks;
-    int64_t room = (psize + vsize + msize + ysize + z->mpad + 1023) / 1024 * 1024 + L;
+    int64_t room = (psize + planes * z->vsize + z->msize + ysize + block + 1023) / 1024 * 1024 + L;
     float *base = buffer_f32(2 * z->groups * z->mpad + L + threads * room + (z->packed ? 0 : z->groups * usize)), *factor = base + z->groups * z->mpad;
     float *rooms = factor + z->groups * z->mpad + L;
     const float *u = z->packed ? z->packed : rooms + threads * room;
@@ -299,53 +226,45 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
         }
     }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        float *buf = rooms + RT_ME * room, *v = buf + psize, *mm = v + vsize, *out = mm + msize, *none = out + ysize;
+        float *buf = rooms + RT_ME * room, *v = buf + psize, *mm = v + planes * z->vsize, *out = mm + z->msize, *none = out + ysize;
+        WinoPlaces vs, ms;
         memset(buf, 0, (size_t)psize * sizeof(float));
-        memset(none, 0, (size_t)z->mpad * sizeof(float));
+        memset(none, 0, (size_t)block * sizeof(float));
         RT_OMP(omp for schedule(dynamic) nowait)
         for (int64_t task = 0; task < tasks; task++) {
-            int64_t share = task % shares, g = task / shares % z->groups, s0 = task / shares / z->groups * z->per, s1 = s0 + z->per;
-            int64_t v0 = starts[share], v1 = starts[share + 1], m0 = v0 * L, m1 = v1 * L < z->m ? v1 * L : z->m;
-            if (s1 > z->batch * z->strips) s1 = z->batch * z->strips;
-            int64_t tiles = wino_inputs(z, x, from, g, s0, s1, buf, v);
-            for (int p = 0; p < z->points; p++) {
-                const float *up = u + g * usize + p * z->cin * z->mpad, *vp = v + p * z->vplane;
-                float *mp = mm + p * z->mplane;
+            int64_t share = task % shares, g = task / shares % z->groups, s0 = task / shares / z->groups * z->per, s1 = s0 + z->per < strips ? s0 + z->per : strips;
+            int64_t v0 = starts[share], v1 = starts[share + 1], tiles = wino_count(z, s0, s1), done = 0;
+            wino_places(z, tiles, z->cpad, &vs);
+            for (int64_t zr = 0; zr < z->depth; zr++) {
+                if (done < zr - z->front) done = zr - z->front;
+                for (; done < z->sdepth && done < zr - z->front + z->deep; done++)
+                    wino_inputs(z, x, from, g, done, s0, s1, &vs, buf, v + done % z->deep * z->vsize);
                 int nv;
                 for (int64_t q = v0; q < v1; q += nv) {
                     nv = wino_block(z, q, vectors);
-                    int64_t width = nv * L, most = 18432 / (width * 4), parts = (z->cin + most - 1) / most, part;
-                    if (z->r == 5 && parts < (z->cin + 15) / 24) parts = (z->cin + 15) / 24;       /* sums apart: eight points' errors want it */
-                    part = (z->cin + parts - 1) / parts;
-                    for (int64_t k = 0; k < z->cin; k += part) {
-                        int64_t len = z->cin - k < part ? z->cin - k : part;
-                        for (int64_t i = 0, mr; i < tiles; i += mr) {
-                            mr = last_next_f32(tiles - i, last_high_f32(nv));
-                            last_tiles_f32[nv - 1][mr - 1](1, len, wino_zero, vp + i * z->cpad + k, z->cpad, 1, up + q * L * z->cin + k * width, width,
-                                                          k ? NULL : none, mp + i * z->mpad + q * L, z->mpad, 0);
+                    int64_t width = nv * L, tile = 0, channels = z->m - q * L < width ? z->m - q * L : width;
+                    wino_places(z, tiles, width, &ms);
+                    wino_multiply(z, zr, tiles, q, nv, v, &vs, u + g * usize, none, mm, &ms);
+                    for (int64_t s = s0; s < s1; s++) {
+                        WinoStrip p = wino_strip(z, s);
+                        float *yn = y + p.n * to.image + (g * z->m + q * L) * to.channel + zr * z->h * z->w * to.pixel;
+                        for (int64_t r = p.r0; r < p.r1; r++) {
+                            int64_t high = z->h - size * r < size ? z->h - size * r : size, column = z->across.m * p.t0;
+                            float *place = yn + (size * r * z->w + column) * to.pixel;
+                            for (int64_t t = p.t0; t < p.t1; t++, tile++) {
+                                int64_t wide = z->w - z->across.m * t < z->across.m ? z->w - z->across.m * t : z->across.m, i = z->across.m * (t - p.t0);
+                                for (int64_t k = 0; k < width; k += L) {
+                                    rt_vf times = rt_vf_load(factor + g * z->mpad + q * L + k), add = rt_vf_load(base + g * z->mpad + q * L + k);
+                                    z->kind->results(mm + tile * width + k, ms.at, times, add, z->cut, direct ? place + i * to.pixel + k : out + i * width + k,
+                                                     direct ? z->w * to.pixel : rowlen * width, direct ? to.pixel : width, direct ? high : size, direct ? wide : z->across.m);
+                                }
+                            }
+                            int64_t len = z->w - column < rowlen ? z->w - column : rowlen;
+                            if (!direct)
+                                for (int64_t i = 0; i < high; i++)
+                                    last_out_f32(out + i * rowlen * width, width, len, channels, place + i * z->w * to.pixel, to.pixel, to.channel);
                         }
                     }
-                }
-            }
-            int64_t tile = 0;
-            for (int64_t s = s0; s < s1; s++) {
-                int64_t n = s / z->strips, r0 = s % z->strips * z->rows, r1 = r0 + z->rows < z->down ? r0 + z->rows : z->down;
-                float *yn = y + n * to.image + g * z->m * to.channel;
-                for (int64_t r = r0; r < r1; r++) {
-                    int64_t high = z->h - size * r < size ? z->h - size * r : size;
-                    for (int64_t t = 0; t < z->across; t++, tile++) {
-                        int64_t wide = z->w - WINO_WIDE * t < WINO_WIDE ? z->w - WINO_WIDE * t : WINO_WIDE;
-                        for (int64_t q = m0; q < v1 * L; q += L) {
-                            rt_vf times = rt_vf_load(factor + g * z->mpad + q), add = rt_vf_load(base + g * z->mpad + q);
-                            const float *from_p = mm + tile * z->mpad + q;
-                            float *dst = direct ? yn + (size * r * z->w + WINO_WIDE * t) * to.pixel + q : out + WINO_WIDE * t * z->mpad + q;
-                            int64_t pixel = direct ? to.pixel : z->mpad, row = direct ? z->w * to.pixel : rowlen;
-                            (z->r == 3 ? wino_results_3 : wino_results_5)(from_p, z->mplane, times, add, z->cut, dst, row, pixel, direct ? high : size, direct ? wide : WINO_WIDE);
-                        }
-                    }
-                    if (!direct)
-                        for (int64_t i = 0; i < high; i++)
-                            last_out_f32(out + i * rowlen + m0, z->mpad, z->w, m1 - m0, yn + (size * r + i) * z->w * to.pixel + m0 * to.channel, to.pixel, to.channel);
                 }
             }
         }
@@ -354,44 +273,74 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
     return 0;
 }
 
-static int64_t wino_tiles(const RtConvGeom *c) {
-    int64_t t = c->kernel[2] == 3 ? 4 : 2;
-    return c->batch * ((c->out[1] + t - 1) / t) * ((c->out[2] + WINO_WIDE - 1) / WINO_WIDE) * (t == 4 ? 1 : 2);
+/* The kind of a product (0 forward, 1 dinput, 2 dweight), or NULL where there is none. */
+static const WinoKind *wino_kind(const RtConvGeom *c, int mode) {
+    const int64_t k = c->kernel[2], step = c->stride[2];
+    int line = c->in[0] == 1 && c->in[1] == 1 && c->kernel[0] == 1 && c->kernel[1] == 1 && !c->pad[0] && !c->pad[1], back = mode == 1;
+    if (k < 3 || k > 5 || step > 2 || c->dilation[2] != 1 || c->pad[2] >= k || (step == 2 && back && c->pad[2] != 1)) return NULL;
+    if (!line && (c->kernel[1] != k || c->stride[1] != step || c->dilation[1] != 1 || c->pad[1] >= k || (step == 2 && back && c->pad[1] != 1))) return NULL;
+    if (c->kernel[0] > WINO_DEEP || c->pad[0] >= c->kernel[0] || c->stride[0] != 1 || (c->kernel[0] > 1 && (c->dilation[0] != 1 || k == 5))) return NULL;
+    if (step == 1) return k == 4 ? NULL : line ? k == 3 ? &wino_kind_line_3 : &wino_kind_line_5 : k == 3 ? &wino_kind_3 : &wino_kind_5;
+    if (k == 3) return line ? back ? &wino_kind_line_3_back : &wino_kind_line_3_by_2 : back ? &wino_kind_3_back : &wino_kind_3_by_2;
+    return k == 5 ? NULL : line ? back ? &wino_kind_line_4_back : &wino_kind_line_4_by_2 : back ? &wino_kind_4_back : &wino_kind_4_by_2;
 }
-static int has_few_tiles(const RtConvGeom *c) { return wino_tiles(c) < 48 + c->cin * c->cout / 512; }
+
+static int64_t wino_tiles(const RtConvGeom *c, int mode) {
+    const WinoKind *kind = wino_kind(c, mode);
+    const WinoAxis *down = wino_axes + kind->down, *across = wino_axes + kind->across;
+    const int64_t *results = mode == 1 ? c->in : c->out;
+    return c->batch * results[0] * ((results[1] + down->m - 1) / down->m) * ((results[2] + across->m - 1) / across->m) * (kind->down == AXIS_5_SHORT ? 2 : 1);
+}
+static int has_few_tiles(const RtConvGeom *c, int mode) { return wino_tiles(c, mode) < 48 + c->cin * c->cout / 512; }
 
 /* Shapes that gain: enough channels for the products to outweigh the transforms, enough tiles for those of the weights or a form of these that is
  * kept, unless it would be read from far away for next to no tiles. */
 static int is_wino(const RtConvGeom *c, int mode, int orders) {
-    int64_t r = c->kernel[2], channels = c->cin * c->cout;
-    if (!(orders & RT_FAST) || c->kernel[0] != 1 || (r != 3 && r != 5) || c->kernel[1] != r || c->in[0] != 1 || c->pad[0]) return 0;
-    for (int d = 0; d < 3; d++) if (c->stride[d] != 1 || c->dilation[d] != 1 || c->pad[d] > r - 1) return 0;
-    if (c->cin < 16 || c->cout < 16 || c->out[1] < 6 || c->out[2] < 6) return 0;
-    if (mode == 2) return wino_tiles(c) >= 128 && channels <= 128 * 128;
-    return !has_few_tiles(c) || (mode == 0 && r == 3 && orders & RT_LIGHT && channels <= 64 * 128);
+    int64_t channels = c->cin * c->cout;
+    const WinoKind *kind = orders & RT_FAST ? wino_kind(c, mode) : NULL;
+    if (!kind || c->cin < 16 || c->cout < 16 || c->out[2] < 6 || (c->out[1] < 6 && kind->down != AXIS_1)) return 0;
+    if (mode == 2) return wino_tiles(c, mode) >= 128 && wino_axes[kind->down].own * wino_axes[kind->across].own * c->kernel[0] * channels <= 36 * 128 * 128;
+    return !has_few_tiles(c, mode) || (mode == 0 && c->kernel[2] == 3 && c->kernel[0] == 1 && orders & RT_LIGHT && channels <= 64 * 128);
 }
 
-static Wino wino_of(const RtConvGeom *c) {
-    return (Wino){.r = (int)c->kernel[2], .few = has_few_tiles(c), .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2],
-                  .sh = c->in[1], .sw = c->in[2], .top = c->pad[1], .left = c->pad[2], .scale = c->scale, .cut = (int)c->cut, .packed = c->packed};
+/* mode: of the product; the gradient of the input sums over the result's channels. */
+static Wino wino_of(const RtConvGeom *c, int mode) {
+    const WinoKind *kind = wino_kind(c, mode);
+    Wino z = {.kind = kind, .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .depth = c->out[0], .sdepth = c->in[0], .deep = c->kernel[0],
+              .front = c->pad[0], .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2], .top = c->pad[1], .left = c->pad[2]};
+    if (mode == 1) {
+        z.m = c->cin; z.cin = c->cout;
+        z.depth = c->in[0]; z.sdepth = c->out[0]; z.front = c->kernel[0] - 1 - c->pad[0];
+        z.h = c->in[1]; z.w = c->in[2]; z.sh = c->out[1]; z.sw = c->out[2];
+        z.top = kind->down == AXIS_1 || kind->down == AXIS_3_BACK ? 0 : kind->down == AXIS_4_BACK ? 1 : c->kernel[1] - 1 - c->pad[1];
+        z.left = kind->across == AXIS_3_BACK ? 0 : kind->across == AXIS_4_BACK ? 1 : c->kernel[2] - 1 - c->pad[2];
+    }
+    if (mode == 0) {
+        z.few = has_few_tiles(c, mode);
+        z.scale = c->scale; z.cut = (int)c->cut; z.packed = c->packed;
+    }
+    return z;
 }
 
 static int wino_forward(const RtConvGeom *c, const float *x, const float *w, const float *b, float *y, int orders, int threads) {
-    Wino z = wino_of(c);
+    Wino z = wino_of(c, 0);
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
-    return wino_run(&z, x, order(c->groups * c->cin, z.sh * z.sw, orders & RT_LAST_X), w, ws, 0, b, y,
-                    order(c->groups * c->cout, z.h * z.w, orders & RT_LAST_Y), threads);
+    return wino_run(&z, x, order(c->groups * c->cin, z.sdepth * z.sh * z.sw, orders & RT_LAST_X), w, ws, 0, b, y,
+                    order(c->groups * c->cout, z.depth * z.h * z.w, orders & RT_LAST_Y), threads);
 }
 
 /* The form of the weights that stays from call to call: that of wino_weights(), all groups. */
 static int64_t wino_kept(const RtConvGeom *c, int orders, int64_t *which) {
     enum { L = RT_LANES_F32 };
-    *which = has_few_tiles(c);
-    return orders & RT_LIGHT && is_wino(c, 0, orders) ? c->groups * 6 * (c->kernel[2] + WINO_WIDE - 1) * c->cin * ((c->cout + L - 1) / L * L) : 0;
+    *which = 0;
+    if (!(orders & RT_LIGHT) || !is_wino(c, 0, orders)) return 0;
+    const WinoKind *kind = wino_kind(c, 0);
+    *which = has_few_tiles(c, 0) | kind->down << 1 | kind->across << 5 | c->kernel[0] << 9;
+    return c->groups * wino_axes[kind->down].own * wino_axes[kind->across].own * c->kernel[0] * c->cin * ((c->cout + L - 1) / L * L);
 }
 static void wino_keep(const RtConvGeom *c, const float *w, int orders, float *to, int threads) {
-    Wino z = wino_of(c);
+    Wino z = wino_of(c, 0);
     int64_t ws[4], which, size = wino_kept(c, orders, &which) / c->groups;
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
     wino_plan(&z, 320 << 10, 1);
@@ -399,70 +348,86 @@ static void wino_keep(const RtConvGeom *c, const float *w, int orders, float *to
 }
 
 static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, const float *b, float *gx, int orders, int threads) {
-    Wino z = {.r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cin, .cin = c->cout, .h = c->in[1], .w = c->in[2], .sh = c->out[1], .sw = c->out[2],
-              .top = c->kernel[1] - 1 - c->pad[1], .left = c->kernel[2] - 1 - c->pad[2]};
+    Wino z = wino_of(c, 1);
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 0, ws);
-    return wino_run(&z, g, order(c->groups * c->cout, z.sh * z.sw, orders & RT_LAST_Y), w, ws, 1, b, gx,
-                    order(c->groups * c->cin, z.h * z.w, orders & RT_LAST_X), threads);
+    return wino_run(&z, g, order(c->groups * c->cout, z.sdepth * z.sh * z.sw, orders & RT_LAST_Y), w, ws, 1, b, gx,
+                    order(c->groups * c->cin, z.depth * z.h * z.w, orders & RT_LAST_X), threads);
+}
+
+/* mm = the transformed gradient of result plane zr of strips [s0, s1), channels from m0 on, `width` of them. */
+static void wino_gradients(const Wino *z, const float *g, RtOrder up, int64_t group, int64_t zr, int64_t s0, int64_t s1, int64_t m0, int64_t width, const WinoPlaces *ms,
+                           float *gb, float *mm) {
+    int64_t size = z->down.m, grow = z->across.m * z->cols * width, channels = z->m - m0 < width ? z->m - m0 : width;
+    for (int64_t s = s0; s < s1; s++) {
+        WinoStrip p = wino_strip(z, s);
+        const float *gn = g + p.n * up.image + (group * z->m + m0) * up.channel + (zr * z->h * z->w + z->across.m * p.t0) * up.pixel;
+        int64_t left = z->w - z->across.m * p.t0, len = left < z->across.m * z->cols ? left : z->across.m * z->cols;
+        for (int64_t r = p.r0; r < p.r1; r++) {
+            int64_t high = z->h - size * r < size ? z->h - size * r : size;
+            if (high < size || channels < width || len * width < grow) memset(gb, 0, (size_t)(size * grow) * sizeof(float));
+            for (int64_t i = 0; i < high; i++) {
+                const float *src = gn + (size * r + i) * z->w * up.pixel;
+                if (up.channel == 1) for (int64_t k = 0; k < len; k++) memcpy(gb + i * grow + k * width, src + k * up.pixel, (size_t)channels * sizeof(float));
+                else last_turn_f32(gb + i * grow, width, src, up.channel, len, channels);
+            }
+            for (int64_t t = p.t0; t < p.t1; t++, mm += width)
+                for (int64_t k = 0; k < width; k += RT_LANES_F32)
+                    z->kind->gradient(gb + z->across.m * (t - p.t0) * width + k, grow, width, ms->at, mm + k);
+        }
+    }
 }
 
 /* Parts of the tasks add into arrays of their own, which are added in order: the same bits on any number of threads. */
 static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, float *gw, int orders, int threads) {
     enum { L = RT_LANES_F32, MOST = 4 };
-    Wino z = {.r = (int)c->kernel[2], .batch = c->batch, .groups = c->groups, .m = c->cout, .cin = c->cin, .h = c->out[1], .w = c->out[2], .sh = c->in[1], .sw = c->in[2],
-              .top = c->pad[1], .left = c->pad[2]};
+    Wino z = wino_of(c, 2);
     int64_t ws[4], pixels = z.h * z.w;
-    RtOrder from = order(c->groups * c->cin, z.sh * z.sw, orders & RT_LAST_X), up = order(c->groups * c->cout, pixels, orders & RT_LAST_Y);
+    RtOrder from = order(c->groups * c->cin, z.sdepth * z.sh * z.sw, orders & RT_LAST_X), up = order(c->groups * c->cout, z.depth * pixels, orders & RT_LAST_Y);
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
-    threads = rt_few((double)z.batch * z.groups * z.m * z.cin * pixels * 4, GRAIN_MACS, threads, threads);
     wino_plan(&z, 480 << 10, MOST);                 /* the cut is the same for all numbers of threads */
-    int64_t steps = (z.batch * z.strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
-    int64_t psize = wino_pad_size(&z), vsize = z.points * z.vplane, msize = z.points * z.mplane;
-    int64_t size = z.high, grow = WINO_WIDE * z.across * z.mpad, gsize = size * grow, each = z.points * z.cin * z.mpad, wsize = z.groups * each;
+    threads = rt_few((double)z.batch * z.groups * z.m * z.cin * z.depth * z.deep * z.tall * z.wide * z.down.n * z.across.n * 2, GRAIN_MACS, threads, threads);
+    int64_t strips = z.batch * z.rstrips * z.cstrips, steps = (strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
+    int64_t psize = wino_pad_size(&z), block = z.mpad < 4 * L ? z.mpad : 4 * L, gsize = z.down.m * z.across.m * z.cols * block;
+    int64_t kn = z.deep * z.cin, each = z.own * kn * z.mpad, wsize = z.groups * each;
     float *sums = calloc((size_t)(parts * wsize), sizeof(float));
     int failed = !sums;
     if (threads > tasks) threads = (int)tasks;
     SHARES(threads, tasks);
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        float *buf = buffer_f32(psize + vsize + msize + gsize), *v = buf + psize, *mm = v + vsize, *gb = mm + msize;
+        float *buf = buffer_f32(psize + z.deep * z.vsize + z.msize + gsize), *v = buf + psize, *mm = v + z.deep * z.vsize, *gb = mm + z.msize;
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
         } else {
+            WinoPlaces vs, ms;
             memset(buf, 0, (size_t)psize * sizeof(float));
             EACH(task) {
                 int64_t group = task % z.groups, part = task / z.groups;
                 float *acc = sums + part * wsize + group * each;
                 for (int64_t step = steps * part / parts; step < steps * (part + 1) / parts; step++) {
-                    int64_t s0 = step * z.per, s1 = s0 + z.per < z.batch * z.strips ? s0 + z.per : z.batch * z.strips;
-                    int64_t tiles = wino_inputs(&z, x, from, group, s0, s1, buf, v), tile = 0;
-                    for (int64_t s = s0; s < s1; s++) {
-                        int64_t n = s / z.strips, r0 = s % z.strips * z.rows, r1 = r0 + z.rows < z.down ? r0 + z.rows : z.down;
-                        const float *gn = g + n * up.image + group * z.m * up.channel;
-                        for (int64_t r = r0; r < r1; r++) {
-                            int64_t high = z.h - size * r < size ? z.h - size * r : size;
-                            memset(gb, 0, (size_t)gsize * sizeof(float));
-                            for (int64_t i = 0; i < high; i++) {
-                                const float *src = gn + (size * r + i) * z.w * up.pixel;
-                                if (up.channel == 1) for (int64_t k = 0; k < z.w; k++) memcpy(gb + i * grow + k * z.mpad, src + k * up.pixel, (size_t)z.m * sizeof(float));
-                                else last_turn_f32(gb + i * grow, z.mpad, src, up.channel, z.w, z.m);
-                            }
-                            for (int64_t t = 0; t < z.across; t++, tile++)
-                                for (int64_t q = 0; q < z.mpad; q += L)
-                                    (z.r == 3 ? wino_gradient_3 : wino_gradient_5)(gb + WINO_WIDE * t * z.mpad + q, grow, z.mpad, mm + tile * z.mpad + q, z.mplane);
-                        }
-                    }
-                    for (int p = 0; p < z.points; p++) {
+                    int64_t s0 = step * z.per, s1 = s0 + z.per < strips ? s0 + z.per : strips, tiles = wino_count(&z, s0, s1), done = 0;
+                    wino_places(&z, tiles, z.cpad, &vs);
+                    for (int64_t zr = 0; zr < z.depth; zr++) {
+                        int64_t lo = z.front > zr ? z.front - zr : 0, hi = z.sdepth + z.front - zr < z.deep ? z.sdepth + z.front - zr : z.deep;
+                        if (done < zr - z.front) done = zr - z.front;
+                        for (; done < z.sdepth && done < zr - z.front + z.deep; done++)
+                            wino_inputs(&z, x, from, group, done, s0, s1, &vs, buf, v + done % z.deep * z.vsize);
                         int nv;
                         for (int64_t m0 = 0; m0 < z.mpad; m0 += nv * L) {
                             nv = last_vectors_f32(m0 / L, z.mpad / L);
-                            for (int64_t i = 0, mr; i < z.cin; i += mr) {
-                                mr = last_next_f32(z.cin - i, last_high_f32(nv));
-                                last_tiles_f32[nv - 1][mr - 1](1, tiles, wino_zero, v + p * z.vplane + i, 1, z.cpad, mm + p * z.mplane + m0, z.mpad, NULL,
-                                                              acc + (p * z.cin + i) * z.mpad + m0, z.mpad, 0);
-                            }
+                            wino_places(&z, tiles, nv * L, &ms);
+                            wino_gradients(&z, g, up, group, zr, s0, s1, m0, nv * L, &ms, gb, mm);
+                            for (int p = 0; p < z.own; p++)
+                                for (int64_t k = lo * z.cin; k < hi * z.cin; k += z.cin) {
+                                    const float *vp = v + (zr - z.front + k / z.cin) % z.deep * z.vsize + vs.first[p];
+                                    for (int64_t i = 0, mr; i < z.cin; i += mr) {
+                                        mr = last_next_f32(z.cin - i, last_high_f32(nv));
+                                        last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, vp + i, 1, z.cpad, mm + ms.first[p], nv * L, NULL,
+                                                                      acc + (p * kn + k + i) * z.mpad + m0, z.mpad, 0);
+                                    }
+                                }
                         }
                     }
                 }
@@ -471,27 +436,24 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
         free(buf);
     }
     if (!failed) {
-        threads = rt_few((double)parts * wsize, 32768, threads, z.groups * z.cin);
+        threads = rt_few((double)parts * wsize, 32768, threads, z.groups * kn);
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-        for (int64_t row = 0; row < z.groups * z.cin; row++) {
-            int64_t group = row / z.cin, i = row % z.cin;
+        for (int64_t row = 0; row < z.groups * kn; row++) {
+            int64_t group = row / kn, k = row % kn;
+            int taps = z.down.taps * z.across.taps;
             for (int64_t q = 0; q < z.mpad; q += L) {
-                rt_vf half[40], u[6], o[WINO_TAPS];
+                rt_vf u[WINO_P], o[WINO_TAPS];
                 float s[WINO_TAPS][L];
-                int kernel = z.r, taps = kernel * kernel, n = z.across_n;
-                for (int j = 0; j < n; j++) {
-                    for (int k = 0; k < 6; k++) {
-                        const float *at = sums + group * each + ((n * k + j) * z.cin + i) * z.mpad + q;
-                        u[k] = rt_vf_load(at);
-                        for (int64_t part = 1; part < parts; part++) u[k] += rt_vf_load(at + part * wsize);
-                    }
-                    wino_down(6, kernel, 1, u, 1, half + j, n);
+                for (int p = 0; p < z.own; p++) {
+                    const float *at = sums + group * each + (p * kn + k) * z.mpad + q;
+                    u[p] = rt_vf_load(at);
+                    for (int64_t part = 1; part < parts; part++) u[p] += rt_vf_load(at + part * wsize);
                 }
-                for (int k = 0; k < kernel; k++) wino_down(n, kernel, 1, half + n * k, 1, o + kernel * k, 1);
+                z.kind->down_taps(u, o);
                 for (int t = 0; t < taps; t++) rt_vf_store(s[t], o[t]);
                 int64_t count = z.m - q < L ? z.m - q : L;
                 for (int64_t m = 0; m < count; m++)
-                    for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + i * ws[1] + t * ws[2]] = s[t][m];
+                    for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + k % z.cin * ws[1] + (k / z.cin * taps + t) * ws[2]] = s[t][m];
             }
         }
     }
@@ -504,7 +466,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
  * of their own, and a dilated convolution is one without dilation over d x d times as many images: two copies are paid for by Winograd's products. */
 static int is_dilated(const RtConvGeom *c, int mode, int orders, RtConvGeom *dense) {
     *dense = *c;
-    if (orders & RT_LAST_ANY || c->dilation[1] * c->dilation[2] < 2 || c->dilation[1] > 8 || c->dilation[2] > 8) return 0;
+    if (orders & RT_LAST_ANY || c->kernel[0] != 1 || c->in[0] != 1 || c->dilation[1] * c->dilation[2] < 2 || c->dilation[1] > 8 || c->dilation[2] > 8) return 0;
     for (int i = 1; i < 3; i++) {
         int64_t d = c->dilation[i];
         if (c->stride[i] != 1 || c->in[i] % d || c->out[i] % d || c->pad[i] % d) return 0;
