@@ -7,7 +7,7 @@ from rustorch_py.tensor import _cpu
 
 F = nn.functional
 LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
-# rows, inner, columns: dot products, streams, tiles, a grid, passes, and short sums with a result that is cut
+# rows, inner, columns: dot products, streams, tiles, a grid, and short sums with a result that is cut
 SIZES = [(1, 40, 7), (3, 130, 70), (7, 33, 129), (13, 9, 5), (64, 300, 96), (200, 784, 128), (1030, 12, 300), (16, 0, 8)]
 
 

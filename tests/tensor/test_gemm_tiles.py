@@ -192,14 +192,14 @@ def test_int_mm_refusals(a, b, out, error):
         rt._int_mm(make[0], make[1], out=make[2])
 
 
-PASSES = [("float32", 257, 259, 300), ("float32", 200, 1030, 130), ("float32", 1000, 64, 270), ("float32", 196, 45, 2113), ("float64", 193, 520, 190),
+LARGE = [("float32", 257, 259, 300), ("float32", 200, 1030, 130), ("float32", 1000, 64, 270), ("float32", 196, 45, 2113), ("float64", 193, 520, 190),
           ("float64", 260, 1101, 77), ("float32", 193, 603, 2050), ("float32", 513, 1025, 96)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("dtype,m,k,n", PASSES)
-def test_passes(dtype, m, k, n, level):
-    """Products that threads share by passes: every layout, several blocks of rows and columns of b, with what is added, written into a slice."""
+@pytest.mark.parametrize("dtype,m,k,n", LARGE)
+def test_large_products(dtype, m, k, n, level):
+    """Large products: every layout, several blocks of rows and columns of b, with what is added, written into a slice."""
     _cpu.set_simd_level(level)
     rng = np.random.default_rng(m + n)
     rt.set_num_threads(2)
@@ -225,7 +225,7 @@ def test_passes(dtype, m, k, n, level):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m,k,n", [(512, 512, 128), (389, 530, 128), (1030, 130, 200)])
-def test_passes_by_any_number_of_threads(dtype, m, k, n):
+def test_large_products_by_any_number_of_threads(dtype, m, k, n):
     """However many tiles a thread takes at once: few rows of a turned operand, a last square that overlaps the one before; the same bits."""
     rng = np.random.default_rng(m)
     for layout in ("rows", "columns"):
@@ -241,7 +241,7 @@ def test_passes_by_any_number_of_threads(dtype, m, k, n):
             assert len(set(bits)) == 1
 
 
-def test_passes_do_not_mix_what_is_padded():
+def test_large_products_do_not_mix_what_is_padded():
     """Infinities and NaN stay in their rows and columns, whatever blocks are filled up with; the same bits on any number of threads."""
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((250, 259)).astype("float32"), rng.standard_normal((259, 290)).astype("float32")

@@ -11,7 +11,6 @@
 #include <sys/mman.h>
 #include "rustorch/half.h"
 #include "gemm.h"
-#include "share.h"
 #include "cblas.h"
 
 void scipy_openblas_set_num_threads(int);
@@ -21,34 +20,28 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define GRAIN_MACS (3LL << 18)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (1LL << 19)            /* ... and bytes, where a product is one pass over a matrix */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
-#define PASS_MACS (5LL << 22)              /* of a product that is worth passes, */
-#define PASS_ROWS 192                      /* ... its rows: each meets all of the packed operand, */
-#define PASS_DEPTH 64                      /* ... and its sums: shorter ones cost less than packing first and a meeting of all threads, */
-#define PASS_TILES 4                       /* ... and the fewest tiles of rows that a thread takes */
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
 #define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
 #define HUGE_PAGE (1 << 21)
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
-/* Each thread's room for packed blocks, kept for its next product and freed when it ends; and for the right operand of a pass it starts. */
-static pthread_key_t room_key, pass_key;
+/* Each thread's room for packed blocks, kept for its next product and freed when it ends. */
+static pthread_key_t room_key;
 static pthread_once_t room_once = PTHREAD_ONCE_INIT;
 
-static void make_room_keys(void) { pthread_key_create(&room_key, free); pthread_key_create(&pass_key, free); }
+static void make_room_key(void) { pthread_key_create(&room_key, free); }
 
-static void *kept_room(pthread_key_t *key, size_t nbytes) {
-    pthread_once(&room_once, make_room_keys);
-    void *p = pthread_getspecific(*key);
-    if (!p && !posix_memalign(&p, HUGE_PAGE, nbytes)) {
+static void *packed_room(void) {
+    pthread_once(&room_once, make_room_key);
+    void *p = pthread_getspecific(room_key);
+    if (!p && !posix_memalign(&p, HUGE_PAGE, RT_ROOM)) {
 #ifdef MADV_HUGEPAGE
-        madvise(p, nbytes, MADV_HUGEPAGE);               /* panels and rows of a lie on more pages than the first level of a TLB has */
+        madvise(p, RT_ROOM, MADV_HUGEPAGE);               /* panels and rows of a lie on more pages than the first level of a TLB has */
 #endif
-        pthread_setspecific(*key, p);
+        pthread_setspecific(room_key, p);
     }
     return p;
 }
-static void *packed_room(void) { return kept_room(&room_key, RT_ROOM); }
-static void *pass_room(void) { return kept_room(&pass_key, RT_PASS_ROOM + RT_PASS_ROOM / RT_PASS_KC); }
 
 /* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
 typedef struct { const char *p; int64_t ld; int trans; char *own; } Operand;
@@ -375,7 +368,7 @@ static void cut_up(const RtGemm *g, int64_t count, int64_t panel, double left, d
     for (int64_t down = count; down > 0; down--) {
         if (count % down) continue;
         int64_t r = (g->m + down - 1) / down, c = (g->n + count / down - 1) / (count / down);
-        if (down > 1) r = (r + 11) / 12 * 12;
+        if (down > 1) r = (r + RT_ROWS - 1) / RT_ROWS * RT_ROWS;
         if (down < count) c = (c + panel - 1) / panel * panel;
         double work = (double)r * (double)c + (left + 256. / (double)max64(g->k, 1)) * (double)r + right * (double)c;
         if (down < count && g->k <= SHORT) work += work / 8;    /* c is what moves, and a core fetches on into the other's part of a row */
@@ -426,67 +419,6 @@ static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
     return failed;
 }
 
-/* Whether passes multiply it: the sizes and layouts alone decide, never the threads. Below, a piece of its own for each thread is faster. */
-static int by_passes(const RtGemmTable *t, const RtGemm *g) {
-    return (g->dtype == RT_F32 || g->dtype == RT_F64) && t->pass_pack_f32 && g->c_n == 1 && g->m >= PASS_ROWS && g->n >= 64 && g->k >= PASS_DEPTH
-           && g->m * g->n * g->k >= PASS_MACS && (g->beta[0] == 0 || (g->beta[0] == 1 && !g->bias));
-}
-
-/* The next tiles for one thread, -1 when none is left. They go in rounds: three quarters of what is left in equal parts for all threads, so that
- * equally fast ones end together and a slow one leaves its later parts to the others. */
-static int64_t next_tiles(int64_t *next, int64_t tiles, int threads, int64_t *to) {
-    int64_t from = __atomic_load_n(next, __ATOMIC_RELAXED);
-    do {
-        if (from >= tiles) return -1;
-        int64_t some, round = 0;
-        for (;; round += some * threads) {
-            some = threads == 1 ? RT_PASS_TILES : min64(RT_PASS_TILES, (tiles - round) * 3 / (4 * threads));
-            if (some < PASS_TILES) some = (tiles - round + threads - 1) / threads;
-            if (from < round + some * threads) break;
-        }
-        *to = min64(tiles, from + some);
-    } while (!__atomic_compare_exchange_n(next, &from, *to, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-    return from;
-}
-
-/* One product with all threads, Note [Passes] in gemm_pass_t.h. */
-static int passes(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z) {
-    int size = rt_itemsize(g->dtype), f32 = g->dtype == RT_F32, failed = RT_OK;
-    void (*pack)(const RtPass *, int64_t) = f32 ? t->pass_pack_f32 : t->pass_pack_f64;
-    void (*rows)(const RtPass *, int64_t, int64_t, void *) = f32 ? t->pass_rows_f32 : t->pass_rows_f64;
-    int64_t panel = t->panel_bytes / size, tiles = (g->m + RT_ROWS - 1) / RT_ROWS;
-    int64_t width = min64(g->n, RT_NC_BYTES / size), columns = (width + panel - 1) / panel * panel;
-    int64_t depth = min64(g->k, RT_PASS_ROOM / (columns * size * RT_PASS_KC) * RT_PASS_KC);
-    RtBlock block = {g->m, g->n, g->k, g->a_m, g->a_k, g->b_k, g->b_n, g->c_m, g->a + z * g->a_z * size, g->b + z * g->b_z * size,
-                     g->bias, g->c + z * g->c_z * size, g->alpha[0], g->beta[0] != 0, NULL};
-    void *room = pass_room();
-    if (!room) return RT_ERR_MEMORY;
-    for (int64_t col = 0; col < g->n; col += width)
-        for (int64_t row = 0; row < g->k && !failed; row += depth) {
-            RtPass s = {&block, row, min64(depth, g->k - row), col, min64(width, g->n - col), room};
-            int64_t pieces = g->b_n == 1 ? (s.depth + RT_PACKED - 1) / RT_PACKED : (s.depth + RT_PASS_KC - 1) / RT_PASS_KC * ((s.width + panel - 1) / panel);
-            int64_t next = 0;
-            RtShare shares[RT_SHARES];
-            int n = rt_share_out(shares, threads, pieces);
-            RT_OMP(omp parallel num_threads(threads))
-            {
-                int64_t i, to;
-                void *left = packed_room();
-                if (!left) { RT_OMP(omp atomic write) failed = RT_ERR_MEMORY; }
-                for (int passed = 0; (i = rt_share_next(shares, n, RT_ME, &passed)) >= 0;) pack(&s, i);
-                RT_OMP(omp barrier)
-                while (left && (i = next_tiles(&next, tiles, threads, &to)) >= 0) {
-                    rows(&s, i, to, left);
-                    if (g->act < 0 || row + depth < g->k) continue;
-                    int64_t r = g->m * i / tiles;
-                    int status = activate(g, block.c + (r * g->c_m + col) * size, g->m * to / tiles - r, s.width);
-                    if (status) { RT_OMP(omp atomic write) failed = status; }
-                }
-            }
-        }
-    return failed;
-}
-
 /* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
  * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
@@ -498,11 +430,6 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
     if (by_pairs(t, g)) return pairs(t, g, threads);
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
-    if ((split > 1 || (threads == 1 && !fixed)) && by_passes(t, g)) {
-        int status = RT_OK;
-        for (int64_t z = 0; z < g->batch && !status; z++) status = passes(t, g, threads, z);
-        return status;
-    }
     int cut = g->act >= 0 && size > 2 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES && g->c_n == 1;
     if (threads == 1 && split == 1 && !cut) {
         for (int64_t z = 0; z < g->batch; z++) {

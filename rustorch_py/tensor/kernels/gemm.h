@@ -33,22 +33,11 @@ typedef struct {
 } RtBlock;
 
 /* Blocks of a packed product, Note [Tiles and panels] in gemm_micro_t.h; RT_FAR: bytes between rows of a from which they are packed,
- * RT_DIRECT: bytes of b up to which it is not, RT_FEW: rows of a up to which it is not with AVX-512 (one row of a thread 2048 x 1024: 16 rows 0.76
- * and 1.2 ms packed, 24 rows 1.0 and 1.4, 48 rows 1.8 and 2.1), RT_NEAR: bytes of b that stay in the second cache meanwhile; RT_AHEAD: rows that
+ * RT_DIRECT: bytes of b up to which it is not, RT_FEW: rows of a up to which it is not with AVX-512 (two cores, GFLOP/s, b 2048 x 2048:
+ * 12 rows 142 and 112 packed, 24 rows 139 and 147, 48 rows 152 and 170), RT_NEAR: bytes of b that stay in the second cache meanwhile; RT_AHEAD: rows that
  * packing fetches ahead. */
-enum { RT_KC = 256, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, RT_FAR = 4096, RT_DIRECT = 1 << 14, RT_FEW = 48, RT_NEAR = 3 << 17,
+enum { RT_KC = 256, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, RT_FAR = 4096, RT_DIRECT = 1 << 14, RT_FEW = 24, RT_NEAR = 3 << 17,
        RT_ROOM = RT_KC * (RT_NC_BYTES + RT_MC * 8) };
-
-/* Rows `row` to row + depth and columns `col` to col + width of g's b, packed for all threads: Note [Passes] in gemm_pass_t.h. */
-typedef struct {
-    const RtBlock *g;
-    int64_t row, depth, col, width;
-    void   *room;                        /* RT_PASS_ROOM bytes, and RT_PASS_ROOM / RT_PASS_KC for the rows between panels */
-} RtPass;
-
-/* RT_PASS_KC: rows of b in a block: twice as many as elsewhere, so that c is read and written half as often; RT_PASS_TILES: most tiles of rows
- * that a thread takes at once; RT_PACKED: rows of b; RT_STEPS: rows between two looks at a loop's end. */
-enum { RT_PASS_KC = 512, RT_PASS_TILES = RT_MC / RT_ROWS, RT_PACKED = 16, RT_STEPS = 4, RT_PASS_ROOM = 1 << 22 };
 
 /* Loops that exist once per instruction set. */
 typedef struct {
@@ -63,11 +52,6 @@ typedef struct {
                    double *c, int64_t ldc, double alpha, double beta, const double *bias);
     void (*tiles_f32)(const RtBlock *g);
     void (*tiles_f64)(const RtBlock *g);
-    /* NULL on sets without passes. A piece: RT_PACKED rows of b where b_n == 1, else a panel of one block; tiles of rows by number; left: RT_ROOM bytes */
-    void (*pass_pack_f32)(const RtPass *s, int64_t piece);
-    void (*pass_pack_f64)(const RtPass *s, int64_t piece);
-    void (*pass_rows_f32)(const RtPass *s, int64_t from, int64_t to, void *left);
-    void (*pass_rows_f64)(const RtPass *s, int64_t from, int64_t to, void *left);
     /* any strides; element products wrap as PyTorch's do */
     void (*integer)(const RtGemm *g, int64_t z);
     /* out_n += or = sum over rows; x_mn with row stride ld */

@@ -1,6 +1,7 @@
 /* Products with a kept right operand, Note [Kept operands] in kept.h; part of gemm.c. */
 
 #define KEPT_GRAIN (3LL << 17)             /* multiply-adds a thread should have: nothing is packed, so less is lost at the borders */
+#define KEPT_ROWS 192                      /* rows of a from which packing costs too little to keep its result */
 
 /* Rows of the smallest piece that rt_gemm() would cut g into. */
 static int64_t least_rows(const RtGemmTable *t, const RtGemm *g) {
@@ -19,7 +20,7 @@ static int64_t least_rows(const RtGemmTable *t, const RtGemm *g) {
  * activation are filled. */
 int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g) {
     return (g->dtype == RT_F32 || g->dtype == RT_F64) && g->batch == 1 && g->c_n == 1 && g->n > 1 && g->b_n != 1 && g->beta[0] == 0
-           && g->m < PASS_ROWS && g->m * g->n * g->k <= t->tiles_most && !by_dots(t, rt_itemsize(g->dtype), g->m, g->k, g->a_k)
+           && g->m < KEPT_ROWS && g->m * g->n * g->k <= t->tiles_most && !by_dots(t, rt_itemsize(g->dtype), g->m, g->k, g->a_k)
            && !by_dots(t, rt_itemsize(g->dtype), least_rows(t, g), g->k, g->a_k);
 }
 

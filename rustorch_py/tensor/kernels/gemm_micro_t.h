@@ -3,8 +3,11 @@
  * Note [Tiles and panels]
  * A tile is R rows by C registers of c whose sums stay in registers while k runs. A panel is the RT_REGS registers of columns that tiles of
  * one column share. Where b is small or has few rows of a to meet, tiles read it as it lies, a few of its rows at a time from end to end:
- * a panel's part of a row is a page away from the next row's, and what is fetched on behind it is the next panel's. Else a block of RT_KC rows of b is packed into
- * panels once, RT_MC rows of a stay in the second cache, and the tiles of a panel fetch the next one into it. Rows of a are packed side by
+ * a panel's part of a row is a page away from the next row's, and what is fetched on behind it is the next panel's. Else a block of RT_DEEP rows of b is packed
+ * into panels. Where rows of a are read as they lie, one panel at a time is packed (RT_ALONE) and met by all of them while it is in the second cache;
+ * else some packed rows of a stay there, and the tiles of a panel fetch the next one into it. With AVX-512 blocks are deep, so that most results
+ * are written once: two threads that add to rows of c again and again fetch ahead into each other's part of a row (two cores, GFLOP/s: 256 x 784 by
+ * 784 x 128 cut by columns 166 in blocks of 256, 214 in one). Rows of a are packed side by
  * side where they lie far apart: strides of a page or so fall on few lines of a cache and on one page each.
  * A tile whose panel is whole uses no masks: a masked load also takes a turn of the units that multiply.
  * (K. Goto and R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008.) */
@@ -162,24 +165,24 @@ static void F(strip)(const RtBlock *g, int64_t i, int64_t m, int64_t j, int64_t 
     F(column)(m, F(registers)(len), kb, x, a_m, a_k, b, ldb, &o);
 }
 
-static void F(pack_left)(int64_t m, int64_t k, const T *x, int64_t x_m, int64_t x_k, T *out) {
+static void F(pack_left)(int64_t m, int64_t k, const T *x, int64_t x_m, int64_t x_k, T *out, int64_t ldo) {
     for (int64_t i = 0; i < m; i += L) {
         int64_t len = m - i < L ? m - i : L, p = 0;
         const T *xi = x + i * x_m;
-        T *o = out + i * RT_KC;
+        T *o = out + i * ldo;
         if (x_k == 1) {
             for (int64_t r = 0; r < len; r++) {
                 const T *y = xi + r * x_m, *ahead = y + RT_AHEAD * x_m;
                 for (p = 0; p + L <= k; p += L) {
                     __builtin_prefetch(ahead + p);
-                    F(store)(o + r * RT_KC + p, F(load)(y + p));
+                    F(store)(o + r * ldo + p, F(load)(y + p));
                 }
-                for (; p < k; p++) o[r * RT_KC + p] = y[p];
+                for (; p < k; p++) o[r * ldo + p] = y[p];
             }
             continue;
         }
-        if (x_m == 1 && len == L) for (; p + L <= k; p += L) F(turn)(xi + p * x_k, x_k, o + p, RT_KC);
-        for (; p < k; p++) for (int64_t r = 0; r < len; r++) o[r * RT_KC + p] = xi[r * x_m + p * x_k];
+        if (x_m == 1 && len == L) for (; p + L <= k; p += L) F(turn)(xi + p * x_k, x_k, o + p, ldo);
+        for (; p < k; p++) for (int64_t r = 0; r < len; r++) o[r * ldo + p] = xi[r * x_m + p * x_k];
     }
 }
 
@@ -213,6 +216,13 @@ static void F(pack_right)(int64_t k, int64_t n, const T *x, int64_t x_k, int64_t
     }
 }
 
+/* Rows of a that have room when they are packed `depth` deep, in strides that fall on other lines of a cache; elements in front of them. */
+RT_INLINE int64_t F(left_ld)(int64_t depth) { return (depth + L - 1) / L * L + L; }
+RT_INLINE int64_t F(left_rows)(int64_t depth) {
+    int64_t rows = (RT_KC * RT_MC * 8 / (int64_t)sizeof(T) / F(left_ld)(depth) - L) / 12 * 12;
+    return rows < RT_MC ? rows : RT_MC;
+}
+
 /* All rows of a, mc at a time and packed unless `near`, meet columns j to end of a block of packed rows p to p + kb of b, whose first column
  * is column c0 of c. */
 static void F(meet)(const RtBlock *g, int64_t mc, int near, int64_t p, int64_t kb, const T *right, int64_t j, int64_t end, int64_t c0) {
@@ -221,12 +231,13 @@ static void F(meet)(const RtBlock *g, int64_t mc, int near, int64_t p, int64_t k
         int64_t mb = g->m - i < mc ? g->m - i : mc, a_m = g->a_m, wide = RT_REGS * L;
         const T *x = (const T *)g->a + i * g->a_m + p * g->a_k;
         if (!near) {
-            F(pack_left)(mb, kb, x, g->a_m, g->a_k, left);
-            x = left; a_m = RT_KC;
+            a_m = F(left_ld)(kb);
+            F(pack_left)(mb, kb, x, g->a_m, g->a_k, left, a_m);
+            x = left;
         }
         for (int64_t q = j; q < end; q += wide) {
             int64_t len = end - q < wide ? end - q : wide, w = F(registers)(len) * L;
-            F(strip)(g, i, mb, c0 + q, len, p, kb, x, a_m, 1, right + kb * q, w, right + kb * (q + wide < end ? q + wide : j));
+            F(strip)(g, i, mb, c0 + q, len, p, kb, x, a_m, 1, right + kb * q, w, q + wide < end ? right + kb * (q + wide) : j < q ? right + kb * j : NULL);
         }
     }
 }
@@ -248,11 +259,13 @@ static void F(tiles)(const RtBlock *g) {
     }
     T *right = (T *)g->room;
     int near = g->a_k == 1 && (g->a_m * (int64_t)sizeof(T) < RT_FAR || n <= 4 * wide);
-    for (int64_t j0 = 0; j0 < n; j0 += F(NC)) {
-        int64_t nb = n - j0 < F(NC) ? n - j0 : F(NC);
-        for (int64_t p = 0; p < k; p += RT_KC) {
-            int64_t kb = k - p < RT_KC ? k - p : RT_KC;
-            int64_t mc = kb <= 64 ? 48 : RT_MC;       /* short sums: c is what moves, and 48 of its rows are 48 pages */
+    int64_t depth = k < RT_DEEP ? k : RT_DEEP, nc = RT_ALONE && near && depth > 64 ? wide : RT_KC * F(NC) / depth / wide * wide;
+    int64_t mc = depth <= 64 ? 48 : near ? m : F(left_rows)(depth);         /* short sums: c is what moves, and 48 of its rows are 48 pages */
+    if (nc > F(NC)) nc = F(NC);
+    for (int64_t j0 = 0; j0 < n; j0 += nc) {
+        int64_t nb = n - j0 < nc ? n - j0 : nc;
+        for (int64_t p = 0; p < k; p += RT_DEEP) {
+            int64_t kb = k - p < RT_DEEP ? k - p : RT_DEEP;
             F(pack_right)(kb, nb, b + p * g->b_k + j0 * g->b_n, g->b_k, g->b_n, right);
             F(meet)(g, mc, near, p, kb, right, 0, nb, j0);
         }
