@@ -7,7 +7,7 @@ RT_INLINE int64_t M(padded)(int64_t n) { return (n + L - 1) / L * L; }
 /* Elements of work: packed keys and values, accumulators, and each thread's blocks. */
 static int64_t M(work)(const RtAttention *a, int backward) {
     int64_t heads = a->B * a->HK, D = M(padded)(a->D), E = M(padded)(a->E), K = M(padded)(a->K);
-    if (!backward && a->Q <= FEW_QUERIES) return a->threads * a->K;
+    if (!backward && a->Q <= FEW_QUERIES) return a->threads * FEW_ROWS * a->K;
     if (!backward) return packed_heads(a) * (a->D * K + a->K * E) + a->threads * QUERIES * (KEYS + E + 4);
     return heads * (a->D * K + a->E * K + a->K * D + splits_of(a) * a->K * (D + E))
          + a->threads * QUERIES * (2 * KEYS + 2 * D + E);
@@ -18,6 +18,10 @@ RT_INLINE T M(masked)(const RtAttention *a, T *s, int64_t n, int64_t b, int64_t 
     T scale = (T)a->scale, top = -INF;
     const int64_t *ms = a->mask_s;
     int64_t at = b * ms[0] + h * ms[1] + t * ms[2] + j0 * ms[3], step = ms[3];
+#if REGISTERS
+    if (a->mask_kind != RT_MASK_NONE && step == 1)
+        return masked_v16(s, n, scale, a->mask_kind, (const char *)a->mask + at * (a->mask_kind == RT_MASK_BOOL ? 1 : (int64_t)sizeof(T)));
+#endif
     if (a->mask_kind == RT_MASK_NONE) {
         RT_OMP(omp simd reduction(max:top))
         for (int64_t j = 0; j < n; j++) { T v = s[j] * scale; s[j] = v; top = v > top ? v : top; }
@@ -103,37 +107,64 @@ static void M(copy_rows)(int64_t m, int64_t n, const T *x, int64_t ld, T *out) {
     }
 }
 
-/* A few queries: keys and values are read once, as they lie. */
-static void M(attend_few)(const RtAttention *a) {
-    int64_t group = a->H / a->HK;
-    int team = team_of(a);
-    RT_OMP(omp parallel for num_threads(team) schedule(static) if (team > 1))
-    for (int64_t z = 0; z < a->B * a->H; z++) {
-        int64_t b = z / a->H, h = z % a->H, D = a->D, E = a->E;
-        T *s = (T *)a->work + RT_ME * a->K;
-        const T *k = AT((const T *)a->k, a->k_s, b, h / group, 0), *v = AT((const T *)a->v, a->v_s, b, h / group, 0);
-        for (int64_t t = 0; t < a->Q; t++) {
-            const T *q = AT((const T *)a->q, a->q_s, b, h, t);
-            T *o = AT((T *)a->out, a->o_s, b, h, t);
-            int64_t n = seen(a, t, 0, a->K);
-            for (int64_t j = 0; j < n; j++) {
-                const T *kj = k + j * a->k_s[2];
-                T dot = 0;
-                RT_OMP(omp simd reduction(+:dot))
-                for (int64_t d = 0; d < D; d++) dot += q[d] * kj[d];
-                s[j] = dot;
-            }
-            T top = M(masked)(a, s, n, b, h, t, 0), sum = M(exp_row)(s, n, top == -INF ? 0 : top), r = sum == 0 ? 0 : 1 / sum;
-            for (int64_t e = 0; e < E; e++) o[e] = 0;
-            for (int64_t j = 0; j < n; j++) {
-                const T *vj = v + j * a->v_s[2];
-                T w = s[j] * r;
-                RT_OMP(omp simd)
-                for (int64_t e = 0; e < E; e++) o[e] += w * vj[e];
-            }
-            if (a->lse) ((T *)a->lse)[(b * a->H + h) * a->Q + t] = sum == 0 ? -INF : top + (T)log((double)sum);
+#if !REGISTERS
+/* Row r of s: the products of q[r] with the first n of the keys, features a key. */
+static void M(few_scores)(int64_t m, int64_t n, int64_t k, const T *const *q, const T *keys, int64_t ld, T *s, int64_t lds) {
+    for (int64_t j = 0; j < n; j++) {
+        const T *key = keys + j * ld;
+        for (int64_t r = 0; r < m; r++) {
+            const T *x = q[r];
+            T dot = 0;
+            RT_OMP(omp simd reduction(+:dot))
+            for (int64_t d = 0; d < k; d++) dot += x[d] * key[d];
+            s[r * lds + j] = dot;
         }
     }
+}
+
+/* out[r] = by[r] times the sum of the first n of the values, each times its weight in row r of s. */
+static void M(few_values)(int64_t m, int64_t n, int64_t k, const T *s, int64_t lds, const T *values, int64_t ld, const T *by, T *const *out) {
+    for (int64_t r = 0; r < m; r++) {
+        T *o = out[r];
+        for (int64_t e = 0; e < k; e++) o[e] = 0;
+    }
+    for (int64_t j = 0; j < n; j++) {
+        const T *v = values + j * ld;
+        for (int64_t r = 0; r < m; r++) {
+            T *o = out[r], w = s[r * lds + j] * by[r];
+            RT_OMP(omp simd)
+            for (int64_t e = 0; e < k; e++) o[e] += w * v[e];
+        }
+    }
+}
+#endif
+
+/* A few queries: keys and values are read as they lie, once for up to FEW_ROWS queries of all heads that share them. */
+static void M(attend_few)(const RtAttention *a) {
+    int64_t group = a->H / a->HK, rows = group * a->Q, most = rows < FEW_ROWS ? rows : FEW_ROWS;
+    int team = team_of(a);
+    while (most > 1 && a->B * a->HK * ((rows + most - 1) / most) < team) most = (most + 1) / 2;      /* no thread without work: a row's sums stay the same */
+    int64_t parts = (rows + most - 1) / most;
+    RT_SHARED(team, a->B * a->HK * parts, task, {
+        int64_t z = task / parts, b = z / a->HK, r0 = task % parts * most, m = rows - r0 < most ? rows - r0 : most, end = 0;
+        T *s = (T *)a->work + RT_ME * FEW_ROWS * a->K, *out[FEW_ROWS], by[FEW_ROWS];
+        const T *k = AT((const T *)a->k, a->k_s, b, z % a->HK, 0), *v = AT((const T *)a->v, a->v_s, b, z % a->HK, 0), *q[FEW_ROWS];
+        for (int64_t r = 0; r < m; r++) {
+            int64_t h = z % a->HK * group + (r0 + r) / a->Q, t = (r0 + r) % a->Q, n = seen(a, t, 0, a->K);
+            q[r] = AT((const T *)a->q, a->q_s, b, h, t);
+            out[r] = AT((T *)a->out, a->o_s, b, h, t);
+            end = n > end ? n : end;
+        }
+        M(few_scores)(m, end, a->D, q, k, a->k_s[2], s, a->K);
+        for (int64_t r = 0; r < m; r++) {
+            int64_t h = z % a->HK * group + (r0 + r) / a->Q, t = (r0 + r) % a->Q, n = seen(a, t, 0, a->K);
+            T *row = s + r * a->K, top = M(masked)(a, row, n, b, h, t, 0), sum = M(exp_row)(row, n, top == -INF ? 0 : top);
+            by[r] = sum == 0 ? 0 : 1 / sum;
+            for (int64_t j = n; j < end; j++) row[j] = 0;
+            if (a->lse) ((T *)a->lse)[(b * a->H + h) * a->Q + t] = sum == 0 ? -INF : top + (T)log((double)sum);
+        }
+        M(few_values)(m, end, a->E, s, a->K, v, a->v_s[2], by, out);
+    });
 }
 
 /* The softmax of a block of scores s (m rows of n keys): row r becomes exp(s - top[r]), top and sum go on, keep[r] is what
@@ -141,8 +172,8 @@ static void M(attend_few)(const RtAttention *a) {
 static void M(softmax_block)(const RtAttention *a, T *s, int64_t m, int64_t n, int64_t b, int64_t h, int64_t t0, int64_t j0, T *top, T *sum,
                              T *keep) {
 #if REGISTERS
-    if (a->mask_kind == RT_MASK_NONE && a->scale >= 0) {
-        plain_softmax_block(a, s, m, n, t0, j0, top, sum, keep);
+    if (a->mask_kind != RT_MASK_NONE || a->scale >= 0) {
+        softmax_block_v16(a, s, m, n, b, h, t0, j0, top, sum, keep);
         return;
     }
 #endif
@@ -192,36 +223,42 @@ static void M(attend_block)(const RtAttention *a, int64_t b, int64_t h, int64_t 
     }
 }
 
+/* Pack keys and values of head z of the keys. */
+static void M(pack_head)(const RtAttention *a, int64_t z, T *keys, T *values) {
+    int64_t b = z / a->HK, h = z % a->HK;
+    M(pack_keys)(a->K, a->D, AT((const T *)a->k, a->k_s, b, h, 0), a->k_s[2], keys);
+    M(pack_rows)(a->K, a->E, AT((const T *)a->v, a->v_s, b, h, 0), a->v_s[2], values);
+}
+
 static void M(attend)(const RtAttention *a) {
     if (a->Q <= FEW_QUERIES) {
         M(attend_few)(a);
         return;
     }
-    int64_t heads = a->B * a->HK, group = a->H / a->HK, D = a->D, E = a->E, EP = M(padded)(E), K = a->K;
-    int64_t k_size = D * M(padded)(K), v_size = K * EP, blocks = (a->Q + QUERIES - 1) / QUERIES, kept = packed_heads(a);
+    int64_t heads = a->B * a->HK, group = a->H / a->HK, EP = M(padded)(a->E), K = a->K;
+    int64_t k_size = a->D * M(padded)(K), v_size = K * EP, blocks = (a->Q + QUERIES - 1) / QUERIES, kept = packed_heads(a);
+    int64_t own_size = QUERIES * (KEYS + EP + 4);
     T *keys = a->work, *values = keys + kept * k_size, *own = values + kept * v_size;
-    int team = team_of(a), whole = by_heads(a);
+    int team = team_of(a);
+    if (by_heads(a)) {
+        RT_SHARED(team, heads, z, {
+            T *kp = keys + RT_ME * k_size, *vp = values + RT_ME * v_size;
+            M(pack_head)(a, z, kp, vp);
+            for (int64_t task = 0; task < group * blocks; task++)
+                M(attend_block)(a, z / a->HK, z % a->HK * group + task / blocks, task % blocks * QUERIES, kp, vp, own + RT_ME * own_size);
+        });
+        return;
+    }
     RT_OMP(omp parallel num_threads(team) if (team > 1))
     {
-        T *s = own + RT_ME * QUERIES * (KEYS + EP + 4);
         RT_OMP(omp for schedule(dynamic))
-        for (int64_t z = 0; z < heads; z++) {
-            int64_t b = z / a->HK, at = whole ? RT_ME : z;
-            T *kp = keys + at * k_size, *vp = values + at * v_size;
-            M(pack_keys)(K, D, AT((const T *)a->k, a->k_s, b, z % a->HK, 0), a->k_s[2], kp);
-            M(pack_rows)(K, E, AT((const T *)a->v, a->v_s, b, z % a->HK, 0), a->v_s[2], vp);
-            if (whole)
-                for (int64_t task = 0; task < group * blocks; task++)
-                    M(attend_block)(a, b, z % a->HK * group + task / blocks, task % blocks * QUERIES, kp, vp, s);
-        }
-        if (!whole) {
-            RT_OMP(omp for schedule(dynamic))
-            for (int64_t task = 0; task < a->B * a->H * blocks; task++) {
-                /* the last blocks first: under causality they are the longest */
-                int64_t z = task % (a->B * a->H), b = z / a->H, h = z % a->H, t0 = (blocks - 1 - task / (a->B * a->H)) * QUERIES;
-                int64_t at = b * a->HK + h / group;
-                M(attend_block)(a, b, h, t0, keys + at * k_size, values + at * v_size, s);
-            }
+        for (int64_t z = 0; z < heads; z++) M(pack_head)(a, z, keys + z * k_size, values + z * v_size);
+        RT_OMP(omp for schedule(dynamic))
+        for (int64_t task = 0; task < a->B * a->H * blocks; task++) {
+            /* the last blocks first: under causality they are the longest */
+            int64_t z = task % (a->B * a->H), b = z / a->H, h = z % a->H, t0 = (blocks - 1 - task / (a->B * a->H)) * QUERIES;
+            int64_t at = b * a->HK + h / group;
+            M(attend_block)(a, b, h, t0, keys + at * k_size, values + at * v_size, own + RT_ME * own_size);
         }
     }
 }
@@ -232,8 +269,11 @@ static void M(attend_d0)(const RtAttention *a) {
     T *kt = a->work, *vt = kt + heads * D * KP, *kn = vt + heads * E * KP, *dk = kn + heads * K * DP;
     T *dv = dk + splits * heads * K * DP, *own = dv + splits * heads * K * EP;
     int team = team_of(a);
+    RtShare shares[RT_SHARES];
+    int runs = rt_share_out(shares, team, heads * splits);
     RT_OMP(omp parallel num_threads(team) if (team > 1))
     {
+        int passed = 0;
         T *p = own + RT_ME * QUERIES * (2 * KEYS + 2 * DP + EP), *ds = p + QUERIES * KEYS;
         T *qb = ds + QUERIES * KEYS, *dq = qb + QUERIES * DP, *gb = dq + QUERIES * DP;
         RT_OMP(omp for schedule(static))
@@ -243,8 +283,7 @@ static void M(attend_d0)(const RtAttention *a) {
             M(pack_keys)(K, E, v, a->v_s[2], vt + z * E * KP);
             M(pack_rows)(K, D, k, a->k_s[2], kn + z * K * DP);
         }
-        RT_OMP(omp for schedule(dynamic))
-        for (int64_t task = 0; task < heads * splits; task++) {
+        for (int64_t task; (task = rt_share_next(shares, runs, RT_ME, &passed)) >= 0;) {
             int64_t z = task / splits, part = task % splits, b = z / a->HK;
             T *dkz = dk + task * K * DP, *dvz = dv + task * K * EP;
             memset(dkz, 0, (size_t)(K * DP) * sizeof(T));
@@ -295,7 +334,8 @@ static void M(attend_d0)(const RtAttention *a) {
                 for (int64_t r = 0; r < m; r++) memcpy(AT((T *)a->gq, a->gq_s, b, h, t0 + r), dq + r * DP, (size_t)D * sizeof(T));
             }
         }
-        RT_OMP(omp for schedule(static))
+        RT_OMP(omp barrier)
+        RT_OMP(omp for schedule(static) nowait)
         for (int64_t z = 0; z < heads; z++)
             for (int64_t t = 0; t < K; t++) {
                 T *ok = AT((T *)a->gk, a->gk_s, z / a->HK, z % a->HK, t), *ov = AT((T *)a->gv, a->gv_s, z / a->HK, z % a->HK, t);
