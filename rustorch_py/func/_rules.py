@@ -451,10 +451,8 @@ def solve(level, func, A, B, *args, **kwargs):
         return got.squeeze(-1) if isinstance(got, Tensor) else rebuilt(type(got), [got[0].squeeze(-1), *got[1:]])
     rank = max(A.dim(), B.dim())
     a, b = lift(level, A, rank), lift(level, B, rank)
-    if name_of(func) == "linalg_lstsq" and a.dim() < b.dim():        # which asks for as many dimensions
-        a = a.expand(tuple(b.shape[: b.dim() - a.dim()]) + tuple(a.shape))
-    if name_of(func) == "linalg_lstsq" and b.dim() < a.dim() and A.dim() == B.dim():
-        b = b.expand(tuple(a.shape[: a.dim() - b.dim()]) + tuple(b.shape))
+    if name_of(func) == "linalg_lstsq" and (a.dim() < b.dim() or A.dim() == B.dim()):        # which asks for as many dimensions
+        a, b = (x.expand(tuple(y.shape[: max(0, y.dim() - x.dim())]) + tuple(x.shape)) for x, y in ((a, b), (b, a)))
     got = func(a, b, *args, **kwargs)
     if name_of(func) == "linalg_lstsq":                              # what was not computed is one empty tensor
         got = rebuilt(type(got), [g if g.numel() or g.dim() > 1 else g.new_zeros((level.size,) + tuple(g.shape)) for g in got])

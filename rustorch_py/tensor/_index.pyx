@@ -627,6 +627,7 @@ cdef class Plan:
     cdef int64_t r_sh[64]
     cdef int s_at                # where the common shape begins in it
     cdef uint8_t indexed[64]
+    cdef int at[64]              # dimension of the result of each other dimension
 
 
 cdef Plan make_plan(TensorBase self, list indices):
@@ -676,23 +677,17 @@ cdef Plan make_plan(TensorBase self, list indices):
         add_offsets(flat, self.sh[i], self.st[i] * rt_itemsize(self.dt), seen, p.off)
         seen = 1
     # shape of the result
+    p.s_at = 0 if p.apart else p.first
+    memcpy(p.r_sh + p.s_at, p.s_sh, p.s_nd * sizeof(int64_t))
     d = 0
-    if p.apart:
-        p.s_at = 0
-        for k in range(p.s_nd):
-            p.r_sh[d] = p.s_sh[k]; d += 1
-        for i in range(self.nd):
-            if not p.indexed[i]:
-                p.r_sh[d] = self.sh[i]; d += 1
-    else:
-        p.s_at = p.first
-        for i in range(p.first):
-            p.r_sh[d] = self.sh[i]; d += 1
-        for k in range(p.s_nd):
-            p.r_sh[d] = p.s_sh[k]; d += 1
-        for i in range(p.last + 1, self.nd):
-            p.r_sh[d] = self.sh[i]; d += 1
-    p.r_nd = d
+    for i in range(self.nd):
+        if not p.indexed[i]:
+            if d == p.s_at:
+                d += p.s_nd
+            p.at[i] = d
+            p.r_sh[d] = self.sh[i]
+            d += 1
+    p.r_nd = d if d > p.s_at else p.s_at + p.s_nd
     return p
 
 
@@ -742,12 +737,10 @@ cdef int run_indexed(int op, TensorBase self, TensorBase other, Plan p) except -
         if p.s_sh[i] != 1:
             r.j_step = other.st[p.s_at + i] * item
             break
-    d = p.s_nd if p.apart else 0
     for i in range(self.nd):
         if p.indexed[i]:
-            if not p.apart and i == p.last:
-                d += p.s_nd
             continue
+        d = p.at[i]
         if not p.apart and i < p.first:
             r.b_shape[r.nb] = self.sh[i]
             r.b_dst[r.nb] = (other.st[d] if get else self.st[i]) * item
@@ -758,26 +751,21 @@ cdef int run_indexed(int op, TensorBase self, TensorBase other, Plan p) except -
             r.a_dst[r.na] = (other.st[d] if get else self.st[i]) * item
             r.a_src[r.na] = (self.st[i] if get else other.st[d]) * item
             r.na += 1
-        d += 1
     run_plan(op, self.dt, &r)
     return 0
 
 
 cdef int run_indexed_on_device(int op, TensorBase self, TensorBase other, Plan p) except -1:
     """The same as one walk over the result's dimensions: the indices move along the common ones, self along the others."""
-    cdef int i, d = p.s_nd if p.apart else 0
+    cdef int i
     cdef list mine = [0] * p.r_nd, line = [0] * p.r_nd
     cdef int64_t step = 1
     for i in range(p.s_nd - 1, -1, -1):
         line[p.s_at + i] = step
         step *= p.s_sh[i]
     for i in range(self.nd):
-        if p.indexed[i]:
-            if not p.apart and i == p.last:
-                d += p.s_nd
-            continue
-        mine[d] = self.st[i]
-        d += 1
+        if not p.indexed[i]:
+            mine[p.at[i]] = self.st[i]
     shape, yours = tuple([p.r_sh[i] for i in range(p.r_nd)]), steps_of(other)
     if op == RT_IX_GET:
         run_on_device("index", other, self, op, shape, yours, mine, line, tuple(p.flats), p.ranges, p.steps, True)
@@ -844,7 +832,7 @@ cdef TensorBase empty_indexed(TensorBase t, list indices, Plan p):
     cdef int64_t st[64]
     cdef int64_t sh[64]
     cdef int64_t steps[64]
-    cdef int i, d = p.s_nd if p.apart else 0, k, j
+    cdef int i, k, j
     cdef TensorBase x, first = None, second = None
     cdef bint plain = is_contig(t)
     for i in range(len(indices)):
@@ -856,12 +844,8 @@ cdef TensorBase empty_indexed(TensorBase t, list indices, Plan p):
     for k in range(p.s_nd):
         st[p.s_at + k] = 0
     for i in range(t.nd):
-        if p.indexed[i]:
-            if not p.apart and i == p.last:
-                d += p.s_nd
-            continue
-        st[d] = t.st[i]
-        d += 1
+        if not p.indexed[i]:
+            st[p.at[i]] = t.st[i]
     for i in range(len(indices)):
         x = <TensorBase>indices[i]
         if x is None or second is not None:
