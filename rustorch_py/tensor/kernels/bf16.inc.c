@@ -10,7 +10,7 @@
 #include "rustorch/half.h"
 #include "gemm.h"
 #if defined(__AVX512F__)
-#include "gemm_sums.h"
+#include "gemm_regs.h"
 
 #define TARGET __attribute__((target("avx512bf16")))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -100,22 +100,6 @@ DOTS_OF(1) DOTS_OF(2) DOTS_OF(3) DOTS_OF(4) DOTS_OF(5) DOTS_OF(6)
 typedef void (*Dots)(int64_t k, const uint16_t *a, int64_t a_m, const uint16_t *b, int64_t b_n, const Out *o);
 static const Dots dots[2][ROWS] = {{dots_1x4, dots_2x4, dots_3x4, dots_4x4, dots_5x4, dots_6x4}, {dots_1x1, dots_2x1, dots_3x1, dots_4x1, dots_5x1, dots_6x1}};
 
-/* Sixteen rows of sixteen pairs, turned. */
-RT_INLINE void turn_pairs(const char *x, int64_t ld, char *out, int64_t ldo) {
-    __m512i r[16], q[16];
-    const __m512i lo = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const __m512i hi = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    UNROLL for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(x + i * ld);
-    UNROLL for (int w = 0; w < 4; w++) {
-        UNROLL for (int i = 0; i < 8; i++) {
-            q[2 * i] = _mm512_permutex2var_epi32(r[i], lo, r[i + 8]);
-            q[2 * i + 1] = _mm512_permutex2var_epi32(r[i], hi, r[i + 8]);
-        }
-        UNROLL for (int i = 0; i < 16; i++) r[i] = q[i];
-    }
-    UNROLL for (int i = 0; i < 16; i++) _mm512_storeu_si512(out + i * ldo, r[i]);
-}
-
 /* Columns of a k x n matrix as pairs along k: rows of `w` pairs, a whole number of registers, filled up with zeros. */
 static void pack(int64_t k, int64_t n, const uint16_t *x, int64_t x_k, int64_t x_n, uint32_t *out, int64_t w) {
     int64_t groups = (k + 1) / 2;
@@ -135,7 +119,7 @@ static void pack(int64_t k, int64_t n, const uint16_t *x, int64_t x_k, int64_t x
     for (int64_t j = 0; j < w; j += LANES) {
         int64_t p = 0, len = n - j < LANES ? n - j : LANES;
         if (x_k == 1 && len == LANES)
-            for (; 2 * p + 32 <= k; p += 16) turn_pairs((const char *)(x + j * x_n + 2 * p), x_n * 2, (char *)(out + p * w + j), w * 4);
+            for (; 2 * p + 32 <= k; p += 16) rt_turn_words((const char *)(x + j * x_n + 2 * p), x_n * 2, (char *)(out + p * w + j), w * 4);
         for (; p < groups; p++)
             for (int64_t q = 0; q < LANES; q++) {
                 const uint16_t *y = x + (j + q) * x_n + 2 * p * x_k;

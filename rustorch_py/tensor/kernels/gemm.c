@@ -17,8 +17,8 @@ void scipy_openblas_set_num_threads(int);
 
 void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
-#define GRAIN_MACS (3LL << 18)             /* multiply-adds a thread should have, see Note [Grain] */
-#define GRAIN_BYTES (1LL << 19)            /* ... and bytes, where a product is one pass over a matrix */
+#define GRAIN_MACS (3LL << 17)             /* multiply-adds a thread should have, see Note [Grain] */
+#define GRAIN_BYTES (3LL << 16)            /* ... and bytes, where a product is one pass over a matrix */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
 #define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
@@ -94,6 +94,7 @@ static void scale_rows(const RtGemm *g, char *c) {      /* k == 0: only beta and
 }
 
 enum { SHORT = 64 };                       /* sums of which a product moves more than it multiplies */
+enum { THIN_COLS = 128 };                  /* columns of b from which rows of it are streams */
 enum { FEW_ROWS = 6 };                     /* rows of a below which a turned b is read once and not packed */
 
 /* Note [Turned and not packed]
@@ -119,7 +120,7 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
         int64_t q = a_k; a_k = b_k; b_k = q; c_m = n;
     }
     char *own = NULL;
-    int nt = by_dots(t, size, m, k, a_k) && b_k == 1 && (b_n != 1 || n == 1), thin = m < RT_THIN_ROWS && b_n == 1 && n >= 64 && m * n * k > 4096;
+    int nt = by_dots(t, size, m, k, a_k) && b_k == 1 && (b_n != 1 || n == 1), thin = m <= t->thin_rows && b_n == 1 && n >= THIN_COLS && m * n * k > 4096;
     if (nt && a_k != 1) {                                  /* a strided vector: its copy is small beside b */
         if (!(own = malloc((size_t)(m * k) * size))) return -1;
         if (f32) pack_4(m, k, (const uint32_t *)a, a_m, a_k, (uint32_t *)own);
@@ -378,7 +379,7 @@ static void cut_up(const RtGemm *g, int64_t count, int64_t panel, double left, d
 
 static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *rows, int64_t *cols) {
     int size = rt_itemsize(g->dtype);
-    double right = g->m < FEW_ROWS ? 0 : g->b_k == 1 && by_dots(t, size, g->m, g->k, g->a_k) ? 5 : g->b_n == 1 ? 10 : 20;
+    double right = g->m < FEW_ROWS || (g->m <= t->thin_rows && g->b_n == 1) ? 0 : g->b_k == 1 && by_dots(t, size, g->m, g->k, g->a_k) ? 5 : g->b_n == 1 ? 10 : 20;
     cut_up(g, count, t->panel_bytes / size, g->a_k == 1 ? 2 : 10, right, rows, cols);
 }
 
@@ -477,17 +478,17 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
 int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
             int64_t b_k, int64_t b_n, int32_t *c, int threads) {
     if (k == 0) { memset(c, 0, (size_t)(m * n) * sizeof *c); return RT_OK; }
-    int by_rows = m >= n, failed = RT_OK;
-    int64_t side = by_rows ? m : n, count = max64(1, min64(threads, m * n * k / (2 * GRAIN_MACS)));
-    int64_t piece = ((side + count - 1) / count + 63) / 64 * 64, pieces = (side + piece - 1) / piece;
-    RT_OMP(omp parallel for num_threads((int)count) schedule(static) if (pieces > 1))
-    for (int64_t s = 0; s < pieces; s++) {
-        int64_t from = s * piece, len = min64(piece, side - from);
-        void *room = packed_room();
-        if (!room) { RT_OMP(omp atomic write) failed = RT_ERR_MEMORY; }
-        else if (by_rows) t->int8(len, n, k, a + from * a_m, a_m, a_k, unsign, b, b_k, b_n, c + from * n, n, room);
-        else t->int8(m, len, k, a, a_m, a_k, unsign, b + from * b_n, b_k, b_n, c + from, n, room);
-    }
+    int failed = RT_OK, count = (int)max64(1, min64(threads, m * n * k / (2 * GRAIN_MACS)));
+    RtGemm whole = {.m = m, .n = n, .k = k};
+    int64_t rows, cols;
+    cut_up(&whole, count, 64, a_k == 1 ? 0 : 10, b_n == 1 ? 5 : 7, &rows, &cols);
+    RT_OMP(omp parallel for num_threads(count) schedule(static) collapse(2) if (count > 1))
+    for (int64_t i = 0; i < m; i += rows)
+        for (int64_t j = 0; j < n; j += cols) {
+            void *room = packed_room();
+            if (!room) { RT_OMP(omp atomic write) failed = RT_ERR_MEMORY; }
+            else t->int8(min64(rows, m - i), min64(cols, n - j), k, a + i * a_m, a_m, a_k, unsign, b + j * b_n, b_k, b_n, c + i * n + j, n, room);
+        }
     return failed;
 }
 

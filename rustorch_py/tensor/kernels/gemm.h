@@ -20,7 +20,7 @@ typedef struct {
 } RtGemm;
 
 #define RT_LEAF 32
-#define RT_THIN_ROWS 8                      /* rows of a below which b is read once and not packed */
+#define RT_THIN_ROWS 12                     /* most rows of a for which b is read once and not packed */
 
 /* One product of float or double by register tiles: c (+)= alpha a b (+ bias on every row); c's columns neighbours. */
 typedef struct {
@@ -41,7 +41,7 @@ enum { RT_KC = 256, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, 
 
 /* Loops that exist once per instruction set. */
 typedef struct {
-    /* few rows of a. thin: fewer than RT_THIN_ROWS, b_n == 1; nt: a_k == 1 and b_k == 1; c_n == 1, bias may be NULL */
+    /* few rows of a. thin: RT_THIN_ROWS at most, b_n == 1; nt: a_k == 1 and b_k == 1; c_n == 1, bias may be NULL */
     void (*thin_f32)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_m, int64_t a_k, const float *b, int64_t ldb,
                      float *c, int64_t ldc, float alpha, float beta, const float *bias);
     void (*thin_f64)(int64_t m, int64_t n, int64_t k, const double *a, int64_t a_m, int64_t a_k, const double *b, int64_t ldb,
@@ -76,6 +76,7 @@ typedef struct {
     void (*kept_f32)(const RtBlock *g, const float *b, int64_t n, int64_t j, int64_t cols);
     void (*kept_f64)(const RtBlock *g, const double *b, int64_t n, int64_t j, int64_t cols);
     int64_t nt_rows;                     /* rows of a up to which dot products read a long turned b as it lies, measured */
+    int64_t thin_rows;                   /* ... up to which rows of b are streams, measured */
     int64_t tiles_most;                  /* m*n*k up to which tiles beat BLAS, measured on this set's usual machines */
     int64_t panel_bytes;                 /* columns of a panel */
 } RtGemmTable;

@@ -52,7 +52,7 @@ RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_masksto
 
 /* Sums of n registers, one or four, each of its own lanes. */
 #if defined(__AVX512F__)
-#include "gemm_sums.h"
+#include "gemm_regs.h"
 #define RT_NT_ROWS 6                                  /* rows of a in a tile of dot products: with four of b they fill the registers */
 RT_INLINE void f32_sums(const rt_vf32 *v, int n, float *out) {
     if (n == 1) { *out = rt_vf_sum((rt_vf)v[0]); return; }
@@ -198,11 +198,11 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
     integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
     RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
-    24, INT64_MAX,
+    24, RT_THIN_ROWS, INT64_MAX,
 #elif defined(__AVX2__)
-    10, 1 << 24,
+    10, 7, 1 << 24,
 #else
-    5, 1 << 15,
+    5, 7, 1 << 15,
 #endif
     RT_REGS * RT_VEC,
 };

@@ -248,7 +248,7 @@ static void F(tiles)(const RtBlock *g) {
     const T *a = (const T *)g->a, *b = (const T *)g->b;
     int few = m <= (RT_REGS == 4 ? RT_FEW : 2 * RT_ROWS);
     if (g->b_n == 1 && (RT_MASKED || n % L == 0) && (few || (n <= 2 * L && m <= 256) || k * n * (int64_t)sizeof(T) <= RT_DIRECT)) {
-        int far = few && (k > RT_KC || k * n * (int64_t)sizeof(T) > RT_NEAR);
+        int far = few && n > wide && (k > RT_KC || k * n * (int64_t)sizeof(T) > RT_NEAR);
         int64_t most = !far ? 2 * RT_KC : m <= 2 * RT_ROWS ? 32 : 48;
         for (int64_t p = 0; p < k; p += most) {
             int64_t kb = k - p < most ? k - p : most;

@@ -1,8 +1,9 @@
 /* int8 x int8 -> int32 products; once per instruction set.
  *
  * Note [Dots of bytes]
- * AVX-512 VNNI multiplies four unsigned bytes by four signed ones and adds them to a 32-bit lane: a becomes unsigned by adding 128, and
- * 128 times the sum of b's column is taken off again. Elsewhere both operands are packed as 16-bit numbers, whose pairs one instruction
+ * AVX-512 VNNI multiplies four unsigned bytes by four signed ones and adds them to a 32-bit lane. a is read as it lies, unsigned or signed; beside
+ * a signed one b, which is packed anyhow, becomes unsigned by adding 128, and 128 times the sum of a's row is taken off again. Elsewhere both
+ * operands are packed as 16-bit numbers, whose pairs one instruction
  * multiplies and adds exactly (the one on bytes saturates). Sums wrap modulo 2^32, in any order the same. */
 #include <string.h>
 #include "gemm.h"
@@ -61,14 +62,7 @@ RT_INLINE RT_VI load_i(const void *p) { RT_VI v; memcpy(&v, p, sizeof v); return
 #include "int8_t.h"
 
 #if defined(__AVX512F__)
-#define N(x) fours_##x
-#define G 4
-#define A uint8_t
-#define B int8_t
-#define OFFSET 128
-#define DOT(s, x, y) _mm512_dpbusd_epi32(s, x, y)
-#define TARGET __attribute__((target("avx512vnni")))
-#include "int8_t.h"
+#include "int8_fours.h"
 #endif
 
 void RT_NAME(rt_int8_product)(int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign,
