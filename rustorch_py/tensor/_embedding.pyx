@@ -232,6 +232,7 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     cdef void *k = NULL
     cdef int64_t *atp = NULL
     cdef object op = "embedding_bag", got, factor
+    cdef EmbeddingBagBackward0 node
     if is_half(w):
         got = embedding_bag(float32_of(weight), indices, offsets, scale_grad_by_freq, mode, sparse, float32_of(per_sample_weights),
                             include_last_offset, padding_idx)
@@ -292,7 +293,16 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
                 table.bag_f64(<double *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <double *>k,
                               <double *>out.ptr, <int64_t *>count.ptr, atp, threads)
     got = out
-    if recording(w, scale, None):
+    if how != 2 and scale is None and not sparse:
+        if recording(w, None, None):
+            node = EmbeddingBagBackward0.__new__(EmbeddingBagBackward0)
+            node.rows, node.skip, node.mean = rows, skip, how == 1
+            save(node, 0, idx)
+            save(node, 1, bag_of)
+            save(node, 2, count)
+            save(node, 3, frequency_scale(idx, rows) if scale_grad_by_freq else None)
+            attach1(out, node, w)
+    elif recording(w, scale, None):
         got = recorded_bag(w, idx, bag_of, bags, how, skip, per_sample_weights, count, at,
                            frequency_scale(idx, rows) if scale_grad_by_freq else None, sparse)
     if how == 2:                                  # positions -> indices
@@ -333,6 +343,19 @@ cdef int check_bags(object op, TensorBase idx, TensorBase off, TensorBase bag_of
             raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "
                            f"{rows} rows", op=op)
     return 0
+
+
+cdef class EmbeddingBagBackward0(Node):
+    """Gradient of sums and means: each row gets what its bag got. Slots: indices, bag of each, size of each bag, factor of each index."""
+    cdef int64_t rows, skip
+    cdef bint mean
+
+    cdef object apply(self, object g):
+        cdef TensorBase bag_of = saved(self, 1)
+        if self.mean:
+            g = g / (<object>saved(self, 2)).clamp(min=1).unsqueeze(1)
+        g = pick("embedding_bag", <TensorBase?>g, bag_of, shape_tuple(bag_of), -1, None)
+        return add_rows("embedding_bag", g, saved(self, 0), self.rows, self.skip, saved(self, 3))
 
 
 cdef object recorded_bag(TensorBase w, TensorBase idx, TensorBase bag_of, int64_t bags, int how, int64_t skip, object weights,

@@ -89,48 +89,67 @@ static void SUF(columns_d0)(const RtWindows *p, int64_t batch, const T *col, T *
     }
 }
 
-RT_INLINE T SUF(log_add)(T a, T b) {
-    T m = a > b ? a : b;
-    if (m == -(T)INFINITY) return m;
-    return m + (T)log1p(exp((double)((a > b ? b : a) - m)));
-}
-
 /* Label of state s of the chain blank, l0, blank, l1, ..., blank. */
 #define STATE(s) ((s) % 2 ? l[(s) / 2] : blank)
 
-/* Graves, Fernandez, Gomez, Schmidhuber (2006), section 4.1: alpha(t,s) is the log-probability of
- * having written the first s/2 labels after t+1 frames. */
+/* Graves, Fernandez, Gomez, Schmidhuber (2006), section 4.1. A chain's states are neighbours in memory, so that one loop over them is
+ * a loop of registers: emit[s]: log-probability of state s's label in this frame; jump[s]: 0 where s may follow s - 2, else -infinity.
+ * Buffers have room for two states before and behind the chain, which nothing reaches. */
+static void SUF(ctc_chain)(int64_t S, const int64_t *l, int64_t blank, T *jump) {
+    for (int64_t s = -2; s < S + 2; s++) jump[s] = s > 1 && s < S && s % 2 && STATE(s) != STATE(s - 2) ? 0 : -(T)INFINITY;
+}
+RT_INLINE void SUF(ctc_emit)(int64_t S, const int64_t *l, int64_t blank, const T *row, T *emit) {
+    T none = row[blank];
+    for (int64_t s = 0; s < S / 2; s++) { emit[2 * s] = none; emit[2 * s + 1] = row[l[s]]; }
+    emit[S - 1] = none;
+}
+/* The states after one more frame. way: -1 forwards in time, from states s, s - 1 and s - 2; 1 backwards. */
+RT_INLINE void SUF(ctc_step)(int64_t S, int way, const T *restrict was, const T *restrict jump, const T *restrict emit, T *restrict now) {
+    const T *near = was + way, *far = was + 2 * way, *skip = way < 0 ? jump : jump + 2;
+    RT_OMP(omp simd)
+    for (int64_t s = 0; s < S; s++) {
+        T a = was[s], b = near[s], c = far[s] + skip[s], m = a > b ? a : b;
+        m = m > c ? m : c;
+        T from = m == -(T)INFINITY ? 0 : m;
+        now[s] = from + SUF(rt_log)(SUF(rt_exp)(a - from) + SUF(rt_exp)(b - from) + SUF(rt_exp)(c - from)) + emit[s];
+    }
+}
+
+/* alpha(t, s): the log-probability of having written the first s / 2 labels after t + 1 frames. */
 static void SUF(ctc)(const T *lp, int64_t frames, int64_t batch, int64_t classes, const int64_t *labels, int64_t max_labels,
                      const int64_t *frame_count, const int64_t *label_count, int64_t blank, T *alpha, T *loss, int threads) {
-    int64_t width = 2 * max_labels + 1;
+    int64_t width = 2 * max_labels + 1, line = width + 4;
     threads = few((double)batch * frames * width * 16, threads, batch);
     RT_OMP(omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1))
     for (int64_t n = 0; n < batch; n++) {
         const int64_t *l = labels + n * max_labels;
         int64_t S = 2 * label_count[n] + 1, F = frame_count[n];
-        T *a = alpha + n * frames * width;
-        for (int64_t i = 0; i < frames * width; i++) a[i] = -(T)INFINITY;
-        if (F == 0) { loss[n] = S == 1 ? 0 : (T)INFINITY; continue; }
-        for (int64_t s = 0; s < 2 && s < S; s++) a[s] = lp[n * classes + STATE(s)];
-        for (int64_t t = 1; t < F; t++) {
-            const T *row = lp + (t * batch + n) * classes, *prev = a + (t - 1) * width;
-            T *now = a + t * width;
-            for (int64_t s = 0; s < S; s++) {
-                T v = prev[s];
-                if (s > 0) v = SUF(log_add)(v, prev[s - 1]);
-                if (s > 1 && s % 2 && STATE(s) != STATE(s - 2)) v = SUF(log_add)(v, prev[s - 2]);
-                now[s] = v + row[STATE(s)];
-            }
+        T *a = alpha + n * frames * width, *own = malloc((size_t)(4 * line) * sizeof(T));
+        T *was = own + 2, *now = was + line, *jump = now + line, *emit = jump + line;
+        for (int64_t i = 0; i < (F ? 2 * line : 0); i++) own[i] = -(T)INFINITY;
+        for (int64_t i = 0; i < frames; i++)
+            for (int64_t s = i < F ? S : 0; s < width; s++) a[i * width + s] = -(T)INFINITY;
+        SUF(ctc_chain)(S, l, blank, jump);
+        for (int64_t t = 0; t < F; t++) {
+            SUF(ctc_emit)(S, l, blank, lp + (t * batch + n) * classes, emit);
+            if (t == 0) for (int64_t s = 0; s < 2 && s < S; s++) now[s] = emit[s];
+            else SUF(ctc_step)(S, -1, was, jump, emit, now);
+            memcpy(a + t * width, now, (size_t)S * sizeof(T));
+            T *swap = was; was = now; now = swap;
         }
-        const T *end = a + (F - 1) * width;
-        loss[n] = -(S > 1 ? SUF(log_add)(end[S - 1], end[S - 2]) : end[0]);
+        if (F == 0) loss[n] = S == 1 ? 0 : (T)INFINITY;
+        else {
+            T x = was[S - 1], y = S > 1 ? was[S - 2] : -(T)INFINITY, m = x > y ? x : y;
+            loss[n] = m == -(T)INFINITY ? (T)INFINITY : -(m + (T)log(exp((double)(x - m)) + exp((double)(y - m))));
+        }
+        free(own);
     }
 }
 
 static void SUF(ctc_d0)(const T *lp, int64_t frames, int64_t batch, int64_t classes, const int64_t *labels, int64_t max_labels,
                         const int64_t *frame_count, const int64_t *label_count, int64_t blank, const T *alpha, const T *loss,
                         const T *g, int zero_infinity, T *gx, int threads) {
-    int64_t width = 2 * max_labels + 1;
+    int64_t width = 2 * max_labels + 1, line = width + 4;
     threads = few((double)batch * frames * width * 16, threads, batch);
     memset(gx, 0, (size_t)(frames * batch * classes) * sizeof(T));
     RT_OMP(omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1))
@@ -138,30 +157,32 @@ static void SUF(ctc_d0)(const T *lp, int64_t frames, int64_t batch, int64_t clas
         const int64_t *l = labels + n * max_labels;
         int64_t S = 2 * label_count[n] + 1, F = frame_count[n];
         const T *a = alpha + n * frames * width;
-        if (F == 0 || (zero_infinity && loss[n] == (T)INFINITY)) continue;
-        T *beta = malloc((size_t)(2 * width + classes) * sizeof(T));     /* two frames; sums of a frame by class */
-        T *next = beta, *now = beta + width, *mass = beta + 2 * width;
+        T total = loss[n], by = g[n];
+        if (F == 0 || (zero_infinity && total == (T)INFINITY)) continue;
+        T *own = malloc((size_t)(5 * line + 2 + classes) * sizeof(T));
+        T *was = own + 2, *now = was + line, *jump = now + line, *emit = jump + line, *share = emit + line, *mass = share + line;
+        for (int64_t i = 0; i < 2 * line; i++) own[i] = -(T)INFINITY;
+        SUF(ctc_chain)(S, l, blank, jump);
         for (int64_t t = F - 1; t >= 0; t--) {
-            const T *row = lp + (t * batch + n) * classes;
+            const T *row = lp + (t * batch + n) * classes, *at = a + t * width;
             T *out = gx + (t * batch + n) * classes;
-            for (int64_t s = 0; s < S; s++) {
-                T v;
-                if (t == F - 1) v = s >= S - 2 ? 0 : -(T)INFINITY;
-                else {
-                    v = next[s];
-                    if (s + 1 < S) v = SUF(log_add)(v, next[s + 1]);
-                    if (s + 2 < S && s % 2 && STATE(s) != STATE(s + 2)) v = SUF(log_add)(v, next[s + 2]);
-                }
-                now[s] = v + row[STATE(s)];
+            SUF(ctc_emit)(S, l, blank, row, emit);
+            if (t == F - 1) for (int64_t s = S > 1 ? S - 2 : 0; s < S; s++) now[s] = emit[s];
+            else SUF(ctc_step)(S, 1, was, jump, emit, now);
+            /* share of the alignments that pass here: both sides count this frame's emission */
+            RT_OMP(omp simd)
+            for (int64_t s = 0; s < S; s++) share[s] = SUF(rt_exp)(at[s] + now[s] + total - emit[s]);
+            for (int64_t c = 0; c < classes; c++) {               /* no alignment at all: NaN */
+                T left = total - row[c] - (T)INFINITY;
+                mass[c] = left == left ? 0 : left;
             }
-            for (int64_t c = 0; c < classes; c++) mass[c] = -(T)INFINITY;
-            for (int64_t s = 0; s < S; s++) mass[STATE(s)] = SUF(log_add)(mass[STATE(s)], a[t * width + s] + now[s]);
+            for (int64_t s = 0; s < S; s++) mass[STATE(s)] += share[s];
             /* gradient of normalised log-probabilities: p - share of the alignments that pass here */
-            for (int64_t c = 0; c < classes; c++)
-                out[c] = g[n] * (T)(exp((double)row[c]) - exp((double)(mass[c] + loss[n] - row[c])));
-            T *swap = next; next = now; now = swap;
+            RT_OMP(omp simd)
+            for (int64_t c = 0; c < classes; c++) out[c] = by * (SUF(rt_exp)(row[c]) - mass[c]);
+            T *swap = was; was = now; now = swap;
         }
-        free(beta);
+        free(own);
     }
 }
 #undef STATE

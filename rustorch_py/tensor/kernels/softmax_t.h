@@ -237,22 +237,31 @@ static int64_t SUF(class_loss)(const T *x, int64_t outer, int64_t n, int64_t inn
     if (smooth > 0) {
         if (w) for (int64_t i = 0; i < n; i++) w_sum += w[i];
         else w_sum = (double)n;
+        int team = few((double)outer * n * inner, threads, outer);
+        RT_OMP(omp parallel for num_threads(team) schedule(static) if (team > 1))
+        for (int64_t o = 0; o < outer; o++)                   /* what all classes have of the loss */
+            for (int64_t s = 0; s < inner; s++) {
+                const T *xs = x + o * n * inner + s;
+                double all = 0;
+                if (w) for (int64_t i = 0; i < n; i++) all += (double)xs[i * inner] * w[i];
+                else if (inner == 1) {
+                    RT_OMP(omp simd reduction(+:all))
+                    for (int64_t i = 0; i < n; i++) all += (double)xs[i];
+                } else for (int64_t i = 0; i < n; i++) all += (double)xs[i * inner];
+                loss[o * inner + s] = (T)(smooth / (double)n * ((logs ? 0 : lse[o * inner + s]) * w_sum - all));
+            }
     }
     for (int64_t o = 0; o < outer; o++)
         for (int64_t s = 0; s < inner; s++) {
             int64_t at = o * inner + s, t = target[at];
+            T all = smooth > 0 ? loss[at] : 0;
             loss[at] = 0;
             if (t == ignore) continue;
             if ((uint64_t)t >= (uint64_t)n) { bad = bad ? bad : at + 1; continue; }
             T l = logs ? 0 : lse[at], wt = w ? w[t] : 1;
             const T *xs = x + o * n * inner + s;
             T v = (l - xs[t * inner]) * wt;
-            if (smooth > 0) {
-                double all = 0;
-                for (int64_t i = 0; i < n; i++) all += (double)xs[i * inner] * (w ? w[i] : 1);
-                v = (T)((1 - smooth) * v + smooth / (double)n * (l * w_sum - all));
-            }
-            loss[at] = v;
+            loss[at] = smooth > 0 ? (T)((1 - smooth) * v + all) : v;
             sum += wt;
         }
     *total = sum;
@@ -267,7 +276,6 @@ static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inn
         if (w) for (int64_t i = 0; i < n; i++) w_sum += w[i];
         else w_sum = (double)n;
     }
-    if (logs) memset(gx, 0, (size_t)(outer * n * inner) * sizeof(T));
     int exps = !logs && inner == 1 && n < SHORT;         /* exponentials of short rows in one go */
     if (exps) {
         for (int64_t o = 0; o < outer; o++)
@@ -288,7 +296,9 @@ static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inn
             a[s] = t == ignore ? 0 : (T)(((1 - smooth) * wt + (smooth > 0 ? smooth / (double)n * w_sum : 0)) * gs);
             l[s] = logs ? 0 : lse[o * inner + s0 + s];
         }
-        if (!logs) {
+        if (logs && inner == len) memset(out, 0, (size_t)(n * len) * sizeof(T));
+        else if (logs) for (int64_t i = 0; i < n; i++) memset(out + i * inner, 0, (size_t)len * sizeof(T));
+        else {
             if (inner == 1) {
                 T a0 = a[0], l0 = l[0];
                 if (a0 == 0) memset(out, 0, (size_t)n * sizeof(T));
