@@ -2,6 +2,7 @@
  * the result, both are walked in tiles of 16 x 16, so that whole cache lines are read and written. Sixteen rows of the result, a
  * page each, are more than the prefetchers follow: their next lines are asked for. */
 #include "copy.h"
+#include "move.h"
 #include "turn.h"
 
 #define TILE 16
@@ -40,7 +41,7 @@ TILED(16, u128, )
     static void rows_##B(char *dst, int64_t ds0, int64_t ds1, const char *src, int64_t ss0, int64_t ss1, int64_t m, int64_t n) { \
         for (int64_t i = 0; i < m; i++, dst += ds1, src += ss1) {                                 \
             if (ds0 == B && ss0 == B) {                                                           \
-                if (n * B >= 512) { memcpy(dst, src, (size_t)n * B); continue; }                  \
+                if (n * B >= 512) { rt_copy_bytes(dst, src, (size_t)n * B); continue; }           \
                 T *restrict d = (T *)dst; const T *restrict s = (const T *)src;                   \
                 for (int64_t j = 0; j < n; j++) d[j] = s[j];                                      \
             } else if (ds0 == B && ss0 == 0) {                                                    \

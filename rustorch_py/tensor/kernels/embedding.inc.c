@@ -1,5 +1,6 @@
 #include <string.h>
 #include "embedding.h"
+#include "move.h"
 #include "grain.h"
 
 /* see Note [Grain]; work counts bytes or elements */
@@ -9,7 +10,7 @@ static int64_t gather_rows(const char *table, int64_t rows, int64_t row_bytes, c
     for (int64_t i = 0; i < n; i++) if ((uint64_t)idx[i] >= (uint64_t)rows) return i + 1;
     threads = few((double)n * row_bytes, threads, n);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t i = 0; i < n; i++) memcpy(out + i * row_bytes, table + idx[i] * row_bytes, (size_t)row_bytes);
+    for (int64_t i = 0; i < n; i++) rt_copy_bytes(out + i * row_bytes, table + idx[i] * row_bytes, (size_t)row_bytes);
     return 0;
 }
 

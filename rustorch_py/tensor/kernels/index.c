@@ -1,5 +1,6 @@
 #include <string.h>
 #include "index.h"
+#include "move.h"
 #include "rustorch/half.h"
 #include "rustorch/loops.h"
 
@@ -25,7 +26,7 @@ typedef struct { uint64_t a, b; } u128;
             *(T *)(dst + j * ds + AT(j)) = *(const T *)(src + j * ss);                     \
     }                                                                                      \
     static void move_##tag(ROW_ARGS) {                                                     \
-        if (ds == (int64_t)sizeof(T) && ss == ds) memcpy(dst, src, n * sizeof(T));         \
+        if (ds == (int64_t)sizeof(T) && ss == ds) rt_copy_bytes(dst, src, n * sizeof(T));  \
         else if (ds == (int64_t)sizeof(T) && ss == -ds)                                    \
             for (int64_t j = 0; j < n; j++) ((T *)dst)[j] = ((const T *)src)[-j];          \
         else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds) = *(const T *)(src + j * ss); \
@@ -159,8 +160,8 @@ static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char 
     int64_t n = p->a_shape[last], ds = p->a_dst[last], ss = p->a_src[last];
     if (row == NULL && last == 0 && ds == itemsize && ss == itemsize) {      /* moves of whole slabs */
         int64_t nbytes = n * itemsize;
-        if (get) for (int64_t j = j0; j < j1; j++) memcpy(dst + j * dj, src + p->off[j], nbytes);
-        else for (int64_t j = j0; j < j1; j++) memcpy(dst + p->off[j], src + j * sj, nbytes);
+        if (get) for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + j * dj, src + p->off[j], nbytes);
+        else for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + p->off[j], src + j * sj, nbytes);
         return;
     }
     Row f = row ? row : move_row((int)itemsize, 2);
@@ -362,9 +363,9 @@ void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t c
             int64_t cut = edge * itemsize;
             if (upper) {
                 memset(dst, 0, cut);
-                if (dst != src) memcpy(dst + cut, src + cut, row_bytes - cut);
+                if (dst != src) rt_copy_bytes(dst + cut, src + cut, row_bytes - cut);
             } else {
-                if (dst != src) memcpy(dst, src, cut);
+                if (dst != src) rt_copy_bytes(dst, src, cut);
                 memset(dst + cut, 0, row_bytes - cut);
             }
         }
@@ -381,7 +382,7 @@ static void cat_rows(char *dst, int64_t dst_step, const char *src, int64_t slab,
         }
         return;
     }
-    for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_step, src + o * slab, slab);
+    for (int64_t o = 0; o < outer; o++) rt_copy_bytes(dst + o * dst_step, src + o * slab, slab);
 }
 
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads) {
@@ -393,7 +394,7 @@ void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int
             cat_rows(dst + lo * dst_step, dst_step, src + lo * slab, slab, hi - lo);
         } else {                                          /* few long slabs: each is cut */
             int64_t lo = slab * t / threads & ~(int64_t)63, hi = t + 1 == threads ? slab : slab * (t + 1) / threads & ~(int64_t)63;
-            for (int64_t o = 0; o < outer; o++) memcpy(dst + o * dst_step + lo, src + o * slab + lo, hi - lo);
+            for (int64_t o = 0; o < outer; o++) rt_copy_bytes(dst + o * dst_step + lo, src + o * slab + lo, hi - lo);
         }
     }
 }
