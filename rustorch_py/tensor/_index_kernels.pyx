@@ -14,7 +14,7 @@ cdef extern from "index.h" nogil:
     int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
     void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
     void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
-    int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
+    int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
     void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
@@ -150,9 +150,9 @@ cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, i
     fill_array(index, &x)
     if index.n > 4096:
         with nogil:
-            good = rt_gather_run(op, dst.dt, &d, &s, &x, dim, size, threads)
+            good = rt_gather_run(isa_level(), op, dst.dt, &d, &s, &x, dim, size, threads)
     else:
-        good = rt_gather_run(op, dst.dt, &d, &s, &x, dim, size, threads)
+        good = rt_gather_run(isa_level(), op, dst.dt, &d, &s, &x, dim, size, threads)
     return good
 
 

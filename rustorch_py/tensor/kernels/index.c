@@ -1,6 +1,7 @@
 #include <string.h>
 #include "index.h"
 #include "move.h"
+#include "select.h"
 #include "rustorch/half.h"
 #include "rustorch/loops.h"
 
@@ -13,16 +14,38 @@ typedef void (*Row)(char *dst, int64_t ds, const char *src, int64_t ss, const in
                  int64_t mul, int64_t n
 #define AT(j) (off[(j) * os] * mul)
 
+/* Four elements a turn: what is read is read before anything is written, as the compiler cannot tell that it may. Stores of other
+ * elements than these wait for no load then, which is half of the time of such a loop. */
+#define BY_FOUR(FOUR, ONE)                                                                 \
+    int64_t j = 0;                                                                         \
+    for (; j + 4 <= n; j += 4) { FOUR }                                                    \
+    for (; j < n; j++) { ONE }
+#define AT4(k) off[j + k]
+#define FAR(T, k) (const T *)(src + off[j + k])
+#define PLACES(d) __auto_type p0 = d + AT4(0); __auto_type p1 = d + AT4(1); __auto_type p2 = d + AT4(2); __auto_type p3 = d + AT4(3);
+
 typedef struct { uint64_t a, b; } u128;
 #define MOVE_ROWS(tag, T)                                                                  \
     static void get_##tag(ROW_ARGS) {                                                      \
-        if (os == 1 && ss == 0 && ds == (int64_t)sizeof(T))                                \
-            for (int64_t j = 0; j < n; j++) ((T *)dst)[j] = *(const T *)(src + off[j] * mul); \
-        else for (int64_t j = 0; j < n; j++)                                               \
+        if (os == 1 && ss == 0 && ds == (int64_t)sizeof(T) && mul == ds) {                 \
+            T *d = (T *)dst;                                                               \
+            const T *s = (const T *)src;                                                   \
+            BY_FOUR(T a = s[AT4(0)]; T b = s[AT4(1)]; T c = s[AT4(2)]; T e = s[AT4(3)];    \
+                    d[j] = a; d[j + 1] = b; d[j + 2] = c; d[j + 3] = e;, d[j] = s[AT4(0)];) \
+        } else if (os == 1 && ss == 0 && ds == (int64_t)sizeof(T) && mul == 1) {           \
+            T *d = (T *)dst;                                                               \
+            BY_FOUR(T a = *FAR(T, 0); T b = *FAR(T, 1); T c = *FAR(T, 2); T e = *FAR(T, 3); \
+                    d[j] = a; d[j + 1] = b; d[j + 2] = c; d[j + 3] = e;, d[j] = *FAR(T, 0);) \
+        } else for (int64_t j = 0; j < n; j++)                                             \
             *(T *)(dst + j * ds) = *(const T *)(src + j * ss + AT(j));                     \
     }                                                                                      \
     static void set_##tag(ROW_ARGS) {                                                      \
-        for (int64_t j = 0; j < n; j++)                                                    \
+        if (os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == ss) {                 \
+            T *d = (T *)dst;                                                               \
+            const T *s = (const T *)src;                                                   \
+            BY_FOUR(PLACES(d) T a = s[j]; T b = s[j + 1]; T c = s[j + 2]; T e = s[j + 3];  \
+                    *p0 = a; *p1 = b; *p2 = c; *p3 = e;, d[AT4(0)] = s[j];)                \
+        } else for (int64_t j = 0; j < n; j++)                                             \
             *(T *)(dst + j * ds + AT(j)) = *(const T *)(src + j * ss);                     \
     }                                                                                      \
     static void move_##tag(ROW_ARGS) {                                                     \
@@ -40,13 +63,14 @@ MOVE_ROWS(16, u128)
 /* Accumulating rows. NaN wins in max and min, as in torch's amax and amin. */
 #define ACC_ROW(name, T, EXPR)                                                             \
     static void name(ROW_ARGS) {                                                           \
-        if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == ss)            \
-            for (int64_t j = 0; j < n; j++) {                                              \
-                T *d = (T *)dst + off[j];                                                  \
-                T x = *d, y = ((const T *)src)[j];                                         \
-                *d = EXPR;                                                                 \
-            }                                                                              \
-        else if (off) for (int64_t j = 0; j < n; j++) {                                    \
+        if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == ss) {          \
+            T *d = (T *)dst;                                                               \
+            const T *s = (const T *)src;                                                   \
+            BY_FOUR(PLACES(d) T y0 = s[j]; T y1 = s[j + 1]; T y2 = s[j + 2]; T y3 = s[j + 3]; \
+                    { T x = *p0; T y = y0; *p0 = EXPR; } { T x = *p1; T y = y1; *p1 = EXPR; }  \
+                    { T x = *p2; T y = y2; *p2 = EXPR; } { T x = *p3; T y = y3; *p3 = EXPR; }, \
+                    T *p = d + off[j]; T x = *p; T y = s[j]; *p = EXPR;)                   \
+        } else if (off) for (int64_t j = 0; j < n; j++) {                                    \
             T *d = (T *)(dst + j * ds + AT(j));                                            \
             T x = *d, y = *(const T *)(src + j * ss);                                      \
             *d = EXPR;                                                                     \
@@ -184,6 +208,21 @@ static void index_part(const RtIndexPlan *p, int get, Row row, Row inner, int64_
     while (turn(p->nb, p->b_shape, p->b_dst, p->b_src, at, &dst, &src));
 }
 
+/* Which of `threads` stretches of [low, high] an offset is in. */
+static int part_of(int64_t off, int64_t low, int64_t high, int threads) {
+    return (int)((double)(off - low) * threads / ((double)(high - low) + 1.0));
+}
+/* Whether offsets fall into these stretches evenly enough to share them out so. */
+static int spread(const int64_t *off, int64_t n, int threads, int64_t *low, int64_t *high) {
+    int64_t count[64] = {0};
+    if (threads > 64) return 0;
+    *low = *high = off[0];
+    for (int64_t j = 1; j < n; j++) { *low = off[j] < *low ? off[j] : *low; *high = off[j] > *high ? off[j] : *high; }
+    for (int64_t j = 0; j < n; j++) count[part_of(off[j], *low, *high, threads)]++;
+    for (int t = 0; t < threads; t++) if (2 * count[t] * threads > 3 * n) return 0;
+    return 1;
+}
+
 void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
     int64_t itemsize = rt_itemsize(dtype), before = 1, after = 1;
     int get = op == RT_IX_GET;
@@ -195,8 +234,10 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
     Row row = op <= RT_IX_SET ? NULL : acc_row(op, dtype);
     Row inner = op <= RT_IX_SET ? move_row((int)itemsize, op) : row;
     if (before * after * p->n_off < 32768) threads = 1;
-    /* Threads share what no two of them write: positions before the index, else the index itself when reading, else
-     * positions after it. Each place is written by one thread, in the order of the index. */
+    /* Threads share what no two of them write: positions before the index, else the index itself when reading, else what
+     * the index says where it says it evenly, else positions after it (whose edge is one cache line of every slab, which goes
+     * to and fro). Each place is written by one thread, in the order of the index. */
+    int64_t low, high;
     if (threads > 1 && p->nb && p->b_shape[0] >= threads) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
         for (int t = 0; t < threads; t++) {
@@ -214,6 +255,11 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
             int64_t j0 = t * chunk, j1 = j0 + chunk < p->n_off ? j0 + chunk : p->n_off;
             if (j0 < j1) index_part(p, get, row, inner, j0, j1, itemsize);
         }
+    } else if (threads > 1 && before * after >= 64 && spread(p->off, p->n_off, threads, &low, &high)) {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+        for (int t = 0; t < threads; t++)
+            for (int64_t j = 0; j < p->n_off; j++)
+                if (part_of(p->off[j], low, high, threads) == t) index_part(p, get, row, inner, j, j + 1, itemsize);
     } else if (threads > 1 && p->na && p->a_shape[0] >= 16 * threads) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
         for (int t = 0; t < threads; t++) {
@@ -228,16 +274,16 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
 }
 
 /* Is one of n indices outside [0, last]? Its sign or that of its distance to the end tells. */
-static int outside(const int64_t *ix, int64_t step, int64_t n, int64_t last) {
+static int outside(int level, const int64_t *ix, int64_t step, int64_t n, int64_t last) {
     int64_t signs = 0;
-    if (step == 1) for (int64_t j = 0; j < n; j++) signs |= ix[j] | (last - ix[j]);
-    else for (int64_t j = 0; j < n; j++) signs |= ix[j * step] | (last - ix[j * step]);
+    if (step == 1) return rt_select_table(level)->outside(ix, n, last);
+    for (int64_t j = 0; j < n; j++) signs |= ix[j * step] | (last - ix[j * step]);
     return signs < 0;
 }
 
 typedef struct {
     Row row;
-    int nd;
+    int nd, level;
     int64_t mul, size;                                    /* size < 0: the indices are known to be good */
     int64_t shape[RT_MAX_DIM], ds[RT_MAX_DIM], ss[RT_MAX_DIM], is[RT_MAX_DIM];
     char *dst;
@@ -253,7 +299,7 @@ static int gather_part(const Gather *g) {
     const char *s = g->src;
     const int64_t *ix = g->ix;
     for (;;) {
-        if (g->size >= 0 && outside(ix, g->is[last], n, g->size - 1)) return 0;
+        if (g->size >= 0 && outside(g->level, ix, g->is[last], n, g->size - 1)) return 0;
         g->row(d, g->ds[last], s, g->ss[last], ix, g->is[last], g->mul, n);
         int i = last - 1;
         for (; i >= 0; i--) {
@@ -266,13 +312,14 @@ static int gather_part(const Gather *g) {
     }
 }
 
-int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,
+int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,
                   int threads) {
     int64_t item = rt_itemsize(dtype), total = 1;
     int get = op == RT_IX_GET, split = -1, good = 1;
     Gather g;
     g.row = op <= RT_IX_SET ? move_row((int)item, op) : acc_row(op, dtype);
     g.nd = index->ndim;
+    g.level = level;
     g.dst = dst->data;
     g.src = src->data;
     g.ix = (const int64_t *)index->data;

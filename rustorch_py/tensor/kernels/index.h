@@ -27,7 +27,7 @@ void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_
 void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads);
 /* The index's shape is walked; `dim` is replaced by its value, which is checked against [0, size) on the way: 0 when one
  * was outside, with part of the work done. size -1: they are known to be good. */
-int rt_gather_run(int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,
+int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,
                   int threads);
 
 int64_t rt_count_true(const uint8_t *mask, int64_t n);

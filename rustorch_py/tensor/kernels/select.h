@@ -1,4 +1,4 @@
-/* Compressing by a byte mask of zeros and ones; one table an instruction set. */
+/* Compressing by a byte mask of zeros and ones, and a check of indices; one table an instruction set. */
 #ifndef RT_SELECT_H
 #define RT_SELECT_H
 #include "rustorch/loops.h"
@@ -8,7 +8,9 @@ typedef struct {
     void (*positions)(const uint8_t *mask, int64_t n, int64_t base, int64_t *out, int64_t room);
     /* rows [r0, r1) of a mask of `shape` (nd >= 2): nd numbers an element */
     void (*coordinates)(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t step, int64_t room);
+    int (*outside)(const int64_t *ix, int64_t n, int64_t last);     /* is one of them outside [0, last]? */
 } RtSelectFns;
+const RtSelectFns *rt_select_table(int level);
 
 /* Counts before each piece of `piece` bytes go to before[0 .. pieces]; returns the whole count. */
 int64_t rt_mask_counts(const uint8_t *mask, int64_t n, int64_t piece, int64_t *before, int threads);

@@ -111,4 +111,10 @@ static void coordinates(const uint8_t *mask, int64_t r0, int64_t r1, int nd, con
     }
 }
 
-const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates};
+static int outside(const int64_t *ix, int64_t n, int64_t last) {
+    int64_t signs = 0;                                    /* of the indices and of their distances to the end */
+    for (int64_t j = 0; j < n; j++) signs |= ix[j] | (last - ix[j]);
+    return signs < 0;
+}
+
+const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates, outside};
