@@ -11,9 +11,9 @@ from ._devices import has_kernel, run as run_on_device
 include "_row_ids.pxi"
 
 cdef extern from "index.h" nogil:
-    int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high)
+    int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, int64_t high, int threads)
     void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
-    void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads)
+    void rt_index_run(int level, int op, int dtype, RtIndexPlan *plan, int threads)
     int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
@@ -78,7 +78,7 @@ cdef TensorBase flat_index(TensorBase index):
 
 
 cdef int64_t outside(TensorBase flat, int64_t low, int64_t high) noexcept:
-    return rt_index_check(<int64_t *>flat.ptr, flat.n, low, high)
+    return rt_index_check(isa_level(), <int64_t *>flat.ptr, flat.n, low, high, rt_num_threads())
 
 
 cdef void add_offsets(TensorBase flat, int64_t size, int64_t step_bytes, bint add, TensorBase off) noexcept:
@@ -133,9 +133,9 @@ cdef void run_plan(int op, int dt, RtIndexPlan *p) noexcept:
     cdef int threads = rt_num_threads()
     if p.n_off > 4096:
         with nogil:
-            rt_index_run(op, dt, p, threads)
+            rt_index_run(isa_level(), op, dt, p, threads)
     else:
-        rt_index_run(op, dt, p, threads)
+        rt_index_run(isa_level(), op, dt, p, threads)
 
 
 cdef bint run_gather(int op, TensorBase dst, TensorBase src, TensorBase index, int dim, int64_t size) except -1:

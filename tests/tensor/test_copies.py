@@ -45,6 +45,22 @@ def test_large_copies_use_all_paths(simd):
     assert filled.sum().item() == 3.0 * 700 * 300
 
 
+@pytest.mark.parametrize("length", [2111, 2113, 2129, 4096, 4097, 70001])
+def test_long_copies_at_every_distance(length, simd):
+    """Destinations just above their source modulo a page take another way (Note [Page aliases])."""
+    rng = np.random.default_rng(length)
+    a = rng.integers(0, 256, 80000, dtype=np.uint8)
+    t = rt.from_numpy(a)
+    for ahead in [*range(0, 70), 95, 96, 97, 255, 508, 509, 511, 512, 513, 4095]:
+        for at in (0, 24, 61):
+            to = rt.full((80000,), 7, dtype=rt.uint8)
+            first = (a.ctypes.data + at + ahead - to.data_ptr()) % 4096
+            to[first:first + length].copy_(t[at:at + length])
+            want = np.full(80000, 7, np.uint8)
+            want[first:first + length] = a[at:at + length]
+            np.testing.assert_array_equal(to.numpy(), want)
+
+
 def test_elementwise_with_a_crosswise_operand(simd):
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((300, 300)).astype(np.float32), rng.standard_normal((300, 300))

@@ -132,12 +132,16 @@ static Row acc_row(int op, int dtype) {
     return rows[dtype][op - RT_IX_ADD];
 }
 
-int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high) {
-    int64_t signs = 0;                                    /* of the distances to both ends */
+int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, int64_t high, int threads) {
+    const RtSelectFns *f = rt_select_table(level);
+    int bad = 0;
     if (high <= low) return n ? 0 : -1;
-    for (int64_t j = 0; j < n; j++) signs |= (idx[j] - low) | (high - 1 - idx[j]);
-    if (RT_LIKELY(signs >= 0)) return -1;
-    for (int64_t j = 0; j < n; j++) if (idx[j] < low || idx[j] >= high) return j;
+    if (n < 131072 || threads < 2) bad = f->outside(idx, n, low, high - 1);
+    else {
+        RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) reduction(|:bad))
+        for (int t = 0; t < threads; t++) bad |= f->outside(idx + n * t / threads, n * (t + 1) / threads - n * t / threads, low, high - 1);
+    }
+    for (int64_t j = 0; bad && j < n; j++) if (idx[j] < low || idx[j] >= high) return j;
     return -1;
 }
 
@@ -188,6 +192,10 @@ static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char 
         else for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + p->off[j], src + j * sj, nbytes);
         return;
     }
+    if (p->add && last == 0 && ds == itemsize && ss == itemsize) {
+        for (int64_t j = j0; j < j1; j++) p->add(dst + p->off[j], src + j * sj, n);
+        return;
+    }
     Row f = row ? row : move_row((int)itemsize, 2);
     for (int64_t j = j0; j < j1; j++) {
         char *d = dst + (get ? j * dj : p->off[j]);
@@ -208,22 +216,19 @@ static void index_part(const RtIndexPlan *p, int get, Row row, Row inner, int64_
     while (turn(p->nb, p->b_shape, p->b_dst, p->b_src, at, &dst, &src));
 }
 
-/* Which of `threads` stretches of [low, high] an offset is in. */
-static int part_of(int64_t off, int64_t low, int64_t high, int threads) {
-    return (int)((double)(off - low) * threads / ((double)(high - low) + 1.0));
-}
-/* Whether offsets fall into these stretches evenly enough to share them out so. */
-static int spread(const int64_t *off, int64_t n, int threads, int64_t *low, int64_t *high) {
-    int64_t count[64] = {0};
+/* Whether `threads` equal stretches of the offsets' range hold about as many of them each, as far as some 250 tell. */
+static int spread(const int64_t *off, int64_t n, int threads, int64_t *low, int64_t *stretch) {
+    int64_t count[64] = {0}, least = off[0], most = off[0], step = n / 256 + 1, seen = (n + step - 1) / step;
     if (threads > 64) return 0;
-    *low = *high = off[0];
-    for (int64_t j = 1; j < n; j++) { *low = off[j] < *low ? off[j] : *low; *high = off[j] > *high ? off[j] : *high; }
-    for (int64_t j = 0; j < n; j++) count[part_of(off[j], *low, *high, threads)]++;
-    for (int t = 0; t < threads; t++) if (2 * count[t] * threads > 3 * n) return 0;
+    for (int64_t j = 1; j < n; j++) { least = off[j] < least ? off[j] : least; most = off[j] > most ? off[j] : most; }
+    *low = least;
+    *stretch = (most - least) / threads + 1;
+    for (int64_t j = 0; j < n; j += step) count[(off[j] - least) / *stretch]++;
+    for (int t = 0; t < threads; t++) if (2 * count[t] * threads > 3 * seen) return 0;
     return 1;
 }
 
-void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
+void rt_index_run(int level, int op, int dtype, RtIndexPlan *p, int threads) {
     int64_t itemsize = rt_itemsize(dtype), before = 1, after = 1;
     int get = op == RT_IX_GET;
     p->nb = merge(p->nb, p->b_shape, p->b_dst, p->b_src);
@@ -231,13 +236,15 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
     for (int i = 0; i < p->nb; i++) before *= p->b_shape[i];
     for (int i = 0; i < p->na; i++) after *= p->a_shape[i];
     if (!before || !after || !p->n_off) return;
+    const RtSelectFns *f = rt_select_table(level);
     Row row = op <= RT_IX_SET ? NULL : acc_row(op, dtype);
+    p->add = op != RT_IX_ADD ? NULL : dtype == RT_F32 ? f->add_f32 : dtype == RT_F64 ? f->add_f64 : NULL;
     Row inner = op <= RT_IX_SET ? move_row((int)itemsize, op) : row;
     if (before * after * p->n_off < 32768) threads = 1;
     /* Threads share what no two of them write: positions before the index, else the index itself when reading, else what
      * the index says where it says it evenly, else positions after it (whose edge is one cache line of every slab, which goes
      * to and fro). Each place is written by one thread, in the order of the index. */
-    int64_t low, high;
+    int64_t low, stretch;
     if (threads > 1 && p->nb && p->b_shape[0] >= threads) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
         for (int t = 0; t < threads; t++) {
@@ -255,11 +262,11 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
             int64_t j0 = t * chunk, j1 = j0 + chunk < p->n_off ? j0 + chunk : p->n_off;
             if (j0 < j1) index_part(p, get, row, inner, j0, j1, itemsize);
         }
-    } else if (threads > 1 && before * after >= 64 && spread(p->off, p->n_off, threads, &low, &high)) {
+    } else if (threads > 1 && before * after >= 64 && spread(p->off, p->n_off, threads, &low, &stretch)) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
         for (int t = 0; t < threads; t++)
-            for (int64_t j = 0; j < p->n_off; j++)
-                if (part_of(p->off[j], low, high, threads) == t) index_part(p, get, row, inner, j, j + 1, itemsize);
+            for (int64_t j = 0, from = low + t * stretch; j < p->n_off; j++)
+                if (p->off[j] >= from && p->off[j] < from + stretch) index_part(p, get, row, inner, j, j + 1, itemsize);
     } else if (threads > 1 && p->na && p->a_shape[0] >= 16 * threads) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
         for (int t = 0; t < threads; t++) {
@@ -276,7 +283,7 @@ void rt_index_run(int op, int dtype, RtIndexPlan *p, int threads) {
 /* Is one of n indices outside [0, last]? Its sign or that of its distance to the end tells. */
 static int outside(int level, const int64_t *ix, int64_t step, int64_t n, int64_t last) {
     int64_t signs = 0;
-    if (step == 1) return rt_select_table(level)->outside(ix, n, last);
+    if (step == 1) return rt_select_table(level)->outside(ix, n, 0, last);
     for (int64_t j = 0; j < n; j++) signs |= ix[j * step] | (last - ix[j * step]);
     return signs < 0;
 }

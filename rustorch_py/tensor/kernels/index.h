@@ -18,13 +18,14 @@ typedef struct {
     int nb, na;
     int64_t b_shape[RT_MAX_DIM], b_dst[RT_MAX_DIM], b_src[RT_MAX_DIM];
     int64_t a_shape[RT_MAX_DIM], a_dst[RT_MAX_DIM], a_src[RT_MAX_DIM];
+    void (*add)(char *dst, const char *src, int64_t n);             /* rt_index_run's own: a dense slab added, or NULL */
 } RtIndexPlan;
 
 /* Position of the first index outside [low, high), or -1. */
-int64_t rt_index_check(const int64_t *idx, int64_t n, int64_t low, int64_t high);
+int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, int64_t high, int threads);
 /* off[j] (+)= idx[j] * step_bytes, indices below 0 counted from the end. */
 void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off);
-void rt_index_run(int op, int dtype, RtIndexPlan *plan, int threads);
+void rt_index_run(int level, int op, int dtype, RtIndexPlan *plan, int threads);
 /* The index's shape is walked; `dim` is replaced by its value, which is checked against [0, size) on the way: 0 when one
  * was outside, with part of the work done. size -1: they are known to be good. */
 int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size,

@@ -1,4 +1,4 @@
-/* Compressing by a byte mask of zeros and ones, and a check of indices; one table an instruction set. */
+/* Compressing by a byte mask of zeros and ones, a check of indices, sums of slabs; one table an instruction set. */
 #ifndef RT_SELECT_H
 #define RT_SELECT_H
 #include "rustorch/loops.h"
@@ -8,7 +8,8 @@ typedef struct {
     void (*positions)(const uint8_t *mask, int64_t n, int64_t base, int64_t *out, int64_t room);
     /* rows [r0, r1) of a mask of `shape` (nd >= 2): nd numbers an element */
     void (*coordinates)(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t step, int64_t room);
-    int (*outside)(const int64_t *ix, int64_t n, int64_t last);     /* is one of them outside [0, last]? */
+    int (*outside)(const int64_t *ix, int64_t n, int64_t low, int64_t last);     /* is one of them outside [low, last]? */
+    void (*add_f32)(char *dst, const char *src, int64_t n), (*add_f64)(char *dst, const char *src, int64_t n);
 } RtSelectFns;
 const RtSelectFns *rt_select_table(int level);
 

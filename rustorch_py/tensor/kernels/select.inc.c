@@ -111,10 +111,19 @@ static void coordinates(const uint8_t *mask, int64_t r0, int64_t r1, int nd, con
     }
 }
 
-static int outside(const int64_t *ix, int64_t n, int64_t last) {
-    int64_t signs = 0;                                    /* of the indices and of their distances to the end */
-    for (int64_t j = 0; j < n; j++) signs |= ix[j] | (last - ix[j]);
+static int outside(const int64_t *ix, int64_t n, int64_t low, int64_t last) {
+    int64_t signs = 0;                                    /* of the distances to both ends */
+    for (int64_t j = 0; j < n; j++) signs |= (ix[j] - low) | (last - ix[j]);
     return signs < 0;
 }
 
-const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates, outside};
+#define ADD(name, T)                                                                             \
+    static void name(char *dst, const char *src, int64_t n) {                                    \
+        T *restrict d = (T *)dst;                                                                \
+        const T *restrict s = (const T *)src;                                                    \
+        for (int64_t j = 0; j < n; j++) d[j] += s[j];                                            \
+    }
+ADD(add_f32, float) ADD(add_f64, double)
+
+const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates, outside,
+                                            add_f32, add_f64};
