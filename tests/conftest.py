@@ -15,3 +15,21 @@ def level(request):
     _cpu.set_simd_level(request.param)
     yield request.param
     _cpu.set_simd_level(before)
+
+
+@pytest.fixture
+def same_on_threads():
+    """A check that the arrays that a function returns are the same bits on one, two and three threads."""
+    import rustorch_py as rt
+
+    def check(make):
+        found = []
+        for threads in (1, 2, 3):
+            rt.set_num_threads(threads)
+            found.append(make())
+        for other in found[1:]:
+            assert all((a == b).all() for a, b in zip(found[0], other, strict=True))
+
+    before = rt.get_num_threads()
+    yield check
+    rt.set_num_threads(before)

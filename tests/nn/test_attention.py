@@ -7,17 +7,7 @@ import pytest
 import rustorch_py as torch
 from rustorch_py.autograd import gradcheck, gradgradcheck
 from rustorch_py.nn.functional import scaled_dot_product_attention as attend
-from rustorch_py.tensor import _cpu
 
-LEVELS = _cpu.LEVELS[:_cpu.LEVELS.index(_cpu.best_simd_level()) + 1]
-
-
-@pytest.fixture(params=LEVELS)
-def isa(request):
-    before = _cpu.simd_level()
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(before)
 
 
 def oracle(q, k, v, add, g, scale=None):
@@ -62,7 +52,7 @@ CASES = [  # batch, heads, kv heads, queries, keys, features, value features
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c)))
 @pytest.mark.parametrize("mask", ["none", "causal", "bool", "float", "padding"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_values_and_gradients(case, mask, dtype, isa):
+def test_values_and_gradients(case, mask, dtype, level):
     b, h, hk, n, m, d, e = case
     rng = np.random.default_rng(0)
     q, k, v, g = (rng.standard_normal(s) for s in ((b, h, n, d), (b, hk, m, d), (b, hk, m, e), (b, h, n, e)))

@@ -4,20 +4,11 @@ import pytest
 
 import rustorch_py as torch
 from rustorch_py import nn
-from rustorch_py.tensor import _cpu, recurrent_scan
+from rustorch_py.tensor import recurrent_scan
 from rustorch_py.autograd import gradcheck, gradgradcheck
 from rustorch_py.nn.utils.rnn import PackedSequence, pack_sequence
 
-LEVELS = _cpu.LEVELS[:_cpu.LEVELS.index(_cpu.best_simd_level()) + 1]
 KINDS = ["RNN_TANH", "RNN_RELU", "LSTM", "GRU"]
-
-
-@pytest.fixture(params=LEVELS)
-def isa(request):
-    before = _cpu.simd_level()
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(before)
 
 
 def sigmoid(x):
@@ -91,7 +82,7 @@ CASES = [  # steps, sequences, features, hidden, options
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[:4])))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_layers(kind, case, dtype, isa):
+def test_layers(kind, case, dtype, level):
     steps, n, features, hidden, options = case
     rng = np.random.default_rng(0)
     torch.manual_seed(1)
@@ -112,7 +103,7 @@ def test_layers(kind, case, dtype, isa):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_projection_and_packed(kind, isa):
+def test_projection_and_packed(kind, level):
     rng = np.random.default_rng(2)
     torch.manual_seed(2)
     options = {"proj_size": 19} if kind == "LSTM" else {}
@@ -157,7 +148,7 @@ def test_gradients(kind, packed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradient_agrees_between_sets_and_threads(kind, isa):
+def test_gradient_agrees_between_sets_and_threads(kind, level):
     """Sizes that make panels, edges and more than one thread; oracle: the recorded operators."""
     from rustorch_py.tensor._recurrent_steps import scan
     torch.manual_seed(4)

@@ -3,9 +3,7 @@ import pytest
 
 import rustorch_py as torch
 from rustorch_py import optim
-from rustorch_py.tensor import _cpu
 
-LEVELS = _cpu.LEVELS[:_cpu.LEVELS.index(_cpu.best_simd_level()) + 1]
 CASES = [
     ("SGD", dict(lr=0.1)), ("SGD", dict(lr=0.1, weight_decay=0.1, maximize=True)),
     ("SGD", dict(lr=0.1, momentum=0.9, dampening=0.2)), ("SGD", dict(lr=0.1, momentum=0.9, weight_decay=0.1)),
@@ -24,14 +22,6 @@ CASES = [
     ("Rprop", {}), ("Rprop", dict(maximize=True, etas=(0.4, 1.5), step_sizes=(1e-3, 0.02))),
     ("Adagrad", {}), ("Adagrad", dict(lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.1)),
 ]
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    before = _cpu.simd_level()
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(before)
 
 
 def steps(name, options, dtype, shapes, count=5):

@@ -5,21 +5,12 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
 
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
-
-
-@pytest.fixture(params=LEVELS)
-def simd(request):
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.complex128])
 @pytest.mark.parametrize("shape", [(37, 50), (16, 16), (3, 17, 33), (2, 40, 5, 24), (8, 9, 64), (1, 100, 1, 90), (9, 1), (3, 0, 4)])
-def test_permuted_copies(shape, dtype, simd):
+def test_permuted_copies(shape, dtype, level):
     a = np.random.default_rng(1).integers(0, 200, shape).astype(dtype)
     t = rt.from_numpy(a)
     for order in itertools.permutations(range(len(shape))):
@@ -29,7 +20,7 @@ def test_permuted_copies(shape, dtype, simd):
         np.testing.assert_array_equal(dst.numpy(), a.transpose(order))
 
 
-def test_large_copies_use_all_paths(simd):
+def test_large_copies_use_all_paths(level):
     rng = np.random.default_rng(2)
     a = rng.standard_normal((515, 1030)).astype(np.float32)
     t = rt.from_numpy(a)
@@ -46,7 +37,7 @@ def test_large_copies_use_all_paths(simd):
 
 
 @pytest.mark.parametrize("length", [2111, 2113, 2129, 4096, 4097, 70001])
-def test_long_copies_at_every_distance(length, simd):
+def test_long_copies_at_every_distance(length, level):
     """Destinations just above their source modulo a page take another way (Note [Page aliases])."""
     rng = np.random.default_rng(length)
     a = rng.integers(0, 256, 80000, dtype=np.uint8)
@@ -61,7 +52,7 @@ def test_long_copies_at_every_distance(length, simd):
             np.testing.assert_array_equal(to.numpy(), want)
 
 
-def test_elementwise_with_a_crosswise_operand(simd):
+def test_elementwise_with_a_crosswise_operand(level):
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((300, 300)).astype(np.float32), rng.standard_normal((300, 300))
     x, y = rt.from_numpy(a), rt.from_numpy(b)
@@ -75,7 +66,7 @@ def test_elementwise_with_a_crosswise_operand(simd):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
 @pytest.mark.parametrize("sizes", [(129, 257), (3, 70, 131), (40, 5, 120), (33, 4, 9, 65)], ids=str)
-def test_turned_operands(sizes, dtype, simd):
+def test_turned_operands(sizes, dtype, level):
     """Operands dense along other dimensions than the result: one and several of them, of one dtype and mixed."""
     rng = np.random.default_rng(12)
     for axes in itertools.permutations(range(len(sizes))):
@@ -91,7 +82,7 @@ def test_turned_operands(sizes, dtype, simd):
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 15, 16, 33, 1000])
-def test_half_conversions(n, simd):
+def test_half_conversions(n, level):
     x = np.concatenate([np.random.default_rng(n).standard_normal(n) * 300, [65504, 65520, 1e-7, 6e-8, np.inf, -np.inf, -0.0, 2.0 ** -24, 3e-5]]).astype(np.float32)
     with np.errstate(over="ignore"):
         want = x.astype(np.float16)
@@ -104,7 +95,7 @@ def test_half_conversions(n, simd):
 
 @pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
 @pytest.mark.parametrize("shape", [(5,), (64,), (40_001,), (200, 700), (3, 70, 301), (2, 3, 4, 5), (0, 4), ()])
-def test_masks(shape, density, simd):
+def test_masks(shape, density, level):
     rng = np.random.default_rng(4)
     mask = np.asarray(rng.random(shape) < density)
     m = rt.from_numpy(mask)

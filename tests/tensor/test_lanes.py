@@ -8,18 +8,9 @@ from hypothesis import given, settings, strategies as st
 import rustorch_py as rt
 from rustorch_py.autograd import gradcheck, gradgradcheck
 from rustorch_py.errors import DimError, TensorError, UnsupportedOpError
-from rustorch_py.tensor import _cpu
 
 REAL = ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"]
-LEVELS = [lv for lv in _cpu.LEVELS if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 SHAPES = [(1,), (5,), (4, 6), (3, 70), (70, 3), (2, 33, 3), (2, 700)]
-
-
-@pytest.fixture(params=LEVELS)
-def level(request):
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def array(shape, dtype, seed=0, few=False):
