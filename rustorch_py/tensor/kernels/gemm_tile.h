@@ -21,7 +21,7 @@ RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t 
         const T *b0 = b + p * ldb, *b1 = b0 + ldb, *b2 = b1 + ldb, *b3 = b2 + ldb;
         int64_t j = 0;
         for (; j + L <= n; j += L) {
-            for (int q = 4; q < 8; q++) __builtin_prefetch(b0 + q * ldb + j);
+            if (rows > 1) for (int q = 4; q < 8; q++) __builtin_prefetch(b0 + q * ldb + j);   /* a longer part is fetched by the machine itself */
             V y0 = F(load)(b0 + j), y1 = F(load)(b1 + j), y2 = F(load)(b2 + j), y3 = F(load)(b3 + j);
             for (int r = 0; r < rows; r++)
                 F(store)(c + r * ldc + j, F(load)(c + r * ldc + j) + x[r][0] * y0 + x[r][1] * y1 + x[r][2] * y2 + x[r][3] * y3);
@@ -138,13 +138,16 @@ static __attribute__((noinline)) void F(nt_put)(int rows, int cols, T *s, const 
         }                                                                                         \
         T s[R][C];                                                                                \
         RT_NT_REST(R, C)                                                                          \
-        RT_UNROLL for (int r = 0; r < R; r++) F(sums)(acc[r], C, s[r]);                           \
+        RT_UNROLL for (int r = 0; r < R; r++) {                                                   \
+            F(sums)(acc[r], C < 4 ? C : 4, s[r]);                                                 \
+            if (C == 8) F(sums)(acc[r] + C / 2, 4, s[r] + C / 2);                                 \
+        }                                                                                         \
         F(nt_put)(R, C, s[0], a + p, lda, b + p, ldb, RT_MASKED ? 0 : k - p, c, ldc, alpha, beta, bias); \
     }
 #define RT_NT_TILES(R) RT_NT_TILE(R, 4) RT_NT_TILE(R, 1)
 typedef void (*F(nt_tile))(int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb, int64_t ahead, T *c, int64_t ldc, T alpha, T beta,
                            const T *bias);
-RT_NT_TILES(1) RT_NT_TILES(2)
+RT_NT_TILES(1) RT_NT_TILES(2) RT_NT_TILE(1, 8)
 #if RT_NT_ROWS == 6
 RT_NT_TILES(3) RT_NT_TILES(4) RT_NT_TILES(5) RT_NT_TILES(6)
 static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4), F(nt_3x4), F(nt_4x4), F(nt_5x4), F(nt_6x4)},
@@ -154,11 +157,13 @@ static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F
 #endif
 #undef RT_UNROLL
 
-/* Four rows of b meet all of a before the next four: b passes once. */
+/* Four rows of b meet all of a before the next four: b passes once. One row of a takes eight, each a stream of its own that is fetched a little
+ * ahead (two cores, 4096 x 4096 from memory: 1.30 ms by fours with the next four fetched, 1.12 by eights; 2.0 by twos). */
 static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS;
-    for (int64_t j = 0; j < n;) {
+    int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS, j = 0;
+    if (m == 1) for (; j + 8 <= n; j += 8) F(nt_1x8)(k, a, lda, b + j * ldb, ldb, 256 / (int64_t)sizeof(T), c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    while (j < n) {
         int one = n - j < 4;
         for (int64_t t = 0; t < tiles; t++) {
             int64_t i = m * t / tiles, rows = m * (t + 1) / tiles - i;
