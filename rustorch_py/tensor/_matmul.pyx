@@ -113,10 +113,9 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b, i
     if out.dev & 255 == 0:
         g.threads = 1
         g.act = -1
-        if RT_F16 <= out.dt <= RT_F64:
-            g.host = backend_of(out.dev)
-            if act != RT_ACT_NONE:
-                g.act = act_row(act) * 4
+        g.host = backend_of(out.dev)
+        if act != RT_ACT_NONE and RT_F16 <= out.dt <= RT_F64:
+            g.act = act_row(act) * 4
         if g.m * g.n * g.k * g.batch > 32768:
             with nogil:
                 g.threads = -rt_num_threads() if fixed_split() else rt_num_threads()

@@ -41,6 +41,42 @@ def check(got, want, a, b, dtype):
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([63, 64, 65, 127, 129, 191, 193, 257, 300]))
 
 
+@settings(deadline=None, max_examples=100)
+@given(sizes, sizes, sizes, st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(["rows", "columns", "steps"]),
+       st.sampled_from(["complex64", "complex128"]), st.sampled_from(LEVELS), st.sampled_from([1, 2, 5]), st.integers(0, 2 ** 31))
+def test_complex_products(m, k, n, la, lb, dtype, level, threads, seed):
+    """By real tiles or BLAS: layouts, what is added, conjugates (of the gradients), batches."""
+    _cpu.set_simd_level(level)
+    rt.set_num_threads(threads)
+    rng = np.random.default_rng(seed)
+    real = "float32" if dtype == "complex64" else "float64"
+
+    def operand(rows, cols, layout):
+        (p, _), (q, _) = laid(rng, rows, cols, layout, real), laid(rng, rows, cols, layout, real)
+        x = (p + 1j * q).astype(dtype)
+        if layout == "steps":
+            big = np.zeros((2 * rows, 3 * cols), dtype)
+            big[::2, ::3] = x
+            return x, rt.from_numpy(big)[::2, ::3]
+        return (x, rt.from_numpy(np.ascontiguousarray(x))) if layout == "rows" else (x, rt.from_numpy(np.ascontiguousarray(x.T)).T)
+
+    def near(got, want, size):
+        assert (np.abs(got.detach().numpy() - want) <= 8 * TOL[real] * (size + np.abs(want)) + 1e-30).all()
+
+    (a, x), (b, y), (c, z) = operand(m, k, la), operand(k, n, lb), operand(m, n, "rows")
+    wide = [v.astype("complex128") for v in (a, b, c)]
+    want, size = wide[0] @ wide[1], np.abs(wide[0]) @ np.abs(wide[1])
+    near(rt.mm(x, y), want, size)
+    near(rt.addmm(z, x, y, beta=-0.5, alpha=2), 2 * want - 0.5 * wide[2], 2 * size)
+    near(rt.addmm(z, x, y, beta=1j, alpha=1 - 1j), (1 - 1j) * want + 1j * wide[2], 2 * size)
+    near(rt.mm(y.T, x.T).T, want, size)
+    near(rt.bmm(rt.stack([x, -x, x, x, x]), y.expand(5, k, n))[1], -want, size)
+    p, q = x.clone().requires_grad_(), y.clone().requires_grad_()
+    (p @ q).backward(z)
+    near(p.grad, wide[2] @ wide[1].conj().T, np.abs(wide[2]) @ np.abs(wide[1]).T)
+    near(q.grad, wide[0].conj().T @ wide[2], np.abs(wide[0]).T @ np.abs(wide[2]))
+
+
 def brain(x):
     """The array's values rounded to bfloat16, in float64; a tensor of them in the array's layout."""
     t = rt.from_numpy(x).bfloat16() if x.flags.c_contiguous else rt.from_numpy(np.ascontiguousarray(x.T)).bfloat16().T

@@ -51,8 +51,10 @@ static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 #define PACK(name, T)                                                                                      \
     static void name(int64_t rows, int64_t cols, const T *x, int64_t x_r, int64_t x_c, T *out) {           \
-        for (int64_t i = 0; i < rows; i++)                                                                 \
-            for (int64_t j = 0; j < cols; j++) *out++ = x[i * x_r + j * x_c];                              \
+        int64_t some = x_r == 1 ? 64 / (int64_t)sizeof(T) : 1;         /* of a column: a line of the cache at a time */ \
+        for (int64_t r = 0; r < rows; r += some)                                                           \
+            for (int64_t j = 0; j < cols; j++)                                                             \
+                for (int64_t i = r; i < r + some && i < rows; i++) out[i * cols + j] = x[i * x_r + j * x_c]; \
     }
 PACK(pack_4, uint32_t)
 PACK(pack_8, uint64_t)
@@ -420,16 +422,20 @@ static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
     return failed;
 }
 
+#include "gemm_complex.h"
+
 /* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
  * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
     int size = rt_itemsize(g->dtype);
     int64_t macs = g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS;   /* a register is multiplied whole */
+    if (g->dtype == RT_C64 || g->dtype == RT_C128) macs *= 4;
     int64_t room = macs * g->batch / GRAIN_MACS;                   /* threads that the work feeds */
     if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size * g->batch / GRAIN_BYTES);
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
     if (by_pairs(t, g)) return pairs(t, g, threads);
+    if (by_reals(t, g)) return complex_product(t, g, threads);
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
     int cut = g->act >= 0 && size > 2 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES && g->c_n == 1;
     if (threads == 1 && split == 1 && !cut) {

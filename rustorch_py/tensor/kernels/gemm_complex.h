@@ -1,0 +1,81 @@
+/* Complex products by the loops for real ones; part of gemm.c.
+ *
+ * Note [Complex by reals]
+ * A row of complex numbers is a row of twice as many real ones as it lies, and so is a row of the result. What makes the product complex is then
+ * a right factor with two rows for each row of b: (re, im), by which the real parts are multiplied, and (-im, re), by which the imaginary ones are.
+ * It is written out, twice the size of b, and the rest is one real product of the same multiply-adds, by the register tiles (two cores,
+ * complex64 512: 6.5 ms by BLAS, whose tiles multiply and shuffle, 4.9 so). A conjugate is a sign in it. */
+#define COMPLEX_SIDE 8                     /* fewest rows, columns and sums */
+
+static int by_reals(const RtGemmTable *t, const RtGemm *g) {
+    return (g->dtype == RT_C64 || g->dtype == RT_C128) && t->tiles_most == INT64_MAX && g->alpha[1] == 0 && g->beta[1] == 0 && g->c_n == 1
+           && g->m >= COMPLEX_SIDE && g->n >= COMPLEX_SIDE && g->k >= COMPLEX_SIDE;
+}
+
+/* Lines `from` to `to` of the right factor: two for each row of b where `rows`, else two for each column, so that both read and write along memory. */
+#define FACTOR_LINE(T, STEP)                                                                                       \
+    for (int64_t j = 0; j < len; j++) {                                                                            \
+        T re = in[j * STEP], im = in[j * STEP + 1];                                                                \
+        first[2 * j] = re;                                                                                         \
+        first[2 * j + 1] = x * im;                                                                                 \
+        second[2 * j] = y * im;                                                                                    \
+        second[2 * j + 1] = u * re;                                                                                \
+    }
+#define FACTOR(name, T)                                                                                            \
+    static void name(const RtGemm *g, const T *b, int rows, int64_t from, int64_t to, T *out) {                    \
+        int64_t line = (rows ? g->b_k : g->b_n) * 2, step = (rows ? g->b_n : g->b_k) * 2, len = rows ? g->n : g->k;   \
+        T s = g->conj_b ? -1 : 1, u = g->conj_a ? -1 : 1;                /* signs of b's and a's imaginary parts */  \
+        T x = rows ? s : -s * u, y = rows ? -s * u : s;                  /* rows: (re, s im), u (-s im, re); columns: (re, -u s im), (s im, u re) */ \
+        for (int64_t i = from; i < to; i++) {                                                                      \
+            const T *in = b + i * line;                                                                            \
+            T *restrict first = out + 4 * i * len, *restrict second = first + 2 * len;                                               \
+            if (step == 2) FACTOR_LINE(T, 2) else FACTOR_LINE(T, step)                                             \
+        }                                                                                                          \
+    }
+FACTOR(factor_f32, float)
+FACTOR(factor_f64, double)
+#undef FACTOR
+#undef FACTOR_LINE
+
+/* Product z with `threads` (as RtGemm has them) for all of it. */
+static int reals(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z) {
+    int half = rt_itemsize(g->dtype) / 2, size = 2 * half, rows = g->b_n == 1 || g->b_k != 1, team = threads < 0 ? -threads : threads;
+    int64_t m = g->m, n = g->n, k = g->k, lines = rows ? k : n, parts = max64(1, min64(team, lines * (rows ? n : k) / 8192));
+    const char *a = g->a + z * g->a_z * size, *b = g->b + z * g->b_z * size;
+    size_t got = 0, need = (size_t)(4 * n * k + (g->a_k == 1 ? 0 : 2 * m * k)) * (size_t)half;
+    char *room = g->host ? g->host->alloc(0, need, &got) : malloc(need);
+    if (!room) return RT_ERR_MEMORY;
+    RtGemm real = {.dtype = half == 4 ? RT_F32 : RT_F64, .threads = threads, .batch = 1, .m = m, .n = 2 * n, .k = 2 * k, .a = a, .b = room, .bias = g->bias,
+                   .c = g->c + z * g->c_z * size, .a_m = 2 * g->a_m, .a_k = 1, .b_k = rows ? 2 * n : 1, .b_n = rows ? 1 : 2 * k, .c_m = 2 * g->c_m, .c_n = 1,
+                   .alpha = {g->alpha[0], 0}, .beta = {g->beta[0], 0}, .host = g->host, .act = -1};
+    char *along = g->a_k == 1 ? NULL : room + (size_t)(4 * n * k) * (size_t)half;      /* a is to lie along k */
+    if (along) { real.a = along; real.a_m = 2 * k; }
+    RT_OMP(omp parallel for num_threads((int)parts) schedule(static) if (parts > 1))
+    for (int64_t i = 0; i < parts; i++) {
+        int64_t from = lines * i / parts, to = lines * (i + 1) / parts;
+        if (half == 4) factor_f32(g, (const float *)b, rows, from, to, (float *)room);
+        else factor_f64(g, (const double *)b, rows, from, to, (double *)room);
+        if (!along) continue;
+        from = m * i / parts; to = m * (i + 1) / parts;
+        if (size == 8) pack_8(to - from, k, (const uint64_t *)a + from * g->a_m, g->a_m, g->a_k, (uint64_t *)along + from * k);
+        else pack_16(to - from, k, (const rt_c128 *)a + from * g->a_m, g->a_m, g->a_k, (rt_c128 *)along + from * k);
+    }
+    int status = rt_gemm(t, &real);
+    if (g->host) g->host->free(0, room, got);
+    else free(room);
+    return status;
+}
+
+static int complex_product(const RtGemmTable *t, const RtGemm *g, int threads) {
+    int failed = RT_OK, fixed = g->threads < 0;
+    if (g->batch < (fixed ? FIXED_PIECES : threads)) {
+        for (int64_t z = 0; z < g->batch && !failed; z++) failed = reals(t, g, g->threads, z);
+        return failed;
+    }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t z = 0; z < g->batch; z++) {
+        int status = reals(t, g, 1, z);
+        if (status) { RT_OMP(omp atomic write) failed = status; }
+    }
+    return failed;
+}
