@@ -1,7 +1,8 @@
-# build: sources=search.c cold
+# build: sources=distinct.c,search.c cold
 """Sorting, searching and sets."""
 from libc.stdint cimport int64_t, int32_t, uint8_t
 from libc.stdlib cimport malloc, free
+from libc.string cimport memset
 from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64, RT_U16, RT_U64,
                      rt_kind, RT_KIND_FLOAT, F_CONTIG)
@@ -18,6 +19,12 @@ from ._return_types import named_result
 
 cdef extern from "lane.h" nogil:
     int64_t rt_run_starts(int dtype, const void *x, int64_t n, int64_t width, const int64_t *order, uint8_t *start)
+    void rt_run_tables(const uint8_t *start, const int64_t *order, int64_t n, int64_t runs, int64_t *first, int64_t *inverse, int64_t *count)
+    ctypedef struct RtCensus:
+        pass
+    int64_t rt_census_begin(RtCensus *c, int dtype, const void *x, int64_t n, int counts)
+    void rt_census_tables(RtCensus *c, int dtype, const void *x, int64_t n, int64_t *first, int64_t *inverse, int64_t *count)
+    void rt_census_free(RtCensus *c)
     int rt_sort_items(int dtype, const void *x, int64_t n, int64_t width, int64_t *order)
     void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                         const void *v, int64_t m, int right, int64_t *out, int threads)
@@ -118,13 +125,14 @@ def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
 cdef object distinct(object op, object input, bint in_order, bint inverse, bint counts, object dim):
     """Distinct items: of the flattened tensor, or slices along `dim`. in_order: sort first."""
     cdef TensorBase t = as_base(op, "input", input), items, order = None, where_, inverse_t = None, counts_t = None
-    cdef int64_t n, width, i, runs, run, at
+    cdef int64_t n, width, runs = -1
     cdef int64_t *place = NULL
-    cdef int64_t *first
     cdef int64_t *inv = NULL
     cdef int64_t *num = NULL
-    cdef uint8_t *start
+    cdef uint8_t *start = NULL
     cdef int d = 0, status
+    cdef RtCensus census
+    memset(&census, 0, sizeof(census))
     refuse_complex(op, t)
     if dim is None:
         items = dense(flat(order_key(t)))
@@ -149,45 +157,42 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
         if not (inverse or counts):
             return values
         return (values,) + ((inverse_t,) if inverse else ()) + ((counts_t,) if counts else ())
-    if in_order:
-        if width == 1:
-            order = order_sort(<TensorBase>(<object>items).reshape(-1), 0, False)
-        else:
-            order = empty(1, &n, RT_I64, t.dev)
-            place = <int64_t *>order.ptr
-            with nogil:
-                status = rt_sort_items(items.dt, items.ptr, n, width, place)
-            if status:
-                raise OutOfMemoryError(f"{op}: no room for the scratch arrays of a sort", op=op)
-        place = <int64_t *>order.ptr
-    start = <uint8_t *>malloc(n + 1)
-    if start == NULL:
-        raise OutOfMemoryError(f"{op}: no room for {n} marks", op=op)
-    try:
+    if in_order and width == 1:
         with nogil:
-            runs = rt_run_starts(items.dt, items.ptr, n, width, place, start)
+            runs = rt_census_begin(&census, items.dt, items.ptr, n, counts)
+    try:
+        if runs < 0:
+            if in_order:
+                if width == 1:
+                    order = order_sort(<TensorBase>(<object>items).reshape(-1), 0, False)
+                else:
+                    order = empty(1, &n, RT_I64, t.dev)
+                    place = <int64_t *>order.ptr
+                    with nogil:
+                        status = rt_sort_items(items.dt, items.ptr, n, width, place)
+                    if status:
+                        raise OutOfMemoryError(f"{op}: no room for the scratch arrays of a sort", op=op)
+                place = <int64_t *>order.ptr
+            start = <uint8_t *>malloc(n + 1)
+            if start == NULL:
+                raise OutOfMemoryError(f"{op}: no room for {n} marks", op=op)
+            with nogil:
+                runs = rt_run_starts(items.dt, items.ptr, n, width, place, start)
         where_ = empty(1, &runs, RT_I64, t.dev)
-        first = <int64_t *>where_.ptr
         if inverse:
             inverse_t = empty(1, &n, RT_I64, t.dev) if dim is not None else empty_like_shape(t, RT_I64)
             inv = <int64_t *>inverse_t.ptr
         if counts:
             counts_t = empty(1, &runs, RT_I64, t.dev)
             num = <int64_t *>counts_t.ptr
-        run = -1
-        for i in range(n):
-            at = place[i] if place != NULL else i
-            if start[i]:
-                run += 1
-                first[run] = at
-                if num != NULL:
-                    num[run] = 0
-            if inv != NULL:
-                inv[at] = run
-            if num != NULL:
-                num[run] += 1
+        with nogil:
+            if start == NULL:
+                rt_census_tables(&census, items.dt, items.ptr, n, <int64_t *>where_.ptr, inv, num)
+            else:
+                rt_run_tables(start, place, n, runs, <int64_t *>where_.ptr, inv, num)
     finally:
         free(start)
+        rt_census_free(&census)
     if dim is None:
         values = <object>take_lane(flat(t), where_, 0, "UniqueBackward0")
     else:                                         # made with that dimension first, as PyTorch does

@@ -48,10 +48,18 @@ void rt_take_lanes(int itemsize, const void *x_oli, RtLane s, const int64_t *idx
 /* out[o, idx[o,j,i], i] += g[o,j,i]; out is zeroed here. */
 void rt_put_lanes(int dtype, const void *g_oki, int64_t k, const int64_t *idx_oki, RtLane s, void *out_oli, int threads);
 
-/* ---- search.c ---- */
+/* ---- distinct.c ---- */
 /* Where runs of equal items start. An item is `width` elements; order_n NULL means as stored.
  * start_n[0] = 1; NaN differs from NaN. Returns the number of runs. */
 int64_t rt_run_starts(int dtype, const void *x_nw, int64_t n, int64_t width, const int64_t *order_n, uint8_t *start_n);
+/* From these starts: the first item of each run, each item's run, items a run (the latter two may be NULL). */
+void rt_run_tables(const uint8_t *start_n, const int64_t *order_n, int64_t n, int64_t runs, int64_t *first_r, int64_t *inverse_n, int64_t *count_r);
+/* The same of sorted whole numbers without sorting them, where they span at most 2 n. begin returns how many differ, or -1 where it is not the way. */
+typedef struct { int64_t lo, range; int32_t *first, *count; } RtCensus;
+int64_t rt_census_begin(RtCensus *c, int dtype, const void *x_n, int64_t n, int counts);
+void rt_census_tables(RtCensus *c, int dtype, const void *x_n, int64_t n, int64_t *first_r, int64_t *inverse_n, int64_t *count_r);
+void rt_census_free(RtCensus *c);
+/* ---- search.c ---- */
 /* Stable lexicographic order of n items of `width` elements. */
 int rt_sort_items(int dtype, const void *x_nw, int64_t n, int64_t width, int64_t *order_n);
 /* First (right: last) place where v keeps the row sorted. The rows of `seq` are (rows, L), each

@@ -227,10 +227,24 @@ static void *order_lane(Scratch *w, int dtype, int64_t n) {
     }                                                                                              \
     return failed ? RT_ERR_MEMORY : RT_OK
 
-/* ---- one long lane of keys of at most 32 bits ----
+/* ---- one long lane of keys that span at most 32 bits ----
  * Radix passes over an array larger than the second cache cost a miss an element each (8 to 13 ns). So there is one such pass, by the
  * highest bits of what the keys span; its buckets are then sorted where they stay in the cache, and written out from there. */
 enum { BUCKET_BITS = 10, BUCKETS = 1 << BUCKET_BITS, LONG_LANE = 65536, PARTS = 64, WALK = 1024 };
+
+/* Keys of elements [i, i + m) of a dense array less `lo`, where that fits 32 bits. */
+static void load_close(int dtype, const void *x, int64_t i, int64_t m, uint64_t flip, uint64_t lo, uint32_t *key) {
+    int size = rt_itemsize(dtype);
+    const char *from = (const char *)x + i * size;
+    if (size <= 4) {
+        load_keys32(dtype, from, 1, m, (uint32_t)flip, key);
+        for (int64_t l = 0; l < m; l++) key[l] -= (uint32_t)lo;
+    } else {
+        uint64_t wide[WALK];
+        load_keys(dtype, from, 1, m, flip, wide);
+        for (int64_t l = 0; l < m; l++) key[l] = (uint32_t)(wide[l] - lo);
+    }
+}
 
 /* Values of sorted words (key - lo, position). A key tells its value, but for what several values share a key (zeros, NaN). */
 static void put_values(int dtype, const void *x, const uint64_t *word, uint32_t lo, uint32_t flip, int64_t n, void *values, int64_t at) {
@@ -244,29 +258,42 @@ static void put_values(int dtype, const void *x, const uint64_t *word, uint32_t 
         return;
     }
 #define CASE(T) case sizeof(T): { T *to = (T *)values + at; const T *from = x; for (int64_t l = 0; l < n; l++) to[l] = from[word[l] & 0xffffffffu]; break; }
-    switch (rt_itemsize(dtype)) { CASE(uint8_t) CASE(uint16_t) CASE(uint32_t) }
+    switch (rt_itemsize(dtype)) { CASE(uint8_t) CASE(uint16_t) CASE(uint32_t) CASE(uint64_t) }
 #undef CASE
 }
 
-/* Returns 0 when done, 1 without memory, 2 when one bucket holds too much of the lane: to be sorted otherwise. */
-static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t *idx, void *values, SortWords by_vectors, int threads) {
-    static const uint32_t widest = 0xffffffffu;
+/* Returns 0 when done, 1 without memory, 2 when one bucket holds too much of the lane or the keys span
+ * more than 32 bits: to be sorted otherwise. */
+static int sort_long(int dtype, const void *x, int64_t n, uint64_t flip, int64_t *idx, void *values, SortWords by_vectors, int threads) {
+    static const uint64_t widest = ~(uint64_t)0;
     int size = rt_itemsize(dtype), failed = 0;
     if (threads > PARTS) threads = PARTS;
-    uint32_t low[PARTS], high[PARTS], lo = widest, hi = 0;
+    uint64_t low[PARTS], high[PARTS], lo = widest, hi = 0;
     RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
     for (int p = 0; p < threads; p++) {
-        uint32_t key[WALK], l0 = widest, h0 = 0;
+        uint64_t l0 = widest, h0 = 0;
         for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
             int64_t m = end - i < WALK ? end - i : WALK;
-            load_keys32(dtype, (const char *)x + i * size, 1, m, flip, key);
-            for (int64_t l = 0; l < m; l++) { l0 = key[l] < l0 ? key[l] : l0; h0 = key[l] > h0 ? key[l] : h0; }
+            const char *from = (const char *)x + i * size;
+            if (size <= 4) {
+                uint32_t key[WALK], l1 = 0xffffffffu, h1 = 0;
+                load_keys32(dtype, from, 1, m, (uint32_t)flip, key);
+                for (int64_t l = 0; l < m; l++) { l1 = key[l] < l1 ? key[l] : l1; h1 = key[l] > h1 ? key[l] : h1; }
+                l0 = l1 < l0 ? l1 : l0;
+                h0 = h1 > h0 ? h1 : h0;
+            } else {
+                uint64_t key[WALK];
+                load_keys(dtype, from, 1, m, flip, key);
+                for (int64_t l = 0; l < m; l++) { l0 = key[l] < l0 ? key[l] : l0; h0 = key[l] > h0 ? key[l] : h0; }
+                if (h0 - l0 > 0xffffffffu) break;
+            }
         }
         low[p] = l0;
         high[p] = h0;
     }
     for (int p = 0; p < threads; p++) { lo = low[p] < lo ? low[p] : lo; hi = high[p] > hi ? high[p] : hi; }
-    int bits = lo == hi ? 0 : 32 - __builtin_clz(hi - lo), shift = bits > BUCKET_BITS ? bits - BUCKET_BITS : 0;
+    if (hi - lo > 0xffffffffu) return 2;
+    int bits = lo == hi ? 0 : 32 - __builtin_clz((uint32_t)(hi - lo)), shift = bits > BUCKET_BITS ? bits - BUCKET_BITS : 0;
     int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most = 0;
     if (!count) return 1;
     RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
@@ -276,8 +303,8 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
         memset(c, 0, sizeof count[p]);
         for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
             int64_t m = end - i < WALK ? end - i : WALK;
-            load_keys32(dtype, (const char *)x + i * size, 1, m, flip, key);
-            for (int64_t l = 0; l < m; l++) c[(key[l] - lo) >> shift]++;
+            load_close(dtype, x, i, m, flip, lo, key);
+            for (int64_t l = 0; l < m; l++) c[key[l] >> shift]++;
         }
     }
     start[0] = 0;
@@ -296,8 +323,8 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
         int64_t *c = count[p];
         for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
             int64_t m = end - i < WALK ? end - i : WALK;
-            load_keys32(dtype, (const char *)x + i * size, 1, m, flip, key);
-            for (int64_t l = 0; l < m; l++) a[c[(key[l] - lo) >> shift]++] = (uint64_t)(key[l] - lo) << 32 | (uint64_t)(i + l);
+            load_close(dtype, x, i, m, flip, lo, key);
+            for (int64_t l = 0; l < m; l++) a[c[key[l] >> shift]++] = (uint64_t)key[l] << 32 | (uint64_t)(i + l);
         }
     }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
@@ -314,7 +341,7 @@ static int sort_long(int dtype, const void *x, int64_t n, uint32_t flip, int64_t
                 if (!m) continue;
                 uint64_t *word = shift ? sort_words(by_vectors, a + start[d], t, m, (shift + 7) / 8, 1) : a + start[d];
                 for (int64_t l = 0; l < m; l++) idx[start[d] + l] = (int64_t)(word[l] & 0xffffffffu);
-                if (values) put_values(dtype, x, word, lo, flip, m, values, start[d]);
+                if (values) put_values(dtype, x, word, (uint32_t)lo, (uint32_t)flip, m, values, start[d]);
             }
         }
         free(t);
@@ -341,8 +368,8 @@ static void sort_f32(const Scratch *w, const float *x, int64_t n, uint32_t flip,
 int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_t *idx_oli, void *values_oli, int level, int threads) {
     uint64_t flip = flip_mask(dtype, descending);
     SortWords by_vectors = SORT_WORDS(level);
-    if (s.outer * s.inner == 1 && s.L >= LONG_LANE && rt_itemsize(dtype) <= 4 && s.L < ((int64_t)1 << 32)) {
-        int rc = sort_long(dtype, x_oli, s.L, (uint32_t)flip, idx_oli, values_oli, by_vectors, threads);
+    if (s.outer * s.inner == 1 && s.L >= LONG_LANE && s.L < ((int64_t)1 << 32)) {
+        int rc = sort_long(dtype, x_oli, s.L, flip, idx_oli, values_oli, by_vectors, threads);
         if (rc < 2) return rc ? RT_ERR_MEMORY : RT_OK;
     }
     EACH_LANE({

@@ -1,25 +1,9 @@
-/* Runs, order and membership of items; binary search; counts. */
+/* Order and membership of items; binary search; counts. */
 #include <stdlib.h>
 #include "lane_key.h"
 #include "rustorch/backend.h"
 
 /* ---- items of several elements ---- */
-int64_t rt_run_starts(int dtype, const void *x_nw, int64_t n, int64_t width, const int64_t *order_n, uint8_t *start_n) {
-    int64_t runs = n > 0;
-    if (n > 0) start_n[0] = 1;
-    for (int64_t i = 1; i < n; i++) {
-        int64_t a = (order_n ? order_n[i - 1] : i - 1) * width, b = (order_n ? order_n[i] : i) * width;
-        uint8_t differ = 0;
-        for (int64_t j = 0; j < width && !differ; j++) {
-            uint64_t k = key_at(dtype, x_nw, a + j);
-            differ = k != key_at(dtype, x_nw, b + j) || is_nan_key(dtype, k);
-        }
-        start_n[i] = differ;
-        runs += differ;
-    }
-    return runs;
-}
-
 static int item_less(int dtype, const void *x, int64_t width, int64_t a, int64_t b) {
     for (int64_t j = 0; j < width; j++) {
         uint64_t p = key_at(dtype, x, a * width + j), q = key_at(dtype, x, b * width + j);
