@@ -1,17 +1,16 @@
 # build: sources=distinct.c,search.c cold
 """Sorting, searching and sets."""
 from libc.stdint cimport int64_t, int32_t, uint8_t
-from libc.stdlib cimport malloc, free
 from libc.string cimport memset
 from ._cpu cimport rt_num_threads
-from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64, RT_U16, RT_U64,
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, grad_mode, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64, RT_U16, RT_U64,
                      rt_kind, RT_KIND_FLOAT, F_CONTIG)
 from ._dtype cimport dtype_of, promote
 from ._node cimport Node, call_node
 from ._plan cimport cast_raw
 from ._ops cimport deliver, detach
 from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, into_pair, refuse_complex, flat)
-from ._index_kernels cimport on_device, need_same
+from ._index_kernels cimport on_device, need_same, take_true, true_positions
 from ._devices import run as run_on_device
 
 from ..errors import DimError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
@@ -124,13 +123,14 @@ def topk(input, k, dim=-1, largest=True, sorted=True, *, out=None):
 # ---- sets ----
 cdef object distinct(object op, object input, bint in_order, bint inverse, bint counts, object dim):
     """Distinct items: of the flattened tensor, or slices along `dim`. in_order: sort first."""
-    cdef TensorBase t = as_base(op, "input", input), items, order = None, where_, inverse_t = None, counts_t = None
+    cdef TensorBase t = as_base(op, "input", input), items, order = None, where_, start = None, inverse_t = None, counts_t = None
     cdef int64_t n, width, runs = -1
     cdef int64_t *place = NULL
+    cdef int64_t *first = NULL
     cdef int64_t *inv = NULL
     cdef int64_t *num = NULL
-    cdef uint8_t *start = NULL
     cdef int d = 0, status
+    cdef object values = None
     cdef RtCensus census
     memset(&census, 0, sizeof(census))
     refuse_complex(op, t)
@@ -173,12 +173,16 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
                     if status:
                         raise OutOfMemoryError(f"{op}: no room for the scratch arrays of a sort", op=op)
                 place = <int64_t *>order.ptr
-            start = <uint8_t *>malloc(n + 1)
-            if start == NULL:
-                raise OutOfMemoryError(f"{op}: no room for {n} marks", op=op)
+            start = empty(1, &n, RT_BOOL, t.dev)
             with nogil:
-                runs = rt_run_starts(items.dt, items.ptr, n, width, place, start)
-        where_ = empty(1, &runs, RT_I64, t.dev)
+                runs = rt_run_starts(items.dt, items.ptr, n, width, place, <uint8_t *>start.ptr)
+        if in_order:
+            where_ = empty(1, &runs, RT_I64, t.dev)
+            first = <int64_t *>where_.ptr
+        elif dim is None and not (t.rg and grad_mode()):
+            values = <object>take_true(dense(flat(t)), start)
+        else:
+            where_ = true_positions(start)
         if inverse:
             inverse_t = empty(1, &n, RT_I64, t.dev) if dim is not None else empty_like_shape(t, RT_I64)
             inv = <int64_t *>inverse_t.ptr
@@ -186,14 +190,15 @@ cdef object distinct(object op, object input, bint in_order, bint inverse, bint 
             counts_t = empty(1, &runs, RT_I64, t.dev)
             num = <int64_t *>counts_t.ptr
         with nogil:
-            if start == NULL:
-                rt_census_tables(&census, items.dt, items.ptr, n, <int64_t *>where_.ptr, inv, num)
+            if start is None:
+                rt_census_tables(&census, items.dt, items.ptr, n, first, inv, num)
             else:
-                rt_run_tables(start, place, n, runs, <int64_t *>where_.ptr, inv, num)
+                rt_run_tables(<uint8_t *>start.ptr, place, n, runs, first, inv, num)
     finally:
-        free(start)
         rt_census_free(&census)
-    if dim is None:
+    if values is not None:
+        pass
+    elif dim is None:
         values = <object>take_lane(flat(t), where_, 0, "UniqueBackward0")
     else:                                         # made with that dimension first, as PyTorch does
         values = input.movedim(d, 0).index_select(0, where_).movedim(0, d) if d else input.index_select(0, where_)

@@ -114,6 +114,44 @@ def test_cat(threads, dim, shape):
     np.testing.assert_array_equal(torch.cat([torch.from_numpy(a), torch.from_numpy(b)], dim).numpy(), np.concatenate([a, b], dim))
 
 
+@pytest.mark.parametrize("dtype, low, high", [
+    ("uint8", 0, 256), ("int8", -128, 128), ("int16", -9, 9), ("int32", -2**31, 2**31), ("int32", 5, 70_000), ("int64", -7, 2000),
+    ("int64", -2**63, 2**63 - 1), ("int64", 2**63 - 90, 2**63 - 1), ("int64", -2**63, -2**63 + 2**32 - 1), ("float32", -50, 50), ("float64", -9, 9)])
+@pytest.mark.parametrize("n", [1, 300, 70_001])
+def test_order_and_distinct(threads, dtype, low, high, n):
+    """Tables, buckets and plain sorts, by how far the values lie apart."""
+    rng = np.random.default_rng(n)
+    x = rng.integers(low, high, n).astype(dtype)
+    if dtype[0] == "f" and n > 9:
+        x[3:6] = [0.0, -0.0, np.inf]
+    t = torch.from_numpy(x)
+    values, inverse, counts = torch.unique(t, return_inverse=True, return_counts=True)
+    for got, want in zip((values, inverse, counts), np.unique(x, return_inverse=True, return_counts=True)):
+        np.testing.assert_array_equal(got.numpy(), want)
+    np.testing.assert_array_equal(torch.unique(t).numpy(), values.numpy())
+    starts = np.flatnonzero(np.append(True, x[1:] != x[:-1]))
+    values, inverse, counts = torch.unique_consecutive(t, return_inverse=True, return_counts=True)
+    np.testing.assert_array_equal(values.numpy(), x[starts])
+    np.testing.assert_array_equal(counts.numpy(), np.diff(np.append(starts, n)))
+    np.testing.assert_array_equal(values[inverse].numpy(), x)
+    for descending in (False, True):
+        values, order = torch.sort(t, descending=descending, stable=True)
+        want = n - 1 - np.argsort(x[::-1], kind="stable")[::-1] if descending else np.argsort(x, kind="stable")
+        np.testing.assert_array_equal(order.numpy(), want)
+        np.testing.assert_array_equal(values.numpy(), x[want])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_runs_of_nan_and_zeros(dtype):
+    t = torch.tensor([0.0, -0.0, 1.0, float("nan"), float("nan"), 1.0, 1.0], dtype=getattr(torch, dtype))
+    values, inverse, counts = torch.unique_consecutive(t, return_inverse=True, return_counts=True)
+    assert inverse.tolist() == [0, 0, 1, 2, 3, 4, 4] and counts.tolist() == [2, 1, 1, 1, 2] and len(values) == 5
+    assert torch.unique(t, return_counts=True)[1].tolist() == [2, 3, 1, 1]
+    w = torch.tensor([1.0, 1.0, 2.0], requires_grad=True)
+    torch.unique_consecutive(w).sum().backward()
+    assert w.grad.tolist() == [1.0, 0.0, 1.0]
+
+
 @pytest.mark.parametrize("right", [False, True])
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 7, 8, 1000])
 def test_searchsorted(threads, right, length):

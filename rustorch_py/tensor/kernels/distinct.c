@@ -3,27 +3,39 @@
 #include "lane_key.h"
 
 /* ---- runs ---- */
+/* Neighbours as they lie: a number differs from itself where it is NaN, and zeros are equal. In bytes, so that all of it is vectors. */
+#define NEIGHBOURS(tag, T, VALUE)                                                                       \
+    static int64_t neighbours_##tag(const T *p, int64_t n, uint8_t *start) {                            \
+        int64_t runs = 1, i = 1;                                                                        \
+        start[0] = 1;                                                                                   \
+        while (i < n) {                                                                                 \
+            uint8_t some = 0;                                                                           \
+            for (int64_t end = n - i < 128 ? n : i + 128; i < end; i++) some += start[i] = VALUE(p[i]) != VALUE(p[i - 1]); \
+            runs += some;                                                                               \
+        }                                                                                               \
+        return runs;                                                                                    \
+    }
+#define ITSELF(v) (v)
+NEIGHBOURS(b8, rt_bool, ITSELF) NEIGHBOURS(u8, uint8_t, ITSELF) NEIGHBOURS(i8, int8_t, ITSELF) NEIGHBOURS(i16, int16_t, ITSELF)
+NEIGHBOURS(i32, int32_t, ITSELF) NEIGHBOURS(i64, int64_t, ITSELF) NEIGHBOURS(f32, float, ITSELF) NEIGHBOURS(f64, double, ITSELF)
+NEIGHBOURS(f16, rt_f16, rt_f16_to_f32) NEIGHBOURS(bf16, rt_bf16, rt_bf16_to_f32)
+
 int64_t rt_run_starts(int dtype, const void *x_nw, int64_t n, int64_t width, const int64_t *order_n, uint8_t *start_n) {
     int64_t runs = n > 0;
-    uint64_t nan = nan_key(dtype), none = nan ? nan : ~(uint64_t)0;           /* NaN differs from itself; not every dtype has it */
-    int floats = nan != 0;
     if (n > 0) start_n[0] = 1;
     if (width == 1 && n > 0) switch (dtype) {
 #define CASE(code, tag, T)                                                                              \
     case code: {                                                                                        \
         const T *p = x_nw;                                                                              \
-        if (order_n) {                                                                                  \
-            uint64_t last = key_##tag(p + order_n[0]);                                                  \
-            for (int64_t i = 1; i < n; i++) {                                                           \
-                uint64_t k = key_##tag(p + order_n[i]);                                                 \
-                start_n[i] = (uint8_t)((k != last) | (floats & (k == none)));                           \
-                last = k;                                                                               \
-            }                                                                                           \
-        } else for (int64_t i = 1; i < n; i++) {                                                        \
-            uint64_t k = key_##tag(p + i);                                                              \
-            start_n[i] = (uint8_t)((k != key_##tag(p + i - 1)) | (floats & (k == none)));               \
+        if (!order_n) return neighbours_##tag(p, n, start_n);                                           \
+        uint64_t last = key_##tag(p + order_n[0]), nan = nan_key(dtype);                                \
+        int floats = nan != 0;                                                                          \
+        for (int64_t i = 1; i < n; i++) {                                                               \
+            uint64_t k = key_##tag(p + order_n[i]);                                                     \
+            start_n[i] = (uint8_t)((k != last) | (floats & (k == nan)));                                \
+            runs += start_n[i];                                                                         \
+            last = k;                                                                                   \
         }                                                                                               \
-        for (int64_t i = 1; i < n; i++) runs += start_n[i];                                             \
         return runs;                                                                                    \
     }
     REAL_DTYPES(CASE)
@@ -44,7 +56,7 @@ int64_t rt_run_starts(int dtype, const void *x_nw, int64_t n, int64_t width, con
 
 void rt_run_tables(const uint8_t *start_n, const int64_t *order_n, int64_t n, int64_t runs, int64_t *first_r, int64_t *inverse_n, int64_t *count_r) {
     /* What follows the runs found so far is written at every item, and stays when a run starts there: no branch to guess. */
-    for (int64_t i = 0, run = 0; run < runs; i++) {
+    if (first_r) for (int64_t i = 0, run = 0; run < runs; i++) {
         first_r[run] = order_n ? order_n[i] : i;
         run += start_n[i];
     }

@@ -52,7 +52,7 @@ void rt_put_lanes(int dtype, const void *g_oki, int64_t k, const int64_t *idx_ok
 /* Where runs of equal items start. An item is `width` elements; order_n NULL means as stored.
  * start_n[0] = 1; NaN differs from NaN. Returns the number of runs. */
 int64_t rt_run_starts(int dtype, const void *x_nw, int64_t n, int64_t width, const int64_t *order_n, uint8_t *start_n);
-/* From these starts: the first item of each run, each item's run, items a run (the latter two may be NULL). */
+/* From these starts: the first item of each run, each item's run, items a run (each may be NULL). */
 void rt_run_tables(const uint8_t *start_n, const int64_t *order_n, int64_t n, int64_t runs, int64_t *first_r, int64_t *inverse_n, int64_t *count_r);
 /* The same of sorted whole numbers without sorting them, where they span at most 2 n. begin returns how many differ, or -1 where it is not the way. */
 typedef struct { int64_t lo, range; int32_t *first, *count; } RtCensus;

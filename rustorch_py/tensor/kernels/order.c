@@ -533,16 +533,22 @@ int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int l
 typedef struct { uint64_t w[2]; } Wide;
 
 void rt_take_lanes(int itemsize, const void *x_oli, RtLane s, const int64_t *idx_oki, int64_t k, void *out_oki, int threads) {
-    int64_t rows = s.outer * k;
+    int64_t rows = s.outer * k, each = s.inner < 4096 ? 4096 / s.inner : 1, parts = (rows + each - 1) / each;
     (void)threads;
 #define CASE(T)                                                                                         \
     case sizeof(T): {                                                                                   \
         const T *x = x_oli; T *out = out_oki;                                                           \
         RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && rows * s.inner > RT_LANE_GRAIN)) \
-        for (int64_t r = 0; r < rows; r++) {                                                            \
-            const T *lane = x + r / k * s.L * s.inner;                                                  \
-            for (int64_t i = 0; i < s.inner; i++)                                                       \
-                out[r * s.inner + i] = lane[idx_oki[r * s.inner + i] * s.inner + i];                    \
+        for (int64_t part = 0; part < parts; part++) {                                                  \
+            int64_t r = part * each, end = r + each < rows ? r + each : rows, o = r / k;                \
+            while (r < end) {                             /* what lies in one lane */                   \
+                const T *lane = x + o * s.L * s.inner;                                                  \
+                int64_t stop = ++o * k < end ? o * k : end;                                             \
+                if (s.inner == 1) for (; r < stop; r++) out[r] = lane[idx_oki[r]];                      \
+                else for (; r < stop; r++)                                                              \
+                    for (int64_t i = 0; i < s.inner; i++)                                               \
+                        out[r * s.inner + i] = lane[idx_oki[r * s.inner + i] * s.inner + i];            \
+            }                                                                                           \
         }                                                                                               \
         break;                                                                                          \
     }
