@@ -20,7 +20,11 @@
 enum {
     QUERIES = 64,                            /* queries of a block */
     KEYS = RT_PANEL_K,                       /* most keys of a block */
-    FEW_QUERIES = 4,                         /* up to so many, packing the keys would cost more than the products */
+#if defined(__AVX512F__)
+    FEW_QUERIES = 8,                         /* up to so many, packing the keys costs more than meeting them as they lie */
+#else
+    FEW_QUERIES = 4,
+#endif
     FEW_ROWS = 4,                            /* queries that meet a key while it is at hand */
 };
 
