@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "fuse.h"
 #include "copy.h"
+#include "grain.h"
 #include "share.h"
 #include "_gen/rt_rows.h"
 
@@ -173,6 +174,7 @@ static void run_range(const Task *t, const RtIter *it, int64_t begin, int64_t en
 #define PIECE_MAX 16384      /* elements: the next level of the cache holds them, and taking a piece costs nothing beside them */
 static void run_all(const Task *t, const RtIter *it, int64_t grain) {
     if (it->numel == 0) return;
+    if (it->numel < 2 * grain && it->numel >= 2 * grain / RT_AWAKE && rt_crew_awake()) grain /= RT_AWAKE;
     if (it->ndim == 1 && it->numel < 2 * grain) {
         char *ptr[RT_MAX_ARGS];
         memcpy(ptr, it->ptr, sizeof(char *) * it->nargs);

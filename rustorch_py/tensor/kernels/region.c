@@ -232,6 +232,12 @@ static void lead(void (*body)(void *), void *data, unsigned threads, const Loop 
     PUT(c->busy, 0);
 }
 
+/* Whether a member waits for the next region without sleeping: Note [Grain] in grain.h. */
+LOCAL int rt_crew_awake(void) {
+    Crew *c = &ALL.crew[0];
+    return c->members > 0 && !__atomic_load_n(&c->busy, __ATOMIC_RELAXED) && !__atomic_load_n(&c->region.asleep, __ATOMIC_RELAXED);
+}
+
 LOCAL void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags) {
     (void)flags;                                      /* proc_bind, which nothing here uses */
     if (threads == 1 && !self()) body(data);
