@@ -12,7 +12,7 @@ include "_row_ids.pxi"
 
 cdef extern from "index.h" nogil:
     int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, int64_t high, int threads)
-    void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off)
+    void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off, int threads)
     void rt_index_run(int level, int op, int dtype, RtIndexPlan *plan, int threads)
     int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
@@ -82,7 +82,7 @@ cdef int64_t outside(TensorBase flat, int64_t low, int64_t high) noexcept:
 
 
 cdef void add_offsets(TensorBase flat, int64_t size, int64_t step_bytes, bint add, TensorBase off) noexcept:
-    rt_index_offsets(<int64_t *>flat.ptr, off.n, size, step_bytes, add, <int64_t *>off.ptr)
+    rt_index_offsets(<int64_t *>flat.ptr, off.n, size, step_bytes, add, <int64_t *>off.ptr, rt_num_threads())
 
 
 cdef TensorBase checked_index(str op, TensorBase index, int64_t low, int64_t high, int64_t dim, int64_t size):
@@ -109,7 +109,7 @@ cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int
         run_on_device("index_along", dst, src, op, index, dim)
         return 0
     off = empty(1, &n, RT_I64, RT_CPU)
-    rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr)
+    rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr, rt_num_threads())
     p.dst, p.src, p.off, p.n_off = dst.ptr, src.ptr, <int64_t *>off.ptr, n
     p.nb = p.na = 0
     p.j_step = 0
@@ -175,11 +175,11 @@ cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) excep
         return 0
     off = empty(1, &n, RT_I64, RT_CPU)
     if is_contig(t):
-        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, item, 0, <int64_t *>off.ptr)
+        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, item, 0, <int64_t *>off.ptr, rt_num_threads())
     else:
         for i in range(t.nd):
             steps[i] = t.st[i] * item
-        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, 1, 0, <int64_t *>off.ptr)
+        rt_index_offsets(<int64_t *>flat.ptr, n, t.n, 1, 0, <int64_t *>off.ptr, rt_num_threads())
         rt_flat_to_offsets(<int64_t *>off.ptr, n, t.nd, t.sh, steps, <int64_t *>off.ptr)
     p.off, p.n_off, p.nb, p.na = <int64_t *>off.ptr, n, 0, 0
     p.j_step = other.st[other.nd - 1] * item if other.nd else 0

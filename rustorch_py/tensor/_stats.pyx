@@ -26,7 +26,8 @@ cdef extern from "lane.h" nogil:
         RtMoments moments[12]
     const RtStatsTable *rt_pick_stats(int level)
     void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts)
-    void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out)
+    int64_t rt_bincount_top(const int64_t *x, int64_t n)
+    void rt_bincount(const int64_t *x, int64_t n, int64_t most, int dtype, const void *w, void *out)
     void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                         const void *v, int64_t m, int right, int64_t *out, int threads)
 
@@ -386,11 +387,11 @@ def bincount(input, weights=None, minlength=0):
         if t.n and (<object>t).min().item() < 0:
             raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
         top = (<object>t).max().item() if t.n else -1
-    for i in range(0 if on_device(t) else t.n):
-        if (<int64_t *>t.ptr)[i] < 0:
+    else:
+        with nogil:
+            top = rt_bincount_top(<const int64_t *>t.ptr, t.n)
+        if top < -1:
             raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
-        if (<int64_t *>t.ptr)[i] > top:
-            top = (<int64_t *>t.ptr)[i]
     if top + 1 > n:
         n = top + 1
     if weights is not None:
@@ -411,7 +412,7 @@ def bincount(input, weights=None, minlength=0):
     if n:
         memset(out.ptr, 0, n * (4 if dt == RT_F32 else 8))
     with nogil:
-        rt_bincount(<const int64_t *>t.ptr, t.n, dt, w.ptr if w is not None else NULL, out.ptr)
+        rt_bincount(<const int64_t *>t.ptr, t.n, n - 1, dt, w.ptr if w is not None else NULL, out.ptr)
     return out
 
 

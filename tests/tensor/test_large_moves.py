@@ -141,6 +141,31 @@ def test_order_and_distinct(threads, dtype, low, high, n):
         np.testing.assert_array_equal(values.numpy(), x[want])
 
 
+@pytest.mark.parametrize("most", [3, 1000, 1023, 1024, 5000])
+def test_bincount(most):
+    x = np.random.default_rng(most).integers(0, most, 10_003)
+    x[7] = most
+    np.testing.assert_array_equal(torch.bincount(torch.from_numpy(x)).numpy(), np.bincount(x))
+    np.testing.assert_array_equal(torch.bincount(torch.from_numpy(x), minlength=1030).numpy(), np.bincount(x, minlength=1030))
+    x[10_001] = -1
+    with pytest.raises(RuntimeError, match="non-negative"):
+        torch.bincount(torch.from_numpy(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_dimension_by_index(threads, dtype):
+    rng = np.random.default_rng(5)
+    x, v = whole(rng, 50_000, dtype), whole(rng, 200_003, dtype)
+    index = rng.integers(-50_000, 50_000, 200_003)
+    t, i = torch.from_numpy(x), torch.from_numpy(index)
+    added, put = x.copy(), x.copy()
+    np.add.at(added, index, v)
+    put[index] = v                                                     # the last one stays, as here
+    np.testing.assert_array_equal(t.index_put((i,), torch.from_numpy(v), accumulate=True).numpy(), added)
+    np.testing.assert_array_equal(t.index_put((i,), torch.from_numpy(v)).numpy(), put)
+    np.testing.assert_array_equal(t[i].numpy(), x[index])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_runs_of_nan_and_zeros(dtype):
     t = torch.tensor([0.0, -0.0, 1.0, float("nan"), float("nan"), 1.0, 1.0], dtype=getattr(torch, dtype))

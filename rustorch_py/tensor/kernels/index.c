@@ -22,6 +22,7 @@ typedef void (*Row)(char *dst, int64_t ds, const char *src, int64_t ss, const in
     for (; j < n; j++) { ONE }
 #define AT4(k) off[j + k]
 #define FAR(T, k) (const T *)(src + off[j + k])
+#define FAR_PLACES(T) T *p0 = (T *)(dst + off[j]); T *p1 = (T *)(dst + off[j + 1]); T *p2 = (T *)(dst + off[j + 2]); T *p3 = (T *)(dst + off[j + 3]);
 #define PLACES(d) __auto_type p0 = d + AT4(0); __auto_type p1 = d + AT4(1); __auto_type p2 = d + AT4(2); __auto_type p3 = d + AT4(3);
 
 typedef struct { uint64_t a, b; } u128;
@@ -45,6 +46,10 @@ typedef struct { uint64_t a, b; } u128;
             const T *s = (const T *)src;                                                   \
             BY_FOUR(PLACES(d) T a = s[j]; T b = s[j + 1]; T c = s[j + 2]; T e = s[j + 3];  \
                     *p0 = a; *p1 = b; *p2 = c; *p3 = e;, d[AT4(0)] = s[j];)                \
+        } else if (os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == 1) {           \
+            const T *s = (const T *)src;                                                   \
+            BY_FOUR(FAR_PLACES(T) T a = s[j]; T b = s[j + 1]; T c = s[j + 2]; T e = s[j + 3]; \
+                    *p0 = a; *p1 = b; *p2 = c; *p3 = e;, *(T *)(dst + off[j]) = s[j];)     \
         } else for (int64_t j = 0; j < n; j++)                                             \
             *(T *)(dst + j * ds + AT(j)) = *(const T *)(src + j * ss);                     \
     }                                                                                      \
@@ -70,6 +75,12 @@ MOVE_ROWS(16, u128)
                     { T x = *p0; T y = y0; *p0 = EXPR; } { T x = *p1; T y = y1; *p1 = EXPR; }  \
                     { T x = *p2; T y = y2; *p2 = EXPR; } { T x = *p3; T y = y3; *p3 = EXPR; }, \
                     T *p = d + off[j]; T x = *p; T y = s[j]; *p = EXPR;)                   \
+        } else if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == 1) {    \
+            const T *s = (const T *)src;                                                   \
+            BY_FOUR(FAR_PLACES(T) T y0 = s[j]; T y1 = s[j + 1]; T y2 = s[j + 2]; T y3 = s[j + 3]; \
+                    { T x = *p0; T y = y0; *p0 = EXPR; } { T x = *p1; T y = y1; *p1 = EXPR; } \
+                    { T x = *p2; T y = y2; *p2 = EXPR; } { T x = *p3; T y = y3; *p3 = EXPR; }, \
+                    T *p = (T *)(dst + off[j]); T x = *p; T y = s[j]; *p = EXPR;)          \
         } else if (off) for (int64_t j = 0; j < n; j++) {                                    \
             T *d = (T *)(dst + j * ds + AT(j));                                            \
             T x = *d, y = *(const T *)(src + j * ss);                                      \
@@ -145,9 +156,14 @@ int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, in
     return -1;
 }
 
-void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off) {
-    if (add) for (int64_t j = 0; j < n; j++) off[j] += (idx[j] + (idx[j] < 0 ? size : 0)) * step_bytes;
-    else for (int64_t j = 0; j < n; j++) off[j] = (idx[j] + (idx[j] < 0 ? size : 0)) * step_bytes;
+void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off, int threads) {
+    if (n < 131072) threads = 1;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int t = 0; t < threads; t++) {
+        int64_t from = n * t / threads, to = n * (t + 1) / threads;
+        if (add) for (int64_t j = from; j < to; j++) off[j] += (idx[j] + (idx[j] < 0 ? size : 0)) * step_bytes;
+        else for (int64_t j = from; j < to; j++) off[j] = (idx[j] + (idx[j] < 0 ? size : 0)) * step_bytes;
+    }
 }
 
 /* Merge neighbours that move together, drop size-1 dimensions; returns the new count. */

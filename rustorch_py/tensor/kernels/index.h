@@ -24,7 +24,7 @@ typedef struct {
 /* Position of the first index outside [low, high), or -1. */
 int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, int64_t high, int threads);
 /* off[j] (+)= idx[j] * step_bytes, indices below 0 counted from the end. */
-void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off);
+void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off, int threads);
 void rt_index_run(int level, int op, int dtype, RtIndexPlan *plan, int threads);
 /* The index's shape is walked; `dim` is replaced by its value, which is checked against [0, size) on the way: 0 when one
  * was outside, with part of the work done. size -1: they are known to be good. */

@@ -70,6 +70,8 @@ void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t r
 void rt_is_member(int dtype, const void *x, int64_t n, const void *sorted, int64_t m, int invert, uint8_t *out, int threads);
 /* counts[bin(x)] += 1 in x's dtype (float or double); uniform bins in [lo, hi], values outside are left out. */
 void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts);
-/* out[x[i]] += w[i], w and out of `dtype` (float or double); w NULL: out is int64 and 1 is added. */
-void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out);
+/* The largest number (-1 of none), -2 when one is negative. */
+int64_t rt_bincount_top(const int64_t *x, int64_t n);
+/* out[x[i]] += w[i] for x[i] in [0, most], w and out of `dtype` (float or double); w NULL: out is int64 and 1 is added. */
+void rt_bincount(const int64_t *x, int64_t n, int64_t most, int dtype, const void *w, void *out);
 #endif

@@ -35,7 +35,7 @@
 /* Sums of dense lanes: a chain of additions waits for itself, so CHAINS of them run side by side: rows, or blocks of one
  * row whose sums are known before. Blocks are the same whatever the number of threads. */
 #define CHAINS 8
-#define SPAN 2048
+#define SPAN 2064            /* no power of two: chains a page apart would share the few places of the first cache that such addresses have */
 #define SUM_ROWS(tag, T, A)                                                                   \
     RT_INLINE void chains_##tag(const T *const *x, T *const *y, A *acc, int64_t n) {          \
         for (int64_t l = 0; l < n; l++)                                                       \

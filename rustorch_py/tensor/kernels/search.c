@@ -122,8 +122,21 @@ void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, 
     if (dtype == RT_F32) HIST(float); else HIST(double);
 }
 
-void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out) {
-    if (!w) { int64_t *o = out; for (int64_t i = 0; i < n; i++) o[x[i]]++; }
+int64_t rt_bincount_top(const int64_t *x, int64_t n) {
+    int64_t top = -1, signs = 0;
+    for (int64_t i = 0; i < n; i++) { signs |= x[i]; top = x[i] > top ? x[i] : top; }
+    return signs < 0 ? -2 : top;
+}
+
+void rt_bincount(const int64_t *x, int64_t n, int64_t most, int dtype, const void *w, void *out) {
+    if (!w && n >= 4096 && most < 1024) {                  /* four tables: equal neighbours do not wait for each other's store */
+        int64_t part[4][1024];
+        memset(part, 0, sizeof part);
+        int64_t i = 0;
+        for (; i + 4 <= n; i += 4) { part[0][x[i]]++; part[1][x[i + 1]]++; part[2][x[i + 2]]++; part[3][x[i + 3]]++; }
+        for (; i < n; i++) part[0][x[i]]++;
+        for (int64_t v = 0; v <= most; v++) ((int64_t *)out)[v] += part[0][v] + part[1][v] + part[2][v] + part[3][v];
+    } else if (!w) { int64_t *o = out; for (int64_t i = 0; i < n; i++) o[x[i]]++; }
     else if (dtype == RT_F32) { float *o = out; for (int64_t i = 0; i < n; i++) o[x[i]] += ((const float *)w)[i]; }
     else { double *o = out; for (int64_t i = 0; i < n; i++) o[x[i]] += ((const double *)w)[i]; }
 }
