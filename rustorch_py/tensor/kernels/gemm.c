@@ -17,7 +17,7 @@ void scipy_openblas_set_num_threads(int);
 
 void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
-#define GRAIN_MACS (3LL << 17)             /* multiply-adds a thread should have, see Note [Grain] */
+#define GRAIN_MACS (3LL << 16)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (3LL << 16)            /* ... and bytes, where a product is one pass over a matrix */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
@@ -386,7 +386,7 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
 }
 
 /* Products of bfloat16 by the processor's own dots, Note [Dots of pairs] in bf16.inc.c: all whose result has unit column step. */
-enum { DOT_ROWS = 16 };                    /* rows of a up to which a turned b is not packed for them */
+enum { DOT_ROWS = 12 };                    /* rows of a up to which a turned b is not packed for them */
 
 static int by_pairs(const RtGemmTable *t, const RtGemm *g) {
     return g->dtype == RT_BF16 && (g->c_n == 1 || g->n == 1) && g->k > 0 && t->bf16_ready();
@@ -436,6 +436,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
     if (by_pairs(t, g)) return pairs(t, g, threads);
     if (by_reals(t, g)) return complex_product(t, g, threads);
+    if (by_lines(g)) return complex_lines(t, g, threads);
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
     int cut = g->act >= 0 && size > 2 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES && g->c_n == 1;
     if (threads == 1 && split == 1 && !cut) {
@@ -484,7 +485,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
 int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
             int64_t b_k, int64_t b_n, int32_t *c, int threads) {
     if (k == 0) { memset(c, 0, (size_t)(m * n) * sizeof *c); return RT_OK; }
-    int failed = RT_OK, count = (int)max64(1, min64(threads, m * n * k / (2 * GRAIN_MACS)));
+    int failed = RT_OK, count = (int)max64(1, min64(threads, m * n * k / (4 * GRAIN_MACS)));
     RtGemm whole = {.m = m, .n = n, .k = k};
     int64_t rows, cols;
     cut_up(&whole, count, 64, a_k == 1 ? 0 : 10, b_n == 1 ? 5 : 7, &rows, &cols);

@@ -79,3 +79,42 @@ static int complex_product(const RtGemmTable *t, const RtGemm *g, int threads) {
     }
     return failed;
 }
+
+/* A matrix whose rows lie along k times one column, or a row times a matrix whose columns do: dot products of each with the column's two real lines. */
+#define COMPLEX_LINES 48                   /* of the matrix that a thread takes at once: they meet the second line while they are in a cache */
+
+static int by_lines(const RtGemm *g) {
+    int column = g->n == 1 && g->a_k == 1 && g->m > 1, row = g->m == 1 && g->b_k == 1 && g->n > 1;
+    return (g->dtype == RT_C64 || g->dtype == RT_C128) && (column || row) && g->alpha[1] == 0 && g->beta[1] == 0 && !g->bias && g->k >= COMPLEX_SIDE;
+}
+
+static int complex_lines(const RtGemmTable *t, const RtGemm *g, int threads) {
+    if (g->n > 1) {                                        /* c' = b' a' */
+        RtGemm column = *g;
+        column.m = g->n; column.n = 1; column.c_m = g->c_n; column.conj_a = g->conj_b; column.conj_b = g->conj_a;
+        column.a = g->b; column.a_z = g->b_z; column.a_m = g->b_n; column.a_k = 1;
+        column.b = g->a; column.b_z = g->a_z; column.b_k = g->a_k;
+        return complex_lines(t, &column, threads);
+    }
+    int half = rt_itemsize(g->dtype) / 2, size = 2 * half;
+    int64_t k = 2 * g->k, pieces = (g->m + COMPLEX_LINES - 1) / COMPLEX_LINES;
+    char *room = malloc((size_t)(2 * k * g->batch * half));
+    if (!room) return RT_ERR_MEMORY;
+    for (int64_t z = 0; z < g->batch; z++) {
+        const char *b = g->b + z * g->b_z * size;
+        if (half == 4) factor_f32(g, (const float *)b, 0, 0, 1, (float *)room + 2 * k * z);
+        else factor_f64(g, (const double *)b, 0, 0, 1, (double *)room + 2 * k * z);
+    }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(2) if (threads > 1))
+    for (int64_t z = 0; z < g->batch; z++)
+        for (int64_t i = 0; i < pieces; i++) {
+            int64_t from = i * COMPLEX_LINES, rows = min64(COMPLEX_LINES, g->m - from);
+            const char *a = g->a + (z * g->a_z + from * g->a_m) * size, *lines = room + 2 * k * z * half;
+            char *c = g->c + (z * g->c_z + from * g->c_m) * size;
+            if (half == 4) t->nt_f32(rows, 2, k, (const float *)a, 2 * g->a_m, (const float *)lines, k, (float *)c, 2 * g->c_m, (float)g->alpha[0],
+                                     (float)g->beta[0], NULL);
+            else t->nt_f64(rows, 2, k, (const double *)a, 2 * g->a_m, (const double *)lines, k, (double *)c, 2 * g->c_m, g->alpha[0], g->beta[0], NULL);
+        }
+    free(room);
+    return RT_OK;
+}
