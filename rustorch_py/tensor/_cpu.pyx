@@ -13,6 +13,7 @@ cdef extern from "cpu.h" nogil:
     int rt_cpu_best_isa()
     int rt_cpu_set_isa(int level)
     int rt_cpu_copy(RtIter *it)
+    void rt_cpu_copies(RtIter *list, int64_t count)
     int rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k)
     ctypedef void (*RtCast)(char *dst, int64_t dst_step, const char *src, int64_t src_step, int64_t n) noexcept nogil
     RtCast rt_cast_of(int from_, int to)
@@ -94,6 +95,10 @@ def set_fixed_split(bint on):
 
 cdef int copy_plan(RtIter *it) noexcept nogil:
     return rt_cpu_copy(it)
+
+
+cdef void copy_plans(RtIter *list_, int64_t count) noexcept nogil:
+    rt_cpu_copies(list_, count)
 
 
 cdef int loop_plan(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k) noexcept nogil:

@@ -1,10 +1,11 @@
 # build: isa=select.inc.c sources=index.c,select.c
 """The kernels that move elements by index or mask, behind cdef functions: index.c is linked into this module alone."""
 from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
-from ._cpu cimport copy_plan, isa_level, rt_num_threads
+from libc.stdlib cimport malloc, free
+from ._cpu cimport copy_plan, copy_plans, isa_level, rt_num_threads
 from ._base cimport *
 from ._dtype cimport device_of
-from ._plan cimport cast_raw, contiguous_raw, copy_raw, launch
+from ._plan cimport add_operand, plan_begin, cast_raw, contiguous_raw, copy_raw, launch
 from ..errors import DeviceError, DimError
 from ._devices import has_kernel, run as run_on_device
 
@@ -319,11 +320,32 @@ cdef int copy_geometry(TensorBase dst, TensorBase src, int64_t offset, const int
 
 cdef int copy_list(list to, list source) except -1:
     """Copies of tensors of one shape a pair; on a device short ones go in one launch."""
-    cdef Py_ssize_t i
-    if len(to) > 1 and on_device(<TensorBase>to[0]) and has_kernel("copies", to[0]):
-        run_on_device("copies", <TensorBase>to[0], to, source)
+    cdef Py_ssize_t i, n = len(to)
+    cdef TensorBase dst = to[0], src
+    cdef RtIter *plans
+    if n > 1 and on_device(dst) and has_kernel("copies", dst):
+        run_on_device("copies", dst, to, source)
         return 0
-    for i in range(len(to)):
+    # one of them is too little for several threads, and they do not lie in one another's rows, where threads would meet in cache lines
+    if n > 1 and dst.flags & F_CONTIG and dst.n < 131072 and dst.n * n >= 131072:
+        plans = <RtIter *>malloc(n * sizeof(RtIter))
+        if plans != NULL:
+            try:
+                for i in range(n):
+                    dst, src = <TensorBase>to[i], <TensorBase>source[i]
+                    if on_device(dst) or src.dev != dst.dev or src.stor is dst.stor or dst.n == 0 or dst.dt >= RT_NLOOPED or src.dt >= RT_NLOOPED:
+                        break
+                    plan_begin(&plans[i], dst)
+                    add_operand(&plans[i], src, 1, dst.nd, dst.sh)
+                    plans[i].nargs = 2
+                    rt_iter_coalesce(&plans[i])
+                else:
+                    with nogil:
+                        copy_plans(plans, n)
+                    return 0
+            finally:
+                free(plans)
+    for i in range(n):
         copy_raw(<TensorBase>to[i], <TensorBase>source[i])
     return 0
 

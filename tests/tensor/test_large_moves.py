@@ -141,6 +141,18 @@ def test_order_and_distinct(threads, dtype, low, high, n):
         np.testing.assert_array_equal(values.numpy(), x[want])
 
 
+@pytest.mark.parametrize("dim", [0, 1])
+def test_joins_of_many_strided_pieces(threads, dim):
+    x = np.random.default_rng(1).standard_normal((300, 700)).astype("float32")
+    t = torch.from_numpy(x)
+    pieces, want = t.split(100, 1), np.split(x, 7, 1)
+    np.testing.assert_array_equal(torch.cat(pieces, dim).numpy(), np.concatenate(want, dim))
+    np.testing.assert_array_equal(torch.stack(pieces, dim).numpy(), np.stack(want, dim))
+    np.testing.assert_array_equal(torch.cat([pieces[0], pieces[1].double(), *pieces[2:]], dim).numpy(),
+                                  np.concatenate([want[0], want[1].astype("float64"), *want[2:]], dim))
+    np.testing.assert_array_equal(torch.cat([p.t() for p in pieces], dim).numpy(), np.concatenate([w.T for w in want], dim))
+
+
 @pytest.mark.parametrize("most", [3, 1000, 1023, 1024, 5000])
 def test_bincount(most):
     x = np.random.default_rng(most).integers(0, most, 10_003)

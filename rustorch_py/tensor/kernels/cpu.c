@@ -425,6 +425,15 @@ int rt_cpu_copy(RtIter *it) {
     return RT_OK;
 }
 
+/* Pieces too small for several threads each are shared out whole. */
+void rt_cpu_copies(RtIter *list, int64_t count) {
+    int64_t numel = 0;
+    for (int64_t i = 0; i < count; i++) numel += list[i].numel;
+    int threads = numel >= 2 * COPY_GRAIN ? rt_num_threads() : 1;
+    if (threads > count) threads = (int)count;
+    RT_SHARED(threads, count, i, { rt_cpu_copy(&list[i]); });
+}
+
 void rt_cpu_fill(RtIter *it, const char *value) {
     it->nargs = 2;
     it->ptr[1] = (char *)value;

@@ -41,6 +41,7 @@ int  rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const
 /* a loop from outside the table; want[a]: the dtype in which the loop reads or writes operand a */
 int  rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k);
 int  rt_cpu_copy(RtIter *it);                  /* operand 1 -> operand 0, any dtypes */
+void rt_cpu_copies(RtIter *list, int64_t count);        /* such copies that do not touch one another's memory */
 void rt_cpu_fill(RtIter *it, const char *value); /* operand 0 <- one element of its own dtype */
 const RtBackend *rt_cpu_backend(void);
 #endif
