@@ -37,16 +37,15 @@ FACTOR(factor_f64, double)
 #undef FACTOR
 #undef FACTOR_LINE
 
-/* Product z with `threads` (as RtGemm has them) for all of it. */
-static int reals(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z) {
+/* The product of a piece of g, by `threads` as RtGemm has them; one writes the factor that it reads. */
+static int reals(const RtGemmTable *t, const RtGemm *g, int threads, const char *a, const char *b, char *c) {
     int half = rt_itemsize(g->dtype) / 2, size = 2 * half, rows = g->b_n == 1 || g->b_k != 1, team = threads < 0 ? -threads : threads;
     int64_t m = g->m, n = g->n, k = g->k, lines = rows ? k : n, parts = max64(1, min64(team, lines * (rows ? n : k) / 8192));
-    const char *a = g->a + z * g->a_z * size, *b = g->b + z * g->b_z * size;
     size_t got = 0, need = (size_t)(4 * n * k + (g->a_k == 1 ? 0 : 2 * m * k)) * (size_t)half;
     char *room = g->host ? g->host->alloc(0, need, &got) : malloc(need);
     if (!room) return RT_ERR_MEMORY;
     RtGemm real = {.dtype = half == 4 ? RT_F32 : RT_F64, .threads = threads, .batch = 1, .m = m, .n = 2 * n, .k = 2 * k, .a = a, .b = room, .bias = g->bias,
-                   .c = g->c + z * g->c_z * size, .a_m = 2 * g->a_m, .a_k = 1, .b_k = rows ? 2 * n : 1, .b_n = rows ? 1 : 2 * k, .c_m = 2 * g->c_m, .c_n = 1,
+                   .c = c, .a_m = 2 * g->a_m, .a_k = 1, .b_k = rows ? 2 * n : 1, .b_n = rows ? 1 : 2 * k, .c_m = 2 * g->c_m, .c_n = 1,
                    .alpha = {g->alpha[0], 0}, .beta = {g->beta[0], 0}, .host = g->host, .act = -1};
     char *along = g->a_k == 1 ? NULL : room + (size_t)(4 * n * k) * (size_t)half;      /* a is to lie along k */
     if (along) { real.a = along; real.a_m = 2 * k; }
@@ -66,17 +65,31 @@ static int reals(const RtGemmTable *t, const RtGemm *g, int threads, int64_t z) 
     return status;
 }
 
+/* Large products share one factor; in small ones, and batches, each thread writes its own: what another core has just written is far. */
+#define COMPLEX_SHARED (1LL << 21)
+
 static int complex_product(const RtGemmTable *t, const RtGemm *g, int threads) {
-    int failed = RT_OK, fixed = g->threads < 0;
-    if (g->batch < (fixed ? FIXED_PIECES : threads)) {
-        for (int64_t z = 0; z < g->batch && !failed; z++) failed = reals(t, g, g->threads, z);
+    int failed = RT_OK, size = rt_itemsize(g->dtype), count = g->threads < 0 ? FIXED_PIECES : threads;
+    if (g->batch < count && g->m * g->n * g->k >= COMPLEX_SHARED) {
+        for (int64_t z = 0; z < g->batch && !failed; z++)
+            failed = reals(t, g, g->threads, g->a + z * g->a_z * size, g->b + z * g->b_z * size, g->c + z * g->c_z * size);
         return failed;
     }
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t z = 0; z < g->batch; z++) {
-        int status = reals(t, g, 1, z);
-        if (status) { RT_OMP(omp atomic write) failed = status; }
-    }
+    int64_t rows = g->m, cols = g->n;
+    if (g->batch < count) cut_up(g, count, 32, g->a_k == 1 ? 0 : 5, 10, &rows, &cols);
+    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3) if (threads > 1))
+    for (int64_t z = 0; z < g->batch; z++)
+        for (int64_t i = 0; i < down; i++)
+            for (int64_t j = 0; j < across; j++) {
+                RtGemm part = *g;
+                part.m = min64(rows, g->m - i * rows);
+                part.n = min64(cols, g->n - j * cols);
+                if (part.bias) part.bias += j * cols * size;
+                int status = reals(t, &part, 1, g->a + (z * g->a_z + i * rows * g->a_m) * size, g->b + (z * g->b_z + j * cols * g->b_n) * size,
+                                   g->c + (z * g->c_z + i * rows * g->c_m + j * cols) * size);
+                if (status) { RT_OMP(omp atomic write) failed = status; }
+            }
     return failed;
 }
 
