@@ -44,6 +44,7 @@ cdef extern from "recurrent.h" nogil:
         void *g_proj
         void *g_h0
         void *g_c0
+        const void *pre
         const void *packed
         void *work
     ctypedef struct RtRecurrentTable:
@@ -60,6 +61,8 @@ cdef extern from "recurrent.h" nogil:
     int rt_scan_gates(int mode)
     int rt_scan_kept(int mode)
     const RtRecurrentTable *rt_recurrent_pick(int level)
+
+cdef int64_t STEP_BY_PRODUCT = 1 << 17      # multiply-adds of a single step from which all threads share its product, as any other
 
 MODES = {"RNN_TANH": RT_RNN_TANH, "RNN_RELU": RT_RNN_RELU, "LSTM": RT_LSTM, "GRU": RT_GRU}
 
@@ -224,7 +227,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     Sources: Elman (1990); Hochreiter, Schmidhuber (1997); Cho et al. (2014).
     """
     cdef TensorBase x = as_base("recurrent_scan", "gates", gates), h = None, c = None, b = None, r = None, xc, hc, cc, wc, bc, rc
-    cdef TensorBase w = as_base("recurrent_scan", "w_hh", w_hh), steps, out, hn, cn = None, work
+    cdef TensorBase w = as_base("recurrent_scan", "w_hh", w_hh), steps, out, hn, cn = None, work, pre
     cdef RtScan s
     cdef int kind = mode
     cdef int64_t G, rows = 0, t, size
@@ -305,7 +308,7 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
     s.sizes, s.first = sizes, sizes + s.S
     s.gates, s.h0, s.c0, s.w_hh, s.b_hh, s.w_hr = xc.ptr, ptr_of(hc), ptr_of(cc), wc.ptr, ptr_of(bc), ptr_of(rc)
     s.out, s.hn, s.cn = out.ptr, hn.ptr, ptr_of(cn)
-    s.act = s.before = s.raw = s.packed = NULL
+    s.act = s.before = s.raw = s.packed = s.pre = NULL
     s.team, s.members, s.panel = 0, 1, s.H
     if keep:
         node = ScanBackward.__new__(ScanBackward)
@@ -322,8 +325,11 @@ def recurrent_scan(mode, gates, h0, c0, w_hh, b_hh=None, w_hr=None, reverse=Fals
         s.work = work.ptr
         table = rt_recurrent_pick(isa_level())
         products = gemm_table()
-        count_flops("addmm", 2 * rows * s.P * w.sh[0] + (0 if r is None else 2 * rows * s.H * s.P))
-        if not keep and wc is w:
+        if s.S == 1 and hc is not None and s.N * s.P * w.sh[0] >= STEP_BY_PRODUCT:
+            pre = <TensorBase?>gemm(hc, OP_N, wc, OP_T)
+            s.pre = pre.ptr                     # and counted
+        count_flops("addmm", (0 if s.pre is not NULL else 2 * rows * s.P * w.sh[0]) + (0 if r is None else 2 * rows * s.H * s.P))
+        if s.pre is NULL and not keep and wc is w:
             kept_form = packed_weights(&s, w)
             if kept_form is not NULL:
                 s.packed = kept_form.data

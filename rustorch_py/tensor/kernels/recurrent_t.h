@@ -254,9 +254,10 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
             T *h = !s->w_hr ? out : s->raw ? (T *)s->raw + row * H : raw_n + from * H;
             if (direct) {
                 for (begin(&turn, 1); piece(&turn) >= 0;) {
-                    T *pre = pre_n + from * G * H;
+                    const T *pre = s->pre ? (const T *)s->pre + from * G * H : pre_n + from * G * H;
                     if (m > 0) {
-                        M(gemm->nt)(m, G * H, K, state, K, s->w_hh, K, pre, G * H, 1, 0, NULL);
+                        if (!s->h0 && s->S == 1) memset(pre_n + from * G * H, 0, (size_t)(m * G * H) * sizeof(T));      /* a state of zeros */
+                        else if (!s->pre) M(gemm->nt)(m, G * H, K, state, K, s->w_hh, K, pre_n + from * G * H, G * H, 1, 0, NULL);
                         M(units)(s, m, H, 0, gates, pre, G * H, H, state, c, h, act);
                         if (s->w_hr) M(gemm->nt)(m, K, H, h, H, s->w_hr, H, out, K, 1, 0, NULL);
                     }
