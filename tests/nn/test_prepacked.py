@@ -66,7 +66,7 @@ def test_the_same_bits_as_packing_in_each_call(level, threads):
                 for act in (nn.ReLU(), nn.GELU(), nn.GELU(approximate="tanh")):
                     both = nn.Sequential(layer, act)
                     assert rt.equal(warm(both, x), unpacked(both, x))
-    assert kept >= {"avx512": 30, "avx2": 8, "baseline": 0}[level]
+    assert kept >= {"avx512": 20, "avx2": 4, "baseline": 0}[level]      # pieces of few rows take dot products, which read b as it lies
 
 
 def test_results_do_not_depend_on_threads_where_that_was_asked_for():

@@ -3,25 +3,25 @@
 #define KEPT_GRAIN (3LL << 17)             /* multiply-adds a thread should have: nothing is packed, so less is lost at the borders */
 #define KEPT_ROWS 192                      /* rows of a from which packing costs too little to keep its result */
 
-/* Rows of the smallest piece that rt_gemm() would cut g into. */
-static int64_t least_rows(const RtGemmTable *t, const RtGemm *g) {
+/* Whether the loop that packs runs for every piece that rt_gemm() would cut g into: no dot products of few rows or a single column. */
+static int pieces_pack(const RtGemmTable *t, const RtGemm *g) {
     int size = rt_itemsize(g->dtype), fixed = g->threads < 0;
-    int64_t room = (g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS) / GRAIN_MACS, rows, cols;
+    int64_t room = (g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS) / GRAIN_MACS, rows = g->m, cols = g->n;
     if (g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size / GRAIN_BYTES);
     int64_t split = max64(1, min64(fixed ? FIXED_PIECES : g->threads, room));
     int cut = g->act >= 0 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES;
-    if (split == 1 && !cut) return g->m;
-    grid(t, g, split, &rows, &cols);
+    if (split > 1 || cut) grid(t, g, split, &rows, &cols);
     if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
-    return min64(rows, g->m - (g->m - 1) / rows * rows);
+    rows = min64(rows, g->m - (g->m - 1) / rows * rows);
+    cols = min64(cols, g->n - (g->n - 1) / cols * cols);
+    return cols > 1 && !by_dots(t, size, rows, g->k, g->a_k);
 }
 
 /* Whether the loop that packs would run for every piece, whose sums are those of the loop that need not: then a kept form serves. g's threads and
  * activation are filled. */
 int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g) {
     return (g->dtype == RT_F32 || g->dtype == RT_F64) && g->batch == 1 && g->c_n == 1 && g->n > 1 && g->b_n != 1 && g->beta[0] == 0
-           && g->m < KEPT_ROWS && g->m * g->n * g->k <= t->tiles_most && !by_dots(t, rt_itemsize(g->dtype), g->m, g->k, g->a_k)
-           && !by_dots(t, rt_itemsize(g->dtype), least_rows(t, g), g->k, g->a_k);
+           && g->m < KEPT_ROWS && g->m * g->n * g->k <= t->tiles_most && !by_dots(t, rt_itemsize(g->dtype), g->m, g->k, g->a_k) && pieces_pack(t, g);
 }
 
 /* g's right operand, packed; the caller frees it. NULL: no memory. */
