@@ -2,7 +2,7 @@
 """Means, variances, histograms."""
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.math cimport isfinite, sqrt
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 from ._backend cimport RT_CPU, RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode, is_contig, same_shape,
                      shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
@@ -27,7 +27,9 @@ cdef extern from "lane.h" nogil:
     const RtStatsTable *rt_pick_stats(int level)
     void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts)
     int64_t rt_bincount_top(const int64_t *x, int64_t n)
-    void rt_bincount(const int64_t *x, int64_t n, int64_t most, int dtype, const void *w, void *out)
+    enum: RT_FEW_BINS
+    int64_t rt_bincount_few(const int64_t *x, int64_t n, int64_t *count)
+    void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out)
     void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                         const void *v, int64_t m, int right, int64_t *out, int threads)
 
@@ -374,7 +376,9 @@ def bincount(input, weights=None, minlength=0):
         ``max(input) + 1`` or ``minlength`` if that is larger.
     """
     cdef TensorBase t = as_base("bincount", "input", input), w = None, out
-    cdef int64_t n = minlength, i, top = -1
+    cdef int64_t n = minlength, top = -1
+    cdef int64_t few[RT_FEW_BINS]
+    cdef bint counted = False
     cdef int dt = RT_I64
     if n < 0:
         raise TensorError(f"bincount: minlength should be >= 0, got {n}", op="bincount")
@@ -389,7 +393,11 @@ def bincount(input, weights=None, minlength=0):
         top = (<object>t).max().item() if t.n else -1
     else:
         with nogil:
-            top = rt_bincount_top(<const int64_t *>t.ptr, t.n)
+            if weights is None and t.n >= 4096:
+                top = rt_bincount_few(<const int64_t *>t.ptr, t.n, few)
+                counted = top >= 0
+            if not counted:
+                top = rt_bincount_top(<const int64_t *>t.ptr, t.n)
         if top < -1:
             raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
     if top + 1 > n:
@@ -411,8 +419,11 @@ def bincount(input, weights=None, minlength=0):
     out = empty(1, &n, dt, t.dev)
     if n:
         memset(out.ptr, 0, n * (4 if dt == RT_F32 else 8))
+    if counted:
+        memcpy(out.ptr, few, (top + 1) * sizeof(int64_t))
+        return out
     with nogil:
-        rt_bincount(<const int64_t *>t.ptr, t.n, n - 1, dt, w.ptr if w is not None else NULL, out.ptr)
+        rt_bincount(<const int64_t *>t.ptr, t.n, dt, w.ptr if w is not None else NULL, out.ptr)
     return out
 
 

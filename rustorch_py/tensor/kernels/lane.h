@@ -72,6 +72,9 @@ void rt_is_member(int dtype, const void *x, int64_t n, const void *sorted, int64
 void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts);
 /* The largest number (-1 of none), -2 when one is negative. */
 int64_t rt_bincount_top(const int64_t *x, int64_t n);
-/* out[x[i]] += w[i] for x[i] in [0, most], w and out of `dtype` (float or double); w NULL: out is int64 and 1 is added. */
-void rt_bincount(const int64_t *x, int64_t n, int64_t most, int dtype, const void *w, void *out);
+/* Counts, where all numbers are below RT_FEW_BINS, and the largest of them; else -2. */
+#define RT_FEW_BINS 1024
+int64_t rt_bincount_few(const int64_t *x, int64_t n, int64_t count[RT_FEW_BINS]);
+/* out[x[i]] += w[i], w and out of `dtype` (float or double); w NULL: out is int64 and 1 is added. */
+void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out);
 #endif

@@ -128,15 +128,25 @@ int64_t rt_bincount_top(const int64_t *x, int64_t n) {
     return signs < 0 ? -2 : top;
 }
 
-void rt_bincount(const int64_t *x, int64_t n, int64_t most, int dtype, const void *w, void *out) {
-    if (!w && n >= 4096 && most < 1024) {                  /* four tables: equal neighbours do not wait for each other's store */
-        int64_t part[4][1024];
-        memset(part, 0, sizeof part);
-        int64_t i = 0;
-        for (; i + 4 <= n; i += 4) { part[0][x[i]]++; part[1][x[i + 1]]++; part[2][x[i + 2]]++; part[3][x[i + 3]]++; }
-        for (; i < n; i++) part[0][x[i]]++;
-        for (int64_t v = 0; v <= most; v++) ((int64_t *)out)[v] += part[0][v] + part[1][v] + part[2][v] + part[3][v];
-    } else if (!w) { int64_t *o = out; for (int64_t i = 0; i < n; i++) o[x[i]]++; }
+int64_t rt_bincount_few(const int64_t *x, int64_t n, int64_t count[RT_FEW_BINS]) {
+    enum { LOW = RT_FEW_BINS - 1 };
+    int64_t part[4][RT_FEW_BINS], i = 0, all = 0, top = RT_FEW_BINS;   /* four tables: equal neighbours do not wait for each other's store */
+    memset(part, 0, sizeof part);
+    for (; i + 4 <= n; i += 4) {
+        int64_t a = x[i], b = x[i + 1], c = x[i + 2], d = x[i + 3];
+        all |= a | b | c | d;
+        part[0][a & LOW]++; part[1][b & LOW]++; part[2][c & LOW]++; part[3][d & LOW]++;
+        if (i % 4096 == 0 && all & ~(int64_t)LOW) return -2;
+    }
+    for (; i < n; i++) { all |= x[i]; part[0][x[i] & LOW]++; }
+    if (all & ~(int64_t)LOW) return -2;
+    for (int v = 0; v < RT_FEW_BINS; v++) count[v] = part[0][v] + part[1][v] + part[2][v] + part[3][v];
+    while (top > 0 && !count[top - 1]) top--;
+    return top - 1;
+}
+
+void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out) {
+    if (!w) { int64_t *o = out; for (int64_t i = 0; i < n; i++) o[x[i]]++; }
     else if (dtype == RT_F32) { float *o = out; for (int64_t i = 0; i < n; i++) o[x[i]] += ((const float *)w)[i]; }
     else { double *o = out; for (int64_t i = 0; i < n; i++) o[x[i]] += ((const double *)w)[i]; }
 }
