@@ -307,6 +307,23 @@ void rt_cpu_wants(int kernel, int loop_dtype, int nargs, int32_t *want) {
     }
 }
 
+/* Operands that do not move (numbers come as float64) are converted once, into `room`: by blocks, a loop over float32 and a number would take
+ * twice the time. Returns whether an operand is left whose dtype is not the loop's. */
+typedef char Number[16] __attribute__((aligned(16)));
+static int convert_numbers(const Task *t, RtIter *it, Number *room) {
+    int left = it->dtype[0] != t->want[0];
+    for (int a = 1; a < it->nargs; a++) {
+        if (it->dtype[a] == t->want[a]) continue;
+        int still = 1;
+        for (int d = 0; d < it->ndim; d++) still &= it->step_bytes[d][a] == 0;
+        if (!still) { left = 1; continue; }
+        rt_cast_of(it->dtype[a], t->want[a])(room[a], 16, it->ptr[a], 16, 1);
+        it->ptr[a] = room[a];
+        it->dtype[a] = t->want[a];
+    }
+    return left;
+}
+
 int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k) {
     (void)device;
     const RtLoop *table = loop_tables[isa_level][loop_dtype];
@@ -315,9 +332,9 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
     const RtRow *row = &rt_rows[kernel >> 2];
     t.k = k;
     t.nargs = it->nargs;
-    t.convert = 0;
+    Number room[RT_MAX_ARGS];
     rt_cpu_wants(kernel, loop_dtype, it->nargs, t.want);
-    for (int a = 0; a < it->nargs; a++) t.convert |= it->dtype[a] != t.want[a];
+    t.convert = convert_numbers(&t, it, room);
     if (t.convert && (kernel == ROW_ABS * 4 || kernel == ROW_NEG * 4) && it->dtype[0] == it->dtype[1] && rt_itemsize(it->dtype[0]) == 2 &&
         loop_dtype == RT_F32) {
         t.fn = kernel == ROW_ABS * 4 ? abs16 : neg16;
@@ -350,11 +367,10 @@ int rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const doub
     t.fn = fn;
     t.k = k;
     t.nargs = it->nargs;
-    t.convert = t.half = 0;
-    for (int a = 0; a < it->nargs; a++) {
-        t.want[a] = want[a];
-        t.convert |= it->dtype[a] != want[a];
-    }
+    t.half = 0;
+    Number room[RT_MAX_ARGS];
+    for (int a = 0; a < it->nargs; a++) t.want[a] = want[a];
+    t.convert = convert_numbers(&t, it, room);
     run_all(&t, it, grain_of_cost[cost]);
     return RT_OK;
 }
