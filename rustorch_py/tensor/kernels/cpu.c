@@ -9,6 +9,7 @@
 #include "copy.h"
 #include "grain.h"
 #include "share.h"
+#include "stream.h"
 #include "_gen/rt_rows.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -96,13 +97,50 @@ void rt_cpu_init(void) {
 /* elements below which a thread is not worth waking, by the row's cost class */
 static const int64_t grain_of_cost[5] = {65536, 65536, 32768, 16384, 8192};
 
-/* half: `fn` is a loop over 16-bit floats (Note [16-bit loops] in half_loops.inc.c) */
-typedef struct { RtLoop fn; const double *k; int nargs, convert, half; int32_t want[RT_MAX_ARGS]; } Task;
+/* half: `fn` is a loop over 16-bit floats (Note [16-bit loops] in half_loops.inc.c); stream: bytes of an element whose results go past the
+ * caches, else 0 */
+typedef struct { RtLoop fn; const double *k; int nargs, convert, half, stream; int32_t want[RT_MAX_ARGS]; } Task;
+
+/* Bytes of an element of the result if it is worth to be stored past the caches, else 0 (Note [Past the caches] in stream.h). */
+#define STREAM_LINE 4096                 /* bytes that a run along dimension 0 should have */
+static int past_caches(const RtIter *it) {
+    int64_t size = rt_itemsize(it->dtype[0]), all = size;
+    if (!RT_STREAMS || it->numel * size < rt_last_cache() / 2 || it->step_bytes[0][0] != size || it->shape[0] * size < STREAM_LINE ||
+        (uintptr_t)it->ptr[0] % (uintptr_t)size) return 0;
+    for (int a = 1; a < it->nargs; a++) {
+        if (it->ptr[a] == it->ptr[0]) return 0;
+        if (it->step_bytes[0][a]) all += rt_itemsize(it->dtype[a]);
+    }
+    for (int d = 1; d < it->ndim; d++) if (it->step_bytes[d][0] % size) return 0;
+    return it->numel * all > 2 * rt_last_cache() ? (int)size : 0;
+}
+
+#define STREAM_BLOCK 1024                /* bytes: small blocks are stored while the next operands are on their way */
+static __attribute__((noinline)) void run_streamed(const Task *t, const int64_t *step, char **ptr, int64_t n) {
+    char buffer[STREAM_BLOCK] __attribute__((aligned(RT_LINE))), *p[RT_MAX_ARGS];
+    int64_t size = t->stream, head = (-(int64_t)(uintptr_t)ptr[0] & (RT_LINE - 1)) / size, block = STREAM_BLOCK / size;
+    memcpy(p, ptr, sizeof(char *) * t->nargs);
+    if (head > n) head = n;
+    if (head) t->fn(p, step, head, t->k);
+    for (int64_t done = head; done < n; done += block) {
+        int64_t m = n - done < block ? n - done : block;
+        char *to = ptr[0] + done * size;
+        for (int a = 1; a < t->nargs; a++) p[a] = ptr[a] + done * step[a];
+        p[0] = m == block ? buffer : to;
+        t->fn(p, step, m, t->k);
+        if (m == block) rt_stream_lines(to, buffer, STREAM_BLOCK);
+    }
+    rt_stream_end();
+}
+static inline void run_loop(const Task *t, const int64_t *step, char **ptr, int64_t n) {
+    if (RT_UNLIKELY(t->stream)) run_streamed(t, step, ptr, n);
+    else t->fn(ptr, step, n, t->k);
+}
 
 /* one run along dimension 0 */
 #define LINE_BLOCK (RT_BLOCK / 4)      /* elements of an operand: memory is waited for less often where blocks are small (1024: 1.4 times the time) */
 static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
-    if (RT_LIKELY(!t->convert)) { t->fn(ptr, it->step_bytes[0], n, t->k); return; }
+    if (RT_LIKELY(!t->convert)) { run_loop(t, it->step_bytes[0], ptr, n); return; }
     if (t->half) {
         float number[RT_MAX_ARGS];
         char *p[RT_MAX_ARGS];
@@ -112,7 +150,7 @@ static void run_line(const Task *t, const RtIter *it, char **ptr, int64_t n) {
             p[a] = (char *)&number[a];
             rt_cast_of(it->dtype[a], RT_F32)(p[a], 4, ptr[a], 16, 1);
         }
-        t->fn(p, it->step_bytes[0], n, t->k);
+        run_loop(t, it->step_bytes[0], p, n);
         return;
     }
     /* operands whose dtype is not the loop's are converted by blocks on the stack */
@@ -343,7 +381,12 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
     RtLoop half = t.convert && loop_dtype == RT_F32 ? half_loop(kernel, it) : NULL;
     t.half = half != NULL;
     if (half) t.fn = half;
-    if (RT_LIKELY(it->ndim == 1 || it->numel < CROSS_MIN)) { run_all(&t, it, grain_of_cost[row->cost]); return RT_OK; }
+    t.stream = 0;
+    if (RT_LIKELY(it->ndim == 1 || it->numel < CROSS_MIN)) {
+        if (!t.convert || t.half) t.stream = past_caches(it);
+        run_all(&t, it, grain_of_cost[row->cost]);
+        return RT_OK;
+    }
     void *dense[RT_MAX_ARGS];
     size_t got[RT_MAX_ARGS];
     int made = 0, along = 0;
@@ -357,6 +400,7 @@ int rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const
     if (along > 0) { run_turned(&t, it, along, turned, grain_of_cost[row->cost]); return RT_OK; }
     for (int a = 1; a < it->nargs; a++) if (crosswise(it, a) && (dense[made] = straighten(it, a, &got[made]))) made++;
     if (made) rt_iter_coalesce(it);
+    if (!t.convert || t.half) t.stream = past_caches(it);
     run_all(&t, it, grain_of_cost[row->cost]);
     while (made--) rt_free(dense[made], got[made]);
     return RT_OK;
@@ -367,7 +411,7 @@ int rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const doub
     t.fn = fn;
     t.k = k;
     t.nargs = it->nargs;
-    t.half = 0;
+    t.half = t.stream = 0;
     Number room[RT_MAX_ARGS];
     for (int a = 0; a < it->nargs; a++) t.want[a] = want[a];
     t.convert = convert_numbers(&t, it, room);
@@ -403,6 +447,7 @@ static void copy_same(RtIter *it) {
     int64_t unit = flat ? 4096 : turned ? 16 : 1, length = flat ? n : m, cuts = 1;
     if (threads > 1 && outer < 8 * threads) { cuts = 8 * threads; if (cuts > (length + unit - 1) / unit) cuts = (length + unit - 1) / unit; }
     int64_t each = ((length + cuts - 1) / cuts + unit - 1) / unit * unit;
+    int stream = !turned && (it->step_bytes[0][1] == size || it->step_bytes[0][1] == 0) && past_caches(it);
     int64_t pieces = outer * cuts, group = (pieces + 8 * threads - 1) / (8 * threads);
     RT_SHARED(threads, (pieces + group - 1) / group, at, {
         int64_t last = (at + 1) * group < pieces ? (at + 1) * group : pieces;
@@ -421,6 +466,11 @@ static void copy_same(RtIter *it) {
             dst += b * it->step_bytes[along][0];
             src += b * it->step_bytes[along][1];
             if (turned) f->turn(dst, it->step_bytes[d][0], src, it->step_bytes[0][1], e - b, n);
+            else if (stream) {
+                for (int64_t row = 0; row < (flat ? 1 : e - b); row++)
+                    rt_stream(dst + row * it->step_bytes[1][0], src + row * it->step_bytes[1][1], (flat ? e - b : n) * size, it->step_bytes[0][1], size);
+                rt_stream_end();
+            }
             else f->rows(dst, it->step_bytes[0][0], it->step_bytes[1][0], src, it->step_bytes[0][1], it->step_bytes[1][1],
                          flat ? 1 : e - b, flat ? e - b : n);
         }
@@ -433,6 +483,7 @@ int rt_cpu_copy(RtIter *it) {
     if (it->dtype[0] == it->dtype[1]) { copy_same(it); return RT_OK; }
     t.nargs = it->nargs;
     t.convert = t.half = 0;
+    t.stream = past_caches(it);
     t.k = &slot;
     RtCast fn = rt_cast_of(it->dtype[1], it->dtype[0]);
     memcpy(&slot, &fn, sizeof fn);
