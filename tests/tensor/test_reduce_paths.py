@@ -249,3 +249,22 @@ def test_argmax_of_a_long_lane(dtype, simd, threads):
         if dtype == np.float32:
             y[[at, n - 1]] = np.nan
             assert rt.from_numpy(y).argmax().item() == at and rt.from_numpy(-y).argmin().item() == at
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8"])
+def test_rows_of_all_lengths(dtype, simd):
+    """Lines shorter than the lanes, of whole lanes, and with a rest; small whole numbers, so that all orders give the same."""
+    rng = np.random.default_rng(3)
+    for n in [*range(1, 70), 95, 127, 128, 129, 191, 250, 255, 256, 257, 511, 513, 4096, 4097, 4159, 4160, 4161, 8191, 16640]:
+        x = rng.integers(0, 3, (20, n)).astype(dtype)
+        t = rt.from_numpy(x)
+        np.testing.assert_array_equal(t.sum(1).numpy(), x.sum(1, dtype=x.dtype if x.dtype.kind == "f" else "int64"))
+        np.testing.assert_array_equal(t.amax(1).numpy(), x.max(1))
+        np.testing.assert_array_equal(t.amin(1).numpy(), x.min(1))
+        np.testing.assert_array_equal(t.count_nonzero(1).numpy(), np.count_nonzero(x, 1))
+        ones = rt.ones(3, n, dtype=t.dtype)
+        ones[1, n - 1] = 2
+        assert ones.prod(1).tolist() == [1, 2, 1]
+        if x.dtype.kind == "f":
+            for p in (0, 0.5, -1, 3):
+                np.testing.assert_allclose(rt.linalg.vector_norm(t + 1, p, 1).numpy(), np.linalg.norm(x + 1, p, 1), rtol=2e-6)

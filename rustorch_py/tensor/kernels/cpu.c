@@ -586,7 +586,8 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
     int size = r->acc_size;
     for (int64_t i = b; i < e; i += MID) {
         int m = e - i < MID ? (int)(e - i) : MID;
-        for (int k = 0; k < m; k++) { in0[k] = out0[k] = 0; dims_at(&r->keep, 0, i + k, &in0[k], &out0[k]); }
+        if (r->keep.n == 1) for (int k = 0; k < m; k++) { in0[k] = (i + k) * r->keep.in[0]; out0[k] = (i + k) * r->keep.out[0]; }
+        else for (int k = 0; k < m; k++) { in0[k] = out0[k] = 0; dims_at(&r->keep, 0, i + k, &in0[k], &out0[k]); }
         for (int64_t j = 0; j < rows; j++) {
             int64_t in1 = 0, unused = 0;
             dims_at(&r->red, 1, j, &in1, &unused);
@@ -610,6 +611,7 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
 /* Outputs [b, e) of kept dimension 0, each over a dense row of few elements: a tile of rows is turned, then its columns
  * are accumulated side by side. */
 #define SHORT_BYTES 512
+#define LINE_BYTES 256       /* a row that fills the lanes of reduce_type.h is faster by itself */
 static void red_short(const Red *r, int64_t b, int64_t e) {
     char acc[MID * 16] __attribute__((aligned(64))), total[MID * 16] __attribute__((aligned(64)));
     char buffer[SHORT_BYTES * MID] __attribute__((aligned(64)));
@@ -801,7 +803,8 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
         return RT_OK;
     }
     if (threads > nout) threads = (int)nout;
-    if (r.keep.n == 1 && r.red.n == 1 && r.red.in[0] == r.in_size && r.keep.in[0] % r.in_size == 0 && nred * r.in_size <= SHORT_BYTES && nred > 1 &&
+    if (r.keep.n == 1 && r.red.n == 1 && r.red.in[0] == r.in_size && r.keep.in[0] % r.in_size == 0 && nred > 1 &&
+        nred * r.in_size <= (r.in_dtype == acc_dtype ? LINE_BYTES - 1 : SHORT_BYTES) &&
         nout >= 16) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
         for (int t = 0; t < threads; t++) red_short(&r, nout * t / threads, nout * (t + 1) / threads);
