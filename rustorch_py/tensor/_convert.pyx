@@ -1,5 +1,6 @@
 # build: cold
 """Conversions, copies and what a tensor tells about itself."""
+from gc import get_objects
 from cpython.object cimport PyObject
 from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
@@ -180,6 +181,7 @@ cdef class SharedRegion:
     """Memory that this process shares with those it forks, and with those that get its descriptor; unmapped with its last tensor."""
     cdef void *at
     cdef size_t nbytes
+    cdef Storage before                   # what arrays of other libraries still look at, or None
     cdef int fd                           # of the file behind the memory; -1: forked processes only
 
     def __cinit__(self, size_t nbytes, int fd=-1):
@@ -222,24 +224,42 @@ def is_view(self):
     return as_base("_is_view", "self", self).base is not None
 
 
+cdef list tensors_of(Storage s):
+    """All tensors over a storage that the garbage collector knows of."""
+    return [x for x in get_objects() if isinstance(x, TensorBase) and (<TensorBase>x).stor is s]
+
+
 def share_memory_(self):
     """Move the memory to where other processes share it: those forked from now on, and those it is sent to by `multiprocessing`.
 
+    All tensors over the same memory move with it; arrays of other libraries keep looking at the memory as it was.
+
     Raises:
-        RuntimeError: another tensor views the same memory, and would be left behind.
+        RuntimeError: something unknown holds the same memory, and would be left behind.
     """
-    cdef TensorBase t = as_base("share_memory_", "self", self)
-    cdef Storage old = t.stor
+    cdef TensorBase t = as_base("share_memory_", "self", self), other
+    cdef Storage s = t.stor, old
     cdef SharedRegion region
-    if RT_DEVICE_TYPE(t.dev) != RT_CPU or old.nbytes == 0 or isinstance(old.owner, SharedRegion):
+    cdef list tensors = [t]
+    if RT_DEVICE_TYPE(t.dev) != RT_CPU or s.nbytes == 0 or isinstance(s.owner, SharedRegion):
         return self
-    if Py_REFCNT(<PyObject *>old) > 2:      # t's own and the one in this function
-        raise TensorError("share_memory_: another tensor views the same memory; share the memory before taking views", op="share_memory_")
-    region = SharedRegion(old.nbytes)
-    memcpy(region.at, old.ptr, old.nbytes)
-    t.ptr = <char *>region.at + (t.ptr - old.ptr)
-    t.stor = borrow_storage(<char *>region.at, old.nbytes, t.dev, region)
-    t.stor.version = old.version
+    if Py_REFCNT(<PyObject *>s) > 2:        # t's own and the one in this function
+        tensors = tensors_of(s)
+        if Py_REFCNT(<PyObject *>s) != len(tensors) + 1:
+            raise TensorError("share_memory_: something beside tensors holds the same memory; share the memory before", op="share_memory_")
+    region = SharedRegion(s.nbytes)
+    memcpy(region.at, s.ptr, s.nbytes)
+    for other in tensors:
+        other.ptr = <char *>region.at + (other.ptr - s.ptr)
+    old = Storage.__new__(Storage)          # the block as it was: it goes now, or with the region where its address was given away
+    old.device, old.nbytes = s.device, s.nbytes
+    old.ptr, s.ptr = s.ptr, <char *>region.at
+    old.got, s.got = s.got, 0
+    old.owner, s.owner = s.owner, region
+    s.readonly = False
+    s.writes += 1
+    if s.exports:
+        region.before = old
     return self
 
 

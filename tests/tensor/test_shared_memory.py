@@ -25,12 +25,30 @@ def test_child_writes_are_seen():
     assert torch.zeros(0).share_memory_().shape == (0,)
 
 
-def test_views_taken_before_are_refused():
+def test_views_taken_before_move_along():
+    x = torch.arange(8.0)
+    views, array = [x[1:], x.view(2, 4).t(), x.detach()], x.numpy()
+    weight = torch.ones(3, requires_grad=True)
+    y = (weight * x[:3]).sum()                       # saves a view
+    views[0].share_memory_()
+    assert x.is_shared() and all(v.is_shared() for v in views)
+    pid = os.fork()
+    if pid == 0:
+        views[1].mul_(10)
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert x.tolist() == [10.0 * i for i in range(8)] and views[0].tolist() == x.tolist()[1:] and views[2].tolist() == x.tolist()
+    assert array.tolist() == list(range(8))
+    y.backward()
+    assert weight.grad.tolist() == [0, 10, 20]
+
+
+def test_other_holders_are_refused():
     x = torch.zeros(4)
-    y = x[1:]
-    with pytest.raises(RuntimeError, match="views the same memory"):
+    held = x.untyped_storage()
+    with pytest.raises(RuntimeError, match="holds the same memory"):
         x.share_memory_()
-    del y
+    del held
     x.share_memory_()
 
 
