@@ -13,7 +13,7 @@ from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, want
                      RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
 from ._kept cimport RtKept, Wanted, find_kept, kept_room, put_kept, rt_kept_done, KEPT_CONV
-from ._matmul cimport RtGemmTable, gemm_table, count_flops, may_keep
+from ._matmul cimport RtGemmTable, gemm_table, raw_product, count_flops, may_keep
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
 from ._function cimport unwatched
@@ -58,6 +58,11 @@ cdef extern from "conv.h" nogil:
         void (*dbias_last_f32)(const float *, float *, int64_t, int64_t, int) noexcept nogil
         void (*dbias_last_f64)(const double *, double *, int64_t, int64_t, int) noexcept nogil
         int (*has_last)(const RtConvGeom *, int) noexcept nogil
+        void (*finish_f32)(float *, const float *, const float *, int, int64_t, int64_t, int64_t, int) noexcept nogil
+        int64_t (*whole_images)(const RtConvGeom *, int, int) noexcept nogil
+        void (*whole_columns)(const RtConvGeom *, const float *, int64_t, int64_t, float *, int) noexcept nogil
+        void (*whole_sums)(const RtConvGeom *, const float *, int64_t, int64_t, const float *, float *, int) noexcept nogil
+        void (*whole_rows)(float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
         int64_t (*kept_f32)(const RtConvGeom *, int, int64_t *) noexcept nogil
         void (*keep_f32)(const RtConvGeom *, const float *, int, float *, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
@@ -164,6 +169,84 @@ cdef RtKept *kept_weights(TensorBase w, const RtConvGeom *geom, int orders, int 
     return kept
 
 
+# Note [Points]
+# A kernel of one tap and stride 1 is a plain product of matrices, which the package's own product knows how to share among threads and how to cut. With
+# channels innermost it is that of a linear layer; so is it in both orders where planes have a single pixel.
+cdef bint is_point(const RtConvGeom *c, int orders) noexcept nogil:
+    cdef int i
+    cdef bint last = orders & RT_LAST_X != 0
+    if c.groups != 1 or c.cin < 16 or c.cout < 16 or last != (orders & RT_LAST_Y != 0) or (last and (c.scale is not NULL or c.cut)):
+        return False
+    for i in range(3):
+        if c.kernel[i] != 1 or c.stride[i] != 1 or c.pad[i] != 0:
+            return False
+    return True
+
+
+cdef int run_point(int mode, const RtConvGeom *c, bint last, const float *a, const float *b, const float *bias, float *to, int threads,
+                   const RtConvTable *table) noexcept nogil:
+    """The product, of arrays in one order; 1: no memory."""
+    cdef int64_t plane = c.out[0] * c.out[1] * c.out[2], rows = c.batch * plane, n, i = c.cin, o = c.cout
+    cdef int rc = 0, split = -threads if fixed_split() else threads
+    if mode == FORWARD and (last or plane == 1):
+        rc = raw_product(RT_F32, 1, rows, o, i, a, 0, i, 1, b, 0, 1, i, to, 0, o, False, NULL if c.scale is not NULL or c.cut else bias, split)
+        if c.scale is not NULL or c.cut:
+            table.finish_f32(to, <const float *>c.scale, bias, c.cut, rows, o, 1, threads)
+    elif mode == FORWARD:
+        rc = raw_product(RT_F32, c.batch, o, plane, i, b, 0, i, 1, a, i * plane, plane, 1, to, o * plane, plane, False, NULL, split)
+        table.finish_f32(to, <const float *>c.scale, bias, c.cut, c.batch, o, plane, threads)
+    elif mode == DINPUT and (last or plane == 1):
+        rc = raw_product(RT_F32, 1, rows, i, o, a, 0, o, 1, b, 0, i, 1, to, 0, i, False, bias, split)
+    elif mode == DINPUT:
+        rc = raw_product(RT_F32, c.batch, i, plane, o, b, 0, 1, i, a, o * plane, plane, 1, to, i * plane, plane, False, NULL, split)
+        table.finish_f32(to, NULL, bias, 0, c.batch, i, plane, threads)
+    elif last or plane == 1:
+        rc = raw_product(RT_F32, 1, o, i, rows, a, 0, 1, o, b, 0, i, 1, to, 0, i, False, NULL, split)
+    else:
+        for n in range(c.batch):
+            rc |= raw_product(RT_F32, 1, o, i, plane, a + n * o * plane, 0, plane, 1, b + n * i * plane, 0, 1, plane, to, 0, i, n > 0, NULL, split)
+    return rc != 0
+
+
+cdef int run_whole(int mode, const RtConvGeom *c, int64_t most, const float *a, const float *b, const float *bias, float *to, float *columns,
+                   int threads, const RtConvTable *table) noexcept nogil:
+    """A product by Note [Whole columns] in kernels/conv_whole.h, `most` images at once; columns: room for kn + cout rows of their pixels. 1: no memory."""
+    cdef int64_t plane = c.out[0] * c.out[1] * c.out[2], size = c.in_[0] * c.in_[1] * c.in_[2], kn = c.cin * c.kernel[0] * c.kernel[1] * c.kernel[2], n, i
+    cdef int64_t o = c.cout, many = 0, wide
+    cdef int rc = 0, split = -threads if fixed_split() else threads
+    cdef float *rows
+    n = 0
+    while n < c.batch:
+        many = c.batch - n if c.batch - n < most else most
+        wide = many * plane
+        rows = columns + kn * most * plane
+        if mode != DINPUT:
+            for i in range(many):
+                table.whole_columns(c, (a if mode == FORWARD else b) + (n + i) * c.cin * size, i, many, columns, threads)
+        if mode == FORWARD:
+            if many == 1:
+                rows = to + n * o * plane
+            rc |= raw_product(RT_F32, 1, o, wide, kn, b, 0, kn, 1, columns, 0, wide, 1, rows, 0, wide, False, NULL, split)
+            if many > 1:
+                table.whole_rows(to + n * o * plane, rows, o, many, plane, 1)
+            n += many
+            continue
+        if many == 1:
+            rows = <float *>a + n * o * plane
+        else:
+            table.whole_rows(<float *>a + n * o * plane, rows, o, many, plane, 0)
+        if mode == DINPUT:
+            rc |= raw_product(RT_F32, 1, kn, wide, o, b, 0, 1, kn, rows, 0, wide, 1, columns, 0, wide, False, NULL, split)
+            for i in range(many):
+                table.whole_sums(c, columns, i, many, bias, to + (n + i) * c.cin * size, threads)
+        else:
+            rc |= raw_product(RT_F32, 1, o, kn, wide, rows, 0, wide, 1, columns, 0, 1, wide, to, 0, kn, n > 0, NULL, split)
+        n += many
+    if mode == FORWARD:
+        table.finish_f32(to, <const float *>c.scale, bias, c.cut, c.batch, o, plane, threads)
+    return rc != 0
+
+
 cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *given, int nd, bint last, TensorBase out) except -1:
     """The CPU's loops."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
@@ -173,6 +256,8 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
     cdef TensorBase ac, bc, kc = None, to = out
     cdef void *k = NULL
     cdef RtKept *kept = NULL
+    cdef TensorBase columns = None
+    cdef int64_t many = 0, size
     own.gemm = gemm_table()
     if bias is not None:
         kc = contiguous_raw(bias)
@@ -200,6 +285,11 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 kept = kept_weights(b, geom, orders, threads)
                 if kept is not NULL:
                     own.packed = kept.data
+    if a.dt == RT_F32:
+        many = table.whole_images(geom, mode, orders)
+        if many > 0:
+            size = many * geom.out[0] * geom.out[1] * geom.out[2] * (geom.cin * geom.kernel[0] * geom.kernel[1] * geom.kernel[2] + geom.cout)
+            columns = empty(1, &size, RT_F32, a.dev)
     with nogil:
         rc = 0
         if a.dt == RT_I64:
@@ -207,6 +297,10 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 rt_conv_forward_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
             else:
                 rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
+        elif a.dt == RT_F32 and is_point(geom, orders):
+            rc = run_point(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
+        elif a.dt == RT_F32 and many > 0:
+            rc = run_whole(mode, geom, many, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, <float *>columns.ptr, threads, table)
         elif a.dt == RT_F32:
             if mode == FORWARD:
                 rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)

@@ -25,6 +25,9 @@ cdef TensorBase gemm(TensorBase a, int opa, TensorBase b, int opb)
 cdef TensorBase fold_mm(TensorBase x, TensorBase w, int opw, TensorBase bias)
 # the loops of the instruction set in force
 cdef const RtGemmTable *gemm_table() noexcept nogil
+# c (+)= a b (+ bias on every row) of real floats, batches apart by *_z, columns of c neighbours; a status. Nothing is recorded or counted
+cdef int raw_product(int dt, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_z, int64_t a_m, int64_t a_k, const void *b, int64_t b_z,
+                     int64_t b_k, int64_t b_n, void *c, int64_t c_z, int64_t c_m, bint add, const void *bias, int threads) noexcept nogil
 # whether a packed form of a weight on the CPU may be kept: Note [Kept operands] in kernels/kept.h
 cdef bint may_keep(TensorBase w) noexcept
 # tell whoever counts floating-point operations of so many

@@ -138,6 +138,18 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b, i
     return act != RT_ACT_NONE and g.act >= 0
 
 
+cdef int raw_product(int dt, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_z, int64_t a_m, int64_t a_k, const void *b, int64_t b_z,
+                     int64_t b_k, int64_t b_n, void *c, int64_t c_z, int64_t c_m, bint add, const void *bias, int threads) noexcept nogil:
+    cdef RtGemm g
+    g.dtype, g.threads, g.conj_a, g.conj_b, g.act, g.host = dt, threads, 0, 0, -1, NULL
+    g.batch, g.m, g.n, g.k = batch, m, n, k
+    g.a, g.b, g.c, g.bias = <const char *>a, <const char *>b, <char *>c, <const char *>bias
+    g.a_z, g.a_m, g.a_k, g.b_z, g.b_k, g.b_n, g.c_z, g.c_m, g.c_n = a_z, a_m, a_k, b_z, b_k, b_n, c_z, c_m, 1
+    g.alpha[0], g.alpha[1], g.ialpha = 1, 0, 1
+    g.beta[0], g.beta[1], g.ibeta = add, 0, add
+    return rt_gemm(gemm_table(), &g)
+
+
 cdef RtFusedGemm fused_doors[RT_NDEVICETYPES]
 memset(fused_doors, 0, sizeof(fused_doors))
 

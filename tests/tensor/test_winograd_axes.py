@@ -128,3 +128,39 @@ def test_single_images_with_kept_weights(level, c, o, size, kernel, stride):
             found = [layer(rt.tensor(x)).numpy() for _ in range(3)]
             assert np.abs(found[0] - want).max() <= 1e-5 * np.abs(want).max()
             assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+
+
+PLAIN = [
+    # batch, in, out, size, kernel, stride, pad: Note [Whole columns] of conv_whole.h and Note [Points] of _conv.pyx
+    (3, 130, 131, (7, 9), (3, 3), (2, 2), (1, 1)),
+    (2, 260, 261, (13, 12), (3, 3), (1, 1), (1, 1)),
+    (5, 128, 136, (7, 6), (2, 2), (2, 2), (0, 0)),
+    (1, 64, 70, (5, 9, 8), (3, 3, 3), (2, 2, 2), (1, 1, 1)),
+    (2, 130, 140, (61,), (7,), (3,), (2,)),
+    (2, 3, 90, (40, 32), (16, 16), (16, 16), (0, 0)),
+    (3, 40, 33, (9, 8), (1, 1), (1, 1), (0, 0)),
+    (5, 40, 33, (1, 1), (1, 1), (1, 1), (0, 0)),
+    (2, 40, 33, (3, 5, 4), (1, 1, 1), (1, 1, 1), (0, 0, 0)),
+]
+
+
+@pytest.mark.parametrize("n, c, o, size, kernel, stride, pad", PLAIN)
+def test_plain_products(level, n, c, o, size, kernel, stride, pad):
+    """Many weights over few pixels, and kernels of one tap, in either order; the same bits on any number of threads where these are asked for."""
+    x, w = (RNG.standard_normal(s).astype("float32").astype("float64") for s in ((n, c, *size), (o, c, *kernel)))
+    g = RNG.standard_normal(products(x, w, None, stride, pad)[0].shape).astype("float32").astype("float64")
+    want, size_of = products(x, w, g, stride, pad), products(abs(x), abs(w), abs(g), stride, pad)
+    for last in (False, True):
+        for got, expected, scale in zip(run(x, w, g, stride, pad, 1, last), want, size_of):
+            assert np.abs(got - expected).max() <= 16 * EPS * scale.max()
+    before, found = rt.get_num_threads(), []
+    rt.config.use_deterministic(True)
+    try:
+        for threads in (1, 2, 3):
+            rt.set_num_threads(threads)
+            found.append(run(x, w, g, stride, pad, 1))
+    finally:
+        rt.set_num_threads(before)
+        rt.config.use_deterministic(False)
+    for other in found[1:]:
+        assert all((a == b).all() for a, b in zip(found[0], other))

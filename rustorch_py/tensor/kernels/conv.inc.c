@@ -169,6 +169,8 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
     return c->stride[0] * c->stride[1] * c->stride[2] > 1 && c->cin > 1 && !(orders & RT_LAST_X);
 }
 
+#include "conv_whole.h"
+
 /* One door for each product: by Winograd's way, with channels innermost, or row-major. Without RT_FAST no product does. */
 #define DOORS(T, t, FAST, THROUGH)                                                                                                   \
     static int forward_any_##t(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int orders, int threads) {      \
@@ -218,7 +220,24 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
 DOORS(float, f32, WINO, SOME)
 DOORS(double, f64, NEVER, NONE)
 
+static void finish(float *y, const float *scale, const float *b, int cut, int64_t batch, int64_t channels, int64_t plane, int threads) {
+    enum { L = RT_LANES_F32 };
+    if (!scale && !b && !cut) return;
+    threads = rt_few((double)batch * channels * plane, 65536, threads, batch * channels);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t r = 0; r < batch * channels; r++) {
+        rt_vf factor = rt_vf_set(scale ? scale[r % channels] : 1), add = rt_vf_set(b ? b[r % channels] : 0);
+        float *row = y + r * plane;
+        for (int64_t i = 0; i < plane; i += L) {
+            int n = (int)(plane - i < L ? plane - i : L);
+            rt_vf v = rt_vf_fma(rt_vf_load_first(row + i, n), factor, add);
+            if (cut) v = rt_vf_positive(v);
+            rt_vf_store_first(row + i, v, n);
+        }
+    }
+}
+
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, dbias_f32, dbias_f64,
-    dbias_last_f32, dbias_last_f64, has_last, wino_kept, wino_keep,
+    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, wino_kept, wino_keep,
 };

@@ -186,9 +186,9 @@ RT_INLINE int64_t SUF(last_block)(int64_t v, int64_t vectors, int64_t *nv) {
 
 enum { SUF(PACK_WIDE) = 16, SUF(PACK_LONG) = 64 };       /* result channels and products that are turned at once */
 
-/* Row-major weights of PACK_WIDE result channels from m0 on: their rows of products are turned in squares, and each product put where its tap and
- * channel belong (`place`: of the taps). */
-static void SUF(last_pack_wide)(int64_t m0, int64_t cin, int64_t taps, int64_t vectors, const int64_t *place, const T *w, const T *scale, T *restrict to) {
+/* Weights of PACK_WIDE result channels from m0 on, whose products lie in rows, by channels or (`inner`) by taps: they are turned in squares, and each
+ * product put where its tap and channel belong (`place`: of the taps). */
+static void SUF(last_pack_wide)(int64_t m0, int64_t cin, int64_t taps, int inner, int64_t vectors, const int64_t *place, const T *w, const T *scale, T *restrict to) {
     enum { WIDE = SUF(PACK_WIDE), LONG = SUF(PACK_LONG), PARTS_WIDE = WIDE / LANES };
     int64_t kn = cin * taps, nv[PARTS_WIDE], c = 0, t = 0;
     T *dst[PARTS_WIDE], turned[LONG * WIDE] __attribute__((aligned(64)));
@@ -206,7 +206,8 @@ static void SUF(last_pack_wide)(int64_t m0, int64_t cin, int64_t taps, int64_t v
         for (k = 0; k < len; k++) {
             int64_t at = place[t] * cin + c;
             for (int i = 0; i < PARTS_WIDE; i++) VF(store)(dst[i] + at * nv[i] * LANES, VF(load)(turned + k * WIDE + i * LANES) * factor[i]);
-            if (++t == taps) { t = 0; c++; }
+            if (inner) { if (++c == cin) { c = 0; t++; } }
+            else if (++t == taps) { t = 0; c++; }
         }
     }
 }
@@ -215,11 +216,12 @@ static void SUF(last_pack_wide)(int64_t m0, int64_t cin, int64_t taps, int64_t v
 static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, const int64_t *ws, const T *scale, T *restrict to, int threads) {
     int64_t kn = j->cin * j->taps, vectors = (j->m + LANES - 1) / LANES, place[64], from = 0;
     threads = rt_few((double)j->m * kn, 65536, threads, (j->m + 15) / 16);
-    if (ws[2] == 1 && ws[1] == j->taps && ws[0] == kn && j->taps <= 64) {
+    int rows = ws[2] == 1 && ws[1] == j->taps, inner = ws[1] == 1 && ws[2] == j->cin;
+    if ((rows || inner) && ws[0] == kn && j->taps <= 64) {
         for (int64_t t = 0; t < j->taps; t++) place[order[t]] = t;
         from = j->m / 16;
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-        for (int64_t b = 0; b < from; b++) SUF(last_pack_wide)(b * 16, j->cin, j->taps, vectors, place, w, scale, to);
+        for (int64_t b = 0; b < from; b++) SUF(last_pack_wide)(b * 16, j->cin, j->taps, !rows, vectors, place, w, scale, to);
         from *= 16 / LANES;
     }
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -227,18 +229,18 @@ static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, 
         int64_t nv, first = SUF(last_block)(v, vectors, &nv);
         int64_t m0 = v * LANES, count = j->m - m0 < LANES ? j->m - m0 : LANES;
         T *dst = to + first * LANES * kn + (v - first) * LANES;
-        for (int64_t t = 0; t < j->taps; t++) {
-            const T *src = w + order[t] * ws[2] + m0 * ws[0];
-            for (int64_t c = 0; c < j->cin; c++, dst += nv * LANES, src += ws[1]) {
-                if (count == LANES) for (int i = 0; i < LANES; i++) dst[i] = src[i * ws[0]];
-                else for (int i = 0; i < LANES; i++) dst[i] = i < count ? src[i * ws[0]] : 0;
+        V factor = scale ? VF(load_first)(scale + m0, (int)count) : VF(set)(1);
+        for (int64_t c = 0; c < j->cin; c++)                 /* all taps of a channel: they are neighbours, or rows that each lie together */
+            for (int64_t t = 0; t < j->taps; t++) {
+                const T *src = w + order[t] * ws[2] + c * ws[1] + m0 * ws[0];
+                T *at = dst + (t * j->cin + c) * nv * LANES;
+                if (ws[0] == 1) VF(store)(at, VF(load_first)(src, (int)count) * factor);
+                else {
+                    T some[LANES] __attribute__((aligned(64)));
+                    for (int i = 0; i < LANES; i++) some[i] = i < count ? src[i * ws[0]] : 0;
+                    VF(store)(at, VF(load)(some) * factor);
+                }
             }
-            if (scale) {                                     /* a tap later: what was stored by elements is not read as a vector at once */
-                V factor = VF(load_first)(scale + m0, (int)count);
-                T *at = dst - j->cin * nv * LANES;
-                for (int64_t c = 0; c < j->cin; c++, at += nv * LANES) VF(store)(at, VF(load)(at) * factor);
-            }
-        }
     }
 }
 
