@@ -128,6 +128,8 @@ static void pack(int64_t k, int64_t n, const uint16_t *x, int64_t x_k, int64_t x
     }
 }
 
+#include "bf16_tiles.h"
+
 /* A piece of the product g: g's m and n, its operands at a, b, c. by_dots: along k, the whole product's choice. */
 TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, char *c_mn, int by_dots, void *room) {
     const uint16_t *a = (const uint16_t *)a_mk, *b = (const uint16_t *)b_kn;
@@ -146,6 +148,9 @@ TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, c
         }
         return RT_OK;
     }
+#ifdef RT_TILES
+    if (tiles_ready()) return tiled_product(g, a, b, (uint16_t *)c_mn, room);
+#endif
     int64_t deep = (k + 1) / 2, depth = deep < PAIRS ? deep : PAIRS;      /* pairs of k, and of a block */
     int near = g->a_k == 1 && k % 2 == 0;
     int64_t width = near ? WIDE : PAIRS / depth * 8 * WIDE, some = near ? m : FAR_ROWS * (PAIRS / depth);
@@ -199,10 +204,13 @@ TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, c
 }
 #endif
 
-/* Whether this set and processor have the instruction. */
+/* Whether this set and processor have the instruction, and it is the faster way. */
 int RT_NAME(rt_bf16_ready)(void) {
 #if defined(__AVX512F__)
-    return __builtin_cpu_supports("avx512bf16");
+#ifdef RT_TILES
+    if (tiles_there()) return tiles_ready();
+#endif
+    return __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_is("intel");      /* there at half of float32's rate, see bf16_tiles.h */
 #else
     return 0;
 #endif
