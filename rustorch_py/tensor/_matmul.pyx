@@ -39,6 +39,7 @@ cdef extern from "gemm.h" nogil:
         int act
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
+    int64_t rt_gemm_pass_from(int64_t most)
     void rt_blas_init()
     void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s, int conj_x, char *out, int threads)
     int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const signed char *a, int64_t a_m, int64_t a_k, int unsign,
@@ -448,6 +449,12 @@ def set_prepack_limit(int64_t nbytes):
 def get_prepack_limit():
     """Return the size in bytes up to which weights are kept packed."""
     return keep_most
+
+
+def passes_from(int64_t macs=-1):
+    """Return from how many multiply-adds threads share one packed operand of a product (Note [Passes or parts] in kernels/gemm_passes.h);
+    `macs` sets another number where it is not negative."""
+    return rt_gemm_pass_from(macs)
 
 
 def is_prepacked(weight):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
+from rustorch_py.tensor import _cpu, _matmul
 
 LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 TOL = {"float32": 1e-6, "float64": 1e-14}
@@ -17,6 +17,15 @@ def restore():
     yield
     rt.set_num_threads(threads)
     _cpu.set_simd_level(_cpu.best_simd_level())
+
+
+@pytest.fixture(params=["parts", "passes"])
+def way(request):
+    """Large products by both ways, of which a machine has one."""
+    before = _matmul.passes_from()
+    _matmul.passes_from(5 << 22 if request.param == "passes" else 2 ** 63 - 1)
+    yield
+    _matmul.passes_from(before)
 
 
 def laid(rng, rows, cols, layout, dtype, pad=3):
@@ -242,7 +251,7 @@ LARGE = [("float32", 257, 259, 300), ("float32", 200, 1030, 130), ("float32", 10
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype,m,k,n", LARGE)
-def test_large_products(dtype, m, k, n, level):
+def test_large_products(dtype, m, k, n, level, way):
     """Large products: every layout, several blocks of rows and columns of b, with what is added, written into a slice."""
     _cpu.set_simd_level(level)
     rng = np.random.default_rng(m + n)
@@ -269,7 +278,7 @@ def test_large_products(dtype, m, k, n, level):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m,k,n", [(512, 512, 128), (389, 530, 128), (1030, 130, 200)])
-def test_large_products_by_any_number_of_threads(dtype, m, k, n):
+def test_large_products_by_any_number_of_threads(dtype, m, k, n, way):
     """However many tiles a thread takes at once: few rows of a turned operand, a last square that overlaps the one before; the same bits."""
     rng = np.random.default_rng(m)
     for layout in ("rows", "columns"):
@@ -285,7 +294,7 @@ def test_large_products_by_any_number_of_threads(dtype, m, k, n):
             assert len(set(bits)) == 1
 
 
-def test_large_products_do_not_mix_what_is_padded():
+def test_large_products_do_not_mix_what_is_padded(way):
     """Infinities and NaN stay in their rows and columns, whatever blocks are filled up with; the same bits on any number of threads."""
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((250, 259)).astype("float32"), rng.standard_normal((259, 290)).astype("float32")

@@ -31,16 +31,20 @@ static pthread_once_t room_once = PTHREAD_ONCE_INIT;
 
 static void make_room_key(void) { pthread_key_create(&room_key, free); }
 
-static void *packed_room(void) {
-    pthread_once(&room_once, make_room_key);
-    void *p = pthread_getspecific(room_key);
-    if (!p && !posix_memalign(&p, HUGE_PAGE, RT_ROOM)) {
+static void *kept_room(pthread_key_t key, size_t nbytes) {
+    void *p = pthread_getspecific(key);
+    if (!p && !posix_memalign(&p, HUGE_PAGE, nbytes)) {
 #ifdef MADV_HUGEPAGE
-        madvise(p, RT_ROOM, MADV_HUGEPAGE);               /* panels and rows of a lie on more pages than the first level of a TLB has */
+        madvise(p, nbytes, MADV_HUGEPAGE);               /* panels and rows of a lie on more pages than the first level of a TLB has */
 #endif
-        pthread_setspecific(room_key, p);
+        pthread_setspecific(key, p);
     }
     return p;
+}
+
+static void *packed_room(void) {
+    pthread_once(&room_once, make_room_key);
+    return kept_room(room_key, RT_ROOM);
 }
 
 /* An operand as BLAS sees it: leading dimension and flag; `own` is a copy to free. */
@@ -424,6 +428,8 @@ static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
 
 #include "gemm_complex.h"
 
+#include "gemm_passes.h"
+
 /* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
  * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
@@ -438,6 +444,11 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (by_reals(t, g)) return complex_product(t, g, threads);
     if (by_lines(g)) return complex_lines(t, g, threads);
     int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
+    if ((split > 1 || (threads == 1 && !fixed)) && by_passes(t, g)) {
+        int status = RT_OK;
+        for (int64_t z = 0; z < g->batch && !status; z++) status = passes(t, g, threads, z);
+        return status;
+    }
     int cut = g->act >= 0 && size > 2 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES && g->c_n == 1;
     if (threads == 1 && split == 1 && !cut) {
         for (int64_t z = 0; z < g->batch; z++) {

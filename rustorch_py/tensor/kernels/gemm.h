@@ -39,6 +39,17 @@ typedef struct {
 enum { RT_KC = 256, RT_MC = 192, RT_NC_BYTES = 8192, RT_ROWS = 6, RT_AHEAD = 8, RT_FAR = 4096, RT_DIRECT = 1 << 14, RT_FEW = 24, RT_NEAR = 3 << 17,
        RT_ROOM = RT_KC * (RT_NC_BYTES + RT_MC * 8) };
 
+/* Rows `row` to row + depth and columns `col` to col + width of g's b, packed for all threads: Note [Passes] in gemm_pass_t.h. */
+typedef struct {
+    const RtBlock *g;
+    int64_t row, depth, col, width;
+    void   *room;                        /* RT_PASS_ROOM bytes, and RT_PASS_ROOM / RT_PASS_KC for the rows between panels */
+} RtPass;
+
+/* RT_PASS_KC: rows of b in a block: twice as many as elsewhere, so that c is read and written half as often; RT_PASS_TILES: most tiles of rows
+ * that a thread takes at once; RT_PACKED: rows of b; RT_STEPS: rows between two looks at a loop's end. */
+enum { RT_PASS_KC = 512, RT_PASS_TILES = RT_MC / RT_ROWS, RT_PACKED = 16, RT_STEPS = 4, RT_PASS_ROOM = 1 << 22 };
+
 /* Loops that exist once per instruction set. */
 typedef struct {
     /* few rows of a. thin: RT_THIN_ROWS at most, b_n == 1; nt: a_k == 1 and b_k == 1; c_n == 1, bias may be NULL */
@@ -52,6 +63,11 @@ typedef struct {
                    double *c, int64_t ldc, double alpha, double beta, const double *bias);
     void (*tiles_f32)(const RtBlock *g);
     void (*tiles_f64)(const RtBlock *g);
+    /* NULL on sets without passes. A piece: RT_PACKED rows of b where b_n == 1, else a panel of one block; tiles of rows by number; left: RT_ROOM bytes */
+    void (*pass_pack_f32)(const RtPass *s, int64_t piece);
+    void (*pass_pack_f64)(const RtPass *s, int64_t piece);
+    void (*pass_rows_f32)(const RtPass *s, int64_t from, int64_t to, void *left);
+    void (*pass_rows_f64)(const RtPass *s, int64_t from, int64_t to, void *left);
     /* any strides; element products wrap as PyTorch's do */
     void (*integer)(const RtGemm *g, int64_t z);
     /* out_n += or = sum over rows; x_mn with row stride ld */
@@ -97,6 +113,7 @@ static inline const RtGemmTable *rt_gemm_pick(int level) {
 
 /* Returns RT_OK or RT_ERR_MEMORY. */
 int rt_gemm(const RtGemmTable *t, const RtGemm *g);
+int64_t rt_gemm_pass_from(int64_t most);        /* Note [Passes or parts] in gemm_passes.h */
 /* Products with a right operand that is kept in its packed form, Note [Kept operands] in kept.h. */
 int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g);
 void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g);

@@ -80,6 +80,9 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
 #include "gemm_kept_t.h"
+#if defined(__AVX512F__)
+#include "gemm_pass_t.h"
+#endif
 #undef T
 #undef V
 #undef L
@@ -93,6 +96,9 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
 #include "gemm_kept_t.h"
+#if defined(__AVX512F__)
+#include "gemm_pass_t.h"
+#endif
 #undef T
 #undef V
 #undef L
@@ -195,6 +201,11 @@ extern int RT_NAME(rt_bf16_product)(const RtGemm *g, const char *a, const char *
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {
     f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles,
+#if defined(__AVX512F__)
+    f32_pass_pack, f64_pass_pack, f32_pass_rows, f64_pass_rows,
+#else
+    NULL, NULL, NULL, NULL,
+#endif
     integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
     RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
