@@ -2,14 +2,14 @@
 import warnings
 from math import pi
 
-from ..errors import ShapeError, TensorError, TensorTypeError, TooFewDimsError, UnsupportedOpError
+from ..errors import ShapeError, TensorError, TooFewDimsError, UnsupportedOpError
 from . import _fft
-from ._create import arange, linspace, ones, zeros
+from ._create import arange, linspace, ones
 from ._dtype import get_default_dtype
 from ._join import cat
 from ._mask import where
 from ._rows import i0
-from ._view_complex import view_as_complex, view_as_real
+from ._view_complex import view_as_real
 
 
 # ---- windows ----

@@ -1,6 +1,6 @@
 """Process-wide switches: determinism, precision of products, denormals."""
 from . import _cpu
-from ..errors import TensorError, TensorValueError
+from ..errors import TensorError
 
 _precision = "highest"
 _reduced = {"float16": True, "bfloat16": True}        # split sums of products on a device may be added in the dtype itself

@@ -1,7 +1,7 @@
 """The model graph: a box for each layer that a forward pass visits, lines for what feeds what."""
 from __future__ import annotations
 
-from ._figure import FAINT, GREY, INK, drawn
+from ._figure import GREY, INK, drawn
 
 # Fill and edge of a box by kind of layer; the kind is looked for in the class or operator name.
 _KINDS = (

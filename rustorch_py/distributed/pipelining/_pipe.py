@@ -17,9 +17,8 @@ from ... import tensor as _t
 from ...errors import DistError, TensorTypeError, TensorValueError
 from ...nn.modules.container import Sequential
 from ...nn.modules.module import Module
-from ...nn.parameter import Parameter
 from ...overrides import DisableTorchFunctionSubclass
-from ...utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from ...utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 from .stage import build_stage
 
 __all__ = ["Pipe", "SplitPoint", "pipe_split", "pipeline", "split_sequential"]
