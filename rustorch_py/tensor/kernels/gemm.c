@@ -389,6 +389,19 @@ static void grid(const RtGemmTable *t, const RtGemm *g, int64_t count, int64_t *
     cut_up(g, count, t->panel_bytes / size, g->a_k == 1 ? 2 : 10, right, rows, cols);
 }
 
+/* Product z of g: `rows` rows from row i (or what is left of them), `cols` columns from column j. */
+static RtGemm piece(const RtGemm *g, int64_t z, int64_t i, int64_t rows, int64_t j, int64_t cols) {
+    int size = rt_itemsize(g->dtype);
+    RtGemm part = *g;
+    part.m = min64(rows, g->m - i);
+    part.n = min64(cols, g->n - j);
+    part.a += (z * g->a_z + i * g->a_m) * size;
+    part.b += (z * g->b_z + j * g->b_n) * size;
+    part.c += (z * g->c_z + i * g->c_m + j * g->c_n) * size;
+    if (part.bias) part.bias += j * size;
+    return part;
+}
+
 /* Products of bfloat16 by the processor's own dots, Note [Dots of pairs] in bf16.inc.c: all whose result has unit column step. */
 enum { DOT_ROWS = 12 };                    /* rows of a up to which a turned b is not packed for them */
 
@@ -412,15 +425,10 @@ static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
     for (int64_t z = 0; z < g->batch; z++)
         for (int64_t i = 0; i < down; i++)
             for (int64_t j = 0; j < across; j++) {
-                RtGemm part = *g;
-                part.m = min64(rows, g->m - i * rows);
-                part.n = min64(cols, g->n - j * cols);
-                if (part.bias) part.bias += j * cols * 2;
-                const char *a = g->a + (z * g->a_z + i * rows * g->a_m) * 2, *b = g->b + (z * g->b_z + j * cols * g->b_n) * 2;
-                char *c = g->c + (z * g->c_z + i * rows * g->c_m + j * cols * g->c_n) * 2;
+                RtGemm part = piece(g, z, i * rows, rows, j * cols, cols);
                 void *room = packed_room();
-                int status = room ? t->bf16(&part, a, b, c, along, room) : RT_ERR_MEMORY;
-                if (!status) status = activate(g, c, part.m, part.n);
+                int status = room ? t->bf16(&part, part.a, part.b, part.c, along, room) : RT_ERR_MEMORY;
+                if (!status) status = activate(g, part.c, part.m, part.n);
                 if (status) { RT_OMP(omp atomic write) failed = status; }
             }
     return failed;
@@ -478,14 +486,8 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     for (int64_t z = 0; z < g->batch; z++)
         for (int64_t i = 0; i < down; i++)
             for (int64_t j = 0; j < across; j++) {
-                RtGemm part = *g;
-                part.m = min64(rows, g->m - i * rows);
-                part.n = min64(cols, g->n - j * cols);
-                part.a += i * rows * g->a_m * size;
-                part.b += j * cols * g->b_n * size;
-                part.c += (i * rows * g->c_m + j * cols * g->c_n) * size;
-                if (part.bias) part.bias += j * cols * size;
-                int status = one(t, &part, z);
+                RtGemm part = piece(g, z, i * rows, rows, j * cols, cols);
+                int status = one(t, &part, 0);
                 if (status) { RT_OMP(omp atomic write) failed = status; }
             }
     return failed;

@@ -82,12 +82,8 @@ static int complex_product(const RtGemmTable *t, const RtGemm *g, int threads) {
     for (int64_t z = 0; z < g->batch; z++)
         for (int64_t i = 0; i < down; i++)
             for (int64_t j = 0; j < across; j++) {
-                RtGemm part = *g;
-                part.m = min64(rows, g->m - i * rows);
-                part.n = min64(cols, g->n - j * cols);
-                if (part.bias) part.bias += j * cols * size;
-                int status = reals(t, &part, 1, g->a + (z * g->a_z + i * rows * g->a_m) * size, g->b + (z * g->b_z + j * cols * g->b_n) * size,
-                                   g->c + (z * g->c_z + i * rows * g->c_m + j * cols) * size);
+                RtGemm part = piece(g, z, i * rows, rows, j * cols, cols);
+                int status = reals(t, &part, 1, part.a, part.b, part.c);
                 if (status) { RT_OMP(omp atomic write) failed = status; }
             }
     return failed;
