@@ -256,6 +256,7 @@ def share_memory_(self):
     old.ptr, s.ptr = s.ptr, <char *>region.at
     old.got, s.got = s.got, 0
     old.owner, s.owner = s.owner, region
+    old.kept, s.kept = s.kept, NULL         # a packed form: others may write to what it was made of from now on
     s.readonly = False
     s.writes += 1
     if s.exports:
