@@ -143,7 +143,8 @@ cdef object plain_zeros(PyObject *const *args, Py_ssize_t n):
     cdef TensorBase t = plain_empty_(args, n)
     if t is not None:
         if RT_DEVICE_TYPE(t.dev) == RT_CPU and t.n <= 4096:
-            memset(t.ptr, 0, <size_t>t.n * rt_itemsize(t.dt))
+            if t.n:                             # nothing has no address
+                memset(t.ptr, 0, <size_t>t.n * rt_itemsize(t.dt))
         else:
             fill_value(t, 0)
     return t
