@@ -17,6 +17,17 @@ def level(request):
     _cpu.set_simd_level(before)
 
 
+@pytest.fixture(params=[1, 2, 3])
+def threads(request):
+    """Run the test on one, two and three threads."""
+    import rustorch_py as rt
+
+    before = rt.get_num_threads()
+    rt.set_num_threads(request.param)
+    yield request.param
+    rt.set_num_threads(before)
+
+
 @pytest.fixture
 def same_on_threads():
     """A check that the arrays that a function returns are the same bits on one, two and three threads."""

@@ -9,14 +9,6 @@ LEVELS = _cpu.LEVELS[:_cpu.LEVELS.index(_cpu.best_simd_level()) + 1]
 DTYPES = ["float32", "float64", "int64", "uint8"]
 
 
-@pytest.fixture(params=[1, 2, 3])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
 def whole(rng, shape, dtype):
     """Small whole numbers: sums are exact in every order."""
     return rng.integers(0, 9, shape).astype(dtype)

@@ -23,14 +23,6 @@ def values():
     return np.random.default_rng(0).standard_normal(N + 5, dtype="float32")
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("first", [0, 1, 3])
 def test_results_and_places(values, threads, first):
     x, ends = torch.from_numpy(values)[first:N + first], torch.full((N + 64,), 7.0)

@@ -15,14 +15,6 @@ def simd(request):
     _cpu.set_simd_level(_cpu.best_simd_level())
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request):
-    before = rt.get_num_threads()
-    rt.set_num_threads(request.param)
-    yield request.param
-    rt.set_num_threads(before)
-
-
 def close(got, want, dtype):
     np.testing.assert_allclose(got.numpy(), want, rtol=2e-6 if dtype == np.float32 else 1e-13, atol=2e-6 if dtype == np.float32 else 1e-13)
 
