@@ -13,9 +13,16 @@
 #define TILED __attribute__((target("amx-tile,amx-bf16")))
 enum { TILE_BIT = 24, TILE_BF16_BIT = 22, REQUEST_PERMISSION = 0x1023, TILE_DATA = 18, TILE_PAIRS = 16, TILE_ROWS = 2 * LANES };
 
+/* Asked once: a virtual machine stops at the instruction that tells, for some microseconds. */
 static int tiles_there(void) {
-    unsigned a, b, c, d;
-    return __builtin_cpu_supports("avx512bf16") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> TILE_BIT & 1) && (d >> TILE_BF16_BIT & 1);
+    static int known;                                  /* 1: no, 2: yes */
+    int now = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (!now) {
+        unsigned a, b, c, d;
+        now = 1 + (__builtin_cpu_supports("avx512bf16") && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> TILE_BIT & 1) && (d >> TILE_BF16_BIT & 1));
+        __atomic_store_n(&known, now, __ATOMIC_RELAXED);
+    }
+    return now == 2;
 }
 
 /* Whether there are tiles and the system lets this process use them: 8 KiB more of each thread's state are its to give. */
