@@ -57,7 +57,7 @@ cdef extern from "conv.h" nogil:
         void (*dbias_f64)(const double *, double *, int64_t, int64_t, int64_t, int) noexcept nogil
         void (*dbias_last_f32)(const float *, float *, int64_t, int64_t, int) noexcept nogil
         void (*dbias_last_f64)(const double *, double *, int64_t, int64_t, int) noexcept nogil
-        int (*has_last)(const RtConvGeom *, int) noexcept nogil
+        int (*has_last)(const RtConvGeom *, int, int) noexcept nogil
         void (*finish_f32)(float *, const float *, const float *, int, int64_t, int64_t, int64_t, int) noexcept nogil
         int64_t (*whole_images)(const RtConvGeom *, int, int) noexcept nogil
         void (*whole_columns)(const RtConvGeom *, const float *, int64_t, int64_t, float *, int) noexcept nogil
@@ -75,6 +75,7 @@ cdef extern from "conv.h" nogil:
         RT_LAST_Y
         RT_FAST
         RT_LIGHT
+        RT_KEEPS
 
 cdef enum:
     FORWARD = 0       # y = F(x, w); slots x, w
@@ -149,17 +150,17 @@ cdef RtKept *kept_weights(TensorBase w, const RtConvGeom *geom, int orders, int 
     cdef Wanted of
     cdef int level = isa_level()
     cdef const RtConvTable *table = rt_conv_pick(level)
-    cdef int64_t n, which = 0
+    cdef int64_t n
+    cdef int64_t which[2]
     cdef RtKept *kept
     cdef void *made
-    if not may_keep(w):
-        return NULL
-    n = table.kept_f32(geom, orders, &which)
+    n = table.kept_f32(geom, orders, which)
     if n == 0:
         return NULL
     memset(&of, 0, sizeof(of))
     of.key[2], of.key[3], of.key[4], of.key[5] = geom.cin, geom.cout, geom.groups, geom.kernel[2]
-    of.key[6] = which << 8 | (orders & RT_LAST_W)
+    of.key[6] = which[0] << 8 | (orders & RT_LAST_W)
+    of.key[7] = which[1]
     kept = find_kept(w, KEPT_CONV, level, &of)
     if of.make:
         made = kept_room(<size_t>n * 4)
@@ -262,29 +263,34 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
     if bias is not None:
         kc = contiguous_raw(bias)
         k = kc.ptr
-    kind = table.has_last(geom, mode) if last and a.dt != RT_I64 else 0
+    if fast and not fixed_split():
+        orders = RT_FAST
+        if mode == FORWARD and a.dt == RT_F32 and not in_backward and not recording(a, b, bias):
+            orders = RT_FAST | RT_LIGHT
+            if may_keep(b) and (is_contig(b) or last):
+                orders |= RT_KEEPS
+    kind = table.has_last(geom, mode, orders) if last and a.dt != RT_I64 else 0
     if kind == 2:
         ac = in_order(a, True)
         bc = in_order(b, True)
-        orders = RT_LAST_X | RT_LAST_Y
+        orders |= RT_LAST_X | RT_LAST_Y
     elif kind:
         # each array in the order that it has
         ac = in_order(a, not is_contig(a))
         bc = in_order(b, not is_contig(b))
-        orders = order_bit(mode, 0, ac) | order_bit(mode, 1, bc) | order_bit(mode, 2, out)
+        orders |= order_bit(mode, 0, ac) | order_bit(mode, 1, bc) | order_bit(mode, 2, out)
     else:
         ac = contiguous_raw(a)
         bc = contiguous_raw(b)
         if last:
             to = empty(nd + 2, out.sh, a.dt, a.dev)
-    if fast and not fixed_split():
-        orders |= RT_FAST
-        if mode == FORWARD and a.dt == RT_F32 and not in_backward and not recording(a, b, bias):
-            orders |= RT_LIGHT
-            if bc is b:
-                kept = kept_weights(b, geom, orders, threads)
-                if kept is not NULL:
-                    own.packed = kept.data
+    if orders & RT_KEEPS:
+        if bc is b:
+            kept = kept_weights(b, geom, orders, threads)
+            if kept is not NULL:
+                own.packed = kept.data
+        else:
+            orders &= ~RT_KEEPS
     if a.dt == RT_F32:
         many = table.whole_images(geom, mode, orders)
         if many > 0:

@@ -90,6 +90,52 @@ def test_convolution(level, shape):
     written(layer.weight, lambda: layer(x))
 
 
+# batch, in, out, height, width, kernel down and across, stride, groups
+MANY = [(1, 256, 128, 14, 14, 3, 3, 1, 1), (1, 160, 512, 7, 7, 3, 3, 1, 1), (2, 512, 520, 4, 5, 3, 3, 1, 1), (1, 128, 256, 13, 14, 3, 3, 2, 1), (1, 64, 96, 1, 300, 1, 7, 1, 1),
+        (1, 40, 33, 1, 401, 1, 9, 3, 1), (1, 96, 200, 9, 9, 5, 5, 2, 2), (1, 130, 37, 9, 9, 2, 2, 2, 1)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("shape", MANY)
+def test_many_weights(level, shape):
+    """Packed weights of few pixels: the same bits from the first call on and on any number of threads; factors of a normalization are kept with them."""
+    n, c, o, h, w, high, wide, stride, groups = shape
+    _cpu.set_simd_level(level)
+    rt.manual_seed(3)
+    layer, x = nn.Conv2d(c, o, (high, wide), stride=(stride if high > 1 else 1, stride), padding=(high // 2, wide // 2), groups=groups), rt.randn(n, c, h, w)
+    norm = nn.BatchNorm2d(o)
+    both = nn.Sequential(layer, norm, nn.ReLU()).eval()
+    k, q = c // groups, o // groups
+    padded = np.pad(x.numpy().astype("float64"), ((0, 0), (0, 0), (high // 2,) * 2, (wide // 2,) * 2))
+    windows = sliding_window_view(padded, (high, wide), (2, 3))[:, :, ::layer.stride[0], ::stride]
+    weights = layer.weight.detach().clone().numpy().astype("float64")
+    product = lambda win, wt: np.concatenate([np.einsum("nchwij,ocij->nohw", win[:, g * k:(g + 1) * k], wt[g * q:(g + 1) * q], optimize=True) for g in range(groups)], 1)  # noqa: E731
+    want = product(windows, weights) + layer.bias.detach().clone().numpy().astype("float64")[:, None, None]
+    bound = 16 * EPS * product(abs(windows), abs(weights)).max()
+    for given in (x, x.contiguous(memory_format=rt.channels_last)):
+        found = []
+        for threads in (1, 2, 3):
+            rt.set_num_threads(threads)
+            layer.weight.data.mul_(1)                                  # what was kept is old
+            found += [warm(lambda: layer(given), 1) for _ in range(3)]
+            assert _matmul.is_prepacked(layer.weight)
+            assert np.abs(found[-1].numpy() - want).max() <= bound
+            np.testing.assert_allclose(unpacked(lambda: layer(given)).numpy(), found[-1].numpy(), rtol=0, atol=bound)
+        assert all(same(y, found[0]) for y in found) and found[0].stride() == unpacked(lambda: layer(given)).stride()
+        for _ in range(2):
+            for t in (norm.running_mean, norm.running_var, norm.weight.data):
+                t.uniform_(0.5, 2)
+            mean, var, times = (t.clone().numpy()[:, None, None].astype("float64") for t in (norm.running_mean, norm.running_var, norm.weight.data))
+            for _ in range(3):
+                np.testing.assert_allclose(warm(lambda: both(given), 1).numpy(), np.maximum((want - mean) / np.sqrt(var + 1e-5) * times, 0), rtol=1e-4, atol=2e-4)
+    before = warm(lambda: layer(x))
+    layer.weight.data.mul_(2)
+    layer.bias.data.mul_(2)
+    assert all(same(warm(lambda: layer(x), 1), 2 * before) for _ in range(3))
+    layer.weight.detach().numpy()[:] = 0                              # nobody sees writes through the address
+    assert same(warm(lambda: layer(x)), layer.bias.detach()[:, None, None].expand(before.shape))
+
+
 def test_convolution_keeps_nothing_that_is_recorded_or_rearranged():
     layer, x = nn.Conv2d(32, 32, 3, padding=1), rt.randn(1, 32, 16, 16)
     for _ in range(3):

@@ -22,8 +22,8 @@ typedef struct {
 
 /* `orders`: which arrays have their channels innermost (RT_LAST_X: x and gx, RT_LAST_W: w and gw, RT_LAST_Y: y and g), and whether
  * products may be rearranged (RT_FAST: Note [Winograd]); RT_LIGHT: nothing is recorded, so that transformed weights may be kept and few pixels
- * have not to pay for them. */
-enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4, RT_LAST_ANY = 7, RT_FAST = 8, RT_LIGHT = 16 };
+ * have not to pay for them; RT_KEEPS: these weights are of those that may be kept, too, so that even many weights are packed once. */
+enum { RT_LAST_X = 1, RT_LAST_W = 2, RT_LAST_Y = 4, RT_LAST_ANY = 7, RT_FAST = 8, RT_LIGHT = 16, RT_KEEPS = 32 };
 
 /* Arrays are contiguous: x (batch, groups*cin, in), w (groups*cout, cin, kernel), y (batch,
  * groups*cout, out), or with their second dimension innermost. b may be NULL. Return 0, or 1 when there is no memory. */
@@ -42,8 +42,8 @@ typedef struct {
     void (*dbias_last_f32)(const float *g, float *gb, int64_t rows, int64_t channels, int threads);
     void (*dbias_last_f64)(const double *g, double *gb, int64_t rows, int64_t channels, int threads);
     /* Whether product `mode` (0 forward, 1 dinput, 2 dweight) of this shape is better with channels innermost than through copies: 1;
-     * 2: if input and output both have them there. */
-    int (*has_last)(const RtConvGeom *, int mode);
+     * 2: if input and output both have them there. orders: of its bits RT_KEEPS alone counts. */
+    int (*has_last)(const RtConvGeom *, int mode, int orders);
     /* y (batch, channels, plane) = what follows a product that knows nothing of it: times scale (or NULL: 1), plus b (or NULL: 0), cut: and no less than 0 */
     void (*finish_f32)(float *y, const float *scale, const float *b, int cut, int64_t batch, int64_t channels, int64_t plane, int threads);
     /* Note [Whole columns] in conv_whole.h */
@@ -52,7 +52,7 @@ typedef struct {
     void (*whole_sums)(const RtConvGeom *, const float *from, int64_t n, int64_t many, const float *bias, float *gx, int threads);
     void (*whole_rows)(float *images, float *rows, int64_t channels, int64_t many, int64_t plane, int back);
     /* Note [Kept operands] in kept.h: elements of a form of the weights that forward_f32 takes, 0 where it takes none, and
-     * which of its forms it is; and making it. */
+     * which of its forms it is (`which[1]`: a number made of the factors that it has taken in, or 0); and making it. */
     int64_t (*kept_f32)(const RtConvGeom *, int orders, int64_t *which);
     void (*keep_f32)(const RtConvGeom *, const float *w, int orders, float *to, int threads);
 } RtConvTable;

@@ -137,24 +137,24 @@ static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && 
 
 /* Few result channels waste lanes; a group of one or two channels is depthwise; weights are packed anew in each call, and
  * their gradient is turned, so that there must be enough pixels to a weight. */
-static int has_last(const RtConvGeom *c, int mode) {
+static int has_last(const RtConvGeom *c, int mode, int orders) {
     int64_t m = mode == 1 ? c->cin : c->cout, pixels = c->batch * c->out[0] * c->out[1] * c->out[2];
     int64_t weights = c->cout * c->cin * c->kernel[0] * c->kernel[1] * c->kernel[2];
     if (is_deep(c)) return 2;
     if (m <= RT_LANES_F32 / 4 || is_depth_f32(c, c->cout, c->cin)) return 0;
-    return weights < 65536 || pixels >= (mode == 2 ? 1024 : 256);
+    return weights < 65536 || (!mode && orders & RT_KEEPS) || pixels >= (mode == 2 ? 1024 : 256);
 }
 
 /* Row-major arrays that gain by passing through the tiles of conv_last_t.h all the same: they read no window twice and waste no
  * columns, for a turn of the arrays on the way in and out. Measured: 1.1 to 2.5 times, most for strides and small planes. */
-static int through_last(const RtConvGeom *c, int mode) {
+static int through_last(const RtConvGeom *c, int mode, int orders) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], m = mode == 1 ? c->cin : c->cout, k = mode == 1 ? c->cout : c->cin;
     int64_t run = c->dilation[2] == 1 && mode != 1 ? k * c->kernel[2] : k;   /* neighbours that are summed in a padded row */
     int even = c->stride[0] == 1 && c->stride[1] == 1 && c->stride[2] == 1;
     if (taps == 1 && (mode || even)) return 0;
     if (mode == 2) return (m >= 32 ? run >= 9 : m >= 16 && k < 16 && taps >= 25 && run >= 16) && k * taps * m <= 131072;  /* the sums stay in the second cache */
     if (m < 32 || run < 16) return 0;
-    return c->cin * c->cout < 512 * 512;                                   /* weights are packed in each call */
+    return c->cin * c->cout < 512 * 512 || (!mode && orders & RT_KEEPS);   /* weights are packed in each call, or kept */
 }
 
 /* One tap without padding whose stride skips pixels of planes (the short way around a block of a residual net): `dense` is then the
@@ -167,6 +167,41 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
         dense->stride[d] = 1;
     }
     return c->stride[0] * c->stride[1] * c->stride[2] > 1 && c->cin > 1 && !(orders & RT_LAST_X);
+}
+
+/* Packed weights of conv_last_t.h are kept where the forward product would pack many of them for few pixels in each call: with many pixels the memory is
+ * worth more. */
+static int keeps_last(const RtConvGeom *c, int orders) {
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
+    RtConvGeom dense;
+    if (!(orders & RT_KEEPS) || is_skipping(c, orders, &dense) || is_wino(c, 0, orders) || is_dilated(c, 0, orders, &dense)) return 0;
+    if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return 0;
+    if (!(orders & RT_LAST_ANY) && !through_last(c, 0, orders)) return 0;
+    return c->batch * c->out[0] * c->out[1] * c->out[2] <= 4096 && c->cin * taps >= 64;
+}
+
+static int64_t kept_size(const RtConvGeom *c, int orders, int64_t *which) {
+    enum { L = RT_LANES_F32 };
+    int64_t n = wino_kept(c, orders, which);
+    which[1] = 0;
+    if (n || !keeps_last(c, orders)) return n;
+    *which = (int64_t)1 << 40 | c->kernel[0] << 20 | c->kernel[1];
+    if (c->scale) {                                       /* FNV over words */
+        uint64_t h = 14695981039346656037u;
+        for (int64_t i = 0; i < c->groups * c->cout; i++) {
+            uint32_t bits;
+            memcpy(&bits, (const float *)c->scale + i, sizeof bits);
+            h = (h ^ bits) * 1099511628211u;
+        }
+        which[1] = (int64_t)(h | 1);
+    }
+    return c->groups * c->cin * c->kernel[0] * c->kernel[1] * c->kernel[2] * ((c->cout + L - 1) / L * L);
+}
+
+static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int threads) {
+    int64_t which[2];
+    if (wino_kept(c, orders, which)) wino_keep(c, w, orders, to, threads);
+    else keep_last_f32(c, w, orders, to, threads);
 }
 
 #include "conv_whole.h"
@@ -215,7 +250,7 @@ static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
     if (is_wino(c, mode, orders)) return call;                       \
     if (is_dilated(c, mode, orders, &dense)) return apart;
 #define NEVER(mode, call, apart)
-#define SOME(mode) through_last(c, mode)
+#define SOME(mode) through_last(c, mode, orders)
 #define NONE(mode) 0
 DOORS(float, f32, WINO, SOME)
 DOORS(double, f64, NEVER, NONE)
@@ -239,5 +274,5 @@ static void finish(float *y, const float *scale, const float *b, int cut, int64_
 
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, dbias_f32, dbias_f64,
-    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, wino_kept, wino_keep,
+    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, kept_size, keep,
 };

@@ -105,7 +105,7 @@ static const SUF(LastTile) SUF(last_tiles)[LAST_V][LAST_R] = {{ROW(1)}, {ROW(2)}
 /* A product over images with channels innermost, beside its Job. */
 typedef struct {
     int64_t lo[3], ext[3];                /* first tap; reach of the taps (last - first + 1) */
-    int64_t block[2];                     /* result rows of a task along the first two dimensions */
+    int64_t block[3];                     /* results of a task along the dimensions */
     int64_t plane[3];                     /* of the buffer a task reads */
     int64_t segs, len, pitch;             /* segments, their length, elements from pixel to pixel of the buffer */
     int64_t *off, *order;                 /* of segments in the buffer; taps by their position */
@@ -113,6 +113,14 @@ typedef struct {
 } SUF(Last);
 
 static void SUF(last_free)(SUF(Last) *l) { free(l->off); }
+
+/* Piece i of the grid: results [at, end). */
+static void SUF(last_piece)(const SUF(Last) *l, const SUF(Job) *j, const int64_t *pieces, int64_t i, int64_t *at, int64_t *end) {
+    for (int d = 2; d >= 0; i /= pieces[d--]) {
+        at[d] = i % pieces[d] * l->block[d];
+        end[d] = j->grid[d] - at[d] < l->block[d] ? j->grid[d] : at[d] + l->block[d];
+    }
+}
 
 /* Reach of the taps, and whether the source can be read in place. */
 static int SUF(last_plan)(SUF(Last) *l, const SUF(Job) *j, RtOrder from, int threads) {
@@ -128,23 +136,22 @@ static int SUF(last_plan)(SUF(Last) *l, const SUF(Job) *j, RtOrder from, int thr
         l->ext[d] = hi - lo + 1;
         if (lo < 0 || (j->grid[d] - 1) * j->step[d] + hi >= j->in[d]) l->direct = 0;
     }
-    /* tasks: whole images, or stretches of rows where images are few or large */
-    int split = j->grid[0] == 1;          /* which dimension is cut */
+    /* tasks: whole images, or stretches of rows where images are few or large; signals are cut themselves */
+    int split = j->grid[0] > 1 ? 0 : j->grid[1] > 1 ? 1 : 2;          /* which dimension is cut */
     int64_t rows = j->grid[split], images = j->batch * j->groups, want = rows;
-    int64_t row_in = j->in[2] * j->cin * (split ? 1 : j->in[1]) * j->step[split];
+    int64_t row_in = j->cin * (split == 2 ? 1 : j->in[2] * (split ? 1 : j->in[1])) * j->step[split];
     if (images % threads && images < 8 * threads) want = (rows * images + 4 * threads - 1) / (4 * threads);
     int64_t fits = 98304 / (row_in + 1) + 1;
     if (want > fits) want = fits;
-    int64_t least = 2 * l->ext[split];
+    int64_t least = split == 2 ? 4 * l->ext[2] + 32 : 2 * l->ext[split];
     if (want < least) want = least;
     if (want > rows) want = rows;
     int64_t pieces = want > 0 ? (rows + want - 1) / want : 1;
     want = pieces ? (rows + pieces - 1) / pieces : rows;
-    l->block[0] = split ? 1 : want;
-    l->block[1] = split ? want : j->grid[1];
+    for (int d = 0; d < 3; d++) l->block[d] = d == split ? want : j->grid[d];
     l->pitch = l->direct ? from.pixel : j->cin;
     for (int d = 0; d < 3; d++)
-        l->plane[d] = l->direct ? j->in[d] : ((d < 2 ? l->block[d] : j->grid[d]) - 1) * j->step[d] + l->ext[d];
+        l->plane[d] = l->direct ? j->in[d] : (l->block[d] - 1) * j->step[d] + l->ext[d];
     /* taps by position; runs of neighbours become one segment */
     l->off = malloc((size_t)(2 * j->taps + 2) * sizeof(int64_t));
     if (!l->off) return 1;
@@ -212,13 +219,14 @@ static void SUF(last_pack_wide)(int64_t m0, int64_t cin, int64_t taps, int inner
     }
 }
 
-/* Weights of one group, times the factors of its channels (or NULL): [block of channels][k][channel], zeros behind the last channel. */
+/* Weights of one group, times the factors of its channels (or NULL): [block of channels][k][channel], zeros behind the last channel. order: of the
+ * taps, NULL: their own. */
 static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, const int64_t *ws, const T *scale, T *restrict to, int threads) {
     int64_t kn = j->cin * j->taps, vectors = (j->m + LANES - 1) / LANES, place[64], from = 0;
     threads = rt_few((double)j->m * kn, 65536, threads, (j->m + 15) / 16);
     int rows = ws[2] == 1 && ws[1] == j->taps, inner = ws[1] == 1 && ws[2] == j->cin;
     if ((rows || inner) && ws[0] == kn && j->taps <= 64) {
-        for (int64_t t = 0; t < j->taps; t++) place[order[t]] = t;
+        for (int64_t t = 0; t < j->taps; t++) place[order ? order[t] : t] = t;
         from = j->m / 16;
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
         for (int64_t b = 0; b < from; b++) SUF(last_pack_wide)(b * 16, j->cin, j->taps, !rows, vectors, place, w, scale, to);
@@ -232,7 +240,7 @@ static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, 
         V factor = scale ? VF(load_first)(scale + m0, (int)count) : VF(set)(1);
         for (int64_t c = 0; c < j->cin; c++)                 /* all taps of a channel: they are neighbours, or rows that each lie together */
             for (int64_t t = 0; t < j->taps; t++) {
-                const T *src = w + order[t] * ws[2] + c * ws[1] + m0 * ws[0];
+                const T *src = w + (order ? order[t] : t) * ws[2] + c * ws[1] + m0 * ws[0];
                 T *at = dst + (t * j->cin + c) * nv * LANES;
                 if (ws[0] == 1) VF(store)(at, VF(load_first)(src, (int)count) * factor);
                 else {
@@ -257,12 +265,12 @@ RT_INLINE void SUF(last_turn)(T *restrict dst, int64_t pitch, const T *restrict 
         }
 }
 
-/* The padded buffer of rows [a0, a0+block) x [b0, b0+block) of one group of one image. */
-static void SUF(last_pad)(const SUF(Last) *l, const SUF(Job) *j, const T *x, RtOrder from, int64_t a0, int64_t b0, T *restrict to) {
+/* The padded buffer of results [a0, a0+block) x [b0, b0+block) x [c0, c0+block) of one group of one image. */
+static void SUF(last_pad)(const SUF(Last) *l, const SUF(Job) *j, const T *x, RtOrder from, int64_t a0, int64_t b0, int64_t c0, T *restrict to) {
     int64_t c = j->cin, row = l->plane[2] * c;
     for (int64_t a = 0; a < l->plane[0]; a++)
         for (int64_t b = 0; b < l->plane[1]; b++, to += row) {
-            int64_t z = a0 * j->step[0] + l->lo[0] + a, y = b0 * j->step[1] + l->lo[1] + b, first = l->lo[2];
+            int64_t z = a0 * j->step[0] + l->lo[0] + a, y = b0 * j->step[1] + l->lo[1] + b, first = c0 * j->step[2] + l->lo[2];
             if (z < 0 || z >= j->in[0] || y < 0 || y >= j->in[1]) { memset(to, 0, (size_t)row * sizeof(T)); continue; }
             int64_t lead = first < 0 ? -first : 0, skip = first > 0 ? first : 0;
             int64_t len = j->in[2] - skip < l->plane[2] - lead ? j->in[2] - skip : l->plane[2] - lead;
@@ -287,20 +295,24 @@ static void SUF(last_out)(const T *restrict s, int64_t width, int64_t len, int64
             for (int64_t i = 0; i < len; i++) to[m * channel + i * pixel] = s[i * width + m];
 }
 
-/* Rows [a0,a1) x [b0,b1) of the product of one group of one image. `tail`: length of the last row of all; y: the group's
+/* Results [a0,a1) x [b0,b1) x [c0,c0+tw) of the product of one group of one image. `tail`: length of the last row of all; y: the group's
  * first channel of pixel 0; scratch: last_scratch elements. */
 static void SUF(last_rows)(const SUF(Last) *l, const SUF(Job) *j, const T *x, const T *w, const T *bias, T *y, const SUF(Dest) *dest,
-                           int64_t a0, int64_t a1, int64_t b0, int64_t b1, int64_t tail, int64_t chunk, T *scratch) {
-    int64_t kn = j->cin * j->taps, tw = j->grid[2], tall = b1 - b0, rows = (a1 - a0) * tall;
+                           int64_t a0, int64_t a1, int64_t b0, int64_t b1, int64_t c0, int64_t tw, int64_t tail, int64_t chunk, T *scratch) {
+    int64_t kn = j->cin * j->taps, tall = b1 - b0, rows = (a1 - a0) * tall;
     int64_t vectors = (j->m + LANES - 1) / LANES;
     int nv;
     for (int64_t v = 0; v < vectors; v += nv) {
         nv = SUF(last_vectors)(v, vectors);
         int64_t width = nv * LANES, m0 = v * LANES, channels = j->m - m0 < width ? j->m - m0 : width;
-        const T *wb = w + v * LANES * kn;
         int out_direct = channels == width && dest->row == 1;
-        int64_t block = nv;
-        if (j->whole) SUF(last_block)(j->before + v, j->whole, &block);
+        int64_t block = nv, begin = v, wide = width;
+        if (j->whole) begin = SUF(last_block)(j->before + v, j->whole, &block);
+        const T *wb = w + v * LANES * kn;
+        if (j->whole && j->packed) {                         /* this share's part of blocks of all channels */
+            wb = w + begin * LANES * kn + (j->before + v - begin) * LANES;
+            wide = block * LANES;
+        }
         int64_t most = LAST_BYTES / (block * LANES * (int64_t)sizeof(T)), per = 1, part = l->len;
         if (l->len >= most) { int64_t n = (l->len + most - 1) / most; part = (l->len + n - 1) / n; }
         else if (l->len) per = most / l->len;
@@ -315,14 +327,14 @@ static void SUF(last_rows)(const SUF(Last) *l, const SUF(Job) *j, const T *x, co
                     for (int64_t r = r0; r < r1; r++) {
                         int64_t a = a0 + r / tall, b = b0 + r % tall;
                         int64_t n = a == j->grid[0] - 1 && b == j->grid[1] - 1 ? tail : tw;
-                        int64_t sa = l->direct ? a : a - a0, sb = l->direct ? b : b - b0;
-                        const T *src = x + ((sa * j->step[0] * l->plane[1] + sb * j->step[1]) * l->plane[2]) * l->pitch + k;
-                        T *out = y + dest->first + a * dest->step[0] + b * dest->step[1] + m0 * dest->row;
+                        int64_t sa = l->direct ? a : a - a0, sb = l->direct ? b : b - b0, sc = l->direct ? c0 : 0;
+                        const T *src = x + ((sa * j->step[0] * l->plane[1] + sb * j->step[1]) * l->plane[2] + sc * j->step[2]) * l->pitch + k;
+                        T *out = y + dest->first + a * dest->step[0] + b * dest->step[1] + c0 * dest->step[2] + m0 * dest->row;
                         T *to = out_direct ? out : scratch + (r - r0) * tw * width;
                         int64_t to_pitch = out_direct ? dest->step[2] : width, pitch = j->step[2] * l->pitch;
                         for (int64_t i = 0, mr; i < n; i += mr) {
                             mr = SUF(last_next)(n - i, SUF(last_high)(nv));
-                            SUF(last_tiles)[nv - 1][mr - 1](segs, len, l->off + s, src + i * pitch, pitch, 1, wb + (s * l->len + k) * width, width,
+                            SUF(last_tiles)[nv - 1][mr - 1](segs, len, l->off + s, src + i * pitch, pitch, 1, wb + (s * l->len + k) * wide, wide,
                                                             first ? bias + m0 : NULL, to + i * to_pitch, to_pitch, last && j->cut);
                         }
                         if (last && !out_direct) SUF(last_out)(to, width, n, channels, out, dest->step[2], dest->row);
@@ -381,19 +393,20 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
         }
     }
     if (SUF(last_plan)(&l, j, from, threads)) return 1;
-    int64_t mpad = (j->m + LANES - 1) / LANES * LANES;
-    int64_t pieces[2] = {(j->grid[0] + l.block[0] - 1) / l.block[0], (j->grid[1] + l.block[1] - 1) / l.block[1]};
-    int64_t each = pieces[0] * pieces[1], tasks = j->batch * j->groups * each;
-    int64_t width = mpad < LAST_W ? mpad : LAST_W, chunk = LAST_CHUNK / (j->grid[2] * width) + 1;
+    int64_t mpad = (j->m + LANES - 1) / LANES * LANES, pieces[3], each = 1;
+    for (int d = 0; d < 3; d++) each *= pieces[d] = (j->grid[d] + l.block[d] - 1) / l.block[d];
+    int64_t tasks = j->batch * j->groups * each;
+    int64_t width = mpad < LAST_W ? mpad : LAST_W, chunk = LAST_CHUNK / (l.block[2] * width) + 1;
     int64_t size = l.direct ? 0 : l.plane[0] * l.plane[1] * l.plane[2] * j->cin;
     size = (size + LANES - 1) / LANES * LANES;
-    int64_t room = size + chunk * j->grid[2] * width;
+    int64_t room = size + chunk * l.block[2] * width;
     int failed = 0;
-    T *a = SUF(buffer)(j->groups * mpad * (kn + 1)), *base = a ? a + j->groups * mpad * kn : NULL;
-    if (!a) { SUF(last_free)(&l); return 1; }
+    T *base = SUF(buffer)(j->groups * mpad * (j->packed ? 1 : kn + 1)), *own = base ? base + j->groups * mpad : NULL;
+    const T *a = j->packed ? j->packed : own;
+    if (!base) { SUF(last_free)(&l); return 1; }
     if (threads > tasks) threads = (int)tasks;
     for (int64_t g = 0; g < j->groups; g++) {
-        SUF(last_pack)(j, l.order, w + g * ws[3], ws, j->scale ? j->scale + g * j->m : NULL, a + g * mpad * kn, threads);
+        if (!j->packed) SUF(last_pack)(j, l.order, w + g * ws[3], ws, j->scale ? j->scale + g * j->m : NULL, own + g * mpad * kn, threads);
         for (int64_t m = 0; m < mpad; m++) base[g * mpad + m] = bias && m < j->m ? bias[g * j->m + m] : 0;
     }
     SHARES(threads, tasks);
@@ -405,18 +418,17 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
         } else {
             EACH(task) {
                 int64_t g = task / each % j->groups, n = task / each / j->groups;
-                int64_t a0 = task % each / pieces[1] * l.block[0], b0 = task % each % pieces[1] * l.block[1];
-                int64_t a1 = j->grid[0] - a0 < l.block[0] ? j->grid[0] : a0 + l.block[0];
-                int64_t b1 = j->grid[1] - b0 < l.block[1] ? j->grid[1] : b0 + l.block[1];
+                int64_t at[3], end[3];
+                SUF(last_piece)(&l, j, pieces, task % each, at, end);
                 const T *src = x + n * from.image + g * j->cin * from.channel;
-                if (!l.direct) SUF(last_pad)(&l, j, src, from, a0, b0, buf);
+                if (!l.direct) SUF(last_pad)(&l, j, src, from, at[0], at[1], at[2], buf);
                 SUF(last_rows)(&l, j, l.direct ? src : buf, a + g * mpad * kn, base + g * mpad, dest.y + n * dest.image + g * j->m * dest.row,
-                               &dest, a0, a1, b0, b1, tail, chunk, buf + size);
+                               &dest, at[0], end[0], at[1], end[1], at[2], end[2] - at[2], tail < end[2] - at[2] ? tail : end[2] - at[2], chunk, buf + size);
             }
         }
         free(buf);
     }
-    free(a);
+    free(base);
     SUF(last_free)(&l);
     return failed;
 }
@@ -432,7 +444,8 @@ static void SUF(weight_steps)(const RtConvGeom *c, int last, int forward, int64_
 /* orders: bits RT_LAST_* of the arrays that have their channels innermost */
 static int SUF(forward_last)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int orders, int threads) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pixels = c->out[0] * c->out[1] * c->out[2], ws[4];
-    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = taps, .batch = c->batch, .groups = c->groups, .scale = c->scale, .cut = (int)c->cut};
+    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = taps, .batch = c->batch, .groups = c->groups, .scale = c->scale, .cut = (int)c->cut,
+                  .packed = c->packed};
     int64_t *tap = malloc((size_t)(3 * taps + 1) * sizeof(int64_t));
     if (!tap) return 1;
     SUF(forward_taps)(c, tap);
@@ -445,6 +458,14 @@ static int SUF(forward_last)(const RtConvGeom *c, const T *x, const T *w, const 
     int rc = SUF(run_last)(&j, x, from, w, ws, b, d, threads);
     free(tap);
     return rc;
+}
+
+/* The form of the weights that forward_last() takes as c->packed: all groups'. Taps lie in their own order. */
+static void SUF(keep_last)(const RtConvGeom *c, const T *w, int orders, T *to, int threads) {
+    SUF(Job) j = {.m = c->cout, .cin = c->cin, .taps = c->kernel[0] * c->kernel[1] * c->kernel[2]};
+    int64_t ws[4], size = (c->cout + LANES - 1) / LANES * LANES * j.cin * j.taps;
+    SUF(weight_steps)(c, orders & RT_LAST_W, 1, ws);
+    for (int64_t g = 0; g < c->groups; g++) SUF(last_pack)(&j, NULL, w + g * ws[3], ws, c->scale ? (const T *)c->scale + g * c->cout : NULL, to + g * size, threads);
 }
 
 static int SUF(dinput_last)(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int orders, int threads) {
@@ -504,16 +525,17 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
     threads = rt_few((double)c->batch * c->groups * c->cout * kn * pixels, GRAIN_MACS, threads, threads);
     SUF(Last) l;
     if (SUF(last_plan)(&l, &j, from, PARTS)) { free(tap); return 1; }       /* PARTS: the cut is the same for all numbers of threads */
-    int64_t pieces[2] = {(j.grid[0] + l.block[0] - 1) / l.block[0], (j.grid[1] + l.block[1] - 1) / l.block[1]};
-    int64_t steps = c->batch * pieces[0] * pieces[1];
+    int64_t pieces[3], each = 1;
+    for (int d = 0; d < 3; d++) each *= pieces[d] = (j.grid[d] + l.block[d] - 1) / l.block[d];
+    int64_t steps = c->batch * each;
     int64_t most = c->groups >= PARTS ? 1 : c->batch * pixels / 256, parts = most < 1 ? 1 : most < PARTS ? most : PARTS;
     if (parts > steps) parts = steps;
     int64_t tasks = parts * c->groups;
     if (threads > tasks) threads = (int)tasks;
-    int64_t tw = j.grid[2], chunk = 96 / tw + 1, size = l.direct ? 0 : l.plane[0] * l.plane[1] * l.plane[2] * j.cin;
+    int64_t chunk = 96 / l.block[2] + 1, size = l.direct ? 0 : l.plane[0] * l.plane[1] * l.plane[2] * j.cin;
     size = (size + LANES - 1) / LANES * LANES;
     int g_direct = c->cout % LANES == 0 && up.channel == 1, failed = 0;
-    int64_t gsize = g_direct ? 0 : chunk * tw * mpad;
+    int64_t gsize = g_direct ? 0 : chunk * l.block[2] * mpad;
     T *sums = calloc((size_t)(parts * wsize), sizeof(T));
     SHARES(threads, tasks);
     if (!sums) failed = 1;
@@ -530,18 +552,17 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
                 int64_t part = task / c->groups, group = task % c->groups;
                 T *out = sums + part * wsize + group * kn * mpad;
                 for (int64_t s = steps * part / parts; s < steps * (part + 1) / parts; s++) {
-                    int64_t n = s / (pieces[0] * pieces[1]), piece = s % (pieces[0] * pieces[1]);
-                    int64_t a0 = piece / pieces[1] * l.block[0], b0 = piece % pieces[1] * l.block[1];
-                    int64_t a1 = j.grid[0] - a0 < l.block[0] ? j.grid[0] : a0 + l.block[0];
-                    int64_t b1 = j.grid[1] - b0 < l.block[1] ? j.grid[1] : b0 + l.block[1];
+                    int64_t n = s / each, at[3], end[3];
+                    SUF(last_piece)(&l, &j, pieces, s % each, at, end);
+                    int64_t tw = end[2] - at[2];             /* less than the whole row only where there is a single one */
                     const T *src = x + n * from.image + group * j.cin * from.channel;
-                    if (!l.direct) SUF(last_pad)(&l, &j, src, from, a0, b0, buf);
-                    for (int64_t a = a0; a < a1; a++)
-                    for (int64_t b = b0; b < b1; b += chunk) {
-                        int64_t count = b1 - b < chunk ? b1 - b : chunk;
-                        int64_t sa = l.direct ? a : a - a0, sb = l.direct ? b : b - b0;
-                        const T *xs = (l.direct ? src : buf) + (sa * j.step[0] * l.plane[1] + sb * j.step[1]) * l.plane[2] * l.pitch;
-                        const T *gs = g + n * up.image + group * c->cout * up.channel + (a * j.grid[1] + b) * tw * up.pixel;
+                    if (!l.direct) SUF(last_pad)(&l, &j, src, from, at[0], at[1], at[2], buf);
+                    for (int64_t a = at[0]; a < end[0]; a++)
+                    for (int64_t b = at[1]; b < end[1]; b += chunk) {
+                        int64_t count = end[1] - b < chunk ? end[1] - b : chunk;
+                        int64_t sa = l.direct ? a : a - at[0], sb = l.direct ? b : b - at[1], sc = l.direct ? at[2] : 0;
+                        const T *xs = (l.direct ? src : buf) + ((sa * j.step[0] * l.plane[1] + sb * j.step[1]) * l.plane[2] + sc * j.step[2]) * l.pitch;
+                        const T *gs = g + n * up.image + group * c->cout * up.channel + ((a * j.grid[1] + b) * j.grid[2] + at[2]) * up.pixel;
                         if (!g_direct)                           /* a block of channels after the other: pixels a row apart would share few cache sets */
                             for (int64_t m0 = 0, nv; m0 < mpad; m0 += nv * LANES) {
                                 nv = SUF(last_vectors)(m0 / LANES, mpad / LANES);

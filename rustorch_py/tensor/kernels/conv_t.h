@@ -34,6 +34,7 @@ typedef struct {
     int cut;
     const RtGemmTable *gemm;              /* the geometry's */
     int64_t before, whole;                /* of a share of the result channels, Note [Shares of channels]: vectors in front of it, vectors of all; 0: all */
+    const T *packed;                      /* all groups' weights as last_pack() makes them (of all channels, if this is a share), or NULL */
 } SUF(Job);
 
 /* out = init (or out itself, when init is NULL) + a x windows; cut: negative results become zero. line: -1, or where among the next tile's

@@ -13,7 +13,7 @@ static int64_t whole_images(const RtConvGeom *c, int mode, int orders) {
     RtConvGeom dense;
     if (c->groups != 1 || c->cin * taps < 64 || c->cout < 16 || taps < 2 || !plane || !c->batch || orders & RT_LAST_ANY || weights < 65536) return 0;
     if (is_wino(c, mode, orders) || is_dilated(c, mode, orders, &dense)) return 0;
-    if (mode != 2 && through_last(c, mode) && !(strided && (mode || c->in[0] > 1))) return 0;
+    if (mode != 2 && through_last(c, mode, orders) && !(strided && (mode || c->in[0] > 1))) return 0;
     int64_t many = plane >= 128 ? 1 : 256 / plane;
     if (many > c->batch) many = c->batch;
     return c->cin * taps * plane * many <= 16 << 20 ? many : 0;

@@ -19,7 +19,8 @@
  * Note [Few tiles]
  * The transformed weights are four times the weights, so few tiles do not pay for making them. Where nothing is recorded they are kept
  * (kept.h), and 3 x 3 kernels go this way from four tiles on: an image of a small net. Whether they are kept does not change results, so a
- * call that has to make them goes the same way. Their blocks are two vectors of channels: threads that have few tiles share out the blocks. */
+ * call that has to make them goes the same way. Many channels do so from 16 tiles on (strided: 32) if their weights are such that may be kept: what
+ * tiles save is more then than what reading the four times larger form costs, even from memory; above 256 x 256 channels that form is too large to be kept. Their blocks are two vectors of channels: threads that have few tiles share out the blocks. */
 
 #include "conv_wino_axes.h"
 #define WINO_P (WINO_MOST * WINO_MOST)    /* most points of a patch */
@@ -150,7 +151,7 @@ static void wino_pad(const Wino *z, const float *x, RtOrder from, const WinoStri
     Last_f32 l = {.lo = {0, -z->top, p->t0 * z->across.step - z->left},
                   .plane = {1, z->down.step * (z->rows - 1) + z->down.span, z->across.step * (z->cols - 1) + z->across.span}};
     Job_f32 j = {.cin = z->cin, .in = {1, z->sh, z->sw}, .step = {1, 1, 1}};
-    last_pad_f32(&l, &j, x, from, 0, p->r0 * z->down.step, to);
+    last_pad_f32(&l, &j, x, from, 0, p->r0 * z->down.step, 0, to);
 }
 
 static int64_t wino_pad_size(const Wino *z) {
@@ -300,7 +301,9 @@ static int is_wino(const RtConvGeom *c, int mode, int orders) {
     const WinoKind *kind = orders & RT_FAST ? wino_kind(c, mode) : NULL;
     if (!kind || c->cin < 16 || c->cout < 16 || c->out[2] < 6 || (c->out[1] < 6 && kind->down != AXIS_1)) return 0;
     if (mode == 2) return wino_tiles(c, mode) >= 128 && wino_axes[kind->down].own * wino_axes[kind->across].own * c->kernel[0] * channels <= 36 * 128 * 128;
-    return !has_few_tiles(c, mode) || (mode == 0 && c->kernel[2] == 3 && c->kernel[0] == 1 && orders & RT_LIGHT && channels <= 64 * 128);
+    if (!has_few_tiles(c, mode)) return 1;
+    if (mode || c->kernel[2] != 3 || c->kernel[0] != 1 || !(orders & RT_LIGHT)) return 0;
+    return channels <= 64 * 128 || (orders & RT_KEEPS && channels <= 256 * 256 && wino_tiles(c, mode) >= (c->stride[2] == 1 ? 16 : 32));
 }
 
 /* mode: of the product; the gradient of the input sums over the result's channels. */
