@@ -1,5 +1,6 @@
 """Matrix products: values over shape x dtype x layout x instruction set against NumPy, gradients, rules."""
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -321,5 +322,43 @@ def test_few_rows_and_long_vectors(dtype, level, simd):
                 found.append(x.dot(y).item())
             assert found[0] == found[1]
             assert abs(found[0] - float(wide(a, dtype) @ wide(b, dtype))) < TOL[dtype] * n ** 0.5
+    finally:
+        rt.set_num_threads(before)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m,k,n", [(70, 40, 1), (300, 67, 2), (600, 33, 3), (31, 129, 5), (64, 64, 4)])
+def test_few_columns(dtype, m, k, n, level, simd):
+    """Columns too few for a register: every layout, a bias, sums into what is there, a step between rows of the result."""
+    simd(level)
+    rng = np.random.default_rng(12)
+    for la, lb in itertools.product(("contiguous", "transposed", "sliced", "expanded"), repeat=2):
+        (a, x), (b, y), (c, z), (v, w) = make(rng, (m, k), dtype, la), make(rng, (k, n), dtype, lb), make(rng, (m, n), dtype), make(rng, (n,), dtype)
+        want = wide(a, dtype) @ wide(b, dtype)
+        close(rt.mm(x, y), want, dtype, k)
+        for _ in range(3):                             # the third meets a kept weight where one is kept
+            close(rt.nn.functional.linear(x, y.mT, w), want + wide(v, dtype), dtype, k)
+        close(rt.addmm(z, x, y, beta=0.5, alpha=2.0), 0.5 * wide(c, dtype) + 2 * want, dtype, k)
+        large = rt.full((m, n + 3), 7.0, dtype=x.dtype)
+        rt.mm(x, y, out=large[:, :n])
+        close(large[:, :n], want, dtype, k)
+        assert (large[:, n:] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_small_products_do_not_tell_whether_threads_were_awake(dtype):
+    """Note [Small products] in kernels/gemm.c: the first product after a pause is one thread's, those that follow have more."""
+    before = rt.get_num_threads()
+    rng = np.random.default_rng(13)
+    try:
+        for threads in (2, 3):
+            rt.set_num_threads(threads)
+            for m, k, n in ((64, 64, 64), (16, 1024, 16), (3, 200, 300), (100, 30, 70), (1, 256, 256), (256, 256, 1)):
+                a, b = (rt.from_numpy(rng.standard_normal(s)).to(getattr(rt, dtype)) for s in ((m, k), (k, n)))
+                for y in (b, b.t().contiguous().t()):
+                    time.sleep(0.02)
+                    first = a @ y
+                    assert all(rt.equal(a @ y, first) for _ in range(300))
     finally:
         rt.set_num_threads(before)

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <limits.h>
 #include <pthread.h>
+#include <time.h>
 #include <sys/mman.h>
 #include "rustorch/half.h"
 #include "gemm.h"
+#include "grain.h"
 #include "cblas.h"
 
 void scipy_openblas_set_num_threads(int);
@@ -23,6 +25,7 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
 #define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
 #define HUGE_PAGE (1 << 21)
+#define MANY_ROWS (16 * RT_ROWS)           /* of a piece, from which one tile's rows more are not much */
 #define FIXED_PIECES 8                     /* of one product when results may not depend on the threads */
 
 /* Each thread's room for packed blocks, kept for its next product and freed when it ends. */
@@ -116,6 +119,31 @@ static int by_dots(const RtGemmTable *t, int size, int64_t m, int64_t k, int64_t
     return m < FEW_ROWS || (m <= t->nt_rows && k * size >= NT_BYTES && a_k == 1);
 }
 
+/* Few columns, a small part of a register: dot products of a's rows with them, as c' = b' a'. Long sums only: the lanes of each are added up. */
+static int by_columns(const RtGemmTable *t, int size, int64_t m, int64_t n, int64_t k, int64_t a_k) {
+    return n * size * 12 <= t->panel_bytes && m >= 2 * n && a_k == 1 && k * size >= 128;
+}
+
+enum { COLUMN_ROWS = 256 };                /* rows of a whose dot products wait in memory to be turned */
+#define COLUMNS(name, T, NT)                                                                                       \
+    static void name(const RtGemmTable *t, const RtGemm *g, const T *a, const T *b, int64_t b_n, T *c) {           \
+        T sum[COLUMN_ROWS * FEW_ROWS], beta = (T)g->beta[0];                                                       \
+        const T *bias = (const T *)g->bias;                                                                        \
+        for (int64_t i = 0; i < g->m; i += COLUMN_ROWS, c += COLUMN_ROWS * g->c_m) {                               \
+            int64_t rows = min64(COLUMN_ROWS, g->m - i);                                                           \
+            t->NT(g->n, rows, g->k, b, b_n, a + i * g->a_m, g->a_m, sum, rows, (T)g->alpha[0], 0, NULL);           \
+            for (int64_t j = 0; j < g->n; j++)                                                                     \
+                for (int64_t r = 0; r < rows; r++) {                                                               \
+                    T *o = c + r * g->c_m + j, v = sum[j * rows + r];                                              \
+                    if (beta != 0) v += beta * *o;                                                                 \
+                    *o = bias ? v + bias[j] : v;                                                                   \
+                }                                                                                                  \
+        }                                                                                                          \
+    }
+COLUMNS(columns_f32, float, nt_f32)
+COLUMNS(columns_f64, double, nt_f64)
+#undef COLUMNS
+
 /* A product of real floats by the own loops; 0 when BLAS shall do it, else 1, or -1 without memory. */
 static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
     int64_t m = g->m, n = g->n, k = g->k, a_m = g->a_m, a_k = g->a_k, b_k = g->b_k, b_n = g->b_n, c_m = g->c_m;
@@ -126,6 +154,18 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
         int64_t q = a_k; a_k = b_k; b_k = q; c_m = n;
     }
     char *own = NULL;
+    if (by_columns(t, size, m, n, k, a_k)) {
+        if (b_k != 1) {
+            if (!(own = malloc((size_t)(n * k) * size))) return -1;
+            if (f32) pack_4(n, k, (const uint32_t *)b, b_n, b_k, (uint32_t *)own);
+            else pack_8(n, k, (const uint64_t *)b, b_n, b_k, (uint64_t *)own);
+            b = own; b_n = k;
+        }
+        if (f32) columns_f32(t, g, (const float *)a, (const float *)b, b_n, (float *)c);
+        else columns_f64(t, g, (const double *)a, (const double *)b, b_n, (double *)c);
+        free(own);
+        return 1;
+    }
     int nt = by_dots(t, size, m, k, a_k) && b_k == 1 && (b_n != 1 || n == 1), thin = m <= t->thin_rows && b_n == 1 && n >= THIN_COLS && m * n * k > 4096;
     if (nt && a_k != 1) {                                  /* a strided vector: its copy is small beside b */
         if (!(own = malloc((size_t)(m * k) * size))) return -1;
@@ -375,7 +415,7 @@ static void cut_up(const RtGemm *g, int64_t count, int64_t panel, double left, d
     for (int64_t down = count; down > 0; down--) {
         if (count % down) continue;
         int64_t r = (g->m + down - 1) / down, c = (g->n + count / down - 1) / (count / down);
-        if (down > 1) r = (r + RT_ROWS - 1) / RT_ROWS * RT_ROWS;
+        if (down > 1 && (r <= RT_ROWS || r >= MANY_ROWS)) r = (r + RT_ROWS - 1) / RT_ROWS * RT_ROWS;     /* tiles of few rows are made equally high */
         if (down < count) c = (c + panel - 1) / panel * panel;
         double work = (double)r * (double)c + (left + 256. / (double)max64(g->k, 1)) * (double)r + right * (double)c;
         if (down < count && g->k <= SHORT) work += work / 8;    /* c is what moves, and a core fetches on into the other's part of a row */
@@ -402,11 +442,39 @@ static RtGemm piece(const RtGemm *g, int64_t z, int64_t i, int64_t rows, int64_t
     return part;
 }
 
+/* All of g's batch in pieces of `rows` by `cols`, each by `part`, which is told `how`. */
+typedef int (*Part)(const RtGemmTable *t, const RtGemm *piece, int how);
+
+static int in_pieces(const RtGemmTable *t, const RtGemm *g, int threads, int64_t rows, int64_t cols, Part part, int how) {
+    int failed = RT_OK;
+    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3) if (threads > 1))
+    for (int64_t z = 0; z < g->batch; z++)
+        for (int64_t i = 0; i < down; i++)
+            for (int64_t j = 0; j < across; j++) {
+                RtGemm some = piece(g, z, i * rows, rows, j * cols, cols);
+                int status = part(t, &some, how);
+                if (status) { RT_OMP(omp atomic write) failed = status; }
+            }
+    return failed;
+}
+
+static int one_part(const RtGemmTable *t, const RtGemm *g, int how) {
+    (void)how;
+    return one(t, g, 0);
+}
+
 /* Products of bfloat16 by the processor's own dots, Note [Dots of pairs] in bf16.inc.c: all whose result has unit column step. */
 enum { DOT_ROWS = 12 };                    /* rows of a up to which a turned b is not packed for them */
 
 static int by_pairs(const RtGemmTable *t, const RtGemm *g) {
     return g->dtype == RT_BF16 && (g->c_n == 1 || g->n == 1) && g->k > 0 && t->bf16_ready();
+}
+
+static int pairs_part(const RtGemmTable *t, const RtGemm *g, int along) {
+    void *room = packed_room();
+    int status = room ? t->bf16(g, g->a, g->b, g->c, along, room) : RT_ERR_MEMORY;
+    return status ? status : activate(g, g->c, g->m, g->n);
 }
 
 static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
@@ -417,80 +485,84 @@ static int pairs(const RtGemmTable *t, const RtGemm *g, int threads) {
         row.b = g->a; row.b_z = g->a_z; row.b_k = g->a_k; row.b_n = g->a_m;
         return pairs(t, &row, threads);
     }
-    int failed = RT_OK, along = g->a_k == 1 && (g->b_k == 1 || g->k == 1) && (g->n == 1 || (g->b_n != 1 && g->m <= DOT_ROWS));
+    int along = g->a_k == 1 && (g->b_k == 1 || g->k == 1) && (g->n == 1 || (g->b_n != 1 && g->m <= DOT_ROWS));
     int64_t rows = g->m, cols = g->n;
     if (g->batch < threads) cut_up(g, threads, 64, g->a_k == 1 && g->k % 2 == 0 ? 0 : 5, along ? 1 : g->b_n == 1 ? 5 : 7, &rows, &cols);
-    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3) if (threads > 1))
-    for (int64_t z = 0; z < g->batch; z++)
-        for (int64_t i = 0; i < down; i++)
-            for (int64_t j = 0; j < across; j++) {
-                RtGemm part = piece(g, z, i * rows, rows, j * cols, cols);
-                void *room = packed_room();
-                int status = room ? t->bf16(&part, part.a, part.b, part.c, along, room) : RT_ERR_MEMORY;
-                if (!status) status = activate(g, part.c, part.m, part.n);
-                if (status) { RT_OMP(omp atomic write) failed = status; }
-            }
-    return failed;
+    return in_pieces(t, g, threads, rows, cols, pairs_part, along);
 }
 
 #include "gemm_complex.h"
 
 #include "gemm_passes.h"
 
-/* Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
- * on the number of threads (`fixed`), the sizes alone decide how a product is cut, also on one thread. */
+/* Threads that the work feeds when each is to have a grain of it, `finer` times smaller than usual. */
+static int64_t room_for(const RtGemm *g, int64_t finer) {
+    int64_t wide = finer > 1 && g->n < FEW_ROWS ? g->n : max64(g->n, 16);  /* a register is multiplied whole, but by dot products */
+    int64_t macs = g->m * wide * max64(g->k, 1) + CALL_MACS;
+    if (g->dtype == RT_C64 || g->dtype == RT_C128) macs *= 4;
+    int64_t room = macs * g->batch * finer / GRAIN_MACS;
+    if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * rt_itemsize(g->dtype) * g->batch * finer / GRAIN_BYTES);
+    return room;
+}
+
+/* Note [Small products]
+ * A product of some microseconds is worth a second thread that is awake, not one that has to be woken: Note [Grain] in grain.h. Where such products
+ * follow one another closely, one of them wakes the others, which then stay awake for the next; it is not tried again for a while, as there may be
+ * threads that never wait awake. Whether they were awake may not show in a result: such a product is cut by its sizes, and one thread multiplies
+ * the same pieces. (64 x 64 by 64 x 64 on two cores of one cache: 4.7 us by one thread, 2.8 by two.) */
+#define SMALL 3                            /* times finer than the usual grain */
+#define SOON_NS 50000LL
+#define AGAIN_NS 1000000LL
+
+static int at_hand(void) {
+    static __thread int64_t last, woken;
+    struct timespec t;
+    if (rt_crew_awake()) return 1;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t now = t.tv_sec * 1000000000LL + t.tv_nsec, since = now - last;
+    last = now;
+    if (since > SOON_NS || now - woken < AGAIN_NS) return 0;
+    woken = now;
+    return 1;
+}
+
+/* Into how many pieces a product is cut; *threads: how many threads take them (NULL: nobody asks).
+ * Which loop multiplies a piece depends on the piece's size, and with it the order of the sums. So when results may not depend
+ * on the number of threads (g->threads < 0), the sizes alone decide how a product is cut, also on one thread. */
+static int64_t split_of(const RtGemmTable *t, const RtGemm *g, int *threads) {
+    int64_t most = g->threads < 0 ? -g->threads : g->threads, room = room_for(g, 1), few = max64(1, min64(most, room));
+    if (threads) *threads = (int)few;
+    if (g->threads < 0) return g->batch >= FIXED_PIECES ? 1 : max64(1, min64(FIXED_PIECES, room));
+    if (few == 1 && most > 1 && (g->dtype == RT_F32 || g->dtype == RT_F64 || by_pairs(t, g)) && (room = min64(most, room_for(g, SMALL))) > 1) {
+        few = room;
+        if (threads && at_hand()) *threads = (int)few;
+    }
+    return g->batch >= few ? 1 : few;
+}
+
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
-    int size = rt_itemsize(g->dtype);
-    int64_t macs = g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS;   /* a register is multiplied whole */
-    if (g->dtype == RT_C64 || g->dtype == RT_C128) macs *= 4;
-    int64_t room = macs * g->batch / GRAIN_MACS;                   /* threads that the work feeds */
-    if (g->m < FEW_ROWS || g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size * g->batch / GRAIN_BYTES);
-    int fixed = g->threads < 0, threads = (int)max64(1, min64(fixed ? -g->threads : g->threads, room));
+    int size = rt_itemsize(g->dtype), threads;
+    int64_t split = split_of(t, g, &threads), rows = g->m, cols = g->n;
     if (by_pairs(t, g)) return pairs(t, g, threads);
     if (by_reals(t, g)) return complex_product(t, g, threads);
     if (by_lines(g)) return complex_lines(t, g, threads);
-    int64_t split = g->batch >= (fixed ? FIXED_PIECES : threads) ? 1 : max64(1, min64(fixed ? FIXED_PIECES : threads, room));
-    if ((split > 1 || (threads == 1 && !fixed)) && by_passes(t, g)) {
+    if ((split > 1 || (threads == 1 && g->threads > 0)) && by_passes(t, g)) {
         int status = RT_OK;
         for (int64_t z = 0; z < g->batch && !status; z++) status = passes(t, g, threads, z);
         return status;
     }
     int cut = g->act >= 0 && size > 2 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES && g->c_n == 1;
-    if (threads == 1 && split == 1 && !cut) {
-        for (int64_t z = 0; z < g->batch; z++) {
-            int status = one(t, g, z);
-            if (status) return status;
+    if (split > 1 || cut) {
+        if (size == 2 && rt_kind(g->dtype) == RT_KIND_FLOAT) {
+            int status = RT_OK;
+            for (int64_t z = 0; z < g->batch && !status; z++) status = shared_16(t, g, threads, z);
+            return status;
         }
-        return RT_OK;
-    }
-    int failed = RT_OK;
-    if (split == 1 && !cut) {
-        RT_OMP(omp parallel for num_threads(threads) schedule(static))
-        for (int64_t z = 0; z < g->batch; z++) {
-            int status = one(t, g, z);
-            if (status) { RT_OMP(omp atomic write) failed = status; }
-        }
-        return failed;
-    }
-    if (g->dtype == RT_F16 || g->dtype == RT_BF16) {
-        for (int64_t z = 0; z < g->batch && !failed; z++) failed = shared_16(t, g, threads, z);
-        return failed;
-    }
-    int64_t rows, cols;
-    grid(t, g, split, &rows, &cols);
-    if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
-    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3))
-    for (int64_t z = 0; z < g->batch; z++)
-        for (int64_t i = 0; i < down; i++)
-            for (int64_t j = 0; j < across; j++) {
-                RtGemm part = piece(g, z, i * rows, rows, j * cols, cols);
-                int status = one(t, &part, 0);
-                if (status) { RT_OMP(omp atomic write) failed = status; }
-            }
-    return failed;
+        grid(t, g, split, &rows, &cols);
+        if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
+    } else if (threads == 1 && g->batch == 1) return one(t, g, 0);
+    return in_pieces(t, g, threads, rows, cols, one_part, 0);
 }
 
 #include "gemm_kept.h"

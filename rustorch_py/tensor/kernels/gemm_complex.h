@@ -68,6 +68,8 @@ static int reals(const RtGemmTable *t, const RtGemm *g, int threads, const char 
 /* Large products share one factor; in small ones, and batches, each thread writes its own: what another core has just written is far. */
 #define COMPLEX_SHARED (1LL << 21)
 
+static int reals_part(const RtGemmTable *t, const RtGemm *g, int threads) { return reals(t, g, threads, g->a, g->b, g->c); }
+
 static int complex_product(const RtGemmTable *t, const RtGemm *g, int threads) {
     int failed = RT_OK, size = rt_itemsize(g->dtype), count = g->threads < 0 ? FIXED_PIECES : threads;
     if (g->batch < count && g->m * g->n * g->k >= COMPLEX_SHARED) {
@@ -77,16 +79,7 @@ static int complex_product(const RtGemmTable *t, const RtGemm *g, int threads) {
     }
     int64_t rows = g->m, cols = g->n;
     if (g->batch < count) cut_up(g, count, 32, g->a_k == 1 ? 0 : 5, 10, &rows, &cols);
-    int64_t down = (g->m + rows - 1) / rows, across = (g->n + cols - 1) / cols;
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(3) if (threads > 1))
-    for (int64_t z = 0; z < g->batch; z++)
-        for (int64_t i = 0; i < down; i++)
-            for (int64_t j = 0; j < across; j++) {
-                RtGemm part = piece(g, z, i * rows, rows, j * cols, cols);
-                int status = reals(t, &part, 1, part.a, part.b, part.c);
-                if (status) { RT_OMP(omp atomic write) failed = status; }
-            }
-    return failed;
+    return in_pieces(t, g, threads, rows, cols, reals_part, 1);
 }
 
 /* A matrix whose rows lie along k times one column, or a row times a matrix whose columns do: dot products of each with the column's two real lines. */

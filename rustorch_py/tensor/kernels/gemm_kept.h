@@ -5,16 +5,14 @@
 
 /* Whether the loop that packs runs for every piece that rt_gemm() would cut g into: no dot products of few rows or a single column. */
 static int pieces_pack(const RtGemmTable *t, const RtGemm *g) {
-    int size = rt_itemsize(g->dtype), fixed = g->threads < 0;
-    int64_t room = (g->m * max64(g->n, 16) * max64(g->k, 1) + CALL_MACS) / GRAIN_MACS, rows = g->m, cols = g->n;
-    if (g->n < FEW_ROWS) room = max64(room, max64(g->m, g->n) * g->k * size / GRAIN_BYTES);
-    int64_t split = max64(1, min64(fixed ? FIXED_PIECES : g->threads, room));
+    int size = rt_itemsize(g->dtype);
+    int64_t rows = g->m, cols = g->n, split = split_of(t, g, NULL);
     int cut = g->act >= 0 && g->k <= RT_KC && g->m * g->n * size > ACT_BYTES;
     if (split > 1 || cut) grid(t, g, split, &rows, &cols);
     if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
     rows = min64(rows, g->m - (g->m - 1) / rows * rows);
     cols = min64(cols, g->n - (g->n - 1) / cols * cols);
-    return cols > 1 && !by_dots(t, size, rows, g->k, g->a_k);
+    return cols > 1 && !by_dots(t, size, rows, g->k, g->a_k) && !by_columns(t, size, g->m, cols, g->k, g->a_k);
 }
 
 /* Whether the loop that packs would run for every piece, whose sums are those of the loop that need not: then a kept form serves. g's threads and
@@ -38,7 +36,8 @@ void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g) {
 int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept) {
     int size = rt_itemsize(g->dtype), failed = RT_OK, most = g->threads < 0 ? -g->threads : g->threads;
     int64_t panel = t->panel_bytes / size, panels = (g->n + panel - 1) / panel;
-    int threads = (int)max64(1, min64(most, g->m * g->n * g->k / KEPT_GRAIN));
+    int threads = (int)max64(1, min64(most, g->m * g->n * g->k / KEPT_GRAIN)), more = (int)min64(most, g->m * g->n * g->k * SMALL / KEPT_GRAIN);
+    if (threads == 1 && more > 1 && at_hand()) threads = more;             /* Note [Small products] */
     int64_t across = min64(threads, panels), down = 1;
     if (panels % across && g->m >= 4 * RT_ROWS) { across = panels < threads ? panels : 1; down = (threads + across - 1) / across; }
     int64_t rows = ((g->m + down - 1) / down + RT_ROWS - 1) / RT_ROWS * RT_ROWS;

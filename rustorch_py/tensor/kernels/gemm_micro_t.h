@@ -83,7 +83,7 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
                 const T *from = o->from + r * o->ldf + j * L;                                                      \
                 acc[r][j] = o->alpha * acc[r][j] + (j < C - 1 ? F(load)(from) : LOAD(from));                       \
             }                                                                                                      \
-        else RT_EACH(R, C) acc[r][j] *= o->alpha;                                                                  \
+        else if (o->alpha != 1) RT_EACH(R, C) acc[r][j] *= o->alpha;                                               \
         RT_EACH(R, C) {                                                                                            \
             T *c = o->c + r * o->ldc + j * L;                                                                      \
             if (j < C - 1) F(store)(c, acc[r][j]);                                                                 \
