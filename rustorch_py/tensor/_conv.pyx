@@ -60,9 +60,9 @@ cdef extern from "conv.h" nogil:
         int (*has_last)(const RtConvGeom *, int, int) noexcept nogil
         void (*finish_f32)(float *, const float *, const float *, int, int64_t, int64_t, int64_t, int) noexcept nogil
         int64_t (*whole_images)(const RtConvGeom *, int, int) noexcept nogil
-        void (*whole_columns)(const RtConvGeom *, const float *, int64_t, int64_t, float *, int) noexcept nogil
-        void (*whole_sums)(const RtConvGeom *, const float *, int64_t, int64_t, const float *, float *, int) noexcept nogil
-        void (*whole_rows)(float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
+        int (*whole_columns)(const RtConvGeom *, const float *, int64_t, float *, int) noexcept nogil
+        int (*whole_sums)(const RtConvGeom *, float *, int64_t, const float *, float *, int) noexcept nogil
+        void (*whole_rows)(float *, float *, int64_t, int64_t, int64_t, int, int) noexcept nogil
         int64_t (*kept_f32)(const RtConvGeom *, int, int64_t *) noexcept nogil
         void (*keep_f32)(const RtConvGeom *, const float *, int, float *, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
@@ -209,10 +209,40 @@ cdef int run_point(int mode, const RtConvGeom *c, bint last, const float *a, con
     return rc != 0
 
 
+# Note [Whole kernels]
+# A kernel as large as its image has one window: every image is a row of a plain product, in the order that it lies in, and so is a transposed convolution of
+# single pixels. A critic's last layer and a generator's first are such.
+cdef bint is_spanning(const RtConvGeom *c, int orders) noexcept nogil:
+    cdef int i
+    if c.groups != 1 or c.kernel[0] * c.kernel[1] * c.kernel[2] < 2 or (orders & RT_LAST_X != 0) != (orders & RT_LAST_W != 0):
+        return False
+    for i in range(3):
+        if c.kernel[i] != c.in_[i] or c.pad[i] != 0 or c.out[i] != 1:
+            return False
+    return True
+
+
+cdef int run_spanning(int mode, const RtConvGeom *c, bint last, const float *a, const float *b, const float *bias, float *to, int threads,
+                      const RtConvTable *table) noexcept nogil:
+    """The product; 1: no memory."""
+    cdef RtConvGeom row = c[0]
+    cdef int64_t taps = c.kernel[0] * c.kernel[1] * c.kernel[2]
+    cdef int i, rc
+    row.cin *= taps
+    for i in range(3):
+        row.in_[i] = row.kernel[i] = row.stride[i] = row.dilation[i] = 1
+    rc = run_point(mode, &row, True, a, b, NULL if mode == DINPUT else bias, to, threads, table)
+    if mode == DINPUT and last:
+        table.finish_f32(to, NULL, bias, 0, c.batch * taps, c.cin, 1, threads)
+    elif mode == DINPUT:
+        table.finish_f32(to, NULL, bias, 0, c.batch, c.cin, taps, threads)
+    return rc
+
+
 cdef int run_whole(int mode, const RtConvGeom *c, int64_t most, const float *a, const float *b, const float *bias, float *to, float *columns,
                    int threads, const RtConvTable *table) noexcept nogil:
     """A product by Note [Whole columns] in kernels/conv_whole.h, `most` images at once; columns: room for kn + cout rows of their pixels. 1: no memory."""
-    cdef int64_t plane = c.out[0] * c.out[1] * c.out[2], size = c.in_[0] * c.in_[1] * c.in_[2], kn = c.cin * c.kernel[0] * c.kernel[1] * c.kernel[2], n, i
+    cdef int64_t plane = c.out[0] * c.out[1] * c.out[2], size = c.in_[0] * c.in_[1] * c.in_[2], kn = c.cin * c.kernel[0] * c.kernel[1] * c.kernel[2], n
     cdef int64_t o = c.cout, many = 0, wide
     cdef int rc = 0, split = -threads if fixed_split() else threads
     cdef float *rows
@@ -222,24 +252,22 @@ cdef int run_whole(int mode, const RtConvGeom *c, int64_t most, const float *a, 
         wide = many * plane
         rows = columns + kn * most * plane
         if mode != DINPUT:
-            for i in range(many):
-                table.whole_columns(c, (a if mode == FORWARD else b) + (n + i) * c.cin * size, i, many, columns, threads)
+            rc |= table.whole_columns(c, (a if mode == FORWARD else b) + n * c.cin * size, many, columns, threads)
         if mode == FORWARD:
             if many == 1:
                 rows = to + n * o * plane
             rc |= raw_product(RT_F32, 1, o, wide, kn, b, 0, kn, 1, columns, 0, wide, 1, rows, 0, wide, False, NULL, split)
             if many > 1:
-                table.whole_rows(to + n * o * plane, rows, o, many, plane, 1)
+                table.whole_rows(to + n * o * plane, rows, o, many, plane, 1, threads)
             n += many
             continue
         if many == 1:
             rows = <float *>a + n * o * plane
         else:
-            table.whole_rows(<float *>a + n * o * plane, rows, o, many, plane, 0)
+            table.whole_rows(<float *>a + n * o * plane, rows, o, many, plane, 0, threads)
         if mode == DINPUT:
             rc |= raw_product(RT_F32, 1, kn, wide, o, b, 0, 1, kn, rows, 0, wide, 1, columns, 0, wide, False, NULL, split)
-            for i in range(many):
-                table.whole_sums(c, columns, i, many, bias, to + (n + i) * c.cin * size, threads)
+            rc |= table.whole_sums(c, columns, many, bias, to + n * c.cin * size, threads)
         else:
             rc |= raw_product(RT_F32, 1, o, kn, wide, rows, 0, wide, 1, columns, 0, 1, wide, to, 0, kn, n > 0, NULL, split)
         n += many
@@ -259,6 +287,7 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
     cdef RtKept *kept = NULL
     cdef TensorBase columns = None
     cdef int64_t many = 0, size
+    cdef bint spanning
     own.gemm = gemm_table()
     if bias is not None:
         kc = contiguous_raw(bias)
@@ -284,14 +313,15 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
         bc = contiguous_raw(b)
         if last:
             to = empty(nd + 2, out.sh, a.dt, a.dev)
-    if orders & RT_KEEPS:
+    spanning = a.dt == RT_F32 and is_spanning(geom, orders)
+    if orders & RT_KEEPS and not spanning:
         if bc is b:
             kept = kept_weights(b, geom, orders, threads)
             if kept is not NULL:
                 own.packed = kept.data
         else:
             orders &= ~RT_KEEPS
-    if a.dt == RT_F32:
+    if a.dt == RT_F32 and not spanning:
         many = table.whole_images(geom, mode, orders)
         if many > 0:
             size = many * geom.out[0] * geom.out[1] * geom.out[2] * (geom.cin * geom.kernel[0] * geom.kernel[1] * geom.kernel[2] + geom.cout)
@@ -303,6 +333,8 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 rt_conv_forward_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
             else:
                 rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
+        elif spanning:
+            rc = run_spanning(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
         elif a.dt == RT_F32 and is_point(geom, orders):
             rc = run_point(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
         elif a.dt == RT_F32 and many > 0:

@@ -48,9 +48,9 @@ typedef struct {
     void (*finish_f32)(float *y, const float *scale, const float *b, int cut, int64_t batch, int64_t channels, int64_t plane, int threads);
     /* Note [Whole columns] in conv_whole.h */
     int64_t (*whole_images)(const RtConvGeom *, int mode, int orders);
-    void (*whole_columns)(const RtConvGeom *, const float *x, int64_t n, int64_t many, float *to, int threads);
-    void (*whole_sums)(const RtConvGeom *, const float *from, int64_t n, int64_t many, const float *bias, float *gx, int threads);
-    void (*whole_rows)(float *images, float *rows, int64_t channels, int64_t many, int64_t plane, int back);
+    int (*whole_columns)(const RtConvGeom *, const float *x, int64_t many, float *to, int threads);
+    int (*whole_sums)(const RtConvGeom *, float *from, int64_t many, const float *bias, float *gx, int threads);
+    void (*whole_rows)(float *images, float *rows, int64_t channels, int64_t many, int64_t plane, int back, int threads);
     /* Note [Kept operands] in kept.h: elements of a form of the weights that forward_f32 takes, 0 where it takes none, and
      * which of its forms it is (`which[1]`: a number made of the factors that it has taken in, or 0); and making it. */
     int64_t (*kept_f32)(const RtConvGeom *, int orders, int64_t *which);
