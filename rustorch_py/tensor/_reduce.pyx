@@ -260,7 +260,8 @@ def all(input, dim=None, keepdim=False, *, out=None):
 
 def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
     """Sum with NaN counted as zero."""
-    cdef TensorBase t = as_base("nansum", "input", input)
+    cdef TensorBase t = as_base("nansum", "input", input), r
+    cdef uint8_t mask[64]
     if rt_kind(t.dt) == RT_KIND_COMPLEX:
         raise DTypeError("nansum does not support complex inputs")
     if rt_kind(t.dt) < RT_KIND_FLOAT:
@@ -269,6 +270,12 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None, out=None):
         dtype = dtype_for("nansum", dtype, out)
     if dtype is not None and (rt_kind(dtype_code("nansum", dtype)) == RT_KIND_COMPLEX or out is not None and rt_kind(dtype_code("nansum", dtype)) < RT_KIND_FLOAT):
         raise UnsupportedOpError(f"\"nansum\" not implemented for '{torch_name(dtype_code('nansum', dtype))}'", op="nansum")
+    if not recording(t, None, None) and t.dt < RT_NLOOPED and (dtype is None or rt_kind(dtype_code("nansum", dtype)) == RT_KIND_FLOAT):
+        if dtype is not None:
+            t = cast(t, dtype_code("nansum", dtype))
+        dims_mask("nansum", dim, t.nd, mask, True)
+        r = reduce_raw(RED_NANSUM, t, mask, keepdim, rt_compute_dtype(t.dt), t.dt, 0)
+        return r if out is None else deliver("nansum", r, out)
     return sum(_pointwise.choose(_rows.isnan(t), 0.0, t), dim, keepdim, dtype=dtype, out=out)
 
 

@@ -576,6 +576,24 @@ static void red_store(const Red *r, char *out, int64_t out_step, const char *acc
     rt_cast_of(r->acc_dtype, r->out_dtype)(out, out_step, acc, r->acc_size, n);
 }
 
+/* acc[k] = rows of n elements at x + k * row, k < m: by `lines` (Note [Lines] in reduce_type.h). */
+static int red_lined(const Red *r, int64_t step, int64_t n) {
+    return r->f->lines && n > 8 && step == r->in_size && n * r->acc_size <= RT_LINE_MAX;
+}
+static void red_lines(const Red *r, char *acc, const char *x, int64_t row, int64_t m, int64_t n) {
+    if (r->in_dtype == r->acc_dtype) { r->f->lines(acc, x, row, m, n, r->k0); return; }
+    char buffer[RT_LINE_MAX + 1] __attribute__((aligned(64)));         /* as many rows as it holds are converted together */
+    RtCast cast = rt_cast_of(r->in_dtype, r->acc_dtype);
+    int64_t each = 8192 / (n * r->acc_size), wide = n * r->acc_size;
+    if (each < 1) each = 1;
+    for (int64_t k = 0; k < m; k += each) {
+        int64_t many = m - k < each ? m - k : each;
+        if (row == n * r->in_size) cast(buffer, r->acc_size, x + k * row, r->in_size, many * n);
+        else for (int64_t i = 0; i < many; i++) cast(buffer + i * wide, r->acc_size, x + (k + i) * row, r->in_size, n);
+        r->f->lines(acc + k * r->acc_size, buffer, wide, many, n, r->k0);
+    }
+}
+
 /* Outputs [b, e): each reduces its rows along red dimension 0. Several rows an output are read in the order of memory, a
  * tile of outputs together, and merge pairwise like a binary counter. */
 #define MID 64
@@ -583,7 +601,7 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
     int64_t rows = dims_count(&r->red, 1), n = r->red.n ? r->red.size[0] : 1, step = r->red.n ? r->red.in[0] : 0;
     char acc[MID * 16] __attribute__((aligned(64))), part[COL_LEVELS][MID * 16] __attribute__((aligned(64)));
     int64_t in0[MID], out0[MID];
-    int size = r->acc_size;
+    int size = r->acc_size, lined = r->keep.n == 1 && red_lined(r, step, n);
     for (int64_t i = b; i < e; i += MID) {
         int m = e - i < MID ? (int)(e - i) : MID;
         if (r->keep.n == 1) for (int k = 0; k < m; k++) { in0[k] = (i + k) * r->keep.in[0]; out0[k] = (i + k) * r->keep.out[0]; }
@@ -591,8 +609,11 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
         for (int64_t j = 0; j < rows; j++) {
             int64_t in1 = 0, unused = 0;
             dims_at(&r->red, 1, j, &in1, &unused);
-            r->f->init(acc, m);
-            for (int k = 0; k < m; k++) red_run1d(r, acc + k * size, r->in + in0[k] + in1, step, n);
+            if (lined) red_lines(r, acc, r->in + in0[0] + in1, r->keep.in[0], m, n);
+            else {
+                r->f->init(acc, m);
+                for (int k = 0; k < m; k++) red_run1d(r, acc + k * size, r->in + in0[k] + in1, step, n);
+            }
             if (rows == 1) break;
             int level = 0;
             for (int64_t c = j; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], m);
@@ -639,6 +660,7 @@ static void red_tile(const Red *r, int64_t cols, int64_t t, int64_t j0, int64_t 
     int64_t idx[RT_MAX_DIM] = {0}, line = r->keep.in[0] == r->in_size ? n * r->in_size : 0;      /* bytes of a dense row ... */
     if (r->red.in[0] == line) line = 0;                 /* ... fetched ahead, but where rows follow each other the processor does so by itself */
     uint64_t blocks = 0;
+    int by_four = r->red.n == 1 && r->in_dtype == r->acc_dtype && r->keep.in[0] == r->in_size;
     dims_at(&r->keep, 1, t / tiles, &in0, &out0);
     in0 += c0 * r->keep.in[0];
     out0 += c0 * r->keep.out[0];
@@ -650,8 +672,16 @@ static void red_tile(const Red *r, int64_t cols, int64_t t, int64_t j0, int64_t 
     r->f->init(acc, n);
     for (int64_t j = j0, in1 = in0; j < j1; j++) {
         const char *ahead = r->in + in1 + r->red.in[0];
-        for (int64_t b = 0; b < line; b += 64) __builtin_prefetch(ahead + b);
-        red_cols(r, acc, r->in + in1, r->keep.in[0], n);
+        if (by_four && j + 4 <= j1) {                   /* a block of 32 rows is not left: j - j0 is a multiple of four */
+            for (int i = 3; i < 7; i++, ahead = r->in + in1 + i * r->red.in[0]) for (int64_t b = 0; b < line; b += 64) __builtin_prefetch(ahead + b);
+            r->f->cols4(acc, r->in + in1, r->red.in[0], n, r->k0);
+            j += 3;
+            in1 += 3 * r->red.in[0];
+            idx[0] += 3;
+        } else {
+            for (int64_t b = 0; b < line; b += 64) __builtin_prefetch(ahead + b);
+            red_cols(r, acc, r->in + in1, r->keep.in[0], n);
+        }
         if (((j - j0) & 31) == 31) {                    /* pairwise: blocks of 32 rows merge like a binary counter */
             int level = 0;
             for (uint64_t c = blocks; c & 1; c >>= 1, level++) r->f->comb(acc, part[level], n);

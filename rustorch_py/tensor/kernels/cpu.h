@@ -13,7 +13,11 @@ typedef struct {
     void (*run1d)(char *acc, const char *x, int64_t step_bytes, int64_t n, double k0);     /* acc = comb(acc, reduce x) */
     void (*cols)(char *acc, const char *x, int64_t step_bytes, int64_t n, double k0);      /* acc[i] = step(acc[i], x[i]) */
     void (*comb)(char *acc, const char *other, int64_t n);                                 /* acc[i] = comb(acc[i], other[i]) */
+    void (*lines)(char *acc, const char *x, int64_t row_bytes, int64_t m, int64_t n, double k0);   /* acc[i] = reduce row i, dense: RT_LINE_MAX */
+    void (*cols4)(char *acc, const char *x, int64_t row_bytes, int64_t n, double k0);      /* cols of four rows, which are dense, one after the other */
 } RtReduceFns;
+
+#define RT_LINE_MAX (65 * 256 - 1)     /* bytes of a row of `lines`, at most; at least two elements */
 
 /* allocator (alloc.c): 64-byte aligned blocks from size-class free lists */
 void  *rt_alloc(size_t nbytes, size_t *got);
