@@ -2,7 +2,7 @@
 import warnings
 
 from ..errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
-from ._create import arange, zeros
+from ._create import arange, combination_places, zeros
 from ._dtype import memory_format, promote_types
 from ._join import cat, stack
 from ._lane import deliver_out
@@ -55,7 +55,10 @@ def cartesian_prod(*tensors):
             raise ShapeError(f"cartesian_prod: Expect a 1D vector, but got shape {list(t.shape)}", op="cartesian_prod")
     if len(tensors) == 1:
         return tensors[0]
-    return stack([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)
+    grids = meshgrid(*tensors, indexing="ij")
+    if any(t.requires_grad for t in tensors):             # the node has the shape of the result
+        return stack([g.reshape(-1) for g in grids], 1)
+    return stack(grids, -1).reshape(-1, len(grids))       # each grid is written once, where it belongs
 
 
 def combinations(input, r=2, with_replacement=False):
@@ -69,11 +72,7 @@ def combinations(input, r=2, with_replacement=False):
     n = input.numel()
     if r > input.shape[0] and not with_replacement:
         return input[:0].unsqueeze(1).expand(0, r)
-    grids = [g.reshape(-1) for g in meshgrid(*[arange(n, device=input.device)] * r, indexing="ij")]
-    keep = grids[0] == grids[0]
-    for a, b in zip(grids, grids[1:]):
-        keep = keep & (a <= b if with_replacement else a < b)
-    rows = stack(grids, 1).index_select(0, keep.nonzero().reshape(-1))
+    rows = combination_places(n, r, with_replacement).to(input.device)
     return input.index_select(0, rows.reshape(-1)).reshape(rows.shape)
 
 

@@ -1,4 +1,5 @@
 """Making tensors: empty, zeros, ones, full, arange, linspace, logspace, eye and their _like and new_ forms."""
+from math import comb
 from cpython.object cimport PyObject
 from libc.math cimport ceil
 from libc.string cimport memset
@@ -522,6 +523,34 @@ def complex_(real, imag, *, out=None):
 def polar(abs, angle, *, out=None):
     """Build a complex tensor from absolute values and angles (radians)."""
     return complex_(_rows.mul(abs, _rows.cos(angle)), _rows.mul(abs, _rows.sin(angle)), out=out)
+
+
+def combination_places(int64_t n, int64_t r, bint replacement):
+    """Every ascending choice of r of n places, as int64 rows (choices, r) in order. replacement: a place may be taken again."""
+    cdef int64_t sh[2]
+    cdef int64_t m, j, k
+    cdef int64_t *row
+    cdef int64_t *last
+    cdef TensorBase out
+    sh[0], sh[1] = comb(n + r - 1 if replacement and n + r else n, r), r
+    out = empty(2, sh, RT_I64, RT_CPU)
+    if out.n == 0:
+        return out
+    row = <int64_t *>out.ptr
+    with nogil:
+        for k in range(r):
+            row[k] = 0 if replacement else k
+        for m in range(1, sh[0]):
+            last, row = row, row + r
+            j = r - 1                                     # the last place that may move on
+            while last[j] == (n - 1 if replacement else n - r + j):
+                j -= 1
+            for k in range(j):
+                row[k] = last[k]
+            row[j] = last[j] + 1
+            for k in range(j + 1, r):
+                row[k] = row[j] if replacement else row[k - 1] + 1
+    return out
 
 
 FUNCTIONS = {"empty": empty_, "zeros": zeros, "ones": ones, "full": full, "empty_like": empty_like, "zeros_like": zeros_like, "ones_like": ones_like,

@@ -615,10 +615,11 @@ cdef TensorBase merge_masked(TensorBase self, list indices, list merged):
 
 
 cdef class Plan:
-    """Advanced indices made ready: their common shape and byte offsets into the indexed tensor."""
-    cdef TensorBase off          # one byte offset an element of the common shape; on a device instead:
+    """Advanced indices made ready: their common shape and offsets into the indexed tensor."""
+    cdef TensorBase off          # one offset an element of the common shape, in units of `mul` bytes; on a device instead:
     cdef list flats, ranges, steps   # each index in the common shape, the size of its dimension and that one's step
     cdef int64_t n               # elements of the common shape
+    cdef int64_t mul
     cdef int s_nd
     cdef int64_t s_sh[64]
     cdef int first, last         # indexed dimensions lie in [first, last]
@@ -652,9 +653,15 @@ cdef Plan make_plan(TensorBase self, list indices):
         if not p.indexed[i]:
             others *= self.sh[i]
     p.n = rt_numel(p.s_nd, p.s_sh)
+    p.mul = 1
     if on_device(self):
         p.flats, p.ranges, p.steps = [], [], []
-    else:
+    elif seen == 1 and p.n >= 4096:              # indices without negative ones are offsets as they are
+        x = <TensorBase>indices[p.first]
+        flat = flat_index(x)
+        if flat.nd == p.s_nd and flat.stor is not self.stor and outside(flat, 0, self.sh[p.first]) < 0:
+            p.off, p.mul, count = flat, self.st[p.first] * rt_itemsize(self.dt), 0
+    if p.off is None and not on_device(self):
         p.off = empty(p.s_nd, p.s_sh, RT_I64, RT_CPU)
     seen = 0
     for i in range(count):
@@ -730,7 +737,7 @@ cdef int run_indexed(int op, TensorBase self, TensorBase other, Plan p) except -
     if on_device(self):
         return run_indexed_on_device(op, self, other, p)
     r.nb = r.na = 0
-    r.off, r.n_off = <int64_t *>p.off.ptr, p.off.n
+    r.off, r.n_off, r.mul = <int64_t *>p.off.ptr, p.off.n, p.mul
     r.dst, r.src = (other.ptr, self.ptr) if get else (self.ptr, other.ptr)
     r.j_step = 0
     for i in range(p.s_nd - 1, -1, -1):

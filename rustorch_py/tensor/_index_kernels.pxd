@@ -8,6 +8,7 @@ cdef extern from "index.h" nogil:
         const char *src
         const int64_t *off
         int64_t n_off
+        int64_t mul
         int64_t j_step
         int nb
         int na
@@ -41,6 +42,7 @@ cdef int copy_geometry(TensorBase dst, TensorBase src, int64_t offset, const int
 cdef int copy_triangle(TensorBase dst, TensorBase src, bint upper, int64_t k) except -1   # both contiguous
 cdef int copy_list(list to, list source) except -1          # to[i] <- source[i], of one shape
 cdef int cat_slab(TensorBase out, int64_t at, TensorBase t, int dim) except -1    # same dtype, both contiguous
+cdef int repeat_slab(TensorBase out, TensorBase t, int dim, int64_t times) except -1    # both contiguous; each slice along dim `times` times
 cdef bint on_device(TensorBase t) noexcept                   # not the CPU's
 cdef int need_same(str op, TensorBase a, TensorBase b) except -1      # raise unless both are on one device
 cdef TensorBase beside(TensorBase x, TensorBase t)          # x on t's device, without history

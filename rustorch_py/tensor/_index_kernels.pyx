@@ -20,6 +20,7 @@ cdef extern from "index.h" nogil:
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
     void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
     void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads)
+    void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads)
 
 cdef extern from "select.h" nogil:
     int64_t rt_mask_counts(const uint8_t *mask, int64_t n, int64_t piece, int64_t *before, int threads)
@@ -109,8 +110,11 @@ cdef int run_along(int op, TensorBase dst, TensorBase src, TensorBase index, int
     if on_device(dst):
         run_on_device("index_along", dst, src, op, index, dim)
         return 0
-    off = empty(1, &n, RT_I64, RT_CPU)
-    rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr, rt_num_threads())
+    if index.stor is not dst.stor:               # the indices are the offsets: a table of a million takes as long as the moves do
+        off, p.mul = index, side.st[dim] * item if nd else 0
+    else:
+        off, p.mul = empty(1, &n, RT_I64, RT_CPU), 1
+        rt_index_offsets(<int64_t *>index.ptr, n, side.sh[dim] if nd else 1, side.st[dim] * item if nd else 0, 0, <int64_t *>off.ptr, rt_num_threads())
     p.dst, p.src, p.off, p.n_off = dst.ptr, src.ptr, <int64_t *>off.ptr, n
     p.nb = p.na = 0
     p.j_step = 0
@@ -174,10 +178,14 @@ cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) excep
             if row is not t:
                 copy_raw(t, row)
         return 0
-    off = empty(1, &n, RT_I64, RT_CPU)
-    if is_contig(t):
+    p.mul = 1
+    if is_contig(t) and flat.stor is not t.stor and flat.stor is not other.stor and outside(flat, 0, t.n) < 0:
+        off, p.mul = flat, item
+    elif is_contig(t):
+        off = empty(1, &n, RT_I64, RT_CPU)
         rt_index_offsets(<int64_t *>flat.ptr, n, t.n, item, 0, <int64_t *>off.ptr, rt_num_threads())
     else:
+        off = empty(1, &n, RT_I64, RT_CPU)
         for i in range(t.nd):
             steps[i] = t.st[i] * item
         rt_index_offsets(<int64_t *>flat.ptr, n, t.n, 1, 0, <int64_t *>off.ptr, rt_num_threads())
@@ -373,4 +381,17 @@ cdef int cat_slab(TensorBase out, int64_t at, TensorBase t, int dim) except -1:
             rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer, threads)
     elif t.n:
         rt_cat_slab(out.ptr + at * inner, out.sh[dim] * inner, t.ptr, t.sh[dim] * inner, outer, 1)
+    return 0
+
+
+cdef int repeat_slab(TensorBase out, TensorBase t, int dim, int64_t times) except -1:
+    cdef int64_t slab = rt_itemsize(t.dt), outer = 1
+    cdef int i, threads = rt_num_threads()
+    for i in range(t.nd):
+        if i <= dim:
+            outer *= t.sh[i]
+        else:
+            slab *= t.sh[i]
+    with nogil:
+        rt_repeat_slab(out.ptr, t.ptr, slab, outer, times, threads)
     return 0

@@ -11,7 +11,7 @@ from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result
 from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
-from ._index_kernels cimport cat_slab, copy_geometry, copy_list, copy_triangle, on_device, need_same, sizes
+from ._index_kernels cimport cat_slab, copy_geometry, copy_list, copy_triangle, on_device, need_same, repeat_slab, sizes
 from ._function cimport set_plain_call
 from ._devices import has_kernel, run as run_on_device
 from . import _scatter, _sort, _view, _view_pieces
@@ -513,6 +513,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """
     cdef TensorBase t = as_base("repeat_interleave", "input", input), r, index
     cdef int64_t i, j, n, total = 0, count
+    cdef int64_t sh[64]
     cdef int64_t *to
     cdef bint alone = repeats is None
     cdef int d = 0
@@ -555,6 +556,13 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         total += count
     if output_size is not None and output_size != total:
         raise ShapeError("repeat_interleave: Invalid output_size, please make sure it matches the sum of repeats", op="repeat_interleave")
+    if not alone and r.n == 1 and total and not (t.rg and grad_mode()):
+        memcpy(sh, t.sh, t.nd * sizeof(int64_t))
+        sh[d] = total
+        index = empty(t.nd, sh, t.dt, t.dev)
+        if index.n:
+            repeat_slab(index, contiguous_raw(t), d, total // n)
+        return index
     index = empty(1, &total, RT_I64, RT_CPU)
     to = <int64_t *>index.ptr
     for i in range(n):

@@ -741,6 +741,8 @@ cdef TensorBase from_end(TensorBase index, int64_t size):
     if on_device(index):
         return <TensorBase?>((<object>index) + (<object>index < 0) * size)
     out = contiguous_raw(index)
+    if within(out, 0, size):
+        return out
     if out is index:
         out = clone_raw(index)
     for i in range(out.n):

@@ -46,6 +46,9 @@ typedef struct { uint64_t a, b; } u128;
             const T *s = (const T *)src;                                                   \
             BY_FOUR(PLACES(d) T a = s[j]; T b = s[j + 1]; T c = s[j + 2]; T e = s[j + 3];  \
                     *p0 = a; *p1 = b; *p2 = c; *p3 = e;, d[AT4(0)] = s[j];)                \
+        } else if (os == 1 && ds == 0 && ss == 0 && mul == (int64_t)sizeof(T)) {           \
+            T *d = (T *)dst; const T v = *(const T *)src;                                  \
+            for (int64_t j = 0; j < n; j++) d[off[j]] = v;                                 \
         } else if (os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == 1) {           \
             const T *s = (const T *)src;                                                   \
             BY_FOUR(FAR_PLACES(T) T a = s[j]; T b = s[j + 1]; T c = s[j + 2]; T e = s[j + 3]; \
@@ -65,7 +68,8 @@ MOVE_ROWS(4, uint32_t)
 MOVE_ROWS(8, uint64_t)
 MOVE_ROWS(16, u128)
 
-/* Accumulating rows. NaN wins in max and min, as in torch's amax and amin. */
+/* Accumulating rows. NaN wins in max and min, as in torch's amax and amin: a test of its own, which is always guessed right, before one that
+ * is an instruction; both as one cost a wrong guess an element. */
 #define ACC_ROW(name, T, EXPR)                                                             \
     static void name(ROW_ARGS) {                                                           \
         if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == ss) {          \
@@ -108,8 +112,8 @@ INT_ROWS(i64, int64_t)
 #define FLOAT_ROWS(tag, T)                                                                 \
     ACC_ROW(add_##tag, T, x + y)                                                           \
     ACC_ROW(mul_##tag, T, x * y)                                                           \
-    ACC_ROW(max_##tag, T, (x != x || x > y) ? x : y)                                       \
-    ACC_ROW(min_##tag, T, (x != x || x < y) ? x : y)
+    ACC_ROW(max_##tag, T, x != x ? x : x > y ? x : y)                                       \
+    ACC_ROW(min_##tag, T, x != x ? x : x < y ? x : y)
 FLOAT_ROWS(f32, float)
 FLOAT_ROWS(f64, double)
 ACC_ROW(add_b8, uint8_t, (uint8_t)(x | y))
@@ -197,25 +201,25 @@ static void index_block(const RtIndexPlan *p, int get, Row row, Row inner, char 
                         int64_t j0, int64_t j1, int64_t itemsize) {
     int64_t dj = get ? p->j_step : 0, sj = get ? 0 : p->j_step;
     if (p->na == 0) {
-        inner(dst + j0 * dj, dj, src + j0 * sj, sj, p->off + j0, 1, 1, j1 - j0);
+        inner(dst + j0 * dj, dj, src + j0 * sj, sj, p->off + j0, 1, p->mul, j1 - j0);
         return;
     }
     int last = p->na - 1;
     int64_t n = p->a_shape[last], ds = p->a_dst[last], ss = p->a_src[last];
     if (row == NULL && last == 0 && ds == itemsize && ss == itemsize) {      /* moves of whole slabs */
         int64_t nbytes = n * itemsize;
-        if (get) for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + j * dj, src + p->off[j], nbytes);
-        else for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + p->off[j], src + j * sj, nbytes);
+        if (get) for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + j * dj, src + p->off[j] * p->mul, nbytes);
+        else for (int64_t j = j0; j < j1; j++) rt_copy_bytes(dst + p->off[j] * p->mul, src + j * sj, nbytes);
         return;
     }
     if (p->add && last == 0 && ds == itemsize && ss == itemsize) {
-        for (int64_t j = j0; j < j1; j++) p->add(dst + p->off[j], src + j * sj, n);
+        for (int64_t j = j0; j < j1; j++) p->add(dst + p->off[j] * p->mul, src + j * sj, n);
         return;
     }
     Row f = row ? row : move_row((int)itemsize, 2);
     for (int64_t j = j0; j < j1; j++) {
-        char *d = dst + (get ? j * dj : p->off[j]);
-        const char *s = src + (get ? p->off[j] : j * sj);
+        char *d = dst + (get ? j * dj : p->off[j] * p->mul);
+        const char *s = src + (get ? p->off[j] * p->mul : j * sj);
         int64_t at[RT_MAX_DIM];
         memset(at, 0, sizeof(int64_t) * p->na);
         do f(d, ds, s, ss, NULL, 0, 0, n);
@@ -442,7 +446,19 @@ void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t c
 }
 
 static void cat_rows(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer) {
-    if (slab >= 16 && slab <= 256) {                      /* a call of memcpy costs more than the move */
+#define SINGLE(T)                                                                          \
+    if (slab == (int64_t)sizeof(T)) {                     /* elements between those of other tensors */ \
+        const T *s = (const T *)src;                                                       \
+        for (int64_t o = 0; o < outer; o++) *(T *)(dst + o * dst_step) = s[o];             \
+        return;                                                                            \
+    }
+    SINGLE(uint8_t) SINGLE(uint16_t) SINGLE(uint32_t) SINGLE(uint64_t)
+#undef SINGLE
+    if (slab < 16) {
+        for (int64_t o = 0; o < outer; o++, dst += dst_step, src += slab) for (int64_t b = 0; b < slab; b++) dst[b] = src[b];
+        return;
+    }
+    if (slab <= 256) {                      /* a call of memcpy costs more than the move */
         for (int64_t o = 0; o < outer; o++, dst += dst_step, src += slab) {
             int64_t k = 0;
             u128 w;
@@ -454,6 +470,26 @@ static void cat_rows(char *dst, int64_t dst_step, const char *src, int64_t slab,
     }
     for (int64_t o = 0; o < outer; o++) rt_copy_bytes(dst + o * dst_step, src + o * slab, slab);
 }
+
+/* ---- each slab `times` times: out[o, t] = in[o] ---- */
+#define TIMES(T)                                                                           \
+    if (slab == (int64_t)sizeof(T)) {                                                      \
+        const T *s = (const T *)src; T *d = (T *)dst;                                      \
+        if (times == 2) for (int64_t o = lo; o < hi; o++) { T v = s[o]; d[2 * o] = v; d[2 * o + 1] = v; } \
+        else for (int64_t o = lo; o < hi; o++) for (int64_t k = 0; k < times; k++) d[o * times + k] = s[o]; \
+        continue;                                                                          \
+    }
+void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads) {
+    if (slab * outer * times < (1 << 18) || threads < 1) threads = 1;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int t = 0; t < threads; t++) {
+        int64_t lo = outer * t / threads, hi = outer * (t + 1) / threads;
+        TIMES(uint8_t) TIMES(uint16_t) TIMES(uint32_t) TIMES(uint64_t)
+        for (int64_t o = lo; o < hi; o++)
+            for (int64_t k = 0; k < times; k++) rt_copy_bytes(dst + (o * times + k) * slab, src + o * slab, slab);
+    }
+}
+#undef TIMES
 
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads) {
     if (slab * outer < (1 << 18) || threads < 2) { cat_rows(dst, dst_step, src, slab, outer); return; }

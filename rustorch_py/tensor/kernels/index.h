@@ -9,12 +9,12 @@
 enum { RT_IX_GET = 0, RT_IX_SET = 1, RT_IX_ADD = 2, RT_IX_MUL = 3, RT_IX_MAX = 4, RT_IX_MIN = 5 };
 
 /* dst[b, j, a] and src[b, off[j], a] (GET), or dst[b, off[j], a] and src[b, j, a]. Dimensions
- * before and after the indexed ones, outermost first; steps and offsets in bytes. */
+ * before and after the indexed ones, outermost first; steps in bytes, offsets in units of `mul` bytes: indices that need no arithmetic are offsets. */
 typedef struct {
     char *dst;
     const char *src;
     const int64_t *off;
-    int64_t n_off, j_step;                      /* j_step: of the side that is not indexed */
+    int64_t n_off, mul, j_step;                 /* j_step: of the side that is not indexed */
     int nb, na;
     int64_t b_shape[RT_MAX_DIM], b_dst[RT_MAX_DIM], b_src[RT_MAX_DIM];
     int64_t a_shape[RT_MAX_DIM], a_dst[RT_MAX_DIM], a_src[RT_MAX_DIM];
@@ -39,4 +39,6 @@ void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t c
                  char *dst, const char *src);
 /* out[o, at : at + slab] = in[o, :slab], bytes, for every outer o */
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads);
+/* out[o, k] = in[o] for k < times: slabs of bytes */
+void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads);
 #endif
