@@ -7,7 +7,7 @@ from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, sizes_text
 from ._plan cimport contiguous_raw, cast_raw, full_
-from ._index_kernels cimport on_device, need_same, run_along, RT_IX_GET
+from ._index_kernels cimport on_device, need_same, outside, run_along, RT_IX_GET
 from ._devices import run as run_on_device
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorValueError, UnsupportedOpError
 
@@ -338,10 +338,10 @@ cdef int check_bags(object op, TensorBase idx, TensorBase off, TensorBase bag_of
     for b in range(bags):
         for i in range((<int64_t *>off.ptr)[b], (<int64_t *>off.ptr)[b + 1] if b + 1 < bags else n):
             (<int64_t *>bag_of.ptr)[i] = b
-    for i in range(n):
-        if (<int64_t *>idx.ptr)[i] < 0 or (<int64_t *>idx.ptr)[i] >= rows:
-            raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "
-                           f"{rows} rows", op=op)
+    i = outside(idx, 0, rows)
+    if i >= 0:
+        raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "
+                       f"{rows} rows", op=op)
     return 0
 
 

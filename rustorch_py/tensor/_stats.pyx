@@ -26,7 +26,10 @@ cdef extern from "lane.h" nogil:
         RtMoments moments[12]
     const RtStatsTable *rt_pick_stats(int level)
     void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts)
-    int64_t rt_bincount_top(const int64_t *x, int64_t n)
+    int64_t rt_bincount_top(const int64_t *x, int64_t n, int threads)
+    void rt_hist_cells(int dtype, const void *edges, int64_t m, const void *x, int64_t step, int64_t n, int64_t *cell, int threads)
+    void rt_hist_placed(int dtype, const void *edges, int64_t m, const void *x, int64_t step, int64_t n, const int64_t *place, int64_t *cell)
+    void rt_hist_counts(int dtype, const int64_t *cell, int64_t n, const void *w, void *counts)
     enum: RT_FEW_BINS
     int64_t rt_bincount_few(const int64_t *x, int64_t n, int64_t *count)
     void rt_bincount(const int64_t *x, int64_t n, int dtype, const void *w, void *out)
@@ -397,7 +400,7 @@ def bincount(input, weights=None, minlength=0):
                 top = rt_bincount_few(<const int64_t *>t.ptr, t.n, few)
                 counted = top >= 0
             if not counted:
-                top = rt_bincount_top(<const int64_t *>t.ptr, t.n)
+                top = rt_bincount_top(<const int64_t *>t.ptr, t.n, rt_num_threads())
         if top < -1:
             raise TensorError("bincount only supports 1-d non-negative integral inputs.", op="bincount")
     if top + 1 > n:
@@ -450,16 +453,11 @@ cdef TensorBase uniform_edges(double low, double high, int64_t bins, TensorBase 
     return out
 
 
-cdef double item_of(TensorBase t, int64_t i) noexcept:
-    return (<float *>t.ptr)[i] if t.dt == RT_F32 else (<double *>t.ptr)[i]
-
-
 cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, object weight, bint density):
     """Counts of the rows of t (n, d) in a grid, and the list of edges."""
-    cdef int64_t n = t.sh[0], d = t.sh[1], j, i, at, m
+    cdef int64_t n = t.sh[0], d = t.sh[1], j, m
     cdef TensorBase column, edge, place, cells, ok, counts, w = None
     cdef int64_t *to
-    cdef double v
     if t.dt != RT_F32 and t.dt != RT_F64:
         raise UnsupportedOpError(f'"{op}" not implemented for \'{torch_name(t.dt)}\'', op=op)
     if weight is not None:
@@ -480,7 +478,7 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
     elif n:                                  # without bins there may be no memory
         memset(to, 0, n * sizeof(int64_t))
     for j in range(d):
-        column = dense(<TensorBase>(<object>t).detach().select(1, j))
+        column = <TensorBase>(<object>t).detach().select(1, j)
         spec = bins[j]
         if isinstance(spec, TensorBase):
             edge = dense(<TensorBase>spec.detach())
@@ -502,18 +500,17 @@ cdef object histogram_nd(object op, TensorBase t, object bins, object bounds, ob
         sizes.append(m)
         if on_device(t):
             need_same(op, t, edge)
-            cells = <TensorBase?>cells_on_device(cells, edge, column, m)
+            cells = <TensorBase?>cells_on_device(cells, edge, dense(column), m)
             continue
+        if not isinstance(spec, TensorBase):
+            with nogil:
+                rt_hist_cells(t.dt, edge.ptr, m, column.ptr, column.st[0], n, to, rt_num_threads())
+            continue
+        column = dense(column)                   # edges that need not be even, or ascend
         place = empty(1, &n, RT_I64, t.dev)
         with nogil:
             rt_search_rows(t.dt, edge.ptr, NULL, 1, edge.n, column.ptr, n, 1, <int64_t *>place.ptr, rt_num_threads())
-        for i in range(n):
-            at = (<int64_t *>place.ptr)[i] - 1
-            v = item_of(column, i)
-            if v == item_of(edge, m):
-                at = m - 1                       # the last bin is closed
-            if to[i] >= 0:
-                to[i] = to[i] * m + at if 0 <= at < m and item_of(edge, 0) <= v <= item_of(edge, m) else -1
+            rt_hist_placed(t.dt, edge.ptr, m, column.ptr, 1, n, <int64_t *>place.ptr, to)
     total = 1
     for size in sizes:
         total *= size
@@ -552,18 +549,10 @@ cdef TensorBase counted(TensorBase cells, TensorBase w, int64_t m, TensorBase t)
 
 cdef TensorBase counted_here(TensorBase cells, TensorBase w, int64_t m, TensorBase t):
     cdef TensorBase counts = empty(1, &m, t.dt, t.dev)
-    cdef int64_t *to = <int64_t *>cells.ptr
-    cdef int64_t i, cell
     if m:
         memset(counts.ptr, 0, m * (4 if t.dt == RT_F32 else 8))
-    for i in range(cells.n):
-        cell = to[i]
-        if cell < 0:
-            continue
-        if t.dt == RT_F32:
-            (<float *>counts.ptr)[cell] += (<float *>w.ptr)[i] if w is not None else 1
-        else:
-            (<double *>counts.ptr)[cell] += (<double *>w.ptr)[i] if w is not None else 1
+    with nogil:
+        rt_hist_counts(t.dt, <int64_t *>cells.ptr, cells.n, w.ptr if w is not None else NULL, counts.ptr)
     return counts
 
 

@@ -68,10 +68,14 @@ void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t r
                     const void *v, int64_t m, int right, int64_t *out, int threads);
 /* out[i] = x[i] is in the sorted array (invert: is not). */
 void rt_is_member(int dtype, const void *x, int64_t n, const void *sorted, int64_t m, int invert, uint8_t *out, int threads);
+/* Among m bins, whose edges ascend about evenly, that of each element at x[i * step]: cell[i] = cell[i] * m + bin, -1 outside or if it was -1. */
+void rt_hist_cells(int dtype, const void *edges, int64_t m, const void *x, int64_t step, int64_t n, int64_t *cell, int threads);
+void rt_hist_placed(int dtype, const void *edges, int64_t m, const void *x, int64_t step, int64_t n, const int64_t *place, int64_t *cell);
+void rt_hist_counts(int dtype, const int64_t *cell, int64_t n, const void *w, void *counts);         /* counts[cell] += w, or 1 */
 /* counts[bin(x)] += 1 in x's dtype (float or double); uniform bins in [lo, hi], values outside are left out. */
 void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, int64_t bins, void *counts);
 /* The largest number (-1 of none), -2 when one is negative. */
-int64_t rt_bincount_top(const int64_t *x, int64_t n);
+int64_t rt_bincount_top(const int64_t *x, int64_t n, int threads);
 /* Counts, where all numbers are below RT_FEW_BINS, and the largest of them; else -2. */
 #define RT_FEW_BINS 1024
 int64_t rt_bincount_few(const int64_t *x, int64_t n, int64_t count[RT_FEW_BINS]);

@@ -351,6 +351,122 @@ static int sort_long(int dtype, const void *x, int64_t n, uint64_t flip, int64_t
     return failed;
 }
 
+/* ---- one long lane of keys that span more than 32 bits ----
+ * The same with (key, position) pairs. A bucket is sorted by words of the key's next 48 bits and the place in the bucket; the few that
+ * these leave equal are put right afterwards. */
+enum { PLACE_BITS = 16, WORD_KEY = 64 - PLACE_BITS };
+
+/* The bucket's m pairs in order; out, word and t are scratch. Keys differ in their low `shift` bits only. */
+static const Pair *sort_bucket(SortWords by_vectors, Pair *q, Pair *out, uint64_t *word, uint64_t *t, int64_t m, int shift) {
+    int drop = shift > WORD_KEY ? shift - WORD_KEY : 0;
+    int64_t moves = 0;
+    if (!by_vectors || m <= 16) return sort_pair(q, out, m, (shift + 7) / 8, 1);
+    uint64_t mask = ((uint64_t)1 << shift) - 1;
+    for (int64_t l = 0; l < m; l++) word[l] = (q[l].key & mask) >> drop << PLACE_BITS | (uint64_t)l;
+    by_vectors(word, t, m);
+    for (int64_t l = 0; l < m; l++) {
+        Pair v = q[word[l] & (((uint64_t)1 << PLACE_BITS) - 1)];
+        int64_t at = l;
+        for (; at > 0 && v.key < out[at - 1].key && moves < 8 * m; at--, moves++) out[at] = out[at - 1];
+        out[at] = v;
+    }
+    if (moves < 8 * m) return out;
+    for (int64_t l = 0; l < m; l++) out[l] = q[l];
+    return sort_pair(out, q, m, (shift + 7) / 8, 1);
+}
+
+static void put_pair_values(int dtype, const void *x, const Pair *p, uint64_t lo, uint64_t flip, int64_t n, void *values) {
+    uint64_t *to = values; const uint64_t *from = x;
+    for (int64_t l = 0; l < n; l++) {
+        uint64_t key = (p[l].key + lo) ^ flip, top = (uint64_t)1 << 63;
+        if (dtype == RT_I64) { to[l] = key ^ top; continue; }
+        uint64_t bits = key ^ (~(uint64_t)((int64_t)key >> 63) | top);
+        to[l] = bits == 0 || key == ~(uint64_t)0 ? from[p[l].at] : bits;       /* zeros and NaN share keys */
+    }
+}
+
+/* As sort_long. */
+static int sort_wide(int dtype, const void *x, int64_t n, uint64_t flip, int64_t *idx, void *values, SortWords by_vectors, int threads) {
+    int failed = 0;
+    if (threads > PARTS) threads = PARTS;
+    uint64_t low[PARTS], high[PARTS], lo = ~(uint64_t)0, hi = 0;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int p = 0; p < threads; p++) {
+        uint64_t key[WALK], l0 = ~(uint64_t)0, h0 = 0;
+        for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
+            int64_t m = end - i < WALK ? end - i : WALK;
+            load_keys(dtype, (const char *)x + i * 8, 1, m, flip, key);
+            for (int64_t l = 0; l < m; l++) { l0 = key[l] < l0 ? key[l] : l0; h0 = key[l] > h0 ? key[l] : h0; }
+        }
+        low[p] = l0;
+        high[p] = h0;
+    }
+    for (int p = 0; p < threads; p++) { lo = low[p] < lo ? low[p] : lo; hi = high[p] > hi ? high[p] : hi; }
+    int bits = lo == hi ? 1 : 64 - __builtin_clzll(hi - lo), shift = bits > BUCKET_BITS ? bits - BUCKET_BITS : 0;
+    int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most = 0;
+    if (!count) return 1;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int p = 0; p < threads; p++) {
+        uint64_t key[WALK];
+        int64_t *c = count[p];
+        memset(c, 0, sizeof count[p]);
+        for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
+            int64_t m = end - i < WALK ? end - i : WALK;
+            load_keys(dtype, (const char *)x + i * 8, 1, m, flip, key);
+            for (int64_t l = 0; l < m; l++) c[(key[l] - lo) >> shift]++;
+        }
+    }
+    start[0] = 0;
+    for (int d = 0; d < BUCKETS; d++) {
+        int64_t sum = start[d];
+        for (int p = 0; p < threads; p++) { int64_t k = count[p][d]; count[p][d] = sum; sum += k; }
+        start[d + 1] = sum;
+        if (sum - start[d] > most) most = sum - start[d];
+    }
+    if (most > (1 << PLACE_BITS)) { free(count); return 2; }
+    Pair *a = malloc((size_t)n * sizeof *a);
+    if (!a) { free(count); return 1; }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int p = 0; p < threads; p++) {
+        uint64_t key[WALK];
+        int64_t *c = count[p];
+        for (int64_t i = n * p / threads, end = n * (p + 1) / threads; i < end; i += WALK) {
+            int64_t m = end - i < WALK ? end - i : WALK;
+            load_keys(dtype, (const char *)x + i * 8, 1, m, flip, key);
+            for (int64_t l = 0; l < m; l++) {
+                uint64_t k = key[l] - lo;
+                Pair *to = &a[c[k >> shift]++];
+                to->key = k;
+                to->at = i + l;
+            }
+        }
+    }
+    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+        uint64_t *word = malloc((size_t)(most + SPARE) * 2 * sizeof *word);
+        Pair *out = malloc((size_t)(most + SPARE) * sizeof *out);
+        if (!word || !out) {
+            RT_OMP(omp atomic write)
+            failed = 1;
+        }
+        RT_OMP(omp barrier)
+        if (!failed) {
+            RT_OMP(omp for schedule(dynamic, 8))
+            for (int d = 0; d < BUCKETS; d++) {
+                int64_t m = start[d + 1] - start[d];
+                if (!m) continue;
+                const Pair *p = sort_bucket(by_vectors, a + start[d], out, word, word + most + SPARE, m, shift);
+                for (int64_t l = 0; l < m; l++) idx[start[d] + l] = p[l].at;
+                if (values) put_pair_values(dtype, x, p, lo, flip, m, (uint64_t *)values + start[d]);
+            }
+        }
+        free(word);
+        free(out);
+    }
+    free(a);
+    free(count);
+    return failed;
+}
+
 /* A dense lane of float32 where there is a sort by vectors: turned to words and back by vectors too. */
 static void sort_f32(const Scratch *w, const float *x, int64_t n, uint32_t flip, int64_t *idx, float *values) {
 #if defined(__x86_64__)
@@ -370,6 +486,7 @@ int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_
     SortWords by_vectors = SORT_WORDS(level);
     if (s.outer * s.inner == 1 && s.L >= LONG_LANE && s.L < ((int64_t)1 << 32)) {
         int rc = sort_long(dtype, x_oli, s.L, flip, idx_oli, values_oli, by_vectors, threads);
+        if (rc == 2 && rt_itemsize(dtype) == 8) rc = sort_wide(dtype, x_oli, s.L, flip, idx_oli, values_oli, by_vectors, threads);
         if (rc < 2) return rc ? RT_ERR_MEMORY : RT_OK;
     }
     EACH_LANE({

@@ -122,8 +122,56 @@ void rt_hist_uniform(int dtype, const void *x, int64_t n, double lo, double hi, 
     if (dtype == RT_F32) HIST(float); else HIST(double);
 }
 
-int64_t rt_bincount_top(const int64_t *x, int64_t n) {
+/* Where an element belongs among m bins: first the one that equal bins would say, then neighbours until the edges agree, which gives the
+ * same as a search for edges that ascend and takes one step where the bins are about equal. */
+#define CELLS(T)                                                                                        \
+    do {                                                                                                \
+        const T *e = edges; const T *v = x;                                                             \
+        const T lo = e[0], hi = e[m], scale = (T)m / (hi - lo);                                         \
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1 && n > 16384))    \
+        for (int64_t i = 0; i < n; i++) {                                                               \
+            T y = v[i * step];                                                                          \
+            if (!(y >= lo && y <= hi) || cell[i] < 0) { cell[i] = -1; continue; }                       \
+            T guess = (y - lo) * scale;                                                                 \
+            int64_t at = guess < (T)m ? (int64_t)guess : m - 1;                                         \
+            while (at > 0 && y < e[at]) at--;                                                           \
+            while (at + 1 < m && y >= e[at + 1]) at++;                                                  \
+            cell[i] = cell[i] * m + at;                                                                 \
+        }                                                                                               \
+    } while (0)
+void rt_hist_cells(int dtype, const void *edges, int64_t m, const void *x, int64_t step, int64_t n, int64_t *cell, int threads) {
+    (void)threads;
+    if (dtype == RT_F32) CELLS(float); else CELLS(double);
+}
+
+/* The same from the places that a search found. */
+#define PLACED(T)                                                                                       \
+    do {                                                                                                \
+        const T *e = edges; const T *v = x;                                                             \
+        for (int64_t i = 0; i < n; i++) {                                                               \
+            T y = v[i * step];                                                                          \
+            int64_t at = y == e[m] ? m - 1 : place[i] - 1;             /* the last bin is closed */     \
+            cell[i] = cell[i] >= 0 && at >= 0 && at < m && y >= e[0] && y <= e[m] ? cell[i] * m + at : -1; \
+        }                                                                                               \
+    } while (0)
+void rt_hist_placed(int dtype, const void *edges, int64_t m, const void *x, int64_t step, int64_t n, const int64_t *place, int64_t *cell) {
+    if (dtype == RT_F32) PLACED(float); else PLACED(double);
+}
+
+#define COUNT(T)                                                                                        \
+    do {                                                                                                \
+        T *c = counts; const T *v = w;                                                                  \
+        if (v) { for (int64_t i = 0; i < n; i++) if (cell[i] >= 0) c[cell[i]] += v[i]; }                \
+        else for (int64_t i = 0; i < n; i++) if (cell[i] >= 0) c[cell[i]] += 1;                         \
+    } while (0)
+void rt_hist_counts(int dtype, const int64_t *cell, int64_t n, const void *w, void *counts) {
+    if (dtype == RT_F32) COUNT(float); else COUNT(double);
+}
+
+int64_t rt_bincount_top(const int64_t *x, int64_t n, int threads) {
     int64_t top = -1, signs = 0;
+    (void)threads;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) reduction(max:top) reduction(|:signs) if (threads > 1 && n > 65536))
     for (int64_t i = 0; i < n; i++) { signs |= x[i]; top = x[i] > top ? x[i] : top; }
     return signs < 0 ? -2 : top;
 }
