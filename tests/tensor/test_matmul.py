@@ -327,6 +327,29 @@ def test_few_rows_and_long_vectors(dtype, level, simd):
 
 
 @pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["int16", "int32", "int64"])
+def test_integer_products(dtype, level, simd):
+    """Tiles, panels as they lie and packed, dot products, blocks of long sums; exact, also where sums overflow."""
+    simd(level)
+    rng = np.random.default_rng(14)
+    info = np.iinfo(dtype)
+    for m, k, n in ((1, 40, 70), (70, 40, 1), (3, 129, 37), (5, 1030, 9), (21, 2100, 66), (64, 64, 64), (30, 2, 200), (17, 1, 130), (128, 33, 260)):
+        for la, lb in itertools.product(("contiguous", "transposed", "sliced", "expanded"), repeat=2):
+            (a, x), (b, y) = make(rng, (m, k), dtype, la), make(rng, (k, n), dtype, lb)
+            c, v = rng.integers(info.min, info.max, (m, n), dtype), rng.integers(info.min, info.max, n, dtype)
+            if la == "contiguous":
+                a[:] = rng.integers(info.min, info.max, (m, k), dtype)
+                x = rt.from_numpy(a.copy())
+            with np.errstate(over="ignore"):
+                want = a @ b
+                assert np.array_equal(rt.mm(x, y).numpy(), want)
+                assert np.array_equal(rt.addmm(rt.from_numpy(c), x, y, beta=3, alpha=-2).numpy(), (np.array(3, dtype) * c - np.array(2, dtype) * want).astype(dtype))
+                assert np.array_equal(rt.addmm(rt.from_numpy(v), x, y).numpy(), v + want)
+            out = rt.zeros(n, m, dtype=x.dtype).mT
+            assert np.array_equal(rt.mm(x, y, out=out).numpy(), want)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m,k,n", [(70, 40, 1), (300, 67, 2), (600, 33, 3), (31, 129, 5), (64, 64, 4)])
 def test_few_columns(dtype, m, k, n, level, simd):

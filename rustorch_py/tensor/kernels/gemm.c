@@ -398,7 +398,12 @@ static int one_product(const RtGemmTable *t, const RtGemm *g, int64_t z) {
     case RT_I8: case RT_U8:
         if (g->ialpha == 1 && g->ibeta == 0 && !g->bias && g->m * g->n * g->k > 4096) return product_8(t, g, a, b, c);
         /* fall through */
-    default: t->integer(g, z); return RT_OK;
+    default: {
+        void *room = packed_room();
+        if (!room) return RT_ERR_MEMORY;
+        t->integer(g, z, room);
+        return RT_OK;
+    }
     }
 }
 
@@ -533,7 +538,7 @@ static int64_t split_of(const RtGemmTable *t, const RtGemm *g, int *threads) {
     int64_t most = g->threads < 0 ? -g->threads : g->threads, room = room_for(g, 1), few = max64(1, min64(most, room));
     if (threads) *threads = (int)few;
     if (g->threads < 0) return g->batch >= FIXED_PIECES ? 1 : max64(1, min64(FIXED_PIECES, room));
-    if (few == 1 && most > 1 && (g->dtype == RT_F32 || g->dtype == RT_F64 || by_pairs(t, g)) && (room = min64(most, room_for(g, SMALL))) > 1) {
+    if (few == 1 && most > 1 && (g->dtype == RT_F32 || g->dtype == RT_F64 || rt_kind(g->dtype) == RT_KIND_INT || by_pairs(t, g)) && (room = min64(most, room_for(g, SMALL))) > 1) {
         few = room;
         if (threads && at_hand()) *threads = (int)few;
     }

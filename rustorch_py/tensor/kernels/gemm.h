@@ -69,7 +69,7 @@ typedef struct {
     void (*pass_rows_f32)(const RtPass *s, int64_t from, int64_t to, void *left);
     void (*pass_rows_f64)(const RtPass *s, int64_t from, int64_t to, void *left);
     /* any strides; element products wrap as PyTorch's do */
-    void (*integer)(const RtGemm *g, int64_t z);
+    void (*integer)(const RtGemm *g, int64_t z, void *room);     /* room: RT_ROOM bytes, Note [Integer products] in gemm_int_t.h */
     /* out_n += or = sum over rows; x_mn with row stride ld */
     void (*colsum_f32)(int64_t m, int64_t n, const float *x, int64_t ld, float *out, int accumulate);
     void (*colsum_f64)(int64_t m, int64_t n, const double *x, int64_t ld, double *out, int accumulate);

@@ -105,46 +105,80 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #undef F
 #undef SUM
 
-/* Integers in unsigned arithmetic of their own width: exact modulo 2^bits. */
-#define RT_INTEGER(name, S, U)                                                                          \
-    static void name(const RtGemm *g, int64_t z) {                                                      \
-        const S *a = (const S *)g->a + z * g->a_z, *b = (const S *)g->b + z * g->b_z;                   \
-        S *c = (S *)g->c + z * g->c_z;                                                                  \
-        U alpha = (U)g->ialpha, beta = (U)g->ibeta;                                                     \
-        const S *bias = (const S *)g->bias;                                                             \
-        enum { NB = 256 };                                                                              \
-        for (int64_t j0 = 0; j0 < g->n; j0 += NB) {                                                     \
-            int64_t nb = g->n - j0 < NB ? g->n - j0 : NB;                                               \
-            for (int64_t i = 0; i < g->m; i++) {                                                        \
-                U sum[NB];                                                                              \
-                for (int64_t j = 0; j < nb; j++) sum[j] = 0;                                            \
-                for (int64_t p = 0; p < g->k; p++) {                                                    \
-                    U x = (U)a[i * g->a_m + p * g->a_k];                                                \
-                    const S *y = b + p * g->b_k + j0 * g->b_n;                                          \
-                    if (g->b_n == 1) for (int64_t j = 0; j < nb; j++) sum[j] += (U)(x * (U)y[j]);       \
-                    else for (int64_t j = 0; j < nb; j++) sum[j] += (U)(x * (U)y[j * g->b_n]);          \
-                }                                                                                       \
-                S *o = c + i * g->c_m + j0 * g->c_n;                                                    \
-                for (int64_t j = 0; j < nb; j++) {                                                      \
-                    U v = (U)(alpha * sum[j]);                                                          \
-                    if (beta) v += (U)(beta * (U)o[j * g->c_n]);                                        \
-                    if (bias) v += (U)bias[j0 + j];                                                     \
-                    o[j * g->c_n] = (S)v;                                                               \
-                }                                                                                       \
-            }                                                                                           \
-        }                                                                                               \
-    }
-RT_INTEGER(int_8, uint8_t, uint32_t)
-RT_INTEGER(int_16, int16_t, uint32_t)
-RT_INTEGER(int_32, int32_t, uint32_t)
-RT_INTEGER(int_64, int64_t, uint64_t)
+typedef uint16_t rt_vu16 __attribute__((vector_size(RT_VEC), may_alias));
+typedef uint32_t rt_vu32 __attribute__((vector_size(RT_VEC), may_alias));
+typedef uint64_t rt_vu64 __attribute__((vector_size(RT_VEC), may_alias));
+typedef int16_t u16_mask __attribute__((vector_size(RT_VEC)));
+typedef int32_t u32_mask __attribute__((vector_size(RT_VEC)));
+typedef int64_t u64_mask __attribute__((vector_size(RT_VEC)));
 
-static void integer(const RtGemm *g, int64_t z) {
-    switch (rt_itemsize(g->dtype)) {                  /* signed and unsigned bytes agree modulo 256 */
+#define T uint16_t
+#define V rt_vu16
+#define L (RT_VEC / 2)
+#define F(x) u16_##x
+#define RT_TURNS 0                                    /* squares of 32 rows have no room in registers */
+#include "turn_t.h"
+#include "gemm_int_t.h"
+#undef T
+#undef V
+#undef L
+#undef F
+#undef RT_TURNS
+#define RT_TURNS 1
+#define T uint32_t
+#define V rt_vu32
+#define L (RT_VEC / 4)
+#define F(x) u32_##x
+#include "turn_t.h"
+#include "gemm_int_t.h"
+#undef T
+#undef V
+#undef L
+#undef F
+#define T uint64_t
+#define V rt_vu64
+#define L (RT_VEC / 8)
+#define F(x) u64_##x
+#include "turn_t.h"
+#include "gemm_int_t.h"
+#undef T
+#undef V
+#undef L
+#undef F
+
+/* Bytes: small products and those with factors, the others are product_8()'s in gemm.c. */
+static void int_8(const RtGemm *g, int64_t z) {
+    enum { NB = 256 };
+    const uint8_t *a = (const uint8_t *)g->a + z * g->a_z, *b = (const uint8_t *)g->b + z * g->b_z, *bias = (const uint8_t *)g->bias;
+    uint8_t *c = (uint8_t *)g->c + z * g->c_z, alpha = (uint8_t)g->ialpha, beta = (uint8_t)g->ibeta;
+    for (int64_t j0 = 0; j0 < g->n; j0 += NB) {
+        int64_t nb = g->n - j0 < NB ? g->n - j0 : NB;
+        for (int64_t i = 0; i < g->m; i++) {
+            uint32_t sum[NB];
+            for (int64_t j = 0; j < nb; j++) sum[j] = 0;
+            for (int64_t p = 0; p < g->k; p++) {
+                uint32_t x = a[i * g->a_m + p * g->a_k];
+                const uint8_t *y = b + p * g->b_k + j0 * g->b_n;
+                if (g->b_n == 1) for (int64_t j = 0; j < nb; j++) sum[j] += x * y[j];
+                else for (int64_t j = 0; j < nb; j++) sum[j] += x * y[j * g->b_n];
+            }
+            uint8_t *o = c + i * g->c_m + j0 * g->c_n;
+            for (int64_t j = 0; j < nb; j++) {
+                uint32_t v = alpha * sum[j];
+                if (beta) v += (uint32_t)beta * o[j * g->c_n];
+                if (bias) v += bias[j0 + j];
+                o[j * g->c_n] = (uint8_t)v;
+            }
+        }
+    }
+}
+
+static void integer(const RtGemm *g, int64_t z, void *room) {
+    switch (rt_itemsize(g->dtype)) {                  /* signed and unsigned ones agree modulo 2^bits */
     case 1: int_8(g, z); break;
-    case 2: int_16(g, z); break;
-    case 4: int_32(g, z); break;
-    default: int_64(g, z);
+    case 2: u16_product(g, z, room); break;
+    case 4: u32_product(g, z, room); break;
+    default: u64_product(g, z, room);
     }
 }
 
