@@ -49,8 +49,18 @@ RT_INLINE double rt_ma_f64(double a, double b, double c) { return a * b + c; }
     RT_INLINE double rt_##name##_f64(double x, double y) { return f64(x, y); }
 RT_LIBM1(abs, fabsf, fabs) RT_LIBM1(abs_c, fabsf, fabs) RT_LIBM1(floor, floorf, floor) RT_LIBM1(ceil, ceilf, ceil)
 RT_LIBM1(trunc, truncf, trunc) RT_LIBM1(round, rintf, rint)
-RT_LIBM2(copysign, copysignf, copysign) RT_LIBM2(nextafter, nextafterf, nextafter)
-/* Neighbours of 16-bit floats, by their bits: one more is away from zero, whatever the sign. */
+RT_LIBM2(copysign, copysignf, copysign)
+/* Neighbours of floats, by their bits: one more is away from zero, whatever the sign. */
+#define RT_NEXTAFTER(T, t, I, U, SIGN, INF)                                                                   \
+    RT_INLINE T rt_nextafter_##t(T x, T y) {                                                                  \
+        U u = rt_bits_##t(x), v = rt_bits_##t(y);                                                             \
+        I a = (I)(u & ~(SIGN)), b = (I)(v & ~(SIGN)), p = u & (SIGN) ? -a : a, q = v & (SIGN) ? -b : b;       \
+        U next = a == 0 ? (v & (SIGN)) | 1 : (q > p) == (p > 0) ? u + 1 : u - 1;                              \
+        next = (b > (INF)) | (p == q) ? v : next;                                                             \
+        return rt_of_bits_##t(a > (INF) ? u : next);                                                          \
+    }
+RT_NEXTAFTER(float, f32, int32_t, uint32_t, (uint32_t)1 << 31, 0x7f800000)
+RT_NEXTAFTER(double, f64, int64_t, uint64_t, (uint64_t)1 << 63, 0x7ff0000000000000)
 RT_INLINE uint16_t rt_next_16(uint16_t x, uint16_t y, int infinity) {
     int a = x & 0x7fff, b = y & 0x7fff, p = x & 0x8000 ? -a : a, q = y & 0x8000 ? -b : b;
     if (a > infinity) return x;
@@ -132,29 +142,44 @@ RT_FLOAT_FUNCTIONS(double, f64, trunc, (double)INFINITY)
     RT_INLINE T rt_bitor_##t(T x, T y) { return (T)(x | y); }                                                 \
     RT_INLINE T rt_bitxor_##t(T x, T y) { return (T)(x ^ y); }                                                \
     RT_INLINE T rt_round_##t(T x) { return x; }
-#define RT_INT_FUNCTIONS(T, t, LO, HI)                                                                        \
+/* Quotients towards zero. Those of up to 32 bits are made by the next wider float, which the processor divides by vectors: the float next to
+ * a quotient that is no whole number lies on the same side of every whole number. What would overflow is divided by 1 in its place. */
+#if defined(__CUDACC_RTC__)
+#define RT_QUOTIENT(T, F, x, y) (T)((x) / (y))
+#else
+#define RT_QUOTIENT(T, F, x, y) (T)((F)(x) / (F)(y))
+#endif
+#define RT_WHOLE(T, F, x, y) (T)((x) / (y))
+#define RT_INT_FUNCTIONS(T, t, LO, HI, W, Q, F)                                                               \
     RT_INT_COMMON(T, t)                                                                                       \
     RT_INLINE T rt_lowest_##t(T x) { (void)x; return LO; }                                                    \
     RT_INLINE T rt_highest_##t(T x) { (void)x; return HI; }                                                   \
     RT_INLINE T rt_bitnot_##t(T x) { return (T)~x; }                                                          \
     RT_INLINE T rt_abs_##t(T x) { return (T)(x < 0 ? -x : x); }                                               \
-    RT_INLINE T rt_truncdiv_##t(T x, T y) { return y == 0 ? 0 : y == (T)-1 && LO != 0 ? (T)(0 - x) : (T)(x / y); } \
-    RT_INLINE T rt_fmod_##t(T x, T y) { return y == 0 || (y == (T)-1 && LO != 0) ? 0 : (T)(x % y); }          \
-    RT_INLINE T rt_floordiv_##t(T x, T y) { if (y == 0) return 0; if (y == (T)-1 && LO != 0) return (T)(0 - x); \
-        T q = (T)(x / y); return (T)((x % y != 0 && (x < 0) != (y < 0)) ? q - 1 : q); }                       \
-    RT_INLINE T rt_remainder_##t(T x, T y) { if (y == 0 || (y == (T)-1 && LO != 0)) return 0;                 \
-        T m = (T)(x % y); return (T)((m != 0 && (m < 0) != (y < 0)) ? m + y : m); }                           \
+    RT_INLINE T rt_truncdiv_##t(T x, T y) {                                                                   \
+        T d = (y == 0) | ((y == (T)-1) & (LO != 0)) ? 1 : y, q = Q(T, F, x, d);                               \
+        return y == 0 ? 0 : y == d ? q : (T)(0 - x); }                                                        \
+    RT_INLINE T rt_fmod_##t(T x, T y) {                                                                       \
+        T d = (y == 0) | ((y == (T)-1) & (LO != 0)) ? 1 : y;                                                  \
+        return (T)(x - Q(T, F, x, d) * d); }                                                                  \
+    RT_INLINE T rt_floordiv_##t(T x, T y) {                                                                   \
+        T d = (y == 0) | ((y == (T)-1) & (LO != 0)) ? 1 : y, q = Q(T, F, x, d), m = (T)(x - q * d);           \
+        q = (T)(q - ((m != 0) & ((m < 0) != (d < 0))));                                                       \
+        return y == 0 ? 0 : y == d ? q : (T)(0 - x); }                                                        \
+    RT_INLINE T rt_remainder_##t(T x, T y) {                                                                  \
+        T m = rt_fmod_##t(x, y);                                                                              \
+        return (T)((m != 0) & ((m < 0) != (y < 0)) ? m + y : m); }                                            \
     RT_INLINE T rt_pow_##t(T x, T y) { if (y < 0) return x == 1 ? 1 : x == (T)-1 ? ((y & 1) ? (T)-1 : 1) : 0; \
         T r = 1; while (y) { if (y & 1) r = (T)(r * x); x = (T)(x * x); y = (T)(y >> 1); } return r; }        \
     RT_INLINE T rt_gcd_##t(T x, T y) { x = rt_abs_##t(x); y = rt_abs_##t(y); while (y) { T m = rt_fmod_##t(x, y); x = y; y = m; } return x; } \
     RT_INLINE T rt_lcm_##t(T x, T y) { T d = rt_gcd_##t(x, y); return d == 0 ? 0 : rt_abs_##t((T)((x / d) * y)); } \
-    RT_INLINE T rt_shl_##t(T x, T y) { return (y < 0 || (uint64_t)y >= sizeof(T) * 8) ? 0 : (T)((uint64_t)x << y); } \
-    RT_INLINE T rt_shr_##t(T x, T y) { return (y < 0 || (uint64_t)y >= sizeof(T) * 8) ? (T)(x < 0 ? -1 : 0) : (T)(x >> y); }
-RT_INT_FUNCTIONS(uint8_t, u8, 0, 255)
-RT_INT_FUNCTIONS(int8_t, i8, INT8_MIN, INT8_MAX)
-RT_INT_FUNCTIONS(int16_t, i16, INT16_MIN, INT16_MAX)
-RT_INT_FUNCTIONS(int32_t, i32, INT32_MIN, INT32_MAX)
-RT_INT_FUNCTIONS(int64_t, i64, INT64_MIN, INT64_MAX)
+    RT_INLINE T rt_shl_##t(T x, T y) { W n = (W)y; T v = (T)((W)x << (n & (sizeof(T) * 8 - 1))); return n < sizeof(T) * 8 ? v : 0; }\
+    RT_INLINE T rt_shr_##t(T x, T y) { W n = (W)y; T v = (T)(x >> (n & (sizeof(T) * 8 - 1))); return n < sizeof(T) * 8 ? v : (T)(x < 0 ? -1 : 0); }
+RT_INT_FUNCTIONS(uint8_t, u8, 0, 255, uint32_t, RT_QUOTIENT, float)
+RT_INT_FUNCTIONS(int8_t, i8, INT8_MIN, INT8_MAX, uint32_t, RT_QUOTIENT, float)
+RT_INT_FUNCTIONS(int16_t, i16, INT16_MIN, INT16_MAX, uint32_t, RT_QUOTIENT, float)
+RT_INT_FUNCTIONS(int32_t, i32, INT32_MIN, INT32_MAX, uint32_t, RT_QUOTIENT, double)
+RT_INT_FUNCTIONS(int64_t, i64, INT64_MIN, INT64_MAX, uint64_t, RT_WHOLE, )
 RT_INT_COMMON(rt_bool, b8)
 RT_INLINE rt_bool rt_lowest_b8(rt_bool x) { (void)x; return 0; }
 RT_INLINE rt_bool rt_highest_b8(rt_bool x) { (void)x; return 1; }

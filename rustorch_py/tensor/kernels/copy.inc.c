@@ -4,6 +4,7 @@
 #include "copy.h"
 #include "move.h"
 #include "turn.h"
+#include "vec.h"
 
 #define TILE 16
 
@@ -36,6 +37,31 @@ PLAIN(plain_1, uint8_t) PLAIN(plain_2, uint16_t) PLAIN(plain_4, uint32_t) PLAIN(
 TILED(1, uint8_t, WHOLE(1)) TILED(2, uint16_t, WHOLE(2)) TILED(4, uint32_t, WHOLE(4)) TILED(8, uint64_t, WHOLE(8))
 TILED(16, u128, )
 
+/* Every second element, n of them. Small ones are the low halves of numbers of twice their size, but for the last one, behind which
+ * there may be nothing. */
+#define SECOND_BY_HALVES(B, T, WIDE)                                                              \
+    static void second_##B(T *restrict d, const T *restrict s, int64_t n) {                       \
+        typedef WIDE Wide __attribute__((aligned(1), may_alias));                                 \
+        const Wide *w = (const Wide *)s;                                                          \
+        int64_t j = 0;                                                                            \
+        if (RT_LITTLE) for (; j < n - 1; j++) d[j] = (T)w[j];                                     \
+        for (; j < n; j++) d[j] = s[2 * j];                                                       \
+    }
+#define SECOND_BY_SHUFFLES(B, T, R, N, LANES)                                                     \
+    static void second_##B(T *restrict d, const T *restrict s, int64_t n) {                       \
+        int64_t j = 0;                                                                            \
+        for (; j + LANES <= n; j += LANES) N##_store((R *)(d + j), N##_evens((const R *)(s + 2 * j))); \
+        for (; j < n; j++) d[j] = s[2 * j];                                                       \
+    }
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define RT_LITTLE 1
+#else
+#define RT_LITTLE 0
+#endif
+SECOND_BY_HALVES(1, uint8_t, uint16_t) SECOND_BY_HALVES(2, uint16_t, uint32_t)
+SECOND_BY_SHUFFLES(4, uint32_t, float, rt_vf, RT_LANES_F32) SECOND_BY_SHUFFLES(8, uint64_t, double, rt_vd, RT_LANES_F64)
+static void second_16(u128 *restrict d, const u128 *restrict s, int64_t n) { for (int64_t j = 0; j < n; j++) d[j] = s[2 * j]; }
+
 /* m rows of n elements of B bytes; a row is dense, a single element repeated (ss0 == 0), dense backwards, or strided */
 #define ROWS(B, T)                                                                                \
     static void rows_##B(char *dst, int64_t ds0, int64_t ds1, const char *src, int64_t ss0, int64_t ss1, int64_t m, int64_t n) { \
@@ -50,6 +76,8 @@ TILED(16, u128, )
             } else if (ds0 == B && ss0 == -B) {                                                   \
                 T *restrict d = (T *)dst; const T *restrict s = (const T *)src;                   \
                 for (int64_t j = 0; j < n; j++) d[j] = s[-j];                                     \
+            } else if (ds0 == B && ss0 == 2 * B) {                                                \
+                second_##B((T *)dst, (const T *)src, n);                                          \
             } else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds0) = *(const T *)(src + j * ss0); \
         }                                                                                         \
     }

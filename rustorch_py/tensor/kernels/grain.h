@@ -7,15 +7,17 @@
  * AVX-512 machine. Small steps (a batch of one, a layer of a hundred units) thus stay on the calling thread.
  *   A loop that makes each element by itself gives the same bits however it is cut. It takes threads that are awake anyway for a
  * quarter of that work: what came before it was shared out between them, and each finds its part in its own core's cache
- * (a sum behind a product of 512 rows by 128: half the time on two cores of one cache, a tenth on two without). */
+ * (a sum behind a product of 512 rows by 128: half the time on two cores of one cache, a tenth on two without). Several
+ * such loops in a short time are taken for more to come: the next one wakes the threads. */
 #ifndef RUSTORCH_GRAIN_H
 #define RUSTORCH_GRAIN_H
 #include <stdint.h>
 
 #if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-__attribute__((visibility("hidden"))) int rt_crew_awake(void);            /* region.c */
+__attribute__((visibility("hidden"))) int rt_crew_awake(void), rt_crew_wanted(void);      /* region.c */
 #else
 static inline int rt_crew_awake(void) { return 0; }
+static inline int rt_crew_wanted(void) { return 0; }
 #endif
 enum { RT_AWAKE = 4 };
 

@@ -46,3 +46,19 @@ RT_H_LINES(bf16, rt_bf16)
 #undef H
 #define H(name) RT_CAT(name, bf16)
 #include RT_H_TEXT
+
+/* abs and neg of 16-bit floats change one bit, and need no float32 in between */
+#define BITS16(name, expr)                                                                              \
+    static void name(char **p, const int64_t *s, int64_t n, const double *k) {                          \
+        (void)k;                                                                                        \
+        if (s[0] == 2 && s[1] == 2) {                                                                   \
+            uint16_t *out = (uint16_t *)p[0];                                                           \
+            const uint16_t *in = (const uint16_t *)p[1];                                                \
+            RT_IVDEP for (int64_t i = 0; i < n; i++) { uint16_t x = in[i]; out[i] = (uint16_t)(expr); } \
+            return;                                                                                     \
+        }                                                                                               \
+        for (int64_t i = 0; i < n; i++) { uint16_t x = *(const uint16_t *)(p[1] + i * s[1]); *(uint16_t *)(p[0] + i * s[0]) = (uint16_t)(expr); } \
+    }
+BITS16(abs16, x & 0x7fff)
+BITS16(neg16, x ^ 0x8000)
+const RtLoop RT_NAME(rt_bits16)[2] = {abs16, neg16};

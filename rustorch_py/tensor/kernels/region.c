@@ -29,6 +29,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include "pause.h"
 
@@ -236,6 +237,23 @@ static void lead(void (*body)(void *), void *data, unsigned threads, const Loop 
 LOCAL int rt_crew_awake(void) {
     Crew *c = &ALL.crew[0];
     return c->members > 0 && !__atomic_load_n(&c->busy, __ATOMIC_RELAXED) && !__atomic_load_n(&c->region.asleep, __ATOMIC_RELAXED);
+}
+
+/* Whether a loop that is small for several threads should have them: they are awake, or this is the last of RUN such loops that
+ * followed each other within GAP. */
+#define RUN 4
+#define GAP 100000           /* ns: about as long as members spin */
+LOCAL int rt_crew_wanted(void) {
+    static int64_t last;
+    static int run;
+    if (rt_crew_awake()) return 1;
+    if (!ALL.spins || __atomic_load_n(&ALL.crew[0].busy, __ATOMIC_RELAXED)) return 0;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ns = now.tv_sec * 1000000000LL + now.tv_nsec, gap = ns - __atomic_exchange_n(&last, ns, __ATOMIC_RELAXED);
+    int n = gap < GAP ? __atomic_load_n(&run, __ATOMIC_RELAXED) + 1 : 1;
+    __atomic_store_n(&run, n < RUN ? n : 0, __ATOMIC_RELAXED);
+    return n >= RUN;
 }
 
 LOCAL void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags) {

@@ -1,0 +1,128 @@
+"""Operands with steps are made dense by blocks (Note [Staged operands]); loops over whole numbers and neighbours of floats, against NumPy."""
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py.tensor import _pointwise, optable
+from tests import samples
+
+TYPES = [rt.float32, rt.float64, rt.bfloat16, rt.float16, rt.int64, rt.int32, rt.int16, rt.uint8, rt.bool, rt.complex64, rt.complex128]
+STEPS = (1, 2, 3, 4, 7)
+SIZES = (1, 31, 32, 33, 257, 4097)
+ROWS = [row for row in optable.ROWS if "f" in row.kinds and not row.types.strip(".")]
+
+
+def spread(values, step, start=1):
+    """The same numbers every `step` elements of an array that ends with the last of them."""
+    room = rt.full((start + (values.shape[0] - 1) * step + 1,), 5, dtype=values.dtype)
+    room[start::step].copy_(values)
+    return room[start::step]
+
+
+def same(got, want):
+    np.testing.assert_array_equal(rt.cat([got]).view(rt.uint8).numpy(), rt.cat([want]).view(rt.uint8).numpy())
+
+
+def draw(n, dtype, seed):
+    numbers = np.random.default_rng(seed).integers(1, 90, n)
+    return rt.from_numpy(numbers).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_layouts(dtype, level):
+    for n in SIZES:
+        x, y = draw(n, dtype, n), draw(n, dtype, n + 1)
+        for step in STEPS:
+            u, v = spread(x, step), spread(y, STEPS[-1] - step + 1)
+            same(u.clone(), x)
+            for f in (rt.add, rt.mul, rt.eq, rt.ne):
+                same(f(u, v), f(x, y))
+                same(f(u, y), f(x, y))
+                same(f(u, 3), f(x, 3))
+            into = spread(rt.zeros(n, dtype=dtype), step)
+            rt.add(u, y, out=into)
+            same(into, x + y)
+            into.add_(v)
+            same(into, x + y + y)
+            for other in (rt.float32, rt.float64, rt.int64, rt.bool, rt.bfloat16):
+                if not dtype.is_complex:
+                    same(u.to(other), x.to(other))
+                    same(u + v.to(other), x + y.to(other))
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64, rt.float16], ids=str)
+def test_rows(dtype, level):
+    n = 300
+    for row in ROWS:
+        g = np.random.default_rng(row.index)
+        domain = samples.DOMAIN.get(row.name, [(-3, 3)] * row.arity)
+        operands = [rt.from_numpy(g.uniform(low, high, n)).to(dtype) for low, high in domain]
+        k = samples.PARAMS.get(row.name, (0, 0))
+        want = _pointwise.run_row(row.index, tuple(operands), *k)
+        same(_pointwise.run_row(row.index, tuple(spread(x, 2 + i) for i, x in enumerate(operands)), *k), want)
+
+
+def test_planes(level):
+    """Steps in every dimension, and several threads' pieces."""
+    g = np.random.default_rng(3)
+    a, b = g.standard_normal((2, 700, 1000)).astype(np.float32)
+    x, y = rt.from_numpy(a), rt.from_numpy(b)
+    np.testing.assert_array_equal((x[::3, ::2] + y[::3, 1::2]).numpy(), a[::3, ::2] + b[::3, 1::2])
+    np.testing.assert_array_equal((x[:, ::2] > y[:, :500]).numpy(), a[:, ::2] > b[:, :500])
+    np.testing.assert_array_equal((x[:, ::2].t() * y[:, 1::2].t()).numpy(), (a[:, ::2] * b[:, 1::2]).T)
+    np.testing.assert_array_equal((x[:700, ::2].t()[:, ::2] * y[:500, :350]).numpy(), a[:, ::2].T[:, ::2] * b[:500, :350])
+
+
+INTEGERS = [np.uint8, np.int8, np.int16, np.int32, np.int64]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_division_of_whole_numbers(dtype, level):
+    top = np.iinfo(dtype)
+    g = np.random.default_rng(4)
+    some = [top.min, top.min + 1, top.max, top.max - 1, 0, 1, 2, 3, 7, 10, 100, top.max // 2, top.max // 3, top.max // 7 * 7 - 1]
+    some += [-v for v in some if top.min <= -v <= top.max]
+    some += g.integers(top.min, top.max, 40, dtype=dtype, endpoint=True).tolist() + g.integers(top.min // 100, 30, 20).tolist()
+    x, y = (v.ravel() for v in np.meshgrid(np.array(some, dtype), np.array([v for v in some if v], dtype)))
+    t, u = rt.from_numpy(x), rt.from_numpy(y)
+    fits = ~((x == top.min) & (y.astype(np.int64) == -1))         # this quotient wraps
+    with np.errstate(all="ignore"):
+        floor, rest, left = x // y, np.remainder(x, y), np.fmod(x, y)
+    wrapped = np.full_like(x, top.min)
+    np.testing.assert_array_equal(rt.floor_divide(t, u).numpy(), np.where(fits, floor, wrapped))
+    np.testing.assert_array_equal(rt.remainder(t, u).numpy(), np.where(fits, rest, 0))
+    np.testing.assert_array_equal(rt.fmod(t, u).numpy(), np.where(fits, left, 0))
+    signed = [(int(v), int(w)) if ok else (0, 1) for v, w, ok in zip(x, y, fits)]
+    towards_zero = np.array([abs(v) // abs(w) * (1 if (v < 0) == (w < 0) else -1) for v, w in signed], dtype)
+    np.testing.assert_array_equal(rt.div(t, u, rounding_mode="trunc").numpy()[fits], towards_zero[fits])
+    for number in (1, 3, 7, *((-1, -2) if top.min else ())):
+        ok = fits if number != -1 else x != top.min
+        with np.errstate(all="ignore"):
+            want = x // dtype(number)
+        np.testing.assert_array_equal(rt.floor_divide(t, number).numpy()[ok], want[ok])
+        np.testing.assert_array_equal(rt.remainder(t, number).numpy()[ok], np.remainder(x, dtype(number))[ok])
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_shifts(dtype, level):
+    top, width = np.iinfo(dtype), np.dtype(dtype).itemsize * 8
+    values = [top.min, top.max, 0, 1, 5, 77, top.max // 3, *((-1, -5, -77) if top.min else ())]
+    amounts = [0, 1, 2, 3, width - 2, width - 1, width, width + 1, min(100, top.max), *((-1, -2, top.min) if top.min else (255,))]
+    x, y = (v.ravel() for v in np.meshgrid(np.array(values, dtype), np.array(amounts, dtype)))
+    inside = [(int(v), int(n), 0 <= int(n) < width) for v, n in zip(x, y)]
+    left = np.array([(v << n) & (2 ** width - 1) if ok else 0 for v, n, ok in inside], np.uint64).astype(dtype)
+    right = np.array([v >> n if ok else -1 if v < 0 else 0 for v, n, ok in inside], np.int64).astype(dtype)
+    np.testing.assert_array_equal((rt.from_numpy(x) << rt.from_numpy(y)).numpy(), left)
+    np.testing.assert_array_equal((rt.from_numpy(x) >> rt.from_numpy(y)).numpy(), right)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_nextafter(dtype, level):
+    top = np.finfo(dtype)
+    some = [0.0, -0.0, 1, -1, 1.5, top.max, -top.max, top.tiny, -top.tiny, top.smallest_subnormal, -top.smallest_subnormal, np.inf, -np.inf, np.nan, 3e9]
+    x, y = (v.ravel() for v in np.meshgrid(np.array(some, dtype), np.array(some, dtype)))
+    with np.errstate(all="ignore"):
+        want = np.nextafter(x, y)
+    got = rt.nextafter(rt.from_numpy(x), rt.from_numpy(y)).numpy()
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(np.signbit(got)[want == 0], np.signbit(want)[want == 0])
