@@ -59,7 +59,9 @@ cdef void fill_array(TensorBase t, RtArray *a) noexcept         # borrow as RtAr
 cdef int64_t storage_offset(TensorBase t) noexcept
 cdef inline bint is_contig(TensorBase t) noexcept:
     return (t.flags & F_CONTIG) != 0
-cdef tuple shape_tuple(TensorBase t)             # plain tuple (torch.Size is made by _tensor)
+cdef object shape_of(TensorBase t)               # torch.Size
+cdef tuple shape_tuple(TensorBase t)             # plain tuple
+cdef tuple stride_tuple(TensorBase t)
 cdef int same_shape(TensorBase a, TensorBase b) noexcept
 cdef int wrap_dim(object op, int64_t dim, int nd) except -1     # negative dims; DimError; 0-dim takes 0 and -1
 cdef TensorBase as_base(object op, object arg, object x)        # TypeError naming op and argument unless a tensor

@@ -4,7 +4,7 @@ cimport cython
 from cpython.object cimport PyTypeObject
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy
-from ._node cimport Node, edge_target
+from ._node cimport Node
 from ._storage cimport Storage, new_storage
 from ._dtype cimport check_stored
 from ..errors import AutogradError, DimError, ShapeError, TensorTypeError
@@ -322,8 +322,32 @@ cdef extern from *:
     tuple rt_tuple_of(const int64_t *values, int n)
 
 
+cdef extern from "size.h":
+    object rt_size_class(object (*convert)(object))
+    object rt_size_of(const int64_t *sizes, int n)
+
+
+cdef object plain_sizes(object items):
+    """Sizes as ints: of anything that has an index."""
+    for i, s in enumerate(items):
+        if type(s) is not int and not hasattr(s, "__index__"):
+            raise TensorTypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')")
+    return tuple([int(s.__index__()) for s in items])
+
+
+Size = rt_size_class(plain_sizes)
+
+
+cdef object shape_of(TensorBase t):
+    return rt_size_of(t.sh, t.nd)
+
+
 cdef tuple shape_tuple(TensorBase t):
     return rt_tuple_of(t.sh, t.nd)
+
+
+cdef tuple stride_tuple(TensorBase t):
+    return rt_tuple_of(t.st, t.nd)
 
 
 cdef int same_shape(TensorBase a, TensorBase b) noexcept:

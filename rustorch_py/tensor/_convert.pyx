@@ -1,6 +1,7 @@
 # build: cold
 """Conversions, copies and what a tensor tells about itself."""
 from gc import get_objects
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.object cimport PyObject
 from libc.string cimport memcmp, memcpy
 from posix.mman cimport MAP_ANONYMOUS, MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
@@ -10,11 +11,11 @@ from ._storage cimport Storage, borrow_storage
 from ._neural cimport suggests_last
 from ._node cimport Node
 from ._overlap cimport refuse_overlap
-from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize,
-                    track_view, same_history)
-from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype, element_to_py
+from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize)
+from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype
 from ._storage cimport export_for_good
-from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, castable, promote
+from ._function cimport PlainCall, set_plain_call
+from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, promote
 from ._backend cimport backend_of, peek_backend
 from ._devices import kernel_of, run as run_on_device
 from ._dtype import (device as device_class, preserve_format, contiguous_format, channels_last, channels_last_3d, strided, promote_types,
@@ -49,7 +50,7 @@ def size(self, dim=None):
     """Return the shape, or the size of one dimension."""
     cdef TensorBase t = as_base("size", "self", self)
     if dim is None:
-        return self.shape
+        return shape_of(t)
     if t.nd == 0:
         wrap_dim("size", dim, 0)
         raise DimError("Dimension specified as 0 but tensor has no dimensions")
@@ -59,9 +60,8 @@ def size(self, dim=None):
 def stride(self, dim=None):
     """Return the strides in elements, or one of them."""
     cdef TensorBase t = as_base("stride", "self", self)
-    cdef int i
     if dim is None:
-        return tuple([t.st[i] for i in range(t.nd)])
+        return stride_tuple(t)
     return t.st[wrap_dim("stride", dim, t.nd)]
 
 
@@ -614,6 +614,86 @@ def record_stream(self, stream):
     if t.dev & 255 != RT_CUDA:
         raise TensorError(f"record_stream: expected a tensor on a CUDA device, got one on {device_of(t.dev)}", op="record_stream")
     run_on_device("record_stream", t, <size_t>t.stor.ptr, stream)
+
+
+# ---- calls without arguments: what programs ask of every tensor ------------------------------------------------
+cdef inline TensorBase alone(PyObject *const *args, Py_ssize_t n):
+    """The tensor of a method's call without arguments; None: the method itself looks."""
+    if n != 1 or not isinstance(<object>args[0], TensorBase) or (<TensorBase>args[0]).dt >= RT_NLOOPED:
+        return None
+    return <TensorBase>args[0]
+
+
+cdef object plain_size(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, 1)
+    cdef int overflow
+    cdef long long d
+    if t is None or n > 2:
+        return None
+    if n == 1:
+        return shape_of(t)
+    if type(<object>args[1]) is not int:
+        return None
+    d = PyLong_AsLongLongAndOverflow(<object>args[1], &overflow)
+    if overflow or d < -t.nd or d >= t.nd:
+        return None
+    return t.sh[d + t.nd if d < 0 else d]
+
+
+cdef object plain_stride(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return None if t is None else stride_tuple(t)
+
+
+cdef object plain_dim(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return None if t is None else t.nd
+
+
+cdef object plain_numel(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return None if t is None else t.n
+
+
+cdef object plain_is_contiguous(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return None if t is None else t.n == 0 or is_contig(t) != 0
+
+
+cdef object plain_contiguous(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return t if t is not None and is_contig(t) else None
+
+
+cdef object plain_cpu(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return t if t is not None and t.dev == RT_CPU else None
+
+
+cdef object plain_detach(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return None if t is None else c_detach(t)
+
+
+cdef object plain_is_floating_point(PyObject *const *args, Py_ssize_t n):
+    cdef TensorBase t = alone(args, n)
+    return None if t is None else rt_kind(t.dt) == RT_KIND_FLOAT
+
+
+cdef object plain_to(PyObject *const *args, Py_ssize_t n):
+    """To one dtype, or to the CPU where the tensor is."""
+    cdef TensorBase t = alone(args, 1)
+    if t is None or n != 2:
+        return None
+    if type(<object>args[1]) is dtype:
+        return t if (<dtype><object>args[1]).code == t.dt else None
+    return t if t.dev == RT_CPU and type(<object>args[1]) is str and <object>args[1] == "cpu" else None
+
+
+for _method, _address in ((size, <size_t>plain_size), (stride, <size_t>plain_stride), (dim, <size_t>plain_dim), (numel, <size_t>plain_numel),
+                          (is_contiguous, <size_t>plain_is_contiguous), (contiguous_, <size_t>plain_contiguous), (cpu, <size_t>plain_cpu),
+                          (detach, <size_t>plain_detach), (is_floating_point, <size_t>plain_is_floating_point), (to, <size_t>plain_to)):
+    set_plain_call(_method, <PlainCall><size_t>_address)
 
 
 FUNCTIONS = {"numel": numel, "is_floating_point": is_floating_point, "is_complex": is_complex, "is_nonzero": is_nonzero, "is_same_size": is_same_size,

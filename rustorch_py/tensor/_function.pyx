@@ -16,6 +16,7 @@ cdef extern from "function.h":
     ctypedef object (*RtCastHook)(object function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtCastHook rt_cast_hook
     int rt_casting
+    int rt_casting_threads
     ctypedef object (*RtOverrideHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtOverrideHook rt_override_hook
     ctypedef object (*RtBlameHook)(object error, object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
@@ -60,7 +61,8 @@ cdef bint get_casting() noexcept:
 
 
 cdef void set_casting(bint on) noexcept:
-    global rt_casting
+    global rt_casting, rt_casting_threads
+    rt_casting_threads += on - (rt_casting != 0)
     rt_casting = on
 
 
@@ -68,7 +70,7 @@ cdef int overriding_classes = 0          # of rt_overriding
 
 
 cdef bint unwatched() noexcept:
-    return not rt_casting and rt_overriding == overriding_classes
+    return not rt_casting_threads and rt_overriding == overriding_classes
 
 
 # ---- Note [Names of nodes] ------------------------------------------------------------------------------

@@ -380,10 +380,9 @@ cdef class WriteViewBackward(Node):
         return basic_view(<TensorBase>g, &b)
 
 
-cpdef object getitem(TensorBase self, object key):
+cdef object view_of_key(TensorBase self, object key):
+    """The view by a key of ints and slices alone; None: it is another key."""
     cdef Basic b
-    cdef list adv
-    cdef TensorBase out
     cdef object item
     cdef int dim = 0
     if type(key) is int:                                   # t[i]
@@ -410,11 +409,20 @@ cpdef object getitem(TensorBase self, object key):
             elif type(item) is slice:
                 put_slice(self, &b, dim, <slice>item)
             else:
-                break
+                return None
             dim += 1
-        if dim == len(<tuple>key):
-            put_rest(self, &b, dim)
-            return basic_view(self, &b)
+        put_rest(self, &b, dim)
+        return basic_view(self, &b)
+    return None
+
+
+cpdef object getitem(TensorBase self, object key):
+    cdef Basic b
+    cdef list adv
+    cdef TensorBase out
+    cdef object item = view_of_key(self, key)
+    if item is not None:
+        return item
     adv = parse(self, key, &b)
     if adv is None:
         return basic_view(self, &b)

@@ -1,38 +1,25 @@
 """Top of the room: class Tensor, its slots and properties. Methods are installed by `install`."""
 cimport cython
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_NE, Py_LT, Py_LE, Py_GT, Py_GE
+from cpython.object cimport PyTypeObject, PyObject, Py_EQ, Py_NE, Py_LT, Py_LE, Py_GT
 from cpython.float cimport PyFloat_FromDouble
 from cpython.long cimport PyLong_FromLongLong
 from libc.stdint cimport int64_t
 from ._base cimport *
-from ._node cimport Node
 from ._storage cimport Storage
-from ._ops cimport binary_slot, binary_inplace, unary, cast, detach
+from ._ops cimport binary_slot, binary_inplace, unary, detach
 from ._plan cimport element_to_py, is_number
-from ._dtype cimport dtype as dtype_class, dtype_of, device_of, dtype_code
-from ._function cimport set_plain_call
+from ._dtype cimport dtype as dtype_class, dtype_of, device_of
+from ._function cimport set_plain_call, unwatched
+from ._index cimport view_of_key
 from ._view cimport transpose_last, t_reverse
 from ._dtype import strided, device as _device_class
 from . import _pointwise
+from ._base import Size
 from ._node import named
 from ._dlpack import cuda_array_interface
 from ..errors import AutogradError, DTypeError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
-
-cdef extern from *:
-    """
-    /* A tuple subclass made without its __new__: the items are known to be good. */
-    static PyObject *rt_tuple_as(PyObject *type, PyObject *items) {
-        PyObject *args = PyTuple_Pack(1, items), *made = NULL;
-        if (args) {
-            made = PyTuple_Type.tp_new((PyTypeObject *)type, args, NULL);
-            Py_DECREF(args);
-        }
-        return made;
-    }
-    """
-    object rt_tuple_as(object type, object items)
 
 cdef extern from *:
     """
@@ -50,52 +37,6 @@ cdef object getitem_fn = None
 cdef object setitem_fn = None
 cdef object backward_fn = None
 cdef object repr_fn = None
-
-
-class Size(tuple):
-    """Shape of a tensor: a tuple of ints with ``numel()``."""
-    __module__ = "rustorch_py"
-    __slots__ = ()
-
-    def __new__(cls, sizes=()):
-        self = tuple.__new__(cls, sizes)
-        plain = True
-        for i, s in enumerate(self):
-            if type(s) is not int:
-                plain = False
-                if not hasattr(s, "__index__"):
-                    raise TensorTypeError(f"torch.Size() takes an iterable of 'int' (item {i} is '{type(s).__name__}')")
-        return self if plain else tuple.__new__(cls, [s.__index__() for s in self])
-
-    def numel(self):
-        """Return the product of the sizes."""
-        n = 1
-        for s in self:
-            n *= s
-        return n
-
-    def __repr__(self):
-        return "torch.Size([" + ", ".join(str(s) for s in self) + "])"
-
-    __str__ = __repr__
-
-    def __getitem__(self, key):
-        got = tuple.__getitem__(self, key)
-        return Size(got) if isinstance(key, slice) else got
-
-    def __add__(self, other):
-        return Size(tuple.__add__(self, tuple(other)))
-
-    def __radd__(self, other):
-        return Size(tuple(other) + tuple(self))
-
-    def __mul__(self, n):
-        return Size(tuple.__mul__(self, n))
-
-    __rmul__ = __mul__
-
-    def __reduce__(self):
-        return Size, (tuple(self),)
 
 
 cdef bint lost_gradient_told = False
@@ -280,6 +221,11 @@ cdef class Tensor(TensorBase):
         return iter(self.unbind(0))
 
     def __getitem__(self, key):
+        cdef object view
+        if self.dev == RT_CPU and type(self) is Tensor and unwatched():      # as getitem_fn would be called after looking at the arguments
+            view = view_of_key(self, key)
+            if view is not None:
+                return view
         return getitem_fn(self, key)
 
     def __setitem__(self, key, value):
@@ -303,7 +249,7 @@ cdef class Tensor(TensorBase):
     @property
     def shape(self):
         """Sizes of the dimensions."""
-        return rt_tuple_as(Size, shape_tuple(self))
+        return shape_of(self)
 
     @property
     def dtype(self):

@@ -61,6 +61,7 @@ typedef struct {
 static PyObject *rt_name_dim, *rt_name_keepdim;
 static RtCastHook rt_cast_hook;
 static __thread int rt_casting; /* autocast is on in this thread, and no rule is being applied */
+static int rt_casting_threads;  /* in how many: what a call asks first, as a thread's own variables are a call away */
 static RtOverrideHook rt_override_hook;
 static RtBlameHook rt_blame_hook;
 static RtDeviceHook rt_device_hook;
@@ -265,7 +266,7 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     PyObject *result;
-    if (rt_casting | rt_overriding | (rt_devices & f->host_only)) return rt_function_special(self, args, nargsf, kwnames);
+    if (rt_casting_threads | rt_overriding | (rt_devices & f->host_only)) return rt_function_special(self, args, nargsf, kwnames);
     if (f->plain && !kwnames) {
         result = f->plain(args, PyVectorcall_NARGS(nargsf));
         if (result != Py_None) return result;
