@@ -7,7 +7,7 @@ from ._join import cat, triu_indices
 from ._lane import deliver_out
 from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where
-from ._pointwise import float_power
+from ._pointwise import finite_or, float_power
 from ._return_types import named_result
 from ._view import broadcast_tensors
 
@@ -50,7 +50,7 @@ def equal(input, other):
         raise TensorTypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}", op="equal")
     if input.device != other.device:
         raise TensorError(f"equal: tensors on different devices, {input.device} and {other.device}", op="equal")
-    return tuple(input.shape) == tuple(other.shape) and bool((input == other).all())
+    return input.shape == other.shape and bool((input == other).all())
 
 
 def isreal(input):
@@ -65,18 +65,14 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
         return deliver_out("nan_to_num", input.clone(), out)
     if input.is_complex():
         return deliver_out("nan_to_num", complex_(nan_to_num(input.real, nan, posinf, neginf), nan_to_num(input.imag, nan, posinf, neginf)), out)
-    top = _largest(input.dtype)
-    result = where(input.isnan(), input.new_full((), 0.0 if nan is None else nan), input)
-    result = where(input == INF, input.new_full((), top if posinf is None else posinf), result)
-    return deliver_out("nan_to_num", where(input == -INF, input.new_full((), -top if neginf is None else neginf), result), out)
-
-
-def _largest(dtype):
-    name = str(dtype).rpartition(".")[2]
-    top = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}.get(name)
+    top = _LARGEST.get(input.dtype.name)
     if top is None:
-        raise UnsupportedOpError(f'"nan_to_num" not implemented for {dtype}', op="nan_to_num")
-    return top
+        raise UnsupportedOpError(f'"nan_to_num" not implemented for {input.dtype}', op="nan_to_num")
+    result = finite_or(input, 0.0 if nan is None else nan, top if posinf is None else posinf, -top if neginf is None else neginf)
+    return result if out is None else deliver_out("nan_to_num", result, out)
+
+
+_LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}
 
 
 def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):

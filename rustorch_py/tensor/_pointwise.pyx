@@ -2,9 +2,9 @@
 from libc.math cimport INFINITY
 from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
-                    ternary, ternary_inplace, operand, cast, contiguous, deliver, clone, inplace_begin, inplace_end, recording)
-from ._plan cimport is_number, wrap_number, result_dtype, result_dtype_list, check_fits, fill_value, full_, launch
-from ._dtype cimport dtype_of, dtype_code, default_code, promote, torch_name
+                    ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
+from ._plan cimport result_dtype, check_fits, full_
+from ._dtype cimport dtype_of, promote, torch_name
 from ._ops import label_result
 from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -292,6 +292,11 @@ def lerp_(self, end, weight):
     """Interpolate in place."""
     same_dtypes(self, end, weight)
     return ternary_inplace(ROW_LERP, self, end, weight, 0)
+
+
+def finite_or(input, nan, posinf, neginf):
+    """Take ``nan``, ``posinf`` and ``neginf`` for what is not finite in a float tensor: nan_to_num of real numbers."""
+    return ternary(ROW_NAN_TO_NUM_, input, posinf, neginf, None, nan)
 
 
 def addcmul(input, tensor1, tensor2, *, value=1, out=None):

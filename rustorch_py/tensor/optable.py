@@ -127,6 +127,7 @@ row("fmax", "fmax(x, y)", grad=["where(fmax_left(x, y), g, 0)", "where(fmax_left
 row("fmin", "fmin(x, y)", grad=["where(fmin_left(x, y), g, 0)", "where(fmin_left(x, y), 0, g)"], kinds="bif")
 row("clamp_pair", "clamp(x, y, z)", kinds="bif", public=False,
     grad=["where(lor(x < y, x > z), 0, g)", "where(land(x < y, y < z), g, 0)", "where(lor(x > z, land(x < y, y >= z)), g, 0)"])
+row("nan_to_num_", "where(x - x == 0, x, where(x > 0, y, where(x < 0, z, k0)))", grad=["where(x - x == 0, g, 0)", None, None], public=False)
 row("clamp_lo", "maximum(x, y)", grad=["where(x < y, 0, g)", "where(x < y, g, 0)"], kinds="bif", public=False)
 row("clamp_hi", "minimum(x, y)", grad=["where(x > y, 0, g)", "where(x > y, g, 0)"], kinds="bif", public=False)
 row("heaviside", "where(x == 0, y, where(x > 0, 1, 0))", kinds="bif", bools="where(x == 0, y, 1)",
