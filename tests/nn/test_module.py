@@ -509,3 +509,49 @@ def test_data_parallel_is_the_module_here():
     wrapped = nn.DataParallel(net, device_ids=[0, 1])
     x = torch.ones(1, 2)
     assert torch.equal(wrapped(x), net(x)) and list(wrapped.state_dict()) == ["module.weight", "module.bias"]
+
+
+class TestTrainingMode:
+    def test_reaches_all_and_asks_those_with_a_way_of_their_own(self):
+        class Frozen(nn.Linear):
+            def train(self, mode=True):
+                return super().train(False)
+
+        class Marked(nn.ReLU):
+            def __setattr__(self, name, value):
+                super().__setattr__(name, value)
+                if name == "training":
+                    self.__dict__.setdefault("told", []).append(value)
+
+        class Hidden(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.kept, self.aside = nn.ReLU(), nn.ReLU()
+
+            def children(self):
+                return iter([self.kept])
+
+        shared = nn.Dropout()
+        net = nn.Sequential(Net(), Frozen(2, 2), Marked(), nn.ModuleList([shared, shared]), Hidden(), nn.Sequential())
+        net.own = nn.ReLU()
+        calls = []
+        object.__setattr__(net.own, "train", calls.append)
+        assert net.eval() is net and calls == [False]
+        assert not any(m.training for m in net.modules() if m not in (net.own, net[4].aside)) and net[4].aside.training
+        assert net.train() is net and calls == [False, True] and net[2].told[-2:] == [False, True]
+        assert not net[1].training and shared.training and net[0].rest[1].training
+        with pytest.raises(ValueError):
+            net.train(1)
+
+    def test_plain_values_do_not_hide_members(self):
+        net = Net()
+        for name in ("scale", "first", "count"):
+            with pytest.raises(TypeError):
+                setattr(net, name, 3)
+        net.note = 1
+        net.note = "two"
+        assert net.note == "two" and nn.Sequential(nn.ReLU(), nn.Tanh())[-2].__class__ is nn.ReLU
+        with pytest.raises(IndexError, match="index 2 is out of range"):
+            nn.Sequential(nn.ReLU(), nn.Tanh())[2]
+        with pytest.raises(AttributeError):
+            nn.Sequential().__class__.__new__(nn.Sequential).x

@@ -80,6 +80,8 @@ cdef extern from *:
         return 1;
     }
 
+    static inline int has_member(PyTypeObject *type, PyObject *name) { return _PyType_Lookup(type, name) != NULL; }
+
     /* A dictionary whose items PyDict_Next gives in their order: an OrderedDict keeps its own. */
     static inline int in_order(PyObject *d) { return PyDict_Check(d) && !PyODict_Check(d); }
 
@@ -128,6 +130,7 @@ cdef extern from *:
     object call_forward(object module, object own, tuple args)
     object slot_of_calls(object type, object like, ternaryfunc fn)
     bint walks_alike(PyTypeObject *type, tuple names, tuple walk)
+    bint has_member(PyTypeObject *type, str name)
 
 cdef extern from "Python.h":
     object PyObject_GenericGetDict(object o, void *context)
@@ -373,3 +376,33 @@ def all_parameters(module, tuple walk):
         return out if collect(module, walk, &seen, out) else None
     finally:
         ptr_end(&seen)
+
+
+cdef tuple TRAIN = ("train", "children", "named_children", "__setattr__", "__getattribute__")
+
+
+def set_training(module, bint mode, tuple walk):
+    """Set the mode of a module and of all below it as ``Module.train`` does, without a call of Python for each.
+
+    A module whose class has its own ``train`` (or another method of `walk`: Module's functions of the names in TRAIN) is asked.
+    Returns False, with nothing done, where `module` is one itself.
+    """
+    cdef object own = PyObject_GenericGetDict(module, NULL), child
+    cdef PyObject *children
+    cdef PtrSet seen
+    if not walks_alike(Py_TYPE(module), TRAIN, walk) or has_member(Py_TYPE(module), "training") or "train" in <dict>own or "children" in <dict>own:
+        return False
+    children = PyDict_GetItemWithError(own, "_modules")
+    if children is NULL or type((<dict>own).get("training")) is not bool:      # not set yet, or a member's name
+        return False
+    (<dict>own)["training"] = True if mode else False
+    if not len(<object>children):
+        return True
+    ptr_begin(&seen)
+    try:
+        for child in entries(<object>children):
+            if ptr_add(&seen, <PyObject *>child) and not set_training(child, mode, walk):
+                child.train(True if mode else False)
+    finally:
+        ptr_end(&seen)
+    return True

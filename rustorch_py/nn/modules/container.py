@@ -65,6 +65,11 @@ class Sequential(Module):
         return next(islice(values, index % size, None))
 
     def __getitem__(self, idx):
+        if type(idx) is int and type(self).__len__ is Sequential.__len__:
+            try:
+                return list(self._modules.values())[idx]
+            except IndexError:
+                raise IndexError(f"index {idx} is out of range") from None
         if isinstance(idx, slice):
             return type(self)(OrderedDict(list(self._modules.items())[idx]))
         return self._at(self._modules.values(), idx)

@@ -9,7 +9,7 @@ from ... import tensor as _t
 from ...errors import AutogradError, TensorError, UnsupportedOpError
 from ...tensor import Tensor
 from ..parameter import Buffer, Parameter
-from ._call import all_parameters, answer_calls, call, share_hooks
+from ._call import all_parameters, answer_calls, call, set_training, share_hooks
 from ._members import Members
 from ._state import StateDictMixin, _BoundHook, _IncompatibleKeys, _register, _warn  # noqa: F401
 
@@ -153,6 +153,7 @@ def _parse_to(device=None, dtype=None, non_blocking=False, copy=False, *, memory
 # Names that Module.__setattr__ must treat apart: assigning them replaces a whole member dictionary.
 _MEMBER_DICTS = ("_parameters", "_buffers", "_modules")
 _SPECIAL_NAMES = frozenset((*_MEMBER_DICTS, "__dict__"))
+_PLAIN = frozenset((bool, int, float, str, tuple))
 _HOOK_DICTS = (
     "_backward_pre_hooks",
     "_backward_hooks",
@@ -690,6 +691,10 @@ class Module(StateDictMixin):
     def __setattr__(self, name, value):
         own = self.__dict__
         params = own.get("_parameters")
+        if (type(value) in _PLAIN and params is not None and name not in params and name not in own["_modules"]
+                and name not in own["_buffers"] and name not in _SPECIAL_NAMES):
+            super().__setattr__(name, value)
+            return
         if isinstance(value, Parameter):
             if params is None:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
@@ -821,8 +826,15 @@ class Module(StateDictMixin):
 
     def children(self):
         """Iterate over the direct child modules, each once."""
-        for _, module in self.named_children():
-            yield module
+        if type(self).named_children is not Module.named_children:
+            for _, module in self.named_children():
+                yield module
+            return
+        seen = set()
+        for module in self._modules.values():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield module
 
     def named_children(self):
         """Iterate over (name, direct child module)."""
@@ -856,9 +868,10 @@ class Module(StateDictMixin):
         """Switch this module and all below it to training (or evaluation) mode; return self."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
-        self.training = mode
-        for module in self.children():
-            module.train(mode)
+        if not set_training(self, mode, _TRAIN):
+            self.training = mode
+            for module in self.children():
+                module.train(mode)
         return self
 
     def eval(self):
@@ -931,3 +944,4 @@ class Module(StateDictMixin):
 
 answer_calls(Module)
 _WALK = (Module.named_parameters, Module._named_members, Module.named_modules)
+_TRAIN = (Module.train, Module.children, Module.named_children, Module.__setattr__, object.__getattribute__)
