@@ -21,6 +21,8 @@ MODULES = [
     "_convert",
     "_leaf",
     "_random",
+    "_random_make",
+    "_random_draws",
     "_dropout",
     "_conv",
     "_pool",

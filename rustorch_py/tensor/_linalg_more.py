@@ -11,7 +11,7 @@ from ._join import cat, stack
 from ._dtype import NAMED, contiguous_format
 from ._linalg import attach_formula, check_info, check_matrix, check_same, identity
 from ._linalg_norms import (INF, _deliver, _view_dim, cdist, dist, linalg_norm, matrix_norm, norm, nuclear_norm, vector_norm)
-from ._random import randn
+from ._random_make import randn
 from ._return_types import named_result
 from ..errors import DTypeError, LinAlgError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 

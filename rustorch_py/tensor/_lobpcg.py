@@ -13,7 +13,7 @@ from ._base_modes import no_grad
 from ._create import zeros
 from ._join import cat, stack
 from ._linalg import attach_formula, identity
-from ._random import randn
+from ._random_make import randn
 from ..errors import LinAlgError, TensorTypeError, TensorValueError
 
 _EPS = {"float32": 1.2e-07, "float64": 2.23e-16}

@@ -50,6 +50,15 @@ cdef bint drawn_here(TensorBase t, object generator) except -1  # on the CPU and
 cdef bint drawn_there(TensorBase t) noexcept                     # on a device and not empty: then
 cdef object draw(str name, TensorBase t, object generator, tuple arguments)     # the device's kernel of that name fills t
 cdef double number(str op, str arg, object x) except? -1.0       # TypeError naming op and argument
+cdef dict only(str op, dict named, tuple allowed)
+cdef int digits(int dt) noexcept
+cdef int64_t int_max(int dt) noexcept
+cdef int out_of_bounds(str op, str what, object value, int dt) except -1
+cdef object run_uniform(TensorBase t, object generator, RtRandom *g, double low, double high)
+cdef object run_normal(TensorBase t, object generator, RtRandom *g, double m, double s)
+cdef object random_range(str op, TensorBase t, object from_, object to_, object generator)
+cdef int64_t integer(str op, str arg, object x) except? -1
+cdef int bernoulli_each(RtRandom *g, TensorBase t, TensorBase p, object generator) except -1
 cdef int refuse(object op, TensorBase t) except -1               # "op" not implemented for t's dtype
 
 cdef class no_grad_here:
@@ -61,4 +70,8 @@ cdef int draw_dropout(int dt, void *y, const void *x, uint8_t *keep, int64_t n, 
 cdef int apply_mask(int dt, void *y, const void *x, const uint8_t *keep, int64_t n, double p) noexcept
 cdef int draw_rrelu(RtRandom *g, int dt, void *y, void *slope, const void *x, int64_t n, double low, double high) noexcept
 cdef int draw_gamma(RtRandom *g, const RtArray *out, const RtArray *shape) noexcept
+cdef int draw_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) noexcept
+cdef int draw_binomial(RtRandom *g, int dt, void *out, const void *count, const void *p, int64_t n) noexcept
+cdef void draw_permutation(RtRandom *g, const RtArray *out, int64_t n) noexcept
+cdef int draw_multinomial(RtRandom *g, const RtArray *out, const RtArray *p) noexcept
 cdef Node forget(str label, TensorBase out, tuple inputs)         # record gradient zero

@@ -1,5 +1,5 @@
-# build: sources=random.c,random_engine.c cold
-"""Random numbers on the CPU: Generator, factories, in-place fills.
+# build: sources=random.c,random_each.c,random_engine.c cold
+"""Random numbers on the CPU: Generator and in-place fills.
 
 Every draw is PyTorch's for the same seed; Note [Same numbers as PyTorch] in random.h says how.
 
@@ -8,20 +8,18 @@ threads that share a generator see whole fills in some order, as in PyTorch.
 """
 cimport cython
 from cpython.object cimport PyTypeObject
-from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX, INT64_MIN
 from libc.string cimport memcpy
 from ._backend cimport backend_of
 from ._node cimport Node
 from ._base cimport (
     RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_KIND_FLOAT, RT_KIND_INT, RT_KIND_COMPLEX, RT_CPU,
-    RT_SHELL, RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, F_CONTIG, as_base, attach, attach1, bump, empty as new_empty,
-    empty_preserve, empty_strided, fill_array, grad_mode, set_grad_mode, shape_tuple)
-from ._dtype cimport device_code, device_of, dtype_code, dtype_of, torch_name
+    RT_SHELL, RT_META, RT_DEVICE_TYPE, rt_kind, rt_real_dtype, as_base, attach, empty as new_empty,
+    fill_array, grad_mode, set_grad_mode, shape_tuple)
+from ._dtype cimport device_code, device_of, dtype_of, torch_name
 from ._ops cimport expand_to, inplace_begin, inplace_end
 from ._cpu cimport isa_level, rt_num_threads
-from ._create cimport check_layout, finish, like, make
-from ._plan cimport broadcast_shapes, contiguous_raw, copy_raw, full_
+from ._plan cimport full_
 from ._devices import kernel_of, run as run_on_device
 
 from ..errors import (
@@ -377,7 +375,7 @@ cdef object draw(str name, TensorBase t, object generator, tuple arguments):
 
 cdef object done(str label, TensorBase t):
     """End an in-place fill: the old history gets gradient zero, the version grows."""
-    inplace_end(t, forget(label, t, (t,)))
+    inplace_end(t, forget(label, t, (t,)) if t.rg and grad_mode() else None)
     return t
 
 
@@ -790,363 +788,7 @@ cdef int64_t next_to(int64_t high, int dt) noexcept:
     return down - step_near(high - 1, dt) if down >= high else high
 
 
-# ---- factories ---------------------------------------------------------------------------------------------
-
-cdef TensorBase room(str op, tuple size, object kw_size, object out, object dtype, object layout, object device, object pin_memory):
-    """The tensor a factory fills: `out` resized, or a new one."""
-    if not size and kw_size is None:
-        raise TensorTypeError(f"{op}() needs a size: ints, or one sequence of ints", op=op)
-    if out is not None and dtype is not None and as_base(op, "out", out).dt != dtype_code(op, dtype):
-        raise DTypeError(f"{op}: dtype {dtype} does not match dtype of out parameter ({dtype_of((<TensorBase>out).dt)})", op=op)
-    return make(op, size, kw_size, out, dtype, layout, device, pin_memory)
-
-
-def rand(*size_, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """Return uniform numbers in [0, 1).
-
-    Args:
-        *size: ints, or one sequence of ints.
-        generator: stream to draw from; the default one if None.
-        out: tensor to write into; it is resized.
-        dtype: float or complex; default: the default float dtype.
-
-    Example:
-        >>> _ = manual_seed(0)
-        >>> rand(3)
-        tensor([0.4963, 0.7682, 0.0885])
-    """
-    cdef TensorBase t
-    cdef RtRandom *g = stream("rand", generator)
-    t = room("rand", size_, size, out, dtype, layout, device, pin_memory)
-    run_uniform(t, generator, g, 0, 1)
-    return finish("rand", t, requires_grad)
-
-
-def randn(*size_, size=None, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """Return normal numbers of mean 0 and variance 1. Arguments as of :func:`rand`."""
-    cdef TensorBase t
-    cdef RtRandom *g = stream("randn", generator)
-    t = room("randn", size_, size, out, dtype, layout, device, pin_memory)
-    run_normal(t, generator, g, 0, 1)
-    return finish("randn", t, requires_grad)
-
-
-def randint(*args, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, **named):
-    """Return whole numbers in [low, high): ``randint(high, size)`` or ``randint(low, high, size)``.
-
-    Args:
-        low, high: ints; low is 0 if not given.
-        size: sequence of ints.
-        dtype: int64 if None.
-    """
-    cdef list values = list(args)
-    cdef TensorBase t
-    only("randint", named, ("low", "high", "size"))
-    names = [name for name in ("low", "high", "size") if name not in named]
-    if len(values) == len(names) - 1 and names[:1] == ["low"]:       # (high, size): low is 0
-        names.pop(0)
-        named["low"] = 0
-    if len(values) != len(names):
-        raise TensorTypeError("randint() takes (high, size) or (low, high, size); got "
-                              f"{tuple([type(a).__name__ for a in args])} and {sorted(named)}", op="randint")
-    named.update(zip(names, values))
-    low, high, size = named["low"], named["high"], named["size"]
-    if not isinstance(size, (tuple, list)):
-        raise TensorTypeError(f"randint(): argument 'size' must be tuple of ints, not {type(size).__name__}", op="randint")
-    integer("randint", "low", low)
-    integer("randint", "high", high)
-    if dtype is None and out is None:
-        dtype = dtype_of(RT_I64)
-    t = room("randint", (size,), None, out, dtype, layout, device, pin_memory)
-    finish("randint", t, requires_grad)                                 # refuses before anything is drawn
-    with no_grad_here():
-        return random_range("randint", t, low, high, generator)
-
-
-def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
-    """Return 0 ... n-1 in random order.
-
-    Args:
-        n: how many.
-        dtype: int64 if None; it must hold n - 1 (a float: n exactly).
-    """
-    cdef TensorBase t
-    cdef RtArray a
-    cdef int64_t count = integer("randperm", "n", n)
-    cdef int dt
-    cdef RtRandom *g = stream("randperm", generator)
-    if dtype is None and out is None:
-        dtype = dtype_of(RT_I64)
-    dt = as_base("randperm", "out", out).dt if out is not None else dtype_code("randperm", dtype)
-    if dt == RT_BOOL or rt_kind(dt) == RT_KIND_COMPLEX:
-        raise UnsupportedOpError(f"\"randperm\" not implemented for '{torch_name(dt)}'", op="randperm")
-    if rt_kind(dt) == RT_KIND_FLOAT and count > (<int64_t>1 << digits(dt)) + 1:
-        raise TensorValueError(f"randperm: n cannot be greater than {(<int64_t>1 << digits(dt)) + 1} for {dtype_of(dt)}, got {count}",
-                               op="randperm")
-    if rt_kind(dt) < RT_KIND_FLOAT and count > 0 and count > int_max(dt):
-        out_of_bounds("randperm", "n", count, dt)
-    t = room("randperm", (count,), None, out, dtype, layout, device, pin_memory)
-    finish("randperm", t, requires_grad)
-    if drawn_here(t, generator):
-        fill_array(t, &a)
-        rt_random_permutation(g, &a, count)
-    elif drawn_there(t):
-        draw("random_permutation", t, generator, ())
-    if out is not None:
-        bump(t)
-    return t
-
-
-def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
-    """Return uniform numbers in [0, 1) in the shape, dtype and layout of `input`."""
-    cdef TensorBase t
-    stream("rand_like", generator)
-    check_layout("rand_like", layout, pin_memory)
-    t = like("rand_like", input, dtype, layout, device, memory_format)
-    uniform_(t, generator=generator)
-    return finish("rand_like", t, requires_grad)
-
-
-def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False, memory_format=None):
-    """Return standard normal numbers in the shape, dtype and layout of `input`."""
-    cdef TensorBase t
-    stream("randn_like", generator)
-    check_layout("randn_like", layout, pin_memory)
-    t = like("randn_like", input, dtype, layout, device, memory_format)
-    normal_(t, generator=generator)
-    return finish("randn_like", t, requires_grad)
-
-
-def randint_like(input, *args, generator=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
-                 memory_format=None, **named):
-    """Return whole numbers like `input`: ``randint_like(input, high)`` or ``randint_like(input, low, high)``."""
-    cdef TensorBase t
-    only("randint_like", named, ("low", "high"))
-    if len(args) + len(named) > 2 or (len(args) == 2 and named):
-        raise TensorTypeError("randint_like() takes (input, high) or (input, low, high)", op="randint_like")
-    if "high" in named:
-        low, high = args[0] if args else named.get("low", 0), named["high"]
-    elif args:
-        low, high = (args[0], args[1]) if len(args) == 2 else (named.get("low", 0), args[0])
-    else:
-        raise TensorTypeError("randint_like() takes (input, high) or (input, low, high)", op="randint_like")
-    high = high.item() if isinstance(high, TensorBase) and (<TensorBase>high).n == 1 else high
-    integer("randint_like", "low", low)
-    integer("randint_like", "high", high)
-    check_layout("randint_like", layout, pin_memory)
-    t = like("randint_like", input, dtype, layout, device, memory_format)
-    finish("randint_like", t, requires_grad)
-    with no_grad_here():
-        return random_range("randint_like", t, low, high, generator)
-
-
-def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
-           pin_memory=False):
-    """Return normal numbers; mean and standard deviation are tensors (one draw an element) or numbers.
-
-    Args:
-        mean, std: tensor or number; shapes broadcast.
-        size: sequence of ints, only and always when both are numbers.
-    """
-    cdef TensorBase deviation
-    cdef int64_t sh[64]
-    cdef int n
-    stream("normal", generator)
-    is_mean, is_std = isinstance(mean, TensorBase), isinstance(std, TensorBase)
-    if not is_mean and not is_std:
-        if size is None:
-            raise TensorTypeError(f"normal(): argument 'mean' (position 1) must be Tensor, not {type(mean).__name__}, when no size is given",
-                                  op="normal")
-        if not number("normal", "std", std) >= 0:
-            raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal")
-        number("normal", "mean", mean)
-        result = room("normal", (size,), None, out, dtype, layout, device, pin_memory)
-        normal_(result, mean, std, generator=generator)
-        return finish("normal", result, requires_grad)
-    if size is not None or dtype is not None or layout is not None or device is not None or requires_grad or pin_memory:
-        raise TensorTypeError("normal(): size, dtype, layout, device, requires_grad and pin_memory go with numbers for mean and std",
-                              op="normal")
-    if is_std:
-        deviation = <TensorBase>std
-        if rt_kind(deviation.dt) == RT_KIND_COMPLEX:
-            raise DTypeError("normal expects standard deviation to be non-complex", op="normal")
-        if deviation.n and deviation.dev & 255 != RT_META and not bool((std >= 0).all()):
-            raise TensorValueError("normal expects all elements of std >= 0.0", op="normal")
-    elif not number("normal", "std", std) >= 0:
-        raise TensorValueError(f"normal expects std >= 0.0, but found std {std}", op="normal")
-    first = mean if is_mean else std
-    n = broadcast_shapes("normal", <TensorBase>first, <TensorBase>std if is_std else None, None, sh)
-    shape = tuple([sh[i] for i in range(n)])
-    with no_grad_here():
-        result = make("normal", (shape,), None, out, None if out is not None else first.dtype, None, first.device, False)
-        normal_(result, 0, 1 if is_std else std, generator=generator)
-        if is_std:
-            result.mul_(std)
-        result.add_(mean)
-    forget("NormalBackward3", result, (mean if is_mean else None, std if is_std else None))
-    return result
-
-
-def bernoulli(input, p=None, *, generator=None, out=None):
-    """Return 1 with the probability that the element of `input` gives, else 0.
-
-    Args:
-        input: float tensor of probabilities; with `p` given only its shape and dtype count.
-        p: one probability, or a tensor of them.
-        out: tensor to write into (any real dtype); it is resized.
-    """
-    cdef TensorBase t = as_base("bernoulli", "input", input), result
-    cdef RtRandom *g = stream("bernoulli", generator)
-    result = make("bernoulli", (shape_tuple(t),), None, out, None if out is not None else dtype_of(t.dt), None,
-                  None if out is not None else device_of(t.dev), False)
-    if p is not None:
-        return bernoulli_(result, p, generator=generator)
-    if rt_kind(result.dt) == RT_KIND_COMPLEX:
-        refuse("bernoulli_tensor_cpu_self_", result)
-    bernoulli_each(g, result, t, generator)
-    if out is not None:
-        bump(result)
-    forget("BernoulliBackward0", result, (input,))
-    return result
-
-
-def poisson(input, generator=None, *, out=None):
-    """Return Poisson numbers whose rates are the elements of `input`."""
-    cdef TensorBase t = as_base("poisson", "input", input), result
-    cdef RtArray a, b
-    cdef int status = 0
-    cdef RtRandom *g = stream("poisson", generator)
-    if rt_kind(t.dt) != RT_KIND_FLOAT:
-        refuse("poisson_cpu", t)
-    result = make("poisson", (shape_tuple(t),), None, out, None if out is not None else dtype_of(t.dt), None,
-                  None if out is not None else device_of(t.dev), False)
-    if result.dt != t.dt:
-        raise DTypeError(f"poisson: out must be {dtype_of(t.dt)}, got {dtype_of(result.dt)}", op="poisson")
-    if drawn_here(result, generator):
-        fill_array(result, &a)
-        fill_array(t, &b)
-        status = rt_random_poisson(g, &a, &b)
-    elif drawn_there(result):
-        draw("random_poisson", result, generator, (t,))
-    if status:
-        raise TensorValueError("poisson: invalid Poisson rate, expected rate to be non-negative", op="poisson")
-    if out is not None:
-        bump(result)
-    forget("PoissonBackward0", result, (input,))
-    return result
-
-
-def binomial(count, prob, generator=None):
-    """Return numbers of successes in `count` trials of probability `prob`, one draw an element.
-
-    Args:
-        count: float32 or float64 tensor of whole numbers.
-        prob: tensor of the same dtype that broadcasts to count's shape.
-    """
-    cdef TensorBase n = as_base("binomial", "count", count), p = as_base("binomial", "prob", prob), result
-    cdef RtRandom *g = stream("binomial", generator)
-    if rt_kind(n.dt) != RT_KIND_FLOAT:
-        raise TensorValueError(f"binomial only supports floating-point dtypes for count, got: {torch_name(n.dt)}", op="binomial")
-    if n.dt != RT_F32 and n.dt != RT_F64:
-        refuse("binomial_cpu", n)
-    if p.dt != n.dt:
-        raise DTypeError(f"binomial: prob must be {dtype_of(n.dt)} like count, got {dtype_of(p.dt)}", op="binomial")
-    if p.nd > n.nd:
-        raise ShapeError(f"binomial: prob of shape {shape_tuple(p)} does not broadcast to count's {shape_tuple(n)}", op="binomial")
-    result = new_empty(n.nd, n.sh, n.dt, n.dev)
-    if drawn_there(result):
-        drawn_here(result, generator)
-        draw("random_binomial", result, generator, (n, expand_to(p, n.nd, n.sh)))
-    elif drawn_here(result, generator):
-        n, p = contiguous_raw(n), contiguous_raw(expand_to(p, n.nd, n.sh))
-        rt_random_binomial(g, n.dt, result.ptr, n.ptr, p.ptr, n.n)
-    forget("BinomialBackward0", result, (count, prob))
-    return result
-
-
-def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
-    """Draw indices of `input`'s last dimension with probability proportional to its elements.
-
-    Args:
-        input: float tensor of weights, (categories,) or (rows, categories); rows need not sum to 1.
-        num_samples: draws from each row.
-        replacement: whether a category may come twice.
-
-    Returns:
-        int64 tensor (num_samples,) or (rows, num_samples).
-    """
-    cdef TensorBase t = as_base("multinomial", "input", input), result
-    cdef RtArray a, b
-    cdef int64_t count = integer("multinomial", "num_samples", num_samples), categories
-    cdef RtRandom *g = stream("multinomial", generator)
-    cdef int status
-    if t.nd < 1 or t.nd > 2:
-        raise ShapeError(f"multinomial: prob_dist must be 1 or 2 dim, got shape {shape_tuple(t)}", op="multinomial")
-    if rt_kind(t.dt) != RT_KIND_FLOAT:
-        raise DTypeError(f"multinomial only supports floating-point dtypes for input, got: {dtype_of(t.dt)}", op="multinomial")
-    if out is not None and as_base("multinomial", "out", out).dt != RT_I64:
-        raise DTypeError(f"multinomial expects Long tensor out, got: {out.dtype}", op="multinomial")
-    categories = t.sh[t.nd - 1]
-    if count <= 0:
-        raise TensorValueError(f"multinomial: cannot sample n_sample <= 0 samples, got {count}", op="multinomial")
-    if not replacement and count > categories:
-        raise TensorValueError(f"multinomial: cannot sample {count} of {categories} categories without replacement", op="multinomial")
-    if categories > 1 << 24:
-        raise TensorValueError(f"multinomial: number of categories cannot exceed 2^24, got {categories}", op="multinomial")
-    shape = shape_tuple(t)[:t.nd - 1] + (count,)
-    result = make("multinomial", (shape,), None, out, None if out is not None else dtype_of(RT_I64), None,
-                  None if out is not None else device_of(t.dev), False)
-    if result.n == 0:
-        return result
-    if replacement and count > 1 and drawn_there(result):
-        drawn_here(result, generator)
-        with no_grad_here():
-            check_weights(input)
-        draw("random_multinomial", result, generator, (t,))
-    elif replacement and count > 1:
-        drawn_here(result, generator)
-        target = result if result.flags & F_CONTIG else new_empty(result.nd, result.sh, RT_I64, 0)
-        fill_array(<TensorBase>target, &a)
-        fill_array(t, &b)
-        status = rt_random_multinomial(g, &a, &b)
-        if status:
-            bad_weights(status)
-        if target is not result:
-            copy_raw(result, <TensorBase>target)
-    else:
-        # Without replacement: the `count` smallest of q / weight, q exponential, are such a draw
-        # (P. Efraimidis & P. Spirakis, Weighted random sampling with a reservoir, 2006).
-        with no_grad_here():
-            check_weights(input)
-            q = exponential_(empty_preserve(t, t.dt), 1, generator=generator)
-            q = input / q
-            if count == 1:
-                picked = q.argmax(-1, True)
-            else:
-                picked = q.topk(count)[1]
-        copy_raw(result, <TensorBase>picked)
-    if out is not None:
-        bump(result)
-    return result
-
-
-cdef int check_weights(object weights) except -1:
-    if weights.is_meta:
-        return 0
-    if not ((weights >= 0) & (weights < INFINITY)).all():
-        bad_weights(-2)
-    if (weights.sum(-1) == 0).any():
-        bad_weights(-4)
-    return 0
-
-
-cdef int bad_weights(int status) except -1:
-    why = {-2: "an entry is negative, infinite or NaN", -3: "an entry is infinite or NaN", -4: "sum of probabilities <= 0",
-           -5: "no memory for the running sums"}[status]
-    raise TensorValueError(f"multinomial: invalid multinomial distribution ({why})", op="multinomial")
-
-
-# ---- for _dropout: random.c is linked into this module only ----------------------------------------------------
+# ---- for other modules: random*.c are linked into this one only -------------------------------------------------
 
 cdef int draw_dropout(int dt, void *y, const void *x, uint8_t *keep, int64_t n, double p) noexcept:
     rt_random_set_isa(isa_level(), rt_num_threads())
@@ -1165,14 +807,27 @@ cdef int draw_gamma(RtRandom *g, const RtArray *out, const RtArray *shape) noexc
     return rt_random_gamma(g, out, shape)
 
 
+cdef int draw_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) noexcept:
+    return rt_random_poisson(g, out, rate)
+
+
+cdef int draw_binomial(RtRandom *g, int dt, void *out, const void *count, const void *p, int64_t n) noexcept:
+    return rt_random_binomial(g, dt, out, count, p, n)
+
+
+cdef void draw_permutation(RtRandom *g, const RtArray *out, int64_t n) noexcept:
+    rt_random_permutation(g, out, n)
+
+
+cdef int draw_multinomial(RtRandom *g, const RtArray *out, const RtArray *p) noexcept:
+    return rt_random_multinomial(g, out, p)
+
+
 FUNCTIONS = {
     "Generator": Generator, "default_generator": default_generator, "manual_seed": manual_seed, "seed": seed,
     "initial_seed": initial_seed, "get_rng_state": get_rng_state, "set_rng_state": set_rng_state,
-    "rand": rand, "rand_like": rand_like, "randn": randn, "randn_like": randn_like, "randint": randint,
-    "randint_like": randint_like, "randperm": randperm, "normal": normal, "bernoulli": bernoulli,
-    "multinomial": multinomial, "poisson": poisson, "binomial": binomial,
 }
 METHODS = {
     "uniform_": uniform_, "normal_": normal_, "log_normal_": log_normal_, "cauchy_": cauchy_, "exponential_": exponential_,
-    "geometric_": geometric_, "bernoulli_": bernoulli_, "random_": random_, "bernoulli": bernoulli, "multinomial": multinomial,
+    "geometric_": geometric_, "bernoulli_": bernoulli_, "random_": random_,
 }

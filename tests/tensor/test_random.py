@@ -396,3 +396,43 @@ def test_moments():
 def test_permutation_is_one():
     for n in (2, 17, 5000, 4351, 4352, 4353, 100000):
         assert torch.equal(torch.randperm(n).sort()[0], torch.arange(n))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("draw", [
+    lambda t: t.log_normal_(), lambda t: t.log_normal_(-0.5, 0.25), lambda t: t.cauchy_(), lambda t: t.cauchy_(3, 0.5), lambda t: t.exponential_(2),
+    lambda t: torch.poisson(t.fill_(1.7)), lambda t: torch.poisson(t.fill_(40)), lambda t: t.random_(), lambda t: t.geometric_(0.3)],
+    ids=["log_normal", "log_normal of its own", "cauchy", "cauchy of its own", "exponential", "poisson", "poisson of many", "random", "geometric"])
+def test_a_block_is_the_elements_one_by_one(draw, dtype):
+    """One element at a time nothing is made ahead, and the normals of a pair are drawn by the C library."""
+    torch.manual_seed(11)
+    one_by_one = torch.cat([draw(torch.empty(1, dtype=dtype)) for _ in range(1500)])
+    after = torch.rand(2)
+    torch.manual_seed(11)
+    assert torch.equal(draw(torch.empty(1500, dtype=dtype)), one_by_one) and torch.equal(torch.rand(2), after)
+    torch.manual_seed(11)
+    pieces = [draw(torch.empty(n, dtype=dtype)) for n in (1, 700, 3, 511, 285)]
+    assert torch.equal(torch.cat(pieces), one_by_one) and torch.equal(torch.rand(2), after)
+    torch.manual_seed(11)
+    strided = draw(torch.empty(2, 1500, dtype=dtype).t()[:, 0])
+    assert torch.equal(strided, one_by_one)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_block_of_binomials_is_the_elements_one_by_one(dtype):
+    torch.manual_seed(3)
+    count, p = torch.randint(0, 80, (900,)).to(dtype), torch.rand(900, dtype=dtype)
+    torch.manual_seed(4)
+    one_by_one = torch.cat([torch.binomial(count[i:i + 1], p[i:i + 1]) for i in range(900)])
+    after = torch.rand(1)
+    torch.manual_seed(4)
+    assert torch.equal(torch.binomial(count, p), one_by_one) and torch.equal(torch.rand(1), after)
+
+
+@pytest.mark.parametrize("n", [65, 511, 5000, 70001, 200000])
+def test_permutations_of_every_dtype_are_one(n, threads):
+    torch.manual_seed(n)
+    want, after = torch.randperm(n, dtype=torch.int32), torch.rand(1)
+    torch.manual_seed(n)
+    assert torch.equal(torch.randperm(n), want.long()) and torch.equal(torch.rand(1), after)
+    assert torch.equal(want.long().sort()[0], torch.arange(n))

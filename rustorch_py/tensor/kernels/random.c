@@ -138,19 +138,62 @@ RT_INLINE void scale_f64_body(double *x, int64_t n, double from, double to) {
     }
 }
 
-/* scale * log1p(-x) for a result that will be rounded to float32 or shorter: the C library's value after that rounding. The
- * vector logarithm (of 1 - x, which is exact) is within a few units of 2^-52; where as much decides the rounding to 24 bits,
- * the C library is asked. */
+/* Note [Rounded values]
+ * A result that will be rounded to float32 or shorter is the C library's value after that rounding. The vector functions are within a
+ * few units of 2^-52 of it; so `e`, well above what that makes of the result, tells where it decides the rounding to 24 bits, and there the C
+ * library is asked. NaN and infinities are such places. */
+RT_INLINE int unsure(double y, double e) { return (float)(y - e) != (float)(y + e); }
+
+/* scale * log1p(-x); 1 - x is exact. */
 RT_INLINE void exponential_body(double *x, int64_t n, double scale) {
     double y[BLOCK];
-    int unsure = 0;
+    int open = 0;
     for (int64_t i = 0; i < n; i++) {
         y[i] = scale * rt_log_f64(1.0 - x[i]);
-        unsure |= ((float)(y[i] * (1.0 - 0x1p-46)) != (float)(y[i] * (1.0 + 0x1p-46))) | (x[i] == 0.0);
+        open |= unsure(y[i], y[i] * 0x1p-46) | (x[i] == 0.0);
     }
-    if (unsure)
+    if (open)
         for (int64_t i = 0; i < n; i++)
-            if ((float)(y[i] * (1.0 - 0x1p-46)) != (float)(y[i] * (1.0 + 0x1p-46)) || x[i] == 0.0) y[i] = scale * log1p(-x[i]);
+            if (unsure(y[i], y[i] * 0x1p-46) || x[i] == 0.0) y[i] = scale * log1p(-x[i]);
+    memcpy(x, y, (size_t)n * sizeof(double));
+}
+
+RT_INLINE void cauchy_body(double *x, int64_t n, double median, double sigma) {
+    double y[BLOCK], e[BLOCK];
+    int open = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double t = sigma * rt_tan_near_f64(PI * (x[i] - 0.5));
+        y[i] = t + median;
+        e[i] = fabs(t) * 0x1p-44 + fabs(median) * 0x1p-50;
+        open |= unsure(y[i], e[i]);
+    }
+    if (open)
+        for (int64_t i = 0; i < n; i++)
+            if (unsure(y[i], e[i])) y[i] = fma(sigma, tan(PI * (x[i] - 0.5)), median);
+    memcpy(x, y, (size_t)n * sizeof(double));
+}
+
+/* exp of pairs of normals out of pairs of uniforms, as rt_random_normal_f64 makes them. */
+static double log_normal_exact(const double *u, int second, double mean, double std) {
+    double r = sqrt(-2.0 * log1p(-u[1])), theta = 2.0 * PI * u[0];
+    return exp(fma(r * (second ? sin(theta) : cos(theta)), std, mean));
+}
+RT_INLINE void log_normal_body(double *x, int64_t n, double mean, double std) {      /* n is even */
+    double y[BLOCK], e[BLOCK];
+    int open = 0;
+    for (int64_t i = 0; i < n / 2; i++) {
+        double r = sqrt(-2.0 * rt_log_f64(1.0 - x[2 * i + 1])) * std, theta = 2.0 * PI * x[2 * i];
+        double c = r * rt_cos_near_f64(theta), s = r * rt_sin_near_f64(theta), a = rt_exp_f64(c + mean), b = rt_exp_f64(s + mean);
+        y[2 * i] = a;
+        y[2 * i + 1] = b;
+        /* exp makes a relative error of an absolute one */
+        e[2 * i] = a * ((fabs(c) + fabs(mean)) * 0x1p-46 + 0x1p-48);
+        e[2 * i + 1] = b * ((fabs(s) + fabs(mean)) * 0x1p-46 + 0x1p-48);
+        open |= unsure(a, e[2 * i]) | unsure(b, e[2 * i + 1]);
+    }
+    if (open)
+        for (int64_t i = 0; i < n; i++)
+            if (unsure(y[i], e[i])) y[i] = log_normal_exact(x + (i & ~(int64_t)1), i & 1, mean, std);
     memcpy(x, y, (size_t)n * sizeof(double));
 }
 
@@ -175,6 +218,8 @@ static void normal16_f32_base(float *x, int64_t groups, float mean, float std) {
 
 static void unit_f64_base(double *x, const uint32_t *w, int64_t n) { unit_f64_body(x, w, n); }
 static void exponential_base(double *x, int64_t n, double scale) { exponential_body(x, n, scale); }
+static void cauchy_base(double *x, int64_t n, double median, double sigma) { cauchy_body(x, n, median, sigma); }
+static void log_normal_base(double *x, int64_t n, double mean, double std) { log_normal_body(x, n, mean, std); }
 static void remainder_base(int64_t *x, const uint32_t *w, int64_t n, uint32_t d, int64_t base) { remainder_body(x, w, n, d, base); }
 
 #ifdef FUSED
@@ -186,16 +231,18 @@ FUSED static void normal16_f32_fused(float *x, int64_t groups, float mean, float
     normal16_f32_body(x, groups, mean, std);
 }
 FUSED static void exponential_fused(double *x, int64_t n, double scale) { exponential_body(x, n, scale); }
+FUSED static void cauchy_fused(double *x, int64_t n, double median, double sigma) { cauchy_body(x, n, median, sigma); }
+FUSED static void log_normal_fused(double *x, int64_t n, double mean, double std) { log_normal_body(x, n, mean, std); }
 FUSED static void remainder_fused(int64_t *x, const uint32_t *w, int64_t n, uint32_t d, int64_t base) { remainder_body(x, w, n, d, base); }
 #endif
 
-static void units_f32(RtRandom *g, float *x, int64_t n) {        /* n <= BLOCK */
+void rt_random_units_f32(RtRandom *g, float *x, int64_t n) {        /* n <= BLOCK */
     uint32_t w[BLOCK];
     rt_random_words(g, w, n);
     PICK(unit_f32)(x, w, n);
 }
 
-static void units_f64(RtRandom *g, double *x, int64_t n) {       /* n <= BLOCK */
+void rt_random_units_f64(RtRandom *g, double *x, int64_t n) {       /* n <= BLOCK */
     uint32_t w[2 * BLOCK];
     rt_random_words(g, w, 2 * n);
     PICK(unit_f64)(x, w, n);
@@ -203,19 +250,24 @@ static void units_f64(RtRandom *g, double *x, int64_t n) {       /* n <= BLOCK *
 
 /* ---- from values made in float, double or int64 to memory of any dtype and strides ---- */
 
+/* Dense memory has a loop of its own, which vector instructions take. */
+#define PUT(T, value)                                                                              \
+    if (step == sizeof(T)) { T *q = (T *)p; for (int64_t i = 0; i < n; i++) q[i] = value; }        \
+    else for (int64_t i = 0; i < n; i++, p += step) *(T *)p = value;                               \
+    break;
 #define STORE(name, from)                                                                          \
-    static int name(int dtype, char *p, int64_t step, const from *v, int64_t n) {                  \
+    int name(int dtype, char *p, int64_t step, const from *v, int64_t n) {                         \
         switch (dtype) {                                                                           \
-        case RT_BOOL: for (int64_t i = 0; i < n; i++, p += step) *(uint8_t *)p = v[i] != 0; break; \
-        case RT_U8:   for (int64_t i = 0; i < n; i++, p += step) *(uint8_t *)p = (uint8_t)to_i64_##from(v[i]); break; \
-        case RT_I8:   for (int64_t i = 0; i < n; i++, p += step) *(int8_t *)p = (int8_t)to_i64_##from(v[i]); break;   \
-        case RT_I16:  for (int64_t i = 0; i < n; i++, p += step) *(int16_t *)p = (int16_t)to_i64_##from(v[i]); break; \
-        case RT_I32:  for (int64_t i = 0; i < n; i++, p += step) *(int32_t *)p = (int32_t)to_i64_##from(v[i]); break; \
-        case RT_I64:  for (int64_t i = 0; i < n; i++, p += step) *(int64_t *)p = to_i64_##from(v[i]); break;          \
-        case RT_F16:  for (int64_t i = 0; i < n; i++, p += step) *(rt_f16 *)p = rt_f32_to_f16((float)v[i]); break;    \
-        case RT_BF16: for (int64_t i = 0; i < n; i++, p += step) *(rt_bf16 *)p = rt_f32_to_bf16((float)v[i]); break;  \
-        case RT_F32:  for (int64_t i = 0; i < n; i++, p += step) *(float *)p = (float)v[i]; break; \
-        case RT_F64:  for (int64_t i = 0; i < n; i++, p += step) *(double *)p = (double)v[i]; break; \
+        case RT_BOOL: PUT(uint8_t, v[i] != 0)                                                      \
+        case RT_U8:   PUT(uint8_t, (uint8_t)to_i64_##from(v[i]))                                   \
+        case RT_I8:   PUT(int8_t, (int8_t)to_i64_##from(v[i]))                                     \
+        case RT_I16:  PUT(int16_t, (int16_t)to_i64_##from(v[i]))                                   \
+        case RT_I32:  PUT(int32_t, (int32_t)to_i64_##from(v[i]))                                   \
+        case RT_I64:  PUT(int64_t, to_i64_##from(v[i]))                                            \
+        case RT_F16:  PUT(rt_f16, rt_f32_to_f16((float)v[i]))                                      \
+        case RT_BF16: PUT(rt_bf16, rt_f32_to_bf16((float)v[i]))                                    \
+        case RT_F32:  PUT(float, (float)v[i])                                                      \
+        case RT_F64:  PUT(double, (double)v[i])                                                    \
         default: return -1;                                                                        \
         }                                                                                          \
         return 0;                                                                                  \
@@ -227,9 +279,18 @@ RT_INLINE int64_t to_i64_double(double v) {                      /* out of range
 }
 RT_INLINE int64_t to_i64_float(float v) { return to_i64_double(v); }
 
-STORE(store_f64, double)
-STORE(store_i64, int64_t)
-STORE(store_f32, float)
+STORE(rt_random_store_f64, double)
+static STORE(store_i64, int64_t)
+static STORE(store_f32, float)
+
+double rt_random_load(int dtype, const char *p) {
+    switch (dtype) {
+    case RT_F16:  return rt_f16_to_f32(*(const rt_f16 *)p);
+    case RT_BF16: return rt_bf16_to_f32(*(const rt_bf16 *)p);
+    case RT_F32:  return *(const float *)p;
+    default:      return *(const double *)p;
+    }
+}
 
 /* What a fill needs to know; the meaning of a, b depends on the distribution. */
 typedef struct Fill {
@@ -240,6 +301,7 @@ typedef struct Fill {
     int64_t   base;
     int       per;                     /* words for a value; 0: `make` draws by itself */
     int     (*make)(const struct Fill *, const uint32_t *words, char *p, int64_t step, int64_t n);   /* n <= BLOCK */
+    int     (*line)(const struct Fill *, char *p, int64_t step, int64_t n);   /* or NULL: n values by `make` */
 } Fill;
 
 typedef struct { const Fill *f; char *p; int64_t step; } Line;
@@ -268,7 +330,7 @@ static RtArray as_real(const RtArray *a) {
 }
 
 /* The walk over one or two arrays of one shape, smallest step of the first innermost. */
-static void plan(RtIter *it, const RtArray *out, const RtArray *in) {
+void rt_random_plan(RtIter *it, const RtArray *out, const RtArray *in) {
     it->ndim = out->ndim;
     it->nargs = in ? 2 : 1;
     it->numel = rt_numel(out->ndim, out->shape);
@@ -287,13 +349,16 @@ static void plan(RtIter *it, const RtArray *out, const RtArray *in) {
 static int run(Fill *f, const RtArray *out) {
     RtArray real = as_real(out);
     RtIter it;
-    plan(&it, &real, NULL);
+    rt_random_plan(&it, &real, NULL);
     if (it.numel == 0) return 0;
     f->dtype = real.dtype;
     int64_t idx[RT_MAX_DIM] = {0}, n = it.shape[0], step = it.step_bytes[0][0];
     char *ptr[RT_MAX_ARGS] = {it.ptr[0]};
     do {
-        if (f->per) {
+        if (f->line) {
+            int rc = f->line(f, ptr[0], step, n);
+            if (rc) return rc;
+        } else if (f->per) {
             Line line = {f, ptr[0], step};
             int rc = rt_random_pieces(f->g, n, f->per, make_piece, &line);
             if (rc) return rc;
@@ -335,7 +400,7 @@ static int make_uniform_f64(const Fill *f, const uint32_t *w, char *p, int64_t s
     double *v = direct ? (double *)p : x;
     PICK(unit_f64)(v, w, n);
     if (f->a != 0.0 || f->b != 1.0) PICK(scale_f64)(v, n, f->a, f->b);
-    return direct ? 0 : store_f64(f->dtype, p, step, v, n);
+    return direct ? 0 : rt_random_store_f64(f->dtype, p, step, v, n);
 }
 
 int rt_random_uniform(RtRandom *g, const RtArray *out, double from, double to) {
@@ -352,7 +417,7 @@ static int make_normal(const Fill *f, const uint32_t *w, char *p, int64_t step, 
     (void)w;
     double x[BLOCK];
     for (int64_t i = 0; i < n; i++) x[i] = fma(rt_random_normal_f64(f->g), f->b, f->a);
-    return store_f64(f->dtype, p, step, x, n);
+    return rt_random_store_f64(f->dtype, p, step, x, n);
 }
 
 /* Whole groups of 16 of contiguous memory; what is behind the last stays uniform. */
@@ -392,16 +457,37 @@ int rt_random_normal(RtRandom *g, const RtArray *out, double mean, double std) {
     return rc || n % 16 == 0 ? rc : normal_groups(g, a.dtype, end, 16, mean, std);
 }
 
-static int make_log_normal(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
-    (void)w;
+static int make_log_normal(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {      /* whole pairs */
     double x[BLOCK];
-    for (int64_t i = 0; i < n; i++) x[i] = exp(fma(rt_random_normal_f64(f->g), f->b, f->a));
-    return store_f64(f->dtype, p, step, x, n);
+    PICK(unit_f64)(x, w, n);
+    if (f->dtype != RT_F64) PICK(log_normal)(x, n, f->a, f->b);
+    else for (int64_t i = 0; i < n; i += 2) {
+        double u[2] = {x[i], x[i + 1]};
+        x[i] = log_normal_exact(u, 0, f->a, f->b);
+        x[i + 1] = log_normal_exact(u, 1, f->a, f->b);
+    }
+    return rt_random_store_f64(f->dtype, p, step, x, n);
+}
+
+/* A line: what is left of a pair, pairs, and the first of a pair whose second waits for the next call. */
+static int log_normal_line(const Fill *f, char *p, int64_t step, int64_t n) {
+    int64_t i = f->g->has_normal_f64 && n ? 1 : 0, pairs = (n - i) & ~(int64_t)1;
+    int rc = 0;
+    double x;
+    if (i) {
+        x = exp(fma(rt_random_normal_f64(f->g), f->b, f->a));
+        rc = rt_random_store_f64(f->dtype, p, step, &x, 1);
+    }
+    Line line = {f, p + i * step, step};
+    if (!rc && pairs) rc = rt_random_pieces(f->g, pairs, 2, make_piece, &line);
+    if (rc || i + pairs == n) return rc;
+    x = exp(fma(rt_random_normal_f64(f->g), f->b, f->a));
+    return rt_random_store_f64(f->dtype, p + (n - 1) * step, step, &x, 1);
 }
 
 int rt_random_log_normal(RtRandom *g, const RtArray *out, double mean, double std) {
     if (rt_kind(out->dtype) != RT_KIND_FLOAT) return -1;
-    Fill f = {.g = g, .a = mean, .b = std, .make = make_log_normal};
+    Fill f = {.g = g, .a = mean, .b = std, .per = 2, .make = make_log_normal, .line = log_normal_line};
     return run(&f, out);
 }
 
@@ -410,8 +496,9 @@ int rt_random_log_normal(RtRandom *g, const RtArray *out, double mean, double st
 static int make_cauchy(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK];
     PICK(unit_f64)(x, w, n);
-    for (int64_t i = 0; i < n; i++) x[i] = fma(f->b, tan(PI * (x[i] - 0.5)), f->a);
-    return store_f64(f->dtype, p, step, x, n);
+    if (f->dtype != RT_F64) PICK(cauchy)(x, n, f->a, f->b);
+    else for (int64_t i = 0; i < n; i++) x[i] = fma(f->b, tan(PI * (x[i] - 0.5)), f->a);
+    return rt_random_store_f64(f->dtype, p, step, x, n);
 }
 
 static int make_exponential(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
@@ -419,21 +506,21 @@ static int make_exponential(const Fill *f, const uint32_t *w, char *p, int64_t s
     PICK(unit_f64)(x, w, n);
     if (f->dtype != RT_F64) PICK(exponential)(x, n, scale);
     else for (int64_t i = 0; i < n; i++) x[i] = scale * log1p(-x[i]);
-    return store_f64(f->dtype, p, step, x, n);
+    return rt_random_store_f64(f->dtype, p, step, x, n);
 }
 
 static int make_geometric(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK], base = log1p(-f->a);
     PICK(unit_f64)(x, w, n);
     for (int64_t i = 0; i < n; i++) x[i] = ceil(log(x[i]) / base);
-    return store_f64(f->dtype, p, step, x, n);
+    return rt_random_store_f64(f->dtype, p, step, x, n);
 }
 
 static int make_bernoulli(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     double x[BLOCK];
     PICK(unit_f64)(x, w, n);
     for (int64_t i = 0; i < n; i++) x[i] = x[i] < f->a;
-    return store_f64(f->dtype, p, step, x, n);
+    return rt_random_store_f64(f->dtype, p, step, x, n);
 }
 
 int rt_random_cauchy(RtRandom *g, const RtArray *out, double median, double sigma) {
@@ -483,10 +570,20 @@ static int make_int_full64(const Fill *f, const uint32_t *w, char *p, int64_t st
     return store_i64(f->dtype, p, step, x, n);
 }
 
+/* Ranges are powers of two, or one more than that: division is slow. */
 static int make_int(const Fill *f, const uint32_t *w, char *p, int64_t step, int64_t n) {
     int64_t x[BLOCK];
-    if (f->per == 2) for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(((uint64_t)w[2 * i] << 32 | w[2 * i + 1]) % f->range);
-    else for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(w[i] % f->range);
+    uint64_t mask = f->range - 1;
+    if (f->range & mask) {
+        if (f->per == 1) PICK(remainder)(x, w, n, (uint32_t)f->range, 0);
+        else for (int64_t i = 0; i < n; i++) {                   /* of 2^53 + 1: the quotient is right or one too large */
+            uint64_t v = (uint64_t)w[2 * i] << 32 | w[2 * i + 1];
+            int64_t rest = (int64_t)(v - (v >> 53) * f->range);
+            x[i] = rest < 0 ? rest + (int64_t)f->range : rest;
+        }
+    }
+    else if (f->per == 2) for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(((uint64_t)w[2 * i] << 32 | w[2 * i + 1]) & mask);
+    else for (int64_t i = 0; i < n; i++) x[i] = (int64_t)(w[i] & mask);
     return store_i64(f->dtype, p, step, x, n);
 }
 
@@ -519,186 +616,6 @@ int rt_random_int(RtRandom *g, const RtArray *out) {
     default: return -1;
     }
     return run(&f, out);
-}
-
-/* ---- one draw for each element of an input ---- */
-
-static double load(int dtype, const char *p) {
-    switch (dtype) {
-    case RT_F16:  return rt_f16_to_f32(*(const rt_f16 *)p);
-    case RT_BF16: return rt_bf16_to_f32(*(const rt_bf16 *)p);
-    case RT_F32:  return *(const float *)p;
-    default:      return *(const double *)p;
-    }
-}
-
-static void gather(int dtype, const char *p, int64_t step, double *v, int64_t n) {
-    switch (dtype) {
-    case RT_F32: for (int64_t i = 0; i < n; i++, p += step) v[i] = *(const float *)p; break;
-    case RT_F64: for (int64_t i = 0; i < n; i++, p += step) v[i] = *(const double *)p; break;
-    default:     for (int64_t i = 0; i < n; i++, p += step) v[i] = load(dtype, p); break;
-    }
-}
-
-/* A float64 probability is compared with a float64 uniform, every other one with a float32 one;
- * both widen exactly. */
-static int each_bernoulli(RtRandom *g, int dtype, double *v, int64_t n) {
-    double u[BLOCK];
-    int good = 1;
-    for (int64_t i = 0; i < n; i++) good &= v[i] >= 0.0 && v[i] <= 1.0;
-    if (!good) return -2;
-    if (dtype == RT_F64) units_f64(g, u, n);
-    else {
-        float x[BLOCK];
-        units_f32(g, x, n);
-        for (int64_t i = 0; i < n; i++) u[i] = x[i];
-    }
-    for (int64_t i = 0; i < n; i++) v[i] = u[i] < v[i];
-    return 0;
-}
-
-/* Small rates: multiply uniforms until below exp(-rate). Rates of 10 and more: transformed
- * rejection with squeeze, PTRS (W. Hoermann, The transformed rejection method for generating
- * Poisson random variables, 1993). */
-static double poisson_one(RtRandom *g, double rate) {
-    if (rate == 0.0) return 0.0;
-    if (rate < 10.0) {
-        double limit = exp(-rate), product = 1.0;
-        for (int64_t k = 0;; k++) {
-            product *= rt_random_uniform_f64(g);
-            if (!(product > limit)) return (double)k;
-        }
-    }
-    double log_rate = log(rate);
-    double b = 0.931 + 2.53 * sqrt(rate), a = -0.059 + 0.02483 * b;
-    double inv_alpha = 1.1239 + 1.1328 / (b - 3.4), squeeze = 0.9277 - 3.6224 / (b - 2.0);
-    for (;;) {
-        double u = rt_random_uniform_f64(g) - 0.5, v = rt_random_uniform_f64(g);
-        double us = 0.5 - fabs(u);
-        double k = floor((2.0 * a / us + b) * u + rate + 0.43);
-        if (us >= 0.07 && v <= squeeze) return k;
-        if (k < 0.0 || (us < 0.013 && v > us)) continue;
-        if (log(v) + log(inv_alpha) - log(a / (us * us) + b) <= -rate + k * log_rate - lgamma(k + 1.0))
-            return k;
-    }
-}
-
-static int each_poisson(RtRandom *g, int dtype, double *v, int64_t n) {
-    (void)dtype;
-    for (int64_t i = 0; i < n; i++) {
-        if (!(v[i] >= 0.0)) return -2;
-        v[i] = poisson_one(g, v[i]);
-    }
-    return 0;
-}
-
-static int each(RtRandom *g, const RtArray *out, const RtArray *in, int (*draw)(RtRandom *, int, double *, int64_t)) {
-    if (rt_kind(in->dtype) != RT_KIND_FLOAT || rt_kind(out->dtype) == RT_KIND_COMPLEX) return -1;
-    RtIter it;
-    plan(&it, out, in);
-    if (it.numel == 0) return 0;
-    int64_t idx[RT_MAX_DIM] = {0}, n = it.shape[0], to = it.step_bytes[0][0], from = it.step_bytes[0][1];
-    char *ptr[RT_MAX_ARGS] = {it.ptr[0], it.ptr[1]};
-    do {
-        for (int64_t i = 0; i < n; i += BLOCK) {
-            double v[BLOCK];
-            int64_t m = n - i < BLOCK ? n - i : BLOCK;
-            gather(in->dtype, ptr[1] + i * from, from, v, m);
-            int rc = draw(g, in->dtype, v, m);
-            if (rc) return rc;
-            if (store_f64(out->dtype, ptr[0] + i * to, to, v, m)) return -1;
-        }
-    } while (rt_iter_next(&it, 1, idx, ptr));
-    return 0;
-}
-
-int rt_random_bernoulli_each(RtRandom *g, const RtArray *out, const RtArray *p) { return each(g, out, p, each_bernoulli); }
-int rt_random_poisson(RtRandom *g, const RtArray *out, const RtArray *rate) { return each(g, out, rate, each_poisson); }
-
-/* Squeeze and rejection on a cubed normal (G. Marsaglia & W. W. Tsang, A simple method for generating gamma variables,
- * 2000); shapes below 1 are raised by one and scaled by a power of a uniform. */
-static double gamma_one(RtRandom *g, double shape, int narrow) {       /* narrow: what is read of the shape rounds to float32 */
-    double scale = 1.0, third = 1.0f / 3.0f;
-    if (shape < 1.0) {
-        if (shape == 0.0) return 0.0;
-        scale = pow(1.0 - rt_random_uniform_f64(g), narrow ? 1.0f / (float)shape : 1.0 / shape);
-        shape = narrow ? (float)shape + 1.0f : shape + 1.0;
-    }
-    double d = narrow ? (float)shape - (float)third : shape - third, c = 1.0 / sqrt(9.0 * d);
-    for (;;) {
-        double x, y;
-        do {
-            x = rt_random_normal_f64(g);
-            y = 1.0 + c * x;
-        } while (y <= 0);
-        double v = y * y * y, u = 1.0 - rt_random_uniform_f64(g), xx = x * x;
-        if (u < 1.0 - 0.0331 * xx * xx || log(u) < 0.5 * xx + d * (1.0 - v + log(v))) return scale * d * v;
-    }
-}
-
-static int each_gamma(RtRandom *g, int dtype, double *v, int64_t n) {
-    for (int64_t i = 0; i < n; i++) v[i] = isnan(v[i]) ? v[i] : gamma_one(g, v[i], dtype == RT_F32);
-    return 0;
-}
-
-int rt_random_gamma(RtRandom *g, const RtArray *out, const RtArray *shape) { return each(g, out, shape, each_gamma); }
-
-/* log(k!) less its Stirling approximation with k + 1/2 */
-static double stirling_rest(double k) {
-    static const double table[10] = {
-        0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
-        0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287};
-    if (k < 10) return table[(int)k];
-    double square = (k + 1) * (k + 1);
-    return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1);
-}
-
-/* Few successes expected: count geometric gaps. Else transformed rejection with squeeze, BTRS (W. Hoermann,
- * The generation of binomial random variates, 1993). T is the dtype: products of count and p round to it. */
-#define BINOMIAL(T, SQRT, LOG1P)                                                                          \
-    static T gaps_##T(RtRandom *g, T count, T p) {                                                        \
-        double sum = 0, base = LOG1P(-p);                                                                 \
-        for (T k = 0;; k++) {                                                                             \
-            sum += ceil(log(rt_random_uniform_f64(g)) / base);                                            \
-            if (sum > count) return k;                                                                    \
-        }                                                                                                 \
-    }                                                                                                     \
-    static T btrs_##T(RtRandom *g, T count, T p) {                                                        \
-        double deviation = SQRT(count * p * (1 - p)), b = 1.15 + 2.53 * deviation;                        \
-        double a = -0.0873 + 0.0248 * b + 0.01 * p, c = (T)(count * p) + 0.5, squeeze = 0.92 - 4.2 / b;   \
-        double r = p / (1 - p), alpha = (2.83 + 5.1 / b) * deviation, m = floor((count + 1) * p);         \
-        for (;;) {                                                                                        \
-            double u = rt_random_uniform_f64(g) - 0.5, v = rt_random_uniform_f64(g), us = 0.5 - fabs(u);  \
-            T k = (T)floor((2 * a / us + b) * u + c);                                                     \
-            if (k < 0 || k > count) continue;                                                             \
-            if (us >= 0.07 && v <= squeeze) return k;                                                     \
-            double bound = (m + 0.5) * log((m + 1) / (r * (count - m + 1)))                               \
-                         + (count + 1) * log((count - m + 1) / (count - k + 1))                           \
-                         + (k + 0.5) * log(r * (count - k + 1) / (k + 1))                                 \
-                         + stirling_rest(m) + stirling_rest(count - m)                                    \
-                         - stirling_rest(k) - stirling_rest(count - k);                                   \
-            if (log(v * alpha / (a / (us * us) + b)) <= bound) return k;                                  \
-        }                                                                                                 \
-    }                                                                                                     \
-    static T binomial_##T(RtRandom *g, T count, T p) {                                                    \
-        if (count <= 0 || p <= 0) return 0;                                                               \
-        if (p >= 1) return count;                                                                         \
-        if (!(p <= 1) || !isfinite(count)) return (T)NAN;                                                 \
-        T q = p <= (T)0.5 ? p : (T)(1.0 - p);                                                             \
-        T k = count * q >= 10 ? btrs_##T(g, count, q) : gaps_##T(g, count, q);                            \
-        return q == p ? k : count - k;                                                                    \
-    }
-
-BINOMIAL(float, sqrtf, log1pf)
-BINOMIAL(double, sqrt, log1p)
-
-int rt_random_binomial(RtRandom *g, int dtype, void *out, const void *count, const void *p, int64_t n) {
-    if (dtype == RT_F32)
-        for (int64_t i = 0; i < n; i++) ((float *)out)[i] = binomial_float(g, ((const float *)count)[i], ((const float *)p)[i]);
-    else if (dtype == RT_F64)
-        for (int64_t i = 0; i < n; i++) ((double *)out)[i] = binomial_double(g, ((const double *)count)[i], ((const double *)p)[i]);
-    else return -1;
-    return 0;
 }
 
 /* ---- permutation: Fisher-Yates from the front ---- */
@@ -754,12 +671,40 @@ FUSED static void far_distances_fused(int32_t *z, const uint32_t *w, int32_t lef
         }                                                                                  \
     return 0;
 
+typedef struct { int32_t *z, n; } Distances;
+
+static int make_distances(const void *what, const uint32_t *words, int64_t start, int64_t m) {
+    const Distances *d = what;
+    if (d->n - start - m >= 4096) PICK(far_distances)(d->z + start, words, (int32_t)(d->n - start), (int32_t)m);
+    else PICK(distances)(d->z + start, words, (int32_t)(d->n - start), (int32_t)m);
+    return 0;
+}
+
+/* Of int64, which programs ask for: the distances first, by several threads, then swaps in an array of half the size. What comes to a
+ * place stays there, and goes to the result at once. -2: no memory. */
+static int permute_i64(RtRandom *g, int64_t *out, int64_t n) {
+    int32_t *z = malloc(2 * (size_t)n * sizeof *z), *v = z + n;
+    if (!z) return -2;
+    Distances d = {z, (int32_t)n};
+    rt_random_pieces(g, n - 1, 1, make_distances, &d);
+    for (int64_t i = 0; i < n; i++) v[i] = (int32_t)i;
+    for (int64_t i = 0; i < n - 1; i++) {
+        int32_t *other = v + i + z[i], here = v[i];
+        out[i] = *other;
+        *other = here;
+    }
+    out[n - 1] = v[n - 1];
+    free(z);
+    return 0;
+}
+
 #define F16_OF(i) rt_f32_to_f16((float)(i))
 #define BF16_OF(i) rt_f32_to_bf16((float)(i))
 
 int rt_random_permutation(RtRandom *g, const RtArray *out, int64_t n) {
     char *p = out->data;
     int64_t step = n ? out->strides[0] * rt_itemsize(out->dtype) : 0;
+    if (out->dtype == RT_I64 && step == sizeof(int64_t) && n > 64 && n < 1 << 30 && permute_i64(g, (int64_t *)p, n) == 0) return 0;
     switch (out->dtype) {
     case RT_U8:   { PERMUTE(uint8_t, (uint8_t)) }
     case RT_I8:   { PERMUTE(int8_t, (int8_t)) }
@@ -792,7 +737,7 @@ RT_INLINE double round_up_double(double u) { return u; }
         int good = 1;                                                                              \
         int dense = cat_step == sizeof(T) && rt_itemsize(dtype) == sizeof(T);                      \
         const T *p = dense ? (const T *)row : sums;                                                \
-        if (!dense) for (int64_t c = 0; c < cats; c++) sums[c] = (T)load(dtype, row + c * cat_step); \
+        if (!dense) for (int64_t c = 0; c < cats; c++) sums[c] = (T)rt_random_load(dtype, row + c * cat_step); \
         for (int64_t c = 0; c < cats; c++) {           /* what bounds the loop is the chain of additions */ \
             good &= p[c] >= 0;                                                                     \
             sums[c] = sum += p[c];                                                                 \
@@ -800,7 +745,7 @@ RT_INLINE double round_up_double(double u) { return u; }
         if (!good || !(sum - sum == 0)) {                                                          \
             p = dense ? p : NULL;                                                                  \
             for (int64_t c = 0; c < cats; c++) {                                                   \
-                T x = p ? p[c] : (T)load(dtype, row + c * cat_step);                               \
+                T x = p ? p[c] : (T)rt_random_load(dtype, row + c * cat_step);                               \
                 if (!(x >= 0)) return -2;                                                          \
                 if (!(x - x == 0)) return -3;                                                      \
             }                                                                                      \
@@ -811,7 +756,7 @@ RT_INLINE double round_up_double(double u) { return u; }
         for (int64_t s = 0; s < samples; s += BLOCK) {                                             \
             double u[BLOCK + TOGETHER];                                                            \
             int64_t m = samples - s < BLOCK ? samples - s : BLOCK;                                 \
-            units_f64(g, u, m);                                                                    \
+            rt_random_units_f64(g, u, m);                                                                    \
             for (int k = 0; k < TOGETHER; k++) u[m + k] = 0;                                       \
             for (int64_t j = 0; j < m; j += TOGETHER) {                                            \
                 T bar[TOGETHER];                                                                   \
