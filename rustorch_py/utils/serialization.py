@@ -35,7 +35,7 @@ from collections import Counter, OrderedDict
 from .. import tensor as _t
 from ..errors import FileFormatError, TensorError, TensorTypeError, TensorValueError
 from ..tensor import Tensor
-from ._checksum import crc32
+from ._checksum import crc32, read_tensors, start_writing
 from ._memory import bytes_of, dtype_name
 from ._unpickle import EmptyFileError, RestrictedUnpickler, UnknownFileError, add_safe_globals, clear_safe_globals, get_safe_globals, safe_globals
 from .atomic import atomic_write
@@ -48,6 +48,7 @@ _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF1
           "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e8m0fnu": "F8_E8M0"}
 _PAIRS = {"complex128": "float64", "complex32": "float16"}      # what the format lacks, as pairs of another dtype
 _NAMES = {code: name for name, code in _CODES.items()}
+_TOGETHER = 1 << 20            # bytes: files of more are read by several threads
 _MAX_HEADER = 100_000_000      # bytes; the format's own limit
 _PLAIN = (type(None), bool, int, float, str)
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -334,8 +335,15 @@ def _json(value):
 
 def _write(out, header, chunks):
     out.write(header)
+    fd = out.fileno() if type(out) is io.BufferedWriter else None
+    started = 0
     for raw in chunks:
         out.write(raw)
+        if fd is not None and len(raw) > io.DEFAULT_BUFFER_SIZE:      # the disk works while the next are copied
+            here = out.tell()
+            if here - started >= _TOGETHER:
+                start_writing(fd, started, here - started)
+                started = here
 
 
 def _pickle(obj, table, module, protocol):
@@ -506,6 +514,8 @@ def _read_entries(stream, entries, where, view, begin):
                 held[name] = _t.frombuffer(view, dtype=dtype, count=(stop - start) // dtype.itemsize,
                                            offset=begin + start).reshape(shape)
         return held, None
+    if total >= _TOGETHER and type(stream) is io.BufferedReader and type(stream.raw) is io.FileIO:
+        return _read_together(stream, entries, where, total)
     for start, stop, name, dtype, shape in entries:
         tensor = _t.empty(shape, dtype=dtype)
         if stop > start:
@@ -516,6 +526,18 @@ def _read_entries(stream, entries, where, view, begin):
                                       f"{total} bytes of tensors", op="load")
             crc = crc32(raw, crc)
         held[name] = tensor
+    return held, crc
+
+
+def _read_together(stream, entries, where, total):
+    """`_read_entries` of a file: all tensors at once, by as many threads as operators use."""
+    held = {name: _t.empty(shape, dtype=dtype) for _, _, name, dtype, shape in entries}
+    begin = stream.tell()
+    got, crc = read_tensors(stream.fileno(), begin, list(held.values()), 0)
+    if got < total:
+        name = next(name for start, stop, name, _, _ in entries if got < stop)
+        raise FileFormatError(f"load: {where} is damaged: it ends inside {name!r}, after {got} of {total} bytes of tensors", op="load")
+    stream.seek(begin + total)
     return held, crc
 
 

@@ -204,3 +204,23 @@ def test_forged_headers_are_refused(header):
     with pytest.raises(FileFormatError) as caught:
         load(forged(header, b"1234"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sizes", [(300_000, 7, 0, 65_536, 65_537), (1 << 20,), (1,) * 50 + (400_000,)])
+def test_files_read_by_several_threads(tmp_path, sizes, threads):
+    """More than a megabyte: in pieces, each with a checksum of its own."""
+    path = tmp_path / "big"
+    state = {f"t{i}": torch.randn(n) for i, n in enumerate(sizes)} | {"bytes": torch.arange(13).byte()}
+    save(state, path)
+    got = load(path)
+    assert list(got) == list(state) and all(torch.equal(got[k], state[k]) for k in state)
+    with open(path, "rb") as stream:
+        assert torch.equal(load(stream)["bytes"], state["bytes"]) and stream.read() == b""
+    blob = path.read_bytes()
+    for at in (len(blob) - 1, len(blob) // 2, len(blob) - 600_000):
+        (tmp_path / "damaged").write_bytes(blob[:at] + bytes([blob[at] ^ 16]) + blob[at + 1:])
+        with pytest.raises(FileFormatError, match="checksum"):
+            load(tmp_path / "damaged")
+    (tmp_path / "cut").write_bytes(blob[:-1000])
+    with pytest.raises(FileFormatError, match="damaged"):
+        load(tmp_path / "cut")

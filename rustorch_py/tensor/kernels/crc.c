@@ -40,3 +40,32 @@ CLMUL uint32_t rt_crc32_blocks(uint32_t crc, const uint8_t *p, size_t n) {
 int rt_crc32_fast(void) { return 0; }
 uint32_t rt_crc32_blocks(uint32_t crc, const uint8_t *p, size_t n) { (void)p; (void)n; return crc; }
 #endif
+
+/* ---- checksums of parts, joined ----
+ * The register is a polynomial over GF(2) modulo P, bit 31 the constant term: n zero bytes more multiply it by x^(8n). */
+uint32_t rt_crc32_times(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
+        if (a & bit) product ^= b;
+        b = b >> 1 ^ (b & 1 ? 0xedb88320u : 0);
+    }
+    return product;
+}
+
+uint32_t rt_crc32_power(size_t n) {
+    uint32_t square = 1u << 23, power = 1u << 31;                    /* x^8, 1 */
+    for (; n; n >>= 1, square = rt_crc32_times(square, square))
+        if (n & 1) power = rt_crc32_times(power, square);
+    return power;
+}
+
+uint32_t rt_crc32_of(const uint8_t *p, size_t n) {
+    uint32_t crc = ~0u;
+    size_t blocks = n >= 64 && rt_crc32_fast() ? n & ~(size_t)15 : 0;
+    if (blocks) crc = rt_crc32_blocks(crc, p, blocks);
+    for (size_t i = blocks; i < n; i++) {
+        crc ^= p[i];
+        for (int k = 0; k < 8; k++) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+    }
+    return ~crc;
+}
