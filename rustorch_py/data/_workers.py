@@ -91,6 +91,8 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._shut_down = weakref.finalize(self, _shut_down, workers, os.getpid())
         make_fetcher = _fetcher_factory(self._iterable, self._auto_collation, self._collate_fn, self._drop_last)
         inherits = context.get_start_method() == "fork"
+        self._next_task = 0
+        self._clear()
         try:
             for worker_id in range(self._num_workers):
                 ours, its = socket.socketpair()
@@ -108,13 +110,15 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
                 finally:
                     its.close()
                 workers.append(_Worker(process, ours))
+                if self._prefetch_factor:      # it is at work while the next process is made
+                    self._turn = worker_id
+                    self._deal()
+            self._deal_ahead()
         except BaseException:
             self._shut_down()
             raise
-        self._next_task = 0
-        self._begin()
 
-    def _begin(self):
+    def _clear(self):
         self._first_task = self._next_number = self._next_task      # answers to older tasks are dropped
         self._answers = {}          # number -> (kind, data), come but not yet given out
         self._owner_of = {}         # number -> worker
@@ -122,14 +126,17 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._exhausted = False
         for worker in self._workers:
             worker.active = True
-        for _ in range(self._prefetch_factor * self._num_workers):
+
+    def _deal_ahead(self):
+        for _ in range(self._prefetch_factor * self._num_workers - (self._next_task - self._first_task)):
             self._deal()
 
     def _reset(self, loader):
         super()._reset(loader)
         for worker in self._workers:
             self._send(worker, (None, None))
-        self._begin()
+        self._clear()
+        self._deal_ahead()
 
     # -- dealing out ------------------------------------------------------------------------------
 
