@@ -9,10 +9,10 @@ cimport cython
 from _thread import get_ident
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_DECREF
-from libc.stdint cimport uint64_t, int32_t
-from libc.stdlib cimport malloc, realloc, free
-from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX, RT_KIND_FLOAT,
-                             F_CONTIG, F_RETAIN_GRAD, empty_preserve, RT_SHELL)
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport realloc, free
+from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX,
+                             F_CONTIG, empty_preserve, RT_SHELL)
 from ..tensor._node cimport Node, edge_target, edge_nr
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
 from ..tensor._overlap cimport is_dense, same_strides

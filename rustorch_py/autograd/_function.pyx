@@ -4,7 +4,6 @@ from ..tensor._base cimport (TensorBase, grad_mode, set_grad_mode, attach_output
                              RT_KIND_FLOAT, empty)
 from ..tensor._node cimport Node
 from ..tensor._ops cimport inplace_end
-from ..tensor._plan cimport full_
 from ..errors import AutogradError, TensorTypeError
 
 

@@ -1,7 +1,7 @@
 """Operators from shared libraries (include/rustorch/plugin.h): loading, checking, running, gradients."""
 cimport cython
 import os
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memset
 from ..tensor._base cimport (TensorBase, RtArray, RtIter, RT_BOOL, RT_F16, RT_F32, RT_BF16, RT_NDTYPES, RT_KIND_INT, RT_KIND_FLOAT, F_CONTIG,
                              attach, attach_outputs, empty, empty_preserve, fill_array, grad_mode, rt_iter_coalesce, rt_kind, rt_real_dtype,
@@ -10,7 +10,7 @@ from ..tensor._cpu cimport RtLoop, loop_plan
 from ..tensor._dtype cimport default_code, dtype_of, torch_name
 from ..tensor._node cimport Node
 from ..tensor._ops cimport cast, sum_to
-from ..tensor._plan cimport add_operand, cast_raw, check_devices, contiguous_raw, fill_value, merge_shape, plan_begin, result_dtype_list
+from ..tensor._plan cimport add_operand, check_devices, contiguous_raw, fill_value, merge_shape, plan_begin, result_dtype_list
 from ..errors import AutogradError, OutOfMemoryError, PluginError, ShapeError, TensorError, UnsupportedOpError
 
 cdef extern from "rustorch/plugin.h" nogil:

@@ -2,8 +2,8 @@
 """Reductions that pick an element: argmax, max, median, mode, kthvalue, quantile."""
 from libc.stdint cimport int64_t
 from ._backend cimport RT_META
-from ._base cimport (TensorBase, as_base, wrap_dim, empty, same_shape, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
-                     RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_BOOL)
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
+                     RT_KIND_FLOAT)
 from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIAN, lane_of, empty_resized, computable, dense,
                      take_lane, order_sort, order_select, order_mode, need_nonempty_dim, into_pair, refuse_complex, flat)
 from ._index_kernels cimport on_device

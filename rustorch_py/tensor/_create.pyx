@@ -4,8 +4,8 @@ from cpython.object cimport PyObject
 from libc.math cimport ceil
 from libc.string cimport memset
 from ._base cimport *
-from ._ops cimport alloc_out, deliver, cast, operand, binary
-from ._plan cimport full_, fill_value, number_to, is_number, copy_raw
+from ._ops cimport alloc_out, deliver, cast, binary
+from ._plan cimport fill_value, is_number, copy_raw
 from ._dtype cimport dtype_code, dtype_of, torch_name, default_code, default_complex, device_code
 from ._function cimport set_plain_call
 from ._view cimport parse_shape, plain_sizes

@@ -15,7 +15,6 @@ from cpython.ref cimport Py_INCREF
 from cpython.complex cimport PyComplex_Check
 from cpython.bool cimport PyBool_Check
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t
-from libc.string cimport memcpy
 from ._base cimport *
 from ._storage cimport borrow_storage
 from ._dtype cimport dtype_code, dtype_of, default_code, default_complex, promote, device_code, torch_name

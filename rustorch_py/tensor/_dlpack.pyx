@@ -1,10 +1,9 @@
 # build: cold
 """DLPack both ways: tensors handed to and taken from other libraries without a copy."""
 from cpython.pycapsule cimport PyCapsule_New, PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName
-from cpython.ref cimport PyObject, Py_INCREF, Py_DECREF
+from cpython.ref cimport Py_INCREF, Py_DECREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc, free
-from libc.string cimport memcpy
 from ._base cimport *
 from ._storage cimport borrow_storage, export_for_good
 from ._dtype cimport dtype_of, device_of, device_code

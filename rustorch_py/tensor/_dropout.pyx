@@ -1,5 +1,5 @@
 """Dropout and its kin: operators that draw a mask and multiply by it."""
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 from ._node cimport Node
 from ._base cimport (
     TensorBase, RT_BOOL, RT_KIND_FLOAT, RT_KIND_COMPLEX, rt_kind, as_base, attach1, empty as new_empty, empty_preserve,

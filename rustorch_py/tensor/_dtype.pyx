@@ -3,7 +3,7 @@
 cimport cython
 from cpython.object cimport PyTypeObject
 from ._base_c cimport (RT_BOOL, RT_U8, RT_I8, RT_I16, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
-                       RT_C32, RT_U16, RT_U32, RT_U64, RT_E4M3FN, RT_E8M0FNU, RT_NDTYPES, RT_NLOOPED,
+                       RT_C32, RT_U16, RT_U64, RT_E4M3FN, RT_E8M0FNU, RT_NDTYPES, RT_NLOOPED,
                        rt_itemsize, rt_kind, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT)
 from ._backend cimport backend_of, RT_CPU, RT_CUDA, RT_SHELL, RT_META
 from ..errors import DeviceError, DTypeError, TensorTypeError, UnsupportedOpError

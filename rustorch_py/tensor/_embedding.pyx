@@ -1,7 +1,7 @@
 # build: isa=embedding.inc.c cold
 """Embedding tables: rows picked by index, and bags of rows."""
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, Node, empty, attach1, attach2, save, saved, view_raw, wants_edge, as_base, rt_compute_dtype, shape_tuple, grad_mode, RT_F32,
+from ._base cimport (TensorBase, Node, empty, attach1, save, saved, view_raw, as_base, rt_compute_dtype, shape_tuple, RT_F32,
                      RT_F64, RT_I32, RT_I64, RT_KIND_FLOAT, rt_kind, rt_itemsize)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name

@@ -5,10 +5,10 @@ Gradient of a transform: the transform with the opposite sign (conjugate transpo
 times the same scale; what was padded or cut goes back by `resize_lane`.
 """
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, grad_mode, view_raw, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64,
-                     RT_C128, RT_NLOOPED, rt_kind, rt_itemsize, rt_real_dtype, RT_KIND_FLOAT, RT_KIND_COMPLEX, rt_contiguous_strides, is_contig)
+from ._base cimport (TensorBase, as_base, empty, attach1, grad_mode, view_raw, RT_F16, RT_BF16, RT_F64, RT_C64,
+                     RT_C128, RT_NLOOPED, rt_kind, rt_real_dtype, RT_KIND_FLOAT, rt_contiguous_strides, is_contig)
 from ._node cimport Node
-from ._plan cimport cast_raw, contiguous_raw, copy_raw, fill_value
+from ._plan cimport copy_raw, fill_value
 from ._ops cimport cast
 from ._dtype cimport default_code, check_stored, torch_name
 from ._cpu cimport isa_level, rt_num_threads

@@ -5,7 +5,7 @@ from ._base cimport (TensorBase, RtArray, as_base, empty, empty_like_shape, atta
                      RT_F32, RT_F64, rt_kind, RT_KIND_FLOAT)
 from ._node cimport Node
 from ._plan cimport broadcast_shapes, cast_raw, contiguous_raw, expand_raw
-from ._random cimport RtRandom, draw, draw_gamma, drawn_here, drawn_there, forget, no_grad_here, refuse, stream
+from ._random cimport RtRandom, draw, draw_gamma, drawn_here, drawn_there, no_grad_here, refuse, stream
 from ._lane cimport need_cpu
 from ._dtype cimport dtype_of
 

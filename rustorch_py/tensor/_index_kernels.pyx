@@ -1,6 +1,6 @@
 # build: isa=select.inc.c sources=index.c,select.c
 """The kernels that move elements by index or mask, behind cdef functions: index.c is linked into this module alone."""
-from libc.stdint cimport int64_t, int32_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport malloc, free
 from ._cpu cimport copy_plan, copy_plans, isa_level, rt_num_threads
 from ._base cimport *

@@ -10,11 +10,10 @@ import sys
 
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
-from libc.stdlib cimport malloc, free
 from ._base cimport *
 from ._storage cimport Storage, export_for_good, new_storage, written
 from ._dtype cimport dtype_of, dtype_code, default_code, device_of, device_code, torch_name
-from ._plan cimport contiguous_raw, copy_raw, clone_raw, element_to_py, fill_value, number_to
+from ._plan cimport copy_raw, element_to_py, fill_value, number_to
 from ._ops cimport to_device, detach, resize_
 from . import _create, _data, _dlpack
 from ..errors import AutogradError, DimError, DTypeError, MissingDependencyError, TensorError, TensorTypeError, TensorValueError

@@ -8,7 +8,7 @@ from ._base cimport *
 from ._dtype cimport dtype_code, device_code, torch_name
 from ._dtype import contiguous_format
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, result_dtype_list
-from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, recording, deliver, alloc_out)
+from ._ops cimport (cast, clone, contiguous, copy_into, sum_mask, inplace_begin, inplace_end, deliver, alloc_out)
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport select_view, slice_view, unsqueeze_view, transpose_view, reshape_view
 from ._index_kernels cimport cat_slab, copy_geometry, copy_list, copy_triangle, on_device, need_same, repeat_slab, sizes

@@ -1,6 +1,6 @@
 # build: isa=words.inc.c sources=order.c cold
 """Work along one dimension: geometry, gathering by position, order."""
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t
 from ._cpu cimport isa_level, rt_num_threads
 from ._base cimport (TensorBase, empty, empty_like_shape, grad_mode, attach1, save, saved, shape_tuple,
                      view_raw, RT_F16, RT_BF16, RT_F32, RT_I64, RT_KIND_COMPLEX, rt_itemsize, rt_kind)

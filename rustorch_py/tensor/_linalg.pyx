@@ -8,7 +8,7 @@ these is in ``_linalg_more``.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
-from ._base cimport (TensorBase, RtArray, empty, empty_strided, view_raw, shape_tuple, as_base, grad_mode, attach_outputs, save, save_output, saved,
+from ._base cimport (TensorBase, empty, empty_strided, view_raw, as_base, grad_mode, attach_outputs, save, save_output, saved,
                      wants_edge, rt_kind, rt_itemsize, rt_real_dtype, rt_compute_dtype, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._backend cimport RT_META

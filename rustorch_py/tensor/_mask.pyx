@@ -1,13 +1,12 @@
 # build: cold
 """Masks: nonzero and where(condition), masked_fill, masked_select, masked_scatter."""
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 from ._node cimport Node
 from ._backend cimport RT_META
 from ._base cimport *
 from ._dtype cimport torch_name
 from ._plan cimport cast_raw, contiguous_raw, clone_raw, full_, copy_raw, broadcast_shapes, expand_raw
-from ._ops cimport (cast, clone, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape,
+from ._ops cimport (cast, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver, ternary, check_inplace_shape,
                     to_device)
 from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, fill_there, run_flat, need_same, RT_IX_SET
 from . import _pointwise, _view

@@ -6,7 +6,7 @@ Nothing here looks at an operator. A device's tensors are never read by the host
 enough that this back end's doors do nothing, and that :func:`._doors.run` finds a kernel for every name that does nothing either. Addresses
 are numbers that no memory has, one after the other, so that tensors overlap where PyTorch's would and a stray read ends at once.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport uint8_t
 from ._backend cimport RtBackend, register_backend, RT_META
 from ._base cimport TensorBase, RtIter, RtArray, empty, RT_F32
 from ._devices import begin

@@ -1,6 +1,6 @@
 """The slot a tensor holds for its history. Knows no Tensor."""
 cimport cython
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t
 from collections import OrderedDict

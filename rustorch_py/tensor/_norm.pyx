@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
                      bump, RT_F16, RT_BF16, RT_F32, RT_F64)
 from ._cpu cimport isa_level
-from ._neural cimport in_order, suggests_last, num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._neural cimport in_order, suggests_last, num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport contiguous, deliver
 from ._plan cimport contiguous_raw, cast_raw, clone_raw
 from ._devices import run as run_on_device

@@ -1,7 +1,9 @@
-# Operators that record themselves: rows of the table, copies, and the pair expand/sum.
+# Operators that record themselves: rows of the table, and writing in place. Those of `_copies` come from here as well.
 from libc.stdint cimport int64_t, uint8_t
 from ._base cimport TensorBase
 from ._node cimport Node
+from ._copies cimport (cast, contiguous, clone, to_device, detach, expand_to, expand_tuple, sum_to, sum_to_many, sum_like, sum_mask, reduce_sum,
+                       track_view, drop_view)
 
 cdef bint profiling() noexcept       # a profile runs, which shall see every operator
 
@@ -18,20 +20,8 @@ cdef object ternary(int row, object x, object y, object z, object out, double k0
 cdef object ternary_inplace(int row, object x, object y, object z, double k0)
 cdef object binary_slot(int row, object x, object y)         # NotImplemented for foreign types
 
-# ---- conversion and copies (all differentiable) ----
-cdef TensorBase cast(TensorBase t, int dt)                   # t itself when it already is dt
-cdef TensorBase contiguous(TensorBase t)
-cdef TensorBase clone(TensorBase t)
-cdef TensorBase to_device(TensorBase t, int dev)
 cdef TensorBase copy_into(TensorBase dst, TensorBase src)    # dst.copy_(src): in-place rules, history, version
 cdef TensorBase operand(object op, object x, int dev)        # tensor, or a number wrapped; TypeError
-cdef TensorBase expand_to(TensorBase t, int nd, const int64_t *sh)
-cdef TensorBase expand_tuple(TensorBase t, tuple shape)
-cdef TensorBase sum_to(TensorBase g, tuple shape)            # sum the broadcast dimensions away
-cdef TensorBase sum_to_many(TensorBase g, Py_ssize_t n, tuple shape)   # the same for n gradients along dimension 0
-cdef TensorBase sum_like(TensorBase g, TensorBase t)         # sum_to t's shape, cast to t's dtype (real part if t is real)
-cdef TensorBase reduce_sum(TensorBase t, object dims, bint keepdim)   # dims None or tuple
-cdef TensorBase detach(TensorBase t)
 
 # ---- out= and in-place ----
 # Tensor to write a result of `dt` and shape into: `out` checked and resized, or a new one.
@@ -41,11 +31,8 @@ cdef int inplace_begin(object op, TensorBase t) except -1              # leaf, o
 cdef int inplace_end(TensorBase t, Node node) except -1                # version; node None or already attached to t's old history
 cdef bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept
 cdef int resize_(TensorBase t, int nd, const int64_t *sh) except -1
-cdef TensorBase sum_mask(TensorBase t, const uint8_t *mask, bint keepdim)
-cdef int track_view(TensorBase v, TensorBase t) except -1
 cdef TensorBase same_history(TensorBase copy, TensorBase t)   # copy stands for t in the graph
 cdef int check_inplace_shape(object op, TensorBase t, int nd, const int64_t *sh) except -1
 cdef int check_inplace_dtype(object op, TensorBase t, int dt) except -1
 ctypedef int (*RebaseHook)(TensorBase, Node) except -1
 cdef void set_rebase_hook(RebaseHook fn)
-cdef TensorBase drop_view(TensorBase t, int nd, const int64_t *sh)   # contiguous t seen in another shape of equal size

@@ -7,8 +7,8 @@ from cpython.long cimport PyLong_Check
 from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy, memset
 from ._overlap cimport overlaps, same_strides
-from ._base cimport (TensorBase, Storage, RtArray, RtIter, empty, empty_preserve, view_raw, fill_array, shape_tuple, new_tensor, wrap_dim,
-                     rt_iter_coalesce, rt_itemsize, rt_kind, rt_real_dtype, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
+from ._base cimport (TensorBase, RtArray, RtIter, empty, empty_preserve, view_raw, fill_array, shape_tuple, wrap_dim,
+                     rt_iter_coalesce, rt_itemsize, rt_kind, F_CONTIG, F_WRAPPED, RT_BOOL, RT_U8, RT_I8, RT_I16,
                      RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_NLOOPED,
                      RT_C32, RT_U16, RT_U32, RT_U64, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._backend cimport RtBackend, backend_of, RT_META, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED

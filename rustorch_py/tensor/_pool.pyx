@@ -2,7 +2,7 @@
 """Pooling: maxima (with positions), averages, adaptive windows, and the inverse of max pooling."""
 from libc.stdint cimport int64_t
 from libc.stdlib cimport malloc, free
-from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, shape_tuple, grad_mode, RT_F32, RT_F64, RT_I64,
+from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, shape_tuple, RT_F32, RT_F64, RT_I64,
                      RT_KIND_INT, RT_KIND_FLOAT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name

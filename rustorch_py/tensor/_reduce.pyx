@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memset
 from ._base cimport *
 from ._node cimport Node, call_node
-from ._ops cimport (cast, deliver, sum_mask, expand_tuple, contiguous, drop_view, recording)
+from ._ops cimport (cast, deliver, sum_mask, contiguous, drop_view, recording)
 from ._function cimport set_plain_call
 from ._plan cimport reduce_raw, dims_mask, full_
 from ._dtype cimport dtype_code, dtype_of, torch_name

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from ._backend cimport RT_META
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2, save, saved, as_base, shape_tuple, view_raw, wrap_dim,
-                     RT_BOOL, RT_F32, RT_F64, RT_I64, RT_I32, RT_KIND_COMPLEX, rt_kind)
+                     RT_BOOL, RT_F32, RT_I64, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, add_sizes, float32_of, like_dtype, need_float, sizes_text

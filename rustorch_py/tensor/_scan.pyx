@@ -1,8 +1,8 @@
 # build: isa=scan.inc.c cold
 """Running sums, products, log-sums and extremes along a dimension."""
 from libc.stdint cimport int64_t
-from ._base cimport (TensorBase, as_base, wrap_dim, empty_like_shape, attach1, save, save_output, saved, grad_mode, RT_I64, RT_F16, RT_BF16,
-                     RT_BOOL, rt_kind, RT_KIND_BOOL, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
+from ._base cimport (TensorBase, as_base, wrap_dim, empty_like_shape, attach1, save, save_output, saved, grad_mode, RT_I64, RT_F16,
+                     RT_BOOL, rt_kind, RT_KIND_INT, RT_KIND_FLOAT, RT_KIND_COMPLEX)
 from ._node cimport Node
 from ._plan cimport cast_raw
 from ._dtype cimport dtype_code, dtype_of

@@ -10,9 +10,9 @@ from ._node cimport Node
 from ._overlap cimport refuse_overlap
 from ._base cimport *
 from ._dtype cimport torch_name, dtype_of
-from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, fill_value, is_number, element_to_py
-from ._ops cimport (binary, binary_inplace, ternary, contiguous, cast, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver,
-                    reduce_sum, operand, to_device)
+from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_, is_number
+from ._ops cimport (binary, ternary, cast, sum_to, expand_to, inplace_begin, inplace_end, recording, deliver,
+                    reduce_sum, to_device)
 from ._index_kernels cimport (run_gather, run_along, run_flat, checked_index, within, on_device, need_same, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
                       RT_IX_MAX, RT_IX_MIN)
 from . import _rows, _view

@@ -2,10 +2,10 @@
 """softmax, log_softmax, logsumexp; cross entropy and negative log likelihood over class indices and probabilities."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, save, save_output, saved, as_base, shape_tuple, grad_mode,
-                     wrap_dim, RT_F32, RT_F64, RT_I64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_U8, rt_kind)
+                     wrap_dim, RT_F32, RT_I64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_U8, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport dtype_of, default_code, torch_name
-from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, float32_of, like_dtype, need_float, sizes_text
 from ._ops import label_result
 from ._ops cimport deliver
 from ._plan cimport contiguous_raw, cast_raw

@@ -1,6 +1,6 @@
 # build: sources=distinct.c,search.c cold
 """Sorting, searching and sets."""
-from libc.stdint cimport int64_t, int32_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, empty_like_shape, grad_mode, same_shape, shape_tuple, RT_BOOL, RT_I64, RT_I32, RT_F64, RT_U16, RT_U64,
@@ -9,7 +9,7 @@ from ._dtype cimport dtype_of, promote
 from ._node cimport Node, call_node
 from ._plan cimport cast_raw
 from ._ops cimport deliver, detach
-from ._lane cimport (RtLane, lane_of, dense, take_lane, order_sort, order_topk, into_pair, refuse_complex, flat)
+from ._lane cimport (dense, take_lane, order_sort, order_topk, into_pair, refuse_complex, flat)
 from ._index_kernels cimport on_device, need_same, take_true, true_positions
 from ._devices import run as run_on_device
 

@@ -2,8 +2,8 @@
 """Special functions that are not rows of the operator table, computed in double precision."""
 from libc.stdint cimport int64_t
 from ._cpu cimport rt_num_threads
-from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved, wants_edge, grad_mode, shape_tuple,
-                     RT_F64, RT_F32, RT_C64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, F_CONTIG, empty, empty_ordered)
+from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved, wants_edge, grad_mode,
+                     RT_F64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, F_CONTIG, empty, empty_ordered)
 from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, broadcast_shapes, expand_raw, result_dtype
 from ._ops cimport deliver, operand, sum_like

@@ -4,8 +4,8 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memcpy, memset
 from ._backend cimport RT_CPU, RT_META
-from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode, is_contig, same_shape,
-                     shape_tuple, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
+from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode,
+                     shape_tuple, RT_F32, RT_F64, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT, RT_CUDA, RT_DEVICE_TYPE)
 from ._node cimport Node
 from ._dtype cimport dtype_code, dtype_of, torch_name

@@ -7,8 +7,8 @@ from cpython.long cimport PyLong_Check, PyLong_CheckExact
 from cpython.object cimport PyObject
 from ._base cimport *
 from ._node cimport Node, edge_target, edge_nr
-from ._ops cimport (track_view, expand_to, contiguous, clone, sum_to, set_rebase_hook, copy_into, inplace_begin, cast)
-from ._plan cimport copy_raw, clone_raw, fill_value, full_
+from ._ops cimport (track_view, expand_to, contiguous, clone, set_rebase_hook, copy_into)
+from ._plan cimport copy_raw, full_
 from ._dtype cimport dtype_code
 from ._function cimport set_plain_call
 from ..errors import AutogradError, DimError, IntOverflowError, LengthError, ShapeError, TensorTypeError, TensorValueError

@@ -1,7 +1,6 @@
 """Random numbers on the device: Note [Same numbers as PyTorch's CUDA] in kernels/philox.h."""
 import math
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
-from libc.stdlib cimport llabs
 from ... import tensor as _t
 from ...errors import DTypeError
 from ...tensor._base cimport TensorBase, empty, rt_itemsize, rt_kind, RT_F32, RT_F64, RT_C128, RT_KIND_COMPLEX
