@@ -1,6 +1,7 @@
 """Arithmetic, comparison and statistics made of other operators."""
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._base import TensorBase
+from ._convert import equal
 from ._create import arange, complex_
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat, triu_indices
@@ -42,15 +43,6 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Tell whether all elements are close (see ``isclose``)."""
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
-
-
-def equal(input, other):
-    """Tell whether two tensors have the same shape and elements."""
-    if not isinstance(other, TensorBase):
-        raise TensorTypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}", op="equal")
-    if input.device != other.device:
-        raise TensorError(f"equal: tensors on different devices, {input.device} and {other.device}", op="equal")
-    return input.shape == other.shape and bool((input == other).all())
 
 
 def isreal(input):

@@ -11,7 +11,7 @@ from ._storage cimport Storage, borrow_storage
 from ._neural cimport suggests_last
 from ._node cimport Node
 from ._overlap cimport refuse_overlap
-from ._ops cimport (cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize)
+from ._ops cimport (binary, cast, contiguous, clone, to_device, copy_into, operand, detach as c_detach, inplace_begin, inplace_end, resize_ as c_resize)
 from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype
 from ._storage cimport export_for_good
 from ._function cimport PlainCall, set_plain_call
@@ -142,6 +142,17 @@ def is_nonzero(input):
 def is_same_size(input, other):
     """Tell whether two tensors have one shape."""
     return bool(same_shape(as_base("is_same_size", "input", input), as_base("is_same_size", "other", other)))
+
+
+def equal(input, other):
+    """Tell whether two tensors have the same shape and elements."""
+    cdef TensorBase a = as_base("equal", "input", input), b
+    if not isinstance(other, TensorBase):
+        raise TensorTypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}", op="equal")
+    b = <TensorBase>other
+    if a.dev != b.dev:
+        raise TensorError(f"equal: tensors on different devices, {device_of(a.dev)} and {device_of(b.dev)}", op="equal")
+    return bool(same_shape(a, b)) and bool(binary(ROW_EQ, a, b, None).all())
 
 
 def is_set_to(self, tensor):

@@ -859,8 +859,18 @@ class Module(StateDictMixin):
             memo.add(self)
         yield prefix, self
         for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, prefix + "." + name if prefix else name, remove_duplicate)
+            if module is None:
+                continue
+            path = prefix + "." + name if prefix else name
+            if module._modules or type(module).named_modules is not Module.named_modules:
+                yield from module.named_modules(memo, path, remove_duplicate)
+            elif module not in memo:      # most modules have none below them: no generator for each
+                if remove_duplicate:
+                    memo.add(module)
+                yield path, module
+                for below, child in module._modules.items():      # it may have been given some just now
+                    if child is not None:
+                        yield from child.named_modules(memo, f"{path}.{below}", remove_duplicate)
 
     # ---- modes ---------------------------------------------------------------------------------
 
