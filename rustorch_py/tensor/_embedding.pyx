@@ -26,8 +26,8 @@ cdef extern from "embedding.h" nogil:
         int64_t (*gather_rows)(const char *, int64_t, int64_t, const int64_t *, int64_t, char *, int) noexcept nogil
         void (*add_rows_f32)(const float *, const int64_t *, int64_t, int64_t, int64_t, int64_t, const float *, float *, int) noexcept nogil
         void (*add_rows_f64)(const double *, const int64_t *, int64_t, int64_t, int64_t, int64_t, const double *, double *, int) noexcept nogil
-        void (*bag_f32)(const float *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const float *, float *, int64_t *, int64_t *, int) noexcept nogil
-        void (*bag_f64)(const double *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const double *, double *, int64_t *, int64_t *, int) noexcept nogil
+        void (*bag_f32)(const float *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const float *, float *, int64_t *, int64_t *, int64_t *, int) noexcept nogil
+        void (*bag_f64)(const double *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const double *, double *, int64_t *, int64_t *, int64_t *, int) noexcept nogil
     const RtEmbeddingTable *rt_embedding_pick(int level) noexcept nogil
 
 
@@ -259,7 +259,7 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
         bags -= 1
     bag_of = empty(1, &n, RT_I64, w.dev)
     if not on_device(w):
-        check_bags(op, idx, off, bag_of, bags, include_last_offset, rows)
+        check_bags(op, idx, off, bags, include_last_offset, rows)
     if per_sample_weights is not None:
         scale = as_base(op, "per_sample_weights", per_sample_weights)
         need_same(op, w, scale)
@@ -288,10 +288,10 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
         with nogil:
             if w.dt == RT_F32:
                 table.bag_f32(<float *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <float *>k,
-                              <float *>out.ptr, <int64_t *>count.ptr, atp, threads)
+                              <float *>out.ptr, <int64_t *>count.ptr, atp, <int64_t *>bag_of.ptr, threads)
             else:
                 table.bag_f64(<double *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <double *>k,
-                              <double *>out.ptr, <int64_t *>count.ptr, atp, threads)
+                              <double *>out.ptr, <int64_t *>count.ptr, atp, <int64_t *>bag_of.ptr, threads)
     got = out
     if how != 2 and scale is None and not sparse:
         if recording(w, None, None):
@@ -323,8 +323,8 @@ cdef object taken_at(TensorBase idx, TensorBase at):
     return (<object>idx).take(places.clamp(min=0)).where(places >= 0, places)
 
 
-cdef int check_bags(object op, TensorBase idx, TensorBase off, TensorBase bag_of, int64_t bags, bint include_last_offset, int64_t rows) except -1:
-    """Raise unless the bags lie one behind the other and the indices in the table; bag_of gets the bag of each index."""
+cdef int check_bags(object op, TensorBase idx, TensorBase off, int64_t bags, bint include_last_offset, int64_t rows) except -1:
+    """Raise unless the bags lie one behind the other and the indices in the table."""
     cdef int64_t n = idx.n, i, b
     if bags and (<int64_t *>off.ptr)[0] != 0:
         raise ShapeError(f"embedding_bag: offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from "
@@ -335,9 +335,6 @@ cdef int check_bags(object op, TensorBase idx, TensorBase off, TensorBase bag_of
             raise ShapeError(f"embedding_bag: offsets must not fall and not pass the {n} indices, got {i} at position {b}", op=op)
     if include_last_offset and (<int64_t *>off.ptr)[bags] != n:
         raise ShapeError(f"embedding_bag: the last offset must be the number of indices ({n}), got {(<int64_t *>off.ptr)[bags]}", op=op)
-    for b in range(bags):
-        for i in range((<int64_t *>off.ptr)[b], (<int64_t *>off.ptr)[b + 1] if b + 1 < bags else n):
-            (<int64_t *>bag_of.ptr)[i] = b
     i = outside(idx, 0, rows)
     if i >= 0:
         raise DimError(f"embedding_bag: index out of range in self: index {(<int64_t *>idx.ptr)[i]} at position {i}, table of "

@@ -334,8 +334,9 @@ cdef int copy_list(list to, list source) except -1:
     if n > 1 and on_device(dst) and has_kernel("copies", dst):
         run_on_device("copies", dst, to, source)
         return 0
-    # one of them is too little for several threads, and they do not lie in one another's rows, where threads would meet in cache lines
-    if n > 1 and dst.flags & F_CONTIG and dst.n < 131072 and dst.n * n >= 131072:
+    # one of them is too little for several threads, and they do not lie in one another's short rows, where threads would meet in cache lines
+    if n > 1 and (dst.flags & F_CONTIG or dst.nd and dst.st[dst.nd - 1] == 1 and dst.sh[dst.nd - 1] * rt_itemsize(dst.dt) >= 256) and \
+            dst.n < 131072 and dst.n * n >= 131072:
         plans = <RtIter *>malloc(n * sizeof(RtIter))
         if plans != NULL:
             try:

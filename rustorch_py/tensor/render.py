@@ -414,7 +414,7 @@ def reductions_file(kind):
         parts.append(f"RT_INLINE T K({red.name}_step)(T a, T x, T k0) {{ (void)k0; return {pr.render(red.step)}; }}")
         parts.append(f"RT_INLINE T K({red.name}_comb)(T a, T b) {{ return {pr.render(red.combine)}; }}")
         few = "NARROW" if kind == "c" or VECTOR & words(red.step) else "MASKED"
-        lines = "TOGETHER" if few == "MASKED" and words(red.combine) & {"maximum", "minimum"} else "ALONE"
+        lines = "TOGETHER" if kind == "f" and words(red.combine) & {"maximum", "minimum"} else "ALONE"
         names.append((red.name, red.index, few, lines))
     for name, _, few, lines in names:
         parts.append(f"RT_REDUCE_LOOPS({name}, RT_REDUCE_{few})")

@@ -116,7 +116,8 @@ def test_scattered_extremes(reduce):
     i = np.random.default_rng(9).integers(0, 500, 40_000)
     a[77] = np.nan
     want = np.zeros(500, np.float32)
-    (np.maximum if reduce == "amax" else np.minimum).at(want, i, a)
+    with np.errstate(invalid="ignore"):
+        (np.maximum if reduce == "amax" else np.minimum).at(want, i, a)
     np.testing.assert_array_equal(rt.zeros(500).scatter_reduce(0, rt.from_numpy(i), rt.from_numpy(a), reduce).numpy(), want)
 
 
@@ -173,3 +174,46 @@ def test_slabs(dtype, threads):
         parts = [np.ascontiguousarray(a[..., k : k + width]) for k in (0, 20, 41)]
         np.testing.assert_array_equal(rt.cat([rt.from_numpy(p) for p in parts], -1).numpy(), np.concatenate(parts, -1))
     np.testing.assert_array_equal(rt.stack([x, x + 1], -1).numpy(), np.stack([a, a + 1], -1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64", "uint8", "bool"])
+def test_running_extremes(dtype, simd, threads):
+    r = np.random.default_rng(2)
+    a = r.integers(0, 2 if dtype == "bool" else 100, (3, 5000)).astype(np.float64)
+    a[1] = np.sort(a[1])
+    a[2, 70:] = 0
+    if "float" in dtype:
+        a[0, 4000] = np.nan
+    x = rt.from_numpy(a).to(getattr(rt, dtype))
+    for name, better in (("cummax", np.greater_equal), ("cummin", np.less_equal)):
+        values, places = getattr(rt, name)(x, 1)
+        want = np.empty(a.shape, np.int64)
+        for row, at in zip(a, want):
+            best = 0
+            for i, v in enumerate(row):
+                if np.isnan(v) or (not np.isnan(row[best]) and better(v, row[best])):
+                    best = i
+                at[i] = best
+        np.testing.assert_array_equal(places.numpy(), want)
+        np.testing.assert_array_equal(values.to(rt.float64).numpy(), np.take_along_axis(a, want, 1))
+        down, at = getattr(rt, name)(x.t().contiguous(), 0)
+        np.testing.assert_array_equal(at.numpy(), want.T)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("width", [1, 2, 10, 24, 25, 700])
+def test_ranks(width, dtype, simd, threads):
+    a = np.random.default_rng(width).integers(100, 120, (40, width)).astype(np.float64)
+    x, rows = rt.from_numpy(a).to(getattr(rt, dtype)), np.arange(40)
+    for dim, y in ((1, x), (0, x.t().contiguous())):
+        for k in {1, width // 2 + 1, width}:
+            values, places = rt.kthvalue(y, k, dim)
+            np.testing.assert_array_equal(values.to(rt.float64).numpy(), np.sort(a, 1)[:, k - 1])
+            np.testing.assert_array_equal(a[rows, places.numpy()], np.sort(a, 1)[:, k - 1])
+        np.testing.assert_array_equal(rt.median(y, dim)[0].to(rt.float64).numpy(), np.sort(a, 1)[:, (width - 1) // 2])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.bool_])
+def test_running_sums_of_whole_numbers(dtype, simd, threads):
+    a = np.random.default_rng(0).integers(0, 2, (37, 900)).astype(dtype)
+    np.testing.assert_array_equal(rt.from_numpy(a).cumsum(1).numpy(), a.cumsum(1, dtype=np.int64))

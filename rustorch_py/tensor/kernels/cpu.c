@@ -702,7 +702,9 @@ static void red_tile(const Red *r, int64_t cols, int64_t t, int64_t j0, int64_t 
     int64_t idx[RT_MAX_DIM] = {0}, line = r->keep.in[0] == r->in_size ? n * r->in_size : 0;      /* bytes of a dense row ... */
     if (r->red.in[0] == line) line = 0;                 /* ... fetched ahead, but where rows follow each other the processor does so by itself */
     uint64_t blocks = 0;
-    int by_four = r->red.n == 1 && r->in_dtype == r->acc_dtype && r->keep.in[0] == r->in_size;
+    int by_four = r->red.n == 1 && r->keep.in[0] == r->in_size;
+    RtCast cast = r->in_dtype == r->acc_dtype ? NULL : rt_cast_of(r->in_dtype, r->acc_dtype);
+    char four[4 * COLS * 16] __attribute__((aligned(64)));
     dims_at(&r->keep, 1, t / tiles, &in0, &out0);
     in0 += c0 * r->keep.in[0];
     out0 += c0 * r->keep.out[0];
@@ -716,7 +718,10 @@ static void red_tile(const Red *r, int64_t cols, int64_t t, int64_t j0, int64_t 
         const char *ahead = r->in + in1 + r->red.in[0];
         if (by_four && j + 4 <= j1) {                   /* a block of 32 rows is not left: j - j0 is a multiple of four */
             for (int i = 3; i < 7; i++, ahead = r->in + in1 + i * r->red.in[0]) for (int64_t b = 0; b < line; b += 64) __builtin_prefetch(ahead + b);
-            r->f->cols4(acc, r->in + in1, r->red.in[0], n, r->k0);
+            if (cast) {
+                for (int i = 0; i < 4; i++) cast(four + i * COLS * 16, r->acc_size, r->in + in1 + i * r->red.in[0], r->in_size, n);
+                r->f->cols4(acc, four, COLS * 16, n, r->k0);
+            } else r->f->cols4(acc, r->in + in1, r->red.in[0], n, r->k0);
             j += 3;
             in1 += 3 * r->red.in[0];
             idx[0] += 3;
@@ -876,7 +881,7 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
     }
     if (threads > nout) threads = (int)nout;
     if (r.keep.n == 1 && r.red.n == 1 && r.red.in[0] == r.in_size && r.keep.in[0] % r.in_size == 0 && nred > 1 &&
-        nred * r.in_size <= (r.in_dtype == acc_dtype ? LINE_BYTES - 1 : SHORT_BYTES) &&
+        nred * r.in_size <= (r.in_dtype == acc_dtype ? (r.f->quick ? LINE_BYTES / 2 : LINE_BYTES) - 1 : SHORT_BYTES) &&
         nout >= 16) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
         for (int t = 0; t < threads; t++) red_short(&r, nout * t / threads, nout * (t + 1) / threads);

@@ -65,12 +65,13 @@ static int64_t sum_bag_##t(const T *table, const int64_t *idx, int64_t lo, int64
     return used;                                                                                                \
 }                                                                                                               \
 static void bag_##t(const T *table, const int64_t *idx, int64_t n, const int64_t *offsets, int64_t bags, int64_t width, \
-                    int mode, int64_t skip, const T *scale, T *out, int64_t *count, int64_t *at, int threads) { \
+                    int mode, int64_t skip, const T *scale, T *out, int64_t *count, int64_t *at, int64_t *bag_of, int threads) { \
     threads = few((double)n * width, threads, bags);                                                            \
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))                             \
     for (int64_t b = 0; b < bags; b++) {                                                                        \
         int64_t lo = offsets[b], hi = b + 1 < bags ? offsets[b + 1] : n, used = 0;                              \
         T *dst = out + b * width;                                                                               \
+        for (int64_t i = lo; i < hi; i++) bag_of[i] = b;                                                        \
         if (mode < 2) {                                                                                         \
             used = sum_bag_##t(table, idx, lo, hi, n, width, skip, scale, dst);                                 \
             if (mode == 1 && used) for (int64_t j = 0; j < width; j++) dst[j] /= (T)used;                       \

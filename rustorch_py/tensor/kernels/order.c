@@ -605,6 +605,7 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
     });
 }
 
+enum { SHORT_LANE = 24 };        /* sorted in less time than the digits of a byte are counted */
 int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, int64_t *idx_oi, int threads) {
     uint64_t nan = nan_key(dtype);
     EACH_LANE({
@@ -616,12 +617,19 @@ int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, 
         }
         if (first_nan >= 0 && (how == RT_SELECT_MEDIAN || nans == s.L)) at = first_nan;
         else {
-            if (w->packed) {
+            uint64_t apart = 0;                       /* bytes that all keys share need no look */
+            for (int64_t l = 1; l < s.L; l++) apart |= w->key[l] ^ w->key[0];
+            int bytes = apart ? (71 - __builtin_clzll(apart)) / 8 : 1;
+            if (s.L <= SHORT_LANE) {
                 pack(w, s.L, w->a);
-                at = (int64_t)(select_packed((uint64_t *)w->a, s.L, rank, size, &among) & 0xffffffffu);
+                if (w->packed) insertion_packed((uint64_t *)w->a, s.L); else insertion_pair(w->a, s.L);
+                at = POSITION(w, w->a, rank);
+            } else if (w->packed) {
+                pack(w, s.L, w->a);
+                at = (int64_t)(select_packed((uint64_t *)w->a, s.L, rank, bytes, &among) & 0xffffffffu);
             } else {                                  /* the key first, then the place of that one among its equals */
                 memcpy(w->a, w->key, (size_t)s.L * sizeof(uint64_t));
-                uint64_t key = select_word((uint64_t *)w->a, s.L, rank, size, &among);
+                uint64_t key = select_word((uint64_t *)w->a, s.L, rank, bytes, &among);
                 for (at = 0; w->key[at] != key || among-- > 0; at++) {}
             }
         }

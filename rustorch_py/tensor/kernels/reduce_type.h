@@ -34,6 +34,7 @@
  * that wait for each other (maximum: NaN counts), the last lanes of 16 rows are folded side by side: 17 for 9 ns a row of 64. Either way a row's
  * result has the bits that it has alone. */
 #define RT_REDUCE_ALONE(name)                                                                             \
+    enum { K(name##_quick) = 1 };                                                                          \
     static void K(name##_lines)(char *acc, const char *x, int64_t row, int64_t m, int64_t n, double k0) {  \
         const T kk = (T)k0; T *a = (T *)acc;                                                               \
         for (int64_t k = 0; k < m; k++) a[k] = K(name##_line)((const T *)(x + k * row), n / LANES, (int)(n % LANES), kk); \
@@ -45,6 +46,7 @@
     }
 #define RT_REDUCE_WIDE(name, w) if (LANES > w && w >= WIDE) for (int j = 0; j < w; j++) lane[j] = K(name##_comb)(lane[j], lane[j + w]);
 #define RT_REDUCE_TOGETHER(name)                                                                          \
+    enum { K(name##_quick) = 0 };                                                                          \
     static __attribute__((noinline)) void K(name##_wide)(T *to, const T *p, int64_t rounds, int rest, const T kk) { \
         T lane[LANES];                                                                                     \
         for (int j = 0; j < LANES; j++) lane[j] = K(name##_init)();                                        \
@@ -142,5 +144,5 @@
         }                                                                                                  \
         int level = 0;                                                                                     \
         for (uint64_t b = blocks; b; b >>= 1, level++) if (b & 1) *out = K(name##_comb)(*out, part[level]); }
-#define RT_REDUCE_ENTRY(name) {K(name##_initn), K(name##_run), K(name##_cols), K(name##_comb_n), K(name##_lines), K(name##_cols4)}
+#define RT_REDUCE_ENTRY(name) {K(name##_initn), K(name##_run), K(name##_cols), K(name##_comb_n), K(name##_lines), K(name##_cols4), K(name##_quick)}
 #endif

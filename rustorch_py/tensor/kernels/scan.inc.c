@@ -39,7 +39,7 @@ RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
         });                                                                                   \
     }
 
-/* Sums of dense lanes: a chain of additions waits for itself, so CHAINS of them run side by side: rows, or blocks of one
+/* Sums of dense lanes: a chain of additions waits for itself, so CHAINS of them run side by side (whole numbers do not wait: rows one by one): rows, or blocks of one
  * row whose sums are known before. Blocks are the same whatever the number of threads. */
 #define CHAINS 8
 #define SPAN 2064            /* no power of two: chains a page apart would share the few places of the first cache that such addresses have */
@@ -66,7 +66,7 @@ RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
                 const T *from[CHAINS]; T *to[CHAINS]; A acc[CHAINS] = {0};                    \
                 int64_t r = g * CHAINS, have = rows - r < CHAINS ? rows - r : CHAINS;         \
                 for (int c = 0; c < have; c++) { from[c] = x + (r + c) * n; to[c] = y + (r + c) * n; } \
-                if (have == CHAINS) chains_##tag(from, to, acc, n);                           \
+                if (have == CHAINS && (A)0.5 != 0) chains_##tag(from, to, acc, n);            \
                 else for (int c = 0; c < have; c++)                                           \
                     for (int64_t l = 0; l < n; l++) { acc[c] += (A)from[c][l]; to[c][l] = (T)acc[c]; } \
             }                                                                                 \
@@ -97,10 +97,35 @@ RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
 #define TIMES(a, b) ((a) * (b))
 #define SCAN(name, T, A, START, STEP) SCAN_(name, T, A, START, STEP, 0, (void)0)
 #define SUM_SCAN(tag, T, A) SUM_ROWS(tag, T, A) SCAN_(sum_##tag, T, A, 0, PLUS, 1, dense_##tag(x_oli, s.outer, s.L, out_oli, threads))
+/* Of a dense lane: mostly nothing in the next elements changes the extreme, and they are written by vectors; else one by one, without a branch. */
 #define EXTREME(tag, T, ISNAN)                                                                \
+    static void extreme_lane_##tag(const T *x, int64_t n, int want_min, T *val, int64_t *idx) { \
+        enum { BLOCK = 32 };                                                                  \
+        T best = x[0]; int64_t at = 0;                                                        \
+        for (int64_t b = 0; b < n; b += BLOCK) {                                              \
+            int64_t m = n - b < BLOCK ? n - b : BLOCK; int any = m < BLOCK;                   \
+            const T *p = x + b; T *v = val + b; int64_t *to = idx + b;                        \
+            if (!any && want_min) for (int j = 0; j < BLOCK; j++) any |= (ISNAN(p[j])) | !(p[j] > best); \
+            else if (!any) for (int j = 0; j < BLOCK; j++) any |= (ISNAN(p[j])) | !(p[j] < best); \
+            if (!any) {                                                                       \
+                for (int j = 0; j < BLOCK; j++) v[j] = best;                                  \
+                for (int j = 0; j < BLOCK; j++) to[j] = at;                                   \
+                continue;                                                                     \
+            }                                                                                 \
+            for (int64_t j = 0; j < m; j++) {                                                 \
+                T y = p[j]; int nan = ISNAN(best);                                            \
+                int64_t hit = -(int64_t)((ISNAN(y)) | (!nan & (want_min ? y <= best : y >= best))); \
+                best = hit ? y : best;                                                        \
+                at = (at & ~hit) | ((b + j) & hit);                                           \
+                v[j] = best;                                                                  \
+                to[j] = at;                                                                   \
+            }                                                                                 \
+        }                                                                                     \
+    }                                                                                         \
     static void extreme_##tag(const void *xv, RtLane s, int want_min, void *valv, int64_t *idx_oli, int threads) { \
         const T *x_oli = xv; T *val_oli = valv;                                               \
         RT_LANE_FOR(s, threads, {                                                             \
+            if (s.inner == 1) { extreme_lane_##tag(x_oli + o * s.L, s.L, want_min, val_oli + o * s.L, idx_oli + o * s.L); continue; } \
             for (int64_t i = i0; i < i1; i++) {                                               \
                 int64_t base = o * s.L * s.inner + i; int64_t at = 0;                         \
                 T best = x_oli[base];                                                         \
