@@ -335,10 +335,10 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
         elif spanning:
             rc = run_spanning(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
-        elif a.dt == RT_F32 and is_point(geom, orders):
-            rc = run_point(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
         elif a.dt == RT_F32 and many > 0:
             rc = run_whole(mode, geom, many, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, <float *>columns.ptr, threads, table)
+        elif a.dt == RT_F32 and is_point(geom, orders):
+            rc = run_point(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
         elif a.dt == RT_F32:
             if mode == FORWARD:
                 rc = table.forward_f32(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, orders, threads)

@@ -142,7 +142,14 @@ static int has_last(const RtConvGeom *c, int mode, int orders) {
     int64_t weights = c->cout * c->cin * c->kernel[0] * c->kernel[1] * c->kernel[2];
     if (is_deep(c)) return 2;
     if (m <= RT_LANES_F32 / 4 || is_depth_f32(c, c->cout, c->cin)) return 0;
-    return weights < 65536 || (!mode && orders & RT_KEEPS) || pixels >= (mode == 2 ? 1024 : 256);
+    if (mode == 2) return weights < 65536 || (pixels >= 1024 && weights <= 262144);      /* sums of more lie in no second cache */
+    return weights < 65536 || (!mode && orders & RT_KEEPS) || pixels >= 256;
+}
+
+/* Forward products of one tap whose stride skips pixels, with so few of them that kept weights are what counts. */
+static int packs_points(const RtConvGeom *c, int orders) {
+    return orders & RT_KEEPS && c->kernel[0] * c->kernel[1] * c->kernel[2] == 1 && c->stride[0] * c->stride[1] * c->stride[2] > 1 && c->groups == 1 && c->cin >= 64
+           && c->cin * c->cout >= 65536 && c->batch * c->out[0] * c->out[1] * c->out[2] <= 256;
 }
 
 /* Row-major arrays that gain by passing through the tiles of conv_last_t.h all the same: they read no window twice and waste no
@@ -152,8 +159,9 @@ static int through_last(const RtConvGeom *c, int mode, int orders) {
     int64_t run = c->dilation[2] == 1 && mode != 1 ? k * c->kernel[2] : k;   /* neighbours that are summed in a padded row */
     int even = c->stride[0] == 1 && c->stride[1] == 1 && c->stride[2] == 1;
     if (taps == 1 && (mode || even)) return 0;
+    if (!mode && packs_points(c, orders)) return 1;
     if (mode == 2) return (m >= 32 ? run >= 9 : m >= 16 && k < 16 && taps >= 25 && run >= 16) && k * taps * m <= 131072;  /* the sums stay in the second cache */
-    if (m < 32 || run < 16) return 0;
+    if (m < (mode == 0 && taps >= 25 ? 16 : 32) || run < 16) return 0;
     return c->cin * c->cout < 512 * 512 || (!mode && orders & RT_KEEPS);   /* weights are packed in each call, or kept */
 }
 
@@ -161,6 +169,7 @@ static int through_last(const RtConvGeom *c, int mode, int orders) {
  * product of stride 1 over the pixels that are read. */
 static int is_skipping(const RtConvGeom *c, int orders, RtConvGeom *dense) {
     *dense = *c;
+    if (packs_points(c, orders)) return 0;
     for (int d = 0; d < 3; d++) {
         if (c->kernel[d] != 1 || c->pad[d]) return 0;
         dense->in[d] = c->out[d];
@@ -218,6 +227,7 @@ static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int
         }                                                                                                                     \
         FAST(0, wino_forward(c, x, w, b, y, orders, threads), dilated_run(c, &dense, 0, x, w, b, y, orders, threads))         \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return forward_deep_##t(c, x, w, b, y, threads);              \
+        if (is_deep_turned_##t(c, orders)) return forward_deep_turned_##t(c, x, w, b, y, threads);                            \
         return orders & RT_LAST_ANY || THROUGH(0) ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
     }                                                                                                                         \
     static int dinput_any_##t(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int orders, int threads) {      \

@@ -4,17 +4,20 @@
  * Where weights are many and pixels few, what costs is bringing the weights into another order, in each call. The matrix of windows (a row for each
  * channel and tap, a column for each pixel of the result) is small then: it is stored, and the product is a plain one of weights as they lie, which
  * all threads share (raw_product() in _matmul.pyx; the steps stand in _conv.pyx). The gradient of the input is the turned weights' product, summed from the
- * columns back; that of the weights a product with the columns turned. Small planes are taken together, as many as make some hundred columns. */
+ * columns back; that of the weights a product with the columns turned. Small planes are taken together, as many as make some hundred columns: so are they
+ * with kernels of one tap, and so are the pixels that such a kernel's strides leave. */
 
 /* Images that are taken together, 0 where other ways are better: measured on shapes of usual nets. */
 static int64_t whole_images(const RtConvGeom *c, int mode, int orders) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], plane = c->out[0] * c->out[1] * c->out[2], weights = c->cin * c->cout * taps;
     int strided = c->stride[0] * c->stride[1] * c->stride[2] > 1;
     RtConvGeom dense;
-    if (c->groups != 1 || c->cin * taps < 64 || c->cout < 16 || taps < 2 || !plane || !c->batch || orders & RT_LAST_ANY || weights < 65536) return 0;
+    if (c->groups != 1 || c->cin * taps < 64 || c->cout < 16 || !plane || !c->batch || orders & RT_LAST_ANY || weights < 65536) return 0;
+    if (taps == 1 && !strided && (plane > 64 || c->batch < 4)) return 0;
     if (is_wino(c, mode, orders) || is_dilated(c, mode, orders, &dense)) return 0;
     int few = !(orders & RT_KEEPS) && c->batch * plane <= c->cout;         /* columns are less to write than packed weights */
     if (mode != 2 && through_last(c, mode, orders) && !(strided && (mode || few || c->in[0] > 1))) return 0;
+    if (packs_points(c, orders)) return 0;
     int64_t many = plane >= 128 ? 1 : 256 / plane;
     if (many > c->batch) many = c->batch;
     return c->cin * taps * plane * many <= 16 << 20 ? many : 0;

@@ -111,6 +111,7 @@ static void wino_plan(Wino *z, int64_t bytes, int threads) {
     int64_t points = z->down.n * z->across.n, block = z->mpad < 4 * L ? z->mpad : 4 * L, planes = z->deep < z->sdepth ? z->deep : z->sdepth;
     int64_t most = bytes / (points * 4 * (planes * z->cpad + block)), all = z->wide * z->tall * z->batch * z->groups;
     int64_t each = z->few ? (all + threads - 1) / threads : (all + 2 * threads - 1) / (2 * threads), least = points > 64 ? 16 : 24;
+    if (z->cin * z->m >= 256 * 256) least = 64;       /* the weights of all points lie in no second cache: each task brings them from afar */
     if (most < least) most = least;
     if (most > WINO_WIDEST) most = WINO_WIDEST;
     if (most > each) most = each;
@@ -292,7 +293,7 @@ static int64_t wino_tiles(const RtConvGeom *c, int mode) {
     const int64_t *results = mode == 1 ? c->in : c->out;
     return c->batch * results[0] * ((results[1] + down->m - 1) / down->m) * ((results[2] + across->m - 1) / across->m) * (kind->down == AXIS_5_SHORT ? 2 : 1);
 }
-static int has_few_tiles(const RtConvGeom *c, int mode) { return wino_tiles(c, mode) < 48 + c->cin * c->cout / 512; }
+static int has_few_tiles(const RtConvGeom *c, int mode) { return wino_tiles(c, mode) < 48; }
 
 /* Shapes that gain: enough channels for the products to outweigh the transforms, enough tiles for those of the weights or a form of these that is
  * kept, unless it would be read from far away for next to no tiles. */
@@ -301,7 +302,7 @@ static int is_wino(const RtConvGeom *c, int mode, int orders) {
     const WinoKind *kind = orders & RT_FAST ? wino_kind(c, mode) : NULL;
     if (!kind || c->cin < 16 || c->cout < 16 || c->out[2] < 6 || (c->out[1] < 6 && kind->down != AXIS_1)) return 0;
     if (mode == 2) return wino_tiles(c, mode) >= 128 && wino_axes[kind->down].own * wino_axes[kind->across].own * c->kernel[0] * channels <= 36 * 128 * 128;
-    if (!has_few_tiles(c, mode)) return 1;
+    if (!has_few_tiles(c, mode) && ((!mode && orders & RT_KEEPS) || wino_tiles(c, mode) >= 48 + channels / 2048)) return 1;
     if (mode || c->kernel[2] != 3 || c->kernel[0] != 1 || !(orders & RT_LIGHT)) return 0;
     return channels <= 64 * 128 || (orders & RT_KEEPS && channels <= 256 * 256 && wino_tiles(c, mode) >= (c->stride[2] == 1 ? 16 : 32));
 }
