@@ -301,3 +301,30 @@ def test_threads_change_no_bit_when_deterministic():
         torch.set_num_threads(before)
     for run in runs[1:]:
         assert all(torch.equal(a, b) for a, b in zip(run, runs[0]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("hidden", [128, 150, 200, 300])
+def test_few_sequences_on_threads(level, same_on_threads, kind, hidden):
+    """A sequence or a few, whose steps the threads share: the numbers of float64, on any number of threads the same."""
+    for batch, reverse, recorded in ((1, False, False), (1, True, True), (3, True, False), (5, False, True)):
+        torch.manual_seed(hidden + batch)
+        gates = (1 if kind.startswith("RNN") else 3 if kind == "GRU" else 4) * hidden
+        x, h0, c0 = torch.randn(23, batch, gates), torch.randn(batch, hidden), torch.randn(batch, hidden)
+        w, b = torch.randn(gates, hidden) / hidden ** 0.5, torch.randn(gates)
+        mode = {"RNN_TANH": 0, "RNN_RELU": 1, "LSTM": 2, "GRU": 3}[kind]
+
+        def run(dtype):
+            given = [t.to(dtype).clone().requires_grad_(recorded) for t in (x, h0, c0, w, b)]
+            out = recurrent_scan(mode, given[0], given[1], given[2] if kind == "LSTM" else None, given[3], given[4], None, reverse)
+            found = [t for t in out if t is not None]
+            if recorded:
+                sum((t * t).sum() for t in found).backward()
+                found += [t.grad for t in (given[0], given[1], given[3], given[4])]
+            return [t.detach().numpy() for t in found]
+
+        exact = run(torch.float64)
+        for a, e in zip(run(torch.float32), exact, strict=True):
+            assert np.abs(a - e).max() <= 2e-5 * max(1, np.abs(e).max()), (batch, reverse)
+        same_on_threads(lambda: run(torch.float32)[:2])
+        same_on_threads(lambda: run(torch.float64)[:2])

@@ -33,6 +33,7 @@
 #define MAX_THREADS 256
 #define WEIGHTS_OF_ONE (896 << 10)               /* bytes of hidden weights that a core keeps beside all else: less is gained by sharing units than meeting costs */
 #define STEP_OF_ONE 30000                        /* multiply-adds of a step for which a member meets the others: some 0.6 us, twice what meeting costs */
+#define STEP_HANDED 16000                        /* the same where states are handed over: Note [Handed states] */
 #define BUNCH 4                                  /* panels of few rows whose gates follow the products of them all: each waits for nothing but itself */
 #define BUNCH_ROWS 8
 #define ROWS_AT_ONCE 48                          /* their sums stay in the first cache */
@@ -70,7 +71,8 @@ static int make_team(Team *team, RtScan *s, int64_t bytes, int64_t pieces) {
         if (threads < 1 || (double)rows_of(s) * (double)weights < 400000) threads = 1;
         for (int64_t g = threads < s->N ? threads : s->N; g > 0; g--) {
             int64_t members = threads / g < pieces ? threads / g : pieces;
-            if (members > 1 && (double)s->N * (double)weights / (double)(g * members) < STEP_OF_ONE) break;
+            int few = !s->w_hr && s->N <= g * BUNCH_ROWS && s->sizes[s->S - 1] == s->N;
+            if (members > 1 && (double)s->N * (double)weights / (double)(g * members) < (few ? STEP_HANDED : STEP_OF_ONE)) break;
             s->team = (int)g;
             s->members = (int)members;
             if (weights * bytes / members <= WEIGHTS_OF_ONE && s->N / g >= 8) break;
@@ -111,7 +113,16 @@ static inline int patient(Turn *turn) {
     }
     return 0;
 }
-/* A piece of this phase that nobody has begun, this member's own share first. -1: there is none, and all are done. */
+/* A piece of this phase that nobody has begun, of the share of the k-th member from this one on; -1: there is none. */
+static inline int64_t take(const Turn *turn, int k) {
+    int64_t whose = (turn->me + k) % turn->members, from = whose * turn->pieces / turn->members;
+    uint64_t *at = &turn->taken[whose].at, old = __atomic_load_n(at, __ATOMIC_RELAXED), now = turn->phase << 32, next;
+    uint64_t count = (uint64_t)((whose + 1) * turn->pieces / turn->members - from);
+    do next = old < now ? 0 : old - now;                           /* a later phase has begun: beyond all counts */
+    while (next < count && !__atomic_compare_exchange_n(at, &old, now + next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return next < count ? from + (int64_t)(turn->back ? count - 1 - next : next) : -1;
+}
+/* A piece of this phase, this member's own share first. -1: there is none, and all are done. */
 static int64_t piece(Turn *turn) {
     if (turn->members == 1) {
         int64_t i = (int64_t)turn->mine;
@@ -121,20 +132,38 @@ static int64_t piece(Turn *turn) {
     }
     for (; turn->tried < turn->members; turn->tried++) {
         if (turn->tried == 1 && patient(turn)) return -1;
-        int64_t k = (turn->me + turn->tried) % turn->members, from = k * turn->pieces / turn->members;
-        uint64_t *at = &turn->taken[k].at, old = __atomic_load_n(at, __ATOMIC_RELAXED), now = turn->phase << 32, next;
-        uint64_t count = (uint64_t)((k + 1) * turn->pieces / turn->members - from);
-        do next = old < now ? 0 : old - now;                       /* a later phase has begun: beyond all counts */
-        while (next < count && !__atomic_compare_exchange_n(at, &old, now + next + 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-        if (next >= count) continue;
+        int64_t p = take(turn, turn->tried);
+        if (p < 0) continue;
         turn->mine++;
-        return from + (int64_t)(turn->back ? count - 1 - next : next);
+        return p;
     }
     tell(turn);
     for (int64_t i = 1; __atomic_load_n(&turn->done->at, __ATOMIC_ACQUIRE) < turn->through; i++)
         if ((i & 63) == 0) sched_yield();
         else PAUSE();
     return -1;
+}
+
+/* Note [Handed states]
+ * Where a step is a microsecond's work, meeting costs as much: a member that counts its pieces in a word and then reads what the others wrote waits for a
+ * line four times, one after the other (their new state, twice the word, the state again), and a line takes 0.1 us between neighbouring cores and half of one
+ * between distant ones. So each line of a new state says itself which step it belongs to: its last word, written after the others, as processors with a total
+ * order of stores show it at once with them. All lines are looked at together; the one wait is for those. There are two sets of lines, by turns: who writes the
+ * state of step i + 2 over that of step i has the whole of i + 1, so nobody has to read i. A member that comes late sees later steps, finds their pieces taken
+ * and goes on. */
+typedef union { char bytes[64]; uint32_t words[16]; } Parcel;
+#define PARCEL_STEP 15
+
+/* Whether the parcels hold the state of one step: 0: not yet, -1: they hold later ones. */
+static inline int have_come(const Parcel *parcels, int64_t count, uint32_t step) {
+    uint32_t differ = 0;
+    int late = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t is = __atomic_load_n(&parcels[i].words[PARCEL_STEP], __ATOMIC_ACQUIRE);
+        differ |= is ^ step;
+        late |= (int32_t)(is - step) > 0;
+    }
+    return late ? -1 : !differ;
 }
 
 /* Some of the lines of each row of a matrix. */

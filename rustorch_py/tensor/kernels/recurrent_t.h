@@ -89,11 +89,59 @@ static int M(direct)(const RtScan *s) { return s->S == 1 || rows_of(s) <= 6; }
 /* Units whose gates share a panel. */
 static int64_t M(panel_units)(int mode) { return rt_scan_gates(mode) == 1 ? RT_PANEL_REGS * L : L; }
 
+/* ---- Note [Handed states] ---- */
+static int M(may_hand)(const RtScan *s) { return !M(direct)(s) && !s->w_hr && s->threads > 1 && s->sizes[s->S - 1] == s->N; }
+/* Pieces of a step: `some` panels each. */
+RT_INLINE int64_t M(bunches)(const RtScan *s, int64_t members, int64_t *some) {
+    int64_t U = M(panel_units)(s->mode), panels = (s->H + U - 1) / U;
+    *some = panels / members < 1 ? 1 : panels / members < BUNCH ? panels / members : BUNCH;
+    return (panels + *some - 1) / *some;
+}
+enum { M(parcel_holds) = sizeof(Parcel) / sizeof(T) - 1 };
+/* Parcels of m rows of `some` panels of units. */
+RT_INLINE int64_t M(parcels)(const RtScan *s, int64_t m, int64_t some) {
+    return (m * some * M(panel_units)(s->mode) + M(parcel_holds) - 1) / M(parcel_holds);
+}
+RT_INLINE int64_t M(handed_rows)(const RtScan *s) { return s->N < BUNCH_ROWS ? s->N : BUNCH_ROWS; }
+/* Elements that the parcels of a group of m rows take at most, whatever the number of its members; and a member's own copy of a state. */
+RT_INLINE int64_t M(handed_room)(const RtScan *s, int64_t m) {
+    int64_t some, panels = M(bunches)(s, s->H, &some);
+    return 2 * (M(parcels)(s, m, panels) + M(parcels)(s, m, BUNCH) + panels + 1) * (int64_t)(sizeof(Parcel) / sizeof(T));
+}
+RT_INLINE int64_t M(handed_state)(const RtScan *s) { return (M(handed_rows)(s) * s->P + 2 * L - 1) / (2 * L) * 2 * L; }
+
+/* Rows of n values (ld apart), into `each` parcels of a step and out of them. */
+static void M(hand)(Parcel *to, int64_t each, int64_t m, int64_t n, const T *x, int64_t ld, uint32_t step) {
+    Parcel *end = to + each;
+    int64_t at = 0;
+    for (int64_t r = 0; r < m; r++)
+        for (int64_t q = 0, count; q < n; q += count) {
+            count = M(parcel_holds) - at < n - q ? M(parcel_holds) - at : n - q;
+            if (count == M(parcel_holds)) memcpy(to->bytes, x + r * ld + q, M(parcel_holds) * sizeof(T));
+            else memcpy(to->bytes + (size_t)at * sizeof(T), x + r * ld + q, (size_t)count * sizeof(T));
+            if ((at += count) < M(parcel_holds)) continue;
+            __atomic_store_n(&to++->words[PARCEL_STEP], step, __ATOMIC_RELEASE);
+            at = 0;
+        }
+    for (; to < end; to++) __atomic_store_n(&to->words[PARCEL_STEP], step, __ATOMIC_RELEASE);
+}
+static void M(receive)(const Parcel *from, int64_t m, int64_t n, T *x, int64_t ld) {
+    int64_t at = 0;
+    for (int64_t r = 0; r < m; r++)
+        for (int64_t q = 0, count; q < n; q += count) {
+            count = M(parcel_holds) - at < n - q ? M(parcel_holds) - at : n - q;
+            if (count == M(parcel_holds)) memcpy(x + r * ld + q, from->bytes, M(parcel_holds) * sizeof(T));
+            else memcpy(x + r * ld + q, from->bytes + (size_t)at * sizeof(T), (size_t)count * sizeof(T));
+            if ((at += count) == M(parcel_holds)) { from++; at = 0; }
+        }
+}
+
 static int64_t M(scan_work)(const RtScan *s, int backward) {
     int64_t G = rt_scan_gates(s->mode), U = M(panel_units)(s->mode), H = s->H, out = s->w_hr ? s->N * H : 0;
     if (backward) return out + P(packed)(G * H, s->P) + (s->w_hr ? P(packed)(s->P, H) : 0);
     out += 2 * s->N * s->P;
     if (M(direct)(s)) return out + s->N * G * H;
+    if (M(may_hand)(s)) out += s->threads * (M(handed_room)(s, M(handed_rows)(s)) + M(handed_state)(s)) + sizeof(Parcel) / sizeof(T);
     return out + (H + U - 1) / U * U * G * s->P + (s->w_hr ? P(packed)(H, s->P) : 0);
 }
 
@@ -187,6 +235,13 @@ RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, c
 /* Few rows: products of several panels, then their gates. `first` to `last`: panels; the rest as for M(unit_panel), from the first unit on. */
 static void M(bunch)(const RtScan *s, int64_t m, int64_t first, int64_t last, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
     int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode), wide = G * U;
+    int64_t bytes = ((last * U < H ? last * U : H) - first * U) * (int64_t)sizeof(T);
+    for (int64_t r = 0; r < m * G; r++)            /* another core made them, perhaps */
+        for (int64_t q = 0; q < bytes; q += 64) __builtin_prefetch((const char *)(gates + r * H + first * U) + q, 0, 3);
+#if REGISTERS
+    if (m == 1 && s->mode == RT_LSTM) { lstm_alone_v16(H, K, first, last, gates, s->b_hh, w, state, c, h, act); return; }
+    if (m == 1 && s->mode == RT_GRU) { gru_alone_v16(H, K, first, last, gates, s->b_hh, w, state, h, act); return; }
+#endif
     T pre[BUNCH * BUNCH_ROWS * RT_PANEL_REGS * L] __attribute__((aligned(64))), *to = pre;
     for (int64_t p = first; p < last; p++, to += m * wide) P(panel)(m, (int)(wide / L), K, state, K, 1, w + p * wide * K, wide, to, wide, 0);
     for (int64_t p = first, u = p * U; p < last; p++, u += U) {
@@ -195,6 +250,49 @@ static void M(bunch)(const RtScan *s, int64_t m, int64_t first, int64_t last, co
         to = pre + (p - first) * m * wide;
         if (n == L) M(units)(s, m, L, u, gates, to, wide, U, state, c, h, a);
         else M(units)(s, m, n, u, gates, to, wide, U, state, c, h, a);
+    }
+}
+
+/* All steps of sequences from .. to, of one length, by a member of a group; state: its own room. */
+static void M(handed_steps)(const RtScan *s, Turn turn, int64_t from, int64_t to, const T *weights, Parcel *parcels, T *state) {
+    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode), panels = (H + U - 1) / U, m = to - from;
+    int64_t some, count = M(bunches)(s, turn.members, &some), each = M(parcels)(s, m, some);
+    T *c = s->mode == RT_LSTM ? (T *)s->cn + from * H : NULL;
+    const T *h0 = s->h0 ? (const T *)s->h0 + from * K : NULL, *c0 = s->c0 ? (const T *)s->c0 + from * H : NULL;
+    M(copy_columns)(0, m, 0, K, K, h0, state);
+    for (int64_t i = 0; i < s->S; i++) {
+        int64_t t = step_at(s, i), row = s->first[t] + from, whole = i + 1 < s->S ? s->first[step_at(s, i + 1)] + from : 0;
+        const T *gates = (const T *)s->gates + row * G * H;
+        T *act = s->act ? (T *)s->act + row * A * H : NULL, *out = (T *)s->out + row * K;
+        Parcel *here = parcels + (i & 1) * count * each;
+        uint32_t step = (uint32_t)i + 1;
+        int come = 0, others = 1;
+        turn.back = i & 1;
+        begin(&turn, count);
+        for (int64_t looks = 0, p; !come; looks++) {
+            if (!looks) p = take(&turn, 0);                        /* this member's own */
+            else if ((come = have_come(here, count * each, step))) break;
+            else if (looks < PATIENCE || others == turn.members) p = -1;
+            else if ((p = take(&turn, others)) < 0) others++;      /* what somebody late has not begun */
+            if (p < 0) {
+                if (looks & 63) PAUSE();
+                else if (looks) sched_yield();
+                continue;
+            }
+            int64_t end = (p + 1) * some < panels ? (p + 1) * some : panels, u = p * some * U, n = (end * U < H ? end * U : H) - u;
+            if (i == 0 && c) M(copy_columns)(0, m, u, n, H, c0, c);
+            if (i == 0 && s->before) M(copy_columns)(0, m, u, n, K, h0, (T *)s->before + row * K);
+            M(bunch)(s, m, p * some, end, gates, weights, state, c, out, act);
+            M(hand)(here + p * each, each, m, n, out + u, K, step);
+            if (i + 1 == s->S) M(copy_columns)(0, m, u, n, K, out, (T *)s->hn + from * K);
+            else if (s->before) M(copy_columns)(0, m, u, n, K, out, (T *)s->before + whole * K);
+            looks = looks ? PATIENCE : -1;
+        }
+        if (come > 0 && i + 1 < s->S)
+            for (int64_t p = 0; p < count; p++) {
+                int64_t u = p * some * U, n = H - u < some * U ? H - u : some * U;
+                M(receive)(here + p * each, m, n, state + u, K);
+            }
     }
 }
 
@@ -219,6 +317,15 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
     T *pre_n = packed;
     const T *weights = s->packed ? s->packed : packed;
     s->panel = direct ? H : U;
+    int hands = team.members > 1 && M(may_hand)(s);
+    int64_t room = hands ? M(handed_room)(s, M(handed_rows)(s)) : 0;
+    Parcel *parcels = NULL;
+    T *own = NULL;
+    if (hands) {
+        parcels = (Parcel *)(((uintptr_t)(packed + panels * U * G * K) + sizeof(Parcel) - 1) / sizeof(Parcel) * sizeof(Parcel));
+        own = (T *)parcels + room * team.groups;
+        memset(parcels, 0, (size_t)(room * team.groups) * sizeof(T));              /* of no step */
+    }
     RT_OMP(omp parallel num_threads(team.size) if (team.size > 1))
     for (int part = team.size > 1 ? RT_ME : 0, crew = team.size > 1 ? RT_CREW : 1; part < team.size; part += crew) {
         Turn turn = join_all(&team, part);
@@ -234,6 +341,10 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
         }
         turn = join_group(&team, part);
         int64_t from = bounds[turn.group], to = bounds[turn.group + 1];
+        if (hands && to - from <= BUNCH_ROWS) {
+            M(handed_steps)(s, turn, from, to, weights, (Parcel *)((T *)parcels + turn.group * room), own + part * M(handed_state)(s));
+            continue;
+        }
         T *c = s->mode == RT_LSTM ? (T *)s->cn + from * H : NULL, *hn = (T *)s->hn + from * K;
         const T *h0 = s->h0 ? (const T *)s->h0 + from * K : NULL, *c0 = s->c0 ? (const T *)s->c0 + from * H : NULL;
         for (int64_t i = -1; i < s->S; i++) {              /* step -1: what is there before */

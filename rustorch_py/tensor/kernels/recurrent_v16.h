@@ -89,3 +89,88 @@ RT_INLINE void rnn_units_f32(int64_t n, int relu, const float *x, const float *p
 #undef RT_LANES
 #undef RT_GET
 #undef RT_PUT
+
+/* Note [Gates beside products]
+ * A single sequence's product waits for its weights, two cycles for each register of them, while the units wait for the gates of a panel, one operation
+ * after the other. So the gates of a panel are computed between pieces of the product of the next one, which the processor begins before they are through: a tenth of
+ * the step of an LSTM of 128 units. Sums are those of P(tiles), in the same order: RT_PANEL_K rows by themselves, then added. */
+#define RT_ROWS(C, upto)                                                                                             \
+    for (; at < (upto); at++, b += (C) * 16) {                                                                       \
+        __m512 each = _mm512_set1_ps(state[at]);                                                                     \
+        for (int q = 0; q < (C); q++) sums[q] = _mm512_fmadd_ps(each, _mm512_loadu_ps(b + 16 * q), sums[q]);         \
+    }
+#define RT_REST(C)                                                                                                   \
+    for (int64_t from = at; p < last && from < K; from = at) {                                                       \
+        __m512 before[C];                                                                                            \
+        for (int q = 0; q < (C); q++) { before[q] = sums[q]; sums[q] = _mm512_setzero_ps(); }                        \
+        RT_ROWS(C, K - from < RT_PANEL_K ? K : from + RT_PANEL_K)                                                    \
+        for (int q = 0; q < (C); q++) sums[q] = _mm512_add_ps(before[q], sums[q]);                                   \
+    }
+#define RT_SUM(q) _mm512_add_ps(_mm512_add_ps(_mm512_maskz_loadu_ps(on, x + (q) * H + u), was[q]),                   \
+                                bias ? _mm512_maskz_loadu_ps(on, bias + (q) * H + u) : _mm512_setzero_ps())
+
+/* Panels first .. last of one sequence; the rest as for bunch_f32(), x: the gates. */
+static void lstm_alone_v16(int64_t H, int64_t K, int64_t first, int64_t last, const float *x, const float *bias, const float *w, const float *state,
+                           float *c, float *h, float *act) {
+    __m512 sums[4], was[4], i, f, g, o, now, squashed;
+    for (int64_t p = first; p <= last; p++) {
+        const float *b = w + p * 64 * K;
+        int64_t u = (p - 1) * 16, n = H - u < 16 ? H - u : 16, at = 0, rows = p == last ? 0 : K < RT_PANEL_K ? K : RT_PANEL_K;
+        __mmask16 on = (__mmask16)((1u << n) - 1);
+        for (int q = 0; q < 4; q++) { was[q] = sums[q]; sums[q] = _mm512_setzero_ps(); }
+        if (p == first) { RT_ROWS(4, rows) RT_REST(4) continue; }
+        i = gate_sigmoid_v16(RT_SUM(0));
+        RT_ROWS(4, rows / 5)
+        f = gate_sigmoid_v16(RT_SUM(1));
+        RT_ROWS(4, 2 * rows / 5)
+        g = gate_tanh_v16(RT_SUM(2));
+        RT_ROWS(4, 3 * rows / 5)
+        o = gate_sigmoid_v16(RT_SUM(3));
+        RT_ROWS(4, 4 * rows / 5)
+        __m512 old = _mm512_maskz_loadu_ps(on, c + u);
+        now = _mm512_fmadd_ps(f, old, _mm512_mul_ps(i, g));
+        squashed = gate_tanh_v16(now);
+        RT_ROWS(4, rows)
+        _mm512_mask_storeu_ps(c + u, on, now);
+        _mm512_mask_storeu_ps(h + u, on, _mm512_mul_ps(o, squashed));
+        if (act) {
+            float *to = act + u * 6;
+            _mm512_mask_storeu_ps(to, on, i); _mm512_mask_storeu_ps(to + n, on, f); _mm512_mask_storeu_ps(to + 2 * n, on, g);
+            _mm512_mask_storeu_ps(to + 3 * n, on, o); _mm512_mask_storeu_ps(to + 4 * n, on, squashed); _mm512_mask_storeu_ps(to + 5 * n, on, old);
+        }
+        RT_REST(4)
+    }
+}
+#undef RT_SUM
+#define RT_HIDDEN(q) (bias ? _mm512_add_ps(was[q], _mm512_maskz_loadu_ps(on, bias + (q) * H + u)) : was[q])
+#define RT_INPUT(q) _mm512_maskz_loadu_ps(on, x + (q) * H + u)
+
+static void gru_alone_v16(int64_t H, int64_t K, int64_t first, int64_t last, const float *x, const float *bias, const float *w, const float *state,
+                          float *h, float *act) {
+    __m512 sums[3], was[3], r, z, m, hidden;
+    for (int64_t p = first; p <= last; p++) {
+        const float *b = w + p * 48 * K;
+        int64_t u = (p - 1) * 16, n = H - u < 16 ? H - u : 16, at = 0, rows = p == last ? 0 : K < RT_PANEL_K ? K : RT_PANEL_K;
+        __mmask16 on = (__mmask16)((1u << n) - 1);
+        for (int q = 0; q < 3; q++) { was[q] = sums[q]; sums[q] = _mm512_setzero_ps(); }
+        if (p == first) { RT_ROWS(3, rows) RT_REST(3) continue; }
+        r = gate_sigmoid_v16(_mm512_add_ps(RT_INPUT(0), RT_HIDDEN(0)));
+        RT_ROWS(3, rows / 3)
+        hidden = RT_HIDDEN(2);
+        m = gate_tanh_v16(_mm512_fmadd_ps(r, hidden, RT_INPUT(2)));
+        RT_ROWS(3, 2 * rows / 3)
+        z = gate_sigmoid_v16(_mm512_add_ps(RT_INPUT(1), RT_HIDDEN(1)));
+        RT_ROWS(3, rows)
+        _mm512_mask_storeu_ps(h + u, on, _mm512_fmadd_ps(z, _mm512_sub_ps(_mm512_maskz_loadu_ps(on, state + u), m), m));
+        if (act) {
+            float *to = act + u * 4;
+            _mm512_mask_storeu_ps(to, on, r); _mm512_mask_storeu_ps(to + n, on, z); _mm512_mask_storeu_ps(to + 2 * n, on, m);
+            _mm512_mask_storeu_ps(to + 3 * n, on, hidden);
+        }
+        RT_REST(3)
+    }
+}
+#undef RT_HIDDEN
+#undef RT_INPUT
+#undef RT_ROWS
+#undef RT_REST
