@@ -123,6 +123,21 @@ def test_sort_is_stable_and_puts_nan_last(dtype):
                     assert (np.take_along_axis(a, back.indices.numpy(), d) == back.values.numpy()).sum() == (a == a).sum()
 
 
+@pytest.mark.parametrize("values", [3, 1000, 1 << 24])
+@pytest.mark.parametrize("k", [5, 100, 3000])
+def test_topk_of_a_long_lane(k, values, threads):
+    """Each thread looks through a part; of equal values the first are taken, whoever found them."""
+    a = np.random.default_rng(k).integers(0, values, 300_000).astype(np.float32)
+    for largest in (True, False):
+        want = np.argsort(-a if largest else a, kind="stable")[:k]
+        got, places = rt.from_numpy(a).topk(k, largest=largest)
+        assert np.array_equal(places.numpy(), want) and np.array_equal(got.numpy(), a[want])
+        loose = rt.from_numpy(a).topk(k, largest=largest, sorted=False)[1].numpy()
+        assert np.array_equal(np.sort(loose), np.sort(want))
+    short = rt.from_numpy(a.astype(np.int16)).reshape(100, 3000).topk(min(k, 700), 0 if k < 30 else 1)[0]
+    assert short.dtype == rt.int16
+
+
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize("largest", [True, False])
 def test_topk_and_kthvalue(dtype, largest):

@@ -514,6 +514,82 @@ int rt_sort_lanes(int dtype, const void *x_oli, RtLane s, int descending, int64_
 #undef TAKE_LANE
 
 enum { FEW = 24, SKIP = 16 };  /* SKIP keys looked at together: most blocks hold none of the k best */
+
+/* The k <= FEW best of a lane, sorted: a better one is moved into place. Keys are made a block at a time, and stay in the first cache. */
+static void few_best(int dtype, const char *x, int64_t step, int64_t n, int64_t k, uint32_t flip, uint64_t *a) {
+    uint32_t key[WALK];
+    for (int64_t b = 0; b < n; b += WALK) {
+        int64_t m = n - b < WALK ? n - b : WALK, l = 0;
+        load_keys32(dtype, x + b * step * rt_itemsize(dtype), step, m, flip, key);
+        if (b == 0) {
+            for (; l < k; l++) a[l] = (uint64_t)key[l] << 32 | (uint64_t)l;
+            insertion_packed(a, k);
+        }
+        for (; l < m; l += SKIP) {
+            int64_t end = l + SKIP < m ? l + SKIP : m;
+            uint32_t any = 0, limit = (uint32_t)(a[k - 1] >> 32);
+            if (end - l == SKIP) {
+                for (int j = 0; j < SKIP; j++) any |= (uint32_t)-(key[l + j] < limit);
+                if (!any) continue;
+            }
+            for (int64_t j = l; j < end; j++) {
+                uint64_t v = (uint64_t)key[j] << 32 | (uint64_t)(b + j);
+                int64_t at = k - 1;
+                if (v >= a[at]) continue;
+                while (at > 0 && v < a[at - 1]) { a[at] = a[at - 1]; at--; }
+                a[at] = v;
+            }
+        }
+    }
+}
+
+/* The k best among elements [from, to) of a lane, in order of position, to a; t: as much room. When `room` candidates are there, the k best
+ * stay and bound what may follow. */
+static void best_of_part(int dtype, const char *x, int64_t step, int64_t from, int64_t to, int64_t k, uint32_t flip, uint64_t *a, uint64_t *t, int64_t room) {
+    uint32_t key[WALK];
+    uint64_t bound = 0xffffffffu;
+    int64_t m = 0;
+    int size = rt_itemsize(dtype);
+    for (int64_t b = from; b < to; b += WALK) {
+        int64_t n = to - b < WALK ? to - b : WALK;
+        load_keys32(dtype, x + b * step * size, step, n, flip, key);
+        for (int64_t l = 0; l < n; l += SKIP) {
+            int64_t end = l + SKIP < n ? l + SKIP : n;
+            uint32_t any = 0, limit = (uint32_t)bound;
+            if (end - l == SKIP) {
+                for (int j = 0; j < SKIP; j++) any |= (uint32_t)-(key[l + j] <= limit);
+                if (!any) continue;
+            }
+            for (int64_t j = l; j < end; j++) {
+                if (key[j] > bound) continue;
+                a[m++] = (uint64_t)key[j] << 32 | (uint64_t)(b + j);
+                if (m < room) continue;
+                bound = best_packed(a, t, &m, k, size) >> 32;
+                if (bound == 0) return;
+                bound--;                  /* later ones must be smaller: equal ones before them suffice */
+            }
+        }
+    }
+    best_packed(a, t, &m, k, size);
+}
+
+/* Candidates for the k best of a lane, in order of position: the k best of each thread's part. Returns how many. */
+static int64_t gather_best(int dtype, const char *x, int64_t step, int64_t n, int64_t k, uint32_t flip, uint64_t *a, uint64_t *t, int64_t room, int threads) {
+    if (threads > n / 65536) threads = (int)(n / 65536);
+    if (threads > n / (4 * room)) threads = (int)(n / (4 * room));
+    if (threads < 2) {
+        best_of_part(dtype, x, step, 0, n, k, flip, a, t, room);
+        return k;
+    }
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1))
+    for (int p = 0; p < threads; p++) {
+        int64_t from = n * p / threads, to = n * (p + 1) / threads;
+        best_of_part(dtype, x, step, from, to, k, flip, a + from, t + from, room);
+    }
+    for (int p = 1; p < threads; p++) memmove(a + p * k, a + n * p / threads, (size_t)k * sizeof *a);
+    return threads * k;
+}
+
 int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest, int sorted, int64_t *idx_oki, int level, int threads) {
     uint64_t flip = flip_mask(dtype, largest);
     if (k == 0) return RT_OK;
@@ -528,44 +604,14 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
             /* Candidates gather in a; when there are `room`, the k best stay and bound what may follow. */
             int64_t m = 0; int64_t room = 4 * k > 256 ? 4 * k : 256; void *r;
             if (w->packed) {
-                uint32_t *key = (uint32_t *)w->key; uint64_t bound = 0xffffffffu; uint64_t *a = (uint64_t *)w->a;
-                load_keys32(dtype, x, s.inner, s.L, (uint32_t)flip, key);
-                if (k <= FEW) {                    /* the best so far, sorted; a better one is moved into place */
-                    for (int64_t l = 0; l < k; l++) a[l] = (uint64_t)key[l] << 32 | (uint64_t)l;
-                    insertion_packed(a, k);
-                    for (int64_t l = k; l < s.L; l += SKIP) {
-                        int64_t end = l + SKIP < s.L ? l + SKIP : s.L; uint32_t any = 0;
-                        uint32_t limit = (uint32_t)(a[k - 1] >> 32);
-                        if (end - l == SKIP) {
-                            for (int j = 0; j < SKIP; j++) any |= (uint32_t)-(key[l + j] < limit);
-                            if (!any) continue;
-                        }
-                        for (int64_t j = l; j < end; j++) {
-                            uint64_t v = (uint64_t)key[j] << 32 | (uint64_t)j; int64_t at = k - 1;
-                            if (v >= a[at]) continue;
-                            while (at > 0 && v < a[at - 1]) { a[at] = a[at - 1]; at--; }
-                            a[at] = v;
-                        }
-                    }
+                uint64_t *a = (uint64_t *)w->a;
+                if (k <= FEW) {
+                    few_best(dtype, x, s.inner, s.L, k, (uint32_t)flip, a);
                     for (int64_t l = 0; l < k; l++) out[l * s.inner] = POSITION(w, a, l);
                     continue;
                 }
-                for (int64_t l = 0; l < s.L; l += SKIP) {
-                    int64_t end = l + SKIP < s.L ? l + SKIP : s.L; uint32_t any = 0; uint32_t limit = (uint32_t)bound;
-                    if (end - l == SKIP) {
-                        for (int j = 0; j < SKIP; j++) any |= (uint32_t)-(key[l + j] <= limit);
-                        if (!any) continue;
-                    }
-                    for (int64_t j = l; j < end; j++) {
-                        if (key[j] > bound) continue;
-                        a[m++] = (uint64_t)key[j] << 32 | (uint64_t)j;
-                        if (m < room) continue;
-                        bound = best_packed(a, (uint64_t *)w->b, &m, k, size) >> 32;
-                        if (bound == 0) { l = s.L; break; }
-                        bound--;                  /* later ones must be smaller: equal ones before them suffice */
-                    }
-                }
-                best_packed(a, (uint64_t *)w->b, &m, k, size);
+                m = gather_best(dtype, x, s.inner, s.L, k, (uint32_t)flip, a, (uint64_t *)w->b, room, w->threads);
+                if (m > k) best_packed(a, (uint64_t *)w->b, &m, k, size);
             } else {
                 Pair *a = w->a; uint64_t bound = ~(uint64_t)0;
                 load_keys(dtype, x, s.inner, s.L, flip, w->key);
