@@ -127,13 +127,13 @@ def set_prepack_limit(nbytes):
         1048576
         >>> set_prepack_limit(1 << 24)
     """
-    from .tensor import _matmul
+    from .tensor import _gemm
     if nbytes < 0:
         raise TensorValueError(f"set_prepack_limit: expected a size of 0 or more bytes, got {nbytes}", op="set_prepack_limit")
-    _matmul.set_prepack_limit(nbytes)
+    _gemm.set_prepack_limit(nbytes)
 
 
 def get_prepack_limit():
     """Return the size in bytes of the largest weights that may stay packed."""
-    from .tensor import _matmul
-    return _matmul.get_prepack_limit()
+    from .tensor import _gemm
+    return _gemm.get_prepack_limit()

@@ -10,7 +10,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
 from ..tensor._base cimport TensorBase, empty, RT_U8
-from ..tensor._matmul cimport RtFusedGemm, register_fused
+from ..tensor._gemm cimport RtFusedGemm, register_fused
 from ..tensor._dtype cimport dtype_of
 from ..errors import BackendUnavailableError, DeviceError, DTypeError, KernelCompileError, OutOfMemoryError
 from ..tensor._devices import begin

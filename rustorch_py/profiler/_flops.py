@@ -1,7 +1,7 @@
 """Counting floating-point operations (``torch.utils.flop_counter``).
 
 Products of matrices, convolutions and attention tell of themselves, forward and backward, at the doors of their kernels
-(`tensor._matmul.set_flop_hook`); other functions are counted by formulas of their shapes, which a mode looks up.
+(`tensor._gemm.set_flop_hook`); other functions are counted by formulas of their shapes, which a mode looks up.
 """
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import defaultdict
 
 from ..errors import TensorError, TensorValueError
 from ..overrides import TorchFunctionMode
-from ..tensor import Tensor, _matmul
+from ..tensor import Tensor, _gemm
 from ..utils._pytree import tree_map
 from ._modules import ModuleTracker
 
@@ -109,7 +109,7 @@ class FlopCounterMode(TorchFunctionMode):
         self.flop_counts.clear()
         self._modules.__enter__()
         if not _running:
-            _matmul.set_flop_hook(_told)
+            _gemm.set_flop_hook(_told)
         _running.append(self)
         super().__enter__()
         return self
@@ -118,7 +118,7 @@ class FlopCounterMode(TorchFunctionMode):
         super().__exit__(*exc)
         _running.remove(self)
         if not _running:
-            _matmul.set_flop_hook(None)
+            _gemm.set_flop_hook(None)
         self._modules.__exit__(*exc)
         if self.display:
             print(self.get_table(self.depth))

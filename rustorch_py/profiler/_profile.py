@@ -17,7 +17,7 @@ from time import perf_counter_ns
 from .. import tensor as _t
 from ..autograd import _engine
 from ..errors import RustorchError
-from ..tensor import _cpu, _matmul, _ops, _tensor
+from ..tensor import _cpu, _gemm, _ops, _tensor
 from ..utils.atomic import atomic_write
 from ._events import EventList, FunctionEvent, FunctionEventAvg
 from ._schedule import ProfilerAction
@@ -238,13 +238,13 @@ class profile:
         for name, fn in self._slots.items():
             _tensor.set_entry(name, self._timed(name, fn))
         if self.with_flops:
-            _matmul.set_flop_hook(self._flops)
+            _gemm.set_flop_hook(self._flops)
         _ops.set_profiler((self._enter, self._leave))
         _engine.set_profiler((self._enter, self._leave))
 
     def _unhook(self):
         if self.with_flops:
-            _matmul.set_flop_hook(None)
+            _gemm.set_flop_hook(None)
         _ops.set_profiler(None)
         _engine.set_profiler(None)
         for space, name, value in self._patches:

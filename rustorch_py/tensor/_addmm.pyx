@@ -4,8 +4,9 @@ from libc.string cimport memcpy
 from ._base cimport TensorBase, empty, shape_tuple, as_base, grad_mode, attach, save, saved, wants_edge, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX, RT_BOOL
 from ._node cimport Node
 from ._dtype cimport torch_name
-from ._matmul cimport (Num, is_one, is_zero, conj, as_number, times, as_op, multiply, gemm_scaled, agree, raise_product, raise_devices, check_batches,
-                       OP_N, OP_T, OP_C, act_row, RT_ACT_NONE, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF)
+from ._gemm cimport (Num, is_one, is_zero, conj, as_number, times, as_op, multiply,
+                     gemm_scaled, OP_N, OP_T, OP_C, act_row, RT_ACT_NONE, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF)
+from ._matmul cimport agree, raise_product, raise_devices, check_batches
 from ._ops cimport deliver, sum_to, sum_to_many, check_inplace_dtype, copy_into, binary, unary
 from ._plan cimport expand_raw
 from . import _view

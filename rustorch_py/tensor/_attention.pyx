@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_strided, attach, save, save_output, saved, wants_edge, as_base, grad_mode,
                      shape_tuple, RT_BOOL, RT_F32, RT_F64)
 from ._cpu cimport isa_level
-from ._matmul cimport count_flops
+from ._gemm cimport count_flops
 from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, float32_of, like_dtype, pull_back
 from ._plan cimport contiguous_raw, cast_raw, expand_raw
 from ._devices import has_kernel, run as run_on_device

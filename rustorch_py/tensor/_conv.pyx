@@ -13,7 +13,7 @@ from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, want
                      RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
 from ._kept cimport RtKept, Wanted, find_kept, kept_room, put_kept, rt_kept_done, KEPT_CONV
-from ._matmul cimport RtGemmTable, gemm_table, raw_product, count_flops, may_keep
+from ._gemm cimport RtGemmTable, gemm_table, raw_product, count_flops, may_keep
 from ._neural cimport (num_threads, read_sizes, recording, on_cpu, by_float32, together, add_sizes, float32_of, like_dtype, need_float, no_memory,
                        sizes_text, dtype_text, suggests_last, line_lies_last, one_of, is_half, in_order, empty_in_order)
 from ._function cimport unwatched

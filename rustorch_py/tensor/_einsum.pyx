@@ -2,7 +2,7 @@
 """Contractions written over matrix products: einsum, tensordot, kron, bilinear, chains and powers."""
 from libc.stdint cimport int64_t
 from ._base cimport TensorBase, shape_tuple, as_base
-from ._matmul cimport gemm, OP_N
+from ._gemm cimport gemm, OP_N
 from ._ops cimport binary, cast, deliver, reduce_sum
 from . import _matmul, _view
 from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError

@@ -16,7 +16,7 @@ from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._dtype cimport torch_name
 from ._plan cimport copy_raw, fill_value, number_to, contiguous_raw, reduce_raw
-from ._matmul cimport RtGemmTable, gemm_table
+from ._gemm cimport RtGemmTable, gemm_table
 from ._ops cimport binary, cast, deliver, unary
 from . import _view, _view_pieces
 from ._create import arange

@@ -9,7 +9,7 @@ from libc.string cimport memset
 from ._base cimport (TensorBase, Node, empty, attach_outputs, save, saved, RT_CPU, wants_edge, as_base, grad_mode, view_raw, RT_F32, RT_I64)
 from ._cpu cimport isa_level
 from ._kept cimport RtKept, Wanted, find_kept, kept_room, put_kept, rt_kept_done, KEPT_SCAN
-from ._matmul cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, may_keep, OP_N, OP_T
+from ._gemm cimport RtGemmTable, gemm_table, gemm, column_sum, count_flops, may_keep, OP_N, OP_T
 from ._neural cimport num_threads, on_cpu, by_float32, together, float32_of, like_dtype, need_float, sizes_text, dtype_text, pull_back
 from ._plan cimport contiguous_raw
 from ._devices import run as run_on_device

@@ -2,7 +2,8 @@
 from cpython.object cimport PyObject, PyTypeObject, ternaryfunc
 from ...tensor._base cimport TensorBase, grad_mode
 from ...tensor._function cimport unwatched
-from ...tensor._matmul cimport linear_act, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF
+from ...tensor._gemm cimport RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF
+from ...tensor._matmul cimport linear_act
 from ...tensor._ops cimport profiling
 
 cdef extern from *:

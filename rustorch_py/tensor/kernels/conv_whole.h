@@ -3,7 +3,7 @@
  * Note [Whole columns]
  * Where weights are many and pixels few, what costs is bringing the weights into another order, in each call. The matrix of windows (a row for each
  * channel and tap, a column for each pixel of the result) is small then: it is stored, and the product is a plain one of weights as they lie, which
- * all threads share (raw_product() in _matmul.pyx; the steps stand in _conv.pyx). The gradient of the input is the turned weights' product, summed from the
+ * all threads share (raw_product() in _gemm.pyx; the steps stand in _conv.pyx). The gradient of the input is the turned weights' product, summed from the
  * columns back; that of the weights a product with the columns turned. Small planes are taken together, as many as make some hundred columns: so are they
  * with kernels of one tap, and so are the pixels that such a kernel's strides leave. */
 
