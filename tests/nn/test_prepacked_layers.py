@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 import rustorch_py as rt
 from rustorch_py import nn
 from rustorch_py import tensor as _tensor
-from rustorch_py.tensor import _cpu, _matmul
+from rustorch_py.tensor import _cpu, _gemm
 
 LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 EPS = 2.0 ** -23
@@ -74,7 +74,7 @@ def test_convolution(level, shape):
         found.append(warm(lambda: layer(x)))
         assert same(found[-1], unpacked(lambda: layer(x)))
         assert same(warm(lambda: both(x)), unpacked(lambda: both(x)))
-    assert all(same(y, found[0]) for y in found) and _matmul.is_prepacked(layer.weight)
+    assert all(same(y, found[0]) for y in found) and _gemm.is_prepacked(layer.weight)
     windows = sliding_window_view(np.pad(x.numpy().astype("float64"), ((0, 0), (0, 0), (1, 1), (1, 1))), (3, 3), (2, 3))
     k, q = c // groups, o // groups
     weights = layer.weight.detach().clone().numpy().astype("float64")
@@ -118,7 +118,7 @@ def test_many_weights(level, shape):
             rt.set_num_threads(threads)
             layer.weight.data.mul_(1)                                  # what was kept is old
             found += [warm(lambda: layer(given), 1) for _ in range(3)]
-            assert _matmul.is_prepacked(layer.weight)
+            assert _gemm.is_prepacked(layer.weight)
             assert np.abs(found[-1].numpy() - want).max() <= bound
             np.testing.assert_allclose(unpacked(lambda: layer(given)).numpy(), found[-1].numpy(), rtol=0, atol=bound)
         assert all(same(y, found[0]) for y in found) and found[0].stride() == unpacked(lambda: layer(given)).stride()
@@ -140,13 +140,13 @@ def test_convolution_keeps_nothing_that_is_recorded_or_rearranged():
     layer, x = nn.Conv2d(32, 32, 3, padding=1), rt.randn(1, 32, 16, 16)
     for _ in range(3):
         layer(x).sum().backward()
-    assert not _matmul.is_prepacked(layer.weight)
+    assert not _gemm.is_prepacked(layer.weight)
     rt.config.use_deterministic(True)
     plain = warm(lambda: layer(x))
-    assert not _matmul.is_prepacked(layer.weight) and rt.equal(plain, layer(x).detach())
+    assert not _gemm.is_prepacked(layer.weight) and rt.equal(plain, layer(x).detach())
     rt.config.use_deterministic(False)
     fast = warm(lambda: layer(x))
-    assert _matmul.is_prepacked(layer.weight) and not rt.equal(plain, fast)
+    assert _gemm.is_prepacked(layer.weight) and not rt.equal(plain, fast)
     rt.nn.functional.conv2d(x.requires_grad_(), layer.weight.detach(), None, 1, 1).sum().backward()
     assert x.grad.isfinite().all()
 
@@ -175,7 +175,7 @@ def test_recurrent(level, kind, options):
                 rt.set_num_threads(threads)
                 found.append(warm(call))
                 assert same(found[-1], unpacked(call))
-            assert _matmul.is_prepacked(layer.weight_hh_l0)
+            assert _gemm.is_prepacked(layer.weight_hh_l0)
             # the input's product is cut by threads, and may add in another order where pieces are small; the steps may not
             assert all(rt.allclose(y, z, rtol=1e-5, atol=1e-6) for other in found for y, z in zip(other, found[0]))
             recorded = layer(x)[0]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu, _matmul
+from rustorch_py.tensor import _cpu, _gemm
 
 LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 TOL = {"float32": 1e-6, "float64": 1e-14}
@@ -22,10 +22,10 @@ def restore():
 @pytest.fixture(params=["parts", "passes"])
 def way(request):
     """Large products by both ways, of which a machine has one."""
-    before = _matmul.passes_from()
-    _matmul.passes_from(5 << 22 if request.param == "passes" else 2 ** 63 - 1)
+    before = _gemm.passes_from()
+    _gemm.passes_from(5 << 22 if request.param == "passes" else 2 ** 63 - 1)
     yield
-    _matmul.passes_from(before)
+    _gemm.passes_from(before)
 
 
 def laid(rng, rows, cols, layout, dtype, pad=3):

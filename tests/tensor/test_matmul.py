@@ -385,3 +385,13 @@ def test_small_products_do_not_tell_whether_threads_were_awake(dtype):
                     assert all(rt.equal(a @ y, first) for _ in range(300))
     finally:
         rt.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batches_of_dot_products(dtype):
+    rng = np.random.default_rng(15)
+    for batch, k in ((300, 1), (7, 3), (500, 40), (3, 5000)):
+        (a, x), (b, y) = make(rng, (batch, 1, k), dtype), make(rng, (batch, k, 1), dtype)
+        close(rt.bmm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
+        close(rt.bmm(x.expand(batch, 1, k), y[:1].expand(batch, k, 1)), wide(a, dtype) @ wide(b[:1], dtype), dtype, k)
+        close(rt.einsum("ij,ij->i", x[:, 0], y[:, :, 0]), (wide(a[:, 0], dtype) * wide(b[:, :, 0], dtype)).sum(1), dtype, k)

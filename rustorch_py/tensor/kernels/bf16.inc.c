@@ -130,8 +130,14 @@ static void pack(int64_t k, int64_t n, const uint16_t *x, int64_t x_k, int64_t x
 
 #include "bf16_tiles.h"
 
+/* b as kept panels: those of all `n` columns, the piece's begin at column j; NULL: it is packed here. The columns' panels of a block lie side by side,
+ * blocks one after the other. */
+typedef struct { const uint32_t *panels; int64_t n, j; } KeptPairs;
+
+RT_INLINE int64_t whole_registers(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+
 /* A piece of the product g: g's m and n, its operands at a, b, c. by_dots: along k, the whole product's choice. */
-TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, char *c_mn, int by_dots, void *room) {
+TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, char *c_mn, int by_dots, const KeptPairs *kept, void *room) {
     const uint16_t *a = (const uint16_t *)a_mk, *b = (const uint16_t *)b_kn;
     int64_t m = g->m, n = g->n, k = g->k;
     Out o = {(uint16_t *)c_mn, g->c_m, NULL, 0, 1, 1, 0, (float)g->alpha[0], (float)g->beta[0], NULL};
@@ -149,7 +155,7 @@ TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, c
         return RT_OK;
     }
 #ifdef RT_TILES
-    if (tiles_ready()) return tiled_product(g, a, b, (uint16_t *)c_mn, room);
+    if (!kept && tiles_ready()) return tiled_product(g, a, b, (uint16_t *)c_mn, room);
 #endif
     int64_t deep = (k + 1) / 2, depth = deep < PAIRS ? deep : PAIRS;      /* pairs of k, and of a block */
     int near = g->a_k == 1 && k % 2 == 0;
@@ -165,9 +171,10 @@ TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, c
         o.first = p == 0; o.last = p + pairs == deep;
         for (int64_t j0 = 0; j0 < n; j0 += width) {
             int64_t cols = n - j0 < width ? n - j0 : width;
-            for (int64_t q = 0; q < cols; q += WIDE) {
+            const uint32_t *y = kept ? kept->panels + p * whole_registers(kept->n) + (kept->j + j0) * pairs : right;
+            for (int64_t q = 0; q < cols && !kept; q += WIDE) {
                 int64_t len = cols - q < WIDE ? cols - q : WIDE;
-                pack(kb, len, b + 2 * p * g->b_k + (j0 + q) * g->b_n, g->b_k, g->b_n, right + q * pairs, (len + LANES - 1) / LANES * LANES);
+                pack(kb, len, b + 2 * p * g->b_k + (j0 + q) * g->b_n, g->b_k, g->b_n, right + q * pairs, whole_registers(len));
             }
             for (int64_t i0 = 0; i0 < m; i0 += some) {
                 int64_t rows = m - i0 < some ? m - i0 : some, a_m = g->a_m * 2, a_g = 4, parts = (rows + ROWS - 1) / ROWS;
@@ -193,7 +200,7 @@ TARGET static int product(const RtGemm *g, const char *a_mk, const char *b_kn, c
                         int64_t i = rows * t / parts, some_rows = rows * (t + 1) / parts - i;
                         o.c = (uint16_t *)c_mn + (i0 + i) * g->c_m + col;
                         if (sums) o.sums = sums + m * col + (i0 + i) * o.lds;
-                        tiles[C - 1][some_rows - 1](pairs, x + i * a_m, a_m, a_g, (const char *)(right + q * pairs), &o);
+                        tiles[C - 1][some_rows - 1](pairs, x + i * a_m, a_m, a_g, (const char *)(y + q * pairs), &o);
                     }
                 }
             }
@@ -218,9 +225,44 @@ int RT_NAME(rt_bf16_ready)(void) {
 
 int RT_NAME(rt_bf16_product)(const RtGemm *g, const char *a, const char *b, char *c, int by_dots, void *room) {
 #if defined(__AVX512F__)
-    return product(g, a, b, c, by_dots, room);
+    return product(g, a, b, c, by_dots, NULL, room);
 #else
     (void)g; (void)a; (void)b; (void)c; (void)by_dots; (void)room;
+    return RT_ERR_UNSUPPORTED;
+#endif
+}
+
+/* b packed into `out`, Note [Kept operands] in kept.h; returns how many bytes that takes, 0: it is not kept. out: NULL to be told. */
+size_t RT_NAME(rt_bf16_keep)(int64_t k, int64_t n, const char *b_kn, int64_t b_k, int64_t b_n, void *out) {
+#if defined(__AVX512F__)
+#ifdef RT_TILES
+    if (tiles_ready()) return 0;                       /* these read other blocks */
+#endif
+    if (!RT_NAME(rt_bf16_ready)()) return 0;
+    const uint16_t *b = (const uint16_t *)b_kn;
+    int64_t deep = (k + 1) / 2, whole = whole_registers(n);
+    uint32_t *to = out;
+    for (int64_t p = 0; p < deep && out; p += PAIRS) {
+        int64_t pairs = deep - p < PAIRS ? deep - p : PAIRS, kb = k - 2 * p < 2 * pairs ? k - 2 * p : 2 * pairs;
+        for (int64_t j = 0; j < n; j += WIDE) {
+            int64_t len = n - j < WIDE ? n - j : WIDE;
+            pack(kb, len, b + 2 * p * b_k + j * b_n, b_k, b_n, to + p * whole + j * pairs, whole_registers(len));
+        }
+    }
+    return (size_t)(deep * whole) * sizeof *to;
+#else
+    (void)k; (void)n; (void)b_kn; (void)b_k; (void)b_n; (void)out;
+    return 0;
+#endif
+}
+
+/* A piece of a product by what rt_bf16_keep() packed of all n columns; the piece's begin at column j. */
+int RT_NAME(rt_bf16_kept)(const RtGemm *g, const void *panels, int64_t n, int64_t j, void *room) {
+#if defined(__AVX512F__)
+    KeptPairs kept = {panels, n, j};
+    return product(g, g->a, g->b, g->c, 0, &kept, room);
+#else
+    (void)g; (void)panels; (void)n; (void)j; (void)room;
     return RT_ERR_UNSUPPORTED;
 #endif
 }

@@ -545,6 +545,17 @@ static int64_t split_of(const RtGemmTable *t, const RtGemm *g, int *threads) {
     return g->batch >= few ? 1 : few;
 }
 
+/* A batch of dot products: a loop, not a product each. */
+static int dots_of_lines(const RtGemmTable *t, const RtGemm *g, int threads) {
+    threads = (int)max64(1, min64(threads, g->batch * (g->k + 256) * 4 / GRAIN_MACS));        /* one costs as much as some hundred multiply-adds */
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t z = 0; z < g->batch; z++) {
+        if (g->dtype == RT_F32) ((float *)g->c)[z * g->c_z] = (float)g->alpha[0] * t->dot_f32(g->k, (const float *)g->a + z * g->a_z, (const float *)g->b + z * g->b_z);
+        else ((double *)g->c)[z * g->c_z] = g->alpha[0] * t->dot_f64(g->k, (const double *)g->a + z * g->a_z, (const double *)g->b + z * g->b_z);
+    }
+    return RT_OK;
+}
+
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
     int size = rt_itemsize(g->dtype), threads;
@@ -552,6 +563,8 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (by_pairs(t, g)) return pairs(t, g, threads);
     if (by_reals(t, g)) return complex_product(t, g, threads);
     if (by_lines(g)) return complex_lines(t, g, threads);
+    if (g->m == 1 && g->n == 1 && g->batch > 1 && (g->dtype == RT_F32 || g->dtype == RT_F64) && ((g->a_k == 1 && g->b_k == 1) || g->k == 1)
+        && g->beta[0] == 0 && !g->bias && g->act < 0) return dots_of_lines(t, g, threads);
     if ((split > 1 || (threads == 1 && g->threads > 0)) && by_passes(t, g)) {
         int status = RT_OK;
         for (int64_t z = 0; z < g->batch && !status; z++) status = passes(t, g, threads, z);

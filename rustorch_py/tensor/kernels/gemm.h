@@ -86,6 +86,8 @@ typedef struct {
     /* Note [Dots of pairs] in bf16.inc.c: whether there are any; a piece of the product g: g's m and n, its operands at a, b, c, whose columns are neighbours */
     int (*bf16_ready)(void);
     int (*bf16)(const RtGemm *g, const char *a, const char *b, char *c, int by_dots, void *room);
+    size_t (*keep_bf16)(int64_t k, int64_t n, const char *b, int64_t b_k, int64_t b_n, void *out);
+    int (*kept_bf16)(const RtGemm *g, const void *panels, int64_t n, int64_t j, void *room);
     /* Note [Kept operands] in kept.h: b packed for kept_*, which multiplies columns j to j + cols of n; room of g: RT_ROOM bytes */
     void (*keep_f32)(int64_t k, int64_t n, const float *b, int64_t b_k, int64_t b_n, float *out);
     void (*keep_f64)(int64_t k, int64_t n, const double *b, int64_t b_k, int64_t b_n, double *out);

@@ -232,6 +232,8 @@ extern void RT_NAME(rt_int8_product)(int64_t m, int64_t n, int64_t k, const int8
                                      const int8_t *b, int64_t b_k, int64_t b_n, int32_t *c, int64_t ldc, void *room); /* int8.inc.c */
 extern int RT_NAME(rt_bf16_ready)(void);                      /* bf16.inc.c */
 extern int RT_NAME(rt_bf16_product)(const RtGemm *g, const char *a, const char *b, char *c, int by_dots, void *room);
+extern size_t RT_NAME(rt_bf16_keep)(int64_t k, int64_t n, const char *b, int64_t b_k, int64_t b_n, void *out);
+extern int RT_NAME(rt_bf16_kept)(const RtGemm *g, const void *panels, int64_t n, int64_t j, void *room);
 
 const RtGemmTable RT_NAME(rt_gemm_table) = {
     f32_thin, f64_thin, f32_nt, f64_nt, f32_tiles, f64_tiles,
@@ -241,7 +243,7 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
     NULL, NULL, NULL, NULL,
 #endif
     integer, f32_colsum, f64_colsum, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
-    RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), f32_keep, f64_keep, f32_kept, f64_kept,
+    RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), RT_NAME(rt_bf16_keep), RT_NAME(rt_bf16_kept), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
     24, RT_THIN_ROWS, INT64_MAX,
 #elif defined(__AVX2__)

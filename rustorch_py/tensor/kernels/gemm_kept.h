@@ -18,6 +18,9 @@ static int pieces_pack(const RtGemmTable *t, const RtGemm *g) {
 /* Whether the loop that packs would run for every piece, whose sums are those of the loop that need not: then a kept form serves. g's threads and
  * activation are filled. */
 int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g) {
+    if (g->dtype == RT_BF16)                /* one loop for all sizes but few rows, whose sums do not depend on the pieces */
+        return by_pairs(t, g) && g->batch == 1 && g->n > 1 && g->b_n != 1 && g->beta[0] == 0 && g->m > DOT_ROWS && g->m < KEPT_ROWS
+               && t->keep_bf16(g->k, g->n, NULL, 0, 0, NULL);
     return (g->dtype == RT_F32 || g->dtype == RT_F64) && g->batch == 1 && g->c_n == 1 && g->n > 1 && g->b_n != 1 && g->beta[0] == 0
            && g->m < KEPT_ROWS && g->m * g->n * g->k <= t->tiles_most && !by_dots(t, rt_itemsize(g->dtype), g->m, g->k, g->a_k) && pieces_pack(t, g);
 }
@@ -26,6 +29,11 @@ int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g) {
 void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g) {
     int64_t lanes = 16;                     /* of the widest register: no set needs more room */
     void *to;
+    if (g->dtype == RT_BF16) {
+        if (posix_memalign(&to, 64, t->keep_bf16(g->k, g->n, NULL, 0, 0, NULL))) return NULL;
+        t->keep_bf16(g->k, g->n, g->b, g->b_k, g->b_n, to);
+        return to;
+    }
     if (posix_memalign(&to, 64, (size_t)(g->k * ((g->n + lanes - 1) / lanes * lanes) * rt_itemsize(g->dtype)))) return NULL;
     if (g->dtype == RT_F32) t->keep_f32(g->k, g->n, (const float *)g->b, g->b_k, g->b_n, to);
     else t->keep_f64(g->k, g->n, (const double *)g->b, g->b_k, g->b_n, to);
@@ -35,7 +43,7 @@ void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g) {
 /* The product of rt_gemm() for what rt_gemm_keeps(): by panels, or where these are few by rows, too. */
 int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept) {
     int size = rt_itemsize(g->dtype), failed = RT_OK, most = g->threads < 0 ? -g->threads : g->threads;
-    int64_t panel = t->panel_bytes / size, panels = (g->n + panel - 1) / panel;
+    int64_t panel = t->panel_bytes / (size == 2 ? 4 : size), panels = (g->n + panel - 1) / panel;
     int threads = (int)max64(1, min64(most, g->m * g->n * g->k / KEPT_GRAIN)), more = (int)min64(most, g->m * g->n * g->k * SMALL / KEPT_GRAIN);
     if (threads == 1 && more > 1 && at_hand()) threads = more;             /* Note [Small products] */
     int64_t across = min64(threads, panels), down = 1;
@@ -51,9 +59,12 @@ int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept) {
                              g->alpha[0], 0, packed_room()};
             int status = RT_ERR_MEMORY;
             if (block.room) {
-                if (g->dtype == RT_F32) t->kept_f32(&block, kept, g->n, col, cols);
+                RtGemm part = piece(g, 0, from, m, col, cols);
+                status = RT_OK;
+                if (g->dtype == RT_BF16) status = t->kept_bf16(&part, kept, g->n, col, block.room);
+                else if (g->dtype == RT_F32) t->kept_f32(&block, kept, g->n, col, cols);
                 else t->kept_f64(&block, kept, g->n, col, cols);
-                status = activate(g, c, m, cols);
+                if (!status) status = activate(g, c, m, cols);
             }
             if (status) { RT_OMP(omp atomic write) failed = status; }
         }
