@@ -6,7 +6,7 @@ from ._node cimport Node
 from ._dtype cimport torch_name
 from ._gemm cimport (Num, is_one, is_zero, conj, as_number, times, as_op, multiply,
                      gemm_scaled, OP_N, OP_T, OP_C, act_row, RT_ACT_NONE, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF)
-from ._matmul cimport agree, raise_product, raise_devices, check_batches
+from ._matmul cimport agree, outer_, raise_product, raise_devices, check_batches
 from ._ops cimport deliver, sum_to, sum_to_many, check_inplace_dtype, copy_into, binary, unary
 from ._plan cimport expand_raw
 from . import _view
@@ -228,7 +228,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
         raise ShapeError(f"addr: Expected 1-D argument vec2, but got {b.nd}-D", op="addr")
     if x.nd > 2:
         raise ShapeError(f"addr: expected an input that expands to [{a.sh[0]}, {b.sh[0]}], but got one with {x.nd} dimensions", op="addr")
-    product = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
+    product = outer_(a, b)
     if x.dt == RT_BOOL and a.dt == RT_BOOL and b.dt == RT_BOOL:      # the sum is an or, and so are the numbers true or false
         if isinstance(beta, float) or isinstance(alpha, float):
             raise TensorError(f"addr: expected beta and alpha to be ints or bools for bool tensors, got {beta} and {alpha}", op="addr")

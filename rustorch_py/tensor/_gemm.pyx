@@ -43,6 +43,7 @@ cdef extern from "gemm.h" nogil:
     int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g)
     void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g)
     int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept)
+    int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *a, int64_t a_m, const char *b, char *out)
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
 
 rt_blas_init()
@@ -149,6 +150,10 @@ cdef int raw_product(int dt, int64_t batch, int64_t m, int64_t n, int64_t k, con
 
 cdef void raw_dot(int dt, int64_t n, const void *x, int64_t x_s, const void *y, int64_t y_s, bint conj_x, void *out, int threads) noexcept nogil:
     rt_dot(gemm_table(), dt, n, <const char *>x, x_s, <const char *>y, y_s, conj_x, <char *>out, threads)
+
+
+cdef int raw_outer(int dt, int64_t m, int64_t n, const void *a, int64_t a_m, const void *b, void *out) noexcept nogil:
+    return rt_outer(gemm_table(), dt, m, n, <const char *>a, a_m, <const char *>b, <char *>out)
 
 
 cdef int raw_int8(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_m, int64_t a_k, bint unsign, const void *b, int64_t b_k, int64_t b_n, void *c,

@@ -1,9 +1,9 @@
 """Matrix products for everybody: mm, bmm, mv, dot, outer, matmul, linear, over the operators of _gemm.pyx."""
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
-from ._base cimport (TensorBase, bump, empty, shape_tuple, as_base, grad_mode, attach2, save, saved, wants_edge, rt_kind, RT_BOOL, RT_F16, RT_F64, RT_U8, RT_I8, RT_I32,
+from ._base cimport (TensorBase, bump, empty, shape_tuple, as_base, grad_mode, attach2, save, saved, wants_edge, rt_kind, RT_BOOL, RT_F16, RT_F32, RT_F64, RT_U8, RT_I8, RT_I32,
                      RT_KIND_COMPLEX, F_CONTIG)
-from ._gemm cimport (gemm, fold_mm, fold_act, multiply, raise_status, raise_bool, raw_dot, raw_int8, act_row, as_matrix, rows_of, ONE, ZERO, OP_N, OP_T)
+from ._gemm cimport (gemm, fold_mm, fold_act, multiply, raise_status, raise_bool, raw_dot, raw_outer, raw_int8, act_row, as_matrix, rows_of, ONE, ZERO, OP_N, OP_T)
 from ._node cimport Node
 from ._cpu cimport rt_num_threads
 from ._dtype cimport device_of, torch_name
@@ -267,8 +267,22 @@ def outer(input, vec2, *, out=None):
         raise ShapeError(f"outer: Expected 1-D argument self, but got {a.nd}-D", op="outer")
     if b.nd != 1:
         raise ShapeError(f"outer: Expected 1-D argument vec2, but got {b.nd}-D", op="outer")
-    result = binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
-    return deliver("outer", <TensorBase>result, out)
+    return deliver("outer", outer_(a, b), out)
+
+
+cdef int64_t OUTER_MOST = 1 << 17           # elements, from which threads share it
+
+cdef TensorBase outer_(TensorBase a, TensorBase b):
+    cdef int64_t sh[2]
+    cdef TensorBase out
+    if (a.dt == b.dt and (a.dt == RT_F32 or a.dt == RT_F64) and a.dev & 255 == 0 and b.dev & 255 == 0 and (b.st[0] == 1 or b.n == 1)
+            and a.n * b.n <= OUTER_MOST and not (grad_mode() and (a.rg or b.rg))):
+        sh[0], sh[1] = a.n, b.n
+        out = empty(2, sh, a.dt, a.dev)
+        if out.n:
+            raw_outer(a.dt, a.n, b.n, a.ptr, a.st[0], b.ptr, out.ptr)
+        return out
+    return <TensorBase>binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
 
 
 def inner(input, other, *, out=None):

@@ -395,3 +395,44 @@ def test_batches_of_dot_products(dtype):
         close(rt.bmm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
         close(rt.bmm(x.expand(batch, 1, k), y[:1].expand(batch, k, 1)), wide(a, dtype) @ wide(b[:1], dtype), dtype, k)
         close(rt.einsum("ij,ij->i", x[:, 0], y[:, :, 0]), (wide(a[:, 0], dtype) * wide(b[:, :, 0], dtype)).sum(1), dtype, k)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_outer_products(dtype, level, simd):
+    """The loop of its own and the elementwise one: the same bits, whatever the sizes, steps and histories."""
+    simd(level)
+    rng = np.random.default_rng(16)
+    for m, n in ((1, 1), (0, 3), (256, 2), (3, 67), (200, 129), (400, 400)):
+        (a, x), (b, y), (c, z) = make(rng, (m,), dtype), make(rng, (n,), dtype), make(rng, (m, n), dtype)
+        with np.errstate(all="ignore"):
+            if n:
+                y[0] = b[0] = np.inf
+            want = np.outer(a, b)
+        assert np.array_equal(rt.outer(x, y).numpy(), want, equal_nan=True)
+        assert np.array_equal(rt.outer(x, y, out=rt.empty(n, m, dtype=x.dtype).mT).numpy(), want, equal_nan=True)
+        assert np.array_equal(rt.addr(z, x, y).numpy(), c + want, equal_nan=True)
+        wide_x, wide_y = rt.stack([x, x], 1)[:, 1], rt.stack([y, y], 1)[:, 0]
+        assert np.array_equal(rt.outer(wide_x, wide_y).numpy(), want, equal_nan=True)
+        p = x.clone().requires_grad_()
+        assert np.array_equal(rt.outer(p, y).detach().numpy(), want, equal_nan=True) and rt.outer(p, y).requires_grad
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_row_by_a_matrix(dtype, threads):
+    """Threads share the rows of the matrix, Note [A row by rows] in kernels/gemm.c; a step between them, what is there, a row that is added."""
+    before = rt.get_num_threads()
+    rng = np.random.default_rng(17)
+    try:
+        rt.set_num_threads(threads)
+        for k, n in ((1024, 1024), (1030, 511), (4200, 257), (200, 3000)):
+            (a, x), (b, y), (c, z), (v, w) = make(rng, (1, k), dtype), make(rng, (k, n), dtype), make(rng, (1, n), dtype), make(rng, (n,), dtype)
+            want = wide(a, dtype) @ wide(b, dtype)
+            close(x @ y, want, dtype, k)
+            close(x[0] @ y, want[0], dtype, k)
+            close(rt.addmm(w, x, y), want + v, dtype, k)
+            close(rt.addmm(z, x, y, beta=0.5, alpha=2), 2 * want + 0.5 * c, dtype, k)
+            close(x @ y[:, 1:], want[:, 1:], dtype, k)
+    finally:
+        rt.set_num_threads(before)

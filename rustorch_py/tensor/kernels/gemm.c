@@ -114,8 +114,10 @@ enum { FEW_ROWS = 6 };                     /* rows of a below which a turned b i
  *   More rows than that meet panels that are kept from call to call, where a weight may keep them: Note [Kept operands] in kept.h. Few gain little
  * by panels (8 rows 70 : 57, 16 rows 105 : 94, 32 rows 143 : 87, 64 rows 146 : 111), and dot products add in an order of their own. */
 enum { NT_BYTES = 512 };                   /* of a row of b, from which more than a few rows of a take dot products */
+enum { SHORT_ROWS = 3, SHORT_BYTES = 64 }; /* rows of a and bytes of a row of b, up to which adding up lanes costs more than packing */
 
 static int by_dots(const RtGemmTable *t, int size, int64_t m, int64_t k, int64_t a_k) {
+    if (m >= SHORT_ROWS && k * size <= SHORT_BYTES) return 0;
     return m < FEW_ROWS || (m <= t->nt_rows && k * size >= NT_BYTES && a_k == 1);
 }
 
@@ -545,6 +547,42 @@ static int64_t split_of(const RtGemmTable *t, const RtGemm *g, int *threads) {
     return g->batch >= few ? 1 : few;
 }
 
+/* Note [A row by rows]
+ * One row of a by b whose rows are streams: threads that share its columns read half of each row, and what a core fetches on behind its half is the
+ * other's. So they share its rows, each adds up what its own bring, and the sums are added in order (two cores, 1024 x 1024: 33 us by columns, 27 so; parts of a page are well by columns).
+ * Where results may not depend on the threads columns are cut. */
+enum { SUM_ROWS = 64, SUM_PART = 4096, SUM_BYTES = 1 << 21 };     /* fewest rows of a part; bytes of a thread's part of a row, and of b, that are worth it */
+
+static int by_rows(const RtGemm *g, int64_t split) {
+    return g->m == 1 && g->batch == 1 && split > 1 && g->threads > 0 && (g->dtype == RT_F32 || g->dtype == RT_F64) && g->b_n == 1 && g->c_n == 1
+           && g->n >= THIN_COLS && g->n * rt_itemsize(g->dtype) < SUM_PART * split && g->n * g->k * rt_itemsize(g->dtype) >= SUM_BYTES && g->k >= SUM_ROWS * split && g->act < 0;
+}
+
+#define SUMS(T)                                                                                                    \
+    for (int64_t j = 0; j < g->n; j++) {                                                                           \
+        T *c = (T *)g->c + j, v = ((T *)room)[j];                                                                  \
+        for (int64_t s = 1; s < split; s++) v += ((T *)room)[s * g->n + j];                                        \
+        if (g->beta[0] != 0) v += (T)g->beta[0] * *c;                                                              \
+        *c = g->bias ? v + ((const T *)g->bias)[j] : v;                                                            \
+    }
+static int rows_of_one(const RtGemmTable *t, const RtGemm *g, int threads, int64_t split) {
+    int size = rt_itemsize(g->dtype);
+    char *room = malloc((size_t)(split * g->n * size));
+    if (!room) return RT_ERR_MEMORY;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t s = 0; s < split; s++) {
+        int64_t from = g->k * s / split / 4 * 4, k = (s + 1 < split ? g->k * (s + 1) / split / 4 * 4 : g->k) - from;
+        const char *a = g->a + from * g->a_k * size, *b = g->b + from * g->b_k * size;
+        char *c = room + s * g->n * size;
+        if (size == 4) t->thin_f32(1, g->n, k, (const float *)a, 0, g->a_k, (const float *)b, g->b_k, (float *)c, g->n, (float)g->alpha[0], 0, NULL);
+        else t->thin_f64(1, g->n, k, (const double *)a, 0, g->a_k, (const double *)b, g->b_k, (double *)c, g->n, g->alpha[0], 0, NULL);
+    }
+    if (size == 4) SUMS(float) else SUMS(double)
+    free(room);
+    return RT_OK;
+}
+#undef SUMS
+
 /* A batch of dot products: a loop, not a product each. */
 static int dots_of_lines(const RtGemmTable *t, const RtGemm *g, int threads) {
     threads = (int)max64(1, min64(threads, g->batch * (g->k + 256) * 4 / GRAIN_MACS));        /* one costs as much as some hundred multiply-adds */
@@ -563,6 +601,7 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (by_pairs(t, g)) return pairs(t, g, threads);
     if (by_reals(t, g)) return complex_product(t, g, threads);
     if (by_lines(g)) return complex_lines(t, g, threads);
+    if (by_rows(g, split)) return rows_of_one(t, g, threads, split);
     if (g->m == 1 && g->n == 1 && g->batch > 1 && (g->dtype == RT_F32 || g->dtype == RT_F64) && ((g->a_k == 1 && g->b_k == 1) || g->k == 1)
         && g->beta[0] == 0 && !g->bias && g->act < 0) return dots_of_lines(t, g, threads);
     if ((split > 1 || (threads == 1 && g->threads > 0)) && by_passes(t, g)) {
@@ -664,6 +703,13 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
     default: DOT(int64_t, uint64_t, p[i * x_s])
     }
 #undef DOT
+}
+
+int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *a, int64_t a_m, const char *b, char *out) {
+    if (dtype == RT_F32) t->outer_f32(m, n, (const float *)a, a_m, (const float *)b, (float *)out);
+    else if (dtype == RT_F64) t->outer_f64(m, n, (const double *)a, a_m, (const double *)b, (double *)out);
+    else return RT_ERR_UNSUPPORTED;
+    return RT_OK;
 }
 
 int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out) {

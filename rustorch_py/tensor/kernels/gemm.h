@@ -73,6 +73,9 @@ typedef struct {
     /* out_n += or = sum over rows; x_mn with row stride ld */
     void (*colsum_f32)(int64_t m, int64_t n, const float *x, int64_t ld, float *out, int accumulate);
     void (*colsum_f64)(int64_t m, int64_t n, const double *x, int64_t ld, double *out, int accumulate);
+    /* out_mn = a_m b_n, rows without gaps: a loop of its own, as the elementwise one begins anew for each row */
+    void (*outer_f32)(int64_t m, int64_t n, const float *a, int64_t a_m, const float *b, float *out);
+    void (*outer_f64)(int64_t m, int64_t n, const double *a, int64_t a_m, const double *b, double *out);
     float  (*dot_f32)(int64_t n, const float *x, const float *y);
     double (*dot_f64)(int64_t n, const double *x, const double *y);
     void (*widen)(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out);
@@ -128,6 +131,8 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
 /* c_mn = a b, row-major without gaps; RT_OK or RT_ERR_MEMORY. */
 int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
             int64_t b_k, int64_t b_n, int32_t *c, int threads);
+/* out_mn = a_m b_n, row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
+int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *a, int64_t a_m, const char *b, char *out);
 /* out_n = sum over m of x_mn, x row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
 int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out);
 #endif

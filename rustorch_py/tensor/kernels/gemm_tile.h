@@ -198,6 +198,15 @@ static void F(colsum)(int64_t m, int64_t n, const T *x, int64_t ld, T *out, int 
         F(colsum_tree)(m, n - j < 256 ? n - j : 256, x + j, ld, out + j, accumulate);
 }
 
+static void F(outer)(int64_t m, int64_t n, const T *a, int64_t a_m, const T *restrict b, T *restrict out) {
+    for (int64_t i = 0; i < m; i++, out += n) {
+        T x = a[i * a_m];
+        int64_t j = 0;
+        for (; j + L <= n; j += L) F(store)(out + j, x * F(load)(b + j));
+        for (; j < n; j++) out[j] = x * b[j];
+    }
+}
+
 static T F(dot)(int64_t n, const T *x, const T *y) {
     V s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     int64_t i = 0;
