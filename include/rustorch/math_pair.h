@@ -120,7 +120,7 @@ RT_INLINE double rt_hypot_f64(double x, double y) {
 RT_INLINE int rt_fmod_far_f64(double x, double y) {
 #ifdef RT_HAS_FMA
     double a = rt_magnitude_f64(x), b = rt_magnitude_f64(y);
-    return !((a < 4503599627370496.0 * b) & (b < (double)INFINITY) & (a > 1e-290));
+    return !((a < 4503599627370496.0 * b) & (b < (double)INFINITY) & ((a > 1e-290) | (a == 0)));
 #else
     (void)x; (void)y;
     return 1;

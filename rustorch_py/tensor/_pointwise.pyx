@@ -4,7 +4,7 @@ from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
 from ._plan cimport result_dtype, check_fits, full_
-from ._dtype cimport dtype_of, promote, torch_name
+from ._dtype cimport default_code, dtype_of, promote, torch_name
 from ._ops import label_result
 from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
@@ -119,6 +119,8 @@ def pow(input, exponent, *, out=None):
     if isinstance(exponent, (int, float)) and isinstance(input, TensorBase) and out is None:
         t = <TensorBase>input
         check_int_pow(input, exponent)
+        if rt_kind(t.dt) < RT_KIND_FLOAT and exponent == 0.5:
+            t = cast(t, default_code())
         if rt_kind(t.dt) >= RT_KIND_FLOAT:
             if exponent == 2:
                 return unary(ROW_SQUARE, t, None)
@@ -132,6 +134,8 @@ def pow(input, exponent, *, out=None):
                 return unary(ROW_RECIPROCAL, t, None)
             if exponent == -0.5:
                 return unary(ROW_RSQRT, t, None)
+            if exponent == -2 and rt_kind(t.dt) == RT_KIND_FLOAT:
+                return unary(ROW_RECIPROCAL_SQUARE, t, None)
     check_int_pow(input, exponent)
     return binary(ROW_POW, input, exponent, out)
 

@@ -126,3 +126,34 @@ def test_nextafter(dtype, level):
     got = rt.nextafter(rt.from_numpy(x), rt.from_numpy(y)).numpy()
     np.testing.assert_array_equal(got, want)
     np.testing.assert_array_equal(np.signbit(got)[want == 0], np.signbit(want)[want == 0])
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64], ids=str)
+def test_powers_of_all_signs(dtype, level):
+    some = [0.0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, -1.5, 7, -7, 1e30, -1e30, 1e-30, -1e-30, np.inf, -np.inf, np.nan, 16777215.0, -16777216.0, 3e9]
+    kind = np.float32 if dtype == rt.float32 else np.float64
+    for exponent in some:                                         # whole registers of one exponent, and of mixed bases
+        x = np.array(some * 3, kind)
+        with np.errstate(all="ignore"):
+            want = np.power(x.astype(np.float64), np.full(x.shape, exponent)).astype(kind)      # (an exponent by itself may take the square root)
+        got = rt.pow(rt.from_numpy(x), rt.full((x.size,), exponent, dtype=dtype)).numpy()
+        np.testing.assert_allclose(got, want, rtol=1e-6 if kind is np.float32 else 1e-14)
+        np.testing.assert_array_equal(np.signbit(got)[want == want], np.signbit(want)[want == want])
+        for v, w in zip(x, want):                                 # and each base by itself: no other lane is far
+            got = rt.pow(rt.full((40,), float(v), dtype=dtype), rt.full((40,), exponent, dtype=dtype)).numpy()
+            np.testing.assert_allclose(got, np.full(40, w), rtol=1e-6 if kind is np.float32 else 1e-14)
+            assert w != w or (np.signbit(got) == np.signbit(w)).all()
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64, rt.float16], ids=str)
+def test_special_values(dtype, level):
+    kind = {rt.float32: np.float32, rt.float64: np.float64, rt.float16: np.float16}[dtype]
+    x = np.array([0, -0.0, 1, np.nan, np.inf, -np.inf, -3.5] * 9, kind)
+    t = rt.from_numpy(x)
+    np.testing.assert_array_equal(rt.nan_to_num(t).numpy(), np.nan_to_num(x))
+    np.testing.assert_array_equal(rt.nan_to_num(t, 2.0, 5.0, -7.0).numpy(), np.nan_to_num(x, nan=2.0, posinf=5.0, neginf=-7.0))
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose((t ** -2).numpy(), x ** kind(-2), rtol=1e-3 if kind is np.float16 else 1e-6)
+        finite = np.where(np.isfinite(x), x, 0)                  # zeros beside other numbers
+        np.testing.assert_array_equal(rt.remainder(rt.from_numpy(finite), 3).numpy(), np.remainder(finite, kind(3)))
+        np.testing.assert_array_equal(rt.floor_divide(rt.from_numpy(finite), -2).numpy(), np.floor_divide(finite, kind(-2)))

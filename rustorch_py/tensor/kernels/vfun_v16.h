@@ -285,11 +285,12 @@ static const float rt_pow_low[32] __attribute__((aligned(64))) = {
 #define LOG2E 1.4426950216293335f
 #define LOG2E_LOW 1.925963033500011e-08f
 RT_INLINE __m512 v16_look_up(const float table[32], __m512i i) { return _mm512_permutex2var_ps(_mm512_load_ps(table), i, _mm512_load_ps(table + 16)); }
-/* nonzero: some x is NaN, zero, infinite or negative, some y is NaN or infinite, or a power is out of range */
+/* nonzero: some x is NaN or infinite, or zero and y not above it, or negative and y no whole number, some y is NaN or infinite, or a power is
+ * out of range */
 RT_INLINE __mmask16 v16_pow_near(__m512 *v, const __m512 *x, const __m512 *y) {
     __m512 z[2], k[2], r[2], s[2], t[2], a[2], a_lo[2], b[2], p[2], l[2], m[2], n[2], f[2];
     __m512i i[2];
-    __mmask16 far = 0;
+    __mmask16 far = 0, odd[2], zero[2];
     EACH2(z[h] = _mm512_getmant_ps(x[h], _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_zero); k[h] = _mm512_getexp_ps(x[h]);)
     EACH2(k[h] = _mm512_mask_add_ps(k[h], _mm512_cmp_ps_mask(z[h], S(1.0f), _CMP_LT_OQ), k[h], S(1.0f));
           i[h] = _mm512_srli_epi32(_mm512_castps_si512(z[h]), 18);)
@@ -305,7 +306,12 @@ RT_INLINE __mmask16 v16_pow_near(__m512 *v, const __m512 *x, const __m512 *y) {
     EACH2(t[h] = _mm512_add_ps(_mm512_sub_ps(b[h], _mm512_sub_ps(l[h], k[h])), _mm512_add_ps(t[h], v16_look_up(rt_pow_low, i[h])));)
     EACH2(m[h] = _mm512_mul_ps(y[h], l[h]);)
     EACH2(t[h] = FMA(y[h], t[h], _mm512_fmsub_ps(y[h], l[h], m[h]));
-          far |= _mm512_cmp_ps_mask(_mm512_abs_ps(m[h]), S(160.0f), _CMP_NLT_UQ) | _mm512_fpclass_ps_mask(x[h], 0xdf);)
+          zero[h] = _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(x[h], S(0), _CMP_EQ_OQ), y[h], S(0), _CMP_GT_OQ) &
+                    _mm512_cmp_ps_mask(y[h], S(INFINITY), _CMP_LT_OQ);
+          odd[h] = _mm512_movepi32_mask(_mm512_castps_si512(x[h])) & _mm512_cmp_ps_mask(_mm512_roundscale_ps(y[h], RNE), y[h], _CMP_EQ_OQ);
+          far |= (_mm512_cmp_ps_mask(_mm512_abs_ps(m[h]), S(160.0f), _CMP_NLT_UQ) | _mm512_fpclass_ps_mask(x[h], 0x9f)) & ~zero[h];
+          far |= _mm512_fpclass_ps_mask(x[h], 0x40) & ~odd[h];
+          odd[h] = _mm512_mask_test_epi32_mask(odd[h], _mm512_cvtps_epi32(y[h]), _mm512_set1_epi32(1));)      /* what is too large is even */
     EACH2(n[h] = _mm512_roundscale_ps(_mm512_add_ps(m[h], t[h]), RNE);)
     EACH2(f[h] = _mm512_add_ps(_mm512_sub_ps(m[h], n[h]), t[h]);)
     EACH2(p[h] = FMA(S(1.545316295e-04f), f[h], S(1.339086336e-03f));)              /* as v16_exp2 */
@@ -314,7 +320,9 @@ RT_INLINE __mmask16 v16_pow_near(__m512 *v, const __m512 *x, const __m512 *y) {
     EACH2(p[h] = FMA(p[h], f[h], S(2.402265076e-01f));)
     EACH2(p[h] = FMA(p[h], f[h], S(6.931471880e-01f));)
     EACH2(p[h] = FMA(p[h], f[h], S(1.0f));)
-    EACH2(v[h] = _mm512_scalef_ps(p[h], n[h]); v[h] = _mm512_mask_mul_ps(v[h], _mm512_cmp_ps_mask(y[h], S(2.0f), _CMP_EQ_OQ), x[h], x[h]);)
+    EACH2(v[h] = _mm512_scalef_ps(p[h], n[h]); v[h] = _mm512_mask_mul_ps(v[h], _mm512_cmp_ps_mask(y[h], S(2.0f), _CMP_EQ_OQ), x[h], x[h]);
+          v[h] = _mm512_maskz_mov_ps(~zero[h], v[h]);
+          v[h] = _mm512_mask_xor_ps(v[h], odd[h], v[h], S(-0.0f));)
     return far;
 }
 #undef EACH2
