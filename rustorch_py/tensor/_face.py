@@ -39,6 +39,7 @@ MODULES = [
     "_attention",
     "_einsum",
     "_resample",
+    "_pad",
     "_optim",
     "_dlpack",
     "_data",

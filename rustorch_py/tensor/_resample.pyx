@@ -1,5 +1,5 @@
 # build: isa=resample.inc.c cold
-"""Positions mixed or moved: weighted taps along a dimension, constant padding, windows as columns, CTC."""
+"""Positions mixed or moved: weighted taps along a dimension, windows as columns, CTC."""
 from libc.stdint cimport int64_t
 from ._backend cimport RT_META
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2, save, saved, as_base, shape_tuple, view_raw, wrap_dim,
@@ -137,77 +137,6 @@ def weighted_taps(input, dim, index, weight=None):
         together("weighted_taps", x, w)
         w = contiguous_raw(cast_raw(w, stat_dtype(x)))
     return apply_taps(x, d, idx, w, x.sh[d], True)
-
-
-# ---- constant padding -------------------------------------------------------------------------------------------
-cdef object pad_constant(TensorBase x, list before, list after, object value):
-    """Grow (or crop, where negative) each dimension; recorded. Its gradient crops and grows back."""
-    cdef int64_t sh[64]
-    cdef int64_t part[64]
-    cdef int64_t src_at = 0, dst_at = 0, b, a
-    cdef int i
-    cdef TensorBase out
-    cdef ConstantPadNdBackward0 node
-    for i in range(x.nd):
-        b = before[i]
-        a = after[i]
-        sh[i] = x.sh[i] + b + a
-        if sh[i] < 0:
-            raise ShapeError(f"constant_pad_nd: The input size {x.sh[i]}, plus negative padding {b} and {a} resulted in a negative "
-                             f"output size, which is invalid. Check dimension {i} of your input.", op="constant_pad_nd")
-        part[i] = x.sh[i] + min(b, 0) + min(a, 0)
-    out = full_(x.nd, sh, value, x.dt, x.dev)
-    for i in range(x.nd):
-        if part[i] <= 0:
-            break
-        src_at -= min(<int64_t>before[i], 0) * x.st[i]
-        dst_at += max(<int64_t>before[i], 0) * out.st[i]
-    else:
-        copy_raw(view_raw(out, x.nd, part, out.st, dst_at), view_raw(x, x.nd, part, x.st, src_at))
-    if recording(x, None, None):
-        node = ConstantPadNdBackward0.__new__(ConstantPadNdBackward0)
-        node.before = before
-        node.after = after
-        attach1(out, node, x)
-    return out
-
-
-cdef class ConstantPadNdBackward0(Node):
-    cdef list before, after
-
-    cdef object apply(self, object g):
-        return pad_constant(<TensorBase?>g, [-b for b in self.before], [-a for a in self.after], 0)
-
-    cdef object apply_many(self, object g, Py_ssize_t n):
-        return pad_constant(<TensorBase?>g, [0] + [-b for b in self.before], [0] + [-a for a in self.after], 0)
-
-
-def constant_pad_nd(input, pad, value=0):
-    """Enlarge a tensor with a constant at the ends of its last dimensions.
-
-    Args:
-        input: any dtype.
-        pad: (before, after) of the last dimension, then of the one before it, ...; negative amounts crop.
-        value: the constant.
-    """
-    cdef TensorBase x = as_base("constant_pad_nd", "input", input)
-    cdef list before, after
-    cdef int i, k
-    pad = list(pad)
-    if len(pad) % 2:
-        raise ShapeError(f"constant_pad_nd: Length of pad must be even but instead it equals {len(pad)}", op="constant_pad_nd")
-    if len(pad) > 2 * x.nd:
-        raise ShapeError(f"constant_pad_nd: Length of pad should be no more than twice the number of dimensions of the input. Pad "
-                         f"length is {len(pad)} while the input has {x.nd} dimensions.", op="constant_pad_nd")
-    before = [0] * x.nd
-    after = [0] * x.nd
-    for i in range(len(pad) // 2):
-        k = x.nd - 1 - i
-        before[k] = int(pad[2 * i])
-        after[k] = int(pad[2 * i + 1])
-        if x.sh[k] + min(before[k], 0) + min(after[k], 0) < 0:
-            raise ShapeError(f"narrow(): length must be non-negative; dimension {k} of size {x.sh[k]} cannot lose {(before[k], after[k])}", op="constant_pad_nd")
-    return pad_constant(x, before, after, value)
 
 
 # ---- windows as columns -------------------------------------------------------------------------------------------
@@ -515,7 +444,7 @@ cdef class CtcLossBackwardBackward0(Node):
         raise UnsupportedOpError("ctc_loss: the gradient of its gradient is not implemented", op="ctc_loss")
 
 
-FUNCTIONS = {"weighted_taps": weighted_taps, "constant_pad_nd": constant_pad_nd, "im2col": im2col, "col2im": col2im, "ctc_loss": ctc_loss}
+FUNCTIONS = {"weighted_taps": weighted_taps, "im2col": im2col, "col2im": col2im, "ctc_loss": ctc_loss}
 METHODS = {}
 # used by nn.functional; no torch-level names
 NN_ONLY = ("weighted_taps", "im2col", "col2im")

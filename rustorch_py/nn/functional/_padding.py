@@ -37,8 +37,7 @@ def pad(input, pad, mode="constant", value=None):
     if len(pad) % 2:
         raise TensorError("Padding length must be divisible by 2", op="pad")
     if mode == "constant":
-        out = _t.constant_pad_nd(input, pad, 0 if value is None else value)
-        return out.contiguous(memory_format=memory_format_of(input))
+        return _t.constant_pad_nd(input, pad, 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     if value is not None and value != 0:
@@ -63,20 +62,24 @@ def pad(input, pad, mode="constant", value=None):
         # Negative amounts crop first; what is left wraps around.
         out = _t.constant_pad_nd(input, tuple(min(n, 0) for n in pad))
         pad = tuple(max(n, 0) for n in pad)
+    if not any(pad):
+        return out.clone() if out is input else out
+    if mode == "circular" and any(max(pad[2 * i], pad[2 * i + 1]) > out.shape[n_dims - 1 - i] for i in range(n_pad)):
+        raise ShapeError("Padding value causes wrapping around more than once.", op="pad")
+    if input.device.type == "cpu":
+        return _t.pad_shown(out, pad, mode)
     for i in range(n_pad):
         dim = n_dims - 1 - i
         before, after = pad[2 * i], pad[2 * i + 1]
         size = out.shape[dim]
         if before == after == 0:
             continue
-        if mode == "circular" and max(before, after) > size:
-            raise ShapeError("Padding value causes wrapping around more than once.", op="pad")
         index = _t.tensor(_ring(mode, size, before, after), dtype=_t.int64, device=input.device)
         if out.is_floating_point():
             out = _t.weighted_taps(out, dim, index.unsqueeze(1))
         else:
             out = out.index_select(dim, index)
-    return out.clone() if out is input else out.contiguous(memory_format=memory_format_of(input)) if mode != "circular" else out
+    return out.contiguous(memory_format=memory_format_of(input)) if mode != "circular" else out
 
 
 def _padded_sizes(shape, pad, mode):

@@ -38,4 +38,22 @@ static inline void rt_copy_bytes(void *dst, const void *src, size_t n) {
 #else
 static inline void rt_copy_bytes(void *dst, const void *src, size_t n) { memcpy(dst, src, n); }
 #endif
+/* Rows of an image and the like: of up to some hundred bytes, which a call of memcpy takes as long as to copy. The last piece
+ * lies partly over the one before it. */
+static inline void rt_copy_few(void *dst, const void *src, size_t n) {
+    char *d = (char *)dst;
+    const char *s = (const char *)src;
+    size_t i = 0;
+#define RT_TWICE(B) do { memcpy(d, s, B); memcpy(d + n - (B), s + n - (B), B); } while (0)
+    if (n > 512) rt_copy_bytes(dst, src, n);
+    else if (n >= 32) {
+        for (; i + 32 <= n; i += 32) memcpy(d + i, s + i, 32);
+        if (i < n) memcpy(d + n - 32, s + n - 32, 32);
+    }
+    else if (n >= 16) RT_TWICE(16);
+    else if (n >= 8) RT_TWICE(8);
+    else if (n >= 4) RT_TWICE(4);
+    else for (; i < n; i++) d[i] = s[i];
+#undef RT_TWICE
+}
 #endif
