@@ -2,7 +2,7 @@
 """Pooling: maxima (with positions), averages, adaptive windows, and the inverse of max pooling."""
 from libc.stdint cimport int64_t
 from libc.stdlib cimport malloc, free
-from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, shape_tuple, RT_F32, RT_F64, RT_I64,
+from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, shape_tuple, RT_BF16, RT_F32, RT_F64, RT_I64,
                      RT_KIND_INT, RT_KIND_FLOAT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
@@ -59,7 +59,11 @@ cdef extern from "pool.h" nogil:
         int64_t (*scatter_last_f64)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
         void (*gather_last_f32)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const float *, float *, int) noexcept nogil
         void (*gather_last_f64)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
+        void (*max_last_bf16)(const RtPool *, int64_t, int64_t, const void *, void *, int64_t *, int) noexcept nogil
+        void (*avg_last_bf16)(const RtPool *, int64_t, int64_t, const void *, void *, int) noexcept nogil
+        void (*avg_whole_bf16)(const RtPool *, const void *, void *, int) noexcept nogil
     const RtPoolTable *rt_pool_pick(int level) noexcept nogil
+    bint rt_pool_whole(const RtPool *) noexcept nogil
 
 
 cdef class Windows:
@@ -233,6 +237,11 @@ cdef int64_t volume(const int64_t *v) noexcept:
     return v[0] * v[1] * v[2]
 
 
+cdef bint as_it_lies(TensorBase x) except -1:
+    """Whether loops of bfloat16 may read x: on the CPU, and no gradient goes through the float32 between."""
+    return x.dt == RT_BF16 and on_cpu(x) and not recording(x, None, None)
+
+
 # ---- maxima -----------------------------------------------------------------------------------------------
 cdef tuple max_pool(object op, object input, TensorBase x, Windows w, bint placed=True):
     """(maxima, their positions in the input plane). placed: the positions are wanted; None for them where nobody does."""
@@ -241,6 +250,14 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w, bint place
     cdef MaxPoolWithIndicesBackward0 node
     cdef int threads = num_threads()
     cdef bint last = lies_last(x, w)
+    if last and as_it_lies(x) and volume(w.p.in_) < (<int64_t>1 << 31):
+        out = output_of(x, w, x.dt, last)
+        idx = output_of(x, w, RT_I64, last) if placed else None
+        xc = in_order(x, last)
+        if out.n:
+            with nogil:
+                table.max_last_bf16(&w.p, x.sh[0], x.sh[1], xc.ptr, out.ptr, <int64_t *>idx.ptr if placed else NULL, threads)
+        return out, idx
     if by_float32(x):
         values, where = max_pool(op, float32_of(input), float32_of(input), w, placed)
         return like_dtype(values, x.dt), where
@@ -446,6 +463,20 @@ cdef object max_unpool(object op, int n, object input, object indices, object ou
 
 # ---- averages ---------------------------------------------------------------------------------------------
 cdef object avg_pool(object op, object input, TensorBase x, Windows w):
+    cdef const RtPoolTable *table = rt_pool_pick(isa_level())
+    cdef TensorBase xc, out
+    cdef int threads = num_threads()
+    cdef bint last = lies_last(x, w)
+    if as_it_lies(x) and (last or rt_pool_whole(&w.p)):
+        out = output_of(x, w, x.dt, last)
+        xc = in_order(x, last)
+        if out.n:
+            with nogil:
+                if last:
+                    table.avg_last_bf16(&w.p, x.sh[0], x.sh[1], xc.ptr, out.ptr, threads)
+                else:
+                    table.avg_whole_bf16(&w.p, xc.ptr, out.ptr, threads)
+        return out
     if by_float32(x):
         return like_dtype(avg_pool(op, float32_of(input), float32_of(input), w), x.dt)
     if x.dt == RT_I64:                       # rounded towards zero; exact below 2^53

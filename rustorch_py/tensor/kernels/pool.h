@@ -3,6 +3,7 @@
  * output grid. */
 #ifndef RUSTORCH_POOL_H
 #define RUSTORCH_POOL_H
+#include "rustorch/half.h"
 #include "rustorch/loops.h"
 
 /* Windows are products of ranges: output position t of dimension d reads lo[d][t] <= i < hi[d][t]
@@ -15,6 +16,13 @@ typedef struct {
     const int64_t *size[3];            /* averages: divisor of t is the product of these ... */
     double divisor;                    /* ... unless this is not 0 */
 } RtPool;
+
+/* Whether the one window is all of a plane. */
+static inline int rt_pool_whole(const RtPool *p) {
+    int whole = 1;
+    for (int d = 0; d < 3; d++) whole &= p->out[d] == 1 && p->lo[d][0] == 0 && p->hi[d][0] == p->in[d] && p->dilation[d] == 1;
+    return whole;
+}
 
 /* max: idx is the position in the input plane that holds the maximum (first one; the last NaN). */
 typedef struct {
@@ -44,6 +52,10 @@ typedef struct {
     int64_t (*scatter_last_f64)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const double *g, double *gx, int threads);
     void (*gather_last_f32)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const float *x, float *y, int threads);
     void (*gather_last_f64)(int64_t images, int64_t channels, int64_t in, int64_t out, const int64_t *idx, const double *x, double *y, int threads);
+    /* bfloat16 as it lies, sums in float32; planes of fewer than 2^31 elements; idx may be NULL. whole: the window is all of a plane */
+    void (*max_last_bf16)(const RtPool *, int64_t images, int64_t channels, const rt_bf16 *x, rt_bf16 *y, int64_t *idx, int threads);
+    void (*avg_last_bf16)(const RtPool *, int64_t images, int64_t channels, const rt_bf16 *x, rt_bf16 *y, int threads);
+    void (*avg_whole_bf16)(const RtPool *, const rt_bf16 *x, rt_bf16 *y, int threads);
 } RtPoolTable;
 
 extern const RtPoolTable rt_pool_table_base;

@@ -1,9 +1,9 @@
 /* Pooling. Maxima walk the taps outside and a row of outputs inside, so that the row is vector
- * code; averages add the window's rows first and then along the row (pool_t.h). */
+ * code; averages add the window's rows first and then along the row (pool_t.h). Windows of the last dimension alone and uneven ones go along lines (pool_lines_t.h). */
 #include <stdlib.h>
 #include <math.h>
 #include "pool.h"
-#include "vec.h"
+#include "pool_vec.h"
 #include "grain.h"
 
 #define ROW_MAX 512      /* outputs of a row handled at a time */
@@ -98,6 +98,7 @@ FLOAT_BODY(double, f64)
 #define LANES RT_LANES_F32
 #define SUF(x) x##_f32
 #define PLACES rt_vf_mask
+#include "pool_lines_t.h"
 #include "pool_t.h"
 #undef T
 #undef V
@@ -111,27 +112,45 @@ FLOAT_BODY(double, f64)
 #define LANES RT_LANES_F64
 #define SUF(x) x##_f64
 #define PLACES rt_vd_mask
+#include "pool_lines_t.h"
 #include "pool_t.h"
 
-#define MAX_PLANES(T, t, PAIRS)                                                                         \
+#include "pool_last16.h"
+
+/* LINES: of the loops along lines, for floats: what to do with a plane instead, and the room it takes. */
+#define MAX_PLANES(T, t, PAIRS, PLACE, LINES)                                                           \
 static void max_##t(const RtPool *p, const T *x, T *y, int64_t *idx, int threads) {                     \
     int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2];               \
-    int even = p->stride[0] && p->stride[1] && p->stride[2] && in < INT32_MAX;                          \
+    int small = in < INT32_MAX, even = p->stride[0] && p->stride[1] && p->stride[2] && small;           \
+    int whole = LINES && rt_pool_whole(p), close = p->dilation[0] == 1 && p->dilation[1] == 1 && p->dilation[2] == 1; \
+    /* the loops over taps find nothing side by side where windows are four or more apart */            \
+    int lines = LINES && small && !whole && close && (!even || p->stride[2] >= 4);                    \
+    size_t row = ((size_t)p->in[2] + 64) * sizeof(T);                                                   \
     threads = few((double)p->planes * (in + out), threads, p->planes);                                  \
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))                     \
-    for (int64_t q = 0; q < p->planes; q++) {                                                           \
-        if (even && PAIRS(p, x + q * in, y + q * out, idx + q * out)) continue;                         \
-        if (even) max_even_##t(p, x + q * in, y + q * out, idx + q * out);                              \
-        else max_any_##t(p, x + q * in, y + q * out, idx + q * out);                                    \
+    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {                                        \
+        char *room = lines ? malloc(2 * row) : NULL;                                                    \
+        RT_OMP(omp for schedule(static))                                                                \
+        for (int64_t q = 0; q < p->planes; q++) {                                                       \
+            const T *xq = x + q * in;                                                                   \
+            if (whole) { idx[q] = PLACE(xq, in); y[q] = xq[idx[q]]; }                                   \
+            else if (room) max_lines_##t(p, xq, y + q * out, idx + q * out, (T *)room, (void *)(room + row)); \
+            else if (even && PAIRS(p, xq, y + q * out, idx + q * out)) continue;                        \
+            else if (even) max_even_##t(p, xq, y + q * out, idx + q * out);                             \
+            else max_any_##t(p, xq, y + q * out, idx + q * out);                                        \
+        }                                                                                               \
+        free(room);                                                                                     \
     }                                                                                                   \
 }
 #define NO_PAIRS(p, x, y, idx) 0
-MAX_PLANES(float, f32, max_pairs_f32)
-MAX_PLANES(double, f64, max_pairs_f64)
-MAX_PLANES(int64_t, i64, NO_PAIRS)
+MAX_PLANES(float, f32, max_pairs_f32, line_top_f32, 1)
+MAX_PLANES(double, f64, max_pairs_f64, line_top_f64, 1)
+#define NO_PLACE(x, n) 0
+#define max_lines_i64(p, x, y, idx, high, at) (void)(p)
+MAX_PLANES(int64_t, i64, NO_PAIRS, NO_PLACE, 0)
 
 const RtPoolTable RT_NAME(rt_pool_table) = {
     max_f32, max_f64, max_i64, tops_f32, tops_f64, avg_f32, avg_f64, avg_d0_f32, avg_d0_f64, scatter_f32, scatter_f64, gather_f32, gather_f64,
     max_last_f32, max_last_f64, avg_last_f32, avg_last_f64, avg_last_d0_f32, avg_last_d0_f64,
     scatter_last_f32, scatter_last_f64, gather_last_f32, gather_last_f64,
+    max_last_bf16, avg_last_bf16, avg_whole_bf16,
 };

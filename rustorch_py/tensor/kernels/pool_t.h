@@ -77,21 +77,9 @@ RT_INLINE int SUF(pair_maxima)(const RtPool *p, const T *x, T *y, int64_t *idx, 
 static int SUF(max_pairs)(const RtPool *p, const T *x, T *y, int64_t *idx) { return SUF(pair_maxima)(p, x, y, idx, 1); }
 
 /* ---- maxima whose places nobody asks for: the rows of a window first, then along the row ---- */
-RT_INLINE T SUF(higher)(T best, T v) { return (v > best) | (v != v) ? v : best; }
-
-/* y[c] = maximum of line[c * s ... c * s + k); s and k constants where it is called, which makes vectors of it */
-RT_INLINE void SUF(across)(const T *restrict line, T *restrict y, int64_t n, int64_t s, int64_t k) {
-    for (int64_t c = 0; c < n; c++) {
-        T best = line[c * s];
-        for (int64_t i = 1; i < k; i++) best = SUF(higher)(best, line[c * s + i]);
-        y[c] = best;
-    }
-}
-
-static void SUF(top)(const RtPool *p, const T *x, T *y, T *restrict high) {
-    int64_t W = p->in[2], k = p->kernel[2], s = p->stride[2], from, to;
-    SUF(inside)(p, &from, &to);
-    if (p->dilation[2] != 1) to = from;
+/* from, to: the outputs of a row whose windows lie inside it. Finding these takes a look at each, so once for all planes. */
+static void SUF(top)(const RtPool *p, const T *x, T *y, T *restrict high, int64_t from, int64_t to) {
+    int64_t W = p->in[2], k = p->kernel[2], s = p->stride[2];
     for (int64_t a = 0; a < p->out[0]; a++)
     for (int64_t b = 0; b < p->out[1]; b++, y += p->out[2]) {
         const T *line = NULL;
@@ -109,10 +97,7 @@ static void SUF(top)(const RtPool *p, const T *x, T *y, T *restrict high) {
         for (int64_t c = 0; c < p->out[2]; c++) {
             if (c == from && n > 0) {
                 const T *first = line + p->lo[2][c];
-                if (k == 3 && s == 2) SUF(across)(first, y + c, n, 2, 3);
-                else if (k == 3 && s == 1) SUF(across)(first, y + c, n, 1, 3);
-                else if (k == 2 && s == 1) SUF(across)(first, y + c, n, 1, 2);
-                else SUF(across)(first, y + c, n, s, k);
+                SUF(across_any)(first, y + c, n, s, k);
                 c += n - 1;
                 continue;
             }
@@ -124,20 +109,22 @@ static void SUF(top)(const RtPool *p, const T *x, T *y, T *restrict high) {
 }
 
 static void SUF(tops)(const RtPool *p, const T *x, T *y, int threads) {
-    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2];
+    int64_t in = p->in[0] * p->in[1] * p->in[2], out = p->out[0] * p->out[1] * p->out[2], from, to;
+    SUF(inside)(p, &from, &to);
+    if (p->dilation[2] != 1) to = from;
     threads = few((double)p->planes * (in + out) / 2, threads, p->planes);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T small[ROW_MAX], *high = p->in[2] <= ROW_MAX ? small : malloc((size_t)p->in[2] * sizeof(T));
         RT_OMP(omp for schedule(static))
         for (int64_t q = 0; q < p->planes; q++)
-            if (!SUF(pair_maxima)(p, x + q * in, y + q * out, NULL, 0)) SUF(top)(p, x + q * in, y + q * out, high);
+            if (!SUF(pair_maxima)(p, x + q * in, y + q * out, NULL, 0)) SUF(top)(p, x + q * in, y + q * out, high, from, to);
         if (high != small) free(high);
     }
 }
 
 #define ROWS_MAX 64      /* rows of a window whose places are listed */
 
-#define PLANE_MAX 4096   /* elements that are added in one go: longer sums by rows, whose error grows less */
+#define PLANE_MAX 4096   /* elements that are added in one go: longer sums by pieces of so many, whose error grows less */
 
 static T SUF(plane_sum)(int64_t n, const T *x) {
     V s = {0}, t = {0};
@@ -153,8 +140,7 @@ static void SUF(avg)(const RtPool *p, const T *x, T *y, int threads) {
     SUF(inside)(p, &from, &to);
     int two = p->kernel[2] == 2 && p->stride[2] == 2 && p->kernel[0] * p->kernel[1] <= ROWS_MAX;
     if (!two && p->stride[2] > 2) to = from;
-    int whole = out == 1 && in <= PLANE_MAX;
-    for (int d = 0; d < 3; d++) whole &= p->lo[d][0] == 0 && p->hi[d][0] == p->in[d];
+    int whole = rt_pool_whole(p);
     threads = few((double)p->planes * (in + out), threads, p->planes);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T small[ROW_MAX + 2 * LANES], *sum = W <= ROW_MAX ? small : malloc((size_t)(W + 2 * LANES) * sizeof(T));
@@ -164,7 +150,9 @@ static void SUF(avg)(const RtPool *p, const T *x, T *y, int threads) {
             const T *xq = x + q * in;
             T *yq = y + q * out;
             if (whole) {
-                *yq = SUF(plane_sum)(in, xq) / (p->divisor != 0 ? (T)p->divisor : (T)(p->size[0][0] * p->size[1][0] * p->size[2][0]));
+                T s = 0;
+                for (int64_t i = 0; i < in; i += PLANE_MAX) s += SUF(plane_sum)(in - i < PLANE_MAX ? in - i : PLANE_MAX, xq + i);
+                *yq = s / (p->divisor != 0 ? (T)p->divisor : (T)(p->size[0][0] * p->size[1][0] * p->size[2][0]));
                 continue;
             }
             for (int64_t a = 0; a < p->out[0]; a++)
@@ -381,7 +369,3 @@ static void SUF(gather_last)(int64_t images, int64_t channels, int64_t in, int64
             for (int64_t k = 0; k < channels; k++)
                 y[t * channels + k] = x[(n * in + idx[t * channels + k]) * channels + k];
 }
-#undef EACH_WINDOW
-#undef EACH_TAP
-#undef ROWS_MAX
-#undef PLANE_MAX
