@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach, save, saved, wants_edge, as_base, shape_tuple, grad_mode,
                      bump, RT_F16, RT_BF16, RT_F32, RT_F64)
 from ._cpu cimport isa_level
-from ._neural cimport in_order, suggests_last, num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
+from ._neural cimport in_order, suggests_last, num_threads, recording, is_half, on_cpu, stat_dtype, together, empty_in_order, float32_of, like_dtype, need_float, sizes_text, dtype_text
 from ._ops cimport contiguous, deliver
 from ._plan cimport contiguous_raw, cast_raw, clone_raw
 from ._devices import run as run_on_device
@@ -21,46 +21,44 @@ cdef extern from "norm.h" nogil:
         (void)level;
         return &rt_norm_table_base;
     }
-    /* one call for both element types; pointers are to elements of the type `f32` says */
-    static inline void rt_channel_stats(int level, int f32, const void *x, int64_t N, int64_t C, int64_t S, void *mean, void *var, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->channel_stats_f32(x, N, C, S, mean, var, threads); else t->channel_stats_f64(x, N, C, S, mean, var, threads);
+    /* one call for all element types: pointers are to elements of x's dtype, those of statistics, weights and their gradients of its statistics' */
+    #define RT_NORM_CALL(name, ...)                                  \
+        const RtNormTable *t = rt_norm_pick(level);                  \
+        switch (dt) {                                                \
+        case RT_F32: t->name##_f32(__VA_ARGS__); break;              \
+        case RT_F64: t->name##_f64(__VA_ARGS__); break;              \
+        case RT_F16: t->name##_f16(__VA_ARGS__); break;              \
+        default: t->name##_bf16(__VA_ARGS__);                        \
+        }
+    static inline void rt_channel_stats(int level, int dt, const void *x, int64_t N, int64_t C, int64_t S, void *mean, void *var, int threads) {
+        RT_NORM_CALL(channel_stats, x, N, C, S, mean, var, threads)
     }
-    static inline void rt_channel_apply(int level, int f32, const void *x, int64_t N, int64_t C, int64_t S, const void *mean,
+    static inline void rt_channel_apply(int level, int dt, const void *x, int64_t N, int64_t C, int64_t S, const void *mean,
                                         const void *rstd, const void *w, const void *b, void *y, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->channel_apply_f32(x, N, C, S, mean, rstd, w, b, y, threads);
-        else t->channel_apply_f64(x, N, C, S, mean, rstd, w, b, y, threads);
+        RT_NORM_CALL(channel_apply, x, N, C, S, mean, rstd, w, b, y, threads)
     }
-    static inline void rt_channel_d0(int level, int f32, const void *x, const void *g, int64_t N, int64_t C, int64_t S, const void *mean,
+    static inline void rt_channel_d0(int level, int dt, const void *x, const void *g, int64_t N, int64_t C, int64_t S, const void *mean,
                                      const void *rstd, const void *w, int stats, void *gx, void *gw, void *gb, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->channel_d0_f32(x, g, N, C, S, mean, rstd, w, stats, gx, gw, gb, threads);
-        else t->channel_d0_f64(x, g, N, C, S, mean, rstd, w, stats, gx, gw, gb, threads);
+        RT_NORM_CALL(channel_d0, x, g, N, C, S, mean, rstd, w, stats, gx, gw, gb, threads)
     }
-    static inline void rt_row(int level, int f32, const void *x, int64_t R, int64_t n, const void *w, const void *b, double eps, int rms,
+    static inline void rt_row(int level, int dt, const void *x, int64_t R, int64_t n, const void *w, const void *b, double eps, int rms,
                               void *y, void *mean, void *rstd, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->row_f32(x, R, n, w, b, eps, rms, y, mean, rstd, threads);
-        else t->row_f64(x, R, n, w, b, eps, rms, y, mean, rstd, threads);
+        RT_NORM_CALL(row, x, R, n, w, b, eps, rms, y, mean, rstd, threads)
     }
-    static inline void rt_row_d0(int level, int f32, const void *x, const void *g, int64_t R, int64_t n, const void *w, const void *mean,
+    static inline void rt_row_d0(int level, int dt, const void *x, const void *g, int64_t R, int64_t n, const void *w, const void *mean,
                                  const void *rstd, int rms, void *gx, void *gw, void *gb, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->row_d0_f32(x, g, R, n, w, mean, rstd, rms, gx, gw, gb, threads);
-        else t->row_d0_f64(x, g, R, n, w, mean, rstd, rms, gx, gw, gb, threads);
+        RT_NORM_CALL(row_d0, x, g, R, n, w, mean, rstd, rms, gx, gw, gb, threads)
     }
-    static inline void rt_group(int level, int f32, const void *x, int64_t N, int64_t G, int64_t C, int64_t S, const void *w,
-                                const void *b, double eps, void *y, void *mean, void *rstd, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->group_f32(x, N, G, C, S, w, b, eps, y, mean, rstd, threads);
-        else t->group_f64(x, N, G, C, S, w, b, eps, y, mean, rstd, threads);
+    /* sums: NULL, or channels lie innermost */
+    static inline void rt_group(int level, int dt, const void *x, int64_t N, int64_t G, int64_t C, int64_t S, const void *w,
+                                const void *b, double eps, void *y, void *mean, void *rstd, void *sums, int threads) {
+        if (sums) { RT_NORM_CALL(group_last, x, N, G, C, S, w, b, eps, y, mean, rstd, sums, threads) }
+        else { RT_NORM_CALL(group, x, N, G, C, S, w, b, eps, y, mean, rstd, threads) }
     }
-    static inline void rt_group_d0(int level, int f32, const void *x, const void *g, int64_t N, int64_t G, int64_t C, int64_t S,
-                                   const void *w, const void *mean, const void *rstd, void *gx, void *gw, void *gb, int threads) {
-        const RtNormTable *t = rt_norm_pick(level);
-        if (f32) t->group_d0_f32(x, g, N, G, C, S, w, mean, rstd, gx, gw, gb, threads);
-        else t->group_d0_f64(x, g, N, G, C, S, w, mean, rstd, gx, gw, gb, threads);
+    static inline void rt_group_d0(int level, int dt, const void *x, const void *g, int64_t N, int64_t G, int64_t C, int64_t S,
+                                   const void *w, const void *mean, const void *rstd, void *gx, void *gw, void *gb, void *sums, int threads) {
+        if (sums) { RT_NORM_CALL(group_last_d0, x, g, N, G, C, S, w, mean, rstd, gx, gw, gb, sums, threads) }
+        else { RT_NORM_CALL(group_d0, x, g, N, G, C, S, w, mean, rstd, gx, gw, gb, threads) }
     }
     """
     void rt_channel_stats(int, int, const void *, int64_t, int64_t, int64_t, void *, void *, int) noexcept nogil
@@ -68,8 +66,8 @@ cdef extern from "norm.h" nogil:
     void rt_channel_d0(int, int, const void *, const void *, int64_t, int64_t, int64_t, const void *, const void *, const void *, int, void *, void *, void *, int) noexcept nogil
     void rt_row(int, int, const void *, int64_t, int64_t, const void *, const void *, double, int, void *, void *, void *, int) noexcept nogil
     void rt_row_d0(int, int, const void *, const void *, int64_t, int64_t, const void *, const void *, const void *, int, void *, void *, void *, int) noexcept nogil
-    void rt_group(int, int, const void *, int64_t, int64_t, int64_t, int64_t, const void *, const void *, double, void *, void *, void *, int) noexcept nogil
-    void rt_group_d0(int, int, const void *, const void *, int64_t, int64_t, int64_t, int64_t, const void *, const void *, const void *, void *, void *, void *, int) noexcept nogil
+    void rt_group(int, int, const void *, int64_t, int64_t, int64_t, int64_t, const void *, const void *, double, void *, void *, void *, void *, int) noexcept nogil
+    void rt_group_d0(int, int, const void *, const void *, int64_t, int64_t, int64_t, int64_t, const void *, const void *, const void *, void *, void *, void *, void *, int) noexcept nogil
 
 cdef enum Kind:
     CHANNEL_TRAIN     # batch_norm with the batch's own statistics
@@ -81,6 +79,18 @@ cdef enum Kind:
 
 cdef void *ptr_of(TensorBase t) noexcept:
     return NULL if t is None else t.ptr
+
+
+cdef TensorBase room_for_sums(TensorBase x, int64_t channels):
+    """Two sums in float64 for each channel of each image, for the kernels of groups whose channels lie innermost."""
+    cdef int64_t sh[1]
+    sh[0] = 2 * channels
+    return empty(1, sh, RT_F64, x.dev)
+
+
+cdef int need_real(object op, TensorBase x) except -1:
+    """Floats of 16, 32 and 64 bits have kernels, on every device."""
+    return 0 if is_half(x) else need_float(op, x)
 
 
 cdef TensorBase optional(object op, object arg, object value):
@@ -113,28 +123,29 @@ cdef class NormBackward0(Node):
     cdef object apply(self, object g_):
         cdef TensorBase g = <TensorBase?>g_, x = saved(self, 0), w = saved(self, 1), mean = saved(self, 2), rstd = saved(self, 3)
         cdef TensorBase xc, wc, gx = None, gw = None, gb = None
-        cdef bint f32, last
-        cdef int level = isa_level(), threads = num_threads(), i
+        cdef bint last
+        cdef int level = isa_level(), threads = num_threads(), dt = x.dt, kept = stat_dtype(x)
         cdef int64_t sh[1]
         if grad_mode():
             return self.by_operators(g_, -1)
         if not on_cpu(x):
             return self.on_device(g, x, w, mean, rstd)
-        last = self.kind <= CHANNEL_EVAL and as_matrix(x)
+        last = self.kind != ROW and self.kind != ROW_RMS and as_matrix(x)
         xc = in_order(x, last)
         g = in_order(g, last)
         wc = None if w is None else contiguous_raw(w)
-        f32 = x.dt == RT_F32
         if wants_edge(self, 0):
             gx = empty_in_order(x.nd, x.sh, x.dt, x.dev, last)
         sh[0] = self.c if self.kind <= CHANNEL_EVAL else self.c * self.groups
         if wants_edge(self, 1) or wants_edge(self, 2):
             if self.kind == ROW or self.kind == ROW_RMS:
-                gw = empty(self.tail, x.sh + x.nd - self.tail, x.dt, x.dev) if wants_edge(self, 1) else None
-                gb = empty(self.tail, x.sh + x.nd - self.tail, x.dt, x.dev) if wants_edge(self, 2) else None
+                gw = empty(self.tail, x.sh + x.nd - self.tail, kept, x.dev) if wants_edge(self, 1) else None
+                gb = empty(self.tail, x.sh + x.nd - self.tail, kept, x.dev) if wants_edge(self, 2) else None
             else:
-                gw = empty(1, sh, x.dt, x.dev) if wants_edge(self, 1) else None
-                gb = empty(1, sh, x.dt, x.dev) if wants_edge(self, 2) else None
+                gw = empty(1, sh, kept, x.dev) if wants_edge(self, 1) else None
+                gb = empty(1, sh, kept, x.dev) if wants_edge(self, 2) else None
+        cdef TensorBase sums = room_for_sums(x, self.n * self.c * self.groups) if last and self.kind == GROUP else None
+        cdef void *sp = ptr_of(sums)
         cdef void *wp = ptr_of(wc)
         cdef void *mp = ptr_of(mean)
         cdef void *rp = ptr_of(rstd)
@@ -143,11 +154,11 @@ cdef class NormBackward0(Node):
         cdef void *gbp = ptr_of(gb)
         with nogil:
             if self.kind <= CHANNEL_EVAL:
-                rt_channel_d0(level, f32, xc.ptr, g.ptr, self.n * self.s if last else self.n, self.c, 1 if last else self.s, mp, rp, wp, self.kind == CHANNEL_TRAIN, gxp, gwp, gbp, threads)
+                rt_channel_d0(level, dt, xc.ptr, g.ptr, self.n * self.s if last else self.n, self.c, 1 if last else self.s, mp, rp, wp, self.kind == CHANNEL_TRAIN, gxp, gwp, gbp, threads)
             elif self.kind == GROUP:
-                rt_group_d0(level, f32, xc.ptr, g.ptr, self.n, self.groups, self.c, self.s, wp, mp, rp, gxp, gwp, gbp, threads)
+                rt_group_d0(level, dt, xc.ptr, g.ptr, self.n, self.groups, self.c, self.s, wp, mp, rp, gxp, gwp, gbp, sp, threads)
             else:
-                rt_row_d0(level, f32, xc.ptr, g.ptr, self.n, self.c, wp, mp, rp, self.kind == ROW_RMS, gxp, gwp, gbp, threads)
+                rt_row_d0(level, dt, xc.ptr, g.ptr, self.n, self.c, wp, mp, rp, self.kind == ROW_RMS, gxp, gwp, gbp, threads)
         if self.n_edges == 2:
             return gx, gw
         return gx, gw, gb
@@ -305,17 +316,14 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
     cdef TensorBase x = as_base(op, "input", input), xc, w, b, mean, var, out, rstd
     cdef int64_t N, C, S = 1, i, count
     cdef int d, level = isa_level(), threads = num_threads()
-    cdef bint f32, last
+    cdef bint last
+    cdef int kept
     cdef NormBackward0 node
-    cdef object y
     if x.nd == 1 and x.n == 0:
         return input.clone(), input.detach(), input.detach()
     if x.nd < 2:
         raise ShapeError(f"{op}: expected at least 2D input, but got input of size {sizes_text(x)}", op=op)
-    if by_float32(x):
-        y, m, r = batch(op, float32_of(input), float32_of(weight), float32_of(bias), running_mean, running_var, training, momentum, eps)
-        return like_dtype(y, x.dt), m, r
-    need_float(op, x)
+    need_real(op, x)
     if is_half(x):
         weight, bias = float32_of(weight), float32_of(bias)
     N = x.sh[0]
@@ -338,23 +346,23 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
         return out, mean, rstd
     last = as_matrix(x)
     xc = in_order(x, last)
-    f32 = x.dt == RT_F32
+    kept = stat_dtype(x)
     out = empty_in_order(x.nd, x.sh, x.dt, x.dev, last)
-    rstd = empty(1, &x.sh[1], x.dt, x.dev)
+    rstd = empty(1, &x.sh[1], kept, x.dev)
     cdef int64_t rows = count if last else N
     cdef int64_t plane = 1 if last else S
     if training:
-        mean = empty(1, &x.sh[1], x.dt, x.dev)
-        var = empty(1, &x.sh[1], x.dt, x.dev)
+        mean = empty(1, &x.sh[1], kept, x.dev)
+        var = empty(1, &x.sh[1], kept, x.dev)
         with nogil:
-            rt_channel_stats(level, f32, xc.ptr, rows, C, plane, mean.ptr, var.ptr, threads)
+            rt_channel_stats(level, x.dt, xc.ptr, rows, C, plane, mean.ptr, var.ptr, threads)
         if running_mean is not None:
             update_running(op, running_mean, mean, momentum, 1.0)
         if running_var is not None:
             update_running(op, running_var, var, momentum, <double>count / <double>(count - 1) if count > 1 else float("nan"))
     else:
-        mean = contiguous_raw(cast_raw(as_base(op, "running_mean", running_mean), x.dt))
-        var = contiguous_raw(cast_raw(as_base(op, "running_var", running_var), x.dt))
+        mean = contiguous_raw(cast_raw(as_base(op, "running_mean", running_mean), kept))
+        var = contiguous_raw(cast_raw(as_base(op, "running_var", running_var), kept))
         if mean.stor is (<TensorBase>running_mean).stor and recording(x, <TensorBase>weight, <TensorBase>bias):
             mean = clone_raw(mean)                              # training may rewrite it before backward
         check_vector(op, "running_mean", mean, x, C)
@@ -365,7 +373,7 @@ cdef tuple batch(object op, object input, object weight, object bias, object run
     cdef void *bp = ptr_of(b)
     if out.n:
         with nogil:
-            rt_channel_apply(level, f32, xc.ptr, rows, C, plane, mean.ptr, rstd.ptr, wp, bp, out.ptr, threads)
+            rt_channel_apply(level, x.dt, xc.ptr, rows, C, plane, mean.ptr, rstd.ptr, wp, bp, out.ptr, threads)
     out = in_order(out, suggests_last(x))                          # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(CHANNEL_TRAIN if training else CHANNEL_EVAL, "NativeBatchNormBackward0", out, x, <TensorBase>weight,
@@ -514,10 +522,7 @@ cdef tuple rows(object op, bint rms, object input, object normalized_shape, obje
                          f"[*, {', '.join(map(str, shape))}], but got input of size{sizes_text(x)}", op=op)
     check_affine(op, "weight", weight, shape)
     check_affine(op, "bias", bias, shape)
-    if by_float32(x):
-        y, m, r = rows(op, rms, float32_of(input), shape, float32_of(weight), float32_of(bias), eps)
-        return like_dtype(y, x.dt), m, r
-    need_float(op, x)
+    need_real(op, x)
     if is_half(x):
         weight, bias = float32_of(weight), float32_of(bias)
     xc = contiguous_raw(x)
@@ -538,12 +543,11 @@ cdef tuple rows(object op, bint rms, object input, object normalized_shape, obje
     cdef void *wp = ptr_of(w)
     cdef void *bp = ptr_of(b)
     cdef void *mp = ptr_of(mean)
-    cdef bint f32 = x.dt == RT_F32
     if not on_cpu(x):
         run_on_device("row_norm", out, xc, w, b, mean, rstd, R, 1, n, 1, eps, rms)
     else:
         with nogil:
-            rt_row(level, f32, xc.ptr, R, n, wp, bp, eps, rms, out.ptr, mp, rstd.ptr, threads)
+            rt_row(level, x.dt, xc.ptr, R, n, wp, bp, eps, rms, out.ptr, mp, rstd.ptr, threads)
     if rms:
         out = in_order(out, suggests_last(x))                      # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
@@ -601,32 +605,31 @@ cdef tuple group(object op, object input, int64_t num_groups, object weight, obj
     if num_groups <= 0 or C % num_groups:
         raise ShapeError(f"{op}: Expected number of channels in input to be divisible by num_groups, but got input of shape "
                          f"{sizes_text(x)} and num_groups={num_groups}", op=op)
-    if by_float32(x):
-        y, m, r = group(op, float32_of(input), num_groups, float32_of(weight), float32_of(bias), eps)
-        return like_dtype(y, x.dt), m, r
-    need_float(op, x)
+    need_real(op, x)
     if is_half(x):
         weight, bias = float32_of(weight), float32_of(bias)
     for i in range(2, x.nd):
         S *= x.sh[i]
-    xc = contiguous_raw(x)
+    cdef bint last = on_cpu(x) and as_matrix(x)
+    xc = in_order(x, last)
     w = optional(op, "weight", weight)
     b = optional(op, "bias", bias)
     check_vector(op, "weight", w, x, C)
     check_vector(op, "bias", b, x, C)
-    out = empty_like_shape(x, x.dt)
+    out = empty_in_order(x.nd, x.sh, x.dt, x.dev, last)
     sh[0] = N
     sh[1] = num_groups
     mean = empty(2, sh, stat_dtype(x), x.dev)
     rstd = empty(2, sh, stat_dtype(x), x.dev)
     cdef void *wp = ptr_of(w)
     cdef void *bp = ptr_of(b)
-    cdef bint f32 = x.dt == RT_F32
+    cdef TensorBase sums = room_for_sums(x, N * C) if last else None
+    cdef void *sp = ptr_of(sums)
     if not on_cpu(x):
         run_on_device("row_norm", out, xc, w, b, mean, rstd, N * num_groups, num_groups, C // num_groups, S, eps, False)
     elif out.n:
         with nogil:
-            rt_group(level, f32, xc.ptr, N, num_groups, C // num_groups, S, wp, bp, eps, out.ptr, mean.ptr, rstd.ptr, threads)
+            rt_group(level, x.dt, xc.ptr, N, num_groups, C // num_groups, S, wp, bp, eps, out.ptr, mean.ptr, rstd.ptr, sp, threads)
     out = in_order(out, suggests_last(x))                          # in the memory order of the input
     if recording(x, <TensorBase>weight, <TensorBase>bias):
         node = record(GROUP, "NativeGroupNormBackward0", out, x, <TensorBase>weight, <TensorBase>bias, mean, rstd, eps)

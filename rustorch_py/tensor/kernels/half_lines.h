@@ -56,4 +56,49 @@ static int64_t widen_bf16(float *d, const rt_bf16 *s, int64_t n) {
 #define widen_bf16(d, s, n) 0
 #define narrow_bf16(d, s, n) 0
 #endif
+
+/* whole runs, short ones and the ends of long ones too */
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#define RT_HALF_ENDS(n) const __mmask16 end = (__mmask16)((1u << (n)) - 1)
+static inline void widen_run_f16(float *d, const rt_f16 *s, int64_t n) {
+    int64_t i = widen_f16(d, s, n & ~15);
+    if (i == n) return;
+    RT_HALF_ENDS(n - i);
+    _mm512_mask_storeu_ps(d + i, end, _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(end, s + i)));
+}
+static inline void narrow_run_f16(rt_f16 *d, const float *s, int64_t n) {
+    int64_t i = narrow_f16(d, s, n & ~15);
+    if (i == n) return;
+    RT_HALF_ENDS(n - i);
+    _mm256_mask_storeu_epi16(d + i, end, _mm512_cvtps_ph(_mm512_maskz_loadu_ps(end, s + i), _MM_FROUND_TO_NEAREST_INT));
+}
+static inline void widen_run_bf16(float *d, const rt_bf16 *s, int64_t n) {
+    int64_t i = widen_bf16(d, s, n);
+    if (i == n) return;
+    RT_HALF_ENDS(n - i);
+    _mm512_mask_storeu_ps(d + i, end, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(end, s + i)), 16)));
+}
+static inline void narrow_run_bf16(rt_bf16 *d, const float *s, int64_t n) {
+    for (int64_t i = narrow_bf16(d, s, n); i < n; i += 16) {
+        const __mmask16 end = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
+        __m512 x = _mm512_maskz_loadu_ps(end, s + i);
+        __m512i u = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+        __m512i v = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
+        v = _mm512_mask_or_epi32(v, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
+        _mm256_mask_storeu_epi16(d + i, end, _mm512_cvtepi32_epi16(_mm512_srli_epi32(v, 16)));
+    }
+}
+#undef RT_HALF_ENDS
+#else
+#define RT_HALF_RUNS(tag, S)                                                                    \
+    static inline void widen_run_##tag(float *d, const S *s, int64_t n) {                       \
+        for (int64_t i = widen_##tag(d, s, n); i < n; i++) d[i] = rt_##tag##_to_f32(s[i]);      \
+    }                                                                                           \
+    static inline void narrow_run_##tag(S *d, const float *s, int64_t n) {                      \
+        for (int64_t i = narrow_##tag(d, s, n); i < n; i++) d[i] = rt_f32_to_##tag(s[i]);       \
+    }
+RT_HALF_RUNS(f16, rt_f16)
+RT_HALF_RUNS(bf16, rt_bf16)
+#undef RT_HALF_RUNS
+#endif
 #endif
