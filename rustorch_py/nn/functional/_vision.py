@@ -8,6 +8,7 @@ from ... import tensor as _t
 from ...errors import ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
 from ...tensor._autocast import covered
 from ...tensor._devices import kernel_of
+from ...tensor._resize import known, resize
 from ._util import memory_format_of, warn
 
 __all__ = [
@@ -280,6 +281,23 @@ def _first_of(index):
     return seen.any(2).logical_not()
 
 
+def _rows(input, size, new, scale, mode, align_corners, antialias):
+    """Return for every position of a resized dimension its list of (position of the input, weight)."""
+    if mode == "area":
+        spans = [(i * size // new, -(-(i + 1) * size // new)) for i in range(new)]
+        return [[(j, 1.0 / (end - start)) for j in range(start, end)] for start, end in spans]
+    if antialias:
+        matrix = _antialias_matrix(input, size, new, scale, align_corners, mode)
+        return [[(j, w) for j, w in enumerate(row) if w] for row in matrix.tolist()]
+    if mode in ("nearest", "nearest-exact"):
+        positions, _ = _taps_nearest(input, size, new, scale, mode == "nearest-exact")
+        return [[(j, 1.0)] for j in positions[0].tolist()]
+    positions, weights = (_taps_cubic if mode == "bicubic" else _taps_linear)(input, size, new, scale, align_corners)
+    table = zip(_t.stack(positions, 1).tolist(), _t.stack(weights, 1).tolist())
+    return [list(zip(at, by)) for at, by in table]
+
+
+_RESIZED = (_t.float32, _t.float64, _t.bfloat16, _t.float16)         # by the CPU's loops for whole images
 _MODE_DIMS = {"linear": 3, "bilinear": 4, "trilinear": 5, "bicubic": 4, "lanczos": 4}
 
 
@@ -314,6 +332,10 @@ def interpolate(
         recompute_scale_factor: derive the factor anew from the rounded size.
         antialias: widen the filter when shrinking (bilinear, bicubic, lanczos).
     """
+    arguments = size, scale_factor, mode, align_corners, recompute_scale_factor, antialias
+    out = known(input, *arguments)             # asked for before with the same sizes: nothing is read anew
+    if out is not None:
+        return out
     mode = mode if isinstance(mode, str) else repr(mode)
     plain = mode in ("nearest", "area", "nearest-exact")
     if plain and align_corners is not None:
@@ -373,14 +395,18 @@ def interpolate(
             f"Input and output sizes should be greater than 0, but got input {list(old)} output {list(new)}",
             op="interpolate",
         )
-    if mode == "area":
-        pool = (_t.adaptive_avg_pool1d, _t.adaptive_avg_pool2d, _t.adaptive_avg_pool3d)[n - 1]
-        return pool(input, new if n > 1 else new[0])
     if mode == "lanczos" and not antialias:
         raise ValueError("Lanczos mode requires antialias=True")
     if mode == "lanczos" and align_corners:
         raise ValueError("Lanczos mode does not support align_corners=True")
-
+    nearest = mode in ("nearest", "nearest-exact")
+    if input.device.type == "cpu" and (input.dtype in _RESIZED or nearest and input.dtype == _t.uint8):
+        with _t.inference_mode(False), _t.no_grad():
+            axes = [(a, _rows(input, a, b, f, mode, align_corners, antialias)) for a, b, f in zip(old, new, factors)]
+        return resize(input, axes, nearest, mode == "area" and n == 3, arguments)          # volumes: as PyTorch's pooling leaves them
+    if mode == "area":
+        pool = (_t.adaptive_avg_pool1d, _t.adaptive_avg_pool2d, _t.adaptive_avg_pool3d)[n - 1]
+        return pool(input, new if n > 1 else new[0])
     out = input
     if input.dtype == _t.uint8 and mode in ("bilinear", "bicubic"):
         return _resize_bytes(input, old, new, factors, mode, align_corners, antialias)

@@ -1,0 +1,217 @@
+# build: isa=resize.inc.c cold
+"""Images and volumes resized in one pass: a plan holds what a size asks for, forwards and backwards."""
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free
+from ._base cimport TensorBase, Node, attach1, as_base, RT_U8, RT_F16, RT_BF16, RT_F32, RT_F64, rt_itemsize
+from ._cpu cimport isa_level
+from ._neural cimport num_threads, recording, on_cpu, no_memory, suggests_last, in_order, empty_in_order
+
+cdef extern from "resize.h" nogil:
+    """
+    static inline const RtResizeTable *rt_resize_pick(int level) {
+    #if defined(__x86_64__)
+        if (level == 2) return &rt_resize_table_avx512;
+        if (level == 1) return &rt_resize_table_avx2;
+    #endif
+        (void)level;
+        return &rt_resize_table_base;
+    }
+    """
+    ctypedef struct rt_bf16:
+        pass
+    ctypedef struct rt_f16:
+        pass
+    ctypedef struct RtAxis:
+        int64_t from_ "from"
+        int64_t to
+        int64_t fixed
+        const int32_t *first
+        const int32_t *at
+        const float *f32
+        const double *f64
+    ctypedef struct RtResizeTable:
+        void (*mix_f32)(const RtAxis *, int64_t, int64_t, const float *, float *, int) noexcept nogil
+        void (*mix_f64)(const RtAxis *, int64_t, int64_t, const double *, double *, int) noexcept nogil
+        void (*mix_bf16)(const RtAxis *, int64_t, int64_t, const rt_bf16 *, rt_bf16 *, int) noexcept nogil
+        void (*mix_f16)(const RtAxis *, int64_t, int64_t, const rt_f16 *, rt_f16 *, int) noexcept nogil
+        void (*pick)(const RtAxis *, int64_t, int64_t, int64_t, const void *, void *, int) noexcept nogil
+    const RtResizeTable *rt_resize_pick(int level) noexcept nogil
+
+
+cdef int fill(RtAxis *a, int64_t size, list rows, bint weighted) except -1:
+    """The table of one dimension; rows: for each position of the result its taps, (position, weight) pairs."""
+    cdef int64_t most = max([len(row) for row in rows], default=0), total = sum([len(row) for row in rows]), i, k, where, at = 0
+    cdef int32_t *first
+    cdef int32_t *taps
+    cdef float *f32 = NULL
+    cdef double *f64 = NULL
+    cdef list row
+    a.from_ = size
+    a.to = len(rows)
+    a.fixed = most if most and total == most * a.to else 0
+    first = <int32_t *>calloc(a.to + 1, sizeof(int32_t))
+    taps = <int32_t *>calloc(total + 1, sizeof(int32_t))
+    a.first, a.at = first, taps
+    if weighted:
+        f32 = <float *>calloc(total + 1, sizeof(float))
+        f64 = <double *>calloc(total + 1, sizeof(double))
+        a.f32, a.f64 = f32, f64
+    if not first or not taps or weighted and not (f32 and f64):
+        no_memory("interpolate")
+    for i in range(a.to):
+        row = rows[i]
+        for k in range(len(row)):
+            where = k * a.to + i if a.fixed else at
+            taps[where] = row[k][0]
+            if weighted:
+                f32[where] = row[k][1]
+                f64[where] = row[k][1]
+            at += 1
+        first[i + 1] = at
+    return 0
+
+
+cdef void empty_axis(RtAxis *a) noexcept:
+    free(<void *>a.first)
+    free(<void *>a.at)
+    free(<void *>a.f32)
+    free(<void *>a.f64)
+
+
+cdef class Plan:
+    """Tables of the spatial dimensions of one size, mode and dtype: those of the result's positions, and their transpose.
+
+    Args:
+        axes: (size of the source, rows) for each spatial dimension; rows: for each position of the result the list of its
+            (position of the source, weight) pairs.
+        plain: one tap of weight 1 everywhere, so elements of any kind are copied.
+        row_major: the result lies so whatever the source's order.
+    """
+    cdef RtAxis there[3]
+    cdef RtAxis back[3]
+    cdef int n
+    cdef bint plain, row_major
+
+    def __init__(self, axes, plain, row_major):
+        cdef int d, lead
+        cdef list rows, turned
+        cdef bint weighted
+        self.n = len(axes)
+        self.plain = plain
+        self.row_major = row_major
+        lead = 3 - self.n
+        for d in range(3):
+            size, rows = axes[d - lead] if d >= lead else (1, [[(0, 1.0)]])
+            weighted = any([w != 1.0 for row in rows for _, w in row])
+            turned = [[] for _ in range(size)]
+            for i, row in enumerate(rows):
+                for at, w in row:
+                    turned[at].append((i, w))
+            fill(&self.there[d], size, rows, weighted)
+            fill(&self.back[d], len(rows), turned, weighted)
+
+    def __dealloc__(self):
+        cdef int d
+        for d in range(3):
+            empty_axis(&self.there[d])
+            empty_axis(&self.back[d])
+
+
+cdef object apply_plan(TensorBase x, Plan plan, bint forward):
+    """Resize, or its transpose; each the other's gradient. Recorded."""
+    cdef const RtResizeTable *table = rt_resize_pick(isa_level())
+    cdef RtAxis *axes = &plan.there[0] if forward else &plan.back[0]
+    cdef bint last = suggests_last(x) and not (forward and plan.row_major), copied = plan.plain and forward
+    cdef TensorBase xc, out
+    cdef int64_t sh[5]
+    cdef int64_t outer, inner, size = rt_itemsize(x.dt)
+    cdef int i, threads = num_threads()
+    cdef ResizeBackward0 node
+    xc = in_order(x, last)
+    sh[0] = x.sh[0]
+    sh[1] = x.sh[1]
+    for i in range(plan.n):
+        sh[2 + i] = axes[3 - plan.n + i].to
+    out = empty_in_order(x.nd, sh, x.dt, x.dev, last)
+    outer = x.sh[0] if last else x.sh[0] * x.sh[1]
+    inner = x.sh[1] if last else 1
+    if out.n:
+        with nogil:
+            if copied:
+                table.pick(axes, outer, inner, size, xc.ptr, out.ptr, threads)
+            elif x.dt == RT_F32:
+                table.mix_f32(axes, outer, inner, <const float *>xc.ptr, <float *>out.ptr, threads)
+            elif x.dt == RT_F64:
+                table.mix_f64(axes, outer, inner, <const double *>xc.ptr, <double *>out.ptr, threads)
+            elif x.dt == RT_F16:
+                table.mix_f16(axes, outer, inner, <const rt_f16 *>xc.ptr, <rt_f16 *>out.ptr, threads)
+            else:
+                table.mix_bf16(axes, outer, inner, <const rt_bf16 *>xc.ptr, <rt_bf16 *>out.ptr, threads)
+    if recording(x, None, None):
+        node = ResizeBackward0.__new__(ResizeBackward0)
+        node.plan = plan
+        node.forward = forward
+        attach1(out, node, x)
+    return out
+
+
+cdef class ResizeBackward0(Node):
+    cdef Plan plan
+    cdef bint forward
+
+    cdef object apply(self, object g):
+        return apply_plan(<TensorBase?>g, self.plan, not self.forward)
+
+
+cdef dict plans = {}                    # (arguments, sizes, dtype) -> Plan
+cdef enum:
+    KEPT = 64
+
+
+cdef bint numbers(object value, bint whole) noexcept:
+    """Is value a plain number or a tuple of such, whose equality says that another one asks for the same?"""
+    if type(value) is tuple:
+        for v in <tuple>value:
+            if type(v) is not int and (whole or type(v) is not float):
+                return False
+        return True
+    return type(value) is int or not whole and type(value) is float
+
+
+cdef object key_of(TensorBase x, object size, object factor, object mode, object corners, object again, object antialias):
+    """What a plan depends on, or None where an argument is of a kind that only the whole reading of the arguments judges."""
+    if not on_cpu(x) or x.nd < 3 or x.nd > 5 or (x.dt != RT_F32 and x.dt != RT_BF16 and x.dt != RT_F64 and x.dt != RT_F16 and x.dt != RT_U8):
+        return None
+    if size is None:
+        if not numbers(factor, False):
+            return None
+    elif factor is not None or not numbers(size, True):
+        return None
+    if type(mode) is not str or corners is not None and type(corners) is not bool or again is not None and type(again) is not bool:
+        return None
+    if type(antialias) is not bool:
+        return None
+    return (mode, size, factor, corners, again, antialias, x.dt, x.nd, x.sh[2], x.sh[3] if x.nd > 3 else 0, x.sh[4] if x.nd > 4 else 0)
+
+
+def known(input, size, factor, mode, corners, again, antialias):
+    """interpolate(input, ...) by the plan that these arguments had before; None: there is none."""
+    cdef object plan
+    if not isinstance(input, TensorBase):
+        return None
+    key = key_of(<TensorBase>input, size, factor, mode, corners, again, antialias)
+    plan = None if key is None else plans.get(key)
+    return None if plan is None else apply_plan(<TensorBase>input, <Plan>plan, True)
+
+
+def resize(input, axes, plain, row_major, arguments):
+    """Resize the spatial dimensions of (N, C, ...) by tables (see `Plan`), which are kept for calls with these arguments."""
+    cdef TensorBase x = as_base("interpolate", "input", input)
+    cdef Plan plan = Plan(axes, plain, row_major)
+    size, factor, mode, corners, again, antialias = arguments
+    key = key_of(x, size, factor, mode, corners, again, antialias)
+    if key is not None:
+        if len(plans) >= KEPT:
+            plans.pop(next(iter(plans)), None)
+        plans[key] = plan
+    return apply_plan(x, plan, True)

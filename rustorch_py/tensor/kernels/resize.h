@@ -1,0 +1,29 @@
+/* Kernels that resize along up to three dimensions in one pass: every position of the result is a sum of a few of the source's. */
+#ifndef RUSTORCH_RESIZE_H
+#define RUSTORCH_RESIZE_H
+#include "rustorch/half.h"
+#include "rustorch/loops.h"
+
+typedef struct {
+    int64_t from, to;           /* positions of the source and of the result */
+    int64_t fixed;              /* taps of every position, where all have as many: tap k of position i is number k * to + i; else 0 */
+    const int32_t *first;       /* fixed == 0: taps of position i are the numbers first[i] to first[i + 1] */
+    const int32_t *at;          /* the source's position of each tap */
+    const float *f32;           /* weights; NULL: ones */
+    const double *f64;
+} RtAxis;
+
+/* x: (outer, a[0].from, a[1].from, a[2].from, inner); y: the same with `to` */
+typedef struct {
+    void (*mix_f32)(const RtAxis *a, int64_t outer, int64_t inner, const float *x, float *y, int threads);
+    void (*mix_f64)(const RtAxis *a, int64_t outer, int64_t inner, const double *x, double *y, int threads);
+    void (*mix_bf16)(const RtAxis *a, int64_t outer, int64_t inner, const rt_bf16 *x, rt_bf16 *y, int threads);
+    void (*mix_f16)(const RtAxis *a, int64_t outer, int64_t inner, const rt_f16 *x, rt_f16 *y, int threads);
+    /* one tap without a weight everywhere: elements of `size` bytes (1, 2, 4, 8) are copied */
+    void (*pick)(const RtAxis *a, int64_t outer, int64_t inner, int64_t size, const void *x, void *y, int threads);
+} RtResizeTable;
+extern const RtResizeTable rt_resize_table_base;
+#if defined(__x86_64__)
+extern const RtResizeTable rt_resize_table_avx2, rt_resize_table_avx512;
+#endif
+#endif

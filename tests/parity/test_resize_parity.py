@@ -1,0 +1,88 @@
+"""F.interpolate against PyTorch: values, gradients and memory order, over modes, dtypes and layouts."""
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+
+torch = pytest.importorskip("torch")
+
+TOLERANCE = {"float32": 2e-5, "float64": 1e-12, "bfloat16": 2e-2, "float16": 4e-3}
+IMAGES = ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+VOLUMES = ("nearest", "nearest-exact", "trilinear", "area")
+LINES = ("nearest", "nearest-exact", "linear", "area")
+
+
+def both(dtype, shape, last, options):
+    seen = []
+    data = np.random.default_rng(3).standard_normal(shape)
+    for lib in (torch, rt):
+        x = lib.from_numpy(data).to(getattr(lib, dtype))
+        if last:
+            x = x.contiguous(memory_format=lib.channels_last if len(shape) == 4 else lib.channels_last_3d)
+        x.requires_grad_()
+        for _ in range(2):                       # the second time by the tables that the first one made
+            y = lib.nn.functional.interpolate(x, **options)
+        y.backward(lib.from_numpy(np.linspace(-1, 1, y.numel()).reshape(tuple(y.shape))).to(y.dtype))
+        seen.append((y.detach(), x.grad))
+    for a, b in zip(*seen):
+        assert tuple(a.stride()) == tuple(b.stride()) or not a.numel()
+        np.testing.assert_allclose(b.double().numpy(), a.double().numpy(), atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("scale", [2, 0.5, 1.7, 1, 0.23])
+def test_interpolate(dtype, scale):
+    for shape, last in (((2, 3, 9, 10), False), ((2, 3, 9, 10), True), ((2, 40, 5, 8), True), ((0, 3, 5, 8), False), ((1, 5, 33, 40), False)):
+        for mode in IMAGES:
+            both(dtype, shape, last, {"scale_factor": scale, "mode": mode})
+    for mode in VOLUMES:
+        for last in (False, True):
+            both(dtype, (2, 3, 5, 6, 7), last, {"scale_factor": max(scale, 0.5), "mode": mode})
+    for mode in LINES:
+        both(dtype, (3, 4, 37), False, {"scale_factor": scale, "mode": mode})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("last", [False, True])
+def test_corners_and_filters(dtype, last):
+    for mode in ("bilinear", "bicubic"):
+        both(dtype, (2, 3, 9, 10), last, {"size": (7, 13), "mode": mode, "align_corners": True})
+        if dtype != "bfloat16":
+            both(dtype, (2, 3, 9, 10), last, {"size": (4, 13), "mode": mode, "antialias": True})
+
+
+def test_bytes_and_gradients_of_gradients():
+    x = rt.arange(24, dtype=rt.uint8).reshape(1, 2, 3, 4)
+    assert rt.nn.functional.interpolate(x, scale_factor=2).dtype == rt.uint8
+    assert rt.equal(rt.nn.functional.interpolate(x, scale_factor=2)[..., ::2, ::2], x)
+    y = rt.randn(1, 2, 5, 4, dtype=rt.float64, requires_grad=True)
+    for mode in IMAGES:
+        def resized(v, mode=mode):
+            return rt.nn.functional.interpolate(v, size=(3, 7), mode=mode)
+        assert rt.autograd.gradcheck(resized, (y,)) and rt.autograd.gradgradcheck(resized, (y,))
+
+
+def test_equal_numbers_of_other_kinds_are_still_judged():
+    x = rt.ones(1, 1, 4, 4)
+    rt.nn.functional.interpolate(x, size=2, mode="bilinear", align_corners=True)
+    with pytest.raises(TypeError):
+        rt.nn.functional.interpolate(x, size=2.0, mode="bilinear", align_corners=True)
+    with pytest.raises(TypeError):
+        rt.nn.functional.interpolate(x, size=2, mode="bilinear", align_corners=1)
+
+
+def test_the_number_of_threads_changes_nothing():
+    x, before = rt.randn(3, 8, 61, 67), rt.get_num_threads()
+    try:
+        for last in (rt.contiguous_format, rt.channels_last):
+            for mode in IMAGES:
+                got = []
+                for threads in (1, 2, 3):
+                    rt.set_num_threads(threads)
+                    leaf = x.clone(memory_format=last).requires_grad_()
+                    y = rt.nn.functional.interpolate(leaf, scale_factor=1.7, mode=mode)
+                    (y * y).sum().backward()
+                    got += [(y.detach(), leaf.grad)]
+                assert all(rt.equal(a, b) for g in got[1:] for a, b in zip(g, got[0]))
+    finally:
+        rt.set_num_threads(before)
