@@ -207,7 +207,7 @@ cdef object apply_pads(TensorBase x, Pads w, bint forward):
         if dt != RT_F32 and dt != RT_F64 and dt != RT_BF16 and dt != RT_F16:
             bad_dtype("pad_backward", x)
         most = rt_pad_most(&p)
-        room = <int64_t *>malloc(threads * most * sizeof(int64_t))
+        room = <int64_t *>malloc(threads * 2 * most * sizeof(int64_t))
         if room is NULL:
             raise MemoryError()
         with nogil:

@@ -14,7 +14,7 @@ typedef struct {
 typedef struct {
     /* value: 32 bytes of the constant, repeated */
     void (*grow)(const RtPad *, int64_t itemsize, const char *x, const char *value, char *y, int threads);
-    /* gx[i] = sum of g where a position shows i; not for constants. room: `most` numbers a thread, see rt_pad_most */
+    /* gx[i] = sum of g where a position shows i; not for constants. room: 2 * most numbers a thread, see rt_pad_most */
     void (*sum_f32)(const RtPad *, const void *g, void *gx, int64_t *room, int64_t most, int threads);
     void (*sum_f64)(const RtPad *, const void *g, void *gx, int64_t *room, int64_t most, int threads);
     void (*sum_bf16)(const RtPad *, const void *g, void *gx, int64_t *room, int64_t most, int threads);

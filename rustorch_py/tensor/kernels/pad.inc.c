@@ -11,7 +11,6 @@
 #include "move.h"
 #include "share.h"
 
-typedef struct { uint64_t a, b; } u128;
 
 /* The array's position that output position o shows, -1 for the constant. */
 static inline int64_t shown(const RtPad *p, int d, int64_t o) {
@@ -42,32 +41,30 @@ static inline void repeat(char *d, const char *value, int64_t n) {
     for (; i + 32 <= n; i += 32) memcpy(d + i, value, 32);
     rt_copy_few(d + i, value, (size_t)(n - i));
 }
-/* Output positions o ... end of a row, outside of its middle. */
-static inline void ends(const RtPad *p, int64_t unit, const char *s, const char *value, char *d, int64_t o, int64_t end) {
-    int last = p->n - 1;
-    if (o >= end) return;
-    d += o * unit;
-    if (p->mode == RT_PAD_CONSTANT) { repeat(d, value, (end - o) * unit); return; }
-    if (p->mode == RT_PAD_CIRCULAR) { rt_copy_few(d, s + shown(p, last, o) * unit, (size_t)((end - o) * unit)); return; }
-#define EACH(T) for (; o < end; o++, d += sizeof(T)) memcpy(d, s + shown(p, last, o) * sizeof(T), sizeof(T))
-    switch (unit) {
-    case 1: EACH(uint8_t); break;
-    case 2: EACH(uint16_t); break;
-    case 4: EACH(uint32_t); break;
-    case 8: EACH(uint64_t); break;
-    case 16: EACH(u128); break;
-    default: for (; o < end; o++, d += unit) rt_copy_few(d, s + shown(p, last, o) * unit, (size_t)unit);
+/* `count` positions at an end of a row: the first shows s, the others what lies `step` bytes further each. */
+RT_INLINE void ends(int64_t unit, char *d, const char *s, int64_t count, int64_t step, int constant) {
+    if (count * unit > 64 && constant) repeat(d, s, count * unit);
+    else if (count * unit > 64 && step == unit) rt_copy_few(d, s, (size_t)(count * unit));
+    else for (int64_t k = 0; k < count; k++, d += unit, s += step) {
+        if (unit == 1 || unit == 2 || unit == 4 || unit == 8 || unit == 16) memcpy(d, s, (size_t)unit);
+        else if (constant) repeat(d, s, unit);
+        else rt_copy_few(d, s, (size_t)unit);
     }
 }
 
-/* Rows r ... end of the result; of each the part `cut` of `cuts`. */
-static void grow_rows(const RtPad *p, int64_t unit, const char *x, const char *value, char *y, int64_t r, int64_t end, int64_t cut, int64_t cuts) {
-    const int last = p->n - 1;
+/* Rows r ... end of the result; of each the part `cut` of `cuts`. Compiled for each `unit`, a position's bytes. */
+RT_INLINE void grow_unit(const RtPad *p, int64_t unit, const char *x, const char *value, char *y, int64_t r, int64_t end, int64_t cut, int64_t cuts) {
+    const int last = p->n - 1, constant = p->mode == RT_PAD_CONSTANT;
     const int64_t width = p->out[last], inrow = p->in[last] * unit, steps = last ? p->out[last - 1] : 1;
-    int64_t lo, hi, at, from, to;
+    const int64_t step = p->mode == RT_PAD_REFLECT ? -unit : p->mode == RT_PAD_CIRCULAR ? unit : 0;
+    int64_t lo, hi, at, from, to, part, part_end, first = 0, second = 0, before, after;
     middle(p, &lo, &hi);
     at = lo - p->before[last];
     from = (hi - lo) * cut / cuts, to = (hi - lo) * (cut + 1) / cuts;
+    part = width * cut / cuts * unit, part_end = width * (cut + 1) / cuts * unit;      /* of a row of the constant */
+    before = cut == 0 ? lo : 0, after = cut == cuts - 1 ? width - hi : 0;
+    if (!constant && before) first = shown(p, last, 0) * unit;
+    if (!constant && after) second = shown(p, last, hi) * unit;
     while (r < end) {
         int64_t left = r / steps, o = r % steps, base = 0, scale = 1, stop = steps - o < end - r ? steps : o + end - r;
         for (int d = last - 2; d >= 0; d--) {                      /* the same for the rows that follow in dimension last - 1 */
@@ -77,18 +74,23 @@ static void grow_rows(const RtPad *p, int64_t unit, const char *x, const char *v
             base += i * scale;
             scale *= p->in[d];
         }
-        for (; o < stop; o++, r++) {
+        char *d = y + r * width * unit;
+        r += stop - o;
+        for (; o < stop; o++, d += width * unit) {
             int64_t i = last ? shown(p, last - 1, o) : 0;
-            char *d = y + r * width * unit;
-            if (base < 0 || i < 0) {                               /* not cut: all that is done to a row but for its middle is little */
-                repeat(d + width * cut / cuts * unit, value, (width * (cut + 1) / cuts - width * cut / cuts) * unit);
-                continue;
-            }
+            if (base < 0 || i < 0) { repeat(d + part, value, part_end - part); continue; }
             const char *s = x + ((last ? base * p->in[last - 1] : 0) + i) * inrow;
-            if (cut == 0) ends(p, unit, s, value, d, 0, lo);
+            ends(unit, d, constant ? value : s + first, before, step, constant);
             rt_copy_few(d + (lo + from) * unit, s + (at + from) * unit, (size_t)((to - from) * unit));
-            if (cut == cuts - 1) ends(p, unit, s, value, d, hi, width);
+            ends(unit, d + hi * unit, constant ? value : s + second, after, step, constant);
         }
+    }
+}
+static void grow_rows(const RtPad *p, int64_t unit, const char *x, const char *value, char *y, int64_t r, int64_t end, int64_t cut, int64_t cuts) {
+    switch (unit) {
+#define UNIT(n) case n: grow_unit(p, n, x, value, y, r, end, cut, cuts); break;
+    UNIT(1) UNIT(2) UNIT(4) UNIT(8) UNIT(16)
+    default: grow_unit(p, unit, x, value, y, r, end, cut, cuts);
     }
 }
 static void grow(const RtPad *p, int64_t itemsize, const char *x, const char *value, char *y, int threads) {
@@ -127,23 +129,28 @@ static inline int showing(const RtPad *p, int d, int64_t i, int64_t *lo, int64_t
     }
     return k;
 }
-/* The padded array's rows that show row r, in their order; returns how many. */
-static int64_t rows_showing(const RtPad *p, int64_t r, int64_t rows, int64_t *list) {
-    int64_t count = 1, lo[3], hi[3];
+/* list[c] * out + o for each of the list's numbers and each o that shows position i of dimension d, in their order; returns how many. */
+static inline int64_t spread(const RtPad *p, int d, int64_t i, const int64_t *list, int64_t count, int64_t *to) {
+    int64_t lo[3], hi[3], out = p->out[d], each = 0;
+    int ranges = showing(p, d, i, lo, hi);
+    if (count == 1 && ranges == 1 && hi[0] - lo[0] == 1) { to[0] = list[0] * out + lo[0]; return 1; }
+    for (int k = 0; k < ranges; k++) each += hi[k] - lo[k];
+    for (int64_t c = count - 1, at = count * each; c >= 0; c--) {  /* from the end: `to` may be the list */
+        int64_t base = list[c] * out;
+        for (int k = ranges - 1; k >= 0; k--)
+            for (int64_t o = hi[k] - 1; o >= lo[k]; o--) to[--at] = base + o;
+    }
+    return count * each;
+}
+/* Places in the padded array of what lies at `r`, counted in dimensions 0 ... n - 1; returns how many. */
+static int64_t places(const RtPad *p, int n, int64_t r, int64_t *list) {
+    int64_t count = 1, all = 1;
     list[0] = 0;
-    for (int d = 0; d < p->n - 1; d++) {
-        rows /= p->in[d];
-        int ranges = showing(p, d, r / rows, lo, hi);
-        r %= rows;
-        int64_t each = 0, out = p->out[d];
-        for (int k = 0; k < ranges; k++) each += hi[k] - lo[k];
-        for (int64_t c = count - 1; c >= 0; c--) {                 /* from the end: the list grows where it lies */
-            int64_t base = list[c] * out, at = (c + 1) * each;
-            for (int k = ranges - 1; k >= 0; k--)
-                for (int64_t o = hi[k] - 1; o >= lo[k]; o--) list[--at] = base + o;
-        }
-        count *= each;
-        if (!count) return 0;
+    for (int d = 0; d < n; d++) all *= p->in[d];
+    for (int d = 0; d < n && count; d++) {
+        all /= p->in[d];
+        count = spread(p, d, r / all, list, count, list);
+        r %= all;
     }
     return count;
 }
@@ -179,6 +186,7 @@ static int64_t rows_showing(const RtPad *p, int64_t r, int64_t rows, int64_t *li
         const S *g = (const S *)g_;                                                                                       \
         const int last = p->n - 1;                                                                                        \
         const int64_t inner = p->inner, n = p->in[last] * inner, width = p->out[last] * inner;                            \
+        const int64_t steps = last ? p->in[last - 1] : 1;                                                                 \
         int64_t lo, hi, rows = 1, many, pieces;                                                                           \
         middle(p, &lo, &hi);                                                                                              \
         for (int d = 0; d < last; d++) rows *= p->in[d];                                                                  \
@@ -186,10 +194,14 @@ static int64_t rows_showing(const RtPad *p, int64_t r, int64_t rows, int64_t *li
         pieces = (rows + many - 1) / many;                                                                                \
         threads = few((double)rows * (double)(n * (int64_t)sizeof(S)), 2 * (double)rows, threads, pieces);                \
         RT_SHARED_AT_HOME(threads, pieces, piece, {                                                                       \
-            int64_t *list = room + me_ * most;                                                                            \
-            for (int64_t r = piece * many; r < (piece + 1) * many && r < rows; r++) {                                     \
+            int64_t *list = room + me_ * 2 * most;                                                                        \
+            int64_t *lead = list + most;                                                                                  \
+            int64_t r = piece * many, i = r % steps, leads = last > 1 ? places(p, last - 1, r / steps, lead) : (lead[0] = 0, 1); \
+            for (; r < (piece + 1) * many && r < rows; r++, i++) {                                                        \
+                if (i == steps) { i = 0; leads = last > 1 ? places(p, last - 1, r / steps, lead) : 1; }                   \
                 S *gx = (S *)gx_ + r * n;                                                                                 \
-                int64_t count = rows_showing(p, r, rows, list), from = (lo - p->before[last]) * inner, m = (hi - lo) * inner; \
+                int64_t count = last ? spread(p, last - 1, i, lead, leads, list) : (list[0] = 0, 1);                      \
+                int64_t from = (lo - p->before[last]) * inner, m = (hi - lo) * inner;                                     \
                 if (!count || !m) { memset(gx, 0, (size_t)n * sizeof(S)); from = 0; m = n; if (!count) continue; }        \
                 else if (count == 1) rt_copy_few(gx + from, g + list[0] * width + lo * inner, (size_t)m * sizeof(S));     \
                 else for (int64_t c = 0; c < m; c += PIECE) {                                                             \
