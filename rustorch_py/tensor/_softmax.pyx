@@ -2,7 +2,7 @@
 """softmax, log_softmax, logsumexp; cross entropy and negative log likelihood over class indices and probabilities."""
 from libc.stdint cimport int64_t
 from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, save, save_output, saved, as_base, shape_tuple, grad_mode,
-                     wrap_dim, RT_F32, RT_I64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_U8, rt_kind)
+                     wrap_dim, RT_F16, RT_F32, RT_I64, RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_U8, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport dtype_of, default_code, torch_name
 from ._neural cimport num_threads, recording, is_half, on_cpu, by_float32, stat_dtype, together, float32_of, like_dtype, need_float, sizes_text
@@ -22,6 +22,14 @@ cdef extern from "softmax.h" nogil:
         (void)level;
         return &rt_softmax_table_base;
     }
+    static inline void rt_softmax_half(const RtSoftmaxTable *t, int f16, const void *x, int64_t outer, int64_t n, int64_t inner, int logs, void *y, void *room, int threads) {
+        if (f16) t->softmax_f16(x, outer, n, inner, logs, y, room, threads);
+        else t->softmax_bf16(x, outer, n, inner, logs, y, room, threads);
+    }
+    static inline void rt_softmax_half_d0(const RtSoftmaxTable *t, int f16, const void *g, const void *y, int64_t outer, int64_t n, int64_t inner, int logs, void *gx, void *room, int threads) {
+        if (f16) t->softmax_d0_f16(g, y, outer, n, inner, logs, gx, room, threads);
+        else t->softmax_d0_bf16(g, y, outer, n, inner, logs, gx, room, threads);
+    }
     """
     ctypedef struct RtSoftmaxTable:
         void (*softmax_f32)(const float *, int64_t, int64_t, int64_t, int, float *, int) noexcept nogil
@@ -35,6 +43,9 @@ cdef extern from "softmax.h" nogil:
         void (*class_loss_d0_f32)(const float *, int64_t, int64_t, int64_t, const int64_t *, const float *, int64_t, double, int, const float *, const float *, int64_t, double, float *, int) noexcept nogil
         void (*class_loss_d0_f64)(const double *, int64_t, int64_t, int64_t, const int64_t *, const double *, int64_t, double, int, const double *, const double *, int64_t, double, double *, int) noexcept nogil
     const RtSoftmaxTable *rt_softmax_pick(int level) noexcept nogil
+    int64_t rt_softmax_piece(int64_t n, int64_t inner) noexcept nogil
+    void rt_softmax_half(const RtSoftmaxTable *, int, const void *, int64_t, int64_t, int64_t, int, void *, void *, int) noexcept nogil
+    void rt_softmax_half_d0(const RtSoftmaxTable *, int, const void *, const void *, int64_t, int64_t, int64_t, int, void *, void *, int) noexcept nogil
 
 cdef enum:
     NONE = 0          # reductions, by PyTorch's numbers
@@ -63,23 +74,33 @@ cdef void run_softmax(int dt, const char *x, int64_t outer, int64_t n, int64_t i
         table.softmax_f64(<const double *>x, outer, n, inner, logs, <double *>y, threads)
 
 
+cdef TensorBase room_for_pieces(TensorBase x, int64_t n, int64_t inner, int threads):
+    """Where each thread widens 16-bit floats."""
+    cdef int64_t sh[1]
+    sh[0] = 2 * rt_softmax_piece(n, inner) * threads
+    return empty(1, sh, RT_F32, x.dev)
+
+
 cdef object normalised(object op, object input, object dim, object dtype, bint logs):
-    cdef TensorBase x = as_base(op, "input", input), xc, out
+    cdef TensorBase x = as_base(op, "input", input), xc, out, room
     cdef int64_t outer, n, inner
     cdef int d, threads = num_threads()
     cdef SoftmaxBackward0 node
     if dtype is not None and dtype is not dtype_of(x.dt):
         input = input.to(dtype)
         x = <TensorBase>input
-    if by_float32(x):
-        return like_dtype(normalised(op, float32_of(input), dim, None, logs), x.dt)
-    need_float(op, x)
+    if not is_half(x):
+        need_float(op, x)
     d = wrap_dim(op, dim, x.nd)
     split(x, d, &outer, &n, &inner)
     xc = contiguous_raw(x)
     out = empty_like_shape(x, x.dt)
     if not on_cpu(x):
         run_on_device("softmax", out, xc, outer, n, inner, logs)
+    elif out.n and is_half(x):
+        room = room_for_pieces(x, n, inner, threads)
+        with nogil:
+            rt_softmax_half(rt_softmax_pick(isa_level()), x.dt == RT_F16, xc.ptr, outer, n, inner, logs, out.ptr, room.ptr, threads)
     elif out.n > 4096:
         with nogil:
             run_softmax(xc.dt, xc.ptr, outer, n, inner, logs, out.ptr, threads)
@@ -102,20 +123,21 @@ cdef class SoftmaxBackward0(Node):
         return "LogSoftmaxBackward0" if self.logs else "SoftmaxBackward0"
 
     cdef object apply(self, object g_):
-        cdef TensorBase y = saved(self, 0), g = <TensorBase?>g_, gc, out
+        cdef TensorBase y = saved(self, 0), g = <TensorBase?>g_, gc, out, room
         cdef const RtSoftmaxTable *table = rt_softmax_pick(isa_level())
         cdef int64_t outer, n, inner
         cdef int threads = num_threads()
-        cdef object yo = y, dim = self.dim
         if grad_mode():
-            if self.logs:
-                return g_ - yo.exp() * g_.sum(dim, True)
-            return yo * (g_ - (g_ * yo).sum(dim, True))
+            return self.by_operators(g_, y, self.dim)
         split(y, self.dim, &outer, &n, &inner)
         gc = contiguous_raw(g)
         out = empty_like_shape(y, y.dt)
         if not on_cpu(y):
             run_on_device("softmax_back", out, gc, contiguous_raw(y), outer, n, inner, self.logs)
+        elif out.n and is_half(y):
+            room = room_for_pieces(y, n, inner, threads)
+            with nogil:
+                rt_softmax_half_d0(table, y.dt == RT_F16, gc.ptr, y.ptr, outer, n, inner, self.logs, out.ptr, room.ptr, threads)
         elif out.n:
             with nogil:
                 if y.dt == RT_F32:
@@ -128,9 +150,16 @@ cdef class SoftmaxBackward0(Node):
         cdef object y = saved(self, 0)
         if (<TensorBase>y).nd == 0:
             return NotImplemented
+        return self.by_operators(g, y, self.dim + 1)
+
+    cdef object by_operators(self, object g, object y, object dim):
+        """Recorded; in float32 for 16-bit floats."""
+        cdef int dt = (<TensorBase?>y).dt
+        if is_half(<TensorBase>y):
+            return like_dtype(self.by_operators(float32_of(g), float32_of(y), dim), dt)
         if self.logs:
-            return g - y.exp() * g.sum(self.dim + 1, True)
-        return y * (g - (g * y).sum(self.dim + 1, True))
+            return g - y.exp() * g.sum(dim, True)
+        return y * (g - (g * y).sum(dim, True))
 
 
 def softmax(input, dim, dtype=None, *, out=None):

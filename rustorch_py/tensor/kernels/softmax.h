@@ -18,7 +18,21 @@
                               int64_t ignore, double smooth, int logs, const T *lse, const T *g, int64_t g_step,  \
                               double scale, T *gx, int threads);
 
-typedef struct { RT_SOFTMAX_FIELDS(float, f32) RT_SOFTMAX_FIELDS(double, f64) } RtSoftmaxTable;
+/* 16-bit floats: computed in float32. room: 2 * rt_softmax_piece numbers for each thread */
+#define RT_SOFTMAX_HALF_FIELDS(E, t)                                                                              \
+    void (*softmax_##t)(const E *x, int64_t outer, int64_t n, int64_t inner, int logs, E *y, float *room, int threads); \
+    void (*softmax_d0_##t)(const E *g, const E *y, int64_t outer, int64_t n, int64_t inner, int logs, E *gx, float *room, int threads);
+
+/* how many elements are widened at a time: rows that fit the nearest cache (one at least), or so many columns (two lines of memory each) */
+enum { RT_HALF_COLUMNS = 64, RT_HALF_ROWS = 2048 };
+static inline int64_t rt_softmax_piece(int64_t n, int64_t inner) {
+    return inner > 1 ? n * RT_HALF_COLUMNS : n > RT_HALF_ROWS ? n : RT_HALF_ROWS;
+}
+
+typedef struct {
+    RT_SOFTMAX_FIELDS(float, f32) RT_SOFTMAX_FIELDS(double, f64)
+    RT_SOFTMAX_HALF_FIELDS(rt_f16, f16) RT_SOFTMAX_HALF_FIELDS(rt_bf16, bf16)
+} RtSoftmaxTable;
 
 extern const RtSoftmaxTable rt_softmax_table_base;
 #if defined(__x86_64__)

@@ -4,6 +4,10 @@
 #include "softmax.h"
 #include "grain.h"
 #include "vmath.h"
+#include "half_lines.h"
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 #define BLOCK 128      /* columns handled together when the classes are not the last dimension */
 #define SHORT 64      /* rows shorter than this are handled PACK elements at a time, so that exp */
@@ -52,5 +56,19 @@ static float exp_sum_v16(const float *x, int64_t n, float m, float *y) {
 #undef T
 #undef SUF
 
+#if defined(_OPENMP)
+#define THREAD omp_get_thread_num()
+#else
+#define THREAD 0
+#endif
+#define E rt_f16
+#define H(x) x##_f16
+#include "softmax_half_t.h"
+#undef E
+#undef H
+#define E rt_bf16
+#define H(x) x##_bf16
+#include "softmax_half_t.h"
+
 #define TABLE(t) softmax_##t, softmax_d0_##t, logsumexp_##t, class_loss_##t, class_loss_d0_##t
-const RtSoftmaxTable RT_NAME(rt_softmax_table) = {TABLE(f32), TABLE(f64)};
+const RtSoftmaxTable RT_NAME(rt_softmax_table) = {TABLE(f32), TABLE(f64), softmax_f16, softmax_d0_f16, softmax_bf16, softmax_d0_bf16};

@@ -1,0 +1,50 @@
+/* softmax and its gradient of 16-bit floats for softmax.inc.c: E element, H(name). Some rows, or HALF_COLUMNS neighbouring columns, are widened
+ * to float32, computed in cache by float32's functions, and rounded once. room: two pieces (rt_softmax_piece) for each thread. */
+
+/* The work of one task: `rows` runs of `len` elements, `step` apart, from `at` on. */
+typedef struct { int64_t at, rows, len, step; } H(Piece);
+RT_INLINE H(Piece) H(piece_of)(int64_t task, int64_t outer, int64_t n, int64_t inner) {
+    if (inner == 1) {
+        int64_t each = rt_softmax_piece(n, 1) / n, o = task * each;
+        return (H(Piece)){o * n, 1, (outer - o < each ? outer - o : each) * n, 0};
+    }
+    int64_t blocks = (inner + RT_HALF_COLUMNS - 1) / RT_HALF_COLUMNS, s0 = task % blocks * RT_HALF_COLUMNS;
+    return (H(Piece)){task / blocks * n * inner + s0, n, inner - s0 < RT_HALF_COLUMNS ? inner - s0 : RT_HALF_COLUMNS, inner};
+}
+RT_INLINE int64_t H(tasks_of)(int64_t outer, int64_t n, int64_t inner) {
+    int64_t each = rt_softmax_piece(n, 1) / n;
+    return inner == 1 ? (outer + each - 1) / each : outer * ((inner + RT_HALF_COLUMNS - 1) / RT_HALF_COLUMNS);
+}
+RT_INLINE void H(take)(float *to, const E *x, H(Piece) p) {
+    for (int64_t r = 0; r < p.rows; r++) H(widen_run)(to + r * p.len, x + p.at + r * p.step, p.len);
+}
+RT_INLINE void H(give)(E *y, const float *from, H(Piece) p) {
+    for (int64_t r = 0; r < p.rows; r++) H(narrow_run)(y + p.at + r * p.step, from + r * p.len, p.len);
+}
+
+static void H(softmax)(const E *x, int64_t outer, int64_t n, int64_t inner, int logs, E *y, float *room, int threads) {
+    int64_t size = rt_softmax_piece(n, inner), tasks = H(tasks_of)(outer, n, inner);
+    threads = few((double)outer * n * inner, threads, tasks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < tasks; task++) {
+        float *a = room + 2 * size * THREAD, *b = a + size;
+        H(Piece) p = H(piece_of)(task, outer, n, inner);
+        H(take)(a, x, p);
+        softmax_f32(a, inner == 1 ? p.len / n : 1, n, inner == 1 ? 1 : p.len, logs, b, 1);
+        H(give)(y, b, p);
+    }
+}
+
+static void H(softmax_d0)(const E *g, const E *y, int64_t outer, int64_t n, int64_t inner, int logs, E *gx, float *room, int threads) {
+    int64_t size = rt_softmax_piece(n, inner), tasks = H(tasks_of)(outer, n, inner);
+    threads = few((double)outer * n * inner, threads, tasks);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t task = 0; task < tasks; task++) {
+        float *a = room + 2 * size * THREAD, *b = a + size;
+        H(Piece) p = H(piece_of)(task, outer, n, inner);
+        H(take)(a, g, p);
+        H(take)(b, y, p);
+        softmax_d0_f32(a, b, inner == 1 ? p.len / n : 1, n, inner == 1 ? 1 : p.len, logs, a, 1);    /* in the place of g, element by element */
+        H(give)(gx, a, p);
+    }
+}
