@@ -2,9 +2,10 @@
 """Images and volumes resized in one pass: a plan holds what a size asks for, forwards and backwards."""
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
-from ._base cimport TensorBase, Node, attach1, as_base, RT_U8, RT_F16, RT_BF16, RT_F32, RT_F64, rt_itemsize
+from ._base cimport TensorBase, Node, attach1, attach2, empty, empty_like_shape, save, saved, wants_edge, as_base, RT_U8, RT_F16, RT_BF16, RT_F32, RT_F64, rt_itemsize
 from ._cpu cimport isa_level
-from ._neural cimport num_threads, recording, on_cpu, no_memory, suggests_last, in_order, empty_in_order
+from ._plan cimport contiguous_raw
+from ._neural cimport num_threads, recording, on_cpu, no_memory, pull_back, suggests_last, in_order, empty_in_order
 
 cdef extern from "resize.h" nogil:
     """
@@ -35,6 +36,10 @@ cdef extern from "resize.h" nogil:
         void (*mix_bf16)(const RtAxis *, int64_t, int64_t, const rt_bf16 *, rt_bf16 *, int) noexcept nogil
         void (*mix_f16)(const RtAxis *, int64_t, int64_t, const rt_f16 *, rt_f16 *, int) noexcept nogil
         void (*pick)(const RtAxis *, int64_t, int64_t, int64_t, const void *, void *, int) noexcept nogil
+        void (*grid_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, int, float *, int) noexcept nogil
+        void (*grid_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, int, double *, int) noexcept nogil
+        void (*grid_d0_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, const float *, int, float *, float *, int) noexcept nogil
+        void (*grid_d0_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, const double *, int, double *, double *, int) noexcept nogil
     const RtResizeTable *rt_resize_pick(int level) noexcept nogil
 
 
@@ -215,3 +220,73 @@ def resize(input, axes, plain, row_major, arguments):
             plans.pop(next(iter(plans)), None)
         plans[key] = plan
     return apply_plan(x, plan, True)
+
+
+# ---- samples at the places of a grid ---------------------------------------------------------------------------------
+def sample_planes(input, grid, aligned, composed):
+    """Sample (N, C, H, W) bilinearly at a grid (N, H', W', 2), zeros outside; None: dtypes or sizes that no loop is for.
+
+    Args:
+        aligned: whether -1 and 1 are the centres of the corner pixels.
+        composed: the same function of (input, grid) in recorded operators, for gradients of gradients.
+    """
+    cdef TensorBase x = as_base("grid_sample", "input", input), places = as_base("grid_sample", "grid", grid), xc, gc, out
+    cdef const RtResizeTable *table = rt_resize_pick(isa_level())
+    cdef int64_t sh[4]
+    cdef int64_t n
+    cdef int threads = num_threads(), corners = aligned
+    cdef GridSampler2DBackward0 node
+    if not on_cpu(x) or not on_cpu(places) or x.dt != places.dt or x.dt != RT_F32 and x.dt != RT_F64:
+        return None
+    if x.n == 0 or places.n == 0 or x.sh[2] * x.sh[3] >= 1 << 31:
+        return None
+    xc = contiguous_raw(x)
+    gc = contiguous_raw(places)
+    sh[0], sh[1], sh[2], sh[3] = x.sh[0], x.sh[1], places.sh[1], places.sh[2]
+    n = sh[2] * sh[3]
+    out = empty(4, sh, x.dt, x.dev)
+    with nogil:
+        if x.dt == RT_F32:
+            table.grid_f32(sh[0], sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, corners, <float *>out.ptr, threads)
+        else:
+            table.grid_f64(sh[0], sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, corners, <double *>out.ptr, threads)
+    if recording(x, places, None):
+        node = GridSampler2DBackward0.__new__(GridSampler2DBackward0)
+        node.corners = corners
+        node.composed = composed
+        save(node, 0, x)
+        save(node, 1, places)
+        attach2(out, node, x, places)
+    return out
+
+
+cdef class GridSampler2DBackward0(Node):
+    cdef int corners
+    cdef object composed
+
+    cdef object apply(self, object g_):
+        cdef TensorBase x = saved(self, 0), places = saved(self, 1), g = <TensorBase?>g_, xc, gc, gx = None, gg = None
+        cdef const RtResizeTable *table = rt_resize_pick(isa_level())
+        cdef int64_t n = places.sh[1] * places.sh[2]
+        cdef int threads = num_threads()
+        cdef void *to_x = NULL
+        cdef void *to_grid = NULL
+        if recording(x, places, g):
+            return pull_back(self.composed, [x, places], [wants_edge(self, 0), wants_edge(self, 1)], g)
+        xc = contiguous_raw(x)
+        gc = contiguous_raw(places)
+        g = contiguous_raw(g)
+        if wants_edge(self, 0):
+            gx = empty_like_shape(x, x.dt)
+            to_x = gx.ptr
+        if wants_edge(self, 1):
+            gg = empty_like_shape(places, x.dt)
+            to_grid = gg.ptr
+        with nogil:
+            if x.dt == RT_F32:
+                table.grid_d0_f32(x.sh[0], x.sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, <const float *>g.ptr,
+                                  self.corners, <float *>to_x, <float *>to_grid, threads)
+            else:
+                table.grid_d0_f64(x.sh[0], x.sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, <const double *>g.ptr,
+                                  self.corners, <double *>to_x, <double *>to_grid, threads)
+        return gx, gg

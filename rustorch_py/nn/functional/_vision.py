@@ -8,7 +8,7 @@ from ... import tensor as _t
 from ...errors import ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
 from ...tensor._autocast import covered
 from ...tensor._devices import kernel_of
-from ...tensor._resize import known, resize
+from ...tensor._resize import known, resize, sample_planes
 from ._util import memory_format_of, warn
 
 __all__ = [
@@ -570,6 +570,16 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         )
     if mode == "bicubic" and n != 2:
         raise TensorError("grid_sampler(): bicubic interpolation only supports 4D input", op="grid_sample")
+    if n == 2 and mode == "bilinear" and padding_mode == "zeros":
+        out = sample_planes(input, grid, bool(align_corners), lambda x, places: _grid_sample(x, places, mode, padding_mode, align_corners))
+        if out is not None:
+            return out
+    return _grid_sample(input, grid, mode, padding_mode, align_corners)
+
+
+def _grid_sample(input, grid, mode, padding_mode, align_corners):
+    """`grid_sample` in recorded operators, for every mode, dtype and device."""
+    n = input.dim() - 2
     sizes = tuple(input.shape[2:])
     batch, channels = input.shape[:2]
     flat = input.reshape(batch, channels, -1)

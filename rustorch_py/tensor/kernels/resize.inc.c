@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -21,6 +22,8 @@ RT_INLINE int64_t tap_step(const RtAxis *a) { return a->fixed ? a->to : 1; }
 #define STORED 1
 #define SUF(x) x##_f32
 #include "resize_t.h"
+#define grid_floor_f32 floorf
+#include "grid_t.h"
 #undef SUF
 #undef S
 #undef STORED
@@ -61,6 +64,8 @@ RT_INLINE int64_t tap_step(const RtAxis *a) { return a->fixed ? a->to : 1; }
 #define STORED 1
 #define SUF(x) x##_f64
 #include "resize_t.h"
+#define grid_floor_f64 floor
+#include "grid_t.h"
 
 /* A run of bytes: a call of memcpy costs more than the few vectors of a pixel's channels. */
 RT_INLINE void run_copy(char *d, const char *s, int64_t n) {
@@ -102,4 +107,4 @@ static void pick(const RtAxis *a, int64_t outer, int64_t inner, int64_t size, co
 }
 #undef ACROSS
 
-const RtResizeTable RT_NAME(rt_resize_table) = {mix_f32, mix_f64, mix_bf16, mix_f16, pick};
+const RtResizeTable RT_NAME(rt_resize_table) = {mix_f32, mix_f64, mix_bf16, mix_f16, pick, grid_f32, grid_f64, grid_d0_f32, grid_d0_f64};
