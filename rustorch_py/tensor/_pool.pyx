@@ -23,6 +23,8 @@ cdef extern from "pool.h" nogil:
         return &rt_pool_table_base;
     }
     """
+    ctypedef struct rt_bf16:
+        pass
     ctypedef struct RtPool:
         int64_t planes
         int64_t in_ "in"[3]
@@ -59,9 +61,9 @@ cdef extern from "pool.h" nogil:
         int64_t (*scatter_last_f64)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
         void (*gather_last_f32)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const float *, float *, int) noexcept nogil
         void (*gather_last_f64)(int64_t, int64_t, int64_t, int64_t, const int64_t *, const double *, double *, int) noexcept nogil
-        void (*max_last_bf16)(const RtPool *, int64_t, int64_t, const void *, void *, int64_t *, int) noexcept nogil
-        void (*avg_last_bf16)(const RtPool *, int64_t, int64_t, const void *, void *, int) noexcept nogil
-        void (*avg_whole_bf16)(const RtPool *, const void *, void *, int) noexcept nogil
+        void (*max_last_bf16)(const RtPool *, int64_t, int64_t, const rt_bf16 *, rt_bf16 *, int64_t *, int) noexcept nogil
+        void (*avg_last_bf16)(const RtPool *, int64_t, int64_t, const rt_bf16 *, rt_bf16 *, int) noexcept nogil
+        void (*avg_whole_bf16)(const RtPool *, const rt_bf16 *, rt_bf16 *, int) noexcept nogil
     const RtPoolTable *rt_pool_pick(int level) noexcept nogil
     bint rt_pool_whole(const RtPool *) noexcept nogil
 
@@ -256,7 +258,7 @@ cdef tuple max_pool(object op, object input, TensorBase x, Windows w, bint place
         xc = in_order(x, last)
         if out.n:
             with nogil:
-                table.max_last_bf16(&w.p, x.sh[0], x.sh[1], xc.ptr, out.ptr, <int64_t *>idx.ptr if placed else NULL, threads)
+                table.max_last_bf16(&w.p, x.sh[0], x.sh[1], <rt_bf16 *>xc.ptr, <rt_bf16 *>out.ptr, <int64_t *>idx.ptr if placed else NULL, threads)
         return out, idx
     if by_float32(x):
         values, where = max_pool(op, float32_of(input), float32_of(input), w, placed)
@@ -473,9 +475,9 @@ cdef object avg_pool(object op, object input, TensorBase x, Windows w):
         if out.n:
             with nogil:
                 if last:
-                    table.avg_last_bf16(&w.p, x.sh[0], x.sh[1], xc.ptr, out.ptr, threads)
+                    table.avg_last_bf16(&w.p, x.sh[0], x.sh[1], <rt_bf16 *>xc.ptr, <rt_bf16 *>out.ptr, threads)
                 else:
-                    table.avg_whole_bf16(&w.p, xc.ptr, out.ptr, threads)
+                    table.avg_whole_bf16(&w.p, <rt_bf16 *>xc.ptr, <rt_bf16 *>out.ptr, threads)
         return out
     if by_float32(x):
         return like_dtype(avg_pool(op, float32_of(input), float32_of(input), w), x.dt)
