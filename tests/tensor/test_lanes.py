@@ -334,3 +334,20 @@ def test_ties_share_the_gradient_of_max_but_not_of_max_along_a_dimension():
     x.grad = None
     x.max(0).values.backward()
     assert x.grad.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", [rt.int64, rt.int32, rt.int16, rt.float32, rt.float64, rt.bfloat16], ids=str)
+@pytest.mark.parametrize("n", [25, 1023, 1024, 1027, 20000])
+def test_ranks_of_long_lanes(dtype, n):
+    """Keys that share their high digits, that share none, and that are all one."""
+    rng = np.random.default_rng(n)
+    for low, high in ((-3, 3), (-100, 1000), (5, 6), (-2 ** 14, 2 ** 14), (2 ** 40, 2 ** 41)):
+        if high > 2 ** 20 and dtype not in (rt.int64, rt.float64):
+            continue
+        x = rt.tensor(rng.integers(low, high, n)).to(dtype)
+        wide = x.to(rt.float64 if dtype.is_floating_point else rt.int64).numpy()
+        order = np.argsort(wide, kind="stable")
+        for k in (1, 2, n // 2, n):
+            value, place = rt.kthvalue(x, k)
+            assert value.to(rt.float64).item() == float(wide[order[k - 1]]) and place.item() == order[k - 1]
+        assert rt.median(x).to(rt.float64).item() == float(wide[order[(n - 1) // 2]])

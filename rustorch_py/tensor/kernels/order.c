@@ -108,19 +108,28 @@ typedef struct { uint64_t key; int64_t at; } Pair;
         }                                                                                              \
         return a;                                                                                      \
     }                                                                                                  \
-    /* The element of rank k (stable), found digit by digit from the top; c is overwritten.            \
-     * *among: its rank among those with an equal key. */                                              \
-    static E select_##name(E *c, int64_t n, int64_t k, int key_bytes, int64_t *among) {                \
+    /* The element of rank k of a (stable), found digit by digit from the top; c, which may be a, is overwritten.\
+     * *among: its rank among those with an equal key. Neighbours count in tables of their own: one that counts the\
+     * same digit again waits for the count before it. Digits that all who are left share are passed over. */\
+    static E select_##name(const E *a, E *c, int64_t n, int64_t k, int key_bytes, int64_t *among) {    \
         for (int b = key_bytes - 1; b >= 0 && n > 1; b--) {                                            \
-            int64_t count[256] = {0}; int64_t m = 0; int d = 0;                                        \
-            for (int64_t i = 0; i < n; i++) count[DIGIT(c[i], b)]++;                                   \
-            while (k >= count[d]) k -= count[d++];                                                     \
-            if (count[d] == n) continue;                                                               \
-            for (int64_t i = 0; i < n; i++) { E v = c[i]; c[m] = v; m += (int)DIGIT(v, b) == d; }      \
+            int64_t count[4][256]; int64_t m = 0; int64_t i = 0; int d = 0; uint64_t apart = 0;        \
+            int many = n >= 1024;                /* the tables are worth their zeros */                \
+            memset(count, 0, many ? sizeof count : sizeof count[0]);                                   \
+            for (; many && i + 4 <= n; i += 4)                                                         \
+                for (int j = 0; j < 4; j++) count[j][DIGIT(a[i + j], b)]++;                            \
+            for (; i < n; i++) count[0][DIGIT(a[i], b)]++;                                             \
+            for (int j = 0; many && j < 256; j++) count[0][j] += count[1][j] + count[2][j] + count[3][j];\
+            while (k >= count[0][d]) k -= count[0][d++];                                               \
+            if (count[0][d] == n) continue;                                                            \
+            for (i = 0; i < n; i++) { E v = a[i]; c[m] = v; m += (int)DIGIT(v, b) == d; }              \
             n = m;                                                                                     \
+            a = c;                                                                                     \
+            for (i = 1; i < n; i++) apart |= KEY_OF_##name(c[i]) ^ KEY_OF_##name(c[0]);                \
+            b = apart ? (71 - __builtin_clzll(apart)) / 8 : 0;                                         \
         }                                                                                              \
         *among = k;                                                                                    \
-        return c[k];                                                                                   \
+        return a[k];                                                                                   \
     }                                                                                                  \
     /* Keeps the k smallest of a[0..*m) (stable), in order of position; returns the largest of them. */ \
     static E best_##name(E *a, E *t, int64_t *m, int64_t k, int key_bytes) {                           \
@@ -130,7 +139,7 @@ typedef struct { uint64_t key; int64_t at; } Pair;
             insertion_##name(t, *m);                                                                   \
             last = t[k - 1];                                                                           \
             for (int64_t l = 0; l < k; l++) among += KEY_OF_##name(t[l]) == KEY_OF_##name(last);       \
-        } else last = select_##name(t, *m, k - 1, key_bytes, &among);                                  \
+        } else last = select_##name(t, t, *m, k - 1, key_bytes, &among);                                  \
         for (int64_t l = 0; l < *m; l++) {                                                             \
             uint64_t key = KEY_OF_##name(a[l]); uint64_t bar = KEY_OF_##name(last);                    \
             if (key < bar || (key == bar && among-- >= 0)) a[kept++] = a[l];                           \
@@ -672,10 +681,9 @@ int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, 
                 at = POSITION(w, w->a, rank);
             } else if (w->packed) {
                 pack(w, s.L, w->a);
-                at = (int64_t)(select_packed((uint64_t *)w->a, s.L, rank, bytes, &among) & 0xffffffffu);
+                at = (int64_t)(select_packed((uint64_t *)w->a, (uint64_t *)w->a, s.L, rank, bytes, &among) & 0xffffffffu);
             } else {                                  /* the key first, then the place of that one among its equals */
-                memcpy(w->a, w->key, (size_t)s.L * sizeof(uint64_t));
-                uint64_t key = select_word((uint64_t *)w->a, s.L, rank, bytes, &among);
+                uint64_t key = select_word(w->key, (uint64_t *)w->a, s.L, rank, bytes, &among);
                 for (at = 0; w->key[at] != key || among-- > 0; at++) {}
             }
         }
