@@ -56,9 +56,6 @@ RT_INLINE void H(times)(const E *g, int64_t n, float k, E *y) { RUN1(g, times_f3
 RT_INLINE void H(sloped)(const E *x, const E *g, int64_t n, const float *w, float one, float m, float shift, float q, float k, E *y) {
     RUN2(x, g, sloped_f32(a, b, len, AT(w), one, m, shift, q, k, out))
 }
-RT_INLINE void H(scaled_channels)(const E *x, int64_t n, const float *mean, const float *rstd, const float *w, const float *b, E *y) {
-    RUN1(x, scaled_channels_f32(a, len, mean + i, rstd + i, AT(w), AT(b), out))
-}
 RT_INLINE void H(sloped_channels)(const E *x, const E *g, int64_t n, const float *w, const float *m, const float *shift, const float *q, const float *k, E *y) {
     RUN2(x, g, sloped_channels_f32(a, b, len, AT(w), m + i, shift + i, q + i, k + i, out))
 }
@@ -92,4 +89,16 @@ static void H(weight_sums)(const E *x, const E *g, int64_t step, int64_t rows, i
     H(widen_rows)(a, x, step, rows, len);
     H(widen_rows)(b, g, step, rows, len);
     weight_sums_f32(a, b, len, rows, len, mean, rstd, pw, pb);
+}
+/* rows of n <= COLUMNS channels */
+static void H(scaled_rows)(const E *x, int64_t step, int64_t rows, int64_t n, const float *mean, const float *rstd, const float *w, const float *b, E *y) {
+    float a[CHUNK], out[CHUNK];
+    int64_t each = CHUNK / n;
+    for (int64_t r = 0; r < rows; r += each) {
+        int64_t m = rows - r < each ? rows - r : each;
+        H(widen_rows)(a, x + r * step, step, m, n);
+        for (int64_t i = 0; i < m; i++) scaled_channels_f32(a + i * n, n, mean, rstd, w, b, out + i * n);
+        if (step == n) H(narrow_run)(y + r * step, out, m * n);
+        else for (int64_t i = 0; i < m; i++) H(narrow_run)(y + (r + i) * step, out + i * n, n);
+    }
 }

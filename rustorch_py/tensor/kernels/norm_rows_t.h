@@ -100,12 +100,10 @@ static void H(channel_apply)(const E *x, int64_t N, int64_t C, int64_t S, const 
     threads = few((double)N * C * S, threads, N * C);
     if (S == 1) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-        for (int64_t n = 0; n < N; n++) {
-            const E *xs = x + n * C;
-            E *ys = y + n * C;
+        for (int64_t n = 0; n < N; n += ROWS) {
             for (int64_t c0 = 0; c0 < C; c0 += COLUMNS) {
-                int64_t c1 = C - c0 < COLUMNS ? C : c0 + COLUMNS;
-                H(scaled_channels)(xs + c0, c1 - c0, mean + c0, rstd + c0, w ? w + c0 : NULL, b ? b + c0 : NULL, ys + c0);
+                H(scaled_rows)(x + n * C + c0, C, N - n < ROWS ? N - n : ROWS, C - c0 < COLUMNS ? C - c0 : COLUMNS, mean + c0, rstd + c0,
+                               w ? w + c0 : NULL, b ? b + c0 : NULL, y + n * C + c0);
             }
         }
         return;
@@ -284,8 +282,8 @@ static void H(group_last)(const E *x, int64_t N, int64_t G, int64_t C, int64_t S
             int64_t len = all - c < COLUMNS ? all - c : COLUMNS;
             for (int64_t i = 0; i < len; i++) { m[i] = mean[img * G + (c + i) / C]; k[i] = rstd[img * G + (c + i) / C]; }
             RT_OMP(omp parallel for num_threads(within) schedule(static) if (within > 1))
-            for (int64_t s = 0; s < S; s++)
-                H(scaled_channels)(xs + s * all + c, len, m, k, w ? w + c : NULL, b ? b + c : NULL, y + (img * S + s) * all + c);
+            for (int64_t s = 0; s < S; s += ROWS)
+                H(scaled_rows)(xs + s * all + c, all, S - s < ROWS ? S - s : ROWS, len, m, k, w ? w + c : NULL, b ? b + c : NULL, y + (img * S + s) * all + c);
         }
     }
 }

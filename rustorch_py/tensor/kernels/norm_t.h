@@ -79,6 +79,9 @@ RT_INLINE void SUF(scaled_channels)(const T *x, int64_t n, const T *mean, const 
     if (w && b) for (int64_t c = 0; c < n; c++) y[c] = (x[c] - mean[c]) * (rstd[c] * w[c]) + b[c];
     else for (int64_t c = 0; c < n; c++) y[c] = (x[c] - mean[c]) * (w ? rstd[c] * w[c] : rstd[c]) + (b ? b[c] : 0);
 }
+RT_INLINE void SUF(scaled_rows)(const T *x, int64_t step, int64_t rows, int64_t n, const T *mean, const T *rstd, const T *w, const T *b, T *y) {
+    for (int64_t r = 0; r < rows; r++) SUF(scaled_channels)(x + r * step, n, mean, rstd, w, b, y + r * step);
+}
 RT_INLINE void SUF(sloped_channels)(const T *x, const T *g, int64_t n, const T *w, const T *m, const T *a, const T *q, const T *k, T *restrict y) {
     if (w) for (int64_t c = 0; c < n; c++) y[c] = (g[c] * w[c] - a[c] - (x[c] - m[c]) * q[c]) * k[c];
     else for (int64_t c = 0; c < n; c++) y[c] = (g[c] - a[c] - (x[c] - m[c]) * q[c]) * k[c];

@@ -23,10 +23,12 @@
     void (*softmax_##t)(const E *x, int64_t outer, int64_t n, int64_t inner, int logs, E *y, float *room, int threads); \
     void (*softmax_d0_##t)(const E *g, const E *y, int64_t outer, int64_t n, int64_t inner, int logs, E *gx, float *room, int threads);
 
-/* how many elements are widened at a time: rows that fit the nearest cache (one at least), or so many columns (two lines of memory each) */
-enum { RT_HALF_COLUMNS = 64, RT_HALF_ROWS = 2048 };
+/* how many elements are widened at a time: rows that fit the nearest cache (one at least), or a block of columns, at least two lines of memory wide
+ * and wider where there are few classes: runs far apart are found sooner if they are long */
+enum { RT_HALF_ROWS = 2048 };
+static inline int64_t rt_half_columns(int64_t n) { return n >= 128 ? 64 : n >= 32 ? 128 : 256; }
 static inline int64_t rt_softmax_piece(int64_t n, int64_t inner) {
-    return inner > 1 ? n * RT_HALF_COLUMNS : n > RT_HALF_ROWS ? n : RT_HALF_ROWS;
+    return inner > 1 ? n * rt_half_columns(n) : n > RT_HALF_ROWS ? n : RT_HALF_ROWS;
 }
 
 typedef struct {

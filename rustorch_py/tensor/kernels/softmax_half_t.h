@@ -1,4 +1,4 @@
-/* softmax and its gradient of 16-bit floats for softmax.inc.c: E element, H(name). Some rows, or HALF_COLUMNS neighbouring columns, are widened
+/* softmax and its gradient of 16-bit floats for softmax.inc.c: E element, H(name). Some rows, or some neighbouring columns, are widened
  * to float32, computed in cache by float32's functions, and rounded once. room: two pieces (rt_softmax_piece) for each thread. */
 
 /* The work of one task: `rows` runs of `len` elements, `step` apart, from `at` on. */
@@ -8,12 +8,12 @@ RT_INLINE H(Piece) H(piece_of)(int64_t task, int64_t outer, int64_t n, int64_t i
         int64_t each = rt_softmax_piece(n, 1) / n, o = task * each;
         return (H(Piece)){o * n, 1, (outer - o < each ? outer - o : each) * n, 0};
     }
-    int64_t blocks = (inner + RT_HALF_COLUMNS - 1) / RT_HALF_COLUMNS, s0 = task % blocks * RT_HALF_COLUMNS;
-    return (H(Piece)){task / blocks * n * inner + s0, n, inner - s0 < RT_HALF_COLUMNS ? inner - s0 : RT_HALF_COLUMNS, inner};
+    int64_t wide = rt_half_columns(n), blocks = (inner + wide - 1) / wide, s0 = task % blocks * wide;
+    return (H(Piece)){task / blocks * n * inner + s0, n, inner - s0 < wide ? inner - s0 : wide, inner};
 }
 RT_INLINE int64_t H(tasks_of)(int64_t outer, int64_t n, int64_t inner) {
-    int64_t each = rt_softmax_piece(n, 1) / n;
-    return inner == 1 ? (outer + each - 1) / each : outer * ((inner + RT_HALF_COLUMNS - 1) / RT_HALF_COLUMNS);
+    int64_t each = rt_softmax_piece(n, 1) / n, wide = rt_half_columns(n);
+    return inner == 1 ? (outer + each - 1) / each : outer * ((inner + wide - 1) / wide);
 }
 RT_INLINE void H(take)(float *to, const E *x, H(Piece) p) {
     for (int64_t r = 0; r < p.rows; r++) H(widen_run)(to + r * p.len, x + p.at + r * p.step, p.len);
