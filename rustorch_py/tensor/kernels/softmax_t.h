@@ -121,12 +121,17 @@ static void SUF(softmax)(const T *x, int64_t outer, int64_t n, int64_t inner, in
         for (int64_t s = 0; s < len; s++) { m[s] = -HUGE_T; sum[s] = 0; }
         for (int64_t i = 0; i < n; i++)
             for (int64_t s = 0; s < len; s++) { T v = xs[i * inner + s]; m[s] = (v > m[s]) | (v != v) ? v : m[s]; }
-        for (int64_t i = 0; i < n; i++)
-            for (int64_t s = 0; s < len; s++) {
-                T e = SUF(rt_exp)(xs[i * inner + s] - m[s]);
-                sum[s] += e;
-                if (!logs) ys[i * inner + s] = e;
+        for (int64_t i = 0; i < n; i++) {
+            const T *xi = xs + i * inner;
+            T *yi = ys + i * inner;
+            if (logs) {
+                RT_OMP(omp simd)
+                for (int64_t s = 0; s < len; s++) sum[s] += SUF(rt_exp)(xi[s] - m[s]);
+            } else {
+                RT_OMP(omp simd)
+                for (int64_t s = 0; s < len; s++) { T e = SUF(rt_exp)(xi[s] - m[s]); sum[s] += e; yi[s] = e; }
             }
+        }
         for (int64_t s = 0; s < len; s++) sum[s] = logs ? SUF(rt_log)(sum[s]) : 1 / sum[s];
         for (int64_t i = 0; i < n; i++)
             for (int64_t s = 0; s < len; s++) {
