@@ -75,14 +75,18 @@ RT_INLINE void grow_unit(const RtPad *p, int64_t unit, const char *x, const char
             scale *= p->in[d];
         }
         char *d = y + r * width * unit;
+        /* One store writes the constants after a row and before the next, and what follows is written over it. */
+        const int joined = constant && cuts == 1 && hi > lo && (before + after) * unit <= 32 && width * unit >= 32;
+        int begun = 0;
         r += stop - o;
         for (; o < stop; o++, d += width * unit) {
             int64_t i = last ? shown(p, last - 1, o) : 0;
-            if (base < 0 || i < 0) { repeat(d + part, value, part_end - part); continue; }
+            if (base < 0 || i < 0) { repeat(d + part, value, part_end - part); begun = 0; continue; }
             const char *s = x + ((last ? base * p->in[last - 1] : 0) + i) * inrow;
-            ends(unit, d, constant ? value : s + first, before, step, constant);
+            if (!begun) ends(unit, d, constant ? value : s + first, before, step, constant);
             rt_copy_few(d + (lo + from) * unit, s + (at + from) * unit, (size_t)((to - from) * unit));
-            ends(unit, d + hi * unit, constant ? value : s + second, after, step, constant);
+            if ((begun = joined && o + 1 < stop)) memcpy(d + hi * unit, value, 32);
+            else ends(unit, d + hi * unit, constant ? value : s + second, after, step, constant);
         }
     }
 }
