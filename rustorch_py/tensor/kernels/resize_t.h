@@ -87,11 +87,15 @@ static void SUF(mix)(const RtAxis *a, int64_t outer, int64_t inner, const S *x, 
                 }
             }
             const T *src = line;
-            if (count == 0 && fresh) memset(line, 0, (size_t)in_row * sizeof(T));
+            if (count == 0 && fresh) {                   /* the transpose of a shrinking: what no position read */
+                memset(y + r * out_row, 0, (size_t)out_row * sizeof(S));
+                continue;
+            }
 #if STORED
-            else if (count == 1 && fresh && w[0] == 1) src = p[0];
+            if (count == 1 && fresh && w[0] == 1) src = p[0];
+            else
 #endif
-            else SUF(add_rows)(line, p, w, count, in_row, fresh);
+                SUF(add_rows)(line, p, w, count, in_row, fresh);
 #if STORED
             T *to = y + r * out_row;
 #else
