@@ -83,7 +83,7 @@ SANITIZED = cd build/sanitize && \
     ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc PYTHONPATH=.
 
 sanitize: sanitize-build
-	$(SANITIZED) ../../$(TEST)/python -m pytest -p no:cacheprovider $(SANITIZE_TESTS) $(PYTEST_ARGS)
+	$(SANITIZED) ../../$(TEST)/python -m pytest -p no:cacheprovider --capture=sys $(SANITIZE_TESTS) $(PYTEST_ARGS)
 
 # PyTorch's operator database, and the sweep of wrong arguments, in the sanitizers' build (PyTorch itself is not instrumented).
 CONFORMANCE ?= ../shared/conformance/op_conformance.py
