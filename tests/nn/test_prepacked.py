@@ -15,7 +15,6 @@ from rustorch_py import nn
 from rustorch_py.tensor import _cpu, _gemm
 
 F = nn.functional
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +24,6 @@ def restore():
     rt.config.use_deterministic(fixed)
     rt.set_num_threads(threads)
     rt.config.set_prepack_limit(limit)
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def unpacked(layer, x):
@@ -47,9 +45,7 @@ def warm(layer, x, times=3):
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-@pytest.mark.parametrize("level", LEVELS)
 def test_the_same_bits_as_packing_in_each_call(level, threads):
-    _cpu.set_simd_level(level)
     rt.set_num_threads(threads)
     kept = 0
     for dtype in (rt.float32, rt.float64, rt.bfloat16):

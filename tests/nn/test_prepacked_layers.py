@@ -6,9 +6,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 import rustorch_py as rt
 from rustorch_py import nn
 from rustorch_py import tensor as _tensor
-from rustorch_py.tensor import _cpu, _gemm
+from rustorch_py.tensor import _gemm
 
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 EPS = 2.0 ** -23
 
 
@@ -19,7 +18,6 @@ def restore():
     rt.config.use_deterministic(fixed)
     rt.set_num_threads(threads)
     rt.config.set_prepack_limit(limit)
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def unpacked(call):
@@ -57,12 +55,10 @@ IMAGES = [(1, 16, 32, 16, 16, 1), (1, 32, 32, 16, 15, 1), (1, 32, 64, 8, 8, 1), 
           (1, 16, 16, 32, 32, 1), (5, 24, 40, 20, 20, 1), (1, 64, 112, 6, 6, 1)]
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("shape", IMAGES)
 def test_convolution(level, shape):
     """Few tiles go by Winograd's way where nothing is recorded: right within 16 units of the sum of absolute products; the same bits kept or not."""
     n, c, o, h, w, groups = shape
-    _cpu.set_simd_level(level)
     rt.manual_seed(3)
     layer, x = nn.Conv2d(c, o, 3, padding=1, groups=groups), rt.randn(n, c, h, w)
     both = nn.Sequential(layer, nn.BatchNorm2d(o), nn.ReLU()).eval()
@@ -95,12 +91,10 @@ MANY = [(1, 256, 128, 14, 14, 3, 3, 1, 1), (1, 160, 512, 7, 7, 3, 3, 1, 1), (2, 
         (1, 40, 33, 1, 401, 1, 9, 3, 1), (1, 96, 200, 9, 9, 5, 5, 2, 2), (1, 130, 37, 9, 9, 2, 2, 2, 1)]
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("shape", MANY)
 def test_many_weights(level, shape):
     """Packed weights of few pixels: the same bits from the first call on and on any number of threads; factors of a normalization are kept with them."""
     n, c, o, h, w, high, wide, stride, groups = shape
-    _cpu.set_simd_level(level)
     rt.manual_seed(3)
     layer, x = nn.Conv2d(c, o, (high, wide), stride=(stride if high > 1 else 1, stride), padding=(high // 2, wide // 2), groups=groups), rt.randn(n, c, h, w)
     norm = nn.BatchNorm2d(o)
@@ -161,10 +155,8 @@ def test_weights_are_kept_for_one_shape_at_a_time():
             assert rt.equal(warm(lambda x=x: layer(x), 1), y)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("kind, options", [("LSTM", {}), ("GRU", {}), ("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("LSTM", {"proj_size": 20}), ("LSTM", {"bidirectional": True})])
 def test_recurrent(level, kind, options):
-    _cpu.set_simd_level(level)
     rt.manual_seed(5)
     for dtype in (rt.float32, rt.float64):
         for size, hidden, steps, batch in ((40, 128, 20, 1), (24, 72, 9, 3), (16, 200, 12, 9), (24, 33, 8, 2)):
@@ -183,10 +175,8 @@ def test_recurrent(level, kind, options):
     written(layer.weight_hh_l0, call)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("kind, gates", [(0, 1), (2, 4), (3, 3)])
 def test_steps_do_not_depend_on_threads(level, kind, gates):
-    _cpu.set_simd_level(level)
     for hidden, steps, batch in ((128, 20, 1), (72, 9, 3), (200, 12, 9), (33, 8, 2), (64, 1, 40)):
         x, w = rt.randn(steps, batch, gates * hidden), rt.randn(gates * hidden, hidden)
         found = []

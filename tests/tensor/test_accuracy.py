@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
 
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 WIDE = np.finfo(np.longdouble).nmant > 60
 erf, erfc = (np.vectorize(f, otypes=[np.float64]) for f in (math.erf, math.erfc))
 
@@ -22,12 +20,6 @@ BOUNDS = {
     "erf": (erf, (-np.inf, np.inf), 2, 2.5), "erfc": (erfc, (-6, 27), 4.5, 5.5),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), (-87, 1e4), 3, 3),
 }
-
-
-@pytest.fixture
-def simd():
-    yield _cpu.set_simd_level
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def samples(dtype, low, high):
@@ -55,10 +47,8 @@ def ulp_error(got, want, dtype):
     return np.where(exact & ~np.isfinite(error), 0, error)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", BOUNDS)
-def test_float32_ulp(name, level, simd):
-    simd(level)
+def test_float32_ulp(name, level):
     oracle, (low, high), bound, _ = BOUNDS[name]
     x = samples(np.float32, low, high)
     with np.errstate(all="ignore"):
@@ -68,10 +58,8 @@ def test_float32_ulp(name, level, simd):
     assert not np.isnan(error).any() and error[worst] <= bound, (x[worst], error[worst], x[np.isnan(error)][:5])
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", BOUNDS)
-def test_float64_ulp(name, level, simd):
-    simd(level)
+def test_float64_ulp(name, level):
     oracle, (low, high), _, bound = BOUNDS[name]
     x = samples(np.float64, low, high)
     if not WIDE and name not in ("erf", "erfc"):
@@ -83,10 +71,8 @@ def test_float64_ulp(name, level, simd):
     assert not np.isnan(error).any() and error[worst] <= bound, (x[worst], error[worst], x[np.isnan(error)][:5])
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_float64_against_many_digits(level, simd):
+def test_float64_against_many_digits(level):
     mpmath = pytest.importorskip("mpmath")
-    simd(level)
     x = np.random.default_rng(3).uniform(-5, 5, 60)
     with mpmath.workdps(40):
         for name, bound in (("exp", 1.5), ("sin", 1.5), ("erf", 1.6), ("erfc", 4.5), ("tanh", 3), ("atan", 2.5)):
@@ -110,11 +96,9 @@ SPECIAL = {  # name: (mpmath's, intervals, ULP float32, ULP float64)
 }
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", SPECIAL)
-def test_special_ulp(name, level, simd):
+def test_special_ulp(name, level):
     mpmath = pytest.importorskip("mpmath")
-    simd(level)
     exact, intervals, *bounds = SPECIAL[name]
     call = getattr(rt.special, name[8:]) if name.startswith("special.") else getattr(rt, name)
     if name == "polygamma":
@@ -129,10 +113,8 @@ def test_special_ulp(name, level, simd):
                 assert abs(mpmath.mpf(float(result)) - want) <= bound * unit, (name, dtype, value, result)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_special_edges(dtype, level, simd):
-    simd(level)
+def test_special_edges(dtype, level):
     inf, nan = math.inf, math.nan
     x = np.array([0.0, -0.0, 1, 2, -1, -2, inf, -inf, nan], dtype)
     want = {"lgamma": [inf, inf, 0, 0, inf, inf, inf, inf, nan], "erfinv": [0.0, -0.0, inf, nan, -inf, nan, nan, nan, nan]}
@@ -150,11 +132,9 @@ def test_special_edges(dtype, level, simd):
 PAIRS = {"pow": (np.power, 0.6, 2.5), "atan2": (np.arctan2, 3, 2.5), "hypot": (np.hypot, 0.6, 2.5)}
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", PAIRS)
-def test_pair_ulp(name, dtype, level, simd):
-    simd(level)
+def test_pair_ulp(name, dtype, level):
     oracle, b32, b64 = PAIRS[name]
     if name == "pow" and level == "avx512":
         b32 = 1                                              # pairs of float32 in place of float64
@@ -181,11 +161,9 @@ def test_pair_ulp(name, dtype, level, simd):
     assert np.array_equal(np.signbit(got[zero]), np.signbit(want[zero]))
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ["fmod", "remainder", "floor_divide"])
-def test_remainders_are_exact(name, dtype, level, simd):
-    simd(level)
+def test_remainders_are_exact(name, dtype, level):
     rng = np.random.default_rng(9)
     x = (np.ldexp(rng.uniform(0.5, 1, 4000), rng.integers(-60, 60, 4000)) * rng.choice([-1, 1], 4000)).astype(dtype)
     y = (np.ldexp(rng.uniform(0.5, 1, 4000), rng.integers(-20, 20, 4000)) * rng.choice([-1, 1], 4000)).astype(dtype)
@@ -200,10 +178,8 @@ def test_remainders_are_exact(name, dtype, level, simd):
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_one_far_argument_in_a_block(level, simd):
+def test_one_far_argument_in_a_block(level):
     """Large arguments leave the vector form; in place too, where the input is overwritten."""
-    simd(level)
     x = np.linspace(-3, 3, 2000)
     x[[3, 700, 1999]] = [1e22, -3e15, 1e300]
     for dtype in (np.float32, np.float64):
@@ -219,10 +195,8 @@ def test_one_far_argument_in_a_block(level, simd):
             np.testing.assert_array_equal(getattr(rt, name)(strided).numpy(), t.numpy())
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_silu_and_gelu(dtype, level, simd):
-    simd(level)
+def test_silu_and_gelu(dtype, level):
     eps, x = np.finfo(dtype).eps, samples(dtype, -80, 1e4)
     wide = x.astype(np.longdouble)
     error = ulp_error(rt.nn.functional.silu(rt.from_numpy(x)).numpy(), wide / (1 + np.exp(-wide)), dtype)

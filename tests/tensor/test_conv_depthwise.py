@@ -4,10 +4,8 @@ import pytest
 
 import rustorch_py as rt
 from rustorch_py import nn
-from rustorch_py.tensor import _cpu
 
 F = nn.functional
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 # batch, channels, height, width, kernel down and across, stride, padding, dilation
 SHAPES = [(2, 40, 9, 11, 5, 5, 1, 2, 1), (1, 72, 14, 14, 5, 5, 2, 2, 1), (2, 130, 7, 7, 5, 5, 1, 2, 1), (1, 33, 8, 9, 7, 7, 1, 3, 1), (1, 48, 28, 30, 7, 7, 2, 3, 1),
           (2, 20, 6, 4, 5, 5, 1, 4, 1), (1, 24, 12, 13, 5, 5, 1, 2, 2), (1, 36, 10, 33, 4, 4, 1, 0, 1), (1, 17, 15, 15, 4, 5, 3, 1, 1), (2, 64, 5, 6, 3, 3, 1, 1, 1),
@@ -19,7 +17,6 @@ def restore():
     threads = rt.get_num_threads()
     yield
     rt.set_num_threads(threads)
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def by_hand(x, w, b, stride, padding, dilation):
@@ -43,9 +40,7 @@ def by_hand(x, w, b, stride, padding, dilation):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("level", LEVELS)
 def test_sums_and_threads(level, shape):
-    _cpu.set_simd_level(level)
     batch, channels, h, w, high, wide, stride, padding, dilation = shape
     for dtype, tol in ((rt.float32, 2e-5), (rt.float64, 1e-13)):
         rt.manual_seed(h)
@@ -68,9 +63,7 @@ def test_sums_and_threads(level, shape):
             assert all(rt.equal(p, q) for other in found for p, q in zip(other, found[0]))
 
 
-@pytest.mark.parametrize("level", LEVELS)
 def test_what_follows_is_taken_along(level):
-    _cpu.set_simd_level(level)
     for channels, side, kernel, stride in ((96, 7, 5, 1), (40, 14, 5, 2), (50, 20, 7, 1)):
         model = nn.Sequential(nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels), nn.BatchNorm2d(channels), nn.ReLU()).eval()
         for t in (model[1].running_mean, model[1].running_var):

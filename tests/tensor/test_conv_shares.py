@@ -4,10 +4,8 @@ import pytest
 
 import rustorch_py as rt
 from rustorch_py import nn
-from rustorch_py.tensor import _cpu
 
 F = nn.functional
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 # channels in and out, side, kernel, stride, padding, dilation
 SHAPES = [(64, 64, 8, 3, 1, 1, 1), (32, 64, 16, 3, 2, 1, 1), (48, 80, 7, 3, 1, 1, 1), (40, 130, 9, 3, 2, 0, 1), (33, 97, 6, 5, 1, 2, 1), (64, 112, 7, 3, 1, 2, 2),
           (96, 100, 5, 1, 2, 0, 1), (200, 224, 4, 3, 1, 1, 1), (64, 37, 8, 2, 1, 0, 1), (16, 16, 32, 3, 1, 1, 1), (3, 16, 32, 3, 1, 1, 1), (3, 9, 21, 3, 1, 1, 1)]
@@ -19,7 +17,6 @@ def restore():
     yield
     rt.set_num_threads(threads)
     rt.config.set_fast_convolution(True)
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def by_hand(x, w, b, stride, padding, dilation):
@@ -35,9 +32,7 @@ def by_hand(x, w, b, stride, padding, dilation):
 
 
 @pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("level", LEVELS)
 def test_sums_and_threads(level, fast):
-    _cpu.set_simd_level(level)
     rt.config.set_fast_convolution(fast)
     for dtype, tol in ((rt.float32, 2e-5), (rt.float64, 1e-13)):
         for channels, out, side, kernel, stride, padding, dilation in SHAPES:
@@ -54,9 +49,7 @@ def test_sums_and_threads(level, fast):
                 assert all(rt.equal(r, results[i % 2]) for i, r in enumerate(results)), (channels, out, side, batch)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 def test_transposed(level):
-    _cpu.set_simd_level(level)
     for channels, out, side, kernel, stride in ((64, 64, 8, 3, 1), (96, 48, 5, 4, 2), (80, 130, 6, 3, 1)):
         x, w = rt.randn(1, channels, side, side), rt.randn(channels, out, kernel, kernel)
         want = np.zeros((1, out, (side - 1) * stride + kernel, (side - 1) * stride + kernel))
@@ -70,10 +63,8 @@ def test_transposed(level):
             assert np.abs(y.numpy() - want).max() <= 2e-5 * np.abs(want).max()
 
 
-@pytest.mark.parametrize("level", LEVELS)
 def test_chains(level):
     """Factors of a normalization go into the packed weights."""
-    _cpu.set_simd_level(level)
     for channels, out, side, kernel, stride, padding, dilation in SHAPES:
         chain = nn.Sequential(nn.Conv2d(channels, out, kernel, stride, padding, dilation), nn.BatchNorm2d(out), nn.ReLU()).eval()
         chain[1].running_mean.normal_()

@@ -4,7 +4,6 @@ import pytest
 
 import rustorch_py as rt
 from rustorch_py.autograd import gradcheck, gradgradcheck
-from rustorch_py.tensor import _cpu
 
 LENGTHS = [1, 2, 3, 4, 7, 8, 12, 15, 61, 64, 67, 100, 128, 134, 509]
 NORMS = [None, "backward", "ortho", "forward"]
@@ -39,29 +38,21 @@ def test_single_precision_and_strides(name):
     np.testing.assert_allclose(got.numpy(), want, rtol=1e-5, atol=1e-5)
 
 
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
-
-
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
 def test_paths(level, dtype):
     """Lanes alone and side by side, dense and not, every radix, for each instruction set; tables are kept over a change of it."""
     tol = dict(rtol=0, atol=3e-7 if dtype == np.complex64 else 1e-15)
-    _cpu.set_simd_level(level)
-    try:
-        for n in (4, 8, 16, 32, 64, 128, 512, 1024, 8192, 6, 20, 49, 105, 96, 240, 1000, 67):
-            for shape in ((1, n), (3, n), (35, n), (2, n, 5), (2, n, 16), (1, n, 37)):
-                a = signal(shape).astype(dtype)
-                unit = np.linalg.norm(a[0]) * np.sqrt(np.log2(n)) + 1
-                for name in ("fft", "ifft"):
-                    want, got = getattr(np.fft, name)(a.astype(complex), axis=1), getattr(rt.fft, name)(rt.from_numpy(a), dim=1).numpy()
-                    np.testing.assert_allclose(got / unit, want / unit, **tol)
-                real = np.ascontiguousarray(a.real)
-                half = rt.fft.rfft(rt.from_numpy(real), dim=1)
-                np.testing.assert_allclose(half.numpy() / unit, np.fft.rfft(real.astype(float), axis=1) / unit, **tol)
-                np.testing.assert_allclose(rt.fft.irfft(half, n, 1).numpy(), real, rtol=0, atol=tol["atol"] * 20)
-    finally:
-        _cpu.set_simd_level(_cpu.best_simd_level())
+    for n in (4, 8, 16, 32, 64, 128, 512, 1024, 8192, 6, 20, 49, 105, 96, 240, 1000, 67):
+        for shape in ((1, n), (3, n), (35, n), (2, n, 5), (2, n, 16), (1, n, 37)):
+            a = signal(shape).astype(dtype)
+            unit = np.linalg.norm(a[0]) * np.sqrt(np.log2(n)) + 1
+            for name in ("fft", "ifft"):
+                want, got = getattr(np.fft, name)(a.astype(complex), axis=1), getattr(rt.fft, name)(rt.from_numpy(a), dim=1).numpy()
+                np.testing.assert_allclose(got / unit, want / unit, **tol)
+            real = np.ascontiguousarray(a.real)
+            half = rt.fft.rfft(rt.from_numpy(real), dim=1)
+            np.testing.assert_allclose(half.numpy() / unit, np.fft.rfft(real.astype(float), axis=1) / unit, **tol)
+            np.testing.assert_allclose(rt.fft.irfft(half, n, 1).numpy(), real, rtol=0, atol=tol["atol"] * 20)
 
 
 def test_several_dimensions():

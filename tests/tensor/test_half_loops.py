@@ -4,21 +4,13 @@ import pytest
 
 import rustorch_py as rt
 from rustorch_py.autograd import formula
-from rustorch_py.tensor import _cpu, _pointwise, optable, render
+from rustorch_py.tensor import _pointwise, optable, render
 from tests import samples
 
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 DTYPES = [rt.float16, rt.bfloat16]
 ROWS = [row for row in optable.ROWS if render.has_half_loop(row) or render.has_v16_loop(row, 0)]
 DERIVATIVES = [(row, i) for row in optable.ROWS for i in range(row.arity) if render.has_v16_loop(row, i + 1)]
 SIZES = (1, 5, 31, 32, 33, 63, 64, 65, 130, 1000)
-
-
-@pytest.fixture(params=LEVELS)
-def simd(request):
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def draw(row, shape, dtype, seed=0):
@@ -45,7 +37,7 @@ def check(row, operands, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_rows(row, dtype, simd):
+def test_rows(row, dtype, level):
     for n in SIZES:
         check(row, draw(row, n, dtype, n), dtype)
     wide = draw(row, (6, 140), dtype)
@@ -81,7 +73,7 @@ def test_derivatives(row, i, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_against_numpy(dtype, simd):
+def test_against_numpy(dtype, level):
     x, y = (rt.from_numpy(np.random.default_rng(i).uniform(0.1, 5, 777).astype("float32")).to(dtype) for i in (1, 2))
     a, b = x.float().numpy(), y.float().numpy()
     for got, want in ((x + y, a + b), (x - y, a - b), (x * y, a * b), (x / y, a / b), (x * 2.5, a * np.float32(2.5)), (1.5 - x, np.float32(1.5) - a),
@@ -91,7 +83,7 @@ def test_against_numpy(dtype, simd):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_ends_of_the_range(dtype, simd):
+def test_ends_of_the_range(dtype, level):
     top = rt.finfo(dtype).max
     values = [0.0, -0.0, float("inf"), -float("inf"), float("nan"), top, -top, rt.finfo(dtype).tiny, rt.finfo(dtype).smallest_normal / 4, 1.0]
     x = rt.tensor(values * 10, dtype=dtype)
@@ -103,7 +95,7 @@ def test_ends_of_the_range(dtype, simd):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_functions_out_of_reach(dtype, simd):
+def test_functions_out_of_reach(dtype, level):
     """Arguments that the forms for registers hand to libm, and NaN among numbers."""
     top = rt.finfo(dtype).max
     x = rt.tensor([top, -top, 3e4, float("inf"), float("nan"), 0.0, -0.0, 1.5, -7.25, 100.0] * 7, dtype=dtype)
@@ -116,7 +108,7 @@ def test_functions_out_of_reach(dtype, simd):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_in_place_and_into(dtype, simd):
+def test_in_place_and_into(dtype, level):
     a, b = np.random.default_rng(3).standard_normal((2, 40_000)).astype("float32")
     x, y = rt.from_numpy(a).to(dtype), rt.from_numpy(b).to(dtype)
     want = bits(x + y)

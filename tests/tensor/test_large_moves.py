@@ -3,9 +3,7 @@ import numpy as np
 import pytest
 
 import rustorch_py as torch
-from rustorch_py.tensor import _cpu
 
-LEVELS = _cpu.LEVELS[:_cpu.LEVELS.index(_cpu.best_simd_level()) + 1]
 DTYPES = ["float32", "float64", "int64", "uint8"]
 
 
@@ -76,24 +74,18 @@ def test_along(threads, dtype, dim):
     np.testing.assert_array_equal(t.index_copy(dim, i, torch.from_numpy(picked) + 1).numpy(), copied)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 @pytest.mark.parametrize("crowded", [False, True])
 def test_index_add_of_slabs(threads, crowded, dtype, level):
     """Threads share out the places evenly where the index says them evenly, else the slabs' columns."""
-    before = torch.config.simd_level()
     rng = np.random.default_rng(7)
     x = whole(rng, (2, 90, 33, 7), dtype)
     index = rng.integers(0, 2, 400) if crowded else rng.integers(0, 90, 400)
     src = whole(rng, (2, 400, 33, 7), dtype)
     want = x.copy()
     np.add.at(want, (slice(None), index), src)
-    torch.config.set_simd_level(level)
-    try:
-        got = torch.from_numpy(x).index_add(1, torch.from_numpy(index), torch.from_numpy(src))
-        one = torch.from_numpy(x[0]).index_add(0, torch.from_numpy(index), torch.from_numpy(src[0]))
-    finally:
-        torch.config.set_simd_level(before)
+    got = torch.from_numpy(x).index_add(1, torch.from_numpy(index), torch.from_numpy(src))
+    one = torch.from_numpy(x[0]).index_add(0, torch.from_numpy(index), torch.from_numpy(src[0]))
     np.testing.assert_array_equal(got.numpy(), want)
     np.testing.assert_array_equal(one.numpy(), want[0])
 

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
 
 L = rt.linalg
 DTYPES = ["float32", "float64", "complex64", "complex128"]
@@ -198,29 +197,24 @@ def test_out_forms():
     assert s.tolist() == [2.0, 2.0, 2.0]
 
 
-@pytest.mark.parametrize("level", [lv for lv in _cpu.LEVELS if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_triangles_by_halves(dtype, level):
     """Leaves, halves and ragged right-hand sides of the own triangular solve."""
-    _cpu.set_simd_level(level)
-    try:
-        for n in (1, 2, 15, 32, 33, 70, 130):
-            for k in (1, 3, 4, 5, 16, 17, 40):
-                a = draw((n, n), dtype) / n + np.eye(n, dtype=dtype)
-                b = draw((n, k), dtype, 1)
-                x, y = rt.from_numpy(a), rt.from_numpy(b)
-                for upper in (True, False):
-                    for unit in (True, False):
-                        full = np.triu(a) if upper else np.tril(a)
-                        if unit:
-                            full = full - np.diag(np.diag(full)) + np.eye(n, dtype=dtype)
-                        same(L.solve_triangular(x, y, upper=upper, unitriangular=unit), np.linalg.solve(full, b), dtype)
-                        same(L.solve_triangular(x.mT, y, upper=not upper, unitriangular=unit), np.linalg.solve(full.T, b), dtype)
-                lu, pivots = L.lu_factor(x)
-                same(L.lu_solve(lu, pivots, y), np.linalg.solve(a, b), dtype)
-                same(L.lu_solve(lu, pivots, y, adjoint=True), np.linalg.solve(h(a), b), dtype)
-    finally:
-        _cpu.set_simd_level(_cpu.best_simd_level())
+    for n in (1, 2, 15, 32, 33, 70, 130):
+        for k in (1, 3, 4, 5, 16, 17, 40):
+            a = draw((n, n), dtype) / n + np.eye(n, dtype=dtype)
+            b = draw((n, k), dtype, 1)
+            x, y = rt.from_numpy(a), rt.from_numpy(b)
+            for upper in (True, False):
+                for unit in (True, False):
+                    full = np.triu(a) if upper else np.tril(a)
+                    if unit:
+                        full = full - np.diag(np.diag(full)) + np.eye(n, dtype=dtype)
+                    same(L.solve_triangular(x, y, upper=upper, unitriangular=unit), np.linalg.solve(full, b), dtype)
+                    same(L.solve_triangular(x.mT, y, upper=not upper, unitriangular=unit), np.linalg.solve(full.T, b), dtype)
+            lu, pivots = L.lu_factor(x)
+            same(L.lu_solve(lu, pivots, y), np.linalg.solve(a, b), dtype)
+            same(L.lu_solve(lu, pivots, y, adjoint=True), np.linalg.solve(h(a), b), dtype)
 
 
 def test_every_name_of_the_face_is_there():

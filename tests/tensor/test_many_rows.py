@@ -6,21 +6,11 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
-
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
-
-
-@pytest.fixture(params=LEVELS)
-def simd(request):
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8"])
 @pytest.mark.parametrize("rows, width", [(1, 9), (17, 64), (33, 65), (300, 100), (70, 250), (40, 2049), (5, 16_639), (3, 16_641), (100, 4159)])
-def test_rows(rows, width, dtype, simd, threads):
+def test_rows(rows, width, dtype, level, threads):
     values = np.random.default_rng(rows).integers(1, 5, (rows, width + 3)).astype(np.float64)
     whole = rt.from_numpy(values).to(getattr(rt, dtype))
     for x, a in ((whole, values), (whole[:, :width], values[:, :width]), (whole[:, 1 : width + 1], values[:, 1 : width + 1])):
@@ -40,7 +30,7 @@ def test_rows(rows, width, dtype, simd, threads):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_row_has_the_bits_that_it_has_alone(dtype, simd, threads):
+def test_a_row_has_the_bits_that_it_has_alone(dtype, level, threads):
     a = np.random.default_rng(3).standard_normal((50, 300)).astype(dtype)
     a[7, 299] = a[11, 3] = np.nan
     x = rt.from_numpy(a)
@@ -69,7 +59,7 @@ def wide_numbers(kind, n):
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("kind", ["spread", "ends", "ties", "normal", "powers"])
-def test_wide_keys(kind, descending, simd, threads):
+def test_wide_keys(kind, descending, level, threads):
     a = wide_numbers(kind, 70_000)
     values, places = rt.sort(rt.from_numpy(a), descending=descending)
     key = a if not descending else (-a if a.dtype == np.float64 else ~a)
@@ -141,7 +131,7 @@ def test_bins(dtype, threads):
 
 @pytest.mark.parametrize("width", [1, 31, 64, 130])
 @pytest.mark.parametrize("mode", ["sum", "mean"])
-def test_bags(mode, width, simd, threads):
+def test_bags(mode, width, level, threads):
     r = np.random.default_rng(4)
     table, i = r.integers(-9, 9, (50, width)).astype(np.float32), r.integers(0, 50, (90, 7))
     want = table[i].sum(1) if mode == "sum" else table[i].mean(1)
@@ -177,7 +167,7 @@ def test_slabs(dtype, threads):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64", "uint8", "bool"])
-def test_running_extremes(dtype, simd, threads):
+def test_running_extremes(dtype, level, threads):
     r = np.random.default_rng(2)
     a = r.integers(0, 2 if dtype == "bool" else 100, (3, 5000)).astype(np.float64)
     a[1] = np.sort(a[1])
@@ -202,7 +192,7 @@ def test_running_extremes(dtype, simd, threads):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64", "int32", "uint8"])
 @pytest.mark.parametrize("width", [1, 2, 10, 24, 25, 700])
-def test_ranks(width, dtype, simd, threads):
+def test_ranks(width, dtype, level, threads):
     a = np.random.default_rng(width).integers(100, 120, (40, width)).astype(np.float64)
     x, rows = rt.from_numpy(a).to(getattr(rt, dtype)), np.arange(40)
     for dim, y in ((1, x), (0, x.t().contiguous())):
@@ -214,6 +204,6 @@ def test_ranks(width, dtype, simd, threads):
 
 
 @pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, np.bool_])
-def test_running_sums_of_whole_numbers(dtype, simd, threads):
+def test_running_sums_of_whole_numbers(dtype, level, threads):
     a = np.random.default_rng(0).integers(0, 2, (37, 900)).astype(dtype)
     np.testing.assert_array_equal(rt.from_numpy(a).cumsum(1).numpy(), a.cumsum(1, dtype=np.int64))

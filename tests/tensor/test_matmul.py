@@ -6,18 +6,10 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
 
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
 FLOATS = ["float32", "float64", "complex64", "complex128", "float16"]
 INTS = ["uint8", "int8", "int16", "int32", "int64"]
 TOL = {"float16": 4e-3, "float32": 2e-5, "complex64": 2e-5, "float64": 1e-12, "complex128": 1e-12}
-
-
-@pytest.fixture
-def simd():
-    yield _cpu.set_simd_level
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def make(rng, shape, dtype, layout="contiguous"):
@@ -59,10 +51,8 @@ def wide(a, dtype):
     return a.astype({"float16": np.float64, "float32": np.float64, "complex64": np.complex128}.get(dtype, a.dtype))
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", FLOATS + INTS)
-def test_mm_shapes_and_layouts(dtype, level, simd):
-    simd(level)
+def test_mm_shapes_and_layouts(dtype, level):
     rng = np.random.default_rng(7)
     sizes = [0, 1, 2, 3, 5, 8, 17, 33]
     layouts = itertools.cycle(itertools.product(("contiguous", "transposed", "sliced", "expanded"), repeat=2))
@@ -85,12 +75,10 @@ def test_mm_larger(dtype, m, k, n):
             close(rt.mm(x, y), wide(a, dtype) @ wide(b, dtype), dtype, k)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m,k,n", [(8, 300, 530), (197, 515, 66), (210, 40, 1030), (13, 1100, 23)])
-def test_packed_blocks(dtype, m, k, n, level, simd):
+def test_packed_blocks(dtype, m, k, n, level):
     """Sizes that leave an edge on every block of a packed product; layouts, bias rows, sums into what is there."""
-    simd(level)
     rng = np.random.default_rng(4)
     layouts = ("contiguous", "transposed", "sliced", "expanded")
     for la, lb in itertools.product(layouts, repeat=2):
@@ -297,11 +285,9 @@ def test_a_forked_child_computes():
         rt.set_num_threads(before)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_few_rows_and_long_vectors(dtype, level, simd):
+def test_few_rows_and_long_vectors(dtype, level):
     """Rows too few for tiles, with beta, bias and a step between rows; dot products cut into pieces."""
-    simd(level)
     rng = np.random.default_rng(11)
     for m, k, n in itertools.product((1, 2, 3, 5, 7), (1, 6, 67), (64, 131, 1100)):
         (a, x), (b, y), (c, z), (v, w) = (make(rng, s, dtype) for s in ((m, k), (k, n), (m, n), (n,)))
@@ -326,11 +312,9 @@ def test_few_rows_and_long_vectors(dtype, level, simd):
         rt.set_num_threads(before)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["int16", "int32", "int64"])
-def test_integer_products(dtype, level, simd):
+def test_integer_products(dtype, level):
     """Tiles, panels as they lie and packed, dot products, blocks of long sums; exact, also where sums overflow."""
-    simd(level)
     rng = np.random.default_rng(14)
     info = np.iinfo(dtype)
     for m, k, n in ((1, 40, 70), (70, 40, 1), (3, 129, 37), (5, 1030, 9), (21, 2100, 66), (64, 64, 64), (30, 2, 200), (17, 1, 130), (128, 33, 260)):
@@ -349,12 +333,10 @@ def test_integer_products(dtype, level, simd):
             assert np.array_equal(rt.mm(x, y, out=out).numpy(), want)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("m,k,n", [(70, 40, 1), (300, 67, 2), (600, 33, 3), (31, 129, 5), (64, 64, 4)])
-def test_few_columns(dtype, m, k, n, level, simd):
+def test_few_columns(dtype, m, k, n, level):
     """Columns too few for a register: every layout, a bias, sums into what is there, a step between rows of the result."""
-    simd(level)
     rng = np.random.default_rng(12)
     for la, lb in itertools.product(("contiguous", "transposed", "sliced", "expanded"), repeat=2):
         (a, x), (b, y), (c, z), (v, w) = make(rng, (m, k), dtype, la), make(rng, (k, n), dtype, lb), make(rng, (m, n), dtype), make(rng, (n,), dtype)
@@ -397,11 +379,9 @@ def test_batches_of_dot_products(dtype):
         close(rt.einsum("ij,ij->i", x[:, 0], y[:, :, 0]), (wide(a[:, 0], dtype) * wide(b[:, :, 0], dtype)).sum(1), dtype, k)
 
 
-@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_outer_products(dtype, level, simd):
+def test_outer_products(dtype, level):
     """The loop of its own and the elementwise one: the same bits, whatever the sizes, steps and histories."""
-    simd(level)
     rng = np.random.default_rng(16)
     for m, n in ((1, 1), (0, 3), (256, 2), (3, 67), (200, 129), (400, 400)):
         (a, x), (b, y), (c, z) = make(rng, (m,), dtype), make(rng, (n,), dtype), make(rng, (m, n), dtype)

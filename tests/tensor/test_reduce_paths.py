@@ -3,16 +3,6 @@ import numpy as np
 import pytest
 
 import rustorch_py as rt
-from rustorch_py.tensor import _cpu
-
-LEVELS = [lv for lv in ("baseline", "avx2", "avx512") if _cpu.LEVELS.index(lv) <= _cpu.LEVELS.index(_cpu.best_simd_level())]
-
-
-@pytest.fixture(params=LEVELS)
-def simd(request):
-    _cpu.set_simd_level(request.param)
-    yield request.param
-    _cpu.set_simd_level(_cpu.best_simd_level())
 
 
 def close(got, want, dtype):
@@ -21,7 +11,7 @@ def close(got, want, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
 @pytest.mark.parametrize("shape", [(9000, 10), (70_001, 3), (5000, 63), (40, 1), (17, 100), (1000, 1000), (3, 9), (100, 129), (20, 7)])
-def test_rows_and_columns(shape, dtype, simd, threads):
+def test_rows_and_columns(shape, dtype, level, threads):
     a = (np.random.default_rng(1).standard_normal(shape) * 9).astype(dtype)
     t = rt.from_numpy(a)
     for dim in (0, 1):
@@ -36,7 +26,7 @@ def test_rows_and_columns(shape, dtype, simd, threads):
 
 
 @pytest.mark.parametrize("shape", [(700, 1030), (513, 256), (512, 3000), (9, 600, 2, 300)])
-def test_tall_columns(shape, simd):
+def test_tall_columns(shape, level):
     """Columns cut in chunks of rows: against NumPy, by strides too, and the same bits on one thread."""
     a = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
     dims = (0, 2) if len(shape) == 4 else 0
@@ -56,7 +46,7 @@ def test_tall_columns(shape, simd):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_places_in_long_lanes(dtype, simd, threads):
+def test_places_in_long_lanes(dtype, level, threads):
     """The first of equal values, whichever chunk has it, and the first NaN."""
     a = np.random.default_rng(5).integers(-50, 50, 200_001).astype(dtype)
     for best in (60, -60):
@@ -72,14 +62,14 @@ def test_places_in_long_lanes(dtype, simd, threads):
 
 
 @pytest.mark.parametrize("dims", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
-def test_flips(dims, simd, threads):
+def test_flips(dims, level, threads):
     for dtype in (np.uint8, np.int16, np.float32, np.float64, np.complex128):
         a = np.arange(70 * 61 * 53).reshape(70, 61, 53).astype(dtype)
         np.testing.assert_array_equal(rt.from_numpy(a).flip(dims).numpy(), np.flip(a, dims))
         np.testing.assert_array_equal(rt.from_numpy(a).permute(2, 0, 1).flip(dims).numpy(), np.flip(a.transpose(2, 0, 1), dims))
 
 
-def test_mean_over_outer_and_inner_dimensions(simd, threads):
+def test_mean_over_outer_and_inner_dimensions(level, threads):
     a = np.random.default_rng(2).standard_normal((6, 70, 9, 31)).astype(np.float32)
     t = rt.from_numpy(a)
     for dims in ((0, 2, 3), (0,), (1, 3), (2, 3), (0, 1, 2, 3), (0, 3)):
@@ -91,7 +81,7 @@ def test_mean_over_outer_and_inner_dimensions(simd, threads):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64])
 @pytest.mark.parametrize("shape", [(200_003,), (3, 40_000), (8, 500), (13, 77), (1, 5)])
-def test_cumsum(shape, dtype, simd, threads):
+def test_cumsum(shape, dtype, level, threads):
     a = (np.random.default_rng(3).standard_normal(shape) * 20).astype(dtype)
     got = rt.from_numpy(a).cumsum(-1).numpy()
     want = a.astype(np.float64).cumsum(-1) if dtype in (np.float32, np.float64) else a.astype(np.int64).cumsum(-1)
@@ -168,7 +158,7 @@ def test_order_statistics(dtype, threads):
 
 @pytest.mark.parametrize("dtype", [rt.float32, rt.float64])
 @pytest.mark.parametrize("shape", [(33, 5), (64, 300), (2, 257)])
-def test_batch_norm_of_a_matrix(shape, dtype, simd, threads):
+def test_batch_norm_of_a_matrix(shape, dtype, level, threads):
     rng = np.random.default_rng(7)
     x = rt.from_numpy(rng.standard_normal(shape)).to(dtype).requires_grad_()
     w, b = (rt.from_numpy(rng.standard_normal(shape[1])).to(dtype).requires_grad_() for _ in range(2))
@@ -187,7 +177,7 @@ def test_batch_norm_of_a_matrix(shape, dtype, simd, threads):
     np.testing.assert_allclose(x.grad.numpy(), r * (gh - gh.mean(0) - h * (gh * h).mean(0)), **tol)
 
 
-def test_layer_norm_gradients_of_long_rows(simd, threads):
+def test_layer_norm_gradients_of_long_rows(level, threads):
     rng = np.random.default_rng(8)
     for rows, n in ((5, 1300), (40, 513)):
         x, g = rng.standard_normal((rows, n)), rng.standard_normal((rows, n))
@@ -200,7 +190,7 @@ def test_layer_norm_gradients_of_long_rows(simd, threads):
 
 
 @pytest.mark.parametrize("shape", [(70, 300), (4, 33, 200), (5, 0, 3), (0, 4)])
-def test_logsumexp_over_any_dimension(shape, simd, threads):
+def test_logsumexp_over_any_dimension(shape, level, threads):
     a = np.random.default_rng(9).standard_normal(shape)
     t = rt.from_numpy(a).requires_grad_()
     for dim in range(len(shape)):
@@ -230,7 +220,7 @@ def test_long_lane_moments(dtype, n):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_argmax_of_a_long_lane(dtype, simd, threads):
+def test_argmax_of_a_long_lane(dtype, level, threads):
     """Chunks of a long lane: the first of equal values wins, a NaN over everything, wherever they lie."""
     n = 200_003
     x = np.random.default_rng(2).integers(-1000, 1000, n).astype(dtype)
@@ -244,7 +234,7 @@ def test_argmax_of_a_long_lane(dtype, simd, threads):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "uint8"])
-def test_rows_of_all_lengths(dtype, simd):
+def test_rows_of_all_lengths(dtype, level):
     """Lines shorter than the lanes, of whole lanes, and with a rest; small whole numbers, so that all orders give the same."""
     rng = np.random.default_rng(3)
     for n in [*range(1, 70), 95, 127, 128, 129, 191, 250, 255, 256, 257, 511, 513, 4096, 4097, 4159, 4160, 4161, 8191, 16640]:

@@ -446,10 +446,13 @@ void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t c
 }
 
 static void cat_rows(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer) {
-#define SINGLE(T)                                                                          \
-    if (slab == (int64_t)sizeof(T)) {                     /* elements between those of other tensors */ \
-        const T *s = (const T *)src;                                                       \
-        for (int64_t o = 0; o < outer; o++) *(T *)(dst + o * dst_step) = s[o];             \
+#define SINGLE(T)                                         /* elements between those of other tensors; a slab may be two of half its alignment */ \
+    if (slab == (int64_t)sizeof(T)) {                                                      \
+        for (int64_t o = 0; o < outer; o++) {                                              \
+            T v;                                                                           \
+            memcpy(&v, src + o * (int64_t)sizeof v, sizeof v);                             \
+            memcpy(dst + o * dst_step, &v, sizeof v);                                      \
+        }                                                                                  \
         return;                                                                            \
     }
     SINGLE(uint8_t) SINGLE(uint16_t) SINGLE(uint32_t) SINGLE(uint64_t)
@@ -472,11 +475,15 @@ static void cat_rows(char *dst, int64_t dst_step, const char *src, int64_t slab,
 }
 
 /* ---- each slab `times` times: out[o, t] = in[o] ---- */
-#define TIMES(T)                                                                           \
+#define TIMES(T)                                          /* by memcpy: a slab may be two elements of half its alignment */ \
     if (slab == (int64_t)sizeof(T)) {                                                      \
-        const T *s = (const T *)src; T *d = (T *)dst;                                      \
-        if (times == 2) for (int64_t o = lo; o < hi; o++) { T v = s[o]; d[2 * o] = v; d[2 * o + 1] = v; } \
-        else for (int64_t o = lo; o < hi; o++) for (int64_t k = 0; k < times; k++) d[o * times + k] = s[o]; \
+        for (int64_t o = lo; o < hi; o++) {                                                \
+            T v;                                                                           \
+            memcpy(&v, src + o * (int64_t)sizeof v, sizeof v);                             \
+            char *d = dst + o * times * (int64_t)sizeof v;                                 \
+            if (times == 2) { memcpy(d, &v, sizeof v); memcpy(d + sizeof v, &v, sizeof v); } \
+            else for (int64_t k = 0; k < times; k++) memcpy(d + k * (int64_t)sizeof v, &v, sizeof v); \
+        }                                                                                  \
         continue;                                                                          \
     }
 void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads) {
