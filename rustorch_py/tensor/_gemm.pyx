@@ -199,22 +199,27 @@ cdef void as_array(RtArray *x, const char *p, int dt, int64_t z, int64_t r, int6
     x.strides[0], x.strides[1], x.strides[2] = s_z, s_r, s_c
 
 
-cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
-    """One stride that steps through all leading dimensions of t, if there is one."""
+cdef int one_step(TensorBase t, int last, int64_t *step) noexcept:
+    """The step through dimensions 0 to `last` of t together; 0 when there is none. It stays as it was where each of them is 1 long."""
     cdef int i
     cdef int64_t expect = -1
-    stride[0] = 0
-    for i in range(t.nd - 3, -1, -1):
+    for i in range(last, -1, -1):
         if t.sh[i] == 1:
             continue
         if expect < 0:
-            stride[0] = t.st[i]
+            step[0] = t.st[i]
             expect = t.st[i] * t.sh[i]
         elif t.st[i] != expect:
             return 0
         else:
             expect *= t.sh[i]
     return 1
+
+
+cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
+    """One stride that steps through all leading dimensions of t, if there is one."""
+    stride[0] = 0
+    return one_step(t, t.nd - 3, stride)
 
 
 cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=None, int act=RT_ACT_NONE) except -1:
@@ -271,28 +276,11 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
 cdef int fold_rows(TensorBase x, int64_t *m, int64_t *step) noexcept:
     """All dimensions of x but the last as m rows with one step; 0 when they have none."""
     cdef int i
-    cdef int64_t expect
     m[0] = 1
     step[0] = x.sh[x.nd - 1]
-    if x.nd == 1:
-        return 1
-    if x.flags & F_CONTIG:
-        for i in range(x.nd - 1):
-            m[0] *= x.sh[i]
-        return 1
-    expect = -1
-    for i in range(x.nd - 2, -1, -1):
+    for i in range(x.nd - 1):
         m[0] *= x.sh[i]
-        if x.sh[i] == 1:
-            continue
-        if expect < 0:
-            step[0] = x.st[i]
-            expect = x.st[i] * x.sh[i]
-        elif x.st[i] != expect:
-            return 0
-        else:
-            expect *= x.sh[i]
-    return 1
+    return 1 if x.flags & F_CONTIG else one_step(x, x.nd - 2, step)
 
 
 # ---- gemm: matrices and equal batches ------------------------------------------------------------------

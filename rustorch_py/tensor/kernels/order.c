@@ -271,6 +271,19 @@ static void put_values(int dtype, const void *x, const uint64_t *word, uint32_t 
 #undef CASE
 }
 
+/* How many keys of each bucket every thread has becomes where it puts them; start: where each bucket begins. Returns the most keys of a bucket. */
+static int64_t bucket_starts(int64_t (*count)[BUCKETS], int threads, int64_t *start) {
+    int64_t most = 0;
+    start[0] = 0;
+    for (int d = 0; d < BUCKETS; d++) {
+        int64_t sum = start[d];
+        for (int p = 0; p < threads; p++) { int64_t k = count[p][d]; count[p][d] = sum; sum += k; }
+        start[d + 1] = sum;
+        if (sum - start[d] > most) most = sum - start[d];
+    }
+    return most;
+}
+
 /* Returns 0 when done, 1 without memory, 2 when one bucket holds too much of the lane or the keys span
  * more than 32 bits: to be sorted otherwise. */
 static int sort_long(int dtype, const void *x, int64_t n, uint64_t flip, int64_t *idx, void *values, SortWords by_vectors, int threads) {
@@ -303,7 +316,7 @@ static int sort_long(int dtype, const void *x, int64_t n, uint64_t flip, int64_t
     for (int p = 0; p < threads; p++) { lo = low[p] < lo ? low[p] : lo; hi = high[p] > hi ? high[p] : hi; }
     if (hi - lo > 0xffffffffu) return 2;
     int bits = lo == hi ? 0 : 32 - __builtin_clz((uint32_t)(hi - lo)), shift = bits > BUCKET_BITS ? bits - BUCKET_BITS : 0;
-    int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most = 0;
+    int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most;
     if (!count) return 1;
     RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
     for (int p = 0; p < threads; p++) {
@@ -316,13 +329,7 @@ static int sort_long(int dtype, const void *x, int64_t n, uint64_t flip, int64_t
             for (int64_t l = 0; l < m; l++) c[key[l] >> shift]++;
         }
     }
-    start[0] = 0;
-    for (int d = 0; d < BUCKETS; d++) {
-        int64_t sum = start[d];
-        for (int p = 0; p < threads; p++) { int64_t k = count[p][d]; count[p][d] = sum; sum += k; }
-        start[d + 1] = sum;
-        if (sum - start[d] > most) most = sum - start[d];
-    }
+    most = bucket_starts(count, threads, start);
     if (most > n / 4 && shift) { free(count); return 2; }
     uint64_t *a = malloc((size_t)n * sizeof *a);
     if (!a) { free(count); return 1; }
@@ -412,7 +419,7 @@ static int sort_wide(int dtype, const void *x, int64_t n, uint64_t flip, int64_t
     }
     for (int p = 0; p < threads; p++) { lo = low[p] < lo ? low[p] : lo; hi = high[p] > hi ? high[p] : hi; }
     int bits = lo == hi ? 1 : 64 - __builtin_clzll(hi - lo), shift = bits > BUCKET_BITS ? bits - BUCKET_BITS : 0;
-    int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most = 0;
+    int64_t (*count)[BUCKETS] = malloc(sizeof *count * (size_t)threads), start[BUCKETS + 1], most;
     if (!count) return 1;
     RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
     for (int p = 0; p < threads; p++) {
@@ -425,13 +432,7 @@ static int sort_wide(int dtype, const void *x, int64_t n, uint64_t flip, int64_t
             for (int64_t l = 0; l < m; l++) c[(key[l] - lo) >> shift]++;
         }
     }
-    start[0] = 0;
-    for (int d = 0; d < BUCKETS; d++) {
-        int64_t sum = start[d];
-        for (int p = 0; p < threads; p++) { int64_t k = count[p][d]; count[p][d] = sum; sum += k; }
-        start[d + 1] = sum;
-        if (sum - start[d] > most) most = sum - start[d];
-    }
+    most = bucket_starts(count, threads, start);
     if (most > (1 << PLACE_BITS)) { free(count); return 2; }
     Pair *a = malloc((size_t)n * sizeof *a);
     if (!a) { free(count); return 1; }

@@ -39,6 +39,16 @@
         const T kk = (T)k0; T *a = (T *)acc;                                                               \
         for (int64_t k = 0; k < m; k++) a[k] = K(name##_line)((const T *)(x + k * row), n / LANES, (int)(n % LANES), kk); \
     }
+/* lane: `rounds` times LANES elements and `rest` more from p on */
+#define RT_REDUCE_LANES(name)                                                                             \
+        T lane[LANES];                                                                                     \
+        for (int j = 0; j < LANES; j++) lane[j] = K(name##_init)();                                        \
+        for (int64_t r = 0; r < rounds; r++) {                                                             \
+            for (int b = 512; b < 768; b += 64) __builtin_prefetch((const char *)p + b);                   \
+            for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);                   \
+            p += LANES;                                                                                    \
+        }                                                                                                  \
+        K(name##_few)(lane, p, rest, kk);
 #define RT_REDUCE_SIDE(name, w)                                                                           \
     if (WIDE > w) {                                                                                        \
         for (int k = 0; k < 16; k++) for (int j = 0; j < w; j++) to[k * w + j] = K(name##_comb)(from[k * 2 * w + j], from[k * 2 * w + w + j]); \
@@ -48,14 +58,7 @@
 #define RT_REDUCE_TOGETHER(name)                                                                          \
     enum { K(name##_quick) = 0 };                                                                          \
     static __attribute__((noinline)) void K(name##_wide)(T *to, const T *p, int64_t rounds, int rest, const T kk) { \
-        T lane[LANES];                                                                                     \
-        for (int j = 0; j < LANES; j++) lane[j] = K(name##_init)();                                        \
-        for (int64_t r = 0; r < rounds; r++) {                                                             \
-            for (int b = 512; b < 768; b += 64) __builtin_prefetch((const char *)p + b);                   \
-            for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);                   \
-            p += LANES;                                                                                    \
-        }                                                                                                  \
-        K(name##_few)(lane, p, rest, kk);                                                                  \
+        RT_REDUCE_LANES(name)                                                                              \
         RT_REDUCE_POWERS(RT_REDUCE_WIDE, name)                                                             \
         for (int j = 0; j < WIDE; j++) to[j] = lane[j];                                                    \
     }                                                                                                      \
@@ -105,14 +108,7 @@
     RT_INLINE void K(name##_few)(T *lane, const T *p, int n, const T kk) { FEW(name) }                     \
     /* `rounds` times LANES elements and `rest` more: Note [Lanes in registers] */                         \
     static __attribute__((noinline)) T K(name##_line)(const T *p, int64_t rounds, int rest, const T kk) {  \
-        T lane[LANES];                                                                                     \
-        for (int j = 0; j < LANES; j++) lane[j] = K(name##_init)();                                        \
-        for (int64_t r = 0; r < rounds; r++) {                                                             \
-            for (int b = 512; b < 768; b += 64) __builtin_prefetch((const char *)p + b);                   \
-            for (int j = 0; j < LANES; j++) lane[j] = K(name##_step)(lane[j], p[j], kk);                   \
-            p += LANES;                                                                                    \
-        }                                                                                                  \
-        K(name##_few)(lane, p, rest, kk);                                                                  \
+        RT_REDUCE_LANES(name)                                                                              \
         RT_REDUCE_POWERS(RT_REDUCE_FOLD, name)                                                             \
         return lane[0];                                                                                    \
     }                                                                                                      \
