@@ -65,7 +65,8 @@ if DEBUG:
     MODULE_FLAGS += ["-g", "-UNDEBUG"]
 if SANITIZE:
     SAN = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
-    KERNEL_FLAGS = [f if f != "-O3" else "-O1" for f in KERNEL_FLAGS] + SAN
+    # GCC fuses products and sums, where a kernel asks for it, among its expensive optimizations only: without them -O1 rounds otherwise
+    KERNEL_FLAGS = [f if f != "-O3" else "-O1" for f in KERNEL_FLAGS] + ["-fexpensive-optimizations"] + SAN
     MODULE_FLAGS = [f if f != "-O2" else "-O1" for f in MODULE_FLAGS] + SAN
 COLD_FLAGS = ["-O1" if f == "-O2" else f for f in MODULE_FLAGS]
 LINK = (["-Wl,-rpath,@loader_path/../_libs"] if MAC else ["-Wl,-rpath,$ORIGIN/../_libs"])
