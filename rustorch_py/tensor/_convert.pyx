@@ -15,12 +15,12 @@ from ._ops cimport (binary, cast, contiguous, clone, to_device, copy_into, opera
 from ._plan cimport full_, fill_value, is_number, copy_raw, result_dtype
 from ._storage cimport export_for_good
 from ._function cimport PlainCall, set_plain_call
-from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name, promote
+from ._dtype cimport dtype, dtype_code, dtype_of, device_code, device_of, torch_name
 from ._backend cimport backend_of, peek_backend
 from ._devices import kernel_of, run as run_on_device
 from ._dtype import (device as device_class, preserve_format, contiguous_format, channels_last, channels_last_3d, strided, promote_types,
                      can_cast, get_default_dtype, set_default_dtype, get_default_device, set_default_device)
-from ..errors import AutogradError, BackendUnavailableError, DimError, DTypeError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
+from ..errors import AutogradError, BackendUnavailableError, DimError, OutOfMemoryError, ShapeError, TensorError, TensorTypeError, TensorValueError
 include "_row_ids.pxi"
 
 cdef bint imaginary_told = False

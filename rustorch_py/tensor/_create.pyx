@@ -12,7 +12,7 @@ from ._view cimport parse_shape, plain_sizes
 from ._view import broadcast_tensors
 from ._view_complex import _complex_of
 from . import _rows
-from ._dtype import strided, contiguous_format, preserve_format, channels_last, channels_last_3d
+from ._dtype import strided, contiguous_format, preserve_format, channels_last
 from ._backend cimport RT_CUDA, backend_of, peek_backend
 from ._storage cimport borrow_storage
 from ._devices import has_kernel, kernel_of, run as run_on_device

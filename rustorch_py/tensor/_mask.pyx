@@ -10,7 +10,7 @@ from ._ops cimport (cast, sum_to, expand_to, inplace_begin, inplace_end, recordi
                     to_device)
 from ._index_kernels cimport true_positions, true_coordinates, take_true, fill_masked, fill_there, run_flat, need_same, RT_IX_SET
 from . import _pointwise, _view
-from ..errors import DTypeError, ShapeError, TensorTypeError
+from ..errors import DTypeError, ShapeError
 include "_row_ids.pxi"
 
 

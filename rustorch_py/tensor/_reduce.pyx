@@ -8,7 +8,7 @@ from ._ops cimport (cast, deliver, sum_mask, contiguous, drop_view, recording)
 from ._function cimport set_plain_call
 from ._plan cimport reduce_raw, dims_mask, full_
 from ._dtype cimport dtype_code, dtype_of, torch_name
-from ..errors import DimError, DTypeError, ShapeError, UnsupportedOpError
+from ..errors import DimError, DTypeError, UnsupportedOpError
 from . import _rows, _pointwise
 include "_row_ids.pxi"
 

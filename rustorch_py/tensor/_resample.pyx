@@ -7,7 +7,7 @@ from ._base cimport (TensorBase, Node, empty, empty_like_shape, attach1, attach2
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
 from ._neural cimport num_threads, read_sizes, recording, is_half, on_cpu, by_float32, stat_dtype, together, add_sizes, float32_of, like_dtype, need_float, sizes_text
-from ._plan cimport contiguous_raw, cast_raw, copy_raw, full_
+from ._plan cimport contiguous_raw, cast_raw
 from ._create import complex_
 from ._devices import run as run_on_device
 from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TooFewDimsError, UnsupportedOpError

@@ -16,7 +16,7 @@ from ._index_kernels cimport on_device, need_same, run_flat, RT_IX_ADD
 from ._devices import run as run_on_device
 from ._cpu cimport isa_level, rt_num_threads
 
-from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
+from ..errors import DTypeError, ShapeError, TensorError, TensorTypeError, UnsupportedOpError
 from ._return_types import named_result
 include "_row_ids.pxi"
 

@@ -11,7 +11,7 @@ from ._ops cimport (track_view, expand_to, contiguous, clone, set_rebase_hook, c
 from ._plan cimport copy_raw, full_
 from ._dtype cimport dtype_code
 from ._function cimport set_plain_call
-from ..errors import AutogradError, DimError, IntOverflowError, LengthError, ShapeError, TensorTypeError, TensorValueError
+from ..errors import IntOverflowError, LengthError, ShapeError, TensorTypeError
 
 
 cdef TensorBase zeros_of(int nd, const int64_t *sh, int dt, int dev):
