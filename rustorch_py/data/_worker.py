@@ -88,15 +88,23 @@ class _KeyErrorText(str):
         return str(self)
 
 
-def _watch_parent():
-    """End this process if its parent dies while the dataset computes."""
+LEAVE_S = 5.0      # seconds a worker may take to end by itself once its loader is done with it
+
+
+def _watch(sock):
+    """End this process if its parent dies, or is done with it, while the dataset computes."""
+    import select
     import threading
     import time
     parent = os.getppid()
+    poller = select.poll()
+    poller.register(sock.fileno(), 0)      # hanging up is always told
 
     def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
+        while os.getppid() == parent and not poller.poll(1000):
+            pass
+        if os.getppid() == parent:
+            time.sleep(LEAVE_S)
         os._exit(1)
 
     threading.Thread(target=watch, name="rustorch-loader-watch", daemon=True).start()
@@ -121,7 +129,7 @@ def worker_main(sock, others, worker_id, num_workers, base_seed, dataset, make_f
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     for other in others:
         other.close()
-    _watch_parent()
+    _watch(sock)
     set_num_threads(1)      # the processes are the parallelism
     where = f"in DataLoader worker process {worker_id}"
     fetcher = trouble = None

@@ -6,6 +6,7 @@ worker whose turn it is; otherwise for any.
 """
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -17,10 +18,7 @@ import weakref
 from ..errors import RustorchError
 from ._channel import encode, receive, send
 from .dataloader import _BaseDataLoaderIter, _fetcher_factory, pin_memory
-from ._worker import worker_main
-
-_JOIN_S = 5.0      # seconds a worker may take to end by itself
-
+from ._worker import LEAVE_S, worker_main
 
 class WorkerDiedError(RustorchError, RuntimeError):
     """A worker process ended without an answer."""
@@ -54,8 +52,39 @@ def _interrupts_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+# Note [Workers that leave]
+#    A worker whose loader is done with it ends by itself, which takes the kernel several milliseconds for the memory of a
+#    large process. Nobody waits for that: the processes stand in `_leaving` until they have ended, and are looked at when
+#    workers start or are let go. One that does not end is terminated there once its time is over; its own watch
+#    (`_worker._watch`) ends it also when no further loader comes. At exit the program waits for all of them.
+_leaving = []      # [process, when it has to have ended, how to end it then]
+
+
+def _reap(at_most=None):
+    """Take those that have ended off the list, end those whose time is over; wait until no more than ``at_most`` are left."""
+    now = time.monotonic()
+    for entry in list(_leaving):
+        process, deadline, means = entry
+        while at_most is not None and len(_leaving) > at_most and means and process.is_alive():
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                getattr(process, means.pop(0))()
+                deadline = time.monotonic() + 1.0
+        if not process.is_alive():
+            process.join()
+            _leaving.remove(entry)
+        elif now > deadline and means:
+            getattr(process, means.pop(0))()
+            entry[1] = now + 1.0
+
+
+atexit.register(_reap, 0)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leaving.clear)      # they are the parent's
+
+
 def _shut_down(workers, owner):
-    """End all workers: they leave when their socket closes; those that do not are terminated."""
+    """Let all workers go: they leave when their socket closes. See Note [Workers that leave]."""
     if os.getpid() != owner:      # a forked copy of the loader: nothing of this is its own
         return
     for worker in workers:
@@ -65,16 +94,9 @@ def _shut_down(workers, owner):
         except OSError:
             pass      # its worker is gone already
         worker.sock.close()
-    deadline = time.monotonic() + _JOIN_S
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-    for end in ("terminate", "kill"):
-        left = [worker.process for worker in workers if worker.process.is_alive()]
-        for process in left:
-            getattr(process, end)()
-        for process in left:
-            process.join(1.0)
+        _leaving.append([worker.process, time.monotonic() + LEAVE_S, ["terminate", "kill"]])
     workers.clear()
+    _reap()
 
 
 class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
@@ -91,6 +113,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._shut_down = weakref.finalize(self, _shut_down, workers, os.getpid())
         make_fetcher = _fetcher_factory(self._iterable, self._auto_collation, self._collate_fn, self._drop_last)
         inherits = context.get_start_method() == "fork"
+        _reap(self._num_workers)      # a program that drops iterator after iterator does not collect processes
         self._next_task = 0
         self._clear()
         try:

@@ -12,6 +12,7 @@ import pytest
 
 import rustorch_py as torch
 from rustorch_py import data
+from rustorch_py.data import _worker, _workers
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="worker processes need fork and Unix sockets")
 
@@ -34,6 +35,15 @@ def children():
             if int(fields[1]) == os.getpid() and fields[0] != "Z":
                 found.append(int(entry))
     return found
+
+
+def all_gone(within=5.0):
+    """Whether no child is left, after the moment that the kernel takes to end one; nobody waits for workers that leave."""
+    end = time.monotonic() + within
+    while children() and time.monotonic() < end:
+        time.sleep(0.01)
+    _workers._reap()
+    return children() == []
 
 
 def descriptors():
@@ -61,7 +71,7 @@ def test_batches_come_in_order(size):
         assert x.shape[1:] == (size,) and x[:, -1].tolist() == y["i"].tolist()
         assert y["text"] == [f"<{i}>" for i in y["i"].tolist()]
         x += 1      # the memory is ours to write
-    assert children() == []
+    assert all_gone()
 
 
 def test_same_order_as_without_workers():
@@ -103,7 +113,7 @@ def test_errors_come_with_their_traceback():
     assert "in __getitem__" in text and "is broken" in text and "\n" in text
     del caught      # its traceback holds the iterator
     gc.collect()
-    assert children() == []
+    assert all_gone()
 
 
 class Picky(Exception):
@@ -152,7 +162,7 @@ def test_a_killed_worker_is_reported():
     with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid\(s\) \d+\) exited unexpectedly .*SIGKILL"):
         list(data.DataLoader(Deadly(8), num_workers=2))
     gc.collect()
-    assert children() == []
+    assert all_gone()
 
 
 def test_timeout():
@@ -211,7 +221,7 @@ def test_streams(persistent):
         assert batches[:3] == [[0, 3], [1, 4], [2, 5]]
     del loader
     gc.collect()
-    assert children() == []
+    assert all_gone()
 
 
 class Pid(Numbers):
@@ -232,7 +242,7 @@ def test_persistent_workers_stay():
     started = time.monotonic()
     del loader
     gc.collect()
-    assert children() == [] and time.monotonic() - started < 4
+    assert all_gone() and time.monotonic() - started < 4
 
 
 def test_out_of_order():
@@ -281,10 +291,42 @@ def test_abandoned_iterators_leave_nothing():
             del it
             if i == 9:
                 before, resident, shared = descriptors(), resident_kib(), shared_files()
-        assert children() == [] and descriptors() <= before and shared_files() == shared
+        assert all_gone() and descriptors() <= before and shared_files() == shared
         assert resident_kib() - resident < 2048
     finally:
         gc.enable()
+
+
+class Stuck(Numbers):
+    def __getitem__(self, i):
+        time.sleep(60)
+
+
+def test_stuck_workers_end_themselves(monkeypatch):
+    """Those that are at work when their loader goes have LEAVE_S seconds."""
+    monkeypatch.setattr(_worker, "LEAVE_S", 0.1)
+    it = iter(data.DataLoader(Stuck(4), num_workers=2))
+    began = time.monotonic()
+    del it
+    assert time.monotonic() - began < 1                  # nobody waits for them
+    assert children() and all_gone()
+
+
+def test_stuck_workers_are_ended(monkeypatch):
+    """Also those whose own watch does nothing, when workers are next let go."""
+    monkeypatch.setattr(_worker, "LEAVE_S", 60)
+    monkeypatch.setattr(_workers, "LEAVE_S", 0.1)
+    it = iter(data.DataLoader(Stuck(4), num_workers=2))
+    del it
+    time.sleep(0.3)
+    assert len(children()) == 2
+    _workers._reap()
+    assert all_gone()
+    it = iter(data.DataLoader(Stuck(4), num_workers=2))
+    del it
+    began = time.monotonic()
+    _workers._reap(0)                                    # as at exit
+    assert children() == [] and time.monotonic() - began < 2
 
 
 def test_contexts():
