@@ -402,6 +402,13 @@ def half_v16_file():
     return "\n".join(parts + _half_table(entries))
 
 
+# Steps and combinations that kernels/reduce_rows_v16.h has for whole registers: what an element becomes before it is combined, and how.
+VECTOR_STEPS = {"a + x": "vsame", "a * x": "vsame", "maximum(a, x)": "vsame", "minimum(a, x)": "vsame", "where(x == x, a + x, a)": "vordered",
+                "a + where(x == 0, 0, 1)": "vcounted", "a + abs_c(x)": "vabs", "a + x * conj(x)": "vsquare", "maximum(a, abs(x))": "vabs",
+                "minimum(a, abs(x))": "vabs"}
+VECTOR_COMBINES = {"a + b": "vadd", "a * b": "vmul", "maximum(a, b)": "vmax", "minimum(a, b)": "vmin"}
+
+
 def reductions_file(kind):
     """Scalar pieces of each reduction as static inline functions, and the list that expands the drivers."""
     parts, names = ["/* printed from optable.py; do not edit */"], []
@@ -415,10 +422,14 @@ def reductions_file(kind):
         parts.append(f"RT_INLINE T K({red.name}_comb)(T a, T b) {{ return {pr.render(red.combine)}; }}")
         few = "NARROW" if kind == "c" or VECTOR & words(red.step) else "MASKED"
         lines = "TOGETHER" if kind == "f" and words(red.combine) & {"maximum", "minimum"} else "ALONE"
-        names.append((red.name, red.index, few, lines))
-    for name, _, few, lines in names:
+        pre, combine = VECTOR_STEPS.get(red.step), VECTOR_COMBINES.get(red.combine)
+        names.append((red.name, red.index, few, lines, pre, combine))
+    for name, _, few, lines, pre, combine in names:
         parts.append(f"RT_REDUCE_LOOPS({name}, RT_REDUCE_{few})")
-        parts.append(f"RT_REDUCE_{lines}({name})")
+        if pre and combine and kind in "fi":
+            parts += ["#ifdef RT_VECTOR_ROWS", f"RT_REDUCE_BY({name}, {pre}, {combine}, RT_REDUCE_{lines})", "#else", f"RT_REDUCE_{lines}({name})", "#endif"]
+        else:
+            parts.append(f"RT_REDUCE_{lines}({name})")
     parts.append("const RtReduceFns RT_NAME(RT_CAT(rt_reduce, TAG))[RT_NREDUCTIONS] = {")
     parts += [f"    [{index}] = RT_REDUCE_ENTRY({name})," for name, index, *_ in names] + ["};", ""]
     return "\n".join(parts)

@@ -920,7 +920,7 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
     }
     if (threads > nout) threads = (int)nout;
     if (r.keep.n == 1 && r.red.n == 1 && r.red.in[0] == r.in_size && r.keep.in[0] % r.in_size == 0 && nred > 1 &&
-        nred * r.in_size <= (r.in_dtype == acc_dtype ? (r.f->quick ? LINE_BYTES / 2 : LINE_BYTES) - 1 : SHORT_BYTES) &&
+        nred * r.in_size <= (r.f->quick == 2 ? 8 * r.in_size : r.in_dtype == acc_dtype ? (r.f->quick ? LINE_BYTES / 2 : LINE_BYTES) - 1 : SHORT_BYTES) &&
         nout >= 16) {
         RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
         for (int t = 0; t < threads; t++) red_short(&r, nout * t / threads, nout * (t + 1) / threads);

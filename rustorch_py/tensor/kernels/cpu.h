@@ -15,7 +15,7 @@ typedef struct {
     void (*comb)(char *acc, const char *other, int64_t n);                                 /* acc[i] = comb(acc[i], other[i]) */
     void (*lines)(char *acc, const char *x, int64_t row_bytes, int64_t m, int64_t n, double k0);   /* acc[i] = reduce row i, dense: RT_LINE_MAX */
     void (*cols4)(char *acc, const char *x, int64_t row_bytes, int64_t n, double k0);      /* cols of four rows, which are dense, one after the other */
-    int quick;                                                                             /* rows of half the bytes are worth a line too */
+    int quick;                                                                             /* 1: rows of half the bytes are worth a line too, 2: all that are taken */
 } RtReduceFns;
 
 #define RT_LINE_MAX (65 * 256 - 1)     /* bytes of a row of `lines`, at most; at least two elements */

@@ -1,6 +1,7 @@
 /* Reduction loops of the table. */
 #include "ew_common.h"
 #include "cpu.h"
+#define RT_VECTOR_ROWS
 #define RT_T float
 #define RT_R float
 #define RT_TTAG f32

@@ -28,6 +28,7 @@
 #undef RT_T
 #undef RT_R
 #undef RT_TTAG
+#define RT_VECTOR_ROWS          /* reduce_rows_v16.h has this type and the next */
 #define RT_T int32_t
 #define RT_R int32_t
 #define RT_TTAG i32
@@ -46,6 +47,7 @@
 #undef RT_T
 #undef RT_R
 #undef RT_TTAG
+#undef RT_VECTOR_ROWS
 #define RT_T rt_bool
 #define RT_R rt_bool
 #define RT_TTAG b8

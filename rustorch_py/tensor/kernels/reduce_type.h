@@ -31,8 +31,8 @@
 #define RT_REDUCE_FOLD(name, w) if (LANES > w) for (int j = 0; j < w; j++) lane[j] = K(name##_comb)(lane[j], lane[j + w]);
 /* Note [Lines]
  * Many rows, each a line. Where combining is an instruction, rows follow one another in the processor by themselves. Where it is several
- * that wait for each other (maximum: NaN counts), the last lanes of 16 rows are folded side by side: 17 for 9 ns a row of 64. Either way a row's
- * result has the bits that it has alone. */
+ * that wait for each other (maximum: NaN counts), the last lanes of 16 rows are folded side by side: 17 for 9 ns a row of 64. With AVX-512 rows are
+ * folded in registers (Note [Rows in registers] in reduce_rows_v16.h). Either way a row's result has the bits that it has alone. */
 #define RT_REDUCE_ALONE(name)                                                                             \
     enum { K(name##_quick) = 1 };                                                                          \
     static void K(name##_lines)(char *acc, const char *x, int64_t row, int64_t m, int64_t n, double k0) {  \
@@ -79,6 +79,13 @@
             memcpy(a + k, done, (size_t)many * sizeof(T));                                                 \
         }                                                                                                  \
     }
+/* Where vectors of the type have the steps of a reduction: PRE of an element, then COMB. Else OTHER. */
+#if defined(__AVX512BW__)
+#include "reduce_rows_v16.h"
+#define RT_REDUCE_BY(name, PRE, COMB, OTHER) RT_REDUCE_VECTORS(name, PRE, COMB)
+#else
+#define RT_REDUCE_BY(name, PRE, COMB, OTHER) OTHER(name)
+#endif
 #define RT_REDUCE_LOOPS(name, FEW)                                                                        \
     static void K(name##_initn)(char *acc, int64_t n) {                                                    \
         T *a = (T *)acc;                                                                                   \
