@@ -157,3 +157,24 @@ def test_special_values(dtype, level):
         finite = np.where(np.isfinite(x), x, 0)                  # zeros beside other numbers
         np.testing.assert_array_equal(rt.remainder(rt.from_numpy(finite), 3).numpy(), np.remainder(finite, kind(3)))
         np.testing.assert_array_equal(rt.floor_divide(rt.from_numpy(finite), -2).numpy(), np.floor_divide(finite, kind(-2)))
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_whole_rows_of_broadcasts(threads):
+    """Rows are walked together and pieces end where rows do: rows and columns beside arrays whose sizes fit no piece."""
+    before = rt.get_num_threads()
+    rt.set_num_threads(threads)
+    try:
+        for shape in ((1000, 137), (3, 211, 257), (7, 5, 3, 1021), (2, 40000), (70001, 3), (5, 1, 40, 1001), (2, 3, 5, 7, 11, 61)):
+            x = np.random.default_rng(len(shape)).integers(-90, 90, shape).astype("float32")
+            for kept in range(2 ** len(shape)):
+                y = np.ascontiguousarray(x[tuple(slice(None) if kept >> d & 1 else slice(1) for d in range(len(shape)))]) * 2
+                np.testing.assert_array_equal((rt.from_numpy(x) + rt.from_numpy(y)).numpy(), x + y)
+            crop = tuple(slice(1, None) if n > 2 else slice(None) for n in shape)
+            into = rt.zeros(shape)
+            rt.mul(rt.from_numpy(x)[crop], rt.from_numpy(x)[crop], out=into[crop])
+            want = np.zeros_like(x)
+            want[crop] = x[crop] * x[crop]
+            np.testing.assert_array_equal(into.numpy(), want)
+    finally:
+        rt.set_num_threads(before)

@@ -231,6 +231,13 @@ static inline void run_line(const Task *t, const RtIter *it, char **ptr, int64_t
     else run_dense(t, it, it->step_bytes[0], ptr, n);
 }
 
+/* In loops over operands' pointers: these are written and read one by one. Read in pairs they would wait until the stores before them, those of
+ * the result among them, are in the cache (rows of 4000 bytes: a tenth of the time). */
+#if defined(__GNUC__)
+#define ALONE __asm__ volatile ("")
+#else
+#define ALONE
+#endif
 /* elements [begin, end) of the plan in its own order */
 static void run_range(const Task *t, const RtIter *it, int64_t begin, int64_t end) {
     int64_t idx[RT_MAX_DIM];
@@ -241,15 +248,26 @@ static void run_range(const Task *t, const RtIter *it, int64_t begin, int64_t en
     else for (int d = 0; d < it->ndim; d++) {
         idx[d] = rest % it->shape[d];
         rest /= it->shape[d];
-        for (int a = 0; a < it->nargs; a++) ptr[a] += idx[d] * it->step_bytes[d][a];
+        for (int a = 0; a < it->nargs; a++) { ALONE; ptr[a] += idx[d] * it->step_bytes[d][a]; }
     }
     while (begin < end) {
-        int64_t n = it->shape[0] - idx[0];
+        int64_t n = it->shape[0] - idx[0], rows = 1;
         if (n > end - begin) n = end - begin;
+        else if (idx[0] == 0 && it->ndim > 1 && end - begin >= 2 * n) {       /* whole rows */
+            rows = (end - begin) / n;
+            if (rows > it->shape[1] - idx[1]) rows = it->shape[1] - idx[1];
+            for (int64_t r = 0; r + 1 < rows; r++) {
+                char *p[RT_MAX_ARGS];
+                for (int a = 0; a < it->nargs; a++) { ALONE; p[a] = ptr[a] + r * it->step_bytes[1][a]; }
+                run_line(t, it, p, n);
+            }
+            for (int a = 0; a < it->nargs; a++) { ALONE; ptr[a] += (rows - 1) * it->step_bytes[1][a]; }
+            idx[1] += rows - 1;
+        }
         run_line(t, it, ptr, n);
-        begin += n;
+        begin += rows * n;
         if (begin >= end) break;
-        for (int a = 0; a < it->nargs; a++) ptr[a] -= idx[0] * it->step_bytes[0][a];
+        for (int a = 0; a < it->nargs; a++) { ALONE; ptr[a] -= idx[0] * it->step_bytes[0][a]; }
         idx[0] = 0;
         rt_iter_next(it, 1, idx, ptr);
     }
@@ -278,6 +296,7 @@ static void run_all(const Task *t, const RtIter *it, int64_t grain) {
     if (each < grain / 8) each = grain / 8;
     if (each > PIECE_MAX) each = PIECE_MAX;
     each = (each + 63) / 64 * 64;
+    if (it->ndim > 1 && it->shape[0] <= each) each -= each % it->shape[0];
     RT_SHARED_AT_HOME(threads, (it->numel + each - 1) / each, i, {
         int64_t b = i * each;
         run_range(t, it, b, b + each < it->numel ? b + each : it->numel);
