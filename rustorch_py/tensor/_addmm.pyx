@@ -1,13 +1,15 @@
 """Products added to a tensor: addmm and its kin, in place too, and a product with an activation behind it."""
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
-from ._base cimport TensorBase, empty, shape_tuple, as_base, grad_mode, attach, save, saved, wants_edge, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX, RT_BOOL
+from ._base cimport (TensorBase, bump, empty, shape_tuple, as_base, grad_mode, attach, save, saved, wants_edge, rt_kind, RT_KIND_INT, RT_KIND_COMPLEX, RT_BOOL, RT_F32, RT_F64,
+                     F_CONTIG)
+from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._dtype cimport torch_name
-from ._gemm cimport (Num, is_one, is_zero, conj, as_number, times, as_op, multiply,
+from ._gemm cimport (Num, is_one, is_zero, conj, as_number, times, as_op, multiply, raw_outer,
                      gemm_scaled, OP_N, OP_T, OP_C, act_row, RT_ACT_NONE, RT_ACT_RELU, RT_ACT_GELU, ACT_GELU_ERF)
 from ._matmul cimport agree, outer_, raise_product, raise_devices, check_batches
-from ._ops cimport deliver, sum_to, sum_to_many, check_inplace_dtype, copy_into, binary, unary
+from ._ops cimport deliver, sum_to, sum_to_many, check_inplace_dtype, copy_into, inplace_begin, binary, unary
 from ._plan cimport expand_raw
 from . import _view
 from ._matmul import matmul
@@ -211,6 +213,35 @@ def addmv(input, mat, vec, *, beta=1, alpha=1, out=None):
     return deliver("addmv", <TensorBase>_view.squeeze(r, 1), out)
 
 
+cdef TensorBase added_outer(TensorBase x, TensorBase a, TensorBase b, object beta, object alpha, TensorBase into=None):
+    """addr() of real floats in one pass where nothing is recorded, also into x itself; None: not of this kind, nothing was done."""
+    cdef int64_t sh[2]
+    cdef int threads, i
+    cdef Num be, al
+    cdef TensorBase out = into
+    cdef const void *p = NULL
+    if ((a.dt != RT_F32 and a.dt != RT_F64) or a.dt != b.dt or a.dt != x.dt or (a.dev | b.dev | x.dev) & 255 or (b.st[0] != 1 and b.n != 1) or not a.n or not b.n
+            or grad_mode() and (x.rg or a.rg or b.rg) or isinstance(beta, TensorBase) or isinstance(alpha, TensorBase)):
+        return None
+    sh[0], sh[1] = a.n, b.n
+    for i in range(x.nd):
+        if x.sh[i] != sh[i + 2 - x.nd] and (x.sh[i] != 1 or into is not None):
+            return None
+    number("addr", "beta", beta, a.dt, &be)
+    number("addr", "alpha", alpha, a.dt, &al)
+    x = expand_raw(x, 2, sh)
+    if x.st[1] != 1 and x.sh[1] != 1:
+        return None
+    if into is None:
+        out = empty(2, sh, a.dt, a.dev)
+    if not is_zero(be):
+        p = x.ptr
+    threads = rt_num_threads()
+    with nogil:
+        raw_outer(a.dt, a.n, b.n, al.re, a.ptr, a.st[0], b.ptr, be.re, p, x.st[0], out.ptr, threads)
+    return out
+
+
 def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
     """Compute ``beta * input + alpha * outer(vec1, vec2)``.
 
@@ -228,6 +259,9 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
         raise ShapeError(f"addr: Expected 1-D argument vec2, but got {b.nd}-D", op="addr")
     if x.nd > 2:
         raise ShapeError(f"addr: expected an input that expands to [{a.sh[0]}, {b.sh[0]}], but got one with {x.nd} dimensions", op="addr")
+    result = added_outer(x, a, b, beta, alpha)
+    if result is not None:
+        return deliver("addr", <TensorBase>result, out)
     product = outer_(a, b)
     if x.dt == RT_BOOL and a.dt == RT_BOOL and b.dt == RT_BOOL:      # the sum is an or, and so are the numbers true or false
         if isinstance(beta, float) or isinstance(alpha, float):
@@ -242,13 +276,41 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1, out=None):
 
 
 # ---- in place ---------------------------------------------------------------------------------------------------------
+cdef bint in_place(TensorBase t, TensorBase a, TensorBase b) noexcept:
+    """Whether a product of real floats may be added to t where it lies: nothing is recorded, and the operands lie elsewhere."""
+    return ((t.dt == RT_F32 or t.dt == RT_F64) and t.dt == a.dt and t.dt == b.dt and not (t.dev | a.dev | b.dev) & 255 and t.flags & F_CONTIG != 0
+            and t.stor is not a.stor and t.stor is not b.stor and not (grad_mode() and (t.rg or a.rg or b.rg)))
+
+
+cdef bint added_here(object op, TensorBase t, object left, object right, int nd, object beta, object alpha) except -1:
+    """t = beta t + alpha left @ right where that can be done in place; False: nothing was done."""
+    cdef TensorBase a, b
+    cdef Num be, al
+    if not isinstance(left, TensorBase) or not isinstance(right, TensorBase):
+        return False
+    a, b = <TensorBase>left, <TensorBase>right
+    if (t.nd != nd or a.nd != nd or b.nd != nd or not in_place(t, a, b) or (nd == 3 and (t.sh[0] != a.sh[0] or t.sh[0] != b.sh[0]))
+            or t.sh[nd - 2] != a.sh[nd - 2] or t.sh[nd - 1] != b.sh[nd - 1] or a.sh[nd - 1] != b.sh[nd - 2]):
+        return False
+    number(op, "beta", beta, t.dt, &be)
+    number(op, "alpha", alpha, t.dt, &al)
+    inplace_begin(op, t)
+    multiply(op, t, a, OP_N, b, OP_N, al, be)
+    bump(t)
+    return True
+
+
 def addmm_(self, mat1, mat2, *, beta=1, alpha=1):
     """Compute ``addmm`` in place."""
+    if added_here("addmm_", as_base("addmm_", "self", self), mat1, mat2, 2, beta, alpha):
+        return self
     return copy_into(as_base("addmm_", "self", self), <TensorBase>addmm(self, mat1, mat2, beta=beta, alpha=alpha))
 
 
 def baddbmm_(self, batch1, batch2, *, beta=1, alpha=1):
     """Compute ``baddbmm`` in place."""
+    if added_here("baddbmm_", as_base("baddbmm_", "self", self), batch1, batch2, 3, beta, alpha):
+        return self
     return copy_into(as_base("baddbmm_", "self", self), <TensorBase>baddbmm(self, batch1, batch2, beta=beta, alpha=alpha))
 
 
@@ -264,7 +326,15 @@ def addmv_(self, mat, vec, *, beta=1, alpha=1):
 
 def addr_(self, vec1, vec2, *, beta=1, alpha=1):
     """Compute ``addr`` in place."""
-    cdef TensorBase t = as_base("addr_", "self", self), result = <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha)
+    cdef TensorBase t = as_base("addr_", "self", self), a, b, result
+    if isinstance(vec1, TensorBase) and isinstance(vec2, TensorBase):
+        a, b = <TensorBase>vec1, <TensorBase>vec2
+        if a.nd == 1 and b.nd == 1 and t.nd == 2 and in_place(t, a, b):
+            inplace_begin("addr_", t)
+            if added_outer(t, a, b, beta, alpha, t) is not None:
+                bump(t)
+                return t
+    result = <TensorBase>addr(self, vec1, vec2, beta=beta, alpha=alpha)
     check_inplace_dtype("addr_", t, result.dt)
     return copy_into(t, result)
 

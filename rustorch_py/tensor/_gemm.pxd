@@ -70,8 +70,9 @@ cdef TensorBase as_matrix(TensorBase x)
 cdef int64_t rows_of(TensorBase x) noexcept
 # *out = sum of x y over n elements, x conjugated if asked; c = a b of bytes in int32: a status
 cdef void raw_dot(int dt, int64_t n, const void *x, int64_t x_s, const void *y, int64_t y_s, bint conj_x, void *out, int threads) noexcept nogil
-# out = a b of two vectors of real floats, b's elements neighbours: a status
-cdef int raw_outer(int dt, int64_t m, int64_t n, const void *a, int64_t a_m, const void *b, void *out) noexcept nogil
+# out = alpha a b of two vectors of real floats (+ beta x, rows x_m apart), elements of b and of rows of x neighbours: a status
+cdef int raw_outer(int dt, int64_t m, int64_t n, double alpha, const void *a, int64_t a_m, const void *b, double beta, const void *x, int64_t x_m, void *out,
+                   int threads) noexcept nogil
 cdef int raw_int8(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_m, int64_t a_k, bint unsign, const void *b, int64_t b_k, int64_t b_n, void *c,
                   int threads) noexcept nogil
 cdef object raise_status(object op, int status, int dev)

@@ -33,6 +33,8 @@ cdef extern from "gemm.h" nogil:
         int64_t ialpha, ibeta
         const RtBackend *host
         int act
+        const char *plus
+        int64_t plus_z, plus_m, inner, a_y, b_y
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     int64_t rt_gemm_pass_from(int64_t most)
@@ -43,7 +45,8 @@ cdef extern from "gemm.h" nogil:
     int rt_gemm_keeps(const RtGemmTable *t, const RtGemm *g)
     void *rt_gemm_keep(const RtGemmTable *t, const RtGemm *g)
     int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept)
-    int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *a, int64_t a_m, const char *b, char *out)
+    int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, double alpha, const char *a, int64_t a_m, const char *b, double beta, const char *x, int64_t x_m,
+                 char *out, int threads)
     int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
 
 rt_blas_init()
@@ -136,9 +139,16 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b, i
     return act != RT_ACT_NONE and g.act >= 0
 
 
+cdef inline void plain_steps(RtGemm *g) noexcept nogil:
+    """Nothing but c is added, and batches have one step."""
+    g.plus = NULL
+    g.plus_z = g.plus_m = g.inner = g.a_y = g.b_y = 0
+
+
 cdef int raw_product(int dt, int64_t batch, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_z, int64_t a_m, int64_t a_k, const void *b, int64_t b_z,
                      int64_t b_k, int64_t b_n, void *c, int64_t c_z, int64_t c_m, bint add, const void *bias, int threads) noexcept nogil:
     cdef RtGemm g
+    plain_steps(&g)
     g.dtype, g.threads, g.conj_a, g.conj_b, g.act, g.host = dt, threads, 0, 0, -1, NULL
     g.batch, g.m, g.n, g.k = batch, m, n, k
     g.a, g.b, g.c, g.bias = <const char *>a, <const char *>b, <char *>c, <const char *>bias
@@ -152,8 +162,9 @@ cdef void raw_dot(int dt, int64_t n, const void *x, int64_t x_s, const void *y, 
     rt_dot(gemm_table(), dt, n, <const char *>x, x_s, <const char *>y, y_s, conj_x, <char *>out, threads)
 
 
-cdef int raw_outer(int dt, int64_t m, int64_t n, const void *a, int64_t a_m, const void *b, void *out) noexcept nogil:
-    return rt_outer(gemm_table(), dt, m, n, <const char *>a, a_m, <const char *>b, <char *>out)
+cdef int raw_outer(int dt, int64_t m, int64_t n, double alpha, const void *a, int64_t a_m, const void *b, double beta, const void *x, int64_t x_m, void *out,
+                   int threads) noexcept nogil:
+    return rt_outer(gemm_table(), dt, m, n, alpha, <const char *>a, a_m, <const char *>b, beta, <const char *>x, x_m, <char *>out, threads)
 
 
 cdef int raw_int8(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_m, int64_t a_k, bint unsign, const void *b, int64_t b_k, int64_t b_n, void *c,
@@ -199,11 +210,11 @@ cdef void as_array(RtArray *x, const char *p, int dt, int64_t z, int64_t r, int6
     x.strides[0], x.strides[1], x.strides[2] = s_z, s_r, s_c
 
 
-cdef int one_step(TensorBase t, int last, int64_t *step) noexcept:
-    """The step through dimensions 0 to `last` of t together; 0 when there is none. It stays as it was where each of them is 1 long."""
+cdef int one_step(TensorBase t, int first, int last, int64_t *step) noexcept:
+    """The step through dimensions `first` to `last` of t together; 0 when there is none. It stays as it was where each of them is 1 long."""
     cdef int i
     cdef int64_t expect = -1
-    for i in range(last, -1, -1):
+    for i in range(last, first - 1, -1):
         if t.sh[i] == 1:
             continue
         if expect < 0:
@@ -219,7 +230,21 @@ cdef int one_step(TensorBase t, int last, int64_t *step) noexcept:
 cdef int batch_stride(TensorBase t, int64_t *stride) noexcept:
     """One stride that steps through all leading dimensions of t, if there is one."""
     stride[0] = 0
-    return one_step(t, t.nd - 3, stride)
+    return one_step(t, 0, t.nd - 3, stride)
+
+
+cdef int two_steps(RtGemm *g, TensorBase a, TensorBase b) noexcept:
+    """Steps through the outer and the inner leading dimensions of a and b, cut at one place for both; 0 when there are none. Dimensions that each operand
+    is expanded along have them."""
+    cdef int d, i, last = a.nd - 3
+    for d in range(1, last + 1):
+        g.a_y = g.a_z = g.b_y = g.b_z = 0
+        if one_step(a, 0, d - 1, &g.a_y) and one_step(a, d, last, &g.a_z) and one_step(b, 0, d - 1, &g.b_y) and one_step(b, d, last, &g.b_z):
+            g.inner = 1
+            for i in range(d, last + 1):
+                g.inner *= a.sh[i]
+            return 1
+    return 0
 
 
 cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b, int opb, Num alpha, Num beta, TensorBase added=None, int act=RT_ACT_NONE) except -1:
@@ -231,12 +256,14 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
     cdef bint cplx = rt_kind(out.dt) == RT_KIND_COMPLEX
     if out.n == 0:
         return 0
-    if not batch_stride(a, &g.a_z):
-        a = contiguous_raw(a)
-        batch_stride(a, &g.a_z)
-    if not batch_stride(b, &g.b_z):
-        b = contiguous_raw(b)
-        batch_stride(b, &g.b_z)
+    plain_steps(&g)
+    if (not batch_stride(a, &g.a_z) or not batch_stride(b, &g.b_z)) and not (out.dev & 255 == 0 and two_steps(&g, a, b)):
+        if not batch_stride(a, &g.a_z):
+            a = contiguous_raw(a)
+            batch_stride(a, &g.a_z)
+        if not batch_stride(b, &g.b_z):
+            b = contiguous_raw(b)
+            batch_stride(b, &g.b_z)
     batch_stride(out, &g.c_z)
     g.batch = 1
     for i in range(nd - 2):
@@ -265,10 +292,15 @@ cdef int multiply(object op, TensorBase out, TensorBase a, int opa, TensorBase b
             i = run_added(op, &g, &plus, out, a, b, act)
             if i:
                 return i == 2
-        elif nd == 2 and is_one(beta) and added.st[0] == 0 and (added.st[1] == 1 or g.n == 1) and (opa | opb) & OP_C == 0:
+        elif (is_one(beta) and (added.st[0] == 0 or added.sh[0] == 1) and (nd == 2 or nd == 3 and (added.st[1] == 0 or added.sh[1] == 1))
+                and (added.st[nd - 1] == 1 or g.n == 1) and (opa | opb) & OP_C == 0):
             g.bias = added.ptr                         # a row: added by the loops, no pass of its own
             g.beta[0], g.ibeta = 0, 0
-        if g.bias is NULL:
+        elif (nd < 4 and (out.dt == RT_F32 or out.dt == RT_F64) and (g.c_n == 1 or g.n == 1) and (added.st[nd - 1] == 1 or g.n == 1)
+                and (g.m == 1 or g.c_m >= g.n)):
+            g.plus = added.ptr                         # read where it lies
+            g.plus_z, g.plus_m = added.st[0] if nd == 3 else 0, added.st[nd - 2]
+        if g.bias is NULL and g.plus is NULL:
             copy_raw(out, added)
     return run(op, &g, out, a, b, act)
 
@@ -280,7 +312,7 @@ cdef int fold_rows(TensorBase x, int64_t *m, int64_t *step) noexcept:
     step[0] = x.sh[x.nd - 1]
     for i in range(x.nd - 1):
         m[0] *= x.sh[i]
-    return 1 if x.flags & F_CONTIG else one_step(x, x.nd - 2, step)
+    return 1 if x.flags & F_CONTIG else one_step(x, 0, x.nd - 2, step)
 
 
 # ---- gemm: matrices and equal batches ------------------------------------------------------------------
@@ -401,6 +433,7 @@ cdef int fold_act(TensorBase out, TensorBase x, TensorBase w, int opw, TensorBas
     if not fold_rows(x, &g.m, &step):
         x = contiguous_raw(x)
         fold_rows(x, &g.m, &step)
+    plain_steps(&g)
     g.batch = 1
     g.k = x.sh[x.nd - 1]
     g.n = out.sh[out.nd - 1]
@@ -542,6 +575,7 @@ cdef class FoldBackward(Node):
         out = empty(2, sh, g.dt, g.dev)
         if out.n == 0:
             return out
+        plain_steps(&r)
         r.batch = 1
         r.m, r.n = sh[0], sh[1]
         r.a_z = r.b_z = r.c_z = 0

@@ -270,17 +270,18 @@ def outer(input, vec2, *, out=None):
     return deliver("outer", outer_(a, b), out)
 
 
-cdef int64_t OUTER_MOST = 1 << 17           # elements, from which threads share it
-
 cdef TensorBase outer_(TensorBase a, TensorBase b):
     cdef int64_t sh[2]
+    cdef int threads
     cdef TensorBase out
     if (a.dt == b.dt and (a.dt == RT_F32 or a.dt == RT_F64) and a.dev & 255 == 0 and b.dev & 255 == 0 and (b.st[0] == 1 or b.n == 1)
-            and a.n * b.n <= OUTER_MOST and not (grad_mode() and (a.rg or b.rg))):
+            and not (grad_mode() and (a.rg or b.rg))):
         sh[0], sh[1] = a.n, b.n
         out = empty(2, sh, a.dt, a.dev)
         if out.n:
-            raw_outer(a.dt, a.n, b.n, a.ptr, a.st[0], b.ptr, out.ptr)
+            threads = rt_num_threads()
+            with nogil:
+                raw_outer(a.dt, a.n, b.n, 1, a.ptr, a.st[0], b.ptr, 0, NULL, 0, out.ptr, threads)
         return out
     return <TensorBase>binary(ROW_MUL, _view.unsqueeze(a, 1), b, None)
 

@@ -353,3 +353,72 @@ def test_few_rows_by_a_turned_matrix_with_threads(dtype):
             assert rt.equal(bits[0], bits[1]) and rt.equal(bits[0], bits[2])
         finally:
             rt.config.use_deterministic(False)
+
+
+few = st.one_of(st.integers(1, 20), st.sampled_from([31, 32, 33, 63, 64, 65]))
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from([(1,), (2,), (7,), (150,), (3, 5)]), few, few, few, st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(["rows", "columns", "steps"]),
+       st.sampled_from(["float32", "float64"]), st.sampled_from(LEVELS), st.sampled_from([1, 2, 5]), st.integers(0, 2 ** 31))
+def test_batches_of_small_products(batch, m, k, n, la, lb, dtype, level, threads, seed):
+    """One loop over a batch, and what is near its bounds: layouts, a batch step of nothing, batches that both operands are expanded along, what is added."""
+    _cpu.set_simd_level(level)
+    rt.set_num_threads(threads)
+    rng = np.random.default_rng(seed)
+
+    def stack(rows, cols, layout, lead):
+        big = rng.standard_normal((*lead, 2 * rows, 3 * cols) if layout == "steps" else (*lead, cols + 1, rows) if layout == "columns" else (*lead, rows, cols + 1)).astype(dtype)
+        view = (..., slice(None, None, 2), slice(None, None, 3)) if layout == "steps" else (..., slice(0, cols), slice(None)) if layout == "columns" else (..., slice(0, cols))
+        a, x = big[view], rt.from_numpy(big)[view]
+        return (a.swapaxes(-1, -2), x.mT) if layout == "columns" else (a, x)
+
+    for left, right in ((batch, batch), ((*batch, 1), (1, 3)), ((1,), batch)):
+        (a, x), (b, y) = stack(m, k, la, left), stack(k, n, lb, right)
+        want = a.astype("float64") @ b.astype("float64")
+        check(x @ y, want, a, b, dtype)
+        if len(left) != 1 or len(right) != 1:
+            continue
+        x, y = x.expand(want.shape[0], m, k), y.expand(want.shape[0], k, n)
+        for shape in (want.shape, want.shape[1:], (n,), (want.shape[0], 1, 1), (m, 1)):
+            c = rng.standard_normal(shape).astype(dtype)
+            check(rt.baddbmm(rt.from_numpy(c), x, y), want + c, a, b, dtype)
+            check(rt.baddbmm(rt.from_numpy(c), x, y, beta=-0.5, alpha=2), 2 * want - 0.5 * c.astype("float64"), 2 * a, b, dtype)
+        c = rng.standard_normal(want.shape).astype(dtype)
+        z = rt.from_numpy(c.copy())
+        version = z._version
+        assert z.baddbmm_(x, y, beta=2, alpha=-1) is z and z._version == version + 1
+        check(z, 2 * c.astype("float64") - want, a, b, dtype)
+
+
+@settings(deadline=None, max_examples=100)
+@given(sizes, sizes, sizes, st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(["rows", "columns", "steps"]), st.sampled_from(["float32", "float64"]),
+       st.sampled_from(LEVELS), st.sampled_from([1, 2, 5]), st.sampled_from([1, 0.5, 0]), st.integers(0, 2 ** 31))
+def test_what_is_added(m, k, n, la, lb, dtype, level, threads, beta, seed):
+    """A matrix that is added is read where it lies, by all loops; in place; outer products with it."""
+    _cpu.set_simd_level(level)
+    rt.set_num_threads(threads)
+    rng = np.random.default_rng(seed)
+    (a, x), (b, y), (c, z) = laid(rng, m, k, la, dtype), laid(rng, k, n, lb, dtype), laid(rng, m, n, la, dtype)
+    want = 3 * (a.astype("float64") @ b.astype("float64")) + beta * c.astype("float64")
+    check(rt.addmm(z, x, y, beta=beta, alpha=3), want, 3 * a, b, dtype)
+    check(rt.addmm(z[:1], x, y, beta=beta, alpha=3), want + beta * (c[:1] - c).astype("float64"), 3 * a, b, dtype)
+    for t in (rt.from_numpy(c.copy()), z):                 # z lies on c's memory
+        version = t._version
+        assert t.addmm_(x, y, beta=beta, alpha=3) is t and t._version == version + 1
+        check(t, want, 3 * a, b, dtype)
+    v, w, c = a[:, 0], b[0], rng.standard_normal((m, n)).astype(dtype)
+    want = beta * c + (v * np.array(2, dtype))[:, None] * w[None]
+    assert np.array_equal(rt.addr(rt.from_numpy(c), x[:, 0], y[0], beta=beta, alpha=2).numpy(), want)
+    z = rt.from_numpy(c.copy())
+    assert z.addr_(x[:, 0], y[0], beta=beta, alpha=2) is z and np.array_equal(z.numpy(), want)
+    with pytest.raises(RuntimeError):
+        rt.from_numpy(c.copy()).requires_grad_().addmm_(x, y)
+
+
+def test_added_in_place_among_its_operands():
+    """An operand on the same memory: the product is made before it is written."""
+    a = np.arange(9, dtype="float32").reshape(3, 3)
+    for call, product in ((lambda t: t.addmm_(t, t), a @ a), (lambda t: t.addr_(t[0], t[:, 1]), np.outer(a[0], a[:, 1])),
+                          (lambda t: t[None].baddbmm_(t[None], t[None])[0], a @ a)):
+        assert np.array_equal(call(rt.from_numpy(a.copy())).numpy(), a + product)

@@ -21,6 +21,7 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
 #define GRAIN_MACS (3LL << 16)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (3LL << 16)            /* ... and bytes, where a product is one pass over a matrix */
+#define OUTER_GRAIN (1LL << 18)            /* bytes that outer() moves for a thread */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
 #define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
@@ -146,6 +147,12 @@ COLUMNS(columns_f32, float, nt_f32)
 COLUMNS(columns_f64, double, nt_f64)
 #undef COLUMNS
 
+/* What beta multiplies, to where it is added to: for loops that add to c alone. */
+static void bring(const RtGemm *g, char *c) {
+    size_t size = (size_t)rt_itemsize(g->dtype);
+    for (int64_t i = 0; g->plus && i < g->m; i++) memcpy(c + i * g->c_m * (int64_t)size, g->plus + i * g->plus_m * (int64_t)size, (size_t)g->n * size);
+}
+
 /* A product of real floats by the own loops; 0 when BLAS shall do it, else 1, or -1 without memory. */
 static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, const char *b, char *c) {
     int64_t m = g->m, n = g->n, k = g->k, a_m = g->a_m, a_k = g->a_k, b_k = g->b_k, b_n = g->b_n, c_m = g->c_m;
@@ -157,6 +164,7 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
     }
     char *own = NULL;
     if (by_columns(t, size, m, n, k, a_k)) {
+        bring(g, c);
         if (b_k != 1) {
             if (!(own = malloc((size_t)(n * k) * size))) return -1;
             if (f32) pack_4(n, k, (const uint32_t *)b, b_n, b_k, (uint32_t *)own);
@@ -169,6 +177,8 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
         return 1;
     }
     int nt = by_dots(t, size, m, k, a_k) && b_k == 1 && (b_n != 1 || n == 1), thin = m <= t->thin_rows && b_n == 1 && n >= THIN_COLS && m * n * k > 4096;
+    int tiles = !nt && !thin && m * n * k <= t->tiles_most && n == g->n;
+    if (!tiles) bring(g, c);
     if (nt && a_k != 1) {                                  /* a strided vector: its copy is small beside b */
         if (!(own = malloc((size_t)(m * k) * size))) return -1;
         if (f32) pack_4(m, k, (const uint32_t *)a, a_m, a_k, (uint32_t *)own);
@@ -187,15 +197,17 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
                          (const double *)g->bias);
     } else {
         double beta = g->beta[0];
+        const char *plus = beta == 0 ? NULL : tiles && g->plus ? g->plus : beta != 1 ? c : NULL;
         if (m * n * k > t->tiles_most) return 0;
-        if (beta != 0 && (beta != 1 || g->bias)) {         /* tiles add to c or to a row, not to both */
+        if (beta != 0 && g->bias) {                        /* tiles add a matrix or a row, not both */
             RtGemm first = *g;
+            if (tiles) bring(g, c);
             first.m = m; first.n = n; first.c_m = c_m; first.c_n = 1;
             scale_rows(&first, c);
-            beta = 1;
+            plus = NULL;
         }
         RtBlock block = {m, n, k, a_m, a_k, b_k, n == 1 ? 1 : b_n, c_m, a, b, beta == 0 ? g->bias : NULL, c, g->alpha[0],
-                         beta != 0, packed_room()};
+                         beta != 0, packed_room(), plus, plus == c ? c_m : g->plus_m, beta};
         if (!block.room) return -1;
         if (f32) t->tiles_f32(&block);
         else t->tiles_f64(&block);
@@ -210,6 +222,7 @@ static int product_rows(const RtGemmTable *t, const RtGemm *g, const char *a, co
     int64_t m = g->m, n = g->n, k = g->k;
     int dtype = g->dtype, real = dtype == RT_F32 || dtype == RT_F64;
     if (k == 0) {
+        bring(g, c);
         scale_rows(g, c);
         return RT_OK;
     }
@@ -318,6 +331,7 @@ static RtGemm widened(const RtGemm *g, const Wide *x, const Wide *y, const float
     RtGemm w = *g;
     w.dtype = RT_F32;
     w.act = -1;
+    w.plus = NULL;
     w.a = (const char *)a; w.b = (const char *)b; w.c = (char *)c;
     w.bias = g->bias ? (const char *)bias : NULL;
     w.a_m = x->turned ? 1 : x->cols; w.a_k = x->turned ? x->cols : 1;
@@ -446,6 +460,7 @@ static RtGemm piece(const RtGemm *g, int64_t z, int64_t i, int64_t rows, int64_t
     part.b += (z * g->b_z + j * g->b_n) * size;
     part.c += (z * g->c_z + i * g->c_m + j * g->c_n) * size;
     if (part.bias) part.bias += j * size;
+    if (part.plus) part.plus += (z * g->plus_z + i * g->plus_m + j) * size;
     return part;
 }
 
@@ -594,10 +609,34 @@ static int dots_of_lines(const RtGemmTable *t, const RtGemm *g, int threads) {
     return RT_OK;
 }
 
+#include "gemm_small.h"
+
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
+    if (is_small(t, g)) {
+        int done = small_products(t, g);
+        if (done >= 0) return done;
+    }
     int size = rt_itemsize(g->dtype), threads;
+    if (g->inner) {                                        /* two steps: a batch for each of the outer */
+        RtGemm some = *g;
+        some.inner = 0; some.batch = g->inner;
+        for (int64_t z = 0, status; z < g->batch; z += g->inner) {
+            if ((status = rt_gemm(t, &some))) return (int)status;
+            some.a += g->a_y * size; some.b += g->b_y * size; some.c += g->inner * g->c_z * size;
+            if (some.plus) some.plus += g->inner * g->plus_z * size;
+        }
+        return RT_OK;
+    }
     int64_t split = split_of(t, g, &threads), rows = g->m, cols = g->n;
+    if (g->plus && (by_rows(g, split) || by_passes(t, g))) {
+        RtGemm here = *g;
+        here.plus = NULL;
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) collapse(2) if (threads > 1))
+        for (int64_t z = 0; z < g->batch; z++)
+            for (int64_t i = 0; i < g->m; i++) memcpy(g->c + (z * g->c_z + i * g->c_m) * size, g->plus + (z * g->plus_z + i * g->plus_m) * size, (size_t)(g->n * size));
+        return rt_gemm(t, &here);
+    }
     if (by_pairs(t, g)) return pairs(t, g, threads);
     if (by_reals(t, g)) return complex_product(t, g, threads);
     if (by_lines(g)) return complex_lines(t, g, threads);
@@ -705,10 +744,18 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
 #undef DOT
 }
 
-int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *a, int64_t a_m, const char *b, char *out) {
-    if (dtype == RT_F32) t->outer_f32(m, n, (const float *)a, a_m, (const float *)b, (float *)out);
-    else if (dtype == RT_F64) t->outer_f64(m, n, (const double *)a, a_m, (const double *)b, (double *)out);
-    else return RT_ERR_UNSUPPORTED;
+int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, double alpha, const char *a, int64_t a_m, const char *b, double beta, const char *x, int64_t x_m,
+             char *out, int threads) {
+    if (dtype != RT_F32 && dtype != RT_F64) return RT_ERR_UNSUPPORTED;
+    int size = rt_itemsize(dtype), parts = rt_few((double)m * (double)n * (x ? 2 : 1) * size, OUTER_GRAIN, threads, m);
+    RT_OMP(omp parallel for num_threads(parts) schedule(static) if (parts > 1))
+    for (int64_t s = 0; s < parts; s++) {
+        int64_t i = m * s / parts, rows = m * (s + 1) / parts - i;
+        const char *p = a + i * a_m * size, *y = x ? x + i * x_m * size : NULL;
+        char *o = out + i * n * size;
+        if (size == 4) t->outer_f32(rows, n, (float)alpha, (const float *)p, a_m, (const float *)b, (float)beta, (const float *)y, x_m, (float *)o, n);
+        else t->outer_f64(rows, n, alpha, (const double *)p, a_m, (const double *)b, beta, (const double *)y, x_m, (double *)o, n);
+    }
     return RT_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "rustorch/loops.h"
 #include "rustorch/backend.h"
 
-/* c = alpha * a @ b + beta * c (+ bias_n on every row). beta == 0 does not read c. */
+/* c = alpha * a @ b + beta * c (+ bias_n on every row), or beta * plus instead of beta * c. beta == 0 does not read c. */
 typedef struct {
     int     dtype, threads;              /* threads < 0: -threads, and the result may not depend on their number */
     int     conj_a, conj_b;              /* complex only */
@@ -17,9 +17,13 @@ typedef struct {
     int64_t ialpha, ibeta;               /* for integer dtypes */
     const RtBackend *host;               /* whose alloc and free give room for the copies of 16-bit operands; whose loops `act` means */
     int     act;                         /* a kernel of one operand that follows (elementwise()'s number, floats only); -1: none */
+    const char *plus;                    /* of c's shape and dtype, its columns neighbours as c's then are; NULL: c */
+    int64_t plus_z, plus_m;
+    int64_t inner, a_y, b_y;             /* products z of a batch that start at z / inner * a_y + z % inner * a_z; inner == 0: at z * a_z */
 } RtGemm;
 
 #define RT_LEAF 32
+#define RT_SMALL 2048                       /* elements of b that a small product of a batch may turn */
 #define RT_THIN_ROWS 12                     /* most rows of a for which b is read once and not packed */
 
 /* One product of float or double by register tiles: c (+)= alpha a b (+ bias on every row); c's columns neighbours. */
@@ -30,6 +34,9 @@ typedef struct {
     double  alpha;
     int     add;
     void   *room;                        /* RT_ROOM bytes for packed blocks */
+    const char *plus;                    /* rows plus_m apart, beta of which is added instead of c; NULL: none */
+    int64_t plus_m;
+    double  beta;
 } RtBlock;
 
 /* Blocks of a packed product, Note [Tiles and panels] in gemm_micro_t.h; RT_FAR: bytes between rows of a from which they are packed,
@@ -73,9 +80,13 @@ typedef struct {
     /* out_n += or = sum over rows; x_mn with row stride ld */
     void (*colsum_f32)(int64_t m, int64_t n, const float *x, int64_t ld, float *out, int accumulate);
     void (*colsum_f64)(int64_t m, int64_t n, const double *x, int64_t ld, double *out, int accumulate);
-    /* out_mn = a_m b_n, rows without gaps: a loop of its own, as the elementwise one begins anew for each row */
-    void (*outer_f32)(int64_t m, int64_t n, const float *a, int64_t a_m, const float *b, float *out);
-    void (*outer_f64)(int64_t m, int64_t n, const double *a, int64_t a_m, const double *b, double *out);
+    /* out_mn = alpha a_m b_n (+ beta x_mn, rows x_m apart), rows out_m apart: a loop of its own, as the elementwise one begins anew for each row */
+    void (*outer_f32)(int64_t m, int64_t n, float alpha, const float *a, int64_t a_m, const float *b, float beta, const float *x, int64_t x_m, float *out, int64_t out_m);
+    void (*outer_f64)(int64_t m, int64_t n, double alpha, const double *a, int64_t a_m, const double *b, double beta, const double *x, int64_t x_m, double *out,
+                      int64_t out_m);
+    /* products `from` to `to` of a batch of small ones: Note [Small products of a batch] in gemm_small_t.h */
+    void (*small_f32)(const RtGemm *g, int64_t from, int64_t to);
+    void (*small_f64)(const RtGemm *g, int64_t from, int64_t to);
     float  (*dot_f32)(int64_t n, const float *x, const float *y);
     double (*dot_f64)(int64_t n, const double *x, const double *y);
     void (*widen)(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out);
@@ -131,8 +142,9 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
 /* c_mn = a b, row-major without gaps; RT_OK or RT_ERR_MEMORY. */
 int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t *a, int64_t a_m, int64_t a_k, int unsign, const int8_t *b,
             int64_t b_k, int64_t b_n, int32_t *c, int threads);
-/* out_mn = a_m b_n, row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
-int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *a, int64_t a_m, const char *b, char *out);
+/* out_mn = alpha a_m b_n (+ beta x_mn where x is given), out row-major without gaps, rows of x x_m apart; RT_ERR_UNSUPPORTED for dtypes without a loop. */
+int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, double alpha, const char *a, int64_t a_m, const char *b, double beta, const char *x, int64_t x_m,
+             char *out, int threads);
 /* out_n = sum over m of x_mn, x row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
 int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out);
 #endif

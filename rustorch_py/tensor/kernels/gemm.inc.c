@@ -21,6 +21,15 @@
 #define RT_PAUSE 0
 #endif
 
+/* A product that no sum is fused with. */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define RT_ROUNDED(v) __asm__("" : "+x"(v));
+#elif defined(__aarch64__) && defined(__GNUC__)
+#define RT_ROUNDED(v) __asm__("" : "+w"(v));
+#else
+#define RT_ROUNDED(v)
+#endif
+
 typedef float  rt_vf32 __attribute__((vector_size(RT_VEC), may_alias));
 typedef double rt_vf64 __attribute__((vector_size(RT_VEC), may_alias));
 typedef int32_t f32_mask __attribute__((vector_size(RT_VEC)));
@@ -80,6 +89,7 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
 #include "gemm_kept_t.h"
+#include "gemm_small_t.h"
 #if defined(__AVX512F__)
 #include "gemm_pass_t.h"
 #endif
@@ -96,6 +106,7 @@ RT_INLINE void f64_sums(const rt_vf64 *v, int n, double *out) { for (int i = 0; 
 #include "gemm_tile.h"
 #include "gemm_micro_t.h"
 #include "gemm_kept_t.h"
+#include "gemm_small_t.h"
 #if defined(__AVX512F__)
 #include "gemm_pass_t.h"
 #endif
@@ -242,7 +253,7 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
 #else
     NULL, NULL, NULL, NULL,
 #endif
-    integer, f32_colsum, f64_colsum, f32_outer, f64_outer, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
+    integer, f32_colsum, f64_colsum, f32_outer, f64_outer, f32_small, f64_small, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
     RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), RT_NAME(rt_bf16_keep), RT_NAME(rt_bf16_kept), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
     24, RT_THIN_ROWS, INT64_MAX,

@@ -5,11 +5,13 @@
  * a right factor with two rows for each row of b: (re, im), by which the real parts are multiplied, and (-im, re), by which the imaginary ones are.
  * It is written out, twice the size of b, and the rest is one real product of the same multiply-adds, by the register tiles (two cores,
  * complex64 512: 6.5 ms by BLAS, whose tiles multiply and shuffle, 4.9 so). A conjugate is a sign in it. */
-#define COMPLEX_SIDE 8                     /* fewest rows, columns and sums */
+#define COMPLEX_SIDE 8                     /* fewest rows, */
+#define COMPLEX_COLS 4                     /* ... columns */
+#define COMPLEX_SUMS 3                     /* ... and sums: of shorter ones the result is what moves (two cores, 256 x 4 by 4 x 256: 36 us by BLAS, 16 so; sums of 1: 22 and 51) */
 
 static int by_reals(const RtGemmTable *t, const RtGemm *g) {
     return (g->dtype == RT_C64 || g->dtype == RT_C128) && t->tiles_most == INT64_MAX && g->alpha[1] == 0 && g->beta[1] == 0 && g->c_n == 1
-           && g->m >= COMPLEX_SIDE && g->n >= COMPLEX_SIDE && g->k >= COMPLEX_SIDE;
+           && g->m >= COMPLEX_SIDE && g->n >= COMPLEX_COLS && g->k >= COMPLEX_SUMS;
 }
 
 /* Lines `from` to `to` of the right factor: two for each row of b where `rows`, else two for each column, so that both read and write along memory. */

@@ -14,15 +14,15 @@
  * (K. Goto and R. van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS 34(3), 2008.) */
 enum { F(NC) = RT_NC_BYTES / (int)sizeof(T) };
 
-/* Where a tile's sums go: c = alpha * sum + from; from: c itself, a row (ldf 0) or NULL. ahead: what later tiles will read, or NULL. */
-typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; int len; const T *ahead; } F(Out);
+/* Where a tile's sums go: c = alpha * sum + beta * from; from: c itself, a row (ldf 0), another matrix or NULL. ahead: what later tiles will read, or NULL. */
+typedef struct { T *c; int64_t ldc; const T *from; int64_t ldf; T alpha; int len; const T *ahead; T beta; } F(Out);
 
 #if !RT_MASKED
 static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_t w, const F(Out) *o) {
     for (int r = 0; r < rows; r++)
         for (int64_t j = 0; j < o->len; j++) {
             T v = o->alpha * sum[r * w + j];
-            if (o->from) v += o->from[r * o->ldf + j];
+            if (o->from) v += o->beta * o->from[r * o->ldf + j];
             o->c[r * o->ldc + j] = v;
         }
 }
@@ -81,7 +81,7 @@ static __attribute__((noinline)) void F(put_part)(int rows, const T *sum, int64_
         if (o->from)                                                                                               \
             RT_EACH(R, C) {                                                                                        \
                 const T *from = o->from + r * o->ldf + j * L;                                                      \
-                acc[r][j] = o->alpha * acc[r][j] + (j < C - 1 ? F(load)(from) : LOAD(from));                       \
+                acc[r][j] = o->alpha * acc[r][j] + o->beta * (j < C - 1 ? F(load)(from) : LOAD(from));             \
             }                                                                                                      \
         else if (o->alpha != 1) RT_EACH(R, C) acc[r][j] *= o->alpha;                                               \
         RT_EACH(R, C) {                                                                                            \
@@ -160,8 +160,9 @@ RT_INLINE int F(registers)(int64_t cols) { return cols >= RT_REGS * L ? RT_REGS 
 static void F(strip)(const RtBlock *g, int64_t i, int64_t m, int64_t j, int64_t len, int64_t p, int64_t kb, const T *x, int64_t a_m,
                      int64_t a_k, const T *b, int64_t ldb, const T *ahead) {
     T *c = (T *)g->c + i * g->c_m + j;
-    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, (int)len, ahead};
-    if (p || g->add) { o.from = c; o.ldf = g->c_m; }
+    F(Out) o = {c, g->c_m, NULL, 0, (T)g->alpha, (int)len, ahead, 1};
+    if (p || (g->add && !g->plus)) { o.from = c; o.ldf = g->c_m; }
+    else if (g->plus) { o.from = (const T *)g->plus + i * g->plus_m + j; o.ldf = g->plus_m; o.beta = (T)g->beta; }
     else if (g->bias) o.from = (const T *)g->bias + j;
     F(column)(m, F(registers)(len), kb, x, a_m, a_k, b, ldb, &o);
 }

@@ -198,12 +198,26 @@ static void F(colsum)(int64_t m, int64_t n, const T *x, int64_t ld, T *out, int 
         F(colsum_tree)(m, n - j < 256 ? n - j : 256, x + j, ld, out + j, accumulate);
 }
 
-static void F(outer)(int64_t m, int64_t n, const T *a, int64_t a_m, const T *restrict b, T *restrict out) {
-    for (int64_t i = 0; i < m; i++, out += n) {
-        T x = a[i * a_m];
+static void F(outer)(int64_t m, int64_t n, T alpha, const T *a, int64_t a_m, const T *b, T beta, const T *x, int64_t x_m, T *out, int64_t out_m) {
+    for (int64_t i = 0; i < m; i++, out += out_m) {
+        T y = alpha * a[i * a_m];
         int64_t j = 0;
-        for (; j + L <= n; j += L) F(store)(out + j, x * F(load)(b + j));
-        for (; j < n; j++) out[j] = x * b[j];
+        if (x) {                                       /* out itself, perhaps */
+            const T *row = x + i * x_m;
+            for (; j + L <= n; j += L) {
+                V v = y * F(load)(b + j), w = beta * F(load)(row + j);
+                RT_ROUNDED(v) RT_ROUNDED(w)
+                F(store)(out + j, w + v);
+            }
+            for (; j < n; j++) {
+                T v = y * b[j], w = beta * row[j];
+                RT_ROUNDED(v) RT_ROUNDED(w)
+                out[j] = w + v;
+            }
+            continue;
+        }
+        for (; j + L <= n; j += L) F(store)(out + j, y * F(load)(b + j));
+        for (; j < n; j++) out[j] = y * b[j];
     }
 }
 
