@@ -16,6 +16,9 @@ _INT = {"uint8": (8, 0, 255), "int8": (8, -128, 127), "int16": (16, -2 ** 15, 2 
         "int64": (64, -2 ** 63, 2 ** 63 - 1), "uint16": (16, 0, 2 ** 16 - 1), "uint32": (32, 0, 2 ** 32 - 1), "uint64": (64, 0, 2 ** 64 - 1)}
 
 
+_known = {}        # dtype -> the attributes of its finfo
+
+
 def _dtype_of(name, given):
     if not isinstance(given, _t.dtype):
         raise TensorTypeError(f"{name}(): argument 'type' (position 1) must be torch.dtype, not {type(given).__name__}")
@@ -27,12 +30,18 @@ class finfo:
     __module__ = "rustorch_py"
 
     def __init__(self, type=None):
-        dtype = _dtype_of("finfo", _t.get_default_dtype() if type is None else type)
+        dtype = _t.get_default_dtype() if type is None else type
+        known = _known.get(dtype)
+        if known is not None:
+            self.__dict__.update(known)
+            return
+        dtype = _dtype_of("finfo", dtype)
         name = dtype.to_real().name if dtype.is_complex else dtype.name
         if name not in _FLOAT:
             raise TensorTypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{dtype}'")
         self.bits, self.eps, self.max, self.tiny, self.smallest_subnormal, digits = _FLOAT[name]
         self.min, self.smallest_normal, self.resolution, self.dtype = self.tiny if name == "float8_e8m0fnu" else -self.max, self.tiny, 10.0 ** -digits, name
+        _known[dtype] = dict(self.__dict__)
 
     def __repr__(self):
         return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "

@@ -3,6 +3,8 @@
 Every function is one of three transforms (complex to complex, real to half spectrum, half spectrum
 to real) per dimension; all have gradients of any order.
 """
+from math import prod
+
 from . import tensor as _t
 from .errors import DimError, DTypeError, TensorError
 from .tensor import _fft
@@ -15,7 +17,9 @@ __all__ = ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fft2", "ifft2", "rf
 
 def _scale(op, norm, n, inverse):
     """Factor of a transform over n points in all."""
-    if norm not in (None, "forward", "backward", "ortho"):
+    if norm is None:
+        return 1.0 / n if inverse else 1.0
+    if norm not in ("forward", "backward", "ortho"):
         raise TensorError(f'Invalid normalization mode: "{norm}" ({op}: expected "forward", "backward" or "ortho")', op=op)
     if norm == "ortho":
         return n ** -0.5
@@ -36,6 +40,10 @@ def _length(op, n):
 
 def _resolve(op, x, s, dim):
     """Sizes and dimensions of an n-d transform, as PyTorch reads s= and dim=."""
+    if s is None and type(dim) is tuple and len(dim) == 1 and type(dim[0]) is int:      # the usual transform: one whole dimension
+        nd, d = x.dim(), dim[0]
+        if -nd <= d < nd:
+            return (_length(op, x.shape[d]),), (d % nd,)
     if dim is None:
         dim = range(-len(s), 0) if s is not None else range(x.dim())
         if s is not None and len(s) > x.dim():
@@ -53,17 +61,10 @@ def _resolve(op, x, s, dim):
     return tuple([_length(op, n) for n in sizes]), tuple(dims)
 
 
-def _product(sizes):
-    n = 1
-    for s in sizes:
-        n *= s
-    return n
-
-
 def _c2c(op, x, s, dim, norm, inverse):
     x = _fft.promote_input(op, x, True)
     sizes, dims = _resolve(op, x, s, dim)
-    return _fft.c2c(x, dims, sizes, 1 if inverse else -1, _scale(op, norm, _product(sizes), inverse)) if dims else x.clone()
+    return _fft.c2c(x, dims, sizes, 1 if inverse else -1, _scale(op, norm, prod(sizes), inverse)) if dims else x.clone()
 
 
 def _r2c(op, x, s, dim, norm, inverse=False):
@@ -73,7 +74,7 @@ def _r2c(op, x, s, dim, norm, inverse=False):
     sizes, dims = _resolve(op, x, s, dim)
     if not dims:
         raise TensorError(f"{op} must transform at least one axis", op=op)
-    scale = _scale(op, norm, _product(sizes), inverse)
+    scale = _scale(op, norm, prod(sizes), inverse)
     if not inverse:
         return _fft.r2c(x, dims, sizes, -1, scale, True)
     x = _fft.r2c(x, dims[-1:], sizes[-1:], 1, scale, True)
@@ -84,6 +85,10 @@ def _c2r(op, x, s, dim, norm, inverse=True):
     x = _fft.promote_input(op, x, True)
     if isinstance(s, (tuple, list)) and not s:
         raise TensorError(f"{op}: When given, dim and shape arguments must have the same length, and at least one", op=op)
+    if s is None and type(dim) is tuple and len(dim) == 1:      # the usual transform: one whole dimension
+        d = _dim(op, x, dim[0])
+        n = _length(op, 2 * (x.shape[d] - 1))
+        return _fft.c2r(x, d, n, 1 if inverse else -1, _scale(op, norm, n, inverse))
     last_given = s is not None and (s if isinstance(s, int) else s[-1]) != -1
     if not last_given:
         dims_only = dim if dim is not None else (range(-len(s), 0) if s is not None else range(x.dim()))
@@ -99,7 +104,7 @@ def _c2r(op, x, s, dim, norm, inverse=True):
     sign = 1 if inverse else -1
     if len(dims) > 1:
         x = _fft.c2c(x, dims[:-1], sizes[:-1], sign, 1.0)
-    return _fft.c2r(x, dims[-1], sizes[-1], sign, _scale(op, norm, _product(sizes), inverse))
+    return _fft.c2r(x, dims[-1], sizes[-1], sign, _scale(op, norm, prod(sizes), inverse))
 
 
 def fft(input, n=None, dim=-1, norm=None, *, out=None):

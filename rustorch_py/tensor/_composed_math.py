@@ -2,13 +2,13 @@
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._base import TensorBase
 from ._convert import equal
-from ._create import arange, complex_
+from ._create import arange, complex_, empty_like
 from ._dtype import get_default_dtype, promote_types
 from ._join import cat, triu_indices
 from ._lane import deliver_out
 from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where
-from ._pointwise import finite_or, float_power
+from ._pointwise import finite_or, float_power, plain_frexp
 from ._return_types import named_result
 from ._view import broadcast_tensors
 
@@ -53,15 +53,16 @@ def isreal(input):
 # ---- elementwise ----
 def nan_to_num(input, nan=0.0, posinf=None, neginf=None, *, out=None):
     """Replace NaN and infinities by numbers (infinities by the dtype's extremes unless given)."""
+    top = _LARGEST.get(input.dtype.name)
+    if top is not None and out is None:
+        return finite_or(input, 0.0 if nan is None else nan, top if posinf is None else posinf, -top if neginf is None else neginf)
     if not (input.dtype.is_floating_point or input.dtype.is_complex):
         return deliver_out("nan_to_num", input.clone(), out)
     if input.is_complex():
         return deliver_out("nan_to_num", complex_(nan_to_num(input.real, nan, posinf, neginf), nan_to_num(input.imag, nan, posinf, neginf)), out)
-    top = _LARGEST.get(input.dtype.name)
     if top is None:
         raise UnsupportedOpError(f'"nan_to_num" not implemented for {input.dtype}', op="nan_to_num")
-    result = finite_or(input, 0.0 if nan is None else nan, top if posinf is None else posinf, -top if neginf is None else neginf)
-    return result if out is None else deliver_out("nan_to_num", result, out)
+    return deliver_out("nan_to_num", nan_to_num(input, nan, posinf, neginf), out)
 
 
 _LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}
@@ -85,6 +86,11 @@ def frexp(input, *, out=None):
     """Split into mantissa in [0.5, 1) and exponent of two: ``input == mantissa * 2 ** exponent``."""
     if not input.dtype.is_floating_point:
         raise TensorError("torch.frexp() only supports floating-point dtypes", op="frexp")
+    result = named_result("frexp", "mantissa", "exponent")
+    if out is None:
+        pair = plain_frexp(input.contiguous())
+        if pair is not None:
+            return result(pair if input.is_contiguous() else [empty_like(input, dtype=part.dtype).copy_(part) for part in pair])
     x = input.detach().double()
     size = x.abs()
     finite = size.isfinite() & (size != 0)
@@ -97,7 +103,6 @@ def frexp(input, *, out=None):
     mantissa = input * scale.exp2().to(input.dtype) if str(input.dtype).endswith("float64") else \
         (input.double() * scale.exp2() * (-e.double() - scale).exp2()).to(input.dtype)
     mantissa = where(finite, mantissa, input)
-    result = named_result("frexp", "mantissa", "exponent")
     if out is not None:
         if len(out) != 2:
             raise TensorTypeError(f"frexp(): expected tuple of 2 elements but got {len(out)}", op="frexp")

@@ -88,6 +88,13 @@ def block_diag(*tensors):
         dtype = promote_types(dtype, t.dtype)
         blocks.append(t.reshape(1, -1) if t.dim() < 2 else t)
     width = sum(b.shape[1] for b in blocks)
+    if not any(b.requires_grad for b in blocks):
+        out, top, left = blocks[0].new_zeros(sum(b.shape[0] for b in blocks), width, dtype=dtype), 0, 0
+        for b in blocks:
+            h, w = b.shape
+            out[top:top + h, left:left + w] = b
+            top, left = top + h, left + w
+        return out
     rows, left = [], 0
     for b in blocks:
         h, w = b.shape

@@ -152,7 +152,7 @@ def equal(input, other):
     b = <TensorBase>other
     if a.dev != b.dev:
         raise TensorError(f"equal: tensors on different devices, {device_of(a.dev)} and {device_of(b.dev)}", op="equal")
-    return bool(same_shape(a, b)) and bool(binary(ROW_EQ, a, b, None).all())
+    return bool(same_shape(a, b)) and (<object>binary(ROW_EQ, a, b, None).all()).item()
 
 
 def is_set_to(self, tensor):

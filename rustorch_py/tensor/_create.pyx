@@ -507,6 +507,31 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     return finish("eye", t, requires_grad)
 
 
+cdef enum:
+    FEW = 16384            # elements that one loop without a plan puts together
+
+
+cdef TensorBase interleaved(TensorBase a, TensorBase b):
+    """Two dense tensors as the parts of a complex one. Not recorded."""
+    cdef TensorBase t = empty(a.nd, a.sh, RT_C64 if a.dt == RT_F32 else RT_C128, RT_CPU)
+    cdef const float *re = <const float *>a.ptr
+    cdef const float *im = <const float *>b.ptr
+    cdef float *z = <float *>t.ptr
+    cdef const double *wide_re = <const double *>a.ptr
+    cdef const double *wide_im = <const double *>b.ptr
+    cdef double *wide = <double *>t.ptr
+    cdef int64_t i
+    if a.dt == RT_F32:
+        for i in range(a.n):
+            z[2 * i] = re[i]
+            z[2 * i + 1] = im[i]
+    else:
+        for i in range(a.n):
+            wide[2 * i] = wide_re[i]
+            wide[2 * i + 1] = wide_im[i]
+    return t
+
+
 def complex_(real, imag, *, out=None):
     """Build a complex tensor from its parts."""
     cdef TensorBase a = as_base("complex", "real", real), b = as_base("complex", "imag", imag)
@@ -516,7 +541,11 @@ def complex_(real, imag, *, out=None):
         raise DTypeError(f"Expected both inputs to be Half, Float or Double tensors but got {dtype_of(a.dt).name} and {dtype_of(b.dt).name}")
     if out is not None and as_base("complex", "out", out).dt != (RT_C64 if a.dt == RT_F32 else RT_C128 if a.dt == RT_F64 else RT_C32):
         raise DTypeError(f"Expected object of scalar type {dtype_of(a.dt).to_complex().name} but got scalar type {out.dtype.name} for argument 'out'", op="complex")
-    a, b = broadcast_tensors(a, b)
+    if not same_shape(a, b):
+        a, b = broadcast_tensors(a, b)
+    elif out is None and a.n <= FEW and a.dev == RT_CPU and b.dev == RT_CPU and a.dt != RT_F16 and a.flags & b.flags & F_CONTIG \
+            and not ((a.rg or b.rg) and grad_mode()):
+        return interleaved(a, b)
     return deliver("complex", _complex_of(a, b), out)
 
 

@@ -293,6 +293,9 @@ class device:
     __slots__ = ("type", "index", "_code", "_saved")
 
     def __new__(cls, type=None, index=None):
+        found = DEVICES.get((type, index)) if isinstance(type, str) else None
+        if found is not None:
+            return found
         if isinstance(type, device):
             return type
         if isinstance(type, int) and not isinstance(type, bool):

@@ -8,10 +8,10 @@ these is in ``_linalg_more``.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
-from ._base cimport (TensorBase, empty, empty_strided, view_raw, as_base, grad_mode, attach_outputs, save, save_output, saved,
+from ._base cimport (TensorBase, F_CONTIG, same_shape, empty, empty_strided, view_raw, as_base, grad_mode, attach_outputs, save, save_output, saved,
                      wants_edge, rt_kind, rt_itemsize, rt_real_dtype, rt_compute_dtype, RT_I32, RT_I64, RT_F16, RT_BF16, RT_F32, RT_F64, RT_C64, RT_C128,
                      RT_KIND_FLOAT, RT_KIND_COMPLEX)
-from ._backend cimport RT_META
+from ._backend cimport RT_CPU, RT_META
 from ._cpu cimport rt_num_threads
 from ._node cimport Node
 from ._dtype cimport torch_name
@@ -757,6 +757,69 @@ def norm_raw(x, double p, tuple dims, bint keepdim):
             r = reduce_raw(RED_SUM_CUBE if p == 3 else RED_SUM_POW, t, mask, keepdim, acc, out, p)
             r = <TensorBase>binary(ROW_POW, r, 1 / p, None)
     return cast(r, real)
+
+
+def plain_norm(x, ord, dim, bint keepdim):
+    """`vector_norm` of a real tensor that nothing records, over one dimension or all; None: another call."""
+    cdef TensorBase t, r
+    cdef uint8_t mask[64]
+    cdef int i, d = 0, acc, out
+    cdef bint two
+    if not isinstance(x, TensorBase) or not (type(ord) is int or type(ord) is float):
+        return None
+    t = <TensorBase>x
+    if t.nd == 0 or t.n == 0 or rt_kind(t.dt) != RT_KIND_FLOAT or t.rg and grad_mode():
+        return None
+    two = ord == 2
+    if not two and ord != 1:
+        return None
+    if dim is not None:
+        if type(dim) is not int or dim < -t.nd or dim >= t.nd:
+            return None
+        d = dim if dim >= 0 else dim + t.nd
+    for i in range(t.nd):
+        mask[i] = dim is None or i == d
+    acc = out = rt_compute_dtype(t.dt)
+    r = reduce_raw(RED_SUM_SQ if two else RED_SUM_ABS, t, mask, keepdim, acc, out, 0)
+    if two:
+        r = <TensorBase>unary(ROW_SQRT, r, None)
+    return cast(r, t.dt) if r.dt != t.dt else r
+
+
+def plain_cross(x, y, int d):
+    """The cross product over dimension d of two dense real tensors of one shape that nothing records; None: another call."""
+    cdef TensorBase a = <TensorBase?>x, b = <TensorBase?>y, out
+    cdef int64_t outer = 1, inner = 1, i, k
+    cdef const float *p
+    cdef const float *q
+    cdef float *r
+    cdef const double *wp
+    cdef const double *wq
+    cdef double *wr
+    if a.dev != RT_CPU or b.dev != RT_CPU or a.dt != b.dt or (a.dt != RT_F32 and a.dt != RT_F64) or not same_shape(a, b) \
+            or not (a.flags & b.flags & F_CONTIG) or (a.rg or b.rg) and grad_mode():
+        return None
+    out = empty(a.nd, a.sh, a.dt, RT_CPU)
+    for i in range(a.nd):
+        if i < d:
+            outer *= a.sh[i]
+        elif i > d:
+            inner *= a.sh[i]
+    with nogil:
+        for k in range(outer):
+            if a.dt == RT_F32:
+                p, q, r = <const float *>a.ptr + 3 * inner * k, <const float *>b.ptr + 3 * inner * k, <float *>out.ptr + 3 * inner * k
+                for i in range(inner):
+                    r[i] = p[inner + i] * q[2 * inner + i] - p[2 * inner + i] * q[inner + i]
+                    r[inner + i] = p[2 * inner + i] * q[i] - p[i] * q[2 * inner + i]
+                    r[2 * inner + i] = p[i] * q[inner + i] - p[inner + i] * q[i]
+            else:
+                wp, wq, wr = <const double *>a.ptr + 3 * inner * k, <const double *>b.ptr + 3 * inner * k, <double *>out.ptr + 3 * inner * k
+                for i in range(inner):
+                    wr[i] = wp[inner + i] * wq[2 * inner + i] - wp[2 * inner + i] * wq[inner + i]
+                    wr[inner + i] = wp[2 * inner + i] * wq[i] - wp[i] * wq[2 * inner + i]
+                    wr[2 * inner + i] = wp[i] * wq[inner + i] - wp[inner + i] * wq[i]
+    return out
 
 
 def check_matrix(op, x, bint must_be_square=False, arg="A"):

@@ -839,6 +839,9 @@ def linalg_cross(input, other, *, dim=-1, out=None):
     d = _view_dim(dim, input.ndim)
     if input.shape[d] != 3 or other.shape[d] != 3:
         raise ShapeError(f"{op}: inputs dimension {dim} must have length 3. Got {input.shape[d]} and {other.shape[d]}", op=op)
+    product = _linalg.plain_cross(input, other, d)
+    if product is not None:
+        return _deliver(product, out)
     a, b = input.unbind(d), other.unbind(d)
     parts = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
     return _deliver(stack(parts, d), out)

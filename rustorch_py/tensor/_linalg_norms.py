@@ -65,6 +65,10 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
         dtype: compute in this dtype.
         out: tensor to write to.
     """
+    if dtype is None and out is None:
+        y = _linalg.plain_norm(x, ord, dim, keepdim)
+        if y is not None:
+            return y
     x = _norm_input("linalg.vector_norm", x, dtype)
     ord = _order(ord)
     if dim is None:
@@ -96,6 +100,10 @@ def _view_dim(d, nd):
 def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=None):
     """Compute a norm of matrices: "fro", "nuc", inf, -inf, 1, -1, 2 or -2."""
     op = "linalg.matrix_norm"
+    if ord == "fro" and dim == (-2, -1) and getattr(A, "ndim", 0) == 2 and not keepdim and dtype is None and out is None:
+        y = _linalg.plain_norm(A, 2, None, False)
+        if y is not None:
+            return y
     A = _norm_input(op, A, dtype)
     if A.ndim < 2:
         raise ShapeError(f"{op}: The input tensor A must have at least 2 dimensions.", op=op)

@@ -4,6 +4,9 @@ import os
 from ..errors import OutOfMemoryError
 
 
+_ROOM = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in os.sysconf_names else 0     # bytes; 0: not told
+
+
 def refuse_endless(owner, name, count, nbytes):
     """Refuse more copies of something than memory can hold, before the first one is made.
 
@@ -15,7 +18,5 @@ def refuse_endless(owner, name, count, nbytes):
     Raises:
         OutOfMemoryError: all copies together are larger than the machine's memory.
     """
-    if isinstance(count, int) and "SC_PHYS_PAGES" in os.sysconf_names:
-        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if count * nbytes > room > 0:
-            raise OutOfMemoryError(f"{owner}: {name}={count} asks for at least {count * nbytes} bytes, and this machine has {room}", op=owner)
+    if isinstance(count, int) and count * nbytes > _ROOM > 0:
+        raise OutOfMemoryError(f"{owner}: {name}={count} asks for at least {count * nbytes} bytes, and this machine has {_ROOM}", op=owner)

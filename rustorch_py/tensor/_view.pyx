@@ -642,11 +642,27 @@ def adjoint(input):
     return v.conj() if rt_kind(x.dt) == RT_KIND_COMPLEX else v
 
 
+cdef TensorBase move_one(TensorBase x, int source, int destination):
+    """Dimension `source` becomes dimension `destination`; the rest keep their order."""
+    cdef int order[64]
+    cdef int i, at = 0
+    for i in range(x.nd):
+        if i != destination:
+            at += at == source
+            order[i] = at
+            at += 1
+        else:
+            order[i] = source
+    return permute_view(x, order)
+
+
 def movedim(input, source, destination):
     """Move dimensions to other positions; the rest keep their order."""
     cdef TensorBase x = as_base("movedim", "input", input)
     cdef int order[64]
     cdef int i
+    if type(source) is int and type(destination) is int:
+        return move_one(x, wrap_dim("movedim", source, x.nd), wrap_dim("movedim", destination, x.nd))
     src = [source] if isinstance(source, int) else list(source)
     dst = [destination] if isinstance(destination, int) else list(destination)
     if isinstance(source, int) != isinstance(destination, int):
@@ -692,10 +708,21 @@ def broadcast_to(input, size):
     return expand(input, size)
 
 
+cdef bint all_alike(tuple tensors):
+    """Whether all are tensors of one shape."""
+    cdef object x
+    for x in tensors:
+        if not isinstance(x, TensorBase) or not same_shape(<TensorBase>x, <TensorBase>tensors[0]):
+            return False
+    return True
+
+
 def broadcast_tensors(*tensors):
     """Expand tensors to their common shape."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
+    if all_alike(tensors):
+        return tuple([expand_to(<TensorBase>x, (<TensorBase>x).nd, (<TensorBase>x).sh) for x in tensors])
     shape = common_shape(tuple([shape_tuple(as_base("broadcast_tensors", "tensors", x)) for x in tensors]))
     return tuple(expand(x, shape) for x in tensors)
 

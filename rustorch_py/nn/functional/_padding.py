@@ -23,6 +23,9 @@ def _ring(mode, size, before, after):
     return [abs(i) if i <= last else 2 * last - i for i in range(-before, size + after)]
 
 
+_INT = {int}
+
+
 def pad(input, pad, mode="constant", value=None):
     """Enlarge a tensor at the ends of its last dimensions.
 
@@ -33,7 +36,8 @@ def pad(input, pad, mode="constant", value=None):
             input with one or two more dimensions than are padded.
         value: the constant, 0 if absent.
     """
-    pad = tuple(int(n) for n in pad)
+    if type(pad) is not tuple or not {*map(type, pad)} <= _INT:
+        pad = tuple([int(n) for n in pad])
     if len(pad) % 2:
         raise TensorError("Padding length must be divisible by 2", op="pad")
     if mode == "constant":
@@ -64,7 +68,7 @@ def pad(input, pad, mode="constant", value=None):
         pad = tuple(max(n, 0) for n in pad)
     if not any(pad):
         return out.clone() if out is input else out
-    if mode == "circular" and any(max(pad[2 * i], pad[2 * i + 1]) > out.shape[n_dims - 1 - i] for i in range(n_pad)):
+    if mode == "circular" and out is not input and any(max(pad[2 * i], pad[2 * i + 1]) > out.shape[n_dims - 1 - i] for i in range(n_pad)):
         raise ShapeError("Padding value causes wrapping around more than once.", op="pad")
     if input.device.type == "cpu":
         return _t.pad_shown(out, pad, mode)

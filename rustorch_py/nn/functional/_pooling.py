@@ -91,10 +91,16 @@ max_pool2d, max_pool2d_with_indices = _max_pool(2, "max_pool2d_with_indices")
 max_pool3d, max_pool3d_with_indices = _max_pool(3, "max_pool3d_with_indices")
 
 
+def _plain_size(n):
+    return type(n) is int and n < 1 << 63
+
+
 def _adaptive_size(input, output_size, n):
     """Fill in None (keep the input's size) in an adaptive output size."""
     if isinstance(output_size, int) and not isinstance(output_size, bool):
         output_size = (output_size,) * n
+    if type(output_size) is tuple and len(output_size) == n < input.dim() and all(map(_plain_size, output_size)):
+        return output_size
     if not hasattr(output_size, "__len__"):
         raise TensorTypeError(f"adaptive pooling: argument 'output_size' must be tuple of ints, not {type(output_size).__name__}")
     if input.dim() <= len(output_size):
@@ -121,14 +127,11 @@ def adaptive_avg_pool3d(input, output_size):
 
 
 def _adaptive_max_pool(n, name):
-    def kernel(*args):
-        return getattr(_t, name)(*args)
-
     def with_indices(input, output_size, return_indices=False):
-        return kernel(input, _adaptive_size(input, output_size, n))
+        return getattr(_t, name)(input, _adaptive_size(input, output_size, n))
 
     def values(input, output_size, return_indices=False):
-        out = kernel(input, _adaptive_size(input, output_size, n))
+        out = getattr(_t, name)(input, _adaptive_size(input, output_size, n))
         return out if return_indices else out[0]
 
     with_indices.__name__ = with_indices.__qualname__ = f"adaptive_max_pool{n}d_with_indices"

@@ -30,6 +30,8 @@ def triple(x):
 
 def whole(op, name, x, n):
     """Return n ints: a number n times, or what a sequence of n has. A tensor of numbers is a sequence of them, one of no dimension is neither."""
+    if type(x) is int and -1 << 63 <= x < 1 << 63:
+        return (x,) * n
     values = tuple(x) if hasattr(x, "__len__") else (x,) * n
     for i, v in enumerate(values):
         if isinstance(v, (bool, float)) or not hasattr(v, "__index__") or isinstance(v, _t.Tensor) and (v.dtype.is_floating_point or v.dtype.is_complex):

@@ -53,7 +53,7 @@ def pixel_shuffle(input, upscale_factor):
     if _lies_last(input):
         cells = input.permute(0, 2, 3, 1).reshape(*lead, h, w, c // (r * r), r, r)
         return cells.permute(0, 1, 4, 2, 5, 3).reshape(*lead, h * r, w * r, c // (r * r)).permute(0, 3, 1, 2)
-    cells = input.contiguous().view(*lead, c // (r * r), r, r, h, w)
+    cells = input.reshape(*lead, c // (r * r), r, r, h, w)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
     return cells.permute(order).contiguous().view(*lead, c // (r * r), h * r, w * r)
 
@@ -82,7 +82,7 @@ def pixel_unshuffle(input, downscale_factor):
     if _lies_last(input):
         cells = input.permute(0, 2, 3, 1).reshape(*lead, h // r, r, w // r, r, c)
         return cells.permute(0, 1, 3, 5, 2, 4).reshape(*lead, h // r, w // r, c * r * r).permute(0, 3, 1, 2)
-    cells = input.contiguous().view(*lead, c, h // r, r, w // r, r)
+    cells = input.reshape(*lead, c, h // r, r, w // r, r)
     order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
     return cells.permute(order).contiguous().view(*lead, c * r * r, h // r, w // r)
 
