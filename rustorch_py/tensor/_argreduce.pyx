@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from ._backend cimport RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
-                     RT_KIND_FLOAT)
+                     RT_KIND_FLOAT, RT_NLOOPED, is_contig, grad_mode)
 from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIAN, lane_of, empty_resized, computable, dense,
                      take_lane, order_sort, order_select, order_mode, need_nonempty_dim, into_pair, refuse_complex, flat)
 from ._index_kernels cimport on_device
@@ -20,8 +20,10 @@ include "_row_ids.pxi"
 
 cdef extern from "lane.h" nogil:
     ctypedef void (*RtArgReduce)(const void *x, RtLane s, int want_min, void *val, int64_t *idx, int threads) noexcept nogil
+    ctypedef void (*RtExtremes)(const void *x, int64_t n, void *low, void *high, int threads) noexcept nogil
     ctypedef struct RtArgTable:
         RtArgReduce arg[12]
+        RtExtremes both[12]
     const RtArgTable *rt_pick_arg(int level)
 
 _max = named_result("max", "values", "indices")
@@ -130,6 +132,22 @@ set_plain_call(max, plain_max)
 set_plain_call(min, plain_min)
 
 
+cdef tuple both_extremes(TensorBase t, bint keepdim):
+    """Minimum and maximum of all elements, read once; None: not here."""
+    cdef RtExtremes kernel = rt_pick_arg(isa_level()).both[t.dt] if t.dt < RT_NLOOPED else NULL
+    cdef TensorBase low, high
+    cdef int64_t ones[64]
+    cdef int i
+    if kernel == NULL or on_device(t) or not is_contig(t) or t.rg and grad_mode():
+        return None
+    for i in range(t.nd):
+        ones[i] = 1
+    low, high = empty(t.nd if keepdim else 0, ones, t.dt, t.dev), empty(t.nd if keepdim else 0, ones, t.dt, t.dev)
+    with nogil:
+        kernel(t.ptr, t.n, low.ptr, high.ptr, rt_num_threads())
+    return low, high
+
+
 def aminmax(input, *, dim=None, keepdim=False, out=None):
     """Compute minimum and maximum at once: a pair ``(min, max)``."""
     cdef TensorBase t = as_base("aminmax", "input", input)
@@ -137,7 +155,7 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
         refuse_complex("aminmax", t)
         if t.n == 0:
             raise TensorError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.", op="aminmax")
-        low, high = input.amin(keepdim=keepdim), input.amax(keepdim=keepdim)
+        low, high = both_extremes(t, keepdim) or (input.amin(keepdim=keepdim), input.amax(keepdim=keepdim))
     else:
         need_nonempty_dim("aminmax", t, wrap_dim("aminmax", dim, t.nd))
         refuse_complex("aminmax", t)

@@ -6,6 +6,7 @@ from ._create import arange, combination_places, zeros
 from ._dtype import memory_format, promote_types
 from ._join import cat, stack
 from ._lane import deliver_out
+from ._pad import constant_pad_nd
 
 
 def _tensors(tensors):
@@ -98,7 +99,7 @@ def block_diag(*tensors):
     rows, left = [], 0
     for b in blocks:
         h, w = b.shape
-        rows.append(cat([b.new_zeros(h, left, dtype=dtype), b.to(dtype), b.new_zeros(h, width - left - w, dtype=dtype)], 1))
+        rows.append(constant_pad_nd(b.to(dtype), (left, width - left - w)) if h else b.new_zeros(0, width, dtype=dtype))
         left += w
     return cat(rows, 0)
 

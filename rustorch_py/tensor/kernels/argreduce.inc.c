@@ -29,6 +29,46 @@
         for (int j = 1; j < ACC; j++) if (want_min ? acc[j] < best : acc[j] > best) best = acc[j];  \
         return best;                                                                                \
     }                                                                                               \
+    /* Both extremes of n elements; NaN if there is one. */                                         \
+    static void extremes_##tag(const T *restrict x, int64_t n, T *low, T *high) {                   \
+        T lo[ACC]; T hi[ACC]; T nan[ACC]; T odd = x[0];                                             \
+        int bad = 0;                                                                                \
+        for (int j = 0; j < ACC; j++) { lo[j] = hi[j] = x[0]; nan[j] = 0; }                         \
+        for (int64_t b = 0; b + ACC <= n; b += ACC) {                                               \
+            for (int64_t p = 0; p < ACC * (int)sizeof(T); p += 64) __builtin_prefetch((const char *)(x + b) + 1024 + p); \
+            for (int j = 0; j < ACC; j++) lo[j] = x[b + j] < lo[j] ? x[b + j] : lo[j];              \
+            for (int j = 0; j < ACC; j++) hi[j] = x[b + j] > hi[j] ? x[b + j] : hi[j];              \
+            for (int j = 0; j < ACC; j++) nan[j] = (ISNAN(x[b + j])) ? 1 : nan[j];                  \
+        }                                                                                           \
+        for (int64_t b = n - n % ACC; b < n; b++) {                                                 \
+            lo[0] = x[b] < lo[0] ? x[b] : lo[0];                                                    \
+            hi[0] = x[b] > hi[0] ? x[b] : hi[0];                                                    \
+            bad |= (ISNAN(x[b]));                                                                   \
+        }                                                                                           \
+        for (int j = 0; j < ACC; j++) {                                                             \
+            bad |= nan[j] != 0;                                                                     \
+            lo[0] = lo[j] < lo[0] ? lo[j] : lo[0];                                                  \
+            hi[0] = hi[j] > hi[0] ? hi[j] : hi[0];                                                  \
+        }                                                                                           \
+        for (int64_t k = 0; bad && k < n; k++) if ((ISNAN(x[k]))) { odd = x[k]; break; }            \
+        *low = bad ? odd : lo[0];                                                                   \
+        *high = bad ? odd : hi[0];                                                                  \
+    }                                                                                               \
+    static void both_##tag(const void *xv, int64_t n, void *low, void *high, int threads) {         \
+        const T *x = xv; T *lo = low; T *hi = high;                                                 \
+        int64_t chunks = (n + CHUNK - 1) / CHUNK;                                                   \
+        T *part = chunks > 1 ? malloc(2 * sizeof(T) * (size_t)chunks) : NULL;                       \
+        if (!part) { extremes_##tag(x, n, lo, hi); return; }                                        \
+        RT_SHARED(threads, chunks, c, {                                                             \
+            extremes_##tag(x + c * CHUNK, n - c * CHUNK < CHUNK ? n - c * CHUNK : CHUNK, part + 2 * c, part + 2 * c + 1); \
+        });                                                                                         \
+        *lo = part[0]; *hi = part[1];                                                               \
+        for (int64_t c = 1; c < chunks && !(ISNAN(*lo)); c++) {                                     \
+            *lo = (ISNAN(part[2 * c])) || part[2 * c] < *lo ? part[2 * c] : *lo;                    \
+            *hi = (ISNAN(part[2 * c])) || part[2 * c + 1] > *hi ? part[2 * c + 1] : *hi;            \
+        }                                                                                           \
+        free(part);                                                                                 \
+    }                                                                                               \
     RT_INLINE int64_t place_##tag(const T *restrict x, int64_t n, T best, int bad) {                \
         int64_t k = 0;                                                                              \
         if (bad) { while (!(ISNAN(x[k]))) k++; return k; }                                          \
@@ -44,7 +84,7 @@
     RT_INLINE int64_t lane_##tag(const T *restrict x, int64_t n, int want_min) {                    \
         int64_t k = 0;                                                                              \
         T best = x[0];                                                                              \
-        if (n >= 4 * ACC) {                                                                         \
+        if (n >= ACC) {                                                                             \
             int bad;                                                                                \
             best = extreme_##tag(x, n, want_min, &bad);                                             \
             return place_##tag(x, n, best, bad);                                                    \
@@ -116,4 +156,6 @@ BODY(f64, double, NAN_OF)
 
 const RtArgTable RT_NAME(rt_arg_table) = {.arg = {
     [RT_BOOL] = arg_u8, [RT_U8] = arg_u8, [RT_I8] = arg_i8, [RT_I16] = arg_i16, [RT_I32] = arg_i32,
-    [RT_I64] = arg_i64, [RT_F32] = arg_f32, [RT_F64] = arg_f64}};
+    [RT_I64] = arg_i64, [RT_F32] = arg_f32, [RT_F64] = arg_f64}, .both = {
+    [RT_BOOL] = both_u8, [RT_U8] = both_u8, [RT_I8] = both_i8, [RT_I16] = both_i16, [RT_I32] = both_i32,
+    [RT_I64] = both_i64, [RT_F32] = both_f32, [RT_F64] = both_f64}};

@@ -774,9 +774,12 @@ static void red_tile(const Red *r, int64_t cols, int64_t t, int64_t j0, int64_t 
                 row = n * r->in_size;
             }
             if (cast) {
-                for (int i = 0; i < 4; i++) cast(four + i * COLS * 16, r->acc_size, from + i * row, r->in_size, n);
+                if (row == n * r->in_size) { cast(four, r->acc_size, from, r->in_size, 4 * n); row = n * r->acc_size; }
+                else {
+                    for (int i = 0; i < 4; i++) cast(four + i * COLS * 16, r->acc_size, from + i * row, r->in_size, n);
+                    row = COLS * 16;
+                }
                 from = four;
-                row = COLS * 16;
             }
             r->f->cols4(acc, from, row, n, r->k0);
             j += 3;

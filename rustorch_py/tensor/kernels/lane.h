@@ -10,7 +10,8 @@ typedef struct { int64_t outer, L, inner; } RtLane;
 
 /* ---- vector kernels, one table an instruction set; indexed by dtype, NULL where not taken ---- */
 typedef void (*RtArgReduce)(const void *x_oli, RtLane s, int want_min, void *val_oi, int64_t *idx_oi, int threads);
-typedef struct { RtArgReduce arg[RT_NDTYPES]; } RtArgTable;
+typedef void (*RtExtremes)(const void *x, int64_t n, void *low, void *high, int threads);      /* of n elements, which are dense */
+typedef struct { RtArgReduce arg[RT_NDTYPES]; RtExtremes both[RT_NDTYPES]; } RtArgTable;
 
 /* sum of squared deviations / divisor and mean; either result may be NULL. Sums run in double. */
 typedef void (*RtMoments)(const void *x_oli, RtLane s, double divisor, int take_sqrt, void *var_oi, void *mean_oi, int threads);

@@ -61,30 +61,91 @@ int rt_sort_items(int dtype, const void *x_nw, int64_t n, int64_t width, int64_t
             }                                                                                            \
         }                                                                                                \
     }
-SEARCH(b8, rt_bool, rt_bool, LOAD_PLAIN)
-SEARCH(u8, uint8_t, uint8_t, LOAD_PLAIN)
-SEARCH(i8, int8_t, int8_t, LOAD_PLAIN)
-SEARCH(i16, int16_t, int16_t, LOAD_PLAIN)
-SEARCH(i32, int32_t, int32_t, LOAD_PLAIN)
-SEARCH(i64, int64_t, int64_t, LOAD_PLAIN)
-SEARCH(f16, rt_f16, float, rt_f16_to_f32)
-SEARCH(bf16, rt_bf16, float, rt_bf16_to_f32)
-SEARCH(f32, float, float, LOAD_PLAIN)
-SEARCH(f64, double, double, LOAD_PLAIN)
+/* Note [Searches of ascending sequences]
+ * Where the sequence is known to ascend any way of looking gives the same place. Values that ascend themselves start from where the one before
+ * ended; few elements are counted, many values at a time; else ranges have the same length for all values, so that a step is a comparison and an addition.
+ * PyTorch's loop, which guesses, takes half of the time of the general one where its guesses are right (sorted values) and three times that where not. */
+#define LESS(LOAD, at, v) (!((LOAD(seq[at]) > (v)) | (equal & (LOAD(seq[at]) == (v)))))
+#define COUNTED 24                                        /* elements of a sequence that are counted */
+#define COUNT_BLOCK 64
+#define ASCENDING(tag, T, V, LOAD, I)                                                                    \
+    static int ascends_##tag(const T *seq, int64_t n) {                                                  \
+        for (int64_t i = 0; i + 1 < n;) {                                                                \
+            int good = 1;                                                                                \
+            int64_t end = i + 1024 < n - 1 ? i + 1024 : n - 1;                                           \
+            for (; i < end; i++) good &= LOAD(seq[i]) <= LOAD(seq[i + 1]);                               \
+            if (!good) return 0;                                                                         \
+        }                                                                                                \
+        return 1;                                                                                        \
+    }                                                                                                    \
+    static void ascending_##tag(const T *seq, int64_t n, const T *value, int64_t m, int right, int64_t *out) { \
+        const int equal = !right;                                                                        \
+        if (n <= COUNTED) {                                                                              \
+            for (int64_t i = 0; i < m; i += COUNT_BLOCK) {                                               \
+                I count[COUNT_BLOCK] = {0}; V v[COUNT_BLOCK];                                            \
+                int64_t many = m - i < COUNT_BLOCK ? m - i : COUNT_BLOCK;                                \
+                for (int k = 0; k < COUNT_BLOCK; k++) v[k] = LOAD(value[i + (k < many ? k : 0)]);        \
+                for (int64_t j = 0; j < n; j++) {                                                        \
+                    V x = LOAD(seq[j]);                                                                  \
+                    if (right) for (int k = 0; k < COUNT_BLOCK; k++) count[k] += (I)!(x > v[k]);         \
+                    else for (int k = 0; k < COUNT_BLOCK; k++) count[k] += (I)!(x >= v[k]);              \
+                }                                                                                        \
+                for (int64_t k = 0; k < many; k++) out[i + k] = (int64_t)count[k];                       \
+            }                                                                                            \
+            return;                                                                                      \
+        }                                                                                                \
+        if (ascends_##tag(value, m)) {                                                                   \
+            for (int64_t i = 0, lo = 0; i < m; i++) {                                                    \
+                V v = LOAD(value[i]);                                                                    \
+                int64_t far = 1, hi;                                                                     \
+                while (lo + far <= n && LESS(LOAD, lo + far - 1, v)) { lo += far; far *= 2; }            \
+                for (hi = lo + far - 1 < n ? lo + far - 1 : n; lo < hi;) {                               \
+                    int64_t mid = lo + (hi - lo) / 2;                                                    \
+                    if (LESS(LOAD, mid, v)) lo = mid + 1; else hi = mid;                                 \
+                }                                                                                        \
+                out[i] = lo;                                                                             \
+            }                                                                                            \
+            return;                                                                                      \
+        }                                                                                                \
+        for (int64_t i = 0; i < m; i += TOGETHER) {                                                      \
+            int64_t lo[TOGETHER], many = m - i < TOGETHER ? m - i : TOGETHER;                            \
+            V v[TOGETHER];                                                                               \
+            for (int k = 0; k < TOGETHER; k++) { lo[k] = 0; v[k] = LOAD(value[i + (k < many ? k : 0)]); } \
+            for (int64_t len = n, half; len > 1; len -= half) {                                          \
+                half = len >> 1;                                                                         \
+                for (int k = 0; k < TOGETHER; k++) lo[k] += half & -(int64_t)LESS(LOAD, lo[k] + half - 1, v[k]); \
+            }                                                                                            \
+            for (int64_t k = 0; k < many; k++) out[i + k] = lo[k] + LESS(LOAD, lo[k], v[k]);             \
+        }                                                                                                \
+    }
+#define SEARCHES(tag, T, V, LOAD, I) SEARCH(tag, T, V, LOAD) ASCENDING(tag, T, V, LOAD, I)
+SEARCHES(b8, rt_bool, rt_bool, LOAD_PLAIN, int8_t)
+SEARCHES(u8, uint8_t, uint8_t, LOAD_PLAIN, int8_t)
+SEARCHES(i8, int8_t, int8_t, LOAD_PLAIN, int8_t)
+SEARCHES(i16, int16_t, int16_t, LOAD_PLAIN, int16_t)
+SEARCHES(i32, int32_t, int32_t, LOAD_PLAIN, int32_t)
+SEARCHES(i64, int64_t, int64_t, LOAD_PLAIN, int64_t)
+SEARCHES(f16, rt_f16, float, rt_f16_to_f32, int32_t)
+SEARCHES(bf16, rt_bf16, float, rt_bf16_to_f32, int32_t)
+SEARCHES(f32, float, float, LOAD_PLAIN, int32_t)
+SEARCHES(f64, double, double, LOAD_PLAIN, int64_t)
 
 void rt_search_rows(int dtype, const void *seq, const int64_t *sorter, int64_t rows, int64_t L,
                     const void *v, int64_t m, int right, int64_t *out, int threads) {
     int64_t n = rows * m, each = 512, parts = (m + each - 1) / each;
+    int look = !sorter && m >= 16 && m >= L / 16;                       /* whether the sequence ascends is asked once a row */
     (void)threads;
     switch (dtype) {
 #define CASE(code, tag, T)                                                                              \
     case code: {                                                                                        \
         const T *seq_rl = seq; const T *v_rm = v;                                                       \
+        int one = rows == 1 && look && ascends_##tag(seq_rl, L);                                        \
         RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && n > 4096))     \
         for (int64_t part = 0; part < rows * parts; part++) {                                           \
             int64_t row = part / parts, lo = part % parts * each, len = m - lo < each ? m - lo : each;  \
-            search_##tag(seq_rl + row * L, sorter ? sorter + row * L : NULL, L, v_rm + row * m + lo,    \
-                         len, right, out + row * m + lo);                                               \
+            const T *s = seq_rl + row * L, *value = v_rm + row * m + lo;                                \
+            if (rows == 1 ? one : look && ascends_##tag(s, L)) ascending_##tag(s, L, value, len, right, out + row * m + lo); \
+            else search_##tag(s, sorter ? sorter + row * L : NULL, L, value, len, right, out + row * m + lo); \
         }                                                                                               \
         break;                                                                                          \
     }
