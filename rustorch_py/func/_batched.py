@@ -84,8 +84,13 @@ class BatchedTensor(Shell, Tensor):
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
-        from ._dispatch import call
-        return call(func, args, kwargs or {})
+        return cls._call(func, args, kwargs or {})      # `_dispatch` puts it here
+
+    def dim(self):
+        """Return the number of dimensions of one example."""
+        return self.ndim
+
+    ndimension = dim
 
     @property
     def device(self):

@@ -65,16 +65,21 @@ name_of = RuleNames(RULES)        # the name by which rules know a function
 
 def shells(args):
     """Batched tensors among arguments, lists and tuples searched."""
+    found = []
     for a in args:
         if isinstance(a, BatchedTensor):
-            yield a
+            found.append(a)
         elif isinstance(a, (list, tuple)):
-            yield from shells(a)
+            found += shells(a)
+    return found
 
 
 def call(func, args, kwargs):
     """Make a call that has batched tensors among its arguments."""
-    level = max((x._level for x in shells((*args, *kwargs.values()))), key=lambda L: L.depth)
+    level = None
+    for x in shells((*args, *kwargs.values()) if kwargs else args):
+        if level is None or x._level.depth > level.depth:
+            level = x._level
     if not level.alive:
         raise RuntimeError("vmap: a tensor was used outside of the vmap that it belongs to")
     name = name_of(func)
@@ -84,6 +89,9 @@ def call(func, args, kwargs):
     if fn is not None:
         return fn(level, _OPERATORS.get(name, func), *args, **kwargs)
     return without_rule(level, name, func, args, kwargs)
+
+
+BatchedTensor._call = staticmethod(call)
 
 
 def without_rule(level, name, func, args, kwargs):

@@ -165,19 +165,24 @@ class LRScheduler:
         else:
             self.last_epoch = epoch
         closed_form = getattr(self, "_get_closed_form_lr", None) if epoch is not None else None
-        self._write(self._call_get_lr() if closed_form is None else closed_form())
-
-    def _call_get_lr(self):
-        self._get_lr_called_within_step = True
-        try:
-            return self.get_lr()
-        finally:
-            self._get_lr_called_within_step = False
+        if closed_form is not None:
+            values = closed_form()
+        else:
+            self._get_lr_called_within_step = True
+            try:
+                values = self.get_lr()
+            finally:
+                self._get_lr_called_within_step = False
+        self._write(values)
 
     def _write(self, values):
-        for group, value in zip(self.optimizer.param_groups, values):
-            _set_option(group, "lr", value)
-        self._last_lr = _group_values(self.optimizer, "lr")
+        groups = self.optimizer.param_groups
+        for group, value in zip(groups, values):
+            if isinstance(group["lr"], Tensor):
+                _set_option(group, "lr", value)
+            else:
+                group["lr"] = value
+        self._last_lr = [_copy(value) if isinstance(value := group["lr"], Tensor) else value for group in groups]
 
     def _warn_outside_step(self):
         if not self._get_lr_called_within_step:
@@ -192,7 +197,8 @@ class _EachGroup(LRScheduler):
     """Schedules whose rule looks at one group at a time."""
 
     def get_lr(self):
-        self._warn_outside_step()
+        if not self._get_lr_called_within_step:
+            self._warn_outside_step()
         return [self._next(group["lr"], base) for group, base in zip(self.optimizer.param_groups, self.base_lrs)]
 
     def _next(self, lr, base):
@@ -229,7 +235,7 @@ class StepLR(_EachGroup):
 
     def _next(self, lr, base):
         if self.last_epoch == 0 or self.last_epoch % self.step_size != 0:
-            return _copy(lr)
+            return lr.clone() if isinstance(lr, Tensor) else lr
         return lr * self.gamma
 
     def _at(self, base):
@@ -267,7 +273,7 @@ class ConstantLR(_EachGroup):
             return lr * self.factor
         if self.last_epoch == self.total_iters:
             return lr * (1.0 / self.factor)
-        return _copy(lr)
+        return lr.clone() if isinstance(lr, Tensor) else lr
 
     def _at(self, base):
         return base * (self.factor + (self.last_epoch >= self.total_iters) * (1 - self.factor))
@@ -291,7 +297,7 @@ class LinearLR(_EachGroup):
         if self.last_epoch == 0:
             return lr * self.start_factor
         if self._is_initial or self.last_epoch > self.total_iters:
-            return _copy(lr)
+            return lr.clone() if isinstance(lr, Tensor) else lr
         slope = self.end_factor - self.start_factor
         return lr * (1.0 + slope / (self.total_iters * self.start_factor + (self.last_epoch - 1) * slope))
 
@@ -308,7 +314,7 @@ class ExponentialLR(_EachGroup):
         super().__init__(optimizer, last_epoch)
 
     def _next(self, lr, base):
-        return _copy(lr) if self._is_initial else lr * self.gamma
+        return lr.clone() if isinstance(lr, Tensor) else lr if self._is_initial else lr * self.gamma
 
     def _at(self, base):
         return base * self.gamma ** self.last_epoch
@@ -324,7 +330,7 @@ class PolynomialLR(_EachGroup):
 
     def _next(self, lr, base):
         if self._is_initial or self.last_epoch > self.total_iters:
-            return _copy(lr)
+            return lr.clone() if isinstance(lr, Tensor) else lr
         now = 1.0 - self.last_epoch / self.total_iters
         before = 1.0 - (self.last_epoch - 1) / self.total_iters
         return lr * (now / before) ** self.power
@@ -353,7 +359,7 @@ class CosineAnnealingLR(_EachGroup):
 
     def _next(self, lr, base):
         if self._is_initial:
-            return _copy(lr)
+            return lr.clone() if isinstance(lr, Tensor) else lr
         if self._step_count == 1 and self.last_epoch > 0:      # begun in the middle: no present rate to go on from
             return self._at(base)
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:      # at the bottom the quotient is 0 / 0
@@ -426,7 +432,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_cur = epoch - self.T_0 * (self.T_mult ** n - 1) / (self.T_mult - 1)
                 self.T_i = self.T_0 * self.T_mult ** n
         self.last_epoch = math.floor(epoch)
-        self._write(self._call_get_lr())
+        self._get_lr_called_within_step = True
+        try:
+            values = self.get_lr()
+        finally:
+            self._get_lr_called_within_step = False
+        self._write(values)
 
 
 class _ByFunction(LRScheduler):

@@ -108,7 +108,7 @@ def trace(input):
     """Sum the diagonal of a matrix."""
     if input.dim() != 2:
         raise ShapeError(f"trace: expected a matrix, but got tensor with dim {input.dim()}", op="trace")
-    if str(input.dtype) == "torch.bool":
+    if input.dtype.name == "bool":
         raise UnsupportedOpError("\"trace\" not implemented for 'Bool'", op="trace")
     return input.diagonal().sum()
 

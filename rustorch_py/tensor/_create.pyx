@@ -503,7 +503,11 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     if rows < 0 or cols < 0:
         raise ShapeError(f"n must be greater or equal to 0, got {min(rows, cols)}", op="eye")
     cdef TensorBase t = zeros((rows, cols), out=out, dtype=dtype, layout=layout, device=device)
-    fill_value(t.diagonal(), 1)
+    if t.dt == RT_F32 and t.dev == RT_CPU and t.flags & F_CONTIG:
+        for i in range(rows if rows < cols else cols):
+            (<float *>t.ptr)[i * (cols + 1)] = 1
+    else:
+        fill_value(t.diagonal(), 1)
     return finish("eye", t, requires_grad)
 
 

@@ -417,6 +417,38 @@ def test_deep_copies(clone):
     assert torch.equal(clone(net)(x), net(x))
 
 
+class Reduced(nn.Module):
+    def __init__(self, k):
+        super().__init__()
+        self.k = k
+
+    def __reduce__(self):
+        return Reduced, (self.k + 1,)
+
+
+class Stated(nn.Module):
+    def __getstate__(self):
+        return {**super().__getstate__(), "one": {}, "two": {}}
+
+
+def test_deep_copies_of_unusual_modules():
+    """What the short way of `Module.__deepcopy__` leaves to copy.deepcopy, and what both must agree on."""
+    assert copy.deepcopy(Reduced(1)).k == 2
+    new = copy.deepcopy(Stated())
+    assert new.one == {} == new.two and new.one is not new.two
+    net = nn.Linear(2, 2)
+    net.a = net.b = {}
+    net.c, net.me, net.words, net.many = set(), [net], OrderedDict(), torch.ones(2)
+    net.words.note = [1]
+    both = copy.deepcopy([net, net.a, net])
+    new = both[0]
+    assert new.a is new.b is both[1] and new.a is not net.a and new.c is not net.c and both[2] is new
+    assert new.me[0] is new and new.words.note == [1] and new.words.note is not net.words.note
+    assert new.many is not net.many and new.many.tolist() == [1, 1]
+    new.register_forward_hook(lambda *_: torch.zeros(1))
+    assert new(torch.ones(2)).shape == (1,) and net(torch.ones(2)).shape == (2,)
+
+
 def test_old_pickles_get_the_newer_fields():
     net = nn.Linear(2, 2)
     state = net.__getstate__()

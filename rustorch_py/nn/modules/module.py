@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from copy import _reconstruct, deepcopy
+from copyreg import dispatch_table
 from weakref import ref
 
 from ... import tensor as _t
@@ -167,6 +169,21 @@ _HOOK_DICTS = (
     "_load_state_dict_pre_hooks",
     "_load_state_dict_post_hooks",
 )
+
+
+_ATOMS = frozenset((bool, int, float, str, complex, type(None)))
+
+
+def _copied(value, memo):
+    """A deep copy of a module's attribute."""
+    kind = type(value)
+    if kind in _ATOMS:
+        return value
+    if not (kind is dict or kind is set or kind is Members or kind is OrderedDict and not value.__dict__) or value or id(value) in memo:
+        return deepcopy(value, memo)
+    made = memo[id(value)] = {} if kind is Members else kind()
+    memo.setdefault(id(memo), []).append(value)      # as deepcopy does, so that the id stays this one's
+    return made
 
 
 class Module(StateDictMixin):
@@ -664,6 +681,17 @@ class Module(StateDictMixin):
                     if key in state and state[key] is value:
                         del state[key]
         return state
+
+    def __deepcopy__(self, memo):
+        # As copy.deepcopy copies any object; but a module's many empty dictionaries are made anew, not taken apart.
+        kind = type(self)
+        if kind in dispatch_table or kind.__reduce_ex__ is not object.__reduce_ex__ or kind.__reduce__ is not object.__reduce__:
+            how = dispatch_table[kind](self) if kind in dispatch_table else self.__reduce_ex__(4)
+            return self if isinstance(how, str) else _reconstruct(self, memo, *how)
+        made = memo[id(self)] = kind.__new__(kind)
+        state = self.__getstate__()
+        made.__setstate__({name: _copied(value, memo) for name, value in state.items()} if type(state) is dict else deepcopy(state, memo))
+        return made
 
     def __setstate__(self, state):
         own = self.__dict__

@@ -14,6 +14,7 @@ from ... import tensor as _t
 from ...errors import TensorError
 from ...tensor import Tensor
 from ..modules.container import ModuleDict, ModuleList
+from ..modules.module import Module
 from ..parameter import Parameter
 
 __all__ = [
@@ -195,7 +196,7 @@ def _inject_class(module):
         )
 
     body = {"__getstate__": refuse_pickle}
-    if not hasattr(base, "__deepcopy__"):
+    if base.__deepcopy__ is Module.__deepcopy__:
         body["__deepcopy__"] = copy_deeply
     module.__class__ = type("Parametrized" + base.__name__, (base,), body)
 
