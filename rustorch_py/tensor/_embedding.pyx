@@ -5,7 +5,7 @@ from ._base cimport (TensorBase, Node, empty, attach1, save, saved, view_raw, as
                      RT_F64, RT_I32, RT_I64, RT_KIND_FLOAT, rt_kind, rt_itemsize)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
-from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, sizes_text
+from ._neural cimport num_threads, recording, is_half, float32_of, like_dtype, need_float, stat_dtype, sizes_text
 from ._plan cimport contiguous_raw, cast_raw, full_
 from ._index_kernels cimport on_device, need_same, outside, run_along, RT_IX_GET
 from ._devices import run as run_on_device
@@ -21,13 +21,21 @@ cdef extern from "embedding.h" nogil:
         (void)level;
         return &rt_embedding_table_base;
     }
+    static inline void rt_bags(const RtEmbeddingTable *e, int dt, const void *table, const int64_t *idx, int64_t n, const int64_t *offsets, int64_t bags, int64_t width,
+                               int mode, int64_t skip, const void *scale, void *out, int64_t *count, int64_t *at, int64_t *bag_of, int threads) {
+        switch (dt) {
+        case RT_F32: e->bag_f32(table, idx, n, offsets, bags, width, mode, skip, scale, out, count, at, bag_of, threads); break;
+        case RT_F64: e->bag_f64(table, idx, n, offsets, bags, width, mode, skip, scale, out, count, at, bag_of, threads); break;
+        case RT_F16: e->bag_f16(table, idx, n, offsets, bags, width, mode, skip, scale, out, count, at, bag_of, threads); break;
+        default: e->bag_bf16(table, idx, n, offsets, bags, width, mode, skip, scale, out, count, at, bag_of, threads);
+        }
+    }
     """
     ctypedef struct RtEmbeddingTable:
         int64_t (*gather_rows)(const char *, int64_t, int64_t, const int64_t *, int64_t, char *, int) noexcept nogil
         void (*add_rows_f32)(const float *, const int64_t *, int64_t, int64_t, int64_t, int64_t, const float *, float *, int) noexcept nogil
         void (*add_rows_f64)(const double *, const int64_t *, int64_t, int64_t, int64_t, int64_t, const double *, double *, int) noexcept nogil
-        void (*bag_f32)(const float *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const float *, float *, int64_t *, int64_t *, int64_t *, int) noexcept nogil
-        void (*bag_f64)(const double *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const double *, double *, int64_t *, int64_t *, int64_t *, int) noexcept nogil
+    void rt_bags(const RtEmbeddingTable *, int, const void *, const int64_t *, int64_t, const int64_t *, int64_t, int64_t, int, int64_t, const void *, void *, int64_t *, int64_t *, int64_t *, int) noexcept nogil
     const RtEmbeddingTable *rt_embedding_pick(int level) noexcept nogil
 
 
@@ -233,11 +241,14 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     cdef int64_t *atp = NULL
     cdef object op = "embedding_bag", got, factor
     cdef EmbeddingBagBackward0 node
-    if is_half(w):
+    if per_sample_weights is not None:
+        scale = as_base(op, "per_sample_weights", per_sample_weights)
+    if is_half(w) and (on_device(w) or recording(w, scale, None) and (mode == 2 or scale is not None or sparse)):
         got = embedding_bag(float32_of(weight), indices, offsets, scale_grad_by_freq, mode, sparse, float32_of(per_sample_weights),
                             include_last_offset, padding_idx)
         return (like_dtype(got[0], w.dt), *got[1:])
-    need_float(op, w)
+    if not is_half(w):
+        need_float(op, w)
     if w.nd != 2:
         raise ShapeError(f"embedding_bag: 'weight' must be 2-D, but got weight of size {sizes_text(w)}", op=op)
     if mode not in (0, 1, 2):
@@ -260,8 +271,7 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
     bag_of = empty(1, &n, RT_I64, w.dev)
     if not on_device(w):
         check_bags(op, idx, off, bags, include_last_offset, rows)
-    if per_sample_weights is not None:
-        scale = as_base(op, "per_sample_weights", per_sample_weights)
+    if scale is not None:
         need_same(op, w, scale)
         if how != 0:
             raise UnsupportedOpError("embedding_bag: per_sample_weights only supported with mode 0 (sum)", op=op)
@@ -279,19 +289,15 @@ def embedding_bag(weight, indices, offsets, scale_grad_by_freq=False, mode=0, sp
         atp = <int64_t *>at.ptr
     wc = contiguous_raw(w)
     if scale is not None:
-        kc = contiguous_raw(scale)
+        kc = contiguous_raw(cast_raw(scale, stat_dtype(w)))
         k = kc.ptr
     if on_device(w):                              # starts and indices are looked at where they are
         if out.n:
             run_on_device("embedding_bag", out, wc, idx, off, kc, count, at, bag_of, how, skip, include_last_offset)
     else:
         with nogil:
-            if w.dt == RT_F32:
-                table.bag_f32(<float *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <float *>k,
-                              <float *>out.ptr, <int64_t *>count.ptr, atp, <int64_t *>bag_of.ptr, threads)
-            else:
-                table.bag_f64(<double *>wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, <double *>k,
-                              <double *>out.ptr, <int64_t *>count.ptr, atp, <int64_t *>bag_of.ptr, threads)
+            rt_bags(table, w.dt, wc.ptr, <int64_t *>idx.ptr, n, <int64_t *>off.ptr, bags, sh[1], how, skip, k, out.ptr, <int64_t *>count.ptr, atp,
+                    <int64_t *>bag_of.ptr, threads)
     got = out
     if how != 2 and scale is None and not sparse:
         if recording(w, None, None):
@@ -349,6 +355,8 @@ cdef class EmbeddingBagBackward0(Node):
 
     cdef object apply(self, object g):
         cdef TensorBase bag_of = saved(self, 1)
+        if is_half(<TensorBase?>g):
+            return like_dtype(self.apply(float32_of(g)), (<TensorBase>g).dt)
         if self.mean:
             g = g / (<object>saved(self, 2)).clamp(min=1).unsqueeze(1)
         g = pick("embedding_bag", <TensorBase?>g, bag_of, shape_tuple(bag_of), -1, None)

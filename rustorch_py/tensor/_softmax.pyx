@@ -30,6 +30,15 @@ cdef extern from "softmax.h" nogil:
         if (f16) t->softmax_d0_f16(g, y, outer, n, inner, logs, gx, room, threads);
         else t->softmax_d0_bf16(g, y, outer, n, inner, logs, gx, room, threads);
     }
+    static inline int64_t rt_pick_loss(const RtSoftmaxTable *t, int f16, const void *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const void *w,
+                                       int64_t ignore, void *loss, double *total) {
+        return f16 ? t->pick_loss_f16(x, outer, n, inner, target, w, ignore, loss, total) : t->pick_loss_bf16(x, outer, n, inner, target, w, ignore, loss, total);
+    }
+    static inline void rt_pick_loss_d0(const RtSoftmaxTable *t, int f16, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const void *w, int64_t ignore,
+                                       const void *g, int64_t g_step, double scale, void *gx, int threads) {
+        if (f16) t->pick_loss_d0_f16(outer, n, inner, target, w, ignore, g, g_step, scale, gx, threads);
+        else t->pick_loss_d0_bf16(outer, n, inner, target, w, ignore, g, g_step, scale, gx, threads);
+    }
     """
     ctypedef struct RtSoftmaxTable:
         void (*softmax_f32)(const float *, int64_t, int64_t, int64_t, int, float *, int) noexcept nogil
@@ -46,6 +55,8 @@ cdef extern from "softmax.h" nogil:
     int64_t rt_softmax_piece(int64_t n, int64_t inner) noexcept nogil
     void rt_softmax_half(const RtSoftmaxTable *, int, const void *, int64_t, int64_t, int64_t, int, void *, void *, int) noexcept nogil
     void rt_softmax_half_d0(const RtSoftmaxTable *, int, const void *, const void *, int64_t, int64_t, int64_t, int, void *, void *, int) noexcept nogil
+    int64_t rt_pick_loss(const RtSoftmaxTable *, int, const void *, int64_t, int64_t, int64_t, const int64_t *, const void *, int64_t, void *, double *) noexcept nogil
+    void rt_pick_loss_d0(const RtSoftmaxTable *, int, int64_t, int64_t, int64_t, const int64_t *, const void *, int64_t, const void *, int64_t, double, void *, int) noexcept nogil
 
 cdef enum:
     NONE = 0          # reductions, by PyTorch's numbers
@@ -287,14 +298,16 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     cdef const RtSoftmaxTable *table = rt_softmax_pick(isa_level())
     cdef TensorBase x = as_base(op, "input", input), xc, tc, w = None, wc = None, lse = None, loss, out
     cdef int64_t outer, n, inner, bad, i
-    cdef int dim, threads = num_threads()
+    cdef int dim, threads = num_threads(), kept
     cdef double total = 0, sum_ = 0
+    cdef bint half = is_half(x)
     cdef ClassLossBackward0 node
     if x.nd == 0:
         raise TooFewDimsError(f"{op}: Expected input of at least 1 dimension (classes), but got a 0-dim tensor", op=op)
-    if by_float32(x):
+    if by_float32(x) and not logs:
         return like_dtype(class_loss(op, float32_of(input), target, float32_of(weight), reduction, ignore, smooth, logs), x.dt)
-    need_float(op, x)
+    if not half:
+        need_float(op, x)
     if reduction < 0 or reduction > 2:
         raise TensorValueError(f"{op}: {reduction} is not a valid value for reduction; expected 0 (none), 1 (mean) or 2 (sum)", op=op)
     dim = 0 if x.nd == 1 else 1
@@ -309,7 +322,7 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     split(x, dim, &outer, &n, &inner)
     together(op, x, target)
     if weight is not None:
-        if is_half(x):
+        if half:
             weight = float32_of(weight)
         w = as_base(op, "weight", weight)
         if w.nd != 1 or w.n != n:
@@ -323,9 +336,10 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     tc = contiguous_raw(target)
     if not on_cpu(x):
         return class_loss_on_device(x, xc, target, tc, w, wc, outer, n, inner, reduction, ignore, smooth, logs)
-    loss = empty_like_shape(target, x.dt)
+    kept = stat_dtype(x)
+    loss = empty_like_shape(target, kept)
     if not logs:
-        lse = empty_like_shape(target, x.dt)
+        lse = empty_like_shape(target, kept)
     cdef void *wp = NULL
     cdef void *lp = NULL
     if wc is not None:
@@ -333,7 +347,9 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
     if lse is not None:
         lp = lse.ptr
     with nogil:
-        if x.dt == RT_F32:
+        if half:
+            bad = rt_pick_loss(table, x.dt == RT_F16, xc.ptr, outer, n, inner, <int64_t *>tc.ptr, wp, ignore, loss.ptr, &total)
+        elif x.dt == RT_F32:
             bad = table.class_loss_f32(<float *>xc.ptr, outer, n, inner, <int64_t *>tc.ptr, <float *>wp, ignore, smooth, logs,
                                        <float *>lp, <float *>loss.ptr, &total, threads)
         else:
@@ -343,8 +359,8 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
         raise DimError(f"Target {(<int64_t *>tc.ptr)[bad - 1]} is out of bounds.", op=op)
     out = loss
     if reduction != NONE:
-        out = empty(0, NULL, x.dt, x.dev)
-        if x.dt == RT_F32:
+        out = empty(0, NULL, kept, x.dev)
+        if kept == RT_F32:
             for i in range(loss.n):
                 sum_ += (<float *>loss.ptr)[i]
         else:
@@ -352,10 +368,11 @@ cdef object class_loss(object op, object input, TensorBase target, object weight
                 sum_ += (<double *>loss.ptr)[i]
         if reduction == MEAN:
             sum_ = sum_ / total
-        if x.dt == RT_F32:
+        if kept == RT_F32:
             (<float *>out.ptr)[0] = <float>sum_
         else:
             (<double *>out.ptr)[0] = sum_
+    out = cast_raw(out, x.dt)
     if recording(x, None, None):
         node = ClassLossBackward0.__new__(ClassLossBackward0)
         node.ignore = ignore
@@ -423,7 +440,7 @@ cdef class ClassLossBackward0(Node):
         # gx = g * (a * softmax(x) + m), where m are the fixed parts at target and weights, and a = -sum(m)
         dim = 0 if x.nd == 1 else 1
         one = empty(0, NULL, x.dt, x.dev)
-        if not on_cpu(x):
+        if not on_cpu(x) or is_half(x):
             (<object>one).fill_(1)
         elif x.dt == RT_F32:
             (<float *>one.ptr)[0] = 1
@@ -443,6 +460,7 @@ cdef class ClassLossBackward0(Node):
         cdef const RtSoftmaxTable *table = rt_softmax_pick(isa_level())
         cdef TensorBase x = saved(self, 0), tc = contiguous_raw(saved(self, 1)), w = saved(self, 2), lse = saved(self, 3)
         cdef TensorBase xc = contiguous_raw(x), gc = contiguous_raw(g), out = empty_like_shape(x, x.dt)
+        cdef bint half = is_half(x)
         cdef int64_t outer, n, inner, step = 1 if each else 0
         cdef int threads = num_threads()
         cdef void *wp = NULL
@@ -456,8 +474,12 @@ cdef class ClassLossBackward0(Node):
         if not on_cpu(x):
             run_on_device("class_loss_back", out, xc, tc, w, lse, gc, saved(self, 4), outer, n, inner, self.ignore, self.smooth, logs, each)
             return out
+        if half:
+            gc = cast_raw(gc, RT_F32)
         with nogil:
-            if x.dt == RT_F32:
+            if half:
+                rt_pick_loss_d0(table, x.dt == RT_F16, outer, n, inner, <int64_t *>tc.ptr, wp, self.ignore, gc.ptr, step, self.scale, out.ptr, threads)
+            elif x.dt == RT_F32:
                 table.class_loss_d0_f32(<float *>xc.ptr, outer, n, inner, <int64_t *>tc.ptr, <float *>wp, self.ignore, self.smooth,
                                         logs, <float *>lp, <float *>gc.ptr, step, self.scale, <float *>out.ptr, threads)
             else:

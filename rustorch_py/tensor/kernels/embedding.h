@@ -14,6 +14,8 @@ typedef struct {
      * scale: weight of each sample (sum only) or NULL; count: samples used in each bag; bag_of: the bag of each index */
     void (*bag_f32)(const float *table, const int64_t *idx, int64_t n, const int64_t *offsets, int64_t bags, int64_t width, int mode, int64_t skip, const float *scale, float *out, int64_t *count, int64_t *at, int64_t *bag_of, int threads);
     void (*bag_f64)(const double *table, const int64_t *idx, int64_t n, const int64_t *offsets, int64_t bags, int64_t width, int mode, int64_t skip, const double *scale, double *out, int64_t *count, int64_t *at, int64_t *bag_of, int threads);
+    void (*bag_f16)(const rt_f16 *table, const int64_t *idx, int64_t n, const int64_t *offsets, int64_t bags, int64_t width, int mode, int64_t skip, const float *scale, rt_f16 *out, int64_t *count, int64_t *at, int64_t *bag_of, int threads);
+    void (*bag_bf16)(const rt_bf16 *table, const int64_t *idx, int64_t n, const int64_t *offsets, int64_t bags, int64_t width, int mode, int64_t skip, const float *scale, rt_bf16 *out, int64_t *count, int64_t *at, int64_t *bag_of, int threads);
 } RtEmbeddingTable;
 extern const RtEmbeddingTable rt_embedding_table_base;
 #if defined(__x86_64__)

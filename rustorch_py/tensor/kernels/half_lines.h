@@ -28,9 +28,12 @@ static int64_t narrow_f16(rt_f16 *d, const float *s, int64_t n) {
 #endif
 
 #if defined(__AVX512BW__)
+/* the upper 16 bits of the numbers of two registers */
+#define RT_HIGH_HALVES _mm512_add_epi32(_mm512_set1_epi32(0x00030001), _mm512_mullo_epi32(_mm512_set1_epi32(0x00040004), \
+    _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)))
 /* as rt_f32_to_bf16, 32 numbers at a time; a vector with a NaN goes the plain way */
 static int64_t narrow_bf16(rt_bf16 *d, const float *s, int64_t n) {
-    const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi32(0x7fff), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    const __m512i one = _mm512_set1_epi32(1), half = _mm512_set1_epi32(0x7fff), order = RT_HIGH_HALVES;
     int64_t i = 0;
     for (; i + 32 <= n; i += 32) {
         __m512 x = _mm512_loadu_ps(s + i), y = _mm512_loadu_ps(s + i + 16);
@@ -41,8 +44,7 @@ static int64_t narrow_bf16(rt_bf16 *d, const float *s, int64_t n) {
         __m512i u = _mm512_castps_si512(x), v = _mm512_castps_si512(y);
         u = _mm512_add_epi32(_mm512_add_epi32(u, half), _mm512_and_si512(_mm512_srli_epi32(u, 16), one));
         v = _mm512_add_epi32(_mm512_add_epi32(v, half), _mm512_and_si512(_mm512_srli_epi32(v, 16), one));
-        u = _mm512_packus_epi32(_mm512_srli_epi32(u, 16), _mm512_srli_epi32(v, 16));
-        _mm512_storeu_si512(d + i, _mm512_permutexvar_epi64(order, u));
+        _mm512_storeu_si512(d + i, _mm512_permutex2var_epi16(u, order, v));
     }
     return i;
 }
@@ -89,6 +91,43 @@ static inline void narrow_run_bf16(rt_bf16 *d, const float *s, int64_t n) {
     }
 }
 #undef RT_HALF_ENDS
+
+/* 32 elements in two registers, those that m leaves out zeros; a mask known to be full costs nothing */
+#define RT_ALL_32(m) (__builtin_constant_p(m) && (m) == 0xffffffffu)
+RT_INLINE __m512 rt_half_floats(const float *p, __mmask16 m) {
+    return __builtin_constant_p(m) && m == 0xffff ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(m, p);
+}
+RT_INLINE __m256i rt_half_16(const void *p, __mmask16 m) {
+    return __builtin_constant_p(m) && m == 0xffff ? _mm256_loadu_si256((const __m256i *)p) : _mm256_maskz_loadu_epi16(m, p);
+}
+RT_INLINE void load32_bf16(const rt_bf16 *p, __mmask32 m, __m512 *a, __m512 *b) {
+    *a = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rt_half_16(p, (__mmask16)m)), 16));
+    *b = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rt_half_16(p + 16, (__mmask16)(m >> 16))), 16));
+}
+RT_INLINE __m512i rt_round_bf16(__m512 x) {
+    __m512i u = _mm512_castps_si512(x);
+    return _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1)));
+}
+RT_INLINE void store32_bf16(rt_bf16 *p, __mmask32 m, __m512 a, __m512 b) {
+    __m512i u = rt_round_bf16(a), v = rt_round_bf16(b), w;
+    if (RT_UNLIKELY(_mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q))) {      /* adding may have made something else of a NaN */
+        u = _mm512_mask_or_epi32(u, _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), _mm512_castps_si512(a), _mm512_set1_epi32(0x400000));
+        v = _mm512_mask_or_epi32(v, _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q), _mm512_castps_si512(b), _mm512_set1_epi32(0x400000));
+    }
+    w = _mm512_permutex2var_epi16(u, RT_HIGH_HALVES, v);
+    if (RT_ALL_32(m)) _mm512_storeu_si512(p, w);
+    else _mm512_mask_storeu_epi16(p, m, w);
+}
+RT_INLINE void load32_f16(const rt_f16 *p, __mmask32 m, __m512 *a, __m512 *b) {
+    *a = _mm512_cvtph_ps(rt_half_16(p, (__mmask16)m));
+    *b = _mm512_cvtph_ps(rt_half_16(p + 16, (__mmask16)(m >> 16)));
+}
+RT_INLINE void store32_f16(rt_f16 *p, __mmask32 m, __m512 a, __m512 b) {
+    __m256i u = _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT), v = _mm512_cvtps_ph(b, _MM_FROUND_TO_NEAREST_INT);
+    if (RT_ALL_32(m)) { _mm256_storeu_si256((__m256i *)p, u); _mm256_storeu_si256((__m256i *)(p + 16), v); }
+    else { _mm256_mask_storeu_epi16(p, (__mmask16)m, u); _mm256_mask_storeu_epi16(p + 16, (__mmask16)(m >> 16), v); }
+}
+#define RT_HALF_REGISTERS 1
 #else
 #define RT_HALF_RUNS(tag, S)                                                                    \
     static inline void widen_run_##tag(float *d, const S *s, int64_t n) {                       \

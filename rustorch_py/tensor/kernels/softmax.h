@@ -21,7 +21,12 @@
 /* 16-bit floats: computed in float32. room: 2 * rt_softmax_piece numbers for each thread */
 #define RT_SOFTMAX_HALF_FIELDS(E, t)                                                                              \
     void (*softmax_##t)(const E *x, int64_t outer, int64_t n, int64_t inner, int logs, E *y, float *room, int threads); \
-    void (*softmax_d0_##t)(const E *g, const E *y, int64_t outer, int64_t n, int64_t inner, int logs, E *gx, float *room, int threads);
+    void (*softmax_d0_##t)(const E *g, const E *y, int64_t outer, int64_t n, int64_t inner, int logs, E *gx, float *room, int threads); \
+    /* class_loss of log-probabilities: losses and gradients of losses are float32 */                             \
+    int64_t (*pick_loss_##t)(const E *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const float *w, int64_t ignore, \
+                             float *loss, double *total);                                                         \
+    void (*pick_loss_d0_##t)(int64_t outer, int64_t n, int64_t inner, const int64_t *target, const float *w, int64_t ignore, const float *g, \
+                             int64_t g_step, double scale, E *gx, int threads);
 
 /* how many elements are widened at a time: rows that fit the nearest cache (one at least), or a block of columns, at least two lines of memory wide
  * and wider where there are few classes: runs far apart are found sooner if they are long */

@@ -71,4 +71,5 @@ static float exp_sum_v16(const float *x, int64_t n, float m, float *y) {
 #include "softmax_half_t.h"
 
 #define TABLE(t) softmax_##t, softmax_d0_##t, logsumexp_##t, class_loss_##t, class_loss_d0_##t
-const RtSoftmaxTable RT_NAME(rt_softmax_table) = {TABLE(f32), TABLE(f64), softmax_f16, softmax_d0_f16, softmax_bf16, softmax_d0_bf16};
+const RtSoftmaxTable RT_NAME(rt_softmax_table) = {TABLE(f32), TABLE(f64), 
+    softmax_f16, softmax_d0_f16, pick_loss_f16, pick_loss_d0_f16, softmax_bf16, softmax_d0_bf16, pick_loss_bf16, pick_loss_d0_bf16};

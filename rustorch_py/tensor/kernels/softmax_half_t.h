@@ -48,3 +48,37 @@ static void H(softmax_d0)(const E *g, const E *y, int64_t outer, int64_t n, int6
         H(give)(gx, a, p);
     }
 }
+
+/* nll_loss as class_loss of softmax_t.h has it: of each row of x one element is read. loss is float32. */
+static int64_t H(pick_loss)(const E *x, int64_t outer, int64_t n, int64_t inner, const int64_t *target, const float *w, int64_t ignore, float *loss, double *total) {
+    int64_t bad = 0;
+    double sum = 0;
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t s = 0; s < inner; s++) {
+            int64_t at = o * inner + s, t = target[at];
+            loss[at] = 0;
+            if (t == ignore) continue;
+            if ((uint64_t)t >= (uint64_t)n) { bad = bad ? bad : at + 1; continue; }
+            float wt = w ? w[t] : 1, v;
+            H(widen_run)(&v, x + (o * n + t) * inner + s, 1);
+            loss[at] = -v * wt;
+            sum += wt;
+        }
+    *total = sum;
+    return bad;
+}
+/* g: float32, g_step 0 or 1 */
+static void H(pick_loss_d0)(int64_t outer, int64_t n, int64_t inner, const int64_t *target, const float *w, int64_t ignore, const float *g, int64_t g_step,
+                            double scale, E *gx, int threads) {
+    threads = few((double)outer * n * inner / 8, threads, outer);      /* zeros are written many times as fast as exponentials are made */
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t o = 0; o < outer; o++) {
+        memset(gx + o * n * inner, 0, (size_t)(n * inner) * sizeof(E));
+        for (int64_t s = 0; s < inner; s++) {
+            int64_t at = o * inner + s, t = target[at];
+            if (t == ignore) continue;
+            float v = (w ? -w[t] : -1) * (float)(g[at * g_step] * scale);
+            H(narrow_run)(gx + (o * n + t) * inner + s, &v, 1);
+        }
+    }
+}

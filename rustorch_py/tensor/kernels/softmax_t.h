@@ -242,19 +242,32 @@ static int64_t SUF(class_loss)(const T *x, int64_t outer, int64_t n, int64_t inn
     if (smooth > 0) {
         if (w) for (int64_t i = 0; i < n; i++) w_sum += w[i];
         else w_sum = (double)n;
-        int team = few((double)outer * n * inner, threads, outer);
+        int64_t blocks = (inner + BLOCK - 1) / BLOCK;
+        int team = few((double)outer * n * inner, threads, outer * blocks);
         RT_OMP(omp parallel for num_threads(team) schedule(static) if (team > 1))
-        for (int64_t o = 0; o < outer; o++)                   /* what all classes have of the loss */
-            for (int64_t s = 0; s < inner; s++) {
-                const T *xs = x + o * n * inner + s;
-                double all = 0;
-                if (w) for (int64_t i = 0; i < n; i++) all += (double)xs[i * inner] * w[i];
-                else if (inner == 1) {
-                    RT_OMP(omp simd reduction(+:all))
-                    for (int64_t i = 0; i < n; i++) all += (double)xs[i];
-                } else for (int64_t i = 0; i < n; i++) all += (double)xs[i * inner];
-                loss[o * inner + s] = (T)(smooth / (double)n * ((logs ? 0 : lse[o * inner + s]) * w_sum - all));
+        for (int64_t task = 0; task < outer * blocks; task++) {      /* what all classes have of the loss */
+            int64_t o = task / blocks, s0 = task % blocks * BLOCK, len = inner - s0 < BLOCK ? inner - s0 : BLOCK;
+            const T *xs = x + o * n * inner + s0;
+            double all[BLOCK] = {0};
+            if (inner > 1) {
+                for (int64_t i = 0; i < n; i++) {
+                    double k = w ? (double)w[i] : 1;
+                    for (int64_t s = 0; s < len; s++) all[s] += (double)xs[i * inner + s] * k;
+                }
+            } else {
+                double sum1 = 0;
+                if (w) for (int64_t i = 0; i < n; i++) sum1 += (double)xs[i] * w[i];
+                else {
+                    RT_OMP(omp simd reduction(+:sum1))
+                    for (int64_t i = 0; i < n; i++) sum1 += (double)xs[i];
+                }
+                all[0] = sum1;
             }
+            for (int64_t s = 0; s < len; s++) {
+                int64_t at = o * inner + s0 + s;
+                loss[at] = (T)(smooth / (double)n * ((logs ? 0 : lse[at]) * w_sum - all[s]));
+            }
+        }
     }
     for (int64_t o = 0; o < outer; o++)
         for (int64_t s = 0; s < inner; s++) {
@@ -293,13 +306,14 @@ static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inn
     for (int64_t task = 0; task < outer * blocks; task++) {
         int64_t o = task / blocks, s0 = task % blocks * BLOCK, len = inner - s0 < BLOCK ? inner - s0 : BLOCK;
         const T *xs = x + o * n * inner + s0;
-        T *out = gx + o * n * inner + s0, a[BLOCK], l[BLOCK];
+        T *out = gx + o * n * inner + s0, a[BLOCK], l[BLOCK], each[BLOCK];
         /* gx[i] = a * p[i] - (1 - smooth) * wt * [i = t] - smooth / n * w[i], all times g */
         for (int64_t s = 0; s < len; s++) {
             int64_t t = target[o * inner + s0 + s];
             T wt = t == ignore ? 0 : w ? w[t] : 1, gs = (T)(g[(o * inner + s0 + s) * g_step] * scale);
             a[s] = t == ignore ? 0 : (T)(((1 - smooth) * wt + (smooth > 0 ? smooth / (double)n * w_sum : 0)) * gs);
             l[s] = logs ? 0 : lse[o * inner + s0 + s];
+            each[s] = t == ignore || smooth <= 0 ? 0 : (T)(smooth / (double)n) * gs;
         }
         if (logs && inner == len) memset(out, 0, (size_t)(n * len) * sizeof(T));
         else if (logs) for (int64_t i = 0; i < n; i++) memset(out + i * inner, 0, (size_t)len * sizeof(T));
@@ -322,8 +336,14 @@ static void SUF(class_loss_d0)(const T *x, int64_t outer, int64_t n, int64_t inn
             if (t == ignore) continue;
             T gs = (T)(g[(o * inner + s0 + s) * g_step] * scale);
             out[t * inner + s] -= (T)((1 - smooth) * (w ? w[t] : 1)) * gs;
-            if (smooth > 0)
-                for (int64_t i = 0; i < n; i++) out[i * inner + s] -= (T)(smooth / (double)n * (w ? w[i] : 1)) * gs;
         }
+        if (smooth > 0 && inner == 1) {
+            if (w) for (int64_t i = 0; i < n; i++) out[i] -= w[i] * each[0];
+            else for (int64_t i = 0; i < n; i++) out[i] -= each[0];
+        } else if (smooth > 0)
+            for (int64_t i = 0; i < n; i++) {
+                T k = w ? w[i] : 1;
+                for (int64_t s = 0; s < len; s++) out[i * inner + s] -= k * each[s];
+            }
     }
 }
