@@ -5,6 +5,11 @@
 #include "grain.h"
 #include "vec.h"
 #include "half_lines.h"
+#if defined(RT_HALF_REGISTERS)
+#define HALF_TEXT "norm_half_v16.h"
+#else
+#define HALF_TEXT "norm_half_t.h"
+#endif
 
 #define STRETCH 4096
 
@@ -47,13 +52,13 @@ enum { OF_X, OF_SQUARES, OF_PAIR };
 #undef H
 #define E rt_f16
 #define H(x) x##_f16
-#include "norm_half_t.h"
+#include HALF_TEXT
 #include "norm_rows_t.h"
 #undef E
 #undef H
 #define E rt_bf16
 #define H(x) x##_bf16
-#include "norm_half_t.h"
+#include HALF_TEXT
 #include "norm_rows_t.h"
 
 #define TABLE(t) channel_stats_##t, channel_apply_##t, channel_d0_##t, row_##t, row_d0_##t, group_##t, group_d0_##t, group_last_##t, group_last_d0_##t

@@ -1,5 +1,5 @@
 /* The sums and runs of norm_t.h over 16-bit floats: CHUNK elements at a time are widened to float32 on the stack, where the functions of float32
- * find them in the nearest cache. E element, H(name); half_lines.h converts. */
+ * find them in the nearest cache (norm_half_v16.h: without that). E element, H(name); half_lines.h converts. */
 
 RT_INLINE double H(sum)(const E *x, int64_t n) {
     float a[CHUNK];
