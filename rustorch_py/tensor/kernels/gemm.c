@@ -122,15 +122,17 @@ static int by_dots(const RtGemmTable *t, int size, int64_t m, int64_t k, int64_t
     return m < FEW_ROWS || (m <= t->nt_rows && k * size >= NT_BYTES && a_k == 1);
 }
 
-/* Few columns, a small part of a register: dot products of a's rows with them, as c' = b' a'. Long sums only: the lanes of each are added up. */
+/* Few columns, a small part of a register: dot products of a's rows with them, as c' = b' a'. Long sums only: the lanes of each are added up. The longer
+ * they are, the more of a register may be filled (two cores, AVX-512, 64 x 4096 by 8 columns: 75 us by a tile's half register, 22 so). */
+enum { LONG_SUMS = 1024 };                 /* bytes */
 static int by_columns(const RtGemmTable *t, int size, int64_t m, int64_t n, int64_t k, int64_t a_k) {
-    return n * size * 12 <= t->panel_bytes && m >= 2 * n && a_k == 1 && k * size >= 128;
+    return n * size * (k * size >= LONG_SUMS ? 5 : 12) <= t->panel_bytes && m >= 2 * n && a_k == 1 && k * size >= 128;
 }
 
-enum { COLUMN_ROWS = 256 };                /* rows of a whose dot products wait in memory to be turned */
+enum { COLUMN_ROWS = 256, COLUMN_MOST = 12 };                /* rows of a whose dot products wait in memory to be turned, and of how many columns at most */
 #define COLUMNS(name, T, NT)                                                                                       \
     static void name(const RtGemmTable *t, const RtGemm *g, const T *a, const T *b, int64_t b_n, T *c) {           \
-        T sum[COLUMN_ROWS * FEW_ROWS], beta = (T)g->beta[0];                                                       \
+        T sum[COLUMN_ROWS * COLUMN_MOST], beta = (T)g->beta[0];                                                       \
         const T *bias = (const T *)g->bias;                                                                        \
         for (int64_t i = 0; i < g->m; i += COLUMN_ROWS, c += COLUMN_ROWS * g->c_m) {                               \
             int64_t rows = min64(COLUMN_ROWS, g->m - i);                                                           \

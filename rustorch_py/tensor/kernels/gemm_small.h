@@ -4,8 +4,8 @@
 
 static int is_small(const RtGemmTable *t, const RtGemm *g) {
     int64_t lanes = t->panel_bytes / rt_itemsize(g->dtype);
-    if (g->batch < 2 || (g->dtype != RT_F32 && g->dtype != RT_F64) || g->act >= 0 || g->m > 32 || g->n > 64 || g->k > 64 || g->k == 0 || (g->c_n != 1 && g->n != 1)) return 0;
-    if (g->bias && g->beta[0] != 0) return 0;
+    if (g->batch < 2 || (g->dtype != RT_F32 && g->dtype != RT_F64) || g->act >= 0 || g->m * g->k > 4096 || g->n > 64 || g->k > 64 || g->k == 0 || (g->c_n != 1 && g->n != 1)) return 0;
+    if (g->m * g->n * g->k > 1 << 16 || (g->bias && g->beta[0] != 0)) return 0;
     if (g->n == 1) return g->k <= 8;                       /* longer sums fill lanes */
     if (by_columns(t, rt_itemsize(g->dtype), g->m, g->n, g->k, g->a_k)) return 0;
     if (g->b_n != 1 && g->n * g->k > 256) return 0;
@@ -20,7 +20,7 @@ static int small_products(const RtGemmTable *t, const RtGemm *given) {
         g.n = g.m; g.m = 1; g.c_m = g.plus_m = g.n; g.c_n = 1;
         if (!is_small(t, &g)) return -1;
     }
-    int64_t macs = (g.m * max64(g.n, g.n == 1 ? 1 : 16) * g.k + SMALL_CALL) * g.batch, most = g.threads < 0 ? -g.threads : g.threads;
+    int64_t macs = (g.m * max64(g.n, g.n == 1 ? 1 : 16) * (g.k + 2) + SMALL_CALL) * g.batch, most = g.threads < 0 ? -g.threads : g.threads;
     int64_t threads = max64(1, min64(most, macs / GRAIN_MACS)), more = min64(most, macs * SMALL / GRAIN_MACS);
     if (threads == 1 && more > 1 && at_hand()) threads = more;
     threads = min64(threads, g.batch);
