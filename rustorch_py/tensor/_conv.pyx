@@ -46,6 +46,7 @@ cdef extern from "conv.h" nogil:
         int64_t cut
         const RtGemmTable *gemm
         const void *packed
+        void *room
     ctypedef struct RtConvTable:
         int (*forward_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, int, int) noexcept nogil
         int (*forward_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
@@ -65,6 +66,7 @@ cdef extern from "conv.h" nogil:
         void (*whole_rows)(float *, float *, int64_t, int64_t, int64_t, int, int) noexcept nogil
         int64_t (*kept_f32)(const RtConvGeom *, int, int64_t *) noexcept nogil
         void (*keep_f32)(const RtConvGeom *, const float *, int, float *, int) noexcept nogil
+        int64_t (*room_f32)(const RtConvGeom *, int, int, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
     void rt_conv_forward_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
     void rt_conv_dinput_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
@@ -326,6 +328,11 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
         if many > 0:
             size = many * geom.out[0] * geom.out[1] * geom.out[2] * (geom.cin * geom.kernel[0] * geom.kernel[1] * geom.kernel[2] + geom.cout)
             columns = empty(1, &size, RT_F32, a.dev)
+        else:
+            size = table.room_f32(geom, mode, orders, threads)
+            if size > 0:
+                columns = empty(1, &size, RT_F32, a.dev)
+                own.room = columns.ptr
     with nogil:
         rc = 0
         if a.dt == RT_I64:
@@ -504,7 +511,7 @@ cdef int read_geometry(object op, int n, object stride, object padding, object d
     """stride, padding, dilation, kernel of the last n of three dimensions; `back`: padding behind."""
     cdef int i, f = 3 - n
     cdef int64_t total
-    c.scale = c.packed = NULL
+    c.scale = c.packed = c.room = NULL
     c.cut = 0
     for i in range(3):
         c.in_[i] = c.out[i] = c.kernel[i] = c.stride[i] = c.dilation[i] = 1

@@ -61,6 +61,11 @@ CASES = [
     (2, 32, 16, (29, 28), 5, (2, 2), 1),
     (3, 20, 37, (15, 17), 5, (1, 4), 1),
     (2, 48, 48, (16, 14), 5, (0, 2), 2),
+    # many channels for few tiles: Note [Many channels]
+    (16, 64, 80, (7, 8), 3, (1, 1), 1),
+    (20, 50, 130, (4, 4), 3, (1, 1), 1),
+    (5, 100, 72, (14, 13), 3, (1, 0), 1),
+    (3, 40, 96, (14, 14), 5, (2, 2), 1),
 ]
 
 
@@ -105,12 +110,13 @@ def test_switches(plain):
         rt.config.use_deterministic(False)
 
 
-def test_threads_do_not_change_bits(level):
+@pytest.mark.parametrize("n, c, o, size", [(3, 32, 24, (30, 31)), (16, 72, 80, (7, 8)), (6, 96, 200, (14, 15))])
+def test_threads_do_not_change_bits(level, n, c, o, size):
     """Tasks differ with the number of threads, tiles and their sums do not."""
-    x, w = RNG.standard_normal((3, 32, 30, 31)), RNG.standard_normal((24, 32, 3, 3))
-    g, before, found = RNG.standard_normal((3, 24, 30, 31)), rt.get_num_threads(), []
+    x, w = RNG.standard_normal((n, c, *size)), RNG.standard_normal((o, c, 3, 3))
+    g, before, found = RNG.standard_normal((n, o, *size)), rt.get_num_threads(), []
     try:
-        for threads in (1, 2, 3):
+        for threads in (1, 2, 3, 8):
             rt.set_num_threads(threads)
             found.append(run(x, w, g, (1, 1), 1, (1, 1, 1)))
     finally:

@@ -18,6 +18,7 @@ typedef struct {
     int64_t cut;
     const RtGemmTable *gemm;               /* loops of plain products; NULL: BLAS has them all */
     const void *packed;                    /* weights as keep_f32() makes them, or NULL */
+    void *room;                            /* room_f32() elements, or NULL */
 } RtConvGeom;
 
 /* `orders`: which arrays have their channels innermost (RT_LAST_X: x and gx, RT_LAST_W: w and gw, RT_LAST_Y: y and g), and whether
@@ -55,6 +56,8 @@ typedef struct {
      * which of its forms it is (`which[1]`: a number made of the factors that it has taken in, or 0); and making it. */
     int64_t (*kept_f32)(const RtConvGeom *, int orders, int64_t *which);
     void (*keep_f32)(const RtConvGeom *, const float *w, int orders, float *to, int threads);
+    /* elements of float32 that product `mode` works in, where they are so many that they had better come from a caching allocator; else 0 */
+    int64_t (*room_f32)(const RtConvGeom *, int mode, int orders, int threads);
 } RtConvTable;
 
 void rt_conv_forward_i64(const RtConvGeom *, const int64_t *x, const int64_t *w, const int64_t *b, int64_t *y);

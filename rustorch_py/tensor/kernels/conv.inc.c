@@ -284,5 +284,5 @@ static void finish(float *y, const float *scale, const float *b, int cut, int64_
 
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, dbias_f32, dbias_f64,
-    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, kept_size, keep,
+    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, kept_size, keep, wino_room,
 };

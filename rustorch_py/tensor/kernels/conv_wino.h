@@ -38,6 +38,7 @@ typedef struct {
     int64_t tall, wide;                   /* tiles of a plane */
     int64_t rows, cols, rstrips, cstrips, per;     /* tiles of a strip, strips of a plane, strips of a task */
     int64_t cpad, mpad, tiles;            /* channels in whole vectors; most tiles of a task */
+    int64_t point;                        /* elements from point to point of the transformed weights of a group */
     int64_t vsize, msize;                 /* transformed patches of a plane of a task; its products, of a block of channels */
     const float *scale;                   /* Note [Epilogue] in conv_t.h: of groups x m, or NULL; taken in with the results */
     int cut;
@@ -53,7 +54,8 @@ RT_INLINE int wino_block(const Wino *z, int64_t v, int64_t vectors) {
     return z->few && nv > 2 ? 2 : nv;
 }
 
-/* From group to group: an odd number of lines, so that the points of a place in their planes lie in different sets of the first cache */
+/* From group to group, and from point to point of weights: an odd number of lines, so that the points of a place in their planes lie in different sets of
+ * the first cache and of the second */
 static int64_t wino_plane(int64_t n) { return ((n + 15) / 16 | 1) * 16; }
 
 /* Returns the room of all. `p` may be NULL. */
@@ -72,34 +74,39 @@ static int64_t wino_places(const Wino *z, int64_t tiles, int64_t width, WinoPlac
     return to;
 }
 
+/* Transformed weights of one group and one vector v of its channels, to to[p*z->point + c*step]: own point p, plane and channel c */
+static void wino_vector(const Wino *z, const float *w, const int64_t *ws, int turned, int64_t v, int64_t step, float *restrict to) {
+    enum { L = RT_LANES_F32 };
+    int taps = z->down.taps * z->across.taps, all = (int)z->deep * taps;
+    int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
+    for (int64_t c = 0; c < z->deep * z->cin; c++) {
+        float s[WINO_TAPS][L] __attribute__((aligned(64)));
+        rt_vf g[WINO_TAPS], u[WINO_P];
+        const float *from = w + m0 * ws[0] + c % z->cin * ws[1];
+        for (int t = 0; t < taps; t++) {
+            int64_t tap = c / z->cin * taps + t;
+            const float *src = from + (turned ? all - 1 - tap : tap) * ws[2];
+            for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
+            g[t] = rt_vf_load(s[t]);
+        }
+        z->kind->up(g, u);
+        for (int p = 0; p < z->own; p++) rt_vf_store(to + p * z->point + c * step, u[p]);
+    }
+}
+
 /* Transformed weights of one group: [own point][block of channels][plane of the kernel][c][channel of the block] */
 static void wino_weights(const Wino *z, const float *w, const int64_t *ws, int turned, float *restrict to, int threads) {
     enum { L = RT_LANES_F32 };
     int64_t vectors = z->mpad / L, wide = z->few ? 2 : last_vectors_f32(0, 4), kn = z->deep * z->cin;
-    int taps = z->down.taps * z->across.taps, all = (int)z->deep * taps;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t v = 0; v < vectors; v++) {
         int64_t first = v / wide * wide, nv;
         while (first + (nv = wino_block(z, first, vectors)) <= v) first += nv;
-        int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
-        for (int64_t c = 0; c < kn; c++) {
-            float s[WINO_TAPS][L] __attribute__((aligned(64)));
-            rt_vf g[WINO_TAPS], u[WINO_P];
-            const float *from = w + m0 * ws[0] + c % z->cin * ws[1];
-            for (int t = 0; t < taps; t++) {
-                int64_t tap = c / z->cin * taps + t;
-                const float *src = from + (turned ? all - 1 - tap : tap) * ws[2];
-                for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
-                g[t] = rt_vf_load(s[t]);
-            }
-            z->kind->up(g, u);
-            for (int p = 0; p < z->own; p++) rt_vf_store(to + p * kn * z->mpad + first * L * kn + c * nv * L + (v - first) * L, u[p]);
-        }
+        wino_vector(z, w, ws, turned, v, nv * L, to + first * L * kn + (v - first) * L);
     }
 }
 
-/* How images are cut into tasks: about `bytes` of transformed patches and of the products of one block of result channels. */
-static void wino_plan(Wino *z, int64_t bytes, int threads) {
+static void wino_shape(Wino *z) {
     enum { L = RT_LANES_F32 };
     z->down = wino_axes[z->kind->down];
     z->across = wino_axes[z->kind->across];
@@ -108,13 +115,12 @@ static void wino_plan(Wino *z, int64_t bytes, int threads) {
     z->mpad = (z->m + L - 1) / L * L;
     z->wide = (z->w + z->across.m - 1) / z->across.m;
     z->tall = (z->h + z->down.m - 1) / z->down.m;
-    int64_t points = z->down.n * z->across.n, block = z->mpad < 4 * L ? z->mpad : 4 * L, planes = z->deep < z->sdepth ? z->deep : z->sdepth;
-    int64_t most = bytes / (points * 4 * (planes * z->cpad + block)), all = z->wide * z->tall * z->batch * z->groups;
-    int64_t each = z->few ? (all + threads - 1) / threads : (all + 2 * threads - 1) / (2 * threads), least = points > 64 ? 16 : 24;
-    if (z->cin * z->m >= 256 * 256) least = 64;       /* the weights of all points lie in no second cache: each task brings them from afar */
-    if (most < least) most = least;
-    if (most > WINO_WIDEST) most = WINO_WIDEST;
-    if (most > each) most = each;
+    z->point = wino_plane(z->deep * z->cin * z->mpad);
+}
+
+/* How images are cut into tasks of at most `most` tiles. */
+static void wino_cut(Wino *z, int64_t most) {
+    int64_t block = z->mpad < 4 * RT_LANES_F32 ? z->mpad : 4 * RT_LANES_F32;
     z->cstrips = z->tall > 1 ? (z->wide + WINO_WIDEST - 1) / WINO_WIDEST : (z->wide + most - 1) / most;
     z->cols = (z->wide + z->cstrips - 1) / z->cstrips;
     z->cstrips = (z->wide + z->cols - 1) / z->cols;
@@ -130,6 +136,20 @@ static void wino_plan(Wino *z, int64_t bytes, int threads) {
     z->tiles = z->per * z->rows * z->cols;
     z->vsize = wino_places(z, z->tiles, z->cpad, NULL);
     z->msize = wino_places(z, z->tiles, block, NULL);
+}
+
+/* How images are cut into tasks: about `bytes` of transformed patches and of the products of one block of result channels. */
+static void wino_plan(Wino *z, int64_t bytes, int threads) {
+    enum { L = RT_LANES_F32 };
+    wino_shape(z);
+    int64_t points = z->down.n * z->across.n, block = z->mpad < 4 * L ? z->mpad : 4 * L, planes = z->deep < z->sdepth ? z->deep : z->sdepth;
+    int64_t most = bytes / (points * 4 * (planes * z->cpad + block)), all = z->wide * z->tall * z->batch * z->groups;
+    int64_t each = z->few ? (all + threads - 1) / threads : (all + 2 * threads - 1) / (2 * threads), least = points > 64 ? 16 : 24;
+    if (z->cin * z->m >= 256 * 256) least = 64;       /* the weights of all points lie in no second cache: each task brings them from afar */
+    if (most < least) most = least;
+    if (most > WINO_WIDEST) most = WINO_WIDEST;
+    if (most > each) most = each;
+    wino_cut(z, most);
 }
 
 /* A strip: rows [r0, r1) and columns [t0, t1) of the tiles of image n. */
@@ -184,7 +204,7 @@ static void wino_multiply(const Wino *z, int64_t zr, int64_t tiles, int64_t q, i
     int64_t part = (z->cin + parts - 1) / parts, together = parts == 1 && kn <= most ? hi - lo : 1;
     for (int64_t s = lo; s < hi; s++) ring[s] = (zr - z->front + s) % z->deep * z->vsize;
     for (int p = 0; p < z->own; p++) {
-        const float *up = u + p * kn * z->mpad + q * L * kn, *vp = v + vs->first[p];
+        const float *up = u + p * z->point + q * L * kn, *vp = v + vs->first[p];
         float *mp = mm + ms->first[p];
         int64_t rows = tiles * vs->count[p];
         for (int64_t s = lo; s < hi; s += together)
@@ -196,6 +216,36 @@ static void wino_multiply(const Wino *z, int64_t zr, int64_t tiles, int64_t q, i
                                                   k || s > lo ? NULL : none, mp + i * width, width, 0);
                 }
             }
+    }
+}
+
+/* Results of plane zr, strips [s0, s1) of group g and nv vectors of channels from q on: products `mm` times factor plus base (of all groups' channels) to
+ * y; out: room of a row of tiles, where y does not take vectors of channels as they are. */
+RT_INLINE int wino_direct(const Wino *z, RtOrder to) { return to.channel == 1 && z->m % RT_LANES_F32 == 0; }
+static void wino_write(const Wino *z, int64_t s0, int64_t s1, int64_t zr, int64_t g, int64_t q, int nv, const float *mm, const WinoPlaces *ms, const float *base,
+                       const float *factor, float *out, float *y, RtOrder to) {
+    enum { L = RT_LANES_F32 };
+    int direct = wino_direct(z, to);
+    int64_t size = z->down.m, rowlen = z->across.m * z->cols, width = nv * L, tile = 0, channels = z->m - q * L < width ? z->m - q * L : width;
+    for (int64_t s = s0; s < s1; s++) {
+        WinoStrip p = wino_strip(z, s);
+        float *yn = y + p.n * to.image + (g * z->m + q * L) * to.channel + zr * z->h * z->w * to.pixel;
+        for (int64_t r = p.r0; r < p.r1; r++) {
+            int64_t high = z->h - size * r < size ? z->h - size * r : size, column = z->across.m * p.t0;
+            float *place = yn + (size * r * z->w + column) * to.pixel;
+            for (int64_t t = p.t0; t < p.t1; t++, tile++) {
+                int64_t wide = z->w - z->across.m * t < z->across.m ? z->w - z->across.m * t : z->across.m, i = z->across.m * (t - p.t0);
+                for (int64_t k = 0; k < width; k += L) {
+                    rt_vf times = rt_vf_load(factor + g * z->mpad + q * L + k), add = rt_vf_load(base + g * z->mpad + q * L + k);
+                    z->kind->results(mm + tile * width + k, ms->at, times, add, z->cut, direct ? place + i * to.pixel + k : out + i * width + k,
+                                     direct ? z->w * to.pixel : rowlen * width, direct ? to.pixel : width, direct ? high : size, direct ? wide : z->across.m);
+                }
+            }
+            int64_t len = z->w - column < rowlen ? z->w - column : rowlen;
+            if (!direct)
+                for (int64_t i = 0; i < high; i++)
+                    last_out_f32(out + i * rowlen * width, width, len, channels, place + i * z->w * to.pixel, to.pixel, to.channel);
+        }
     }
 }
 
@@ -211,9 +261,8 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
     }
     wino_plan(z, 320 << 10, (int)(threads / shares));
     int64_t strips = z->batch * z->rstrips * z->cstrips, steps = (strips + z->per - 1) / z->per, tasks = steps * z->groups * shares;
-    int64_t usize = z->own * z->deep * z->cin * z->mpad, psize = wino_pad_size(z), block = z->mpad < 4 * L ? z->mpad : 4 * L;
-    int direct = to.channel == 1 && z->m % L == 0;
-    int64_t size = z->down.m, rowlen = z->across.m * z->cols, ysize = direct ? 0 : size * rowlen * block, planes = z->deep;
+    int64_t usize = z->own * z->point, psize = wino_pad_size(z), block = z->mpad < 4 * L ? z->mpad : 4 * L;
+    int64_t ysize = wino_direct(z, to) ? 0 : z->down.m * z->across.m * z->cols * block, planes = z->deep;
     if (threads > tasks) threads = (int)tasks;
     int64_t room = (psize + planes * z->vsize + z->msize + ysize + block + 1023) / 1024 * 1024 + L;
     float *base = buffer_f32(2 * z->groups * z->mpad + L + threads * room + (z->packed ? 0 : z->groups * usize)), *factor = base + z->groups * z->mpad;
@@ -244,29 +293,9 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
                 int nv;
                 for (int64_t q = v0; q < v1; q += nv) {
                     nv = wino_block(z, q, vectors);
-                    int64_t width = nv * L, tile = 0, channels = z->m - q * L < width ? z->m - q * L : width;
-                    wino_places(z, tiles, width, &ms);
+                    wino_places(z, tiles, nv * L, &ms);
                     wino_multiply(z, zr, tiles, q, nv, v, &vs, u + g * usize, none, mm, &ms);
-                    for (int64_t s = s0; s < s1; s++) {
-                        WinoStrip p = wino_strip(z, s);
-                        float *yn = y + p.n * to.image + (g * z->m + q * L) * to.channel + zr * z->h * z->w * to.pixel;
-                        for (int64_t r = p.r0; r < p.r1; r++) {
-                            int64_t high = z->h - size * r < size ? z->h - size * r : size, column = z->across.m * p.t0;
-                            float *place = yn + (size * r * z->w + column) * to.pixel;
-                            for (int64_t t = p.t0; t < p.t1; t++, tile++) {
-                                int64_t wide = z->w - z->across.m * t < z->across.m ? z->w - z->across.m * t : z->across.m, i = z->across.m * (t - p.t0);
-                                for (int64_t k = 0; k < width; k += L) {
-                                    rt_vf times = rt_vf_load(factor + g * z->mpad + q * L + k), add = rt_vf_load(base + g * z->mpad + q * L + k);
-                                    z->kind->results(mm + tile * width + k, ms.at, times, add, z->cut, direct ? place + i * to.pixel + k : out + i * width + k,
-                                                     direct ? z->w * to.pixel : rowlen * width, direct ? to.pixel : width, direct ? high : size, direct ? wide : z->across.m);
-                                }
-                            }
-                            int64_t len = z->w - column < rowlen ? z->w - column : rowlen;
-                            if (!direct)
-                                for (int64_t i = 0; i < high; i++)
-                                    last_out_f32(out + i * rowlen * width, width, len, channels, place + i * z->w * to.pixel, to.pixel, to.channel);
-                        }
-                    }
+                    wino_write(z, s0, s1, zr, g, q, nv, mm, &ms, base, factor, out, y, to);
                 }
             }
         }
@@ -295,9 +324,34 @@ static int64_t wino_tiles(const RtConvGeom *c, int mode) {
 }
 static int has_few_tiles(const RtConvGeom *c, int mode) { return wino_tiles(c, mode) < 48; }
 
+/* mm = the transformed gradient of result plane zr of strips [s0, s1), channels from m0 on, `width` of them. */
+static void wino_gradients(const Wino *z, const float *g, RtOrder up, int64_t group, int64_t zr, int64_t s0, int64_t s1, int64_t m0, int64_t width, const WinoPlaces *ms,
+                           float *gb, float *mm) {
+    int64_t size = z->down.m, grow = z->across.m * z->cols * width, channels = z->m - m0 < width ? z->m - m0 : width;
+    for (int64_t s = s0; s < s1; s++) {
+        WinoStrip p = wino_strip(z, s);
+        const float *gn = g + p.n * up.image + (group * z->m + m0) * up.channel + (zr * z->h * z->w + z->across.m * p.t0) * up.pixel;
+        int64_t left = z->w - z->across.m * p.t0, len = left < z->across.m * z->cols ? left : z->across.m * z->cols;
+        for (int64_t r = p.r0; r < p.r1; r++) {
+            int64_t high = z->h - size * r < size ? z->h - size * r : size;
+            if (high < size || channels < width || len * width < grow) memset(gb, 0, (size_t)(size * grow) * sizeof(float));
+            for (int64_t i = 0; i < high; i++) {
+                const float *src = gn + (size * r + i) * z->w * up.pixel;
+                if (up.channel == 1) for (int64_t k = 0; k < len; k++) memcpy(gb + i * grow + k * width, src + k * up.pixel, (size_t)channels * sizeof(float));
+                else last_turn_f32(gb + i * grow, width, src, up.channel, len, channels);
+            }
+            for (int64_t t = p.t0; t < p.t1; t++, mm += width)
+                for (int64_t k = 0; k < width; k += RT_LANES_F32)
+                    z->kind->gradient(gb + z->across.m * (t - p.t0) * width + k, grow, width, ms->at, mm + k);
+        }
+    }
+}
+
+#include "conv_wino_wide.h"
+
 /* Shapes that gain: enough channels for the products to outweigh the transforms, enough tiles for those of the weights or a form of these that is
  * kept, unless it would be read from far away for next to no tiles. */
-static int is_wino(const RtConvGeom *c, int mode, int orders) {
+static int is_tiled(const RtConvGeom *c, int mode, int orders) {
     int64_t channels = c->cin * c->cout;
     const WinoKind *kind = orders & RT_FAST ? wino_kind(c, mode) : NULL;
     if (!kind || c->cin < 16 || c->cout < 16 || c->out[2] < 6 || (c->out[1] < 6 && kind->down != AXIS_1)) return 0;
@@ -306,6 +360,9 @@ static int is_wino(const RtConvGeom *c, int mode, int orders) {
     if (mode || c->kernel[2] != 3 || c->kernel[0] != 1 || !(orders & RT_LIGHT)) return 0;
     return channels <= 64 * 128 || (orders & RT_KEEPS && channels <= 256 * 256 && wino_tiles(c, mode) >= (c->stride[2] == 1 ? 16 : 32));
 }
+
+static int goes_wide(const RtConvGeom *c, int mode, int orders) { return is_wide(c, mode, orders, is_tiled(c, mode, orders)); }
+static int is_wino(const RtConvGeom *c, int mode, int orders) { return is_tiled(c, mode, orders) || goes_wide(c, mode, orders); }
 
 /* mode: of the product; the gradient of the input sums over the result's channels. */
 static Wino wino_of(const RtConvGeom *c, int mode) {
@@ -330,18 +387,19 @@ static int wino_forward(const RtConvGeom *c, const float *x, const float *w, con
     Wino z = wino_of(c, 0);
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
-    return wino_run(&z, x, order(c->groups * c->cin, z.sdepth * z.sh * z.sw, orders & RT_LAST_X), w, ws, 0, b, y,
-                    order(c->groups * c->cout, z.depth * z.h * z.w, orders & RT_LAST_Y), threads);
+    RtOrder from = order(c->groups * c->cin, z.sdepth * z.sh * z.sw, orders & RT_LAST_X), to = order(c->groups * c->cout, z.depth * z.h * z.w, orders & RT_LAST_Y);
+    if (goes_wide(c, 0, orders)) return wino_run_wide(&z, x, from, w, ws, 0, b, y, to, (float *)c->room, threads);
+    return wino_run(&z, x, from, w, ws, 0, b, y, to, threads);
 }
 
 /* The form of the weights that stays from call to call: that of wino_weights(), all groups. */
 static int64_t wino_kept(const RtConvGeom *c, int orders, int64_t *which) {
     enum { L = RT_LANES_F32 };
     *which = 0;
-    if (!(orders & RT_LIGHT) || !is_wino(c, 0, orders)) return 0;
+    if (!(orders & RT_LIGHT) || !is_tiled(c, 0, orders)) return 0;
     const WinoKind *kind = wino_kind(c, 0);
     *which = has_few_tiles(c, 0) | kind->down << 1 | kind->across << 5 | c->kernel[0] << 9;
-    return c->groups * wino_axes[kind->down].own * wino_axes[kind->across].own * c->kernel[0] * c->cin * ((c->cout + L - 1) / L * L);
+    return c->groups * wino_axes[kind->down].own * wino_axes[kind->across].own * wino_plane(c->kernel[0] * c->cin * ((c->cout + L - 1) / L * L));
 }
 static void wino_keep(const RtConvGeom *c, const float *w, int orders, float *to, int threads) {
     Wino z = wino_of(c, 0);
@@ -355,31 +413,16 @@ static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, cons
     Wino z = wino_of(c, 1);
     int64_t ws[4];
     weight_steps_f32(c, orders & RT_LAST_W, 0, ws);
-    return wino_run(&z, g, order(c->groups * c->cout, z.sdepth * z.sh * z.sw, orders & RT_LAST_Y), w, ws, 1, b, gx,
-                    order(c->groups * c->cin, z.depth * z.h * z.w, orders & RT_LAST_X), threads);
+    RtOrder from = order(c->groups * c->cout, z.sdepth * z.sh * z.sw, orders & RT_LAST_Y), to = order(c->groups * c->cin, z.depth * z.h * z.w, orders & RT_LAST_X);
+    if (goes_wide(c, 1, orders)) return wino_run_wide(&z, g, from, w, ws, 1, b, gx, to, (float *)c->room, threads);
+    return wino_run(&z, g, from, w, ws, 1, b, gx, to, threads);
 }
 
-/* mm = the transformed gradient of result plane zr of strips [s0, s1), channels from m0 on, `width` of them. */
-static void wino_gradients(const Wino *z, const float *g, RtOrder up, int64_t group, int64_t zr, int64_t s0, int64_t s1, int64_t m0, int64_t width, const WinoPlaces *ms,
-                           float *gb, float *mm) {
-    int64_t size = z->down.m, grow = z->across.m * z->cols * width, channels = z->m - m0 < width ? z->m - m0 : width;
-    for (int64_t s = s0; s < s1; s++) {
-        WinoStrip p = wino_strip(z, s);
-        const float *gn = g + p.n * up.image + (group * z->m + m0) * up.channel + (zr * z->h * z->w + z->across.m * p.t0) * up.pixel;
-        int64_t left = z->w - z->across.m * p.t0, len = left < z->across.m * z->cols ? left : z->across.m * z->cols;
-        for (int64_t r = p.r0; r < p.r1; r++) {
-            int64_t high = z->h - size * r < size ? z->h - size * r : size;
-            if (high < size || channels < width || len * width < grow) memset(gb, 0, (size_t)(size * grow) * sizeof(float));
-            for (int64_t i = 0; i < high; i++) {
-                const float *src = gn + (size * r + i) * z->w * up.pixel;
-                if (up.channel == 1) for (int64_t k = 0; k < len; k++) memcpy(gb + i * grow + k * width, src + k * up.pixel, (size_t)channels * sizeof(float));
-                else last_turn_f32(gb + i * grow, width, src, up.channel, len, channels);
-            }
-            for (int64_t t = p.t0; t < p.t1; t++, mm += width)
-                for (int64_t k = 0; k < width; k += RT_LANES_F32)
-                    z->kind->gradient(gb + z->across.m * (t - p.t0) * width + k, grow, width, ms->at, mm + k);
-        }
-    }
+/* Elements of c->room. */
+static int64_t wino_room(const RtConvGeom *c, int mode, int orders, int threads) {
+    if (!goes_wide(c, mode, orders)) return 0;
+    Wino z = wino_of(c, mode);
+    return (mode == 2 ? wino_plan_dweight_wide : wino_plan_wide)(&z, threads).all;
 }
 
 /* Parts of the tasks add into arrays of their own, which are added in order: the same bits on any number of threads. */
@@ -389,6 +432,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
     int64_t ws[4], pixels = z.h * z.w;
     RtOrder from = order(c->groups * c->cin, z.sdepth * z.sh * z.sw, orders & RT_LAST_X), up = order(c->groups * c->cout, z.depth * pixels, orders & RT_LAST_Y);
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
+    if (goes_wide(c, 2, orders)) return wino_dweight_wide(&z, g, up, x, from, gw, ws, (float *)c->room, threads);
     wino_plan(&z, 480 << 10, MOST);                 /* the cut is the same for all numbers of threads */
     threads = rt_few((double)z.batch * z.groups * z.m * z.cin * z.depth * z.deep * z.tall * z.wide * z.down.n * z.across.n * 2, GRAIN_MACS, threads, threads);
     int64_t strips = z.batch * z.rstrips * z.cstrips, steps = (strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
