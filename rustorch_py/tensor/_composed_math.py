@@ -4,7 +4,8 @@ from ._base import TensorBase
 from ._convert import equal
 from ._create import arange, complex_, empty_like
 from ._dtype import get_default_dtype, promote_types
-from ._join import cat, triu_indices
+from ._join import cat
+from ._rearrange import triu_indices
 from ._lane import deliver_out
 from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where

@@ -48,6 +48,7 @@ MODULES = [
     "_scatter",
     "_mask",
     "_join",
+    "_rearrange",
     "_linalg",
     "_linalg_more",
     "_lobpcg",

@@ -49,3 +49,4 @@ cdef TensorBase beside(TensorBase x, TensorBase t)          # x on t's device, w
 cdef tuple steps_of(TensorBase t)                           # strides, in elements
 cdef str sizes(TensorBase t)                                # "[2, 3]", as torch's messages spell shapes
 cdef object raise_bounds(int64_t i, int64_t dim, int64_t size)
+cdef bint roll_slabs(TensorBase out, TensorBase t, int dim, int64_t by) except -1

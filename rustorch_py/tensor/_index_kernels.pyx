@@ -19,6 +19,7 @@ cdef extern from "index.h" nogil:
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
     void rt_masked_fill(int itemsize, RtIter *it, const void *value)
     void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k, char *dst, const char *src)
+    void rt_roll_slabs(char *dst, const char *src, int64_t slab, int64_t cut, int64_t outer, int threads)
     void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads)
     void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads)
 
@@ -396,3 +397,21 @@ cdef int repeat_slab(TensorBase out, TensorBase t, int dim, int64_t times) excep
     with nogil:
         rt_repeat_slab(out.ptr, t.ptr, slab, outer, times, threads)
     return 0
+
+
+cdef bint roll_slabs(TensorBase out, TensorBase t, int dim, int64_t by) except -1:
+    """out = t with dimension `dim` rolled by 0 < by < its size; False: not contiguous in this memory, or few long pieces, which copies share out."""
+    cdef int64_t inner = rt_itemsize(t.dt), outer = 1
+    cdef int i, threads = rt_num_threads()
+    if on_device(t) or not is_contig(t) or not is_contig(out):
+        return False
+    for i in range(t.nd):
+        if i < dim:
+            outer *= t.sh[i]
+        elif i > dim:
+            inner *= t.sh[i]
+    if outer < 8 * threads and t.n * rt_itemsize(t.dt) > 65536:
+        return False
+    with nogil:
+        rt_roll_slabs(out.ptr, t.ptr, t.sh[dim] * inner, (t.sh[dim] - by) * inner, outer, threads)
+    return True

@@ -17,10 +17,18 @@
 typedef struct { uint64_t a, b; } u128;
 PLAIN(plain_1, uint8_t) PLAIN(plain_2, uint16_t) PLAIN(plain_4, uint32_t) PLAIN(plain_8, uint64_t) PLAIN(plain_16, u128)
 
+/* Two to four lines of the source become one of the result, element by element. */
+#define FEW(T, N)                                                                                 \
+    if (n == N && ds == N) {                                                                      \
+        T *restrict to = d; const T *restrict from = s;                                           \
+        for (int64_t i = 0; i < m; i++) for (int j = 0; j < N; j++) to[i * N + j] = from[j * ss + i]; \
+        return;                                                                                   \
+    }
 #define TILED(B, T, S)                                                                            \
     static void turn_##B(char *dst, int64_t ds, const char *src, int64_t ss, int64_t m, int64_t n) { \
         T *d = (T *)dst; const T *s = (const T *)src;                                             \
         ds /= B; ss /= B;                                                                         \
+        FEW(T, 2) FEW(T, 3) FEW(T, 4)                                                             \
         for (int64_t i = 0; i < m; i += TILE)                                                     \
             for (int64_t j = 0; j < n; j += TILE) {                                               \
                 int64_t h = m - i < TILE ? m - i : TILE, w = n - j < TILE ? n - j : TILE;         \

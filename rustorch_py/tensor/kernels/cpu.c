@@ -496,8 +496,9 @@ static void copy_same(RtIter *it) {
     if (it->numel == 0) return;
     if (it->ndim == 1) { it->ndim = 2; it->shape[1] = 1; it->step_bytes[1][0] = it->step_bytes[1][1] = 0; }
     int64_t n = it->shape[0];
-    if (it->step_bytes[0][0] == size && it->step_bytes[0][1] != size && it->step_bytes[0][1] != 0 && n >= 8)
-        for (int i = 1; i < it->ndim && !d; i++) if (it->step_bytes[i][1] == size && it->shape[i] >= 8) d = i;
+    if (it->step_bytes[0][0] == size && it->step_bytes[0][1] != size && it->step_bytes[0][1] != 0 && (n >= 8 || n <= 4))
+        for (int i = 1; i < it->ndim && !d; i++)
+            if (it->step_bytes[i][1] == size && it->shape[i] >= 8 && (n >= 8 || it->step_bytes[i][0] == n * size)) d = i;
     int turned = d > 0;
     if (!turned) d = 1;
     int64_t m = it->shape[d], outer = it->numel / (n * m);

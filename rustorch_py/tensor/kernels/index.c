@@ -60,6 +60,10 @@ typedef struct { uint64_t a, b; } u128;
         if (ds == (int64_t)sizeof(T) && ss == ds) rt_copy_bytes(dst, src, n * sizeof(T));  \
         else if (ds == (int64_t)sizeof(T) && ss == -ds)                                    \
             for (int64_t j = 0; j < n; j++) ((T *)dst)[j] = ((const T *)src)[-j];          \
+        else if (ds == (int64_t)sizeof(T) && ss == 0) {                                    \
+            T *d = (T *)dst; const T v = *(const T *)src;                                  \
+            for (int64_t j = 0; j < n; j++) d[j] = v;                                      \
+        }                                                                                  \
         else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds) = *(const T *)(src + j * ss); \
     }
 MOVE_ROWS(1, uint8_t)
@@ -258,7 +262,7 @@ void rt_index_run(int level, int op, int dtype, RtIndexPlan *p, int threads) {
     if (!before || !after || !p->n_off) return;
     const RtSelectFns *f = rt_select_table(level);
     Row row = op <= RT_IX_SET ? NULL : acc_row(op, dtype);
-    p->add = op != RT_IX_ADD ? NULL : dtype == RT_F32 ? f->add_f32 : dtype == RT_F64 ? f->add_f64 : NULL;
+    p->add = op != RT_IX_ADD ? NULL : dtype == RT_F32 ? f->add_f32 : dtype == RT_F64 ? f->add_f64 : dtype == RT_BF16 ? f->add_bf16 : NULL;
     Row inner = op <= RT_IX_SET ? move_row((int)itemsize, op) : row;
     if (before * after * p->n_off < 32768) threads = 1;
     /* Threads share what no two of them write: positions before the index, else the index itself when reading, else what
@@ -497,6 +501,16 @@ void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int
     }
 }
 #undef TIMES
+
+void rt_roll_slabs(char *dst, const char *src, int64_t slab, int64_t cut, int64_t outer, int threads) {
+    if (slab * outer < (1 << 18) || threads < 1) threads = 1;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1))
+    for (int t = 0; t < threads; t++)
+        for (int64_t o = outer * t / threads; o < outer * (t + 1) / threads; o++) {
+            rt_copy_few(dst + o * slab, src + o * slab + cut, (size_t)(slab - cut));
+            rt_copy_few(dst + o * slab + slab - cut, src + o * slab, (size_t)cut);
+        }
+}
 
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads) {
     if (slab * outer < (1 << 18) || threads < 2) { cat_rows(dst, dst_step, src, slab, outer); return; }

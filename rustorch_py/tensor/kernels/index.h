@@ -38,6 +38,8 @@ void rt_masked_fill(int itemsize, RtIter *it, const void *value);           /* o
 void rt_triangle(int itemsize, int upper, int64_t batch, int64_t rows, int64_t cols, int64_t k,
                  char *dst, const char *src);
 /* out[o, at : at + slab] = in[o, :slab], bytes, for every outer o */
+/* each slab of src turned by its first `cut` bytes: they come last */
+void rt_roll_slabs(char *dst, const char *src, int64_t slab, int64_t cut, int64_t outer, int threads);
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads);
 /* out[o, k] = in[o] for k < times: slabs of bytes */
 void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads);

@@ -67,8 +67,10 @@ RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
                 int64_t r = g * CHAINS, have = rows - r < CHAINS ? rows - r : CHAINS;         \
                 for (int c = 0; c < have; c++) { from[c] = x + (r + c) * n; to[c] = y + (r + c) * n; } \
                 if (have == CHAINS && (A)0.5 != 0) chains_##tag(from, to, acc, n);            \
-                else for (int c = 0; c < have; c++)                                           \
-                    for (int64_t l = 0; l < n; l++) { acc[c] += (A)from[c][l]; to[c][l] = (T)acc[c]; } \
+                else for (int c = 0; c < have; c++) {                                         \
+                    const T *restrict f = from[c]; T *restrict t = to[c]; A sum = 0;          \
+                    for (int64_t l = 0; l < n; l++) { sum += (A)f[l]; t[l] = (T)sum; }        \
+                }                                                                             \
             }                                                                                 \
             return;                                                                           \
         }                                                                                     \

@@ -9,7 +9,8 @@ typedef struct {
     /* rows [r0, r1) of a mask of `shape` (nd >= 2): nd numbers an element */
     void (*coordinates)(const uint8_t *mask, int64_t r0, int64_t r1, int nd, const int64_t *shape, int64_t *out, int64_t step, int64_t room);
     int (*outside)(const int64_t *ix, int64_t n, int64_t low, int64_t last);     /* is one of them outside [low, last]? */
-    void (*add_f32)(char *dst, const char *src, int64_t n), (*add_f64)(char *dst, const char *src, int64_t n);
+    void (*add_f32)(char *dst, const char *src, int64_t n), (*add_f64)(char *dst, const char *src, int64_t n),
+         (*add_bf16)(char *dst, const char *src, int64_t n);
 } RtSelectFns;
 const RtSelectFns *rt_select_table(int level);
 

@@ -2,6 +2,7 @@
  * write side by side: nothing is ever written at or behind out[room]. */
 #include <string.h>
 #include "select.h"
+#include "rustorch/half.h"
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -124,6 +125,11 @@ static int outside(const int64_t *ix, int64_t n, int64_t low, int64_t last) {
         for (int64_t j = 0; j < n; j++) d[j] += s[j];                                            \
     }
 ADD(add_f32, float) ADD(add_f64, double)
+static void add_bf16(char *dst, const char *src, int64_t n) {
+    rt_bf16 *restrict d = (rt_bf16 *)dst;
+    const rt_bf16 *restrict s = (const rt_bf16 *)src;
+    for (int64_t j = 0; j < n; j++) d[j] = rt_f32_to_bf16(rt_bf16_to_f32(d[j]) + rt_bf16_to_f32(s[j]));
+}
 
 const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates, outside,
-                                            add_f32, add_f64};
+                                            add_f32, add_f64, add_bf16};
