@@ -30,6 +30,23 @@ def test_values(level, shape, dim, logs, dtype, unit):
     np.testing.assert_allclose(dx.double().numpy(), back, rtol=unit, atol=unit * 1e-3 * (1 + np.abs(back).max()))
 
 
+@pytest.mark.parametrize("logs", [False, True])
+@pytest.mark.parametrize("shape, dim", [((37, 64), 1), ((5, 33), 1), ((17, 256), 1), ((3, 257), 1), ((2, 21, 9, 17), 1), ((2, 3, 129), 1), ((4, 513, 40), 1),
+                                        ((3, 512, 16), 1), ((130, 70), 0), ((3, 9000), 1)])
+def test_float32(level, shape, dim, logs):
+    """float32 by the same loops: rows and columns that end within a register, classes there is room for and more."""
+    v = RNG.standard_normal(shape) * 3
+    x = rt.tensor(v).float().requires_grad_()
+    g = RNG.standard_normal(shape)
+    y = (_t.log_softmax if logs else _t.softmax)(x, dim)
+    (dx,) = rt.autograd.grad(y, x, rt.tensor(g).float())
+    e = np.exp(v - v.max(dim, keepdims=True))
+    p = e / e.sum(dim, keepdims=True)
+    np.testing.assert_allclose(y.detach().numpy(), np.log(p) if logs else p, rtol=1e-5, atol=1e-6)
+    want = g - p * g.sum(dim, keepdims=True) if logs else p * (g - (g * p).sum(dim, keepdims=True))
+    np.testing.assert_allclose(dx.numpy(), want, rtol=1e-4, atol=1e-5 * (1 + np.abs(want).max()))
+
+
 def test_not_finite(level):
     """An infinite score, and a NaN that stays in its own line."""
     x = rt.zeros(4, 70).to(rt.bfloat16)

@@ -56,6 +56,31 @@ static float exp_sum_v16(const float *x, int64_t n, float m, float *y) {
 #undef T
 #undef SUF
 
+#if defined(RT_HALF_REGISTERS)
+enum { RT_ROWS_V16 = 16, RT_MIDDLE = 256, TILE = 64, TILE_CLASSES = 512 };      /* rows together and their length; columns of a task and classes there is room for */
+#define RT_FIRST_32(n) ((n) < 32 ? ((__mmask32)1 << (n)) - 1 : 0xffffffffu)
+#define load32_f32(p, k, a, b) (*(a) = _mm512_maskz_loadu_ps((__mmask16)(k), p), *(b) = _mm512_maskz_loadu_ps((__mmask16)((k) >> 16), (p) + 16))
+#define store32_f32(p, k, a, b) (_mm512_mask_storeu_ps(p, (__mmask16)(k), a), _mm512_mask_storeu_ps((p) + 16, (__mmask16)((k) >> 16), b))
+#define E float
+#define H(x) x##_f32
+#include "softmax_v16.h"
+#undef E
+#undef H
+#define E rt_f16
+#define H(x) x##_f16
+#include "softmax_v16.h"
+#undef E
+#undef H
+#define E rt_bf16
+#define H(x) x##_bf16
+#include "softmax_v16.h"
+#undef E
+#undef H
+#define IN_REGISTERS(call) if (call) return
+#else
+#define IN_REGISTERS(call) (void)0
+#endif
+
 #if defined(_OPENMP)
 #define THREAD omp_get_thread_num()
 #else
@@ -70,6 +95,18 @@ static float exp_sum_v16(const float *x, int64_t n, float m, float *y) {
 #define H(x) x##_bf16
 #include "softmax_half_t.h"
 
-#define TABLE(t) softmax_##t, softmax_d0_##t, logsumexp_##t, class_loss_##t, class_loss_d0_##t
+/* the whole of float32's, in registers where there are any */
+static void softmax_all_f32(const float *x, int64_t outer, int64_t n, int64_t inner, int logs, float *y, int threads) {
+    IN_REGISTERS(softmax_v16_f32(x, outer, n, inner, logs, y, threads));
+    softmax_f32(x, outer, n, inner, logs, y, threads);
+}
+static void softmax_d0_all_f32(const float *g, const float *y, int64_t outer, int64_t n, int64_t inner, int logs, float *gx, int threads) {
+    IN_REGISTERS(slope_v16_f32(g, y, outer, n, inner, logs, gx, threads));
+    softmax_d0_f32(g, y, outer, n, inner, logs, gx, threads);
+}
+#define softmax_all_f64 softmax_f64
+#define softmax_d0_all_f64 softmax_d0_f64
+
+#define TABLE(t) softmax_all_##t, softmax_d0_all_##t, logsumexp_##t, class_loss_##t, class_loss_d0_##t
 const RtSoftmaxTable RT_NAME(rt_softmax_table) = {TABLE(f32), TABLE(f64), 
     softmax_f16, softmax_d0_f16, pick_loss_f16, pick_loss_d0_f16, softmax_bf16, softmax_d0_bf16, pick_loss_bf16, pick_loss_d0_bf16};

@@ -23,6 +23,7 @@ RT_INLINE void H(give)(E *y, const float *from, H(Piece) p) {
 }
 
 static void H(softmax)(const E *x, int64_t outer, int64_t n, int64_t inner, int logs, E *y, float *room, int threads) {
+    IN_REGISTERS(H(softmax_v16)(x, outer, n, inner, logs, y, threads));
     int64_t size = rt_softmax_piece(n, inner), tasks = H(tasks_of)(outer, n, inner);
     threads = few((double)outer * n * inner, threads, tasks);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -36,6 +37,7 @@ static void H(softmax)(const E *x, int64_t outer, int64_t n, int64_t inner, int 
 }
 
 static void H(softmax_d0)(const E *g, const E *y, int64_t outer, int64_t n, int64_t inner, int logs, E *gx, float *room, int threads) {
+    IN_REGISTERS(H(slope_v16)(g, y, outer, n, inner, logs, gx, threads));
     int64_t size = rt_softmax_piece(n, inner), tasks = H(tasks_of)(outer, n, inner);
     threads = few((double)outer * n * inner, threads, tasks);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
