@@ -99,7 +99,7 @@ def collate(batch, *, collate_fn_map=None):
     if isinstance(first, tuple) and hasattr(first, "_fields"):
         return kind(*(collate(column, collate_fn_map=collate_fn_map) for column in zip(*batch)))
     if isinstance(first, Sequence):
-        if any(len(sample) != len(first) for sample in batch):
+        if len({*map(len, batch)}) > 1:
             raise TensorError("each element in list of batch should be of equal size")
         columns = [collate(column, collate_fn_map=collate_fn_map) for column in zip(*batch)]
         return columns if isinstance(first, tuple) else _rebuild_sequence(first, columns)

@@ -417,6 +417,26 @@ def test_deep_copies(clone):
     assert torch.equal(clone(net)(x), net(x))
 
 
+def test_named_parameters_in_one_walk_and_step_by_step():
+    """The usual walk and the one of classes with a `named_parameters` of their own: same names, same order, each once."""
+    class Own(nn.Sequential):
+        def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
+            yield from super().named_parameters(prefix, recurse, remove_duplicate)
+
+    shared = nn.Linear(2, 2)
+    parts = [shared, nn.Sequential(nn.BatchNorm1d(2), shared, nn.Linear(2, 2, bias=False)), nn.ReLU()]
+    plain, own = nn.Sequential(*parts), Own(*parts)
+    plain.tied = own.tied = shared.weight
+    for prefix in ("", "net"):
+        names = [n for n, _ in plain.named_parameters(prefix)]
+        lead = prefix + "." if prefix else ""
+        assert names == [lead + n for n in ("tied", "0.bias", "1.0.weight", "1.0.bias", "1.2.weight")]
+        assert [(n, id(p)) for n, p in own.named_parameters(prefix)] == [(n, id(p)) for n, p in plain.named_parameters(prefix)]
+    assert [p is q for (_, p), q in zip(plain.named_parameters(), plain.parameters())] == [True] * 5
+    assert len(list(plain.named_parameters(remove_duplicate=False))) > 5
+    assert [n for n, _ in plain.named_parameters(recurse=False)] == ["tied"]
+
+
 class Reduced(nn.Module):
     def __init__(self, k):
         super().__init__()

@@ -35,7 +35,7 @@ def one_hot(tensor, num_classes=-1):
             num_classes = largest + 1
         elif largest >= num_classes:
             raise TensorError("one_hot: Class values must be smaller than num_classes.", op="one_hot")
-    out = _t.zeros(*tensor.shape, num_classes, dtype=_t.int64, device=tensor.device)
+    out = tensor.new_zeros((*tensor.shape, num_classes))
     return out.scatter_(-1, tensor.unsqueeze(-1), 1)
 
 

@@ -555,8 +555,7 @@ def multi_margin_loss(
         gap = gap * gap
     if weight is not None:
         gap = gap * weight[y].unsqueeze(1)
-    others = _t.arange(x.shape[1], device=x.device) != y.unsqueeze(1)
-    loss = _t.where(others, gap, _t.zeros_like(gap)).sum(1) / x.shape[1]
+    loss = gap.scatter(1, y.unsqueeze(1), 0.0).sum(1) / x.shape[1]      # the target class beside itself does not count
     return _red.apply(loss.squeeze(0) if single and target.dim() == 0 else loss, reduction, "MultiMarginLossBackward0")
 
 

@@ -379,6 +379,38 @@ def all_parameters(module, tuple walk):
         ptr_end(&seen)
 
 
+cdef bint collect_named(object module, tuple walk, PtrSet *seen, str lead, list out) except -1:
+    """`collect`, as pairs of dotted name and parameter; `lead` stands before each name."""
+    cdef PyObject *parameters
+    cdef PyObject *children
+    if not walks_alike(Py_TYPE(module), WALK, walk):
+        return False
+    own = PyObject_GenericGetDict(module, NULL)
+    parameters = PyDict_GetItemWithError(own, "_parameters")
+    children = PyDict_GetItemWithError(own, "_modules")
+    if parameters is NULL or children is NULL:
+        return False
+    for name, value in list((<object>parameters).items()):
+        if value is not None and ptr_add(seen, <PyObject *>value):
+            out.append((lead + name, value))
+    for name, value in list((<object>children).items()):
+        if value is not None and ptr_add(seen, <PyObject *>value) and not collect_named(value, walk, seen, lead + name + ".", out):
+            return False
+    return True
+
+
+def all_named_parameters(module, tuple walk, str prefix):
+    """Return (dotted name, parameter) of a module and of all below it, each parameter once; None as in `all_parameters`."""
+    cdef list out = []
+    cdef PtrSet seen
+    ptr_begin(&seen)
+    try:
+        ptr_add(&seen, <PyObject *>module)
+        return out if collect_named(module, walk, &seen, prefix + "." if prefix else "", out) else None
+    finally:
+        ptr_end(&seen)
+
+
 cdef tuple TRAIN = ("train", "children", "named_children", "__setattr__", "__getattribute__")
 
 

@@ -170,7 +170,8 @@ class StateDictMixin:
             hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         hidden = self._non_persistent_buffers_set
         local = {k: v for k, v in self._parameters.items() if v is not None}
-        local.update((k, v) for k, v in self._buffers.items() if v is not None and k not in hidden)
+        if self._buffers:
+            local.update((k, v) for k, v in self._buffers.items() if v is not None and k not in hidden)
         assign = local_metadata.get("assign_to_params_buffers", False)
 
         with _t.no_grad():
@@ -187,7 +188,7 @@ class StateDictMixin:
                         f"from checkpoint but received {type(value)}"
                     )
                     continue
-                if not is_lazy(param):
+                if not is_lazy(param) and value.shape != param.shape:
                     if param.dim() == 0 and value.dim() == 1 and value.shape[0] == 1:
                         value = value[0]  # scalars were once saved with one dimension
                     if value.shape != param.shape:

@@ -11,7 +11,7 @@ from ... import tensor as _t
 from ...errors import AutogradError, TensorError, UnsupportedOpError
 from ...tensor import Tensor
 from ..parameter import Buffer, Parameter
-from ._call import all_parameters, answer_calls, call, set_training, share_hooks
+from ._call import all_named_parameters, all_parameters, answer_calls, call, set_training, share_hooks
 from ._members import Members
 from ._state import StateDictMixin, _BoundHook, _IncompatibleKeys, _register, _warn  # noqa: F401
 
@@ -837,6 +837,10 @@ class Module(StateDictMixin):
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
         """Iterate over (dotted name, parameter)."""
+        found = all_named_parameters(self, _WALK, prefix) if recurse and remove_duplicate else None
+        if found is not None:
+            yield from found
+            return
         yield from self._named_members(
             lambda module: module._parameters.items(), prefix=prefix, recurse=recurse, remove_duplicate=remove_duplicate
         )
