@@ -7,10 +7,10 @@ partial derivatives F(x, w), I(g, w) (gradient of x; also the transposed convolu
 (gradient of w) are each other's gradients, so one Node class with a mode serves all orders.
 """
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t
 from libc.string cimport memset
 from ._base cimport (TensorBase, Node, empty, attach, attach2, save, saved, wants_edge, as_base, shape_tuple, grad_mode, is_contig,
-                     RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
+                     RT_BF16, RT_F32, RT_F64, RT_I64, RT_KIND_INT, RT_KIND_COMPLEX, rt_kind)
 from ._cpu cimport isa_level, fixed_split
 from ._kept cimport RtKept, Wanted, find_kept, kept_room, put_kept, rt_kept_done, KEPT_CONV
 from ._gemm cimport RtGemmTable, gemm_table, raw_product, count_flops, may_keep
@@ -67,6 +67,12 @@ cdef extern from "conv.h" nogil:
         int64_t (*kept_f32)(const RtConvGeom *, int, int64_t *) noexcept nogil
         void (*keep_f32)(const RtConvGeom *, const float *, int, float *, int) noexcept nogil
         int64_t (*room_f32)(const RtConvGeom *, int, int, int) noexcept nogil
+        int (*has_pairs)(const RtConvGeom *, int, int) noexcept nogil
+        int (*forward_bf16)(const RtConvGeom *, const uint16_t *, const uint16_t *, const float *, uint16_t *, int, int) noexcept nogil
+        int (*dinput_bf16)(const RtConvGeom *, const uint16_t *, const uint16_t *, const float *, uint16_t *, int, int) noexcept nogil
+        int (*dweight_bf16)(const RtConvGeom *, const uint16_t *, const uint16_t *, uint16_t *, int, int) noexcept nogil
+        int64_t (*kept_bf16)(const RtConvGeom *) noexcept nogil
+        void (*keep_bf16)(const RtConvGeom *, const uint16_t *, int, uint32_t *, int) noexcept nogil
     const RtConvTable *rt_conv_pick(int level) noexcept nogil
     void rt_conv_forward_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
     void rt_conv_dinput_i64(const RtConvGeom *, const int64_t *, const int64_t *, const int64_t *, int64_t *) noexcept nogil
@@ -156,7 +162,10 @@ cdef RtKept *kept_weights(TensorBase w, const RtConvGeom *geom, int orders, int 
     cdef int64_t which[2]
     cdef RtKept *kept
     cdef void *made
-    n = table.kept_f32(geom, orders, which)
+    if w.dt == RT_BF16:
+        n, which[0], which[1] = table.kept_bf16(geom), <int64_t>1 << 41 | geom.kernel[0] << 20 | geom.kernel[1], 0
+    else:
+        n = table.kept_f32(geom, orders, which)
     if n == 0:
         return NULL
     memset(&of, 0, sizeof(of))
@@ -166,7 +175,9 @@ cdef RtKept *kept_weights(TensorBase w, const RtConvGeom *geom, int orders, int 
     kept = find_kept(w, KEPT_CONV, level, &of)
     if of.make:
         made = kept_room(<size_t>n * 4)
-        if made is not NULL:
+        if made is not NULL and w.dt == RT_BF16:
+            table.keep_bf16(geom, <uint16_t *>w.ptr, orders, <uint32_t *>made, threads)
+        elif made is not NULL:
             table.keep_f32(geom, <float *>w.ptr, orders, <float *>made, threads)
         kept = put_kept(w.stor, &of, made)
     return kept
@@ -278,28 +289,78 @@ cdef int run_whole(int mode, const RtConvGeom *c, int64_t most, const float *a, 
     return rc != 0
 
 
+# Note [bfloat16]
+# Where the processor has dots of bfloat16 pairs, products are recorded as what they are, and each is made by these dots or through float32 copies, whichever
+# is faster (has_pairs). Other machines convert in front of the product and behind it, by recorded operators: conv() below.
+cdef bint is_paired(TensorBase t) noexcept:
+    return t.dt == RT_BF16 and on_cpu(t) and rt_conv_pick(isa_level()).has_pairs(NULL, 0, 0) >= 0
+
+
+cdef int run_paired(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *given, int nd, bint last, TensorBase out) except -1:
+    """The CPU's loops of bfloat16. bias: of bfloat16 or float32."""
+    cdef const RtConvTable *table = rt_conv_pick(isa_level())
+    cdef RtConvGeom own = given[0]
+    cdef RtConvGeom *geom = &own
+    cdef int rc, threads = num_threads(), orders = orders_of(mode, a, b, bias, last)
+    cdef TensorBase ac, bc, kc, to
+    cdef float *k = NULL
+    cdef RtKept *kept = NULL
+    if not table.has_pairs(geom, mode, orders):
+        to = empty_in_order(nd + 2, out.sh, RT_F32, out.dev, last)
+        run_product(mode, cast_raw(a, RT_F32), cast_raw(b, RT_F32), None if bias is None else cast_raw(bias, RT_F32), geom, nd, last, to)
+        copy_raw(out, to)
+        return 0
+    if bias is not None:
+        kc = contiguous_raw(cast_raw(bias, RT_F32))
+        k = <float *>kc.ptr
+    ac = in_order(a, not is_contig(a))
+    bc = in_order(b, not is_contig(b))
+    orders |= order_bit(mode, 0, ac) | order_bit(mode, 1, bc) | order_bit(mode, 2, out)
+    if orders & RT_KEEPS and bc is b:
+        kept = kept_weights(b, geom, orders, threads)
+        if kept is not NULL:
+            own.packed = kept.data
+    with nogil:
+        if mode == FORWARD:
+            rc = table.forward_bf16(geom, <uint16_t *>ac.ptr, <uint16_t *>bc.ptr, k, <uint16_t *>out.ptr, orders, threads)
+        elif mode == DINPUT:
+            rc = table.dinput_bf16(geom, <uint16_t *>ac.ptr, <uint16_t *>bc.ptr, k, <uint16_t *>out.ptr, orders, threads)
+        else:
+            rc = table.dweight_bf16(geom, <uint16_t *>ac.ptr, <uint16_t *>bc.ptr, <uint16_t *>out.ptr, orders, threads)
+    if kept is not NULL:
+        rt_kept_done(kept)
+    if rc:
+        no_memory("conv")
+    return 0
+
+
+cdef int orders_of(int mode, TensorBase a, TensorBase b, TensorBase bias, bint last) noexcept:
+    """What a product may do, RT_FAST and the like."""
+    if not fast or fixed_split():
+        return 0
+    if mode != FORWARD or not (a.dt == RT_F32 or a.dt == RT_BF16) or in_backward or recording(a, b, bias):
+        return RT_FAST
+    return RT_FAST | RT_LIGHT | (RT_KEEPS if may_keep(b) and (is_contig(b) or last) else 0)
+
+
 cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *given, int nd, bint last, TensorBase out) except -1:
     """The CPU's loops."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef RtConvGeom own = given[0]
     cdef RtConvGeom *geom = &own
-    cdef int rc, kind, threads = num_threads(), orders = 0
+    cdef int rc, kind, threads = num_threads(), orders = orders_of(mode, a, b, bias, last)
     cdef TensorBase ac, bc, kc = None, to = out
     cdef void *k = NULL
     cdef RtKept *kept = NULL
     cdef TensorBase columns = None
     cdef int64_t many = 0, size
     cdef bint spanning
+    if a.dt == RT_BF16:
+        return run_paired(mode, a, b, bias, given, nd, last, out)
     own.gemm = gemm_table()
     if bias is not None:
         kc = contiguous_raw(bias)
         k = kc.ptr
-    if fast and not fixed_split():
-        orders = RT_FAST
-        if mode == FORWARD and a.dt == RT_F32 and not in_backward and not recording(a, b, bias):
-            orders = RT_FAST | RT_LIGHT
-            if may_keep(b) and (is_contig(b) or last):
-                orders |= RT_KEEPS
     kind = table.has_last(geom, mode, orders) if last and a.dt != RT_I64 else 0
     if kind == 2:
         ac = in_order(a, True)
@@ -396,6 +457,8 @@ cdef object bias_gradient(TensorBase g):
     cdef int64_t plane = 1
     cdef int i, threads = num_threads()
     cdef bint last
+    if by_float32(g) and not (grad_mode() and g.rg):
+        return cast_raw(bias_gradient(cast_raw(g, RT_F32)), g.dt)
     if (grad_mode() and g.rg) or not on_cpu(g):
         return (<object>g).sum([0] + list(range(2, g.nd)))
     last = suggests_last(g)
@@ -569,11 +632,11 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
         b = as_base(op, "bias", bias)
     if x.nd == n + 1:
         return conv(op, n, input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    check(op, x, w, b, n, groups, False)
+    check(op, x, w, None if scale is not NULL else b, n, groups, False)      # shifts are of the factors' dtype; the caller looked
     if n == 1 and line_lies_last(w):
         return seen_as_line(conv("conv2d", 2, input.unsqueeze(2), weight.unsqueeze(2), bias, (1, one_of(stride)),
                                  padding if isinstance(padding, str) else (0, one_of(padding)), (1, one_of(dilation)), groups, scale, cut))
-    if by_float32(x):
+    if by_float32(x) and not is_paired(x):
         out = conv(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, dilation, groups)
         return like_dtype(out, x.dt)
     if rt_kind(x.dt) == RT_KIND_COMPLEX:
@@ -581,7 +644,7 @@ cdef object conv(object op, int n, object input, object weight, object bias, obj
     if rt_kind(x.dt) == RT_KIND_INT and x.dt != RT_I64:
         return cast_raw(conv(op, n, cast_raw(x, RT_I64), cast_raw(w, RT_I64), None if b is None else cast_raw(b, RT_I64), stride, padding,
                              dilation, groups), x.dt)
-    if x.dt != RT_I64:
+    if x.dt != RT_I64 and not is_paired(x):
         need_float(op, x)
     read_geometry(op, n, stride, padding, dilation, w, &c, back)
     c.batch = x.sh[0]
@@ -622,7 +685,7 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
     if n == 1 and line_lies_last(w):
         return seen_as_line(conv_transpose("conv_transpose2d", 2, input.unsqueeze(2), weight.unsqueeze(2), bias, (1, one_of(stride)), (0, one_of(padding)),
                                            (0, one_of(output_padding)), groups, (1, one_of(dilation))))
-    if by_float32(x):
+    if by_float32(x) and not is_paired(x):
         out = conv_transpose(op, n, float32_of(input), float32_of(weight), float32_of(bias), stride, padding, output_padding,
                              groups, dilation)
         return like_dtype(out, x.dt)
@@ -631,7 +694,7 @@ cdef object conv_transpose(object op, int n, object input, object weight, object
     if rt_kind(x.dt) == RT_KIND_INT and x.dt != RT_I64:
         return cast_raw(conv_transpose(op, n, cast_raw(x, RT_I64), cast_raw(w, RT_I64), None if b is None else cast_raw(b, RT_I64), stride,
                                        padding, output_padding, groups, dilation), x.dt)
-    if x.dt != RT_I64:
+    if x.dt != RT_I64 and not is_paired(x):
         need_float(op, x)
     read_geometry(op, n, stride, padding, dilation, w, &c, back)
     read_sizes(op, "output_padding", output_padding, n, &extra[f])
@@ -713,7 +776,7 @@ def normalized(int n, input, weight, bias, stride, padding, dilation, int64_t gr
         return NotImplemented
     if not is_vector(bias, channels) or bias is not None and (<TensorBase>bias).dt != given or recording(x, w, <TensorBase>bias):
         return NotImplemented
-    if is_half(x):
+    if is_half(x) and not is_paired(x):
         input, weight, bias = float32_of(input), float32_of(weight), float32_of(bias)
     dt = RT_F64 if given == RT_F64 else RT_F32
     factors = shifts = None
@@ -731,7 +794,7 @@ def normalized(int n, input, weight, bias, stride, padding, dilation, int64_t gr
             put(shifts, i, ((0.0 if b is None else at(b, i)) - at(m, i)) * f + (0.0 if h is None else at(h, i)))
         bias = shifts
     out = conv(f"conv{n}d", n, input, weight, bias, stride, padding, dilation, groups, NULL if factors is None else factors.ptr, cut)
-    return out if dt == given else like_dtype(out, given)
+    return out if (<TensorBase>out).dt == given else like_dtype(out, given)
 
 
 # ---- public ------------------------------------------------------------------------------------------

@@ -217,7 +217,7 @@ int RT_NAME(rt_bf16_ready)(void) {
 #ifdef RT_TILES
     if (tiles_there()) return tiles_ready();
 #endif
-    return __builtin_cpu_supports("avx512bf16") && !__builtin_cpu_is("intel");      /* there at half of float32's rate, see bf16_tiles.h */
+    return rt_has_dots();
 #else
     return 0;
 #endif

@@ -282,7 +282,15 @@ static void finish(float *y, const float *scale, const float *b, int cut, int64_
     }
 }
 
+#if defined(__AVX512F__)
+#include "conv_pairs.h"
+#define PAIRS forward_pairs, dinput_pairs, dweight_pairs, kept_pairs, keep_pairs
+#else
+static int has_pairs(const RtConvGeom *c, int mode, int orders) { (void)c; (void)mode; (void)orders; return -1; }
+#define PAIRS NULL, NULL, NULL, NULL, NULL
+#endif
+
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, dbias_f32, dbias_f64,
-    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, kept_size, keep, wino_room,
+    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, kept_size, keep, wino_room, has_pairs, PAIRS,
 };
