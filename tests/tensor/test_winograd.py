@@ -66,6 +66,7 @@ CASES = [
     (20, 50, 130, (4, 4), 3, (1, 1), 1),
     (5, 100, 72, (14, 13), 3, (1, 0), 1),
     (3, 40, 96, (14, 14), 5, (2, 2), 1),
+    (4, 150, 112, (46, 45), 3, (1, 1), 1),          # whose weight gradient is made by chunks of tiles
 ]
 
 
@@ -110,7 +111,7 @@ def test_switches(plain):
         rt.config.use_deterministic(False)
 
 
-@pytest.mark.parametrize("n, c, o, size", [(3, 32, 24, (30, 31)), (16, 72, 80, (7, 8)), (6, 96, 200, (14, 15))])
+@pytest.mark.parametrize("n, c, o, size", [(3, 32, 24, (30, 31)), (16, 72, 80, (7, 8)), (6, 96, 200, (14, 15)), (4, 150, 112, (46, 45))])
 def test_threads_do_not_change_bits(level, n, c, o, size):
     """Tasks differ with the number of threads, tiles and their sums do not."""
     x, w = RNG.standard_normal((n, c, *size)), RNG.standard_normal((o, c, 3, 3))

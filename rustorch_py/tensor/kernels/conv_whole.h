@@ -18,8 +18,10 @@ static int64_t whole_images(const RtConvGeom *c, int mode, int orders) {
     int few = !(orders & RT_KEEPS) && c->batch * plane <= c->cout;         /* columns are less to write than packed weights */
     if (mode != 2 && through_last(c, mode, orders) && !(strided && (mode || few || c->in[0] > 1))) return 0;
     if (packs_points(c, orders)) return 0;
-    int64_t many = plane >= 128 ? 1 : 256 / plane;
+    int64_t many = plane >= 128 ? 1 : 512 / plane;
     if (many > c->batch) many = c->batch;
+    int64_t rounds = (c->batch + many - 1) / many;
+    many = (c->batch + rounds - 1) / rounds;          /* as many in each */
     return c->cin * taps * plane * many <= 16 << 20 ? many : 0;
 }
 

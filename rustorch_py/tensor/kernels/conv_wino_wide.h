@@ -6,7 +6,7 @@
  * by them while they are near, and forgets them. Each thread transforms the patches for itself, once: they are more than what they are made of, and would
  * come from the other cores' caches. The gradient of the weights likewise transforms the gradients of a block's channels; the sums of its points over all
  * tiles, for some of the other channels at a time, stay in the second cache and are brought back to taps at once, where otherwise every thread would have
- * sums of its own, as large as the transformed weights. */
+ * sums of its own, as large as the transformed weights. Many tiles are taken in chunks, between which the sums wait in memory. */
 
 #define WIDE_BYTES (12 << 20)             /* of all threads' transformed patches */
 #define WIDE_NEAR (6 << 20)               /* of those of all tiles, from which on other ways are as good */
@@ -24,14 +24,15 @@ static int is_wide(const RtConvGeom *c, int mode, int orders, int tiled) {
     const int64_t *results = mode == 1 ? c->in : c->out;
     double points = down->n * across->n, own = down->own * across->own, summed = mode == 1 ? c->cout : c->cin;
     double tiles = (double)c->batch * ((results[1] + down->m - 1) / down->m) * ((results[2] + across->m - 1) / across->m);
-    if (mode == 2 ? tiles * points * 4 * (summed + 64) > WIDE_BYTES : tiled && tiles * points * 4 * summed > WIDE_NEAR && own * c->cin * c->cout * 4 <= WIDE_WEIGHTS) return 0;
+    if (tiled && (mode == 2 ? tiles * points * 4 * (summed + 64) > WIDE_BYTES : tiles * points * 4 * summed > WIDE_NEAR && own * c->cin * c->cout * 4 <= WIDE_WEIGHTS)) return 0;
     return (double)c->kernel[1] * c->kernel[2] * c->batch * c->out[1] * c->out[2] > 1.3 * (points * tiles * (1 + 3.0 / c->cin + 3.0 / c->cout) + 8 * own);
 }
 
 typedef struct {
     int64_t strips, steps, vectors, blocks;
     int64_t parts, each;                  /* of the steps, or of a weight gradient's summed channels; most that a part has of them */
-    int64_t rows;                         /* summed channels of a weight gradient at a time */
+    int64_t rows, chunk;                  /* of a weight gradient: summed channels at a time; steps at a time */
+    int64_t kept;                         /* its sums of a task from chunk to chunk, or 0: there is one chunk */
     int threads;
     int64_t usize, ysize, psize, ssize;   /* transformed weights of a block; results of a row of tiles; padded rows; a weight gradient's sums */
     int64_t room, all;                    /* elements a thread needs; all of them do */
@@ -93,13 +94,16 @@ static WinoWide wino_plan_wide(Wino *z, int threads) {
     return o;
 }
 
-/* That of wino_dweight_wide(): a task is a block of result channels, and all summed channels or a part of them. */
+/* That of wino_dweight_wide(): a task is a block of result channels, and all summed channels or a part of them; images of more tiles than stay near are
+ * taken in chunks, and the sums kept. */
 static WinoWide wino_plan_dweight_wide(Wino *z, int threads) {
     enum { L = RT_LANES_F32, WIDE = 4 * L };
     WinoWide o = wino_wide(z, 0);
     o.threads = wino_wide_threads(z, threads);
+    o.chunk = o.steps * (z->vsize + z->msize) * 4 <= WIDE_BYTES ? o.steps : WIDE_BYTES / 2 / (z->vsize + z->msize);
+    if (o.chunk < 1) o.chunk = 1;
     for (o.parts = 1; o.parts * 16 < z->cin; o.parts++)
-        if (wino_is_even(&o, o.parts, o.threads) && (o.steps * z->vsize * 4 / o.parts <= 2 * WIDE_BYTES / o.threads || o.parts * WIDE_ROWS >= z->cin)) break;
+        if (wino_is_even(&o, o.parts, o.threads) && (o.chunk * z->vsize * 4 / o.parts <= 2 * WIDE_BYTES / o.threads || o.parts * WIDE_ROWS >= z->cin)) break;
     o.part = *z;
     o.part.cin = o.each = (z->cin + o.parts - 1) / o.parts;
     o.part.cpad = wino_plane((o.each + L - 1) / L * L);
@@ -109,8 +113,9 @@ static WinoWide wino_plan_dweight_wide(Wino *z, int threads) {
     o.ssize = z->own * o.rows * WIDE;
     o.psize = wino_pad_size(z);
     o.ysize = z->down.m * z->across.m * z->cols * WIDE;
-    o.room = (o.steps * (o.part.vsize + z->msize) + o.ssize + WIDE + o.psize + o.ysize + 1023) / 1024 * 1024 + L;
-    o.all = o.threads * o.room;
+    o.kept = o.chunk < o.steps ? z->own * wino_plane(o.each * WIDE) : 0;
+    o.room = (o.chunk * (o.part.vsize + z->msize) + o.ssize + WIDE + o.psize + o.ysize + 1023) / 1024 * 1024 + L;
+    o.all = o.threads * o.room + o.parts * o.blocks * o.kept;
     return o;
 }
 
@@ -164,52 +169,56 @@ static int wino_dweight_wide(Wino *z, const float *g, RtOrder up, const float *x
     float *rooms = given ? given : buffer_f32(o.all);
     threads = o.threads;
     if (!rooms) return 1;
-    SHARES(threads, o.blocks * o.parts);
-    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        float *v = rooms + RT_ME * room, *mm = v + o.steps * o.part.vsize, *sums = mm + o.steps * z->msize, *none = sums + o.ssize, *buf = none + WIDE, *gb = buf + o.psize;
-        int64_t have = -1, s0, s1;
-        memset(none, 0, (size_t)(WIDE + o.psize) * sizeof(float));
-        EACH(task) {
-            int nv, taps = z->down.taps * z->across.taps;
-            int64_t mine = task / o.blocks, q = wino_wide_block(&o, task % o.blocks, &nv), width = nv * L, begin = mine * o.each;
-            WinoPlaces vs, ms;
-            Wino some = o.part;
-            if (begin >= z->cin) continue;
-            if (begin + some.cin > z->cin) some.cin = z->cin - begin;
-            for (int64_t step = 0; step < o.steps; step++) {
-                int64_t tiles = wino_wide_step(z, &o, step, &s0, &s1);
-                if (have != mine) {
-                    wino_places(z, tiles, some.cpad, &vs);
-                    wino_inputs(&some, x + begin * from.channel, from, 0, 0, s0, s1, &vs, buf, v + step * o.part.vsize);
-                }
-                wino_places(z, tiles, width, &ms);
-                wino_gradients(z, g, up, 0, 0, s0, s1, q * L, width, &ms, gb, mm + step * z->msize);
-            }
-            have = mine;
-            for (int64_t i0 = 0; i0 < some.cin; i0 += rows) {
-                int64_t i1 = i0 + rows < some.cin ? i0 + rows : some.cin;
-                for (int64_t step = 0; step < o.steps; step++) {
+    for (int64_t from_step = 0; from_step < o.steps; from_step += o.chunk) {
+        const int64_t end = from_step + o.chunk < o.steps ? from_step + o.chunk : o.steps;
+        SHARES(threads, o.blocks * o.parts);
+        RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+            float *v = rooms + RT_ME * room, *mm = v + o.chunk * o.part.vsize, *sums = mm + o.chunk * z->msize, *none = sums + o.ssize, *buf = none + WIDE, *gb = buf + o.psize;
+            int64_t have = -1, s0, s1;
+            memset(none, 0, (size_t)(WIDE + o.psize) * sizeof(float));
+            EACH(task) {
+                int nv, taps = z->down.taps * z->across.taps;
+                int64_t mine = task / o.blocks, q = wino_wide_block(&o, task % o.blocks, &nv), width = nv * L, begin = mine * o.each;
+                WinoPlaces vs, ms;
+                Wino some = o.part;
+                if (begin >= z->cin) continue;
+                if (begin + some.cin > z->cin) some.cin = z->cin - begin;
+                for (int64_t step = from_step; step < end; step++) {
                     int64_t tiles = wino_wide_step(z, &o, step, &s0, &s1);
-                    wino_places(z, tiles, some.cpad, &vs);
+                    if (have != mine) {
+                        wino_places(z, tiles, some.cpad, &vs);
+                        wino_inputs(&some, x + begin * from.channel, from, 0, 0, s0, s1, &vs, buf, v + (step - from_step) * o.part.vsize);
+                    }
                     wino_places(z, tiles, width, &ms);
-                    for (int p = 0; p < z->own; p++)
-                        for (int64_t i = i0, mr; i < i1; i += mr) {
-                            mr = last_next_f32(i1 - i, last_high_f32(nv));
-                            last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, v + step * o.part.vsize + vs.first[p] + i, 1, some.cpad,
-                                                          mm + step * z->msize + ms.first[p], width, step ? NULL : none, sums + (p * rows + i - i0) * width, width, 0);
+                    wino_gradients(z, g, up, 0, 0, s0, s1, q * L, width, &ms, gb, mm + (step - from_step) * z->msize);
+                }
+                have = mine;
+                for (int64_t i0 = 0; i0 < some.cin; i0 += rows) {
+                    int64_t i1 = i0 + rows < some.cin ? i0 + rows : some.cin, pitch = o.kept ? wino_plane(o.each * WIDE) : rows * width;
+                    float *at = o.kept ? rooms + threads * room + task * o.kept + i0 * width : sums;
+                    for (int64_t step = from_step; step < end; step++) {
+                        int64_t tiles = wino_wide_step(z, &o, step, &s0, &s1);
+                        wino_places(z, tiles, some.cpad, &vs);
+                        wino_places(z, tiles, width, &ms);
+                        for (int p = 0; p < z->own; p++)
+                            for (int64_t i = i0, mr; i < i1; i += mr) {
+                                mr = last_next_f32(i1 - i, last_high_f32(nv));
+                                last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, v + (step - from_step) * o.part.vsize + vs.first[p] + i, 1, some.cpad,
+                                                              mm + (step - from_step) * z->msize + ms.first[p], width, step ? NULL : none, at + p * pitch + (i - i0) * width, width, 0);
+                            }
+                    }
+                    for (int64_t i = i0; i < i1 && end == o.steps; i++)
+                        for (int k = 0; k < nv; k++) {
+                            rt_vf u[WINO_P], taken[WINO_TAPS];
+                            float s[WINO_TAPS][L];
+                            for (int p = 0; p < z->own; p++) u[p] = rt_vf_load(at + p * pitch + (i - i0) * width + k * L);
+                            z->kind->down_taps(u, taken);
+                            for (int t = 0; t < taps; t++) rt_vf_store(s[t], taken[t]);
+                            int64_t m0 = (q + k) * L, channels = z->m - m0 < L ? z->m - m0 : L;
+                            for (int64_t m = 0; m < channels; m++)
+                                for (int t = 0; t < taps; t++) gw[(m0 + m) * ws[0] + (begin + i) * ws[1] + t * ws[2]] = s[t][m];
                         }
                 }
-                for (int64_t i = i0; i < i1; i++)
-                    for (int k = 0; k < nv; k++) {
-                        rt_vf u[WINO_P], taken[WINO_TAPS];
-                        float s[WINO_TAPS][L];
-                        for (int p = 0; p < z->own; p++) u[p] = rt_vf_load(sums + (p * rows + i - i0) * width + k * L);
-                        z->kind->down_taps(u, taken);
-                        for (int t = 0; t < taps; t++) rt_vf_store(s[t], taken[t]);
-                        int64_t m0 = (q + k) * L, channels = z->m - m0 < L ? z->m - m0 : L;
-                        for (int64_t m = 0; m < channels; m++)
-                            for (int t = 0; t < taps; t++) gw[(m0 + m) * ws[0] + (begin + i) * ws[1] + t * ws[2]] = s[t][m];
-                    }
             }
         }
     }
