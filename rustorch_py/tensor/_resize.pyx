@@ -40,6 +40,7 @@ cdef extern from "resize.h" nogil:
         void (*grid_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, int, double *, int) noexcept nogil
         void (*grid_d0_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, const float *, int, float *, float *, int) noexcept nogil
         void (*grid_d0_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, const double *, int, double *, double *, int) noexcept nogil
+    enum: RT_GRID_ALIGNED, RT_GRID_BORDER, RT_GRID_NEAR, RT_GRID_REFLECT
     const RtResizeTable *rt_resize_pick(int level) noexcept nogil
 
 
@@ -223,18 +224,20 @@ def resize(input, axes, plain, row_major, arguments):
 
 
 # ---- samples at the places of a grid ---------------------------------------------------------------------------------
-def sample_planes(input, grid, aligned, composed):
-    """Sample (N, C, H, W) bilinearly at a grid (N, H', W', 2), zeros outside; None: dtypes or sizes that no loop is for.
+def sample_planes(input, grid, aligned, padding, nearest, composed):
+    """Sample (N, C, H, W) at a grid (N, H', W', 2), bilinearly or the nearest pixel; None: dtypes or sizes that no loop is for.
 
     Args:
         aligned: whether -1 and 1 are the centres of the corner pixels.
+        padding: "zeros", "border" or "reflection".
         composed: the same function of (input, grid) in recorded operators, for gradients of gradients.
     """
     cdef TensorBase x = as_base("grid_sample", "input", input), places = as_base("grid_sample", "grid", grid), xc, gc, out
     cdef const RtResizeTable *table = rt_resize_pick(isa_level())
     cdef int64_t sh[4]
     cdef int64_t n
-    cdef int threads = num_threads(), corners = aligned
+    cdef int threads = num_threads()
+    cdef int how = (RT_GRID_ALIGNED if aligned else 0) | (RT_GRID_BORDER if padding == "border" else RT_GRID_REFLECT if padding == "reflection" else 0) | (RT_GRID_NEAR if nearest else 0)
     cdef GridSampler2DBackward0 node
     if not on_cpu(x) or not on_cpu(places) or x.dt != places.dt or x.dt != RT_F32 and x.dt != RT_F64:
         return None
@@ -247,12 +250,12 @@ def sample_planes(input, grid, aligned, composed):
     out = empty(4, sh, x.dt, x.dev)
     with nogil:
         if x.dt == RT_F32:
-            table.grid_f32(sh[0], sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, corners, <float *>out.ptr, threads)
+            table.grid_f32(sh[0], sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, how, <float *>out.ptr, threads)
         else:
-            table.grid_f64(sh[0], sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, corners, <double *>out.ptr, threads)
+            table.grid_f64(sh[0], sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, how, <double *>out.ptr, threads)
     if recording(x, places, None):
         node = GridSampler2DBackward0.__new__(GridSampler2DBackward0)
-        node.corners = corners
+        node.how = how
         node.composed = composed
         save(node, 0, x)
         save(node, 1, places)
@@ -261,7 +264,7 @@ def sample_planes(input, grid, aligned, composed):
 
 
 cdef class GridSampler2DBackward0(Node):
-    cdef int corners
+    cdef int how
     cdef object composed
 
     cdef object apply(self, object g_):
@@ -285,8 +288,8 @@ cdef class GridSampler2DBackward0(Node):
         with nogil:
             if x.dt == RT_F32:
                 table.grid_d0_f32(x.sh[0], x.sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, <const float *>g.ptr,
-                                  self.corners, <float *>to_x, <float *>to_grid, threads)
+                                  self.how, <float *>to_x, <float *>to_grid, threads)
             else:
                 table.grid_d0_f64(x.sh[0], x.sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, <const double *>g.ptr,
-                                  self.corners, <double *>to_x, <double *>to_grid, threads)
+                                  self.how, <double *>to_x, <double *>to_grid, threads)
         return gx, gg

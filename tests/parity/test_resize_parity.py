@@ -105,6 +105,26 @@ def test_samples_of_planes(dtype, aligned, shape):
         np.testing.assert_allclose(b.double().numpy(), a.double().numpy(), atol=TOLERANCE[dtype] * 5, rtol=TOLERANCE[dtype] * 5)
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 7, 9, 6, 25), (1, 3, 4, 1, 3, 3), (3, 2, 20, 30, 5, 31)])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("aligned", [False, True])
+def test_samples_outside(shape, mode, padding, aligned):
+    """Paddings and their gradients, at the edges themselves too."""
+    n, c, h, w, to_h, to_w = shape
+    draw = np.random.default_rng(6)
+    data, places = draw.standard_normal((n, c, h, w)), draw.uniform(-3, 3, (n, to_h, to_w, 2))
+    places[0, 0, 0], places[0, 0, 1], places[0, 1, 0] = 1, -1, 0
+    seen = []
+    for lib in (torch, rt):
+        x, grid = (lib.from_numpy(a).requires_grad_() for a in (data, places))
+        y = lib.nn.functional.grid_sample(x, grid, mode, padding, aligned)
+        y.backward(lib.from_numpy(np.linspace(-1, 1, y.numel()).reshape(tuple(y.shape))))
+        seen.append((y.detach(), x.grad, grid.grad))
+    for a, b in zip(*seen):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), atol=1e-11, rtol=1e-11)
+
+
 def test_samples_far_away_and_of_no_number():
     x, grid = np.ones((1, 1, 3, 3), np.float32), np.zeros((1, 1, 5, 2), np.float32)
     grid[0, 0, :4, 0] = [1e30, -1e30, 5, -1]

@@ -570,8 +570,11 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         )
     if mode == "bicubic" and n != 2:
         raise TensorError("grid_sampler(): bicubic interpolation only supports 4D input", op="grid_sample")
-    if n == 2 and mode == "bilinear" and padding_mode == "zeros":
-        out = sample_planes(input, grid, bool(align_corners), lambda x, places: _grid_sample(x, places, mode, padding_mode, align_corners))
+    if n == 2 and mode != "bicubic":
+        out = sample_planes(
+            input, grid, bool(align_corners), padding_mode, mode == "nearest",
+            lambda x, places: _grid_sample(x, places, mode, padding_mode, align_corners),
+        )
         if out is not None:
             return out
     return _grid_sample(input, grid, mode, padding_mode, align_corners)

@@ -306,18 +306,26 @@ static void SUF(max_last)(const RtPool *p, int64_t images, int64_t channels, con
     )
 }
 
+/* Sums of a window stay in registers, COUNT vectors of channels at a time; `last` of the vector's channels are there. */
+#define AVG_BLOCK(COUNT, LOAD, STORE)                                                                   \
+    V s[COUNT];                                                                                         \
+    for (int j = 0; j < COUNT; j++) s[j] = (V){0};                                                      \
+    EACH_TAP {                                                                                          \
+        const T *from = x + (n * in + (z * p->in[1] + r) * p->in[2] + w) * channels + k0 + k;           \
+        for (int j = 0; j < COUNT; j++) s[j] += LOAD;                                                   \
+    }                                                                                                   \
+    for (int j = 0; j < COUNT; j++) STORE;
 static void SUF(avg_last)(const RtPool *p, int64_t images, int64_t channels, const T *x, T *y, int threads) {
     EACH_WINDOW(
-        T sum[ROW_MAX];
-        T divisor = p->divisor != 0 ? (T)p->divisor : (T)(p->size[0][a] * p->size[1][b] * p->size[2][c]);
-        memset(sum, 0, (size_t)m * sizeof(T));
-        EACH_TAP {
-            const T *from = x + (n * in + (z * p->in[1] + r) * p->in[2] + w) * channels + k0;
-            for (int64_t k = 0; k < m; k++) sum[k] += from[k];
-        }
-        for (int64_t k = 0; k < m; k++) y[o + k] = sum[k] / divisor;
+        const V divisor = VF(set)(p->divisor != 0 ? (T)p->divisor : (T)(p->size[0][a] * p->size[1][b] * p->size[2][c]));
+        int64_t k = 0;
+        for (; k + 8 * LANES <= m; k += 8 * LANES) { AVG_BLOCK(8, VF(load)(from + j * LANES), VF(store)(y + o + k + j * LANES, s[j] / divisor)) }
+        for (; k + 4 * LANES <= m; k += 4 * LANES) { AVG_BLOCK(4, VF(load)(from + j * LANES), VF(store)(y + o + k + j * LANES, s[j] / divisor)) }
+        for (; k + LANES <= m; k += LANES) { AVG_BLOCK(1, VF(load)(from), VF(store)(y + o + k, s[j] / divisor)) }
+        if (k < m) { const int last = (int)(m - k); AVG_BLOCK(1, VF(load_first)(from, last), VF(store_first)(y + o + k, s[j] / divisor, last)) }
     )
 }
+#undef AVG_BLOCK
 
 /* an image at a time: windows may overlap */
 static void SUF(avg_last_d0)(const RtPool *p, int64_t images, int64_t channels, const T *g, T *gx, int threads) {

@@ -13,6 +13,8 @@ typedef struct {
     const double *f64;
 } RtAxis;
 
+enum { RT_GRID_ALIGNED = 1, RT_GRID_BORDER = 2, RT_GRID_NEAR = 4, RT_GRID_REFLECT = 8 };      /* -1 and 1 are the centres of the corner pixels; the border goes on outside */
+
 /* x: (outer, a[0].from, a[1].from, a[2].from, inner); y: the same with `to` */
 typedef struct {
     void (*mix_f32)(const RtAxis *a, int64_t outer, int64_t inner, const float *x, float *y, int threads);
@@ -21,14 +23,15 @@ typedef struct {
     void (*mix_f16)(const RtAxis *a, int64_t outer, int64_t inner, const rt_f16 *x, rt_f16 *y, int threads);
     /* one tap without a weight everywhere: elements of `size` bytes (1, 2, 4, 8) are copied */
     void (*pick)(const RtAxis *a, int64_t outer, int64_t inner, int64_t size, const void *x, void *y, int threads);
+    /* how: RT_GRID_... */
 #define RT_GRID_FIELDS(T, t)                                                                                          \
-    void (*grid##t)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, int aligned, T *y, int threads);
+    void (*grid##t)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, int how, T *y, int threads);
     RT_GRID_FIELDS(float, _f32) RT_GRID_FIELDS(double, _f64)
 #undef RT_GRID_FIELDS
     void (*grid_d0_f32)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const float *x, const float *grid, const float *g,
-                        int aligned, float *gx, float *gg, int threads);
+                        int how, float *gx, float *gg, int threads);
     void (*grid_d0_f64)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const double *x, const double *grid, const double *g,
-                        int aligned, double *gx, double *gg, int threads);
+                        int how, double *gx, double *gg, int threads);
 } RtResizeTable;
 extern const RtResizeTable rt_resize_table_base;
 #if defined(__x86_64__)

@@ -23,6 +23,8 @@ RT_INLINE int64_t tap_step(const RtAxis *a) { return a->fixed ? a->to : 1; }
 #define SUF(x) x##_f32
 #include "resize_t.h"
 #define grid_floor_f32 floorf
+#define grid_round_f32 rintf
+#define grid_rest_f32 fmodf
 #include "grid_t.h"
 #undef SUF
 #undef S
@@ -65,6 +67,8 @@ RT_INLINE int64_t tap_step(const RtAxis *a) { return a->fixed ? a->to : 1; }
 #define SUF(x) x##_f64
 #include "resize_t.h"
 #define grid_floor_f64 floor
+#define grid_round_f64 rint
+#define grid_rest_f64 fmod
 #include "grid_t.h"
 
 /* A run of bytes: a call of memcpy costs more than the few vectors of a pixel's channels. */
