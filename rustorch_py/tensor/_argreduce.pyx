@@ -36,6 +36,33 @@ _aminmax = named_result("aminmax", "min", "max")
 
 
 # ---- positions of extremes ----
+cdef list memory_order(TensorBase t):
+    """The dimensions of a tensor of this memory that lies dense in another order than row-major, by stride; else None."""
+    cdef int64_t step = 1
+    cdef int i
+    cdef list order
+    if t.n < 4096 or on_device(t) or is_contig(t):
+        return None
+    order = sorted(range(t.nd), key=lambda i: (-t.st[i], i))
+    for i in reversed(order):
+        if t.sh[i] != 1 and t.st[i] != step:
+            return None
+        step *= t.sh[i]
+    return order
+
+
+cdef object in_its_order(object op, object kind, TensorBase t, int d, bint keepdim, bint want_min, list order):
+    """(values, indices), or indices where kind is None, of the tensor as it lies in memory: a copy in row-major order would take longer."""
+    cdef object x = t, back = [order.index(i) for i in range(t.nd)]
+    x = x.permute(order)
+    found = (extreme_index(op, <TensorBase>x, order.index(d), True, want_min),) if kind is None else \
+        extreme(op, kind, x, order.index(d), True, None, None, want_min)
+    found = [y.permute(back).contiguous() for y in found]
+    if not keepdim:
+        found = [y.squeeze(d) for y in found]
+    return found[0] if kind is None else kind(found)
+
+
 cdef TensorBase extreme_index(object op, TensorBase t, int dim, bint keepdim, bint want_min):
     """Index of the extreme along `dim`; the first NaN, else the first of equal ones."""
     need_nonempty_dim(op, t, dim)
@@ -61,7 +88,9 @@ cdef object arg_extreme(object op, object input, object dim, bint keepdim, objec
     if t.dt == RT_BOOL:
         raise UnsupportedOpError(f"{op}(): does not support bool input", op=op)
     if dim is not None:
-        idx = extreme_index(op, t, wrap_dim(op, dim, t.nd), keepdim, want_min)
+        d = wrap_dim(op, dim, t.nd)
+        order = memory_order(t)
+        idx = extreme_index(op, t, d, keepdim, want_min) if order is None else in_its_order(op, None, t, d, keepdim, want_min, order)
     else:
         if t.n == 0:
             raise DimError(f"{op}(): Expected reduction dim to be specified for input.numel() == 0.", op=op)
@@ -76,7 +105,7 @@ cdef object arg_extreme(object op, object input, object dim, bint keepdim, objec
         else:
             kernel = rt_pick_arg(isa_level()).arg[t.dt]
             with nogil:
-                kernel(t.ptr, s, want_min, NULL, <int64_t *>idx.ptr, 1)
+                kernel(t.ptr, s, want_min, NULL, <int64_t *>idx.ptr, rt_num_threads())
     return deliver(op, idx, out)
 
 
@@ -110,6 +139,11 @@ cdef object extreme(object op, object kind, object input, object dim, bint keepd
     d = wrap_dim(op, dim, t.nd)
     need_nonempty_dim(op, t, d)
     refuse_complex(op, t)
+    if not is_contig(t) and not on_device(t) and not (t.rg and grad_mode()):
+        order = memory_order(t)
+        if order is not None and out is None:
+            return in_its_order(op, kind, t, d, keepdim, want_min, order)
+        t = dense(t)                                    # once, for the places and for the values
     idx = extreme_index(op, t, d, keepdim, want_min)
     return into_pair(op, kind, out, take_lane(t, idx, d, "MinBackward0" if want_min else "MaxBackward0"), idx)
 

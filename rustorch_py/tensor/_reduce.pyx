@@ -284,6 +284,8 @@ def count_nonzero(input, dim=None):
     cdef TensorBase t = as_base("count_nonzero", "input", input)
     cdef uint8_t mask[64]
     dims_mask("count_nonzero", dim, t.nd, mask, True)
+    if t.dt == RT_I64 or t.dt == RT_I32 or t.dt == RT_F64:      # as they are: the rest is smaller as bool, or cannot count so far
+        return reduce_raw(RED_COUNT_NONZERO, t, mask, False, RT_F64 if t.dt == RT_F64 else RT_I64, RT_I64, 0)
     return reduce_raw(RED_COUNT_NONZERO, cast(t, RT_BOOL), mask, False, RT_I64, RT_I64, 0)
 
 

@@ -4,6 +4,7 @@
 #include "share.h"
 
 #define ACC 32                             /* independent accumulators of a contiguous lane */
+#define FOLD(w, before) for (int j = 0; j < w; j++) acc[j] = acc[j + w] before acc[j] ? acc[j + w] : acc[j];      /* of ACC */
 #define CHUNK 32768                        /* a long lane is cut in chunks, shared out to the threads; the first best of them wins */
 
 /* better(v, m): v replaces m. For floats a NaN v replaces a number and nothing replaces a NaN. extreme_ gives the best value, and
@@ -25,27 +26,28 @@
             *bad |= (ISNAN(x[b]));                                                                  \
         }                                                                                           \
         for (int j = 0; j < ACC; j++) *bad |= nan[j] != 0;                                          \
-        T best = acc[0];                                                                            \
-        for (int j = 1; j < ACC; j++) if (want_min ? acc[j] < best : acc[j] > best) best = acc[j];  \
-        return best;                                                                                \
+        if (want_min) { FOLD(16, <) FOLD(8, <) FOLD(4, <) FOLD(2, <) FOLD(1, <) }                    \
+        else { FOLD(16, >) FOLD(8, >) FOLD(4, >) FOLD(2, >) FOLD(1, >) }                            \
+        return acc[0];                                                                              \
     }                                                                                               \
     /* Both extremes of n elements; NaN if there is one. */                                         \
     static void extremes_##tag(const T *restrict x, int64_t n, T *low, T *high) {                   \
-        T lo[ACC]; T hi[ACC]; T nan[ACC]; T odd = x[0];                                             \
+        enum { N = sizeof(T) < 4 ? 128 / sizeof(T) : ACC };                                           \
+        T lo[N]; T hi[N]; T nan[N]; T odd = x[0];                                                   \
         int bad = 0;                                                                                \
-        for (int j = 0; j < ACC; j++) { lo[j] = hi[j] = x[0]; nan[j] = 0; }                         \
-        for (int64_t b = 0; b + ACC <= n; b += ACC) {                                               \
-            for (int64_t p = 0; p < ACC * (int)sizeof(T); p += 64) __builtin_prefetch((const char *)(x + b) + 1024 + p); \
-            for (int j = 0; j < ACC; j++) lo[j] = x[b + j] < lo[j] ? x[b + j] : lo[j];              \
-            for (int j = 0; j < ACC; j++) hi[j] = x[b + j] > hi[j] ? x[b + j] : hi[j];              \
-            for (int j = 0; j < ACC; j++) nan[j] = (ISNAN(x[b + j])) ? 1 : nan[j];                  \
+        for (int j = 0; j < N; j++) { lo[j] = hi[j] = x[0]; nan[j] = 0; }                         \
+        for (int64_t b = 0; b + N <= n; b += N) {                                               \
+            for (int64_t p = 0; p < N * (int)sizeof(T); p += 64) __builtin_prefetch((const char *)(x + b) + 1024 + p); \
+            for (int j = 0; j < N; j++) lo[j] = x[b + j] < lo[j] ? x[b + j] : lo[j];              \
+            for (int j = 0; j < N; j++) hi[j] = x[b + j] > hi[j] ? x[b + j] : hi[j];              \
+            for (int j = 0; j < N; j++) nan[j] = (ISNAN(x[b + j])) ? 1 : nan[j];                  \
         }                                                                                           \
-        for (int64_t b = n - n % ACC; b < n; b++) {                                                 \
+        for (int64_t b = n - n % N; b < n; b++) {                                                 \
             lo[0] = x[b] < lo[0] ? x[b] : lo[0];                                                    \
             hi[0] = x[b] > hi[0] ? x[b] : hi[0];                                                    \
             bad |= (ISNAN(x[b]));                                                                   \
         }                                                                                           \
-        for (int j = 0; j < ACC; j++) {                                                             \
+        for (int j = 0; j < N; j++) {                                                             \
             bad |= nan[j] != 0;                                                                     \
             lo[0] = lo[j] < lo[0] ? lo[j] : lo[0];                                                  \
             hi[0] = hi[j] > hi[0] ? hi[j] : hi[0];                                                  \

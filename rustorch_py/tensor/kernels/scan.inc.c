@@ -95,10 +95,29 @@ RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
         free(before);                                                                         \
     }
 
+/* Products of rows, side by side. The blocks of a sum will not do: a product of some may overflow where all of them do not. */
+#define PROD_ROWS(tag, T, A)                                                                  \
+    static void products_##tag(const T *x, int64_t rows, int64_t n, T *y, int threads) {      \
+        int64_t groups = (rows + CHAINS - 1) / CHAINS;                                        \
+        if (rows * n < 2 * RT_LANE_GRAIN) threads = 1;                                        \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))       \
+        for (int64_t g = 0; g < groups; g++) {                                                \
+            int64_t r = g * CHAINS, have = rows - r < CHAINS ? rows - r : CHAINS;             \
+            A acc[CHAINS];                                                                    \
+            for (int c = 0; c < CHAINS; c++) acc[c] = 1;                                      \
+            const T *from = x + r * n; T *to = y + r * n;                                     \
+            if (have == CHAINS) for (int64_t l = 0; l < n; l++)                               \
+                for (int c = 0; c < CHAINS; c++) { acc[c] *= (A)from[c * n + l]; to[c * n + l] = (T)acc[c]; } \
+            else for (int c = 0; c < have; c++)                                               \
+                for (int64_t l = 0; l < n; l++) { acc[c] *= (A)from[c * n + l]; to[c * n + l] = (T)acc[c]; } \
+        }                                                                                     \
+    }
+
 #define PLUS(a, b) ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
 #define SCAN(name, T, A, START, STEP) SCAN_(name, T, A, START, STEP, 0, (void)0)
 #define SUM_SCAN(tag, T, A) SUM_ROWS(tag, T, A) SCAN_(sum_##tag, T, A, 0, PLUS, 1, dense_##tag(x_oli, s.outer, s.L, out_oli, threads))
+#define PROD_SCAN(tag, T, A) PROD_ROWS(tag, T, A) SCAN_(prod_##tag, T, A, 1, TIMES, 1, products_##tag(x_oli, s.outer, s.L, out_oli, threads))
 /* Of a dense lane: mostly nothing in the next elements changes the extreme, and they are written by vectors; else one by one, without a branch. */
 #define EXTREME(tag, T, ISNAN)                                                                \
     static void extreme_lane_##tag(const T *x, int64_t n, int want_min, T *val, int64_t *idx) { \
@@ -161,12 +180,12 @@ RT_INLINE rt_c128 logadd_c(rt_c128 a, rt_c128 b) {
 /* Integers wrap around: computed unsigned, where that is defined. */
 #define INT_SCANS(tag, T)                          \
     SUM_SCAN(tag, T, uint64_t)                     \
-    SCAN(prod_##tag, T, uint64_t, 1, TIMES)
+    PROD_SCAN(tag, T, uint64_t)
 INTS(INT_SCANS)
 SUM_SCAN(f32, float, double)
-SCAN(prod_f32, float, double, 1, TIMES)
+PROD_SCAN(f32, float, double)
 SUM_SCAN(f64, double, double)
-SCAN(prod_f64, double, double, 1, TIMES)
+PROD_SCAN(f64, double, double)
 SCAN(sum_c64, rt_c64, rt_c128, 0, PLUS)
 SCAN(prod_c64, rt_c64, rt_c128, 1, TIMES)
 SCAN(sum_c128, rt_c128, rt_c128, 0, PLUS)
