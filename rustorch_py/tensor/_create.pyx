@@ -127,21 +127,24 @@ def ones(*size_, size=None, out=None, dtype=None, layout=None, device=None, requ
     return finish("ones", t, requires_grad)
 
 
-cdef TensorBase plain_empty_(PyObject *const *args, Py_ssize_t n):
+cdef TensorBase plain_room(PyObject *const *args, Py_ssize_t n, int dt, int dev):
+    """A tensor of the sizes that a call gives by place; None: another call."""
     cdef int64_t sh[16]
     cdef int nd = plain_sizes(args, n, sh), i
     for i in range(nd):
         if sh[i] < 0:
             return None
-    return None if nd < 0 else empty(nd, sh, default_code(), device_code(None, None))
+    return None if nd < 0 else empty(nd, sh, dt, dev)
 
 
-cdef object plain_empty(PyObject *const *args, Py_ssize_t n):
-    return plain_empty_(args, n)
+cdef TensorBase plain_room_like(PyObject *const *args, Py_ssize_t n):
+    """`plain_room` of the dtype of the first argument, a tensor of the CPU."""
+    if n < 2 or not isinstance(<object>args[0], TensorBase) or (<TensorBase>args[0]).dev != RT_CPU:
+        return None
+    return plain_room(args + 1, n - 1, (<TensorBase>args[0]).dt, RT_CPU)
 
 
-cdef object plain_zeros(PyObject *const *args, Py_ssize_t n):
-    cdef TensorBase t = plain_empty_(args, n)
+cdef object zeroed(TensorBase t):
     if t is not None:
         if RT_DEVICE_TYPE(t.dev) == RT_CPU and t.n <= 4096:
             if t.n:                             # nothing has no address
@@ -151,11 +154,34 @@ cdef object plain_zeros(PyObject *const *args, Py_ssize_t n):
     return t
 
 
-cdef object plain_ones(PyObject *const *args, Py_ssize_t n):
-    cdef TensorBase t = plain_empty_(args, n)
+cdef object oned(TensorBase t):
     if t is not None:
         fill_value(t, 1)
     return t
+
+
+cdef object plain_empty(PyObject *const *args, Py_ssize_t n):
+    return plain_room(args, n, default_code(), device_code(None, None))
+
+
+cdef object plain_zeros(PyObject *const *args, Py_ssize_t n):
+    return zeroed(plain_room(args, n, default_code(), device_code(None, None)))
+
+
+cdef object plain_ones(PyObject *const *args, Py_ssize_t n):
+    return oned(plain_room(args, n, default_code(), device_code(None, None)))
+
+
+cdef object plain_new_empty(PyObject *const *args, Py_ssize_t n):
+    return plain_room_like(args, n)
+
+
+cdef object plain_new_zeros(PyObject *const *args, Py_ssize_t n):
+    return zeroed(plain_room_like(args, n))
+
+
+cdef object plain_new_ones(PyObject *const *args, Py_ssize_t n):
+    return oned(plain_room_like(args, n))
 
 
 set_plain_call(empty_, plain_empty)
@@ -265,6 +291,11 @@ def new_zeros(self, *size_, size=None, dtype=None, device=None, requires_grad=Fa
 def new_ones(self, *size_, size=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """Return ones of self's dtype and device."""
     return ones(*size_, **like_self(self, {"size": size, "dtype": dtype, "device": device, "requires_grad": requires_grad, "layout": layout}))
+
+
+set_plain_call(new_empty, plain_new_empty)
+set_plain_call(new_zeros, plain_new_zeros)
+set_plain_call(new_ones, plain_new_ones)
 
 
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
@@ -502,7 +533,13 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, requires_g
     cdef int64_t i, rows = n, cols = n if m is None else m
     if rows < 0 or cols < 0:
         raise ShapeError(f"n must be greater or equal to 0, got {min(rows, cols)}", op="eye")
-    cdef TensorBase t = zeros((rows, cols), out=out, dtype=dtype, layout=layout, device=device)
+    cdef int64_t sh[2]
+    cdef TensorBase t
+    if out is None and dtype is None and layout is None and device is None:
+        sh[0], sh[1] = rows, cols
+        t = zeroed(empty(2, sh, default_code(), device_code(None, None)))
+    else:
+        t = zeros((rows, cols), out=out, dtype=dtype, layout=layout, device=device)
     if t.dt == RT_F32 and t.dev == RT_CPU and t.flags & F_CONTIG:
         for i in range(rows if rows < cols else cols):
             (<float *>t.ptr)[i * (cols + 1)] = 1

@@ -117,3 +117,35 @@ def test_tensors_of_one_shape_are_broadcast_to_it():
     assert a.grad.tolist() == [[1.0] * 3] * 2
     with pytest.raises(TypeError):
         torch.broadcast_tensors(a, [1.0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bool, torch.bfloat16, torch.complex64])
+def test_new_ones_zeros_and_empty(dtype):
+    x = torch.ones(2, dtype=dtype)
+    for sizes in ((), (3,), (2, 0), (2, 3, 4), (70, 80)):
+        for name, value in (("new_zeros", 0), ("new_ones", 1), ("new_empty", None)):
+            for got in (getattr(x, name)(sizes), getattr(x, name)(*sizes) if sizes else getattr(x, name)(()), getattr(x, name)(list(sizes))):
+                assert got.shape == sizes and got.dtype is dtype and not got.requires_grad and got.device == x.device
+                assert value is None or got.numel() == 0 or bool((got == value).all())
+    assert type(torch.nn.Parameter(torch.ones(1)).new_zeros(2)) is torch.Tensor
+    assert x.new_zeros(2, dtype=torch.int32).dtype is torch.int32
+    for bad in ((-1,), (2, -3)):
+        with pytest.raises(RuntimeError):
+            x.new_zeros(*bad)
+    with pytest.raises(TypeError):
+        x.new_zeros(1.5)
+
+
+def test_eye():
+    for n, m in ((0, 0), (1, 4), (4, 1), (5, 5), (70, 90)):
+        for kwargs in ({}, {"dtype": torch.float64}, {"dtype": torch.int64}, {"device": "cpu"}):
+            got = torch.eye(n, m, **kwargs)
+            np.testing.assert_array_equal(got.numpy(), np.eye(n, m))
+            assert got.dtype is kwargs.get("dtype", torch.float32)
+    out = torch.ones(3, 3)
+    assert torch.eye(3, out=out) is out and out.tolist() == np.eye(3).tolist()
+    assert torch.eye(2, requires_grad=True).requires_grad
+    with torch.device("meta"):
+        assert torch.eye(3).device.type == "meta"
+    with pytest.raises(RuntimeError):
+        torch.eye(-1)

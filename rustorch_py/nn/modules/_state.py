@@ -107,10 +107,11 @@ class StateDictMixin:
         for name, param in self._parameters.items():
             if param is not None:
                 destination[prefix + name] = param if keep_vars else param.detach()
-        hidden = self._non_persistent_buffers_set
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in hidden:
-                destination[prefix + name] = buffer if keep_vars else buffer.detach()
+        if self._buffers:
+            hidden = self._non_persistent_buffers_set
+            for name, buffer in self._buffers.items():
+                if buffer is not None and name not in hidden:
+                    destination[prefix + name] = buffer if keep_vars else buffer.detach()
         if type(self).get_extra_state is not StateDictMixin.get_extra_state:
             destination[prefix + _EXTRA_STATE_KEY_SUFFIX] = self.get_extra_state()
 
@@ -136,12 +137,15 @@ class StateDictMixin:
         local_metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
             destination._metadata[prefix[:-1]] = local_metadata
-        for hook in self._state_dict_pre_hooks.values():
-            hook(self, prefix, keep_vars)
+        if self._state_dict_pre_hooks:
+            for hook in self._state_dict_pre_hooks.values():
+                hook(self, prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=destination, prefix=prefix + name + ".", keep_vars=keep_vars)
+        if not self._state_dict_hooks:
+            return destination
         for hook in self._state_dict_hooks.values():
             out = hook(self, destination, prefix, local_metadata)
             if out is not None:
