@@ -41,9 +41,9 @@ def laid(rng, rows, cols, layout, dtype, pad=3):
     return big[::2, ::3], rt.from_numpy(big)[::2, ::3]
 
 
-def check(got, want, a, b, dtype):
-    """Within a few roundings of the sum of magnitudes."""
-    bound = TOL[dtype] * (np.abs(a).astype("float64") @ np.abs(b).astype("float64") + np.abs(want)) + 1e-30
+def check(got, want, a, b, dtype, c=0):
+    """Within a few roundings of the sum of magnitudes; c: what was added."""
+    bound = TOL[dtype] * (np.abs(a).astype("float64") @ np.abs(b).astype("float64") + np.abs(want) + np.abs(c)) + 1e-30
     assert (np.abs(got.numpy() - want) <= bound * 4).all()
 
 
@@ -382,13 +382,13 @@ def test_batches_of_small_products(batch, m, k, n, la, lb, dtype, level, threads
         x, y = x.expand(want.shape[0], m, k), y.expand(want.shape[0], k, n)
         for shape in (want.shape, want.shape[1:], (n,), (want.shape[0], 1, 1), (m, 1)):
             c = rng.standard_normal(shape).astype(dtype)
-            check(rt.baddbmm(rt.from_numpy(c), x, y), want + c, a, b, dtype)
-            check(rt.baddbmm(rt.from_numpy(c), x, y, beta=-0.5, alpha=2), 2 * want - 0.5 * c.astype("float64"), 2 * a, b, dtype)
+            check(rt.baddbmm(rt.from_numpy(c), x, y), want + c, a, b, dtype, c)
+            check(rt.baddbmm(rt.from_numpy(c), x, y, beta=-0.5, alpha=2), 2 * want - 0.5 * c.astype("float64"), 2 * a, b, dtype, c)
         c = rng.standard_normal(want.shape).astype(dtype)
         z = rt.from_numpy(c.copy())
         version = z._version
         assert z.baddbmm_(x, y, beta=2, alpha=-1) is z and z._version == version + 1
-        check(z, 2 * c.astype("float64") - want, a, b, dtype)
+        check(z, 2 * c.astype("float64") - want, a, b, dtype, 2 * c)
 
 
 @settings(deadline=None, max_examples=100)
@@ -401,12 +401,12 @@ def test_what_is_added(m, k, n, la, lb, dtype, level, threads, beta, seed):
     rng = np.random.default_rng(seed)
     (a, x), (b, y), (c, z) = laid(rng, m, k, la, dtype), laid(rng, k, n, lb, dtype), laid(rng, m, n, la, dtype)
     want = 3 * (a.astype("float64") @ b.astype("float64")) + beta * c.astype("float64")
-    check(rt.addmm(z, x, y, beta=beta, alpha=3), want, 3 * a, b, dtype)
-    check(rt.addmm(z[:1], x, y, beta=beta, alpha=3), want + beta * (c[:1] - c).astype("float64"), 3 * a, b, dtype)
+    check(rt.addmm(z, x, y, beta=beta, alpha=3), want, 3 * a, b, dtype, c)
+    check(rt.addmm(z[:1], x, y, beta=beta, alpha=3), want + beta * (c[:1].astype("float64") - c), 3 * a, b, dtype, np.abs(c) + np.abs(c[:1]))
     for t in (rt.from_numpy(c.copy()), z):                 # z lies on c's memory
         version = t._version
         assert t.addmm_(x, y, beta=beta, alpha=3) is t and t._version == version + 1
-        check(t, want, 3 * a, b, dtype)
+        check(t, want, 3 * a, b, dtype, c)
     v, w, c = a[:, 0], b[0], rng.standard_normal((m, n)).astype(dtype)
     want = beta * c + (v * np.array(2, dtype))[:, None] * w[None]
     assert np.array_equal(rt.addr(rt.from_numpy(c), x[:, 0], y[0], beta=beta, alpha=2).numpy(), want)
@@ -422,3 +422,67 @@ def test_added_in_place_among_its_operands():
     for call, product in ((lambda t: t.addmm_(t, t), a @ a), (lambda t: t.addr_(t[0], t[:, 1]), np.outer(a[0], a[:, 1])),
                           (lambda t: t[None].baddbmm_(t[None], t[None])[0], a @ a)):
         assert np.array_equal(call(rt.from_numpy(a.copy())).numpy(), a + product)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from([(2,), (9,), (300,), (3, 5)]), st.integers(1, 17), st.integers(1, 17), st.integers(1, 17), st.booleans(), st.booleans(),
+       st.sampled_from(["uint8", "int8", "int16", "int32", "int64", "complex64", "complex128", "float16", "bfloat16"]), st.sampled_from(LEVELS),
+       st.sampled_from([1, 2]), st.integers(0, 2 ** 31))
+def test_batches_of_tiny_products(batch, m, k, n, ta, tb, dtype, level, threads, seed):
+    """The other dtypes: wrapping sums exactly, complex and 16-bit ones within their roundings; turned operands, conjugates, what is added."""
+    _cpu.set_simd_level(level)
+    rt.set_num_threads(threads)
+    rng = np.random.default_rng(seed)
+    half = dtype in ("float16", "bfloat16")
+
+    def stack(rows, cols, turned, lead):
+        shape = (*lead, cols, rows) if turned else (*lead, rows, cols)
+        if half:
+            x = rt.from_numpy(rng.standard_normal(shape).astype("float32")).to(getattr(rt, dtype))
+            a = x.float().numpy()
+        elif "complex" in dtype:
+            a = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype)
+            x = rt.from_numpy(a)
+        else:
+            a = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
+            x = rt.from_numpy(a)
+        return (a.swapaxes(-1, -2), x.mT) if turned else (a, x)
+
+    def same(got, want, size):
+        if "int" in dtype:
+            assert np.array_equal(got.numpy(), want)
+        else:
+            step = {"float16": 2 ** -10, "bfloat16": 2 ** -7, "complex64": 2 ** -20, "complex128": 2 ** -49}[dtype]
+            assert (np.abs((got.float() if half else got).numpy() - want) <= step * size + (6e-8 if half else 0)).all()              # the least of float16
+
+    for left, right in ((batch, batch), ((*batch, 1), (1, 3))):
+        (a, x), (b, y) = stack(m, k, ta, left), stack(k, n, tb, right)
+        want, size = a.astype("complex128" if "complex" in dtype else a.dtype) @ b, np.abs(a) @ np.abs(b)
+        same(x @ y, want, size)
+        if "complex" in dtype:
+            same(x.conj() @ y.conj(), np.conj(want), size)
+        if len(left) == 1 and len(right) == 1:
+            c, z = stack(m, n, False, left)
+            same(rt.baddbmm(z, x, y), want + c, 2 * size + 2 * np.abs(c))
+            if not half:
+                with np.errstate(all="ignore"):
+                    same(rt.baddbmm(z, x, y, beta=2, alpha=3), 3 * want + 2 * c, 3 * size + 2 * np.abs(c))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("m,k,n", [(1, 1, 8), (1, 300, 9), (3, 513, 77), (6, 1030, 1001), (6, 64, 256)])
+def test_few_rows_of_16_bits(m, k, n, dtype, level):
+    """Rows of a turned matrix that are widened some at a time; a step between rows, a bias, an activation, batches."""
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(m + n)
+    x, w, b = (rt.from_numpy(rng.standard_normal(s).astype("float32")).to(getattr(rt, dtype)) for s in ((m, k + 3), (n, k), (n,)))
+    x = x[:, 3:]
+    wide = x.double().numpy() @ w.double().numpy().T
+    step = {"float16": 2 ** -10, "bfloat16": 2 ** -7}[dtype]
+    room = 1e-6 * (np.abs(x.double().numpy()) @ np.abs(w.double().numpy()).T)
+    for threads in (1, 2, 3):
+        rt.set_num_threads(threads)
+        for got, want in ((x @ w.T, wide), (rt.nn.functional.linear(x, w, b), wide + b.double().numpy()), (x.contiguous().t().contiguous().t() @ w.mT, wide),
+                          (rt._addmm_activation(b, x, w.T), np.maximum(wide + b.double().numpy(), 0)), (x.expand(3, m, k) @ w.T.expand(3, k, n), np.stack([wide] * 3))):
+            assert (np.abs(got.double().numpy() - want) <= step * np.abs(want) + room + 1e-7).all()

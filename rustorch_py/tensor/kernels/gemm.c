@@ -615,7 +615,7 @@ static int dots_of_lines(const RtGemmTable *t, const RtGemm *g, int threads) {
 
 int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
     if (g->m == 0 || g->n == 0 || g->batch == 0) return RT_OK;
-    if (is_small(t, g)) {
+    if (is_small(t, g) || tiny_of(g) || is_small_16(t, g) || is_small_complex(t, g)) {
         int done = small_products(t, g);
         if (done >= 0) return done;
     }
@@ -640,6 +640,10 @@ int rt_gemm(const RtGemmTable *t, const RtGemm *g) {
         return rt_gemm(t, &here);
     }
     if (by_pairs(t, g)) return pairs(t, g, threads);
+    if (is_few_16(t, g)) {
+        if (g->batch < threads) cols = ((g->n + threads - 1) / threads + FEW_SOME - 1) / FEW_SOME * FEW_SOME;
+        return in_pieces(t, g, threads, rows, cols, few_16, 0);
+    }
     if (by_reals(t, g)) return complex_product(t, g, threads);
     if (by_lines(g)) return complex_lines(t, g, threads);
     if (by_rows(g, split)) return rows_of_one(t, g, threads, split);
