@@ -1,4 +1,4 @@
-"""Values that random programs found: neighbours of 16-bit floats, steps of NaN, reciprocals of a complex zero."""
+"""Values that random programs found: neighbours of 16-bit floats, steps of NaN, reciprocals of a complex zero, numbers beyond an integer type."""
 import numpy as np
 import pytest
 
@@ -37,3 +37,12 @@ def test_values(text):
     theirs, ours = eval(text, {"m": torch}), eval(text, {"m": rt})
     assert str(ours.dtype) == str(theirs.dtype)
     np.testing.assert_array_equal(ours.to(rt.complex128).numpy(), theirs.to(torch.complex128).numpy())
+
+
+@pytest.mark.parametrize("target", ["uint8", "int8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("source", ["float32", "float64", "bfloat16"])
+def test_conversions_out_of_range(source, target):
+    for number in (3000000077.0, 1e10 + 77, -3000000077.0, 65300.0, 1e20, float("inf"), float("nan")):
+        for shape in ((), (7,), (1000,)):
+            theirs, ours = (m.full(shape, number, dtype=getattr(m, source)).to(getattr(m, target)).tolist() for m in (torch, rt))
+            assert theirs == ours, (number, shape)

@@ -44,7 +44,9 @@ def convert(value, source, target):
         return value != 0
     if target in WHOLE:
         if isinstance(value, float):
-            value = int(value) if -2.0 ** 63 <= value < 2.0 ** 63 else -2 ** 63
+            by = 31 if target in ("int8", "int16", "int32") else 63
+            whole = int(value) if -2.0 ** 63 <= value < 2.0 ** 63 else -2 ** 63
+            value = whole if -2 ** by <= whole < 2 ** by else -2 ** by
         bits = WHOLE[target]
         value = int(value) % 2 ** bits
         return value - 2 ** bits if target != "uint8" and value >= 2 ** (bits - 1) else value

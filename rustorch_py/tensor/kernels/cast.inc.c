@@ -1,5 +1,6 @@
 /* Conversions between any two dtypes that loops are compiled for, rt_cast[from][to](dst, dst step, src, src step, n), steps in
- * bytes. Float to integer truncates (out of range wraps through int64, NaN gives the lowest value);
+ * bytes. Float to integer truncates. NaN and what int32 does not hold become the lowest int32 on the way to int8, int16 and int32 (what int64
+ * does not hold, the lowest int64 on the way to the others), which then wraps: x86's instructions do so, and therefore PyTorch;
  * anything to bool is "is not zero"; complex to real drops the imaginary part. */
 #include "half_lines.h"
 #include "cpu.h"
@@ -7,6 +8,7 @@
 typedef float f32; typedef double f64;
 
 RT_INLINE int64_t to_i64(double v) { return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN; }
+RT_INLINE int32_t to_i32(double v) { return v > -2147483649.0 && v < 2147483648.0 ? (int32_t)v : INT32_MIN; }
 
 #define LOAD_ID(v) (v)
 #define LOAD_f16(v) rt_f16_to_f32(v)
@@ -50,7 +52,7 @@ RT_INLINE int64_t to_i64(double v) { return v >= -9223372036854775808.0 && v < 9
 /* A float to an integer. Lines of numbers that int32 holds are converted to it, as every instruction set can by vectors. The sum of the bits behind
  * the sign and of those that 2^31 lacks to the sign bit has that bit where a number is larger, or NaN. */
 #define TRUNC_LINE 256
-#define TRUNC(s, S, BITS, ROOM, d, D)                                                                 \
+#define TRUNC(s, S, BITS, ROOM, d, D, WIDE)                                                                \
     static void s##_##d(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n) {              \
         int64_t i = 0;                                                                                \
         if (ds == (int64_t)sizeof(D) && ss == (int64_t)sizeof(S)) {                                   \
@@ -58,11 +60,11 @@ RT_INLINE int64_t to_i64(double v) { return v >= -9223372036854775808.0 && v < 9
                 D *o = (D *)dst + i; const S *x = (const S *)src + i;                                 \
                 BITS bits, large = 0;                                                                 \
                 for (int j = 0; j < TRUNC_LINE; j++) { memcpy(&bits, x + j, sizeof bits); large |= (bits & (BITS)-1 >> 1) + ROOM; }     \
-                if (large >> (8 * sizeof(S) - 1)) for (int j = 0; j < TRUNC_LINE; j++) { SCALAR; o[j] = (D)to_i64(x[j]); }   \
+                if (large >> (8 * sizeof(S) - 1)) for (int j = 0; j < TRUNC_LINE; j++) { SCALAR; o[j] = (D)WIDE(x[j]); }     \
                 else for (int j = 0; j < TRUNC_LINE; j++) o[j] = (D)(int32_t)x[j];                    \
             } }                                                                                       \
-        for (; i < n; i++) { SCALAR; *(D *)(dst + i * ds) = (D)to_i64(*(const S *)(src + i * ss)); } }
-#define EACH_INT(X) X(u8, uint8_t) X(i8, int8_t) X(i16, int16_t) X(i32, int32_t) X(i64, int64_t)
+        for (; i < n; i++) { SCALAR; *(D *)(dst + i * ds) = (D)WIDE(*(const S *)(src + i * ss)); } }
+#define EACH_INT(X) X(u8, uint8_t, to_i64) X(i8, int8_t, to_i32) X(i16, int16_t, to_i32) X(i32, int32_t, to_i32) X(i64, int64_t, to_i64)
 
 static void bf16_f32(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n);
 static void f16_f32(char *dst, int64_t ds, const char *src, int64_t ss, int64_t n);
@@ -77,10 +79,10 @@ static void f32_bf16(char *dst, int64_t ds, const char *src, int64_t ss, int64_t
     LOOPX(s##_c64, S, rt_c64, ((float *)o)[0] = (float)((const E *)&v)[0]; ((float *)o)[1] = (float)((const E *)&v)[1])  \
     LOOPX(s##_c128, S, rt_c128, ((double *)o)[0] = ((const E *)&v)[0]; ((double *)o)[1] = ((const E *)&v)[1])
 
-#define TO_INT(d, D) TRUNC(f32, float, uint32_t, 0x31000000u, d, D)
+#define TO_INT(d, D, WIDE) TRUNC(f32, float, uint32_t, 0x31000000u, d, D, WIDE)
 EACH_INT(TO_INT)
 #undef TO_INT
-#define TO_INT(d, D) TRUNC(f64, double, uint64_t, 0x3e20000000000000u, d, D)
+#define TO_INT(d, D, WIDE) TRUNC(f64, double, uint64_t, 0x3e20000000000000u, d, D, WIDE)
 EACH_INT(TO_INT)
 #undef TO_INT
 LOOP(f32_b8, float, rt_bool, v != 0) LOOP(f32_f32, float, float, v) LOOP(f32_f64, float, double, v) TO_COMPLEX(f32, float, LOAD_ID)
@@ -96,7 +98,7 @@ VIA(f64, f16, f32, float) VIA(f64, bf16, f32, float)
     VIA(s, f16, f32, float) VIA(s, bf16, f32, float) TO_COMPLEX(s, S, LOAD_ID)
 FROM_INT(b8, rt_bool) FROM_INT(u8, uint8_t) FROM_INT(i8, int8_t) FROM_INT(i16, int16_t) FROM_INT(i32, int32_t) FROM_INT(i64, int64_t)
 
-#define TO_INT(d, D) VIA(f16, d, f32, float) VIA(bf16, d, f32, float) VIA(c64, d, f32, float) VIA(c128, d, f64, double)
+#define TO_INT(d, D, WIDE) VIA(f16, d, f32, float) VIA(bf16, d, f32, float) VIA(c64, d, f32, float) VIA(c128, d, f64, double)
 LOOP(c64_f32, rt_c64, float, LOAD_c64(v)) LOOP(c64_f64, rt_c64, double, LOAD_c64(v)) VIA(c64, f16, f32, float) VIA(c64, bf16, f32, float)
 LOOP(c128_f32, rt_c128, float, LOAD_c128(v)) LOOP(c128_f64, rt_c128, double, LOAD_c128(v)) VIA(c128, f16, f32, float) VIA(c128, bf16, f32, float)
 EACH_INT(TO_INT)
