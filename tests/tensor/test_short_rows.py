@@ -124,3 +124,15 @@ def test_running_products_and_sums(dtype, level, threads):
             np.testing.assert_array_equal(t.cumsum(1).numpy(), a.cumsum(1, dtype=wide))
             if shape[1] < 1000:
                 np.testing.assert_array_equal(t.cumprod(1).numpy(), a.cumprod(1, dtype=wide))
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_counts_of_bools(share, threads):
+    rng = np.random.default_rng(9)
+    for shape in [(7,), (65,), (16320,), (16321,), (200_000,), (50, 300), (3, 40, 65)]:
+        a = rng.random(shape) < share
+        t = rt.from_numpy(a)
+        for d in [None, *range(a.ndim)]:
+            np.testing.assert_array_equal((t.sum() if d is None else t.sum(d)).numpy(), a.sum(d))
+            np.testing.assert_array_equal(rt.count_nonzero(t, d).numpy(), a.sum(d))
+        np.testing.assert_array_equal(t[..., ::2].sum(-1).numpy(), a[..., ::2].sum(-1))

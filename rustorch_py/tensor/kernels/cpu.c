@@ -614,7 +614,28 @@ typedef struct {
     Dims keep, red;
     const char *in;
     char *out;
+    int counts;                                          /* a sum of bools in int64: bytes that are not zero are counted, 16 at a time */
 } Red;
+
+typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
+static int64_t count_bytes(const char *x, int64_t n) {
+    int64_t zeros = 0, i = 0;
+    while (i + 64 <= n) {
+        Bytes none[4] = {{0}};                           /* a byte holds 255 */
+        int64_t end = n - i > 255 * 64 ? i + 255 * 64 : i + (n - i) / 64 * 64;
+        for (; i < end; i += 64) for (int k = 0; k < 4; k++) none[k] -= (Bytes)(*(const Bytes *)(x + i + 16 * k) == 0);
+        for (int k = 0; k < 4; k++) {
+            uint64_t half[2];
+            memcpy(half, &none[k], 16);
+            for (int h = 0; h < 2; h++) {
+                uint64_t pairs = (half[h] & 0x00ff00ff00ff00ff) + (half[h] >> 8 & 0x00ff00ff00ff00ff);
+                zeros += (int64_t)(pairs * 0x0001000100010001 >> 48);
+            }
+        }
+    }
+    for (; i < n; i++) zeros += x[i] == 0;
+    return n - zeros;
+}
 
 /* Note [Reductions with steps]
  * The loops over steps take one element at a time, and each waits for the one before. Lines with steps are copied to dense blocks in the first
@@ -624,6 +645,7 @@ typedef struct {
 static inline const RtCopyFns *red_copies(const Red *r) { return &copy_tables[isa_level][__builtin_ctz((unsigned)r->in_size)]; }
 static void red_run1d(const Red *r, char *acc, const char *x, int64_t step, int64_t n) {
     int same = r->in_dtype == r->acc_dtype, stepped = step != r->in_size && n >= RED_STEPPED;
+    if (r->counts && step == 1) { *(int64_t *)acc += count_bytes(x, n); return; }
     if (same && !stepped) { r->f->run1d(acc, x, step, n, r->k0); return; }
     char dense[RED_STAGE] __attribute__((aligned(64))), buffer[2 * RED_STAGE] __attribute__((aligned(64)));   /* and its source: well within the first level of the cache */
     RtCast cast = same ? NULL : rt_cast_of(r->in_dtype, r->acc_dtype);
@@ -661,6 +683,10 @@ static int red_lined(const Red *r, int64_t n) {
 }
 static void red_lines(const Red *r, char *acc, const char *x, int64_t step, int64_t row, int64_t m, int64_t n) {
     int same = r->in_dtype == r->acc_dtype, stepped = step != r->in_size;
+    if (r->counts && !stepped) {
+        for (int64_t k = 0; k < m; k++) ((int64_t *)acc)[k] = count_bytes(x + k * row, n);
+        return;
+    }
     if (same && !stepped) { r->f->lines(acc, x, row, m, n, r->k0); return; }
     char dense[RT_LINE_MAX] __attribute__((aligned(64))), buffer[RT_LINE_MAX + 1] __attribute__((aligned(64)));
     RtCast cast = same ? NULL : rt_cast_of(r->in_dtype, r->acc_dtype);
@@ -857,6 +883,7 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
     r.acc_size = rt_itemsize(acc_dtype); r.in_size = rt_itemsize(in->dtype);
     r.k0 = k ? k[0] : 0;
     r.keep.n = r.red.n = 0;
+    r.counts = in->dtype == RT_BOOL && acc_dtype == RT_I64 && (row == RED_SUM || row == RED_COUNT_NONZERO);
     r.in = in->data; r.out = out->data;
     int64_t isz = r.in_size, osz = rt_itemsize(out->dtype), nout = 1, nred = 1;
     for (int d = 0; d < in->ndim; d++) {
@@ -915,10 +942,10 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
             free(part);
             return RT_OK;
         }
-        if (width > COLS && others < threads) {
+        if (width >= COLS && others < threads) {
             int64_t share = (width * others + threads - 1) / threads;
-            share = (share + 63) / 64 * 64;
-            if (share < COLS) share = COLS;
+            share = (share + 31) / 32 * 32;
+            if (share < COLS / 2) share = COLS / 2;
             if (cols > share) cols = share;
         }
         work = (width + cols - 1) / cols * others;
