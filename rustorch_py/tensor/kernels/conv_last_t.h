@@ -225,7 +225,7 @@ static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, 
     int64_t kn = j->cin * j->taps, vectors = (j->m + LANES - 1) / LANES, place[64], from = 0;
     threads = rt_few((double)j->m * kn, 65536, threads, (j->m + 15) / 16);
     int rows = ws[2] == 1 && ws[1] == j->taps, inner = ws[1] == 1 && ws[2] == j->cin;
-    if ((rows || inner) && ws[0] == kn && j->taps <= 64) {
+    if ((rows || inner) && ws[0] == kn && j->taps <= 64 && !j->which) {
         for (int64_t t = 0; t < j->taps; t++) place[order ? order[t] : t] = t;
         from = j->m / 16;
         RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -393,6 +393,7 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
         }
     }
     if (SUF(last_plan)(&l, j, from, threads)) return 1;
+    for (int64_t t = 0; j->which && t < j->taps; t++) l.order[t] = j->which[l.order[t]];
     int64_t mpad = (j->m + LANES - 1) / LANES * LANES, pieces[3], each = 1;
     for (int d = 0; d < 3; d++) each *= pieces[d] = (j->grid[d] + l.block[d] - 1) / l.block[d];
     int64_t tasks = j->batch * j->groups * each;
@@ -469,40 +470,27 @@ static void SUF(keep_last)(const RtConvGeom *c, const T *w, int orders, T *to, i
 }
 
 static int SUF(dinput_last)(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int orders, int threads) {
-    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], ws[4], wt[4], r[3];
+    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], ws[4], r[3];
     int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;
     if (!tap) return 1;
     RtOrder from = order(c->groups * c->cout, c->out[0] * c->out[1] * c->out[2], orders & RT_LAST_Y);
     RtOrder to = order(c->groups * c->cin, c->in[0] * c->in[1] * c->in[2], orders & RT_LAST_X);
     SUF(weight_steps)(c, orders & RT_LAST_W, 0, ws);
     int rc = 0;
-    T *sub = SUF(buffer)(c->groups * c->cout * c->cin * all);      /* the weights of one residue, taps outermost */
-    if (!sub) rc = 1;
     for (r[0] = 0; r[0] < c->stride[0] && !rc; r[0]++)
     for (r[1] = 0; r[1] < c->stride[1] && !rc; r[1]++)
     for (r[2] = 0; r[2] < c->stride[2] && !rc; r[2]++) {
         SUF(Job) j;
         SUF(Dest) d;
-        const T *wj = w;
         SUF(dinput_job)(c, r, &j, tap, which, gx, &d);
-        memcpy(wt, ws, sizeof wt);
-        if (c->stride[0] * c->stride[1] * c->stride[2] > 1) {
-            int64_t each = c->cout * c->cin;
-            for (int64_t g = 0; g < c->groups; g++)
-                for (int64_t t = 0; t < j.taps; t++)
-                    for (int64_t o = 0; o < c->cout; o++)
-                        for (int64_t i = 0; i < c->cin; i++)
-                            sub[((g * j.taps + t) * c->cout + o) * c->cin + i] = w[g * ws[3] + i * ws[0] + o * ws[1] + which[t] * ws[2]];
-            wj = sub;
-            wt[0] = 1; wt[1] = c->cin; wt[2] = each; wt[3] = j.taps * each;
-        }
+        if (c->stride[0] * c->stride[1] * c->stride[2] > 1) j.which = which;
         d.image = to.image;
         d.row = to.channel;
         d.first *= to.pixel;
         for (int k = 0; k < 3; k++) d.step[k] *= to.pixel;
-        rc |= SUF(run_last)(&j, g, from, wj, wt, b, d, threads);
+        rc |= SUF(run_last)(&j, g, from, w, ws, b, d, threads);
     }
-    free(tap); free(sub);
+    free(tap);
     return rc;
 }
 

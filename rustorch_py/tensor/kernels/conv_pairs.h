@@ -151,6 +151,19 @@ static void weave_16(uint32_t *dst, const int64_t *place, const uint16_t *lo, in
 static void weave_turned(uint32_t *dst, int64_t pitch, int64_t wide, int64_t row, const uint16_t *lo, int64_t lo_rows, const uint16_t *hi, int64_t hi_rows, int64_t step,
                          int64_t rows, int64_t len) {
     int64_t place[16], x = 0, line = 0;
+    if (rows == 2 && pitch == 2) {                           /* three or four channels: nothing to turn */
+        const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+        for (int64_t i = 0; i < len; i += wide, dst += row)
+            for (int64_t q = 0; q < wide && i + q < len; q += 16) {
+                int64_t n = len - i - q < wide - q ? len - i - q : wide - q, at = i + q;
+                __mmask16 some = pair_mask(n);
+                __m512i u = woven(lo_rows > 0 ? lo + at : NULL, hi_rows > 0 ? hi + at : NULL, some);
+                __m512i v = woven(lo_rows > 1 ? lo + step + at : NULL, hi_rows > 1 ? hi + step + at : NULL, some);
+                _mm512_mask_storeu_epi32(dst + 2 * q, pair_mask(2 * n), _mm512_permutex2var_epi32(u, first, v));
+                _mm512_mask_storeu_epi32(dst + 2 * q + 16, pair_mask(2 * n - 16), _mm512_permutex2var_epi32(u, second, v));
+            }
+        return;
+    }
     for (int64_t i0 = 0; i0 < len; i0 += 16) {
         int64_t n = len - i0 < 16 ? len - i0 : 16;
         for (int64_t q = 0; q < n; q++) {
@@ -299,9 +312,22 @@ static void pairs_pad(const Pairs *s, const uint16_t *x, RtOrder from, const int
             if (from.channel != 1)
                 weave_turned(dst, j->cin, len, row, src, j->cin, src + from.channel, s->channels / 2, 2 * from.channel, j->cin, len * many);
             else if (from.pixel == 2 * j->cin) memcpy(dst, src, (size_t)(len * j->cin) * 4);
-            else for (int64_t i = 0; i < len; i++) {
-                if (s->channels % 2) dst[(i + 1) * j->cin - 1] = 0;
-                memcpy(dst + i * j->cin, src + i * from.pixel, (size_t)s->channels * 2);
+            else if (s->channels >= 16)
+                for (int64_t i = 0; i < len; i++) {
+                    if (s->channels % 2) dst[(i + 1) * j->cin - 1] = 0;
+                    memcpy(dst + i * j->cin, src + i * from.pixel, (size_t)s->channels * 2);
+                }
+            else {
+                int64_t i = 0;
+                if (s->channels == 3 && j->cin == 2)         /* with the next pixel's first, which is cut off */
+                    for (; i + 1 < len; i++, src += from.pixel, dst += 2) {
+                        uint64_t two;
+                        memcpy(&two, src, 8);
+                        two &= 0xffffffffffff;
+                        memcpy(dst, &two, 8);
+                    }
+                for (; i < len; i++, src += from.pixel)
+                    for (int64_t c = 0; c < s->channels; c += 2) *dst++ = src[c] | (c + 1 < s->channels ? (uint32_t)src[c + 1] << 16 : 0);
             }
         }
 }
@@ -718,14 +744,14 @@ static void keep_pairs(const RtConvGeom *c, const uint16_t *w, int orders, uint3
 
 /* Kernels of three taps an axis and stride 1 over many pixels take a third less by Winograd's way in float32, conversions included, than by dots; few
  * pixels do not pay for its transformed weights, and small planes waste its tiles. Two cores of a Zen 4, ms (dots, float32): 8x64x56x56 5.1, 3.9;
- * 8x128x14x14 1.09, 1.01; 1x256x28x28 2.1, 2.4; 1x256x14x14 0.54, 1.25; strides of 2: 8x128x56x56 4.8, 8.3. */
+ * 8x16x56x56 0.4, 0.65; 8x128x14x14 1.09, 1.01; 1x256x28x28 2.1, 2.4; 1x256x14x14 0.54, 1.25; strides of 2: 8x128x56x56 4.8, 8.3. */
 static int has_pairs(const RtConvGeom *c, int mode, int orders) {
     if (!rt_has_dots()) return -1;
-    if (!c || c->cin < 16 || c->cout < 16) return 0;
+    if (!c || c->cin < (mode == 1 ? 16 : 3) || c->cout < 16) return 0;
     int64_t pixels = c->out[0] * c->out[1] * c->out[2];
     if (!pixels || !c->batch) return 0;
     int even = c->stride[0] * c->stride[1] * c->stride[2] == 1;
-    return !(even && c->batch * pixels >= 1024 && c->out[2] >= 16 && is_wino(c, mode, orders));
+    return !(even && c->cin >= 24 && c->cout >= 24 && c->batch * pixels >= 1024 && c->out[2] >= 16 && is_wino(c, mode, orders));
 }
 #undef PAIRED
 #undef UNROLL

@@ -34,6 +34,7 @@ typedef struct {
     int cut;
     const RtGemmTable *gemm;              /* the geometry's */
     int64_t before, whole;                /* of a share of the result channels, Note [Shares of channels]: vectors in front of it, vectors of all; 0: all */
+    const int64_t *which;                 /* of the weights' taps each of these is, NULL: they are all; last_pack() alone asks */
     const T *packed;                      /* all groups' weights as last_pack() makes them (of all channels, if this is a share), or NULL */
 } SUF(Job);
 
