@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import multiprocessing.connection      # what waiting for a process imports: at exit after Ctrl-C, that would change the exit code
+import multiprocessing.util      # before `_reap` is registered below: at exit this ends daemons at once, and is to come after
 import os
 import select
 import signal

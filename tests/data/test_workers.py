@@ -329,6 +329,30 @@ def test_stuck_workers_are_ended(monkeypatch):
     assert children() == [] and time.monotonic() - began < 2
 
 
+def test_workers_finish_what_they_do_when_the_program_ends(tmp_path):
+    """They have LEAVE_S seconds then, too."""
+    script = textwrap.dedent(f"""
+        import os, time
+        from rustorch_py import data
+        class D(data.Dataset):
+            def __len__(self): return 2
+            def __getitem__(self, i):
+                open({str(tmp_path)!r} + "/begun", "w").close()
+                time.sleep(0.5)
+                open({str(tmp_path)!r} + "/done", "w").close()
+                return i
+        it = iter(data.DataLoader(D(), num_workers=1))
+        while not os.path.exists({str(tmp_path)!r} + "/begun"):
+            time.sleep(0.01)
+        {{gone}}
+    """)
+    for gone in ("del it", "pass"):
+        subprocess.run([sys.executable, "-W", "ignore", "-c", script.replace("{gone}", gone)], check=True, timeout=30)
+        assert sorted(os.listdir(tmp_path)) == ["begun", "done"]
+        for name in os.listdir(tmp_path):
+            os.unlink(tmp_path / name)
+
+
 def test_contexts():
     for method in ("spawn", "forkserver"):
         loader = data.DataLoader(data.TensorDataset(torch.arange(6)), batch_size=3, num_workers=1,
