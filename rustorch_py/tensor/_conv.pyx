@@ -54,6 +54,8 @@ cdef extern from "conv.h" nogil:
         int (*dinput_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, int, int) noexcept nogil
         int (*dweight_f32)(const RtConvGeom *, const float *, const float *, float *, int, int) noexcept nogil
         int (*dweight_f64)(const RtConvGeom *, const double *, const double *, double *, int, int) noexcept nogil
+        int (*both_f32)(const RtConvGeom *, const float *, const float *, const float *, float *, float *, int) noexcept nogil
+        int (*both_f64)(const RtConvGeom *, const double *, const double *, const double *, double *, double *, int) noexcept nogil
         void (*dbias_f32)(const float *, float *, int64_t, int64_t, int64_t, int) noexcept nogil
         void (*dbias_f64)(const double *, double *, int64_t, int64_t, int64_t, int) noexcept nogil
         void (*dbias_last_f32)(const float *, float *, int64_t, int64_t, int) noexcept nogil
@@ -478,6 +480,28 @@ cdef object bias_gradient(TensorBase g):
     return out
 
 
+cdef tuple both_gradients(TensorBase g, TensorBase x, TensorBase w, const RtConvGeom *geom):
+    """Both gradients of a convolution in one pass, or None: its shape has none, or they are recorded."""
+    cdef const RtConvTable *table = rt_conv_pick(isa_level())
+    cdef TensorBase gc, xc, wc, dx, dw
+    cdef int rc, threads = num_threads()
+    if geom.cin != 1 or geom.cout != 1 or not on_cpu(g) or not (g.dt == RT_F32 or g.dt == RT_F64) or x.dt != g.dt or w.dt != g.dt or recording(g, x, w):
+        return None
+    dx, dw = empty(x.nd, x.sh, x.dt, x.dev), empty(w.nd, w.sh, w.dt, w.dev)
+    gc, xc, wc = contiguous_raw(g), contiguous_raw(x), contiguous_raw(w)
+    with nogil:
+        if g.dt == RT_F32:
+            rc = table.both_f32(geom, <float *>gc.ptr, <float *>xc.ptr, <float *>wc.ptr, <float *>dx.ptr, <float *>dw.ptr, threads)
+        else:
+            rc = table.both_f64(geom, <double *>gc.ptr, <double *>xc.ptr, <double *>wc.ptr, <double *>dx.ptr, <double *>dw.ptr, threads)
+    if rc == 2:
+        return None
+    if rc:
+        no_memory("conv")
+    count_flops("convolution_backward", 2 * flops_of(geom))
+    return dx, dw
+
+
 cdef class ConvolutionBackward0(Node):
     cdef RtConvGeom geom
     cdef int mode, nd
@@ -495,10 +519,15 @@ cdef class ConvolutionBackward0(Node):
     cdef object gradients(self, TensorBase g):
         cdef TensorBase a = saved(self, 0), b = saved(self, 1)
         cdef object da = None, db = None, dbias = None
+        cdef tuple both = None
         if self.mode == FORWARD:
-            if wants_edge(self, 0):
+            if not self.last and wants_edge(self, 0) and wants_edge(self, 1):
+                both = both_gradients(g, a, b, &self.geom)
+            if both is not None:
+                da, db = both
+            elif wants_edge(self, 0):
                 da = product(DINPUT, g, b, None, &self.geom, self.nd, self.last)
-            if wants_edge(self, 1):
+            if both is None and wants_edge(self, 1):
                 db = product(DWEIGHT, g, a, None, &self.geom, self.nd, self.last)
         elif self.mode == DINPUT:
             if wants_edge(self, 0):

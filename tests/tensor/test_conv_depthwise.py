@@ -9,6 +9,7 @@ F = nn.functional
 # batch, channels, height, width, kernel down and across, stride, padding, dilation
 SHAPES = [(2, 40, 9, 11, 5, 5, 1, 2, 1), (1, 72, 14, 14, 5, 5, 2, 2, 1), (2, 130, 7, 7, 5, 5, 1, 2, 1), (1, 33, 8, 9, 7, 7, 1, 3, 1), (1, 48, 28, 30, 7, 7, 2, 3, 1),
           (2, 20, 6, 4, 5, 5, 1, 4, 1), (1, 24, 12, 13, 5, 5, 1, 2, 2), (1, 36, 10, 33, 4, 4, 1, 0, 1), (1, 17, 15, 15, 4, 5, 3, 1, 1), (2, 64, 5, 6, 3, 3, 1, 1, 1),
+          (3, 9, 1, 5, 3, 3, 1, 1, 1), (2, 7, 2, 40, 3, 3, 1, 2, 1), (1, 12, 28, 28, 3, 3, 1, 1, 1), (2, 5, 19, 33, 3, 3, 1, 0, 1),
           (1, 19, 3, 3, 5, 5, 1, 2, 1), (1, 10, 8, 8, 5, 5, 1, 2, 1), (1, 80, 4, 17, 1, 7, 1, 3, 1)]
 
 
@@ -73,3 +74,27 @@ def test_what_follows_is_taken_along(level):
             want = model[2](model[1](model[0](x)))
             for form in (rt.contiguous_format, rt.channels_last):
                 np.testing.assert_allclose(model(x.to(memory_format=form)).clone().numpy(), want.clone().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_no_number_stays_where_it_is(level):
+    """Both gradients at once: an infinity at an edge of either array reaches the sums that it is part of and no others."""
+    if level != "avx512":
+        pytest.skip("one pass makes both with AVX-512 alone")
+    for at in ((0, 0), (0, 5), (8, 6), (4, 0)):
+        for which in range(2):
+            x, g, w = rt.randn(1, 3, 9, 7), rt.randn(1, 3, 9, 7), rt.randn(3, 1, 3, 3)
+            (x, g)[which][0, 1, at[0], at[1]] = float("inf")
+            one, other = x.clone().requires_grad_(), w.clone().requires_grad_()
+            got = rt.autograd.grad(F.conv2d(one, other, None, 1, 1, 1, 3), (one, other), g)
+            far = np.ones((9, 7), bool)
+            if which:
+                far[max(0, at[0] - 1):at[0] + 2, max(0, at[1] - 1):at[1] + 2] = False
+            assert np.isfinite(got[0].numpy()[0, 1][far]).all() and np.isfinite(got[0].numpy()[0, ::2]).all()
+            met = np.zeros((3, 3), bool)                    # the taps by which the element meets one of the other array
+            for i in range(3):
+                for j in range(3):
+                    r, c = (at[0] + i - 1, at[1] + j - 1) if which else (at[0] - i + 1, at[1] - j + 1)
+                    met[i, j] = 0 <= r < 9 and 0 <= c < 7
+            if not which:
+                assert np.isfinite(got[1].numpy()[1, 0][~met]).all()
+            assert not np.isfinite(got[1].numpy()[1, 0][met]).any() and np.isfinite(got[1].numpy()[::2]).all()

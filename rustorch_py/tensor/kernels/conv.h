@@ -36,6 +36,9 @@ typedef struct {
     int (*dinput_f64)(const RtConvGeom *, const double *g, const double *w, const double *b, double *gx, int orders, int threads);
     int (*dweight_f32)(const RtConvGeom *, const float *g, const float *x, float *gw, int orders, int threads);
     int (*dweight_f64)(const RtConvGeom *, const double *g, const double *x, double *gw, int orders, int threads);
+    /* both gradients in one pass: Note [Near, both gradients] in conv_near_t.h; 2: this shape has none */
+    int (*both_f32)(const RtConvGeom *, const float *g, const float *x, const float *w, float *gx, float *gw, int threads);
+    int (*both_f64)(const RtConvGeom *, const double *g, const double *x, const double *w, double *gx, double *gw, int threads);
     /* sum of (batch, channels, plane) over batch and plane */
     void (*dbias_f32)(const float *g, float *gb, int64_t batch, int64_t channels, int64_t plane, int threads);
     void (*dbias_f64)(const double *g, double *gb, int64_t batch, int64_t channels, int64_t plane, int threads);

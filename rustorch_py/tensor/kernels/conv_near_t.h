@@ -224,9 +224,18 @@ static void SUF(run_near)(const RtConvGeom *c, int mode, const T *from, const T 
     }
 }
 
+static void SUF(near_total)(const RtConvGeom *c, const T *parts, T *gw) {
+    int64_t each = c->groups * 9;
+    for (int64_t i = 0; i < each; i++) {
+        double total = 0;
+        for (int64_t n = 0; n < c->batch; n++) total += parts[n * each + i];
+        gw[i] = (T)total;
+    }
+}
+
 /* Each image's gradient is made apart and the images are added in order: the same bits on any number of threads. */
 static int SUF(dweight_near)(const RtConvGeom *c, const T *g, const T *x, T *gw, int threads) {
-    int64_t planes = c->batch * c->groups, x_plane = c->in[1] * c->in[2], y_plane = c->out[1] * c->out[2], each = c->groups * 9;
+    int64_t planes = c->batch * c->groups, x_plane = c->in[1] * c->in[2], y_plane = c->out[1] * c->out[2];
     SUF(Near) z = {.h = c->in[1], .w = c->in[2], .gh = c->out[1], .gw = c->out[2], .top = c->pad[1], .left = c->pad[2], .step = c->stride[2]};
     SUF(near_plan)(&z);
     T *parts = malloc((size_t)(planes * 9 + 1) * sizeof(T));
@@ -236,13 +245,87 @@ static int SUF(dweight_near)(const RtConvGeom *c, const T *g, const T *x, T *gw,
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t i = 0; i < planes; i++)
         (z.step == 1 ? SUF(near_dots_1) : SUF(near_dots_2))(&z, g + i * y_plane, x + i * x_plane, parts + 9 * i);
-    for (int64_t i = 0; i < each; i++) {
-        double total = 0;
-        for (int64_t n = 0; n < c->batch; n++) total += parts[n * each + i];
-        gw[i] = (T)total;
-    }
+    SUF(near_total)(c, parts, gw);
     free(parts);
     return 0;
 }
+/* Note [Near, both gradients]
+ * The windows of g that make a row of the input's gradient are, times x, the summands of the weights' gradient: with stride 1 one pass over both planes
+ * makes both, in strips of rows. Three rows of each are under way, which wants more registers than sixteen. */
+#if RT_VEC == 64 && defined(__AVX512F__)
+#define NEAR_BOTH 1
+/* Row r of g; first, second, third: the rows of x that it is the window's first, second and third row of exist. */
+RT_INLINE void SUF(near_both_row)(int first, int second, int third, const T *g, const NEAR_LANES *m, const V *wv, const V *x, V *sum, V *acc) {
+    V v[3];
+    SUF(near_three)(1, g, m, v);
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++)
+        if (i == 0 ? first : i == 1 ? second : third)
+#pragma GCC unroll 3
+            for (int k = 0; k < 3; k++) {
+                sum[i] = VF(fma)(wv[3 * i + k], v[k], sum[i]);
+                acc[3 * i + k] = VF(fma_lanes)(x[i], v[k], acc[3 * i + k], m[k]);       /* what is outside of g meets no x */
+            }
+}
+
+/* z: as of the gradient of the input (h x w of g, gh x gw of x); w: turned; gw: turned back. */
+static __attribute__((noinline)) void SUF(near_both)(const SUF(Near) *z, const T *g, const T *x, const T *w, T *gx, T *gw) {
+    enum { HIGH = 16 };                                      /* rows that stay in the first cache while blocks pass */
+    V wv[9], acc[9];
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++) { wv[k] = VF(set)(w[k]); acc[k] = (V){0}; }
+    for (int64_t top = 0, end; top < z->gh; top = end) {
+        end = z->gh - top < HIGH + HIGH / 2 ? z->gh : top + HIGH;
+        for (int64_t b = 0; b < z->blocks; b++) {
+            const NEAR_LANES m[3] = {z->m[b][0], z->m[b][1], z->m[b][2]}, keep = z->m[b][4];
+            V xs[3] = {{0}}, sum[3] = {{0}};                 /* of rows a, a - 1, a - 2 */
+            const T *from = g + (top - z->top) * z->w + b * LANES - z->left, *xp = x + top * z->gw + b * LANES;
+            T *to = gx + (top - 2) * z->gw + b * LANES;
+            for (int64_t a = top; a < end + 2; a++, from += z->w, xp += z->gw, to += z->gw) {
+                xs[2] = xs[1]; xs[1] = xs[0];
+                sum[2] = sum[1]; sum[1] = sum[0];
+                xs[0] = sum[0] = (V){0};
+                if (a - top >= 2 && a < end && (uint64_t)(a - z->top) < (uint64_t)z->h) {
+                    xs[0] = VF(load_lanes)(xp, keep);
+                    SUF(near_both_row)(1, 1, 1, from, m, wv, xs, sum, acc);
+                } else {
+                    if (a < end) xs[0] = VF(load_lanes)(xp, keep);
+                    if ((uint64_t)(a - z->top) < (uint64_t)z->h)
+                        SUF(near_both_row)(a < end, a > top && a - 1 < end, a - top >= 2, from, m, wv, xs, sum, acc);
+                }
+                if (a - top >= 2) VF(store_lanes)(to, sum[2], keep);
+            }
+        }
+    }
+#pragma GCC unroll 9
+    for (int k = 0; k < 9; k++) gw[8 - k] = VF(sum)(acc[k]);
+}
+#endif
+
+/* Both gradients; 2: not of this shape, or not here. */
+static int SUF(run_near_both)(const RtConvGeom *c, const T *g, const T *x, const T *w, T *gx, T *gw, int threads) {
+#ifdef NEAR_BOTH
+    int64_t planes = c->batch * c->groups, x_plane = c->in[1] * c->in[2], y_plane = c->out[1] * c->out[2];
+    if (!SUF(is_near)(c) || c->stride[2] != 1) return 2;
+    SUF(Near) z = {.h = c->out[1], .w = c->out[2], .gh = c->in[1], .gw = c->in[2], .top = 2 - c->pad[1], .left = 2 - c->pad[2], .step = 1};
+    SUF(near_plan)(&z);
+    T *parts = malloc((size_t)(planes * 9 + 1) * sizeof(T));
+    if (!parts) return 1;
+    threads = rt_few((double)planes * x_plane * 26, 5e5, threads, planes);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t i = 0; i < planes; i++) {
+        T turned[9];
+        for (int k = 0; k < 9; k++) turned[k] = w[9 * (i % c->groups) + 8 - k];
+        SUF(near_both)(&z, g + i * y_plane, x + i * x_plane, turned, gx + i * x_plane, parts + 9 * i);
+    }
+    SUF(near_total)(c, parts, gw);
+    free(parts);
+    return 0;
+#else
+    (void)c; (void)g; (void)x; (void)w; (void)gx; (void)gw; (void)threads;
+    return 2;
+#endif
+}
+#undef NEAR_BOTH
 #undef NEAR_BLOCKS
 #undef NEAR_LANES

@@ -4,7 +4,7 @@
 #include "vec.h"
 
 /* between: the lanes [lo, hi), both clipped to the vector. load_lanes: these lanes alone, zeros elsewhere; nothing else is touched.
- * store_lanes: likewise. */
+ * store_lanes: likewise. fma_lanes (AVX-512): a * b + c in these lanes, c in the others. */
 #define RT_CLIP(n) (lo = lo < 0 ? 0 : lo > (n) ? (n) : lo, hi = hi < lo ? lo : hi > (n) ? (n) : hi)
 #if defined(__AVX512F__)
 typedef __mmask16 rt_vf_lanes;
@@ -14,6 +14,8 @@ RT_INLINE rt_vd_lanes rt_vd_between(int64_t lo, int64_t hi) { RT_CLIP(8); return
 RT_INLINE rt_vf rt_vf_load_lanes(const float *p, rt_vf_lanes m) { return (rt_vf)_mm512_maskz_loadu_ps(m, p); }
 RT_INLINE rt_vd rt_vd_load_lanes(const double *p, rt_vd_lanes m) { return (rt_vd)_mm512_maskz_loadu_pd(m, p); }
 RT_INLINE void rt_vf_store_lanes(float *p, rt_vf v, rt_vf_lanes m) { _mm512_mask_storeu_ps(p, m, (__m512)v); }
+RT_INLINE rt_vf rt_vf_fma_lanes(rt_vf a, rt_vf b, rt_vf c, rt_vf_lanes m) { return (rt_vf)_mm512_mask3_fmadd_ps((__m512)a, (__m512)b, (__m512)c, m); }
+RT_INLINE rt_vd rt_vd_fma_lanes(rt_vd a, rt_vd b, rt_vd c, rt_vd_lanes m) { return (rt_vd)_mm512_mask3_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c, m); }
 RT_INLINE void rt_vd_store_lanes(double *p, rt_vd v, rt_vd_lanes m) { _mm512_mask_storeu_pd(p, m, (__m512d)v); }
 #elif defined(__AVX2__)
 typedef __m256i rt_vf_lanes;
