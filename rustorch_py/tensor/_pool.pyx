@@ -2,7 +2,7 @@
 """Pooling: maxima (with positions), averages, adaptive windows, and the inverse of max pooling."""
 from libc.stdint cimport int64_t
 from libc.stdlib cimport malloc, free
-from ._base cimport (TensorBase, Node, empty, attach1, save, saved, as_base, shape_tuple, RT_BF16, RT_F32, RT_F64, RT_I64,
+from ._base cimport (TensorBase, Node, empty, attach1, grad_mode, save, saved, as_base, shape_tuple, RT_BF16, RT_F32, RT_F64, RT_I64,
                      RT_KIND_INT, RT_KIND_FLOAT, rt_kind)
 from ._cpu cimport isa_level
 from ._dtype cimport torch_name
@@ -468,8 +468,9 @@ cdef object avg_pool(object op, object input, TensorBase x, Windows w):
     cdef const RtPoolTable *table = rt_pool_pick(isa_level())
     cdef TensorBase xc, out
     cdef int threads = num_threads()
-    cdef bint last = lies_last(x, w)
-    if as_it_lies(x) and (last or rt_pool_whole(&w.p)):
+    cdef bint last = lies_last(x, w), whole = rt_pool_whole(&w.p)
+    cdef WholeMeanBackward0 node
+    if x.dt == RT_BF16 and on_cpu(x) and (whole or last and as_it_lies(x)):
         out = output_of(x, w, x.dt, last)
         xc = in_order(x, last)
         if out.n:
@@ -478,6 +479,12 @@ cdef object avg_pool(object op, object input, TensorBase x, Windows w):
                     table.avg_last_bf16(&w.p, x.sh[0], x.sh[1], <rt_bf16 *>xc.ptr, <rt_bf16 *>out.ptr, threads)
                 else:
                     table.avg_whole_bf16(&w.p, <rt_bf16 *>xc.ptr, <rt_bf16 *>out.ptr, threads)
+        if recording(x, None, None):
+            node = WholeMeanBackward0.__new__(WholeMeanBackward0)
+            node.shape = shape_tuple(x)
+            node.last = last
+            node.divisor = w.p.divisor if w.p.divisor else w.p.size[0][0] * w.p.size[1][0] * w.p.size[2][0]
+            attach1(out, node, x)
         return out
     if by_float32(x):
         return like_dtype(avg_pool(op, float32_of(input), float32_of(input), w), x.dt)
@@ -543,6 +550,20 @@ cdef class AvgPoolBackward0(Node):
 
     cdef object apply(self, object g):
         return average(<TensorBase?>g, self.w, self.shape, not self.forward, self.last)
+
+
+cdef class WholeMeanBackward0(Node):
+    """Of averages of whole planes of bfloat16: every element has the same gradient."""
+    cdef tuple shape
+    cdef bint last
+    cdef double divisor
+
+    cdef object own_name(self):
+        return "MeanBackward1"
+
+    cdef object apply(self, object g):
+        cdef TensorBase each = <TensorBase?>like_dtype(float32_of(g) / self.divisor, (<TensorBase?>g).dt).expand(self.shape)
+        return each if grad_mode() else in_order(each, self.last)
 
 
 cdef object avg_pool_even(object op, int n, object input, object kernel, object stride, object padding, bint ceil_mode,

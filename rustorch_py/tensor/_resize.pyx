@@ -30,6 +30,11 @@ cdef extern from "resize.h" nogil:
         const int32_t *at
         const float *f32
         const double *f64
+        int64_t doubled
+        int64_t padded
+        const int32_t *pad_at
+        const float *pad_f32
+        const double *pad_f64
     ctypedef struct RtResizeTable:
         void (*mix_f32)(const RtAxis *, int64_t, int64_t, const float *, float *, int) noexcept nogil
         void (*mix_f64)(const RtAxis *, int64_t, int64_t, const double *, double *, int) noexcept nogil
@@ -74,6 +79,29 @@ cdef int fill(RtAxis *a, int64_t size, list rows, bint weighted) except -1:
                 f64[where] = row[k][1]
             at += 1
         first[i + 1] = at
+    if a.fixed == 1 and a.to == 2 * size:
+        a.doubled = all([rows[i][0][0] == i // 2 for i in range(a.to)])
+    elif a.fixed == 2 and size == 2 * a.to:
+        a.doubled = all([rows[i][0][0] == 2 * i and rows[i][1][0] == 2 * i + 1 for i in range(a.to)])
+    elif not a.fixed and 1 <= most <= 2:
+        pad(a, rows, most)
+    return 0
+
+
+cdef int pad(RtAxis *a, list rows, int64_t most) except -1:
+    """Tables of as many taps for each position, for loops of vectors."""
+    cdef int32_t *taps = <int32_t *>calloc(most * a.to, sizeof(int32_t))
+    cdef float *f32 = <float *>calloc(most * a.to, sizeof(float))
+    cdef double *f64 = <double *>calloc(most * a.to, sizeof(double))
+    cdef int64_t i, k
+    a.pad_at, a.pad_f32, a.pad_f64 = taps, f32, f64
+    if not (taps and f32 and f64):
+        no_memory("interpolate")
+    for i in range(a.to):
+        for k in range(len(rows[i])):
+            taps[k * a.to + i], f64[k * a.to + i] = rows[i][k]
+            f32[k * a.to + i] = <float>f64[k * a.to + i]
+    a.padded = most
     return 0
 
 
@@ -82,6 +110,9 @@ cdef void empty_axis(RtAxis *a) noexcept:
     free(<void *>a.at)
     free(<void *>a.f32)
     free(<void *>a.f64)
+    free(<void *>a.pad_at)
+    free(<void *>a.pad_f32)
+    free(<void *>a.pad_f64)
 
 
 cdef class Plan:

@@ -105,3 +105,26 @@ def test_norms(level, shape, last, name, kind, unit):
         ended.append((y, u.grad, scale.grad) + (() if name == "layer" else (shift.grad,)))
     for got, want in zip(*ended):
         near(got, want, unit * 2, kind)
+
+
+@KINDS
+@pytest.mark.parametrize("size", [(7, 7), (1, 1), (5, 13), (33, 40)])
+@pytest.mark.parametrize("last", [False, True])
+def test_means_of_planes(level, size, last, kind, unit):
+    """Averages of whole planes, with gradients; windows that padding widens count it."""
+    (x, v), (g, h) = half((3, 16, *size), kind), half((3, 16, 1, 1), kind)
+    if last:
+        x, v = (t.contiguous(memory_format=rt.channels_last) for t in (x, v))
+    wide = tuple(n + 2 for n in size)
+    for pool in (lambda t: F.adaptive_avg_pool2d(t, 1), lambda t: F.avg_pool2d(t, size), lambda t: F.avg_pool2d(t, wide, padding=(1, 1) if min(wide) > 2 else 0)):
+        found = []
+        for u, grad in ((x, g), (v, h)):
+            u = u.detach().requires_grad_()
+            y = pool(u)
+            y.backward(grad)
+            found.append((y, u.grad))
+        for got, want in zip(*found):
+            near(got, want, unit, kind)
+    u = x.detach().requires_grad_()
+    (dx,) = rt.autograd.grad(F.adaptive_avg_pool2d(u, 1), u, g.detach().requires_grad_(), create_graph=True)
+    assert dx.requires_grad and dx.shape == u.shape

@@ -101,6 +101,12 @@ static void avg_whole_bf16(const RtPool *p, const rt_bf16 *x, rt_bf16 *y, int th
         for (int64_t i0 = 0; i0 < in; i0 += PLANE_MAX) {
             int64_t i = i0, to = in - i0 < PLANE_MAX ? in : i0 + PLANE_MAX;
             rt_vf s = {0}, t = {0};
+#if defined(RT_HALF_REGISTERS)
+            for (__m512 a, b; i < to; i += 32) {
+                load32_bf16(xq + i, to - i < 32 ? ((__mmask32)1 << (to - i)) - 1 : 0xffffffffu, &a, &b);
+                s += (rt_vf)a; t += (rt_vf)b;
+            }
+#endif
             for (; i + 2 * L16 <= to; i += 2 * L16) { s += widened(xq + i); t += widened(xq + i + L16); }
             if (i + L16 <= to) { s += widened(xq + i); i += L16; }
             if (i < to) t += few_widened(xq + i, (int)(to - i));

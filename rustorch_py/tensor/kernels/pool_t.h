@@ -218,6 +218,15 @@ static void SUF(avg_d0)(const RtPool *p, const T *g, T *gx, int threads) {
     for (int d = 0; d < 3; d++) apart &= p->stride[d] == p->kernel[d] && p->pad[d] == 0 && p->out[d] * p->stride[d] == p->in[d];
     int two = apart && p->kernel[2] == 2;
     threads = few((double)p->planes * (in + out), threads, p->planes);
+    if (rt_pool_whole(p)) {
+        T divisor = p->divisor != 0 ? (T)p->divisor : (T)(p->size[0][0] * p->size[1][0] * p->size[2][0]);
+        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        for (int64_t q = 0; q < p->planes; q++) {
+            T v = g[q] / divisor, *restrict xq = gx + q * in;
+            for (int64_t i = 0; i < in; i++) xq[i] = v;
+        }
+        return;
+    }
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         T small[ROW_MAX], *sum = W <= ROW_MAX ? small : malloc((size_t)W * sizeof(T));
         RT_OMP(omp for schedule(static))

@@ -11,6 +11,12 @@ typedef struct {
     const int32_t *at;          /* the source's position of each tap */
     const float *f32;           /* weights; NULL: ones */
     const double *f64;
+    int64_t doubled;            /* fixed == 1: position i reads i / 2; fixed == 2: 2 i and 2 i + 1 */
+    /* fixed == 0: the same in tables of `padded` taps a position (1, 2; else 0), where what is not there has the weight 0 */
+    int64_t padded;
+    const int32_t *pad_at;
+    const float *pad_f32;
+    const double *pad_f64;
 } RtAxis;
 
 enum { RT_GRID_ALIGNED = 1, RT_GRID_BORDER = 2, RT_GRID_NEAR = 4, RT_GRID_REFLECT = 8 };      /* -1 and 1 are the centres of the corner pixels; the border goes on outside */

@@ -18,6 +18,7 @@ RT_INLINE int64_t tap_step(const RtAxis *a) { return a->fixed ? a->to : 1; }
 #define T float
 #define S float
 #define WEIGHTS f32
+#define PADDED pad_f32
 #define UP(v) (v)
 #define STORED 1
 #define SUF(x) x##_f32
@@ -58,10 +59,12 @@ RT_INLINE int64_t tap_step(const RtAxis *a) { return a->fixed ? a->to : 1; }
 #undef UP
 #undef T
 #undef WEIGHTS
+#undef PADDED
 
 #define T double
 #define S double
 #define WEIGHTS f64
+#define PADDED pad_f64
 #define UP(v) (v)
 #define STORED 1
 #define SUF(x) x##_f64
@@ -85,7 +88,11 @@ RT_INLINE void run_copy(char *d, const char *s, int64_t n) {
     if (n) *d = *s;
 }
 
-#define ACROSS(U) do { U *d = to; const U *s = from; for (int64_t i = 0; i < a[2].to; i++) d[i] = s[a[2].at[i]]; } while (0)
+#define ACROSS(U) do {                                                                          \
+        U *restrict d = to; const U *restrict s = from;                                         \
+        if (a[2].doubled) for (int64_t i = 0; i < a[2].from; i++) d[2 * i] = d[2 * i + 1] = s[i]; \
+        else for (int64_t i = 0; i < a[2].to; i++) d[i] = s[a[2].at[i]];                        \
+    } while (0)
 static void pick(const RtAxis *a, int64_t outer, int64_t inner, int64_t size, const void *x, void *y, int threads) {
     int64_t rows = outer * a[0].to * a[1].to, run = inner * size, in_row = a[2].from * run, out_row = a[2].to * run;
     threads = few((double)rows * (inner > 1 ? out_row / 8.0 + a[2].to * 4 : a[2].to), threads, rows);

@@ -1,4 +1,4 @@
-/* Typed body of resize.inc.c: S stored element, T what it is computed in, UP(v) widens, STORED: S is T (else DOWN and NARROW round), WEIGHTS the field of RtAxis. */
+/* Typed body of resize.inc.c: S stored element, T what it is computed in, UP(v) widens, STORED: S is T (else DOWN and NARROW round), WEIGHTS and PADDED the fields of RtAxis. */
 
 /* line (+)= the sum of up to four weighted rows; fresh: nothing is in it yet. Rows first, as a whole row is a loop of vectors: what then
  * remains across it is done once per row of the result. */
@@ -21,7 +21,21 @@ static void SUF(across)(const RtAxis *a, const T *restrict src, T *restrict y) {
     const int32_t *restrict at = a->at;
     const T *restrict w = a->WEIGHTS;
     int64_t to = a->to;
-    if (a->fixed == 1 && !w) for (int64_t i = 0; i < to; i++) y[i] = src[at[i]];
+    if (a->doubled && a->fixed == 1 && !w) for (int64_t i = 0; i < to / 2; i++) y[2 * i] = y[2 * i + 1] = src[i];
+    else if (a->doubled && a->fixed == 1) for (int64_t i = 0; i < to / 2; i++) { y[2 * i] = w[2 * i] * src[i]; y[2 * i + 1] = w[2 * i + 1] * src[i]; }
+    else if (a->doubled && a->fixed == 2 && w) for (int64_t i = 0; i < to; i++) y[i] = w[i] * src[2 * i] + w[to + i] * src[2 * i + 1];
+    else if (a->doubled && a->fixed == 2) for (int64_t i = 0; i < to; i++) y[i] = src[2 * i] + src[2 * i + 1];
+    else if (a->padded) {                                  /* nothing is multiplied by a weight that is not there: infinity times 0 is no 0 */
+        const int32_t *restrict from = a->pad_at;
+        const T *restrict u = a->PADDED, *restrict v = u + to;
+        if (a->padded == 1) for (int64_t i = 0; i < to; i++) { T p = u[i] * src[from[i]]; y[i] = u[i] != 0 ? p : 0; }
+        else
+            for (int64_t i = 0; i < to; i++) {
+                T p = u[i] * src[from[i]], q = v[i] * src[from[to + i]];
+                y[i] = (u[i] != 0 ? p : 0) + (v[i] != 0 ? q : 0);
+            }
+    }
+    else if (a->fixed == 1 && !w) for (int64_t i = 0; i < to; i++) y[i] = src[at[i]];
     else if (a->fixed == 2 && w) for (int64_t i = 0; i < to; i++) y[i] = w[i] * src[at[i]] + w[to + i] * src[at[to + i]];
     else if (a->fixed == 4 && w)
         for (int64_t i = 0; i < to; i++)
