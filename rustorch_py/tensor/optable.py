@@ -220,8 +220,8 @@ row("tanhshrink", "x - tanh(x)", grad=["g * tanh(x) * tanh(x)"], nn=True, cost=3
 row("hardtanh_", "clamp(x, k0, k1)", grad=["where(land(x > k0, x < k1), g, 0)"], public=False, kinds="if")
 row("hardswish", "x * clamp(x + 3, 0, 6) / 6", grad=["where(x <= -3, 0, where(x < 3, g * (x / 3 + 0.5), g))"], nn=True)
 row("hardsigmoid", "clamp(x + 3, 0, 6) / 6", grad=["where(land(x > -3, x < 3), g / 6, 0)"], nn=True)
-row("hardshrink_", "where(land(x >= -k0, x <= k0), 0, x)", grad=["where(land(x >= -k0, x <= k0), 0, g)"], public=False)
-row("softshrink_", "where(x > k0, x - k0, where(x < -k0, x + k0, where(x == x, 0, x)))", grad=["where(land(x >= -k0, x <= k0), 0, g)"], public=False)
+row("hardshrink_", "where(abs(x) <= k0, 0, x)", grad=["where(abs(x) <= k0, 0, g)"], public=False)
+row("softshrink_", "x - clamp(x, -k0, k0)", grad=["where(abs(x) <= k0, 0, g)"], public=False)
 row("threshold_", "where(x <= k0, k1, x)", grad=["where(x <= k0, 0, g)"], public=False, kinds="if")
 
 # ---- pointwise losses (the reduction is the caller's) ------------------------------------------------
