@@ -47,7 +47,7 @@ cdef extern from "gemm.h" nogil:
     int rt_gemm_kept(const RtGemmTable *t, const RtGemm *g, const void *kept)
     int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, double alpha, const char *a, int64_t a_m, const char *b, double beta, const char *x, int64_t x_m,
                  char *out, int threads)
-    int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out)
+    int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out, int threads)
 
 rt_blas_init()
 
@@ -652,11 +652,14 @@ cdef int64_t rows_of(TensorBase x) noexcept:
 cdef TensorBase column_sum(TensorBase g):
     """Sum over all dimensions but the last; g is contiguous."""
     cdef TensorBase out
-    cdef int64_t n = g.sh[g.nd - 1]
+    cdef int threads
+    cdef int64_t n = g.sh[g.nd - 1], m
     if g.nd == 1:
         return g
     if g.dev & 255 == 0 and (g.dt == RT_F32 or g.dt == RT_F64):
         out = empty(1, &n, g.dt, g.dev)
-        rt_colsum(rt_gemm_pick(isa_level()), g.dt, rows_of(g), n, g.ptr, out.ptr)
+        m, threads = rows_of(g), rt_num_threads()
+        with nogil:
+            rt_colsum(rt_gemm_pick(isa_level()), g.dt, m, n, g.ptr, out.ptr, threads)
         return out
     return reduce_sum(g, tuple(range(g.nd - 1)), False)

@@ -208,7 +208,7 @@ cdef TensorBase dot_(object op, TensorBase a, TensorBase b, bint conj_a):
         conj_a = False
     if a.dev & 255 == 0:
         out = empty(0, NULL, a.dt, a.dev)
-        threads = rt_num_threads() if a.n > 131072 else 1
+        threads = rt_num_threads() if a.n > (32768 if rt_kind(a.dt) == RT_KIND_COMPLEX else 131072) else 1
         with nogil:
             raw_dot(a.dt, a.n, a.ptr, a.st[0], b.ptr, b.st[0], conj_a, out.ptr, threads)
     elif has_kernel("dot", a):

@@ -486,3 +486,40 @@ def test_few_rows_of_16_bits(m, k, n, dtype, level):
         for got, want in ((x @ w.T, wide), (rt.nn.functional.linear(x, w, b), wide + b.double().numpy()), (x.contiguous().t().contiguous().t() @ w.mT, wide),
                           (rt._addmm_activation(b, x, w.T), np.maximum(wide + b.double().numpy(), 0)), (x.expand(3, m, k) @ w.T.expand(3, k, n), np.stack([wide] * 3))):
             assert (np.abs(got.double().numpy() - want) <= step * np.abs(want) + room + 1e-7).all()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_dots_of_complex_vectors(dtype, level):
+    """By real dot products some elements at a time: sizes around the pieces, steps, conjugates; the same bits on any number of threads."""
+    _cpu.set_simd_level(level)
+    rng = np.random.default_rng(21)
+    step = {"complex64": 1e-6, "complex128": 1e-14}[dtype]
+    for n in (1, 63, 64, 65, 255, 256, 257, 1000, 33000, 70001):
+        a, b = ((rng.standard_normal(2 * n) + 1j * rng.standard_normal(2 * n)).astype(dtype) for _ in range(2))
+        for s, r in ((1, 1), (1, 2), (2, 1), (2, 2)):
+            p, q = a[:n * s:s], b[:n * r:r]
+            x, y = rt.from_numpy(a)[:n * s:s], rt.from_numpy(b)[:n * r:r]
+            wide, room = p.astype("complex128"), step * (np.abs(p) @ np.abs(q))
+            got = set()
+            for threads in (1, 2, 3):
+                rt.set_num_threads(threads)
+                assert abs(complex(rt.dot(x, y)) - wide @ q) <= room and abs(complex(rt.vdot(x, y)) - wide.conj() @ q) <= room
+                got.add(complex(rt.dot(x, y)))
+            assert len(got) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m,n", [(1, 1), (3, 200), (257, 63), (300, 1000), (5000, 65), (2000, 513)])
+def test_bias_gradients_on_threads(m, n, dtype):
+    """Sums of rows, whose columns threads share: near NumPy's, the same bits on any number of threads."""
+    rng = np.random.default_rng(22)
+    g = rng.standard_normal((m, n)).astype(dtype)
+    b = rt.zeros(n, dtype=getattr(rt, dtype), requires_grad=True)
+    y = rt.nn.functional.linear(rt.zeros(m, 2, dtype=b.dtype), rt.zeros(n, 2, dtype=b.dtype), b)
+    sums = []
+    for threads in (1, 2, 3):
+        rt.set_num_threads(threads)
+        sums.append(rt.autograd.grad(y, b, rt.from_numpy(g), retain_graph=True)[0].numpy())
+    assert (np.abs(sums[0] - g.astype("float64").sum(0)) <= 10 * TOL[dtype] * np.abs(g).sum(0)).all()
+    assert np.array_equal(sums[0], sums[1]) and np.array_equal(sums[0], sums[2])

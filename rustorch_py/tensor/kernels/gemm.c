@@ -21,7 +21,7 @@ void rt_blas_init(void) { scipy_openblas_set_num_threads(1); }
 
 #define GRAIN_MACS (3LL << 16)             /* multiply-adds a thread should have, see Note [Grain] */
 #define GRAIN_BYTES (3LL << 16)            /* ... and bytes, where a product is one pass over a matrix */
-#define OUTER_GRAIN (1LL << 18)            /* bytes that outer() moves for a thread */
+#define OUTER_GRAIN (1LL << 18)            /* bytes that outer() moves, or a sum of rows reads, for a thread */
 #define CALL_MACS 4096                     /* what a small product of a batch costs beside its own */
 #define ACT_BYTES (1LL << 18)              /* of a piece that an activation follows */
 #define ACT_ROWS 48                        /* ... and its fewest rows: each piece packs its part of b */
@@ -704,6 +704,44 @@ enum { DOT_PIECES = 64, DOT_LONG = 1 << 17 };
 LONG_DOT(float, dot_f32)
 LONG_DOT(double, dot_f64)
 
+/* Complex vectors, x's elements neighbours: two real dot products of x with lines made of y (Note [Complex by reals] in gemm_complex.h), some elements at a
+ * time, whose sums are added in double. Long vectors as above. */
+enum { COMPLEX_SOME = 256, COMPLEX_LONG = 1 << 15 };
+
+static rt_c128 dot_some(const RtGemmTable *t, int dtype, int64_t n, const char *x, const char *y, int64_t y_s, int conj_x) {
+    double lines[4 * COMPLEX_SOME] __attribute__((aligned(64))), re = 0, im = 0;
+    RtGemm g = {.n = 1, .b_k = y_s, .b_n = 1, .conj_a = conj_x};
+    for (int64_t i = 0; i < n; i += COMPLEX_SOME) {
+        g.k = min64(COMPLEX_SOME, n - i);
+        if (dtype == RT_C64) {
+            const float *a = (const float *)x + 2 * i, *first = (const float *)lines;
+            factor_f32(&g, (const float *)y + 2 * i * y_s, 0, 0, 1, (float *)lines);
+            re += t->dot_f32(2 * g.k, a, first);
+            im += t->dot_f32(2 * g.k, a, first + 2 * g.k);
+        } else {
+            const double *a = (const double *)x + 2 * i;
+            factor_f64(&g, (const double *)y + 2 * i * y_s, 0, 0, 1, lines);
+            re += t->dot_f64(2 * g.k, a, lines);
+            im += t->dot_f64(2 * g.k, a, lines + 2 * g.k);
+        }
+    }
+    return re + im * _Complex_I;
+}
+
+static rt_c128 dot_complex(const RtGemmTable *t, int dtype, int64_t n, const char *x, const char *y, int64_t y_s, int conj_x, int threads) {
+    if (n < COMPLEX_LONG) return dot_some(t, dtype, n, x, y, y_s, conj_x);
+    int size = rt_itemsize(dtype);
+    rt_c128 sums[DOT_PIECES];
+    int64_t piece = (n / DOT_PIECES + COMPLEX_SOME - 1) / COMPLEX_SOME * COMPLEX_SOME;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int i = 0; i < DOT_PIECES; i++) {
+        int64_t from = min64(n, i * piece), to = i == DOT_PIECES - 1 ? n : min64(n, from + piece);
+        sums[i] = dot_some(t, dtype, to - from, x + from * size, y + from * y_s * size, y_s, conj_x);
+    }
+    for (int w = DOT_PIECES / 2; w; w /= 2) for (int i = 0; i < w; i++) sums[i] += sums[i + w];
+    return sums[0];
+}
+
 void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x_s, const char *y, int64_t y_s,
             int conj_x, char *out, int threads) {
 #define DOT(T, S, X)                                                                               \
@@ -723,11 +761,13 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
         else DOT(double, double, p[i * x_s])
         break;
     case RT_C64:
-        if (conj_x) DOT(rt_c64, rt_c128, __builtin_conjf(p[i * x_s]))
+        if (x_s == 1 && n >= COMPLEX_SOME / 4) *(rt_c64 *)out = (rt_c64)dot_complex(t, dtype, n, x, y, y_s, conj_x, threads);
+        else if (conj_x) DOT(rt_c64, rt_c128, __builtin_conjf(p[i * x_s]))
         else DOT(rt_c64, rt_c128, p[i * x_s])
         break;
     case RT_C128:
-        if (conj_x) DOT(rt_c128, rt_c128, __builtin_conj(p[i * x_s]))
+        if (x_s == 1 && n >= COMPLEX_SOME / 4) *(rt_c128 *)out = dot_complex(t, dtype, n, x, y, y_s, conj_x, threads);
+        else if (conj_x) DOT(rt_c128, rt_c128, __builtin_conj(p[i * x_s]))
         else DOT(rt_c128, rt_c128, p[i * x_s])
         break;
     case RT_F16: case RT_BF16: {
@@ -765,9 +805,17 @@ int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, double alpha
     return RT_OK;
 }
 
-int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out) {
-    if (dtype == RT_F32) t->colsum_f32(m, n, (const float *)x, n, (float *)out, 0);
-    else if (dtype == RT_F64) t->colsum_f64(m, n, (const double *)x, n, (double *)out, 0);
-    else return RT_ERR_UNSUPPORTED;
+/* Threads share columns, each of whose sums stays as it is. What was made by all of them just before lies in all their caches. */
+#define COLSUM_LINE 64                     /* elements of a row, the least for a thread */
+
+int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out, int threads) {
+    if (dtype != RT_F32 && dtype != RT_F64) return RT_ERR_UNSUPPORTED;
+    int size = rt_itemsize(dtype), parts = rt_few((double)m * (double)n * size, rt_crew_awake() ? OUTER_GRAIN / RT_AWAKE : OUTER_GRAIN, threads, n / COLSUM_LINE);
+    RT_OMP(omp parallel for num_threads(parts) schedule(static) if (parts > 1))
+    for (int s = 0; s < parts; s++) {
+        int64_t lines = (n + COLSUM_LINE - 1) / COLSUM_LINE, j = lines * s / parts * COLSUM_LINE, cols = min64(n, lines * (s + 1) / parts * COLSUM_LINE) - j;
+        if (size == 4) t->colsum_f32(m, cols, (const float *)x + j, n, (float *)out + j, 0);
+        else t->colsum_f64(m, cols, (const double *)x + j, n, (double *)out + j, 0);
+    }
     return RT_OK;
 }

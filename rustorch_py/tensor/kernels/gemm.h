@@ -146,5 +146,5 @@ int rt_int8(const RtGemmTable *t, int64_t m, int64_t n, int64_t k, const int8_t 
 int rt_outer(const RtGemmTable *t, int dtype, int64_t m, int64_t n, double alpha, const char *a, int64_t a_m, const char *b, double beta, const char *x, int64_t x_m,
              char *out, int threads);
 /* out_n = sum over m of x_mn, x row-major without gaps; RT_ERR_UNSUPPORTED for dtypes without a loop. */
-int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out);
+int rt_colsum(const RtGemmTable *t, int dtype, int64_t m, int64_t n, const char *x, char *out, int threads);
 #endif
