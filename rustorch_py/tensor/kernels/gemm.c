@@ -704,39 +704,34 @@ enum { DOT_PIECES = 64, DOT_LONG = 1 << 17 };
 LONG_DOT(float, dot_f32)
 LONG_DOT(double, dot_f64)
 
-/* Complex vectors, x's elements neighbours: two real dot products of x with lines made of y (Note [Complex by reals] in gemm_complex.h), some elements at a
- * time, whose sums are added in double. Long vectors as above. */
-enum { COMPLEX_SOME = 256, COMPLEX_LONG = 1 << 15 };
+/* Complex vectors of neighbouring elements, some at a time, whose sums are added in double. Long vectors as above. */
+enum { COMPLEX_SOME = 1024, COMPLEX_LONG = 1 << 15, COMPLEX_SHORT = 32 };
 
-static rt_c128 dot_some(const RtGemmTable *t, int dtype, int64_t n, const char *x, const char *y, int64_t y_s, int conj_x) {
-    double lines[4 * COMPLEX_SOME] __attribute__((aligned(64))), re = 0, im = 0;
-    RtGemm g = {.n = 1, .b_k = y_s, .b_n = 1, .conj_a = conj_x};
+static rt_c128 dot_some(const RtGemmTable *t, int dtype, int64_t n, const char *x, const char *y, int conj_x) {
+    double re = 0, im = 0, sign = conj_x ? -1 : 1;
     for (int64_t i = 0; i < n; i += COMPLEX_SOME) {
-        g.k = min64(COMPLEX_SOME, n - i);
+        int64_t some = min64(COMPLEX_SOME, n - i);
+        float s[4];
+        double sum[4];
         if (dtype == RT_C64) {
-            const float *a = (const float *)x + 2 * i, *first = (const float *)lines;
-            factor_f32(&g, (const float *)y + 2 * i * y_s, 0, 0, 1, (float *)lines);
-            re += t->dot_f32(2 * g.k, a, first);
-            im += t->dot_f32(2 * g.k, a, first + 2 * g.k);
-        } else {
-            const double *a = (const double *)x + 2 * i;
-            factor_f64(&g, (const double *)y + 2 * i * y_s, 0, 0, 1, lines);
-            re += t->dot_f64(2 * g.k, a, lines);
-            im += t->dot_f64(2 * g.k, a, lines + 2 * g.k);
-        }
+            t->dot_pairs_f32(some, (const float *)x + 2 * i, (const float *)y + 2 * i, s);
+            for (int j = 0; j < 4; j++) sum[j] = s[j];
+        } else t->dot_pairs_f64(some, (const double *)x + 2 * i, (const double *)y + 2 * i, sum);
+        re += sum[0] - sign * sum[1];
+        im += sum[2] + sign * sum[3];
     }
     return re + im * _Complex_I;
 }
 
-static rt_c128 dot_complex(const RtGemmTable *t, int dtype, int64_t n, const char *x, const char *y, int64_t y_s, int conj_x, int threads) {
-    if (n < COMPLEX_LONG) return dot_some(t, dtype, n, x, y, y_s, conj_x);
+static rt_c128 dot_complex(const RtGemmTable *t, int dtype, int64_t n, const char *x, const char *y, int conj_x, int threads) {
+    if (n < COMPLEX_LONG) return dot_some(t, dtype, n, x, y, conj_x);
     int size = rt_itemsize(dtype);
     rt_c128 sums[DOT_PIECES];
     int64_t piece = (n / DOT_PIECES + COMPLEX_SOME - 1) / COMPLEX_SOME * COMPLEX_SOME;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int i = 0; i < DOT_PIECES; i++) {
         int64_t from = min64(n, i * piece), to = i == DOT_PIECES - 1 ? n : min64(n, from + piece);
-        sums[i] = dot_some(t, dtype, to - from, x + from * size, y + from * y_s * size, y_s, conj_x);
+        sums[i] = dot_some(t, dtype, to - from, x + from * size, y + from * size, conj_x);
     }
     for (int w = DOT_PIECES / 2; w; w /= 2) for (int i = 0; i < w; i++) sums[i] += sums[i + w];
     return sums[0];
@@ -761,12 +756,12 @@ void rt_dot(const RtGemmTable *t, int dtype, int64_t n, const char *x, int64_t x
         else DOT(double, double, p[i * x_s])
         break;
     case RT_C64:
-        if (x_s == 1 && n >= COMPLEX_SOME / 4) *(rt_c64 *)out = (rt_c64)dot_complex(t, dtype, n, x, y, y_s, conj_x, threads);
+        if (x_s == 1 && y_s == 1 && n >= COMPLEX_SHORT) *(rt_c64 *)out = (rt_c64)dot_complex(t, dtype, n, x, y, conj_x, threads);
         else if (conj_x) DOT(rt_c64, rt_c128, __builtin_conjf(p[i * x_s]))
         else DOT(rt_c64, rt_c128, p[i * x_s])
         break;
     case RT_C128:
-        if (x_s == 1 && n >= COMPLEX_SOME / 4) *(rt_c128 *)out = dot_complex(t, dtype, n, x, y, y_s, conj_x, threads);
+        if (x_s == 1 && y_s == 1 && n >= COMPLEX_SHORT) *(rt_c128 *)out = dot_complex(t, dtype, n, x, y, conj_x, threads);
         else if (conj_x) DOT(rt_c128, rt_c128, __builtin_conj(p[i * x_s]))
         else DOT(rt_c128, rt_c128, p[i * x_s])
         break;

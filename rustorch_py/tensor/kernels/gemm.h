@@ -89,6 +89,9 @@ typedef struct {
     void (*small_f64)(const RtGemm *g, int64_t from, int64_t to);
     float  (*dot_f32)(int64_t n, const float *x, const float *y);
     double (*dot_f64)(int64_t n, const double *x, const double *y);
+    /* of n complex numbers: the sums of re re, im im, re im, im re */
+    void (*dot_pairs_f32)(int64_t n, const float *x, const float *y, float *out);
+    void (*dot_pairs_f64)(int64_t n, const double *x, const double *y, double *out);
     void (*widen)(int dtype, int64_t rows, int64_t cols, const char *x, int64_t x_r, int64_t x_c, float *out);
     void (*narrow)(int dtype, int64_t n, const float *x, char *out, int64_t step);
     /* triangular leaves (n <= RT_LEAF) of solves, column-major b */

@@ -253,7 +253,7 @@ const RtGemmTable RT_NAME(rt_gemm_table) = {
 #else
     NULL, NULL, NULL, NULL,
 #endif
-    integer, f32_colsum, f64_colsum, f32_outer, f64_outer, f32_small, f64_small, f32_dot, f64_dot, widen, narrow, f32_trsm, f64_trsm,
+    integer, f32_colsum, f64_colsum, f32_outer, f64_outer, f32_small, f64_small, f32_dot, f64_dot, f32_dot_pairs, f64_dot_pairs, widen, narrow, f32_trsm, f64_trsm,
     RT_NAME(rt_int8_product), RT_NAME(rt_bf16_ready), RT_NAME(rt_bf16_product), RT_NAME(rt_bf16_keep), RT_NAME(rt_bf16_kept), f32_keep, f64_keep, f32_kept, f64_kept,
 #if defined(__AVX512F__)
     24, RT_THIN_ROWS, INT64_MAX,

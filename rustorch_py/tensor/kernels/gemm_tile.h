@@ -235,6 +235,38 @@ static T F(dot)(int64_t n, const T *x, const T *y) {
     for (; i < n; i++) s += x[i] * y[i];
     return s;
 }
+
+/* The four sums that make a dot product of n complex numbers: re re, im im, re im, im re. */
+static void F(dot_pairs)(int64_t n, const T *x, const T *y, T *out) {
+    V p[2] = {{0}}, q[2] = {{0}};
+    int64_t i = 0;
+#if !defined(__clang__)
+    F(mask) swap;
+    for (int j = 0; j < L; j++) swap[j] = j ^ 1;
+#endif
+    for (n *= 2; i + 2 * L <= n; i += 2 * L)
+        for (int r = 0; r < 2; r++) {
+            V a = F(load)(x + i + r * L), b = F(load)(y + i + r * L);
+            p[r] += a * b;
+#if defined(__clang__)
+            V turned;
+            for (int j = 0; j < L; j++) turned[j] = b[j ^ 1];
+#else
+            V turned = __builtin_shuffle(b, swap);
+#endif
+            q[r] += a * turned;
+        }
+    V v = p[0] + p[1], w = q[0] + q[1];
+    for (int j = 0; j < 4; j++) out[j] = 0;
+    for (int j = 0; j < L; j++) {
+        out[j & 1] += v[j];
+        out[2 + (j & 1)] += w[j];
+    }
+    for (; i < n; i += 2) {
+        out[0] += x[i] * y[i]; out[1] += x[i + 1] * y[i + 1];
+        out[2] += x[i] * y[i + 1]; out[3] += x[i + 1] * y[i];
+    }
+}
 #undef RT_NT_TILE
 #undef RT_NT_TILES
 #undef RT_NT_REST
