@@ -86,7 +86,13 @@ static void second_16(u128 *restrict d, const u128 *restrict s, int64_t n) { for
                 for (int64_t j = 0; j < n; j++) d[j] = s[-j];                                     \
             } else if (ds0 == B && ss0 == 2 * B) {                                                \
                 second_##B((T *)dst, (const T *)src, n);                                          \
-            } else for (int64_t j = 0; j < n; j++) *(T *)(dst + j * ds0) = *(const T *)(src + j * ss0); \
+            } else if (ss0 == 0) {                                                                \
+                char *d = dst; const T v = *(const T *)src;                                       \
+                _Pragma("GCC unroll 4") for (int64_t j = 0; j < n; j++, d += ds0) *(T *)d = v;    \
+            } else {                                                                              \
+                char *restrict d = dst; const char *restrict s = src;                             \
+                _Pragma("GCC unroll 4") for (int64_t j = 0; j < n; j++, d += ds0, s += ss0) *(T *)d = *(const T *)s; \
+            }                                                                                     \
         }                                                                                         \
     }
 ROWS(1, uint8_t) ROWS(2, uint16_t) ROWS(4, uint32_t) ROWS(8, uint64_t) ROWS(16, u128)

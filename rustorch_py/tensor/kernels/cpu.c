@@ -715,6 +715,7 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
     char acc[MID * 16] __attribute__((aligned(64))), part[COL_LEVELS][MID * 16] __attribute__((aligned(64)));
     int64_t in0[MID], out0[MID];
     int size = r->acc_size, lined = width >= 8 && red_lined(r, n), even = r->keep.n == 1 || lined;
+    int near = lined && rows > 1 && r->keep.in[0] == n * r->in_size && n * r->in_size <= 1024;      /* a tile's rows follow each other, and are few bytes */
     for (int64_t i = b, m; i < e; i += m) {
         m = e - i < MID ? e - i : MID;
         if (even && m > width - i % width) m = width - i % width;      /* a tile within dimension 0: its outputs are one step apart */
@@ -725,6 +726,11 @@ static void red_inner(const Red *r, int64_t b, int64_t e) {
         for (int64_t j = 0; j < rows; j++) {
             int64_t in1 = 0, unused = 0;
             dims_at(&r->red, 1, j, &in1, &unused);
+            if (near && j + 1 < rows) {                 /* the next rows lie far off: the processor does not guess where */
+                int64_t next = 0;
+                dims_at(&r->red, 1, j + 1, &next, &unused);
+                for (int64_t at = 0; at < m * r->keep.in[0]; at += 64) __builtin_prefetch(r->in + in0[0] + next + at);
+            }
             if (lined) red_lines(r, acc, r->in + in0[0] + in1, step, r->keep.in[0], m, n);
             else {
                 r->f->init(acc, m);
@@ -977,7 +983,8 @@ int rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const 
         return RT_OK;
     }
     if (threads <= 1) { red_inner(&r, 0, nout); return RT_OK; }
-    int64_t each = (nout + 8 * threads - 1) / (8 * threads);
+    int pieces = r.red.n > 1 ? 4 : 8;                     /* of a thread; rows that are read together should be many where the next ones lie far off */
+    int64_t each = (nout + pieces * threads - 1) / (pieces * threads);
     RT_SHARED(threads, (nout + each - 1) / each, i, { red_inner(&r, i * each, nout - i * each < each ? nout : (i + 1) * each); });
     return RT_OK;
 }

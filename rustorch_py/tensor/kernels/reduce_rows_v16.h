@@ -125,10 +125,9 @@ static const uint8_t rt_place_of_16[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 1
         for (int64_t k = 0; k < m; k += W) {                                                                         \
             int64_t many = m - k < W ? m - k : W;                                                                    \
             F(v) v[W];                                                                                               \
-            for (int i = 0; i < W; i++) {                                                                            \
-                const char *p = x + (k + (i < many ? i : many - 1)) * row;                                           \
-                v[W == 16 ? rt_place_of_16[i] : rt_place_of_8[i % 8]] = K(name##_row)((const T *)p, parts, rounds, some, ahead, none); \
-            }                                                                                                        \
+            for (int i = 0; i < many; i++)                                                                           \
+                v[W == 16 ? rt_place_of_16[i] : rt_place_of_8[i % 8]] = K(name##_row)((const T *)(x + (k + i) * row), parts, rounds, some, ahead, none); \
+            for (int64_t i = many; i < W; i++) v[W == 16 ? rt_place_of_16[i] : rt_place_of_8[i % 8]] = none;         \
             if (W == 16) RT_V16_FOLD(F(COMB), 8, 8)                                                                  \
             RT_V16_FOLD(F(COMB), 4, 4)                                                                               \
             RT_V16_FOLD(F(COMB), 2, 2)                                                                               \
