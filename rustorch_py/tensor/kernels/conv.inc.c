@@ -161,7 +161,8 @@ static int through_last(const RtConvGeom *c, int mode, int orders) {
     if (taps == 1 && (mode || even)) return 0;
     if (!mode && packs_points(c, orders)) return 1;
     if (mode == 2) return (m >= 32 ? run >= 9 : m >= 16 && k < 16 && taps >= 25 && run >= 16) && k * taps * m <= 131072;  /* the sums stay in the second cache */
-    if (m < (mode == 0 && taps >= 25 ? 16 : 32) || run < (c->stride[2] >= c->kernel[2] ? 12 : 16)) return 0;
+    int many = !mode && c->stride[2] > 1 && c->batch * c->out[0] * c->out[1] * c->out[2] >= 16384;      /* strides split planes: short sums pay, in memory a sixth */
+    if (m < (mode == 0 && taps >= 25 ? 16 : 32) || run < (many ? 9 : 16)) return 0;
     return c->cin * c->cout < 512 * 512 || (!mode && orders & RT_KEEPS);   /* weights are packed in each call, or kept */
 }
 
