@@ -49,6 +49,7 @@ class Printer(ast.NodeVisitor):
     def __init__(self, row_name, lets=()):
         self.row_name = row_name
         self.known = VARIABLES | set(lets)
+        self.bools = frozenset()            # operands that are bools, not T
 
     def render(self, text):
         try:
@@ -100,7 +101,7 @@ class Printer(ast.NodeVisitor):
         return f"((T){value!r})"
 
     def select(self, cond, yes, no):
-        return f"({cond} ? {yes} : {no})"
+        return f"K(pick)({cond}, {yes}, {no})" if cond in self.bools else f"({cond} ? {yes} : {no})"
 
     def call(self, name, args):
         return f"F({name})({', '.join(args)})"
@@ -213,12 +214,13 @@ def _loop(row, which, kind):
         operands = ["g"] + [c for c in saved_operands(row)[which - 1]]
     if kind == "f" and (row.cost >= HEAVY or VECTOR & calls_in(row, text)):
         return _block_loop(row, which, text, operands)
-    printer = Printer(row.name, row.let)
-    body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
-    value = printer.render(text)
     types = {}
     for i, name in enumerate(("x", "y", "z")[: row.arity]):
         types[name] = {".": "T", "b": "rt_bool", "r": "R"}[row.types[i]]
+    printer = Printer(row.name, row.let)
+    printer.bools = {n for n, t in types.items() if t == "rt_bool"}
+    body = "".join(f"const T {n} = {printer.render(v)}; " for n, v in used_lets(row, text))
+    value = printer.render(text)
     out_type = {"same": "T", "bool": "rt_bool", "real": "R"}[row.out] if which == 0 else "T"
     to = "" if kind == "h" else f"({out_type})"             # a struct is converted to nothing
     used = reads(row, text)
