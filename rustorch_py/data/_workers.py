@@ -22,6 +22,7 @@ from ._channel import encode, receive, send
 from .dataloader import _BaseDataLoaderIter, _fetcher_factory, pin_memory
 from ._worker import LEAVE_S, worker_main
 
+
 class WorkerDiedError(RustorchError, RuntimeError):
     """A worker process ended without an answer."""
 
@@ -74,7 +75,8 @@ def _reap(at_most=None):
                 deadline = time.monotonic() + 1.0
         if not process.is_alive():
             process.join()
-            _leaving.remove(entry)
+            with contextlib.suppress(ValueError):      # a loader collected meanwhile, here or in another thread, has looked, too
+                _leaving.remove(entry)
         elif now > deadline and means:
             getattr(process, means.pop(0))()
             entry[1] = now + 1.0
