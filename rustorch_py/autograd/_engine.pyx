@@ -14,6 +14,7 @@ from libc.stdlib cimport realloc, free
 from ..tensor._base cimport (TensorBase, history, grad_mode, set_grad_mode, same_shape, shape_tuple, rt_kind, RT_KIND_COMPLEX,
                              F_CONTIG, empty_preserve, RT_SHELL)
 from ..tensor._node cimport Node, edge_target, edge_nr
+from ..tensor._base import only_to
 from ..tensor._ops cimport binary, binary_inplace, cast, clone, sum_like, to_device
 from ..tensor._overlap cimport is_dense, same_strides
 from ..tensor._view cimport select_view
@@ -587,7 +588,7 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
     cdef set needed = None
     cdef Node node
     cdef TensorBase t
-    cdef object g, out, target
+    cdef object g, out, target, before_it
     cdef int i
     cdef bint old_mode = grad_mode()
     cdef dict want_nodes = {}
@@ -633,7 +634,14 @@ cdef object run(list roots, list grads, bint keep_graph, bint create_graph, list
             if many >= 0:
                 out = apply_all(node, g, many)
             else:
-                out = apply(node, g) if profiler is None else apply_profiled(node, g)
+                if needed is not None and node.n_edges > 1 and not all_needed(node, needed):
+                    before_it = only_to(node, needed)
+                    try:
+                        out = apply(node, g) if profiler is None else apply_profiled(node, g)
+                    finally:
+                        only_to(*before_it)
+                else:
+                    out = apply(node, g) if profiler is None else apply_profiled(node, g)
                 if node.extra is not None:
                     out = after(node, out, g)
             if anomaly:
@@ -702,6 +710,15 @@ cdef bint any_needed(Node node, set needed):
         if target is not None and target in needed:
             return True
     return False
+
+
+cdef bint all_needed(Node node, set needed):
+    cdef int i
+    for i in range(node.n_edges):
+        target = edge_target(node, i)
+        if target is not None and target not in needed:
+            return False
+    return True
 
 
 cdef list first_grads(object op, list tensors, object grads, bint create_graph, Py_ssize_t many=-1):

@@ -1,7 +1,7 @@
 # cython: preliminary_late_includes_cy28=True
 """C fields of a tensor, making tensors, recording history. Knows nothing of operators."""
 cimport cython
-from cpython.object cimport PyTypeObject
+from cpython.object cimport PyObject, PyTypeObject
 from libc.stdlib cimport malloc, free
 from libc.string cimport memcpy
 from ._node cimport Node
@@ -605,14 +605,36 @@ cdef TensorBase saved(Node node, int slot):
     return t
 
 
+cdef extern from *:
+    """
+    #include <Python.h>
+    static _Thread_local PyObject *rt_only_node, *rt_only_targets;      /* borrowed: see only_to */
+    """
+    PyObject *rt_only_node
+    PyObject *rt_only_targets
+
+
+def only_to(Node node, set targets):
+    """From now on the gradients that `node` computes in this thread are wanted on its edges to `targets` only (None: on all), for a
+    run that serves given inputs. Returns what was set before; the caller keeps both alive and sets that again."""
+    global rt_only_node, rt_only_targets
+    before = (<object>rt_only_node if rt_only_node != NULL else None, <object>rt_only_targets if rt_only_node != NULL else None)
+    rt_only_node = <PyObject *>node if node is not None else NULL
+    rt_only_targets = <PyObject *>targets
+    return before
+
+
 cdef bint wants_edge(Node node, int i) noexcept:
+    cdef object target
     if i == 0:
-        return node.e0 is not None
-    if i == 1:
-        return node.e1 is not None
-    if i == 2:
-        return node.e2 is not None
-    return node.more is not None and node.more[i - 3][0] is not None
+        target = node.e0
+    elif i == 1:
+        target = node.e1
+    elif i == 2:
+        target = node.e2
+    else:
+        target = node.more[i - 3][0] if node.more is not None else None
+    return target is not None and (rt_only_node != <PyObject *>node or target in <set>rt_only_targets)
 
 
 cdef int bump(TensorBase t) noexcept:

@@ -105,11 +105,11 @@ cdef class RowNode(Node):
         cdef object a, b, c
         if self.n_edges == 1:
             return self.input_grad(gt, 0, self.dt0, self.shape0, n)
-        a = self.input_grad(gt, 0, self.dt0, self.shape0, n) if self.e0 is not None else None
-        b = self.input_grad(gt, 1, self.dt1, self.shape1, n) if self.e1 is not None else None
+        a = self.input_grad(gt, 0, self.dt0, self.shape0, n) if wants_edge(self, 0) else None
+        b = self.input_grad(gt, 1, self.dt1, self.shape1, n) if wants_edge(self, 1) else None
         if self.n_edges == 2:
             return (a, b)
-        c = self.input_grad(gt, 2, self.dt2, self.shape2, n) if self.e2 is not None else None
+        c = self.input_grad(gt, 2, self.dt2, self.shape2, n) if wants_edge(self, 2) else None
         return (a, b, c)
 
     cdef TensorBase input_grad(self, TensorBase g, int i, int dt, object shape, Py_ssize_t n):
