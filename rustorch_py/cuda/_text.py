@@ -59,7 +59,8 @@ def cast(to, tag, value):
     if to in ("f16", "bf16"):
         return f"rt_f32_to_{to}((float)({value}))"
     if tag in ("f32", "f64") and to not in ("f32", "f64"):
-        return f"({CTYPES[to]})rt_to_i64((double)({value}))"
+        by = "i32" if to in ("i8", "i16", "i32") else "i64"           # as on the CPU (kernels/cast.inc.c)
+        return f"({CTYPES[to]})rt_to_{by}((double)({value}))"
     return f"({CTYPES[to]})({value})"
 
 

@@ -35,6 +35,7 @@ cdef extern from "gemm.h" nogil:
         int act
         const char *plus
         int64_t plus_z, plus_m, inner, a_y, b_y
+        int part
     const RtGemmTable *rt_gemm_pick(int level)
     int rt_gemm(const RtGemmTable *t, const RtGemm *g)
     int64_t rt_gemm_pass_from(int64_t most)
@@ -140,7 +141,8 @@ cdef int run(object op, RtGemm *g, TensorBase out, TensorBase a, TensorBase b, i
 
 
 cdef inline void plain_steps(RtGemm *g) noexcept nogil:
-    """Nothing but c is added, and batches have one step."""
+    """Nothing but c is added, batches have one step, and the product is whole."""
+    g.part = 0
     g.plus = NULL
     g.plus_z = g.plus_m = g.inner = g.a_y = g.b_y = 0
 

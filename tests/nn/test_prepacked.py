@@ -62,7 +62,7 @@ def test_the_same_bits_as_packing_in_each_call(level, threads):
                 for act in (nn.ReLU(), nn.GELU(), nn.GELU(approximate="tanh")):
                     both = nn.Sequential(layer, act)
                     assert rt.equal(warm(both, x), unpacked(both, x))
-    assert kept >= {"avx512": 20, "avx2": 4, "baseline": 0}[level]      # pieces of few rows take dot products, which read b as it lies
+    assert kept >= {"avx512": 18, "avx2": 4, "baseline": 0}[level]      # pieces of few rows or columns take dot products, which read b as it lies
 
 
 @pytest.mark.skipif(_cpu.best_simd_level() != "avx512", reason="products of bfloat16 by pairs need AVX-512")

@@ -123,10 +123,11 @@ static int by_dots(const RtGemmTable *t, int size, int64_t m, int64_t k, int64_t
 }
 
 /* Few columns, a small part of a register: dot products of a's rows with them, as c' = b' a'. Long sums only: the lanes of each are added up. The longer
- * they are, the more of a register may be filled (two cores, AVX-512, 64 x 4096 by 8 columns: 75 us by a tile's half register, 22 so). */
+ * they are, the more of a register may be filled (two cores, AVX-512, 64 x 4096 by 8 columns: 75 us by a tile's half register, 22 so), but not by the last
+ * columns of a wider product, which would keep its right operand from being kept. */
 enum { LONG_SUMS = 1024 };                 /* bytes */
-static int by_columns(const RtGemmTable *t, int size, int64_t m, int64_t n, int64_t k, int64_t a_k) {
-    return n * size * (k * size >= LONG_SUMS ? 5 : 12) <= t->panel_bytes && m >= 2 * n && a_k == 1 && k * size >= 128;
+static int by_columns(const RtGemmTable *t, int size, int64_t m, int64_t n, int64_t k, int64_t a_k, int part) {
+    return n * size * (k * size >= LONG_SUMS && !part ? 5 : 12) <= t->panel_bytes && m >= 2 * n && a_k == 1 && k * size >= 128;
 }
 
 enum { COLUMN_ROWS = 256, COLUMN_MOST = 12 };                /* rows of a whose dot products wait in memory to be turned, and of how many columns at most */
@@ -165,7 +166,7 @@ static int own_product(const RtGemmTable *t, const RtGemm *g, const char *a, con
         int64_t q = a_k; a_k = b_k; b_k = q; c_m = n;
     }
     char *own = NULL;
-    if (by_columns(t, size, m, n, k, a_k)) {
+    if (by_columns(t, size, m, n, k, a_k, g->part)) {
         bring(g, c);
         if (b_k != 1) {
             if (!(own = malloc((size_t)(n * k) * size))) return -1;
@@ -458,6 +459,7 @@ static RtGemm piece(const RtGemm *g, int64_t z, int64_t i, int64_t rows, int64_t
     RtGemm part = *g;
     part.m = min64(rows, g->m - i);
     part.n = min64(cols, g->n - j);
+    part.part |= part.n < g->n;
     part.a += (z * g->a_z + i * g->a_m) * size;
     part.b += (z * g->b_z + j * g->b_n) * size;
     part.c += (z * g->c_z + i * g->c_m + j * g->c_n) * size;

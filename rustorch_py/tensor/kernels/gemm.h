@@ -20,6 +20,7 @@ typedef struct {
     const char *plus;                    /* of c's shape and dtype, its columns neighbours as c's then are; NULL: c */
     int64_t plus_z, plus_m;
     int64_t inner, a_y, b_y;             /* products z of a batch that start at z / inner * a_y + z % inner * a_z; inner == 0: at z * a_z */
+    int     part;                        /* these are some of a wider product's columns */
 } RtGemm;
 
 #define RT_LEAF 32

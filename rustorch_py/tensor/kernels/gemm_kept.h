@@ -12,7 +12,7 @@ static int pieces_pack(const RtGemmTable *t, const RtGemm *g) {
     if (cut) rows = max64(ACT_ROWS, min64(rows, ACT_BYTES / (cols * size) / ACT_ROWS * ACT_ROWS));
     rows = min64(rows, g->m - (g->m - 1) / rows * rows);
     cols = min64(cols, g->n - (g->n - 1) / cols * cols);
-    return cols > 1 && !by_dots(t, size, rows, g->k, g->a_k) && !by_columns(t, size, g->m, cols, g->k, g->a_k);
+    return cols > 1 && !by_dots(t, size, rows, g->k, g->a_k) && !by_columns(t, size, g->m, cols, g->k, g->a_k, cols < g->n);
 }
 
 /* Whether the loop that packs would run for every piece, whose sums are those of the loop that need not: then a kept form serves. g's threads and

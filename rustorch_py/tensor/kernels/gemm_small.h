@@ -48,7 +48,7 @@ static int is_small(const RtGemmTable *t, const RtGemm *g) {
     if (g->batch < 2 || (g->dtype != RT_F32 && g->dtype != RT_F64) || g->act >= 0 || g->m * g->k > 4096 || g->n > 64 || g->k > 64 || g->k == 0 || (g->c_n != 1 && g->n != 1)) return 0;
     if (g->m * g->n * g->k > 1 << 16 || (g->bias && g->beta[0] != 0)) return 0;
     if (g->n == 1) return g->k <= 8;                       /* longer sums fill lanes */
-    if (by_columns(t, rt_itemsize(g->dtype), g->m, g->n, g->k, g->a_k)) return 0;
+    if (by_columns(t, rt_itemsize(g->dtype), g->m, g->n, g->k, g->a_k, g->part)) return 0;
     if (g->b_n != 1 && g->n * g->k > 256) return 0;
     return g->k * ((g->n + lanes - 1) / lanes * lanes) <= RT_SMALL;
 }
