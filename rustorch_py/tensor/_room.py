@@ -4,7 +4,7 @@ import os
 from ..errors import OutOfMemoryError
 
 
-_ROOM = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in os.sysconf_names else 0     # bytes; 0: not told
+_ROOM = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()) else 0     # bytes; 0: not told
 
 
 def refuse_endless(owner, name, count, nbytes):
