@@ -9,8 +9,10 @@
  * sums of its own, as large as the transformed weights. Many tiles are taken in chunks, between which the sums wait in memory. */
 
 #define WIDE_BYTES (12 << 20)             /* of all threads' transformed patches */
-#define WIDE_NEAR (6 << 20)               /* of those of all tiles, from which on other ways are as good */
+#define WIDE_NEAR (2 << 20)               /* of those of all tiles, from which on other ways are as good */
 #define WIDE_WEIGHTS (8 << 20)            /* transformed weights that no cache has beside them */
+#define WIDE_SUMS (2 << 20)               /* ... of which every thread can well have sums of its own */
+#define WIDE_SMALL (1 << 19)              /* ... that lie in the second cache anyway */
 #define WIDE_TILES 64                     /* of a step: their products of a block of channels lie in the second cache, those of a point in the first */
 #define WIDE_LEAST 32                     /* channels */
 #define WIDE_ROWS 48                      /* summed channels of a weight gradient whose sums lie in the second cache */
@@ -24,7 +26,9 @@ static int is_wide(const RtConvGeom *c, int mode, int orders, int tiled) {
     const int64_t *results = mode == 1 ? c->in : c->out;
     double points = down->n * across->n, own = down->own * across->own, summed = mode == 1 ? c->cout : c->cin;
     double tiles = (double)c->batch * ((results[1] + down->m - 1) / down->m) * ((results[2] + across->m - 1) / across->m);
-    if (tiled && (mode == 2 ? tiles * points * 4 * (summed + 64) > WIDE_BYTES : tiles * points * 4 * summed > WIDE_NEAR && own * c->cin * c->cout * 4 <= WIDE_WEIGHTS)) return 0;
+    double weights = own * c->cin * c->cout * 4, patches = tiles * points * 4 * summed;
+    if (tiled && mode == 2 && (weights <= WIDE_SUMS || patches + tiles * points * 4 * 64 > WIDE_BYTES)) return 0;
+    if (tiled && mode != 2 && (weights < WIDE_SMALL || (weights <= WIDE_WEIGHTS && patches > WIDE_NEAR))) return 0;
     return (double)c->kernel[1] * c->kernel[2] * c->batch * c->out[1] * c->out[2] > 1.3 * (points * tiles * (1 + 3.0 / c->cin + 3.0 / c->cout) + 8 * own);
 }
 
