@@ -12,7 +12,7 @@ import pytest
 
 import rustorch_py as rt
 from rustorch_py import nn
-from rustorch_py.tensor import _cpu, _gemm
+from rustorch_py.tensor import _gemm
 
 F = nn.functional
 
@@ -65,7 +65,7 @@ def test_the_same_bits_as_packing_in_each_call(level, threads):
     assert kept >= {"avx512": 18, "avx2": 4, "baseline": 0}[level]      # pieces of few rows or columns take dot products, which read b as it lies
 
 
-@pytest.mark.skipif(_cpu.best_simd_level() != "avx512", reason="products of bfloat16 by pairs need AVX-512")
+@pytest.mark.skipif(rt.config.simd_level() != "avx512", reason="products of bfloat16 by pairs need AVX-512")
 def test_bfloat16_weights_are_kept():
     """Where pairs multiply, from the rows on that no dot products take; not by tile registers, whose blocks differ."""
     layer, few, many = nn.Linear(65, 300).to(rt.bfloat16), rt.randn(12, 65).to(rt.bfloat16), rt.randn(13, 65).to(rt.bfloat16)
@@ -88,7 +88,7 @@ def test_results_do_not_depend_on_threads_where_that_was_asked_for():
         rt.set_num_threads(threads)
         results.append(warm(layer, x))
     assert all(rt.equal(r, results[0]) for r in results)
-    assert _gemm.is_prepacked(layer.weight) or _cpu.best_simd_level() != "avx512"
+    assert _gemm.is_prepacked(layer.weight) or rt.config.simd_level() != "avx512"
 
 
 def state_of(like):
@@ -190,7 +190,7 @@ def test_no_write_is_missed(name):
     if "from before" in name and "numpy" in name:
         layer.array = layer.weight.detach().numpy()
     warm(layer, x)
-    assert _gemm.is_prepacked(layer.weight) == (name != "numpy from before") or _cpu.best_simd_level() != "avx512"
+    assert _gemm.is_prepacked(layer.weight) == (name != "numpy from before") or rt.config.simd_level() != "avx512"
     before = layer.weight.detach().clone()
     for _ in range(3):
         WRITES[name](layer)
@@ -216,7 +216,7 @@ def test_memory_that_others_hold_is_never_kept():
     assert not _gemm.is_prepacked(layer.weight)
     held.release()
     warm(layer, x)
-    assert _gemm.is_prepacked(layer.weight) or _cpu.best_simd_level() != "avx512"
+    assert _gemm.is_prepacked(layer.weight) or rt.config.simd_level() != "avx512"
     layer.share_memory()
     warm(layer, x)
     assert not _gemm.is_prepacked(layer.weight)
@@ -293,7 +293,7 @@ def test_training_keeps_nothing_and_large_weights_neither():
     assert not _gemm.is_prepacked(layer.weight)
     rt.config.set_prepack_limit(96 * 48 * 4)
     warm(layer, x)
-    assert _gemm.is_prepacked(layer.weight) or _cpu.best_simd_level() != "avx512"
+    assert _gemm.is_prepacked(layer.weight) or rt.config.simd_level() != "avx512"
     with pytest.raises(ValueError):
         rt.config.set_prepack_limit(-1)
     for p in layer.parameters():

@@ -13,10 +13,10 @@ TOL = {"float32": 1e-6, "float64": 1e-14}
 
 @pytest.fixture(autouse=True)
 def restore():
-    threads = rt.get_num_threads()
+    threads, level = rt.get_num_threads(), _cpu.simd_level()
     yield
     rt.set_num_threads(threads)
-    _cpu.set_simd_level(_cpu.best_simd_level())
+    _cpu.set_simd_level(level)
 
 
 @pytest.fixture(params=["parts", "passes"])
