@@ -165,15 +165,14 @@ class LRScheduler:
         else:
             self.last_epoch = epoch
         closed_form = getattr(self, "_get_closed_form_lr", None) if epoch is not None else None
-        if closed_form is not None:
-            values = closed_form()
-        else:
-            self._get_lr_called_within_step = True
-            try:
-                values = self.get_lr()
-            finally:
-                self._get_lr_called_within_step = False
-        self._write(values)
+        self._write(self._call_get_lr() if closed_form is None else closed_form())
+
+    def _call_get_lr(self):
+        self._get_lr_called_within_step = True
+        try:
+            return self.get_lr()
+        finally:
+            self._get_lr_called_within_step = False
 
     def _write(self, values):
         groups = self.optimizer.param_groups
@@ -432,12 +431,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_cur = epoch - self.T_0 * (self.T_mult ** n - 1) / (self.T_mult - 1)
                 self.T_i = self.T_0 * self.T_mult ** n
         self.last_epoch = math.floor(epoch)
-        self._get_lr_called_within_step = True
-        try:
-            values = self.get_lr()
-        finally:
-            self._get_lr_called_within_step = False
-        self._write(values)
+        self._write(self._call_get_lr())
 
 
 class _ByFunction(LRScheduler):

@@ -333,6 +333,16 @@ cdef bint take_parameter(object parameter, PtrSet *seen, list out) except -1:
     return True
 
 
+cdef bint members_of(object module, tuple walk, PyObject **parameters, PyObject **children) except -1:
+    """The dictionaries of a module's own parameters and children (borrowed); False when its class walks its own way."""
+    if not walks_alike(Py_TYPE(module), WALK, walk):
+        return False
+    own = PyObject_GenericGetDict(module, NULL)
+    parameters[0] = PyDict_GetItemWithError(own, "_parameters")
+    children[0] = PyDict_GetItemWithError(own, "_modules")
+    return parameters[0] is not NULL and children[0] is not NULL
+
+
 cdef bint collect(object module, tuple walk, PtrSet *seen, list out) except -1:
     """Append the parameters of a module and those below it; False when a class walks its own way or says itself which modules are equal."""
     cdef PyObject *parameters
@@ -340,12 +350,7 @@ cdef bint collect(object module, tuple walk, PtrSet *seen, list out) except -1:
     cdef PyObject *key
     cdef PyObject *value
     cdef Py_ssize_t at = 0
-    if not walks_alike(Py_TYPE(module), WALK, walk):
-        return False
-    own = PyObject_GenericGetDict(module, NULL)
-    parameters = PyDict_GetItemWithError(own, "_parameters")
-    children = PyDict_GetItemWithError(own, "_modules")
-    if parameters is NULL or children is NULL:
+    if not members_of(module, walk, &parameters, &children):
         return False
     if in_order(parameters):
         while PyDict_Next(parameters, &at, &key, &value):
@@ -383,12 +388,7 @@ cdef bint collect_named(object module, tuple walk, PtrSet *seen, str lead, list 
     """`collect`, as pairs of dotted name and parameter; `lead` stands before each name."""
     cdef PyObject *parameters
     cdef PyObject *children
-    if not walks_alike(Py_TYPE(module), WALK, walk):
-        return False
-    own = PyObject_GenericGetDict(module, NULL)
-    parameters = PyDict_GetItemWithError(own, "_parameters")
-    children = PyDict_GetItemWithError(own, "_modules")
-    if parameters is NULL or children is NULL:
+    if not members_of(module, walk, &parameters, &children):
         return False
     for name, value in list((<object>parameters).items()):
         if value is not None and ptr_add(seen, <PyObject *>value):
