@@ -9,4 +9,6 @@ typedef struct {
     /* dst[i * ds + j] = src[j * ss + i] for i < m, j < n: dense rows of both, crosswise */
     void (*turn)(char *dst, int64_t ds, const char *src, int64_t ss, int64_t m, int64_t n);
 } RtCopyFns;
+
+const RtCopyFns *rt_cpu_copy_fns(int64_t size);        /* cpu.c: of elements of `size` bytes, for the instruction set in force */
 #endif

@@ -42,11 +42,14 @@ int  rt_forked(void);                          /* this process was forked from o
 int  rt_cpu_best_isa(void);                    /* what this processor can do */
 int  rt_cpu_set_isa(int level);                /* returns the level now in force */
 int  rt_cpu_elementwise(int device, int kernel, int loop_dtype, RtIter *it, const double *k);
-int  rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k);
+const RtReduceFns *rt_cpu_reductions(int acc_dtype);    /* by row, for the instruction set in force; NULL: there are none */
 /* a loop from outside the table; want[a]: the dtype in which the loop reads or writes operand a */
 int  rt_cpu_loop(RtIter *it, RtLoop fn, const int32_t *want, int cost, const double *k);
 int  rt_cpu_copy(RtIter *it);                  /* operand 1 -> operand 0, any dtypes */
 void rt_cpu_copies(RtIter *list, int64_t count);        /* such copies that do not touch one another's memory */
 void rt_cpu_fill(RtIter *it, const char *value); /* operand 0 <- one element of its own dtype */
 const RtBackend *rt_cpu_backend(void);
+
+/* reduce.c */
+int  rt_cpu_reduce(int device, int row, int acc_dtype, const RtArray *out, const RtArray *in, const uint8_t *reduced, const double *k);
 #endif
