@@ -44,6 +44,7 @@ MODULES = [
     "_dlpack",
     "_data",
     "_interop",
+    "_advanced",
     "_index",
     "_scatter",
     "_mask",

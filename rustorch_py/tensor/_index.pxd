@@ -4,4 +4,3 @@ from ._base cimport TensorBase
 cpdef object getitem(TensorBase self, object key)
 cdef object view_of_key(TensorBase self, object key)          # of ints and slices; None: another key
 cpdef int setitem(TensorBase self, object key, object value) except -1
-cdef TensorBase index_get(TensorBase self, list indices)

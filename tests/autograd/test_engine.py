@@ -340,7 +340,7 @@ def test_memory_is_flat_without_the_garbage_collector():
         for _ in range(100_000):
             step()
         assert torch.memory.memory_stats()["allocated_bytes.current"] <= in_use + 4096
-        assert peak_kib() - before < 2048
+        assert peak_kib() - before < 3072            # 2048: the system has made a huge page of small ones; a leak of 32 bytes a step is more
     finally:
         gc.enable()
 
