@@ -15,6 +15,7 @@ MODULES = [
     "_pointwise",
     "_reduce",
     "_view",
+    "_strided",
     "_view_pieces",
     "_view_complex",
     "_create",

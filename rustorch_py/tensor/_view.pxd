@@ -2,9 +2,9 @@ from libc.stdint cimport int64_t
 from cpython.object cimport PyObject
 from ._base cimport TensorBase
 # differentiable views; all share memory
-cdef TensorBase as_strided_view(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset)   # offset from t's first element
 cdef TensorBase select_view(TensorBase t, int dim, int64_t index)
 cdef TensorBase slice_view(TensorBase t, int dim, int64_t start, int64_t length, int64_t step)
+cdef TensorBase take_geometry(TensorBase t, TensorBase v)                     # t itself becomes the view v
 cdef TensorBase unsqueeze_view(TensorBase t, int dim)
 cdef TensorBase permute_view(TensorBase t, const int *order)
 cdef TensorBase transpose_view(TensorBase t, int a, int b)
