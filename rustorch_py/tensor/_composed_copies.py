@@ -1,5 +1,5 @@
 """Copies of views: ``narrow_copy`` is ``narrow`` that shares no memory, and so on."""
-from . import _view, _view_complex, _view_pieces
+from . import _strided, _view, _view_complex, _view_pieces
 from ..errors import TensorError, TensorTypeError
 from ._dtype import contiguous_format
 from ._function import public
@@ -64,7 +64,7 @@ _VIEWS = {
     "permute": lambda x, dims: x.permute(dims),
     "unfold": lambda x, dimension, size, step: x.unfold(dimension, size, step),
     "as_strided": lambda x, size, stride, storage_offset=None: x.as_strided(size, stride, storage_offset),
-    "diagonal": _view.diagonal, "split_with_sizes": _view_pieces.split_with_sizes, "split": _view_pieces.split, "unbind": _view_pieces.unbind,
+    "diagonal": _strided.diagonal, "split_with_sizes": _view_pieces.split_with_sizes, "split": _view_pieces.split, "unbind": _view_pieces.unbind,
     "squeeze": _view.squeeze, "unsqueeze": _view.unsqueeze, "transpose": _view.transpose, "t": _view.t, "select": _view_pieces.select,
     "slice": _slice,
     "detach": lambda x: x.detach(), "view_as_real": _view_complex.view_as_real, "view_as_complex": _view_complex.view_as_complex,

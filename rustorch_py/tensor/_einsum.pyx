@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from ._base cimport TensorBase, shape_tuple, as_base
 from ._gemm cimport gemm, OP_N
 from ._ops cimport binary, cast, deliver, reduce_sum
-from . import _matmul, _view
+from . import _matmul, _strided, _view
 from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TensorValueError, TooFewDimsError
 include "_row_ids.pxi"
 
@@ -177,7 +177,7 @@ cdef tuple take_diagonals(TensorBase t, list labels):
         if t.sh[i] != t.sh[j]:
             raise ShapeError(f"einsum(): subscript {spell(labels[i])} is repeated for one operand but the sizes don't match, "
                              f"{t.sh[j]} != {t.sh[i]}", op="einsum")
-        t = <TensorBase>_view.diagonal(t, 0, i, j)
+        t = <TensorBase>_strided.diagonal(t, 0, i, j)
         label = labels[i]
         labels = [x for d, x in enumerate(labels) if d != i and d != j] + [label]
     return t, labels

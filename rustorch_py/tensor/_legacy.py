@@ -1,5 +1,5 @@
 """Names that older scripts use: ``FloatTensor`` and its siblings, ``Tensor.new``, elementwise Python callables."""
-from . import _addmm, _pointwise, _rows, _view
+from . import _addmm, _pointwise, _rows, _strided
 from ..errors import ShapeError, TensorTypeError
 from ._base import TensorBase
 from ._create import empty_
@@ -185,7 +185,7 @@ FUNCTIONS = {f.__name__: f for f in (set_default_tensor_type, get_device, is_sig
 FUNCTIONS.update(TYPES)
 FUNCTIONS.update(STORAGES)
 FUNCTIONS.update(gcd_=_rows.gcd_, lcm_=_rows.lcm_, xlogy_=_rows.xlogy_, ldexp_=_pointwise.ldexp_, addmv_=_addmm.addmv_,
-                 as_strided_=_view.as_strided_)
+                 as_strided_=_strided.as_strided_)
 METHODS = {f.__name__: f for f in (new, apply_, map_, map2_, fill_diagonal_, to_dense, _of_sparse("indices"), _of_sparse("values"))}
 # Accelerators for which there is no back end: no tensor lies on them.
 METHODS.update({name: property(lambda self: False, doc=f"Whether the tensor lies on a device of the kind {name[3:]}: no, there is no back end for it.")

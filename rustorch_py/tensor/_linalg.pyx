@@ -18,7 +18,7 @@ from ._dtype cimport torch_name
 from ._plan cimport copy_raw, fill_value, number_to, contiguous_raw, reduce_raw
 from ._gemm cimport RtGemmTable, gemm_table
 from ._ops cimport binary, cast, deliver, unary
-from . import _view, _view_pieces
+from . import _strided, _view_pieces
 from ._create import arange
 from ._devices import run as run_on_device
 from ._return_types import named_result
@@ -348,7 +348,7 @@ def inv_raw(A, op="linalg.inv"):
     x = columns(a, n, n, a.dt)
     fill_value(x, 0)
     if n:
-        fill_value(<TensorBase>_view.diagonal(x, 0, -2, -1), 1)
+        fill_value(<TensorBase>_strided.diagonal(x, 0, -2, -1), 1)
     piv = vectors(a, n, RT_I32)
     info = numbers(a, RT_I32)
     skip = numbers(a, RT_I32)
@@ -451,7 +451,7 @@ def qr_raw(A, str mode="reduced", op="linalg.qr"):
                     check(op, status)
             else:
                 fill_value(q, 0)
-                fill_value(<TensorBase>_view.diagonal(q, 0, -2, -1), 1)
+                fill_value(<TensorBase>_strided.diagonal(q, 0, -2, -1), 1)
     if recording((a,)):
         if mode == "r":
             record("LinalgQrBackward0", "qr_none", (a,), [None, r], (), ())
@@ -555,7 +555,7 @@ def svd_raw(A, bint full_matrices=True, bint compute_uv=True, op="linalg.svd"):
         for t in (u, vh):
             fill_value(<TensorBase>t, 0)
             if (<TensorBase>t).n:
-                fill_value(<TensorBase>_view.diagonal(t, 0, -2, -1), 1)
+                fill_value(<TensorBase>_strided.diagonal(t, 0, -2, -1), 1)
     if recording((a,)):
         record("LinalgSvdBackward0", "svd", (a,), [u, s, vh], (u, s, vh), (k, m, n))
     return u, s, vh
@@ -724,7 +724,7 @@ def identity(int64_t n, like):
     cdef TensorBase e = empty(2, sh, t.dt, t.dev)
     fill_value(e, 0)
     if n:
-        fill_value(<TensorBase>_view.diagonal(e, 0, 0, 1), 1)
+        fill_value(<TensorBase>_strided.diagonal(e, 0, 0, 1), 1)
     return e
 
 

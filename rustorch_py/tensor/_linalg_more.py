@@ -3,7 +3,7 @@
 ``LINALG`` holds what the module ``rustorch_py.linalg`` offers; FUNCTIONS and METHODS the older names at
 the top level.
 """
-from . import _einsum, _linalg, _linalg_grad, _matmul, _view, _view_complex
+from . import _einsum, _linalg, _linalg_grad, _matmul, _strided, _view, _view_complex
 from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
 from ._create import arange
@@ -869,7 +869,7 @@ def vecdot(x, y, *, dim=-1, out=None):
 
 def linalg_diagonal(A, *, offset=0, dim1=-2, dim2=-1):
     """Return a view of the diagonals of matrices."""
-    return _view.diagonal(A, offset, dim1, dim2)
+    return _strided.diagonal(A, offset, dim1, dim2)
 
 
 def linalg_vander(x, N=None):

@@ -10,7 +10,7 @@ from ._ops cimport clone, contiguous, copy_into, inplace_begin, inplace_end, del
 from ._neural cimport empty_in_order, suggests_last
 from ._view cimport transpose_view, reshape_view
 from ._index_kernels cimport copy_geometry, copy_triangle, roll_slabs, sizes
-from . import _view, _view_pieces
+from . import _strided, _view_pieces
 from ..errors import DTypeError, DimError, ShapeError, TensorTypeError, TooFewDimsError
 
 
@@ -327,10 +327,10 @@ cdef class DiagEmbedBackward0(Node):
     cdef int dim1, dim2
 
     cdef object apply(self, object g):
-        return _view.diagonal(g, self.offset, self.dim1, self.dim2)
+        return _strided.diagonal(g, self.offset, self.dim1, self.dim2)
 
     cdef object apply_many(self, object g, Py_ssize_t n):
-        return _view.diagonal(g, self.offset, self.dim1 + (self.dim1 >= 0), self.dim2 + (self.dim2 >= 0))
+        return _strided.diagonal(g, self.offset, self.dim1 + (self.dim1 >= 0), self.dim2 + (self.dim2 >= 0))
 
 
 cdef TensorBase embed(TensorBase t, int64_t offset, int64_t dim1, int64_t dim2):
@@ -352,7 +352,7 @@ cdef TensorBase embed(TensorBase t, int64_t offset, int64_t dim1, int64_t dim2):
             sh[i] = t.sh[j]
             j += 1
     out = full_(nd, sh, 0, t.dt, t.dev)
-    copy_raw(<TensorBase?>_view.diagonal(out, offset, a, b), t)
+    copy_raw(<TensorBase?>_strided.diagonal(out, offset, a, b), t)
     if t.rg and grad_mode():
         node = DiagEmbedBackward0.__new__(DiagEmbedBackward0)
         node.offset, node.dim1, node.dim2 = offset, a, b
@@ -378,7 +378,7 @@ def diag(input, diagonal=0, *, out=None):
         return deliver("diag", embed(t, diagonal, 0, 1), out)
     if t.nd != 2:
         raise ShapeError(f"diag(): Supports 1D or 2D tensors. Got {t.nd}D", op="diag")
-    return deliver("diag", clone(<TensorBase?>_view.diagonal(t, diagonal)), out)
+    return deliver("diag", clone(<TensorBase?>_strided.diagonal(t, diagonal)), out)
 
 
 # ---- a copy with one view written ----------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1, *, out=None):
     """Return a copy of input with src on a diagonal."""
     return deliver("diagonal_scatter", write_view("diagonal_scatter", as_base("diagonal_scatter", "input", input),
                                                   as_base("diagonal_scatter", "src", src),
-                                                  lambda t: _view.diagonal(t, offset, dim1, dim2)), out)
+                                                  lambda t: _strided.diagonal(t, offset, dim1, dim2)), out)
 
 
 def narrow_copy(input, dim, start, length, *, out=None):
