@@ -298,20 +298,24 @@ cdef bint is_paired(TensorBase t) noexcept:
     return t.dt == RT_BF16 and on_cpu(t) and rt_conv_pick(isa_level()).has_pairs(NULL, 0, 0) >= 0
 
 
+cdef int run_by_float32(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *geom, int nd, bint last, TensorBase out) except -1:
+    cdef TensorBase to = empty_in_order(nd + 2, out.sh, RT_F32, out.dev, last)
+    run_product(mode, cast_raw(a, RT_F32), cast_raw(b, RT_F32), None if bias is None else cast_raw(bias, RT_F32), geom, nd, last, to)
+    copy_raw(out, to)
+    return 0
+
+
 cdef int run_paired(int mode, TensorBase a, TensorBase b, TensorBase bias, const RtConvGeom *given, int nd, bint last, TensorBase out) except -1:
     """The CPU's loops of bfloat16. bias: of bfloat16 or float32."""
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef RtConvGeom own = given[0]
     cdef RtConvGeom *geom = &own
     cdef int rc, threads = num_threads(), orders = orders_of(mode, a, b, bias, last)
-    cdef TensorBase ac, bc, kc, to
+    cdef TensorBase ac, bc, kc
     cdef float *k = NULL
     cdef RtKept *kept = NULL
     if not table.has_pairs(geom, mode, orders):
-        to = empty_in_order(nd + 2, out.sh, RT_F32, out.dev, last)
-        run_product(mode, cast_raw(a, RT_F32), cast_raw(b, RT_F32), None if bias is None else cast_raw(bias, RT_F32), geom, nd, last, to)
-        copy_raw(out, to)
-        return 0
+        return run_by_float32(mode, a, b, bias, given, nd, last, out)
     if bias is not None:
         kc = contiguous_raw(cast_raw(bias, RT_F32))
         k = <float *>kc.ptr
@@ -331,6 +335,8 @@ cdef int run_paired(int mode, TensorBase a, TensorBase b, TensorBase bias, const
             rc = table.dweight_bf16(geom, <uint16_t *>ac.ptr, <uint16_t *>bc.ptr, <uint16_t *>out.ptr, orders, threads)
     if kept is not NULL:
         rt_kept_done(kept)
+    if rc == 2:
+        return run_by_float32(mode, a, b, bias, given, nd, last, out)
     if rc:
         no_memory("conv")
     return 0

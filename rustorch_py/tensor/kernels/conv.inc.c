@@ -112,6 +112,7 @@ static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && 
 #define SUF(x) x##_f32
 #define GEMM scipy_cblas_sgemm
 #include "conv_t.h"
+#include "conv_wild_t.h"
 #include "conv_columns_t.h"
 #include "conv_last_t.h"
 #include "conv_depth_last_t.h"
@@ -131,6 +132,7 @@ static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && 
 #define SUF(x) x##_f64
 #define GEMM scipy_cblas_dgemm
 #include "conv_t.h"
+#include "conv_wild_t.h"
 #include "conv_columns_t.h"
 #include "conv_last_t.h"
 #include "conv_depth_last_t.h"
@@ -226,7 +228,9 @@ static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int
             free(taken);                                                                                                      \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(0, wino_forward(c, x, w, b, y, orders, threads), dilated_run(c, &dense, 0, x, w, b, y, orders, threads))         \
+        FAST(0, wino_forward(c, x, w, b, y, orders, threads), dilated_run(c, &dense, 0, x, w, b, y, orders, threads),         \
+             if (!wild_results_f32(c, y, c->cout, c->out[0] * c->out[1] * c->out[2], orders & RT_LAST_Y, (int)c->cut)) return 0;    \
+             return forward_any_f32(&dense, x, w, b, y, orders & RT_LAST_ANY, threads))                                       \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return forward_deep_##t(c, x, w, b, y, threads);              \
         if (is_deep_turned_##t(c, orders)) return forward_deep_turned_##t(c, x, w, b, y, threads);                            \
         return orders & RT_LAST_ANY || THROUGH(0) ? forward_last_##t(c, x, w, b, y, orders, threads) : forward_##t(c, x, w, b, y, threads); \
@@ -240,7 +244,9 @@ static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int
             free(made);                                                                                                       \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads), dilated_run(c, &dense, 1, g, w, b, gx, orders, threads))         \
+        FAST(1, wino_dinput(c, g, w, b, gx, orders, threads), dilated_run(c, &dense, 1, g, w, b, gx, orders, threads),         \
+             if (!wild_results_f32(c, gx, c->cin, c->in[0] * c->in[1] * c->in[2], orders & RT_LAST_X, 0)) return 0;                 \
+             return dinput_any_f32(&dense, g, w, b, gx, orders & RT_LAST_ANY, threads))                                       \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
         if (!(orders & RT_LAST_ANY) && is_columns_##t(c)) return dinput_columns_##t(c, g, w, b, gx, threads);                 \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
@@ -253,14 +259,28 @@ static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int
             free(taken);                                                                                                      \
             return rc;                                                                                                        \
         }                                                                                                                     \
-        FAST(2, wino_dweight(c, g, x, gw, orders, threads), dilated_dweight(c, &dense, g, x, gw, orders, threads))            \
+        FAST(2, wino_dweight(c, g, x, gw, orders, threads), dilated_dweight(c, &dense, g, x, gw, orders, threads),            \
+             if (!wild_weights_f32(c, gw, orders & RT_LAST_W)) return 0;                                                      \
+             return dweight_any_f32(&dense, g, x, gw, orders & RT_LAST_ANY, threads))                                         \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dweight_deep_##t(c, g, x, gw, threads);                \
-        return orders & RT_LAST_ANY || THROUGH(2) ? dweight_last_##t(c, g, x, gw, orders, threads) : dweight_##t(c, g, x, gw, threads);     \
+        if (orders & RT_LAST_ANY || THROUGH(2)) return dweight_last_##t(c, g, x, gw, orders, threads);                        \
+        int rc = dweight_##t(c, g, x, gw, 0, threads);                                                                        \
+        return !rc && wild_weights_##t(c, gw, 0) ? dweight_##t(c, g, x, gw, 1, threads) : rc;                                 \
     }
-#define WINO(mode, call, apart)                                     \
-    if (is_wino(c, mode, orders)) return call;                       \
-    if (is_dilated(c, mode, orders, &dense)) return apart;
-#define NEVER(mode, call, apart)
+/* Without what made the results of it wild: Note [Infinities]. */
+static RtConvGeom plainly(const RtConvGeom *c) {
+    RtConvGeom plain = *c;
+    plain.packed = plain.room = NULL;
+    return plain;
+}
+#define WINO(mode, call, apart, ...)                                 \
+    int whole = is_wino(c, mode, orders);                            \
+    if (whole || is_dilated(c, mode, orders, &dense)) {              \
+        if (whole ? call : apart) return 1;                          \
+        dense = plainly(c);                                          \
+        __VA_ARGS__;                                                 \
+    }
+#define NEVER(mode, call, apart, ...)
 #define SOME(mode) through_last(c, mode, orders)
 #define NONE(mode) 0
 DOORS(float, f32, WINO, SOME)

@@ -645,6 +645,18 @@ PAIRED static void pairs_sums_out(const float *sums, int64_t parts, int64_t apar
             }
 }
 
+/* As wild_weights_f32(): Note [Infinities] in conv_wild_t.h. Pieces that are woven with shorter ones multiply elements beyond these by zeros. */
+static int wild_pairs(const RtConvGeom *c, const uint16_t *gw, int last) {
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], kn = c->cin * taps, wild = 0;
+    for (int64_t m = 0; m < c->groups * c->cout; m++) {
+        const uint16_t *row = gw + m * kn;
+        if (m % c->cout == 0) for (int64_t i = 0; i < kn; i++) wild |= (row[i] & 0x7f80) == 0x7f80;
+        else for (int64_t t = 0; t < taps; t++) wild |= (row[t * (last ? c->cin : 1)] & 0x7f80) == 0x7f80;
+    }
+    return (int)wild;
+}
+
+/* 2: the sums are wild, and float32 should make them. */
 static int dweight_pairs(const RtConvGeom *c, const uint16_t *g, const uint16_t *x, uint16_t *gw, int orders, int threads) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pixels = c->out[0] * c->out[1] * c->out[2], ws[4];
     if (!pixels || !c->batch) { memset(gw, 0, (size_t)(c->groups * c->cout * c->cin * taps) * 2); return 0; }
@@ -732,7 +744,7 @@ static int dweight_pairs(const RtConvGeom *c, const uint16_t *g, const uint16_t 
     }
     free(all); free(s.off); free(tap);
     last_free_f32(&s.l);
-    return failed;
+    return failed ? 1 : wild_pairs(c, gw, orders & RT_LAST_W) ? 2 : 0;
 }
 
 static int64_t kept_pairs(const RtConvGeom *c) { return pairs_pack(c->groups, c->cout, c->cin, c->kernel[0] * c->kernel[1] * c->kernel[2], NULL, NULL, NULL, 1); }

@@ -732,8 +732,9 @@ static void SUF(dots_block)(const T *g_oq, int64_t gld, int64_t qn, const T *x, 
     }
 }
 
-static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, int threads) {
-    if (SUF(is_near)(c)) return SUF(dweight_near)(c, g_nos, x, gw, threads);
+/* exact: only what windows have meets g (Note [Infinities] in conv_wild_t.h). */
+static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, int exact, int threads) {
+    if (SUF(is_near)(c) && !exact) return SUF(dweight_near)(c, g_nos, x, gw, threads);
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], kn = c->cin * taps;
     int64_t wsize = c->groups * c->cout * kn;
     memset(gw, 0, (size_t)wsize * sizeof(T));
@@ -746,7 +747,7 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
     j.tap = tap;
     SUF(plan)(&j);
-    if (SUF(is_depth)(c, c->cout, c->cin)) {
+    if (SUF(is_depth)(c, c->cout, c->cin) && !exact) {
         int rc = SUF(dweight_depth)(&j, g_nos, x, gw, threads);
         free(tap);
         return rc;
@@ -756,6 +757,7 @@ static int SUF(dweight)(const RtConvGeom *c, const T *g_nos, const T *x, T *gw, 
         if (per_image % LANES == 0) j.in_place = 1;
         else if (per_image < 16 * NR) j.chunk = 1;
     }
+    if (exact) { j.in_place = 0; j.chunk = 1; }
     if (j.chunk) {                        /* long stretches: one horizontal sum per stretch and weight */
         j.chunk = (16 * NR + per_image - 1) / per_image;
         if (j.chunk > c->batch) j.chunk = c->batch;
