@@ -5,6 +5,7 @@ import importlib.util
 import os
 
 from . import _spellings
+from ._statement import Statement
 
 OURS, REFERENCE = "rustorch_py", "torch"
 # name: (module whose presence decides, module that makes arrays, distribution)
@@ -71,6 +72,8 @@ class Jax(Peer):
 
     def finish(self, run):
         import jax
+        if isinstance(run, Statement):
+            return run.waiting(jax.block_until_ready)
         return lambda: jax.block_until_ready(run())
 
 
@@ -88,11 +91,10 @@ class Mlx(Peer):
     def finish(self, run):
         evaluate = self.module.eval
 
-        def wait():
-            result = run()
+        def evaluated(result):
             evaluate(result)
             return result
-        return wait
+        return run.waiting(evaluated) if isinstance(run, Statement) else lambda: evaluated(run())
 
 
 class Tinygrad(Peer):
@@ -115,7 +117,7 @@ class Tinygrad(Peer):
         return lambda: run(*arrays)
 
     def finish(self, run):
-        return lambda: run().realize()
+        return run.waiting(lambda result: result.realize()) if isinstance(run, Statement) else lambda: run().realize()
 
 
 def load(threads):

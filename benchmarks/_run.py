@@ -5,6 +5,7 @@ import time
 import traceback
 
 from . import _peers
+from ._statement import Statement
 
 
 def settle(limit_s=0.3):
@@ -24,6 +25,8 @@ def turn(run, n):
     """Seconds a call, over `n` calls after an untimed one."""
     run()
     clock = time.perf_counter
+    if isinstance(run, Statement):
+        return run.seconds(n, clock) / n
     if n == 1:
         start = clock()
         run()
