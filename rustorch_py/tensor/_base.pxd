@@ -53,6 +53,7 @@ cdef TensorBase empty_ordered(int nd, const int64_t *sh, int dt, int dev, Tensor
 cdef TensorBase empty_preserve(TensorBase t, int dt)            # torch.preserve_format: t's stride order when dense
 cdef TensorBase alias(TensorBase t)                             # same memory, same geometry, no history
 cdef TensorBase view_raw(TensorBase t, int nd, const int64_t *sh, const int64_t *st, int64_t offset_elements)
+cdef TensorBase element_raw(TensorBase t, int64_t offset_elements)                          # one element of it, 0-dim
 cdef int set_dims(TensorBase t, int nd, const int64_t *sh, const int64_t *st) except -1   # st NULL: contiguous
 cdef int set_tensor_type(PyTypeObject *type) except -1
 cdef void fill_array(TensorBase t, RtArray *a) noexcept         # borrow as RtArray for C kernels

@@ -291,6 +291,17 @@ cdef TensorBase view_raw(TensorBase t, int nd, const int64_t *sh, const int64_t 
     return v
 
 
+cdef TensorBase element_raw(TensorBase t, int64_t offset_elements):
+    cdef TensorBase v = new_tensor()
+    v.dt = t.dt
+    v.dev = t.dev
+    v.flags = t.flags & (F_DATA_ALIAS | F_INFERENCE) | F_CONTIG
+    v.n = 1
+    v.stor = t.stor
+    v.ptr = t.ptr + offset_elements * rt_itemsize(t.dt)
+    return v
+
+
 cdef TensorBase alias(TensorBase t):
     return view_raw(t, t.nd, t.sh, t.st, 0)
 

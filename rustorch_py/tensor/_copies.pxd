@@ -1,6 +1,6 @@
 # Copies, conversions, expand and sum; all differentiable.
 from libc.stdint cimport int64_t, uint8_t
-from ._base cimport TensorBase
+from ._base cimport TensorBase, F_MULTI
 
 cdef TensorBase cast(TensorBase t, int dt)                   # t itself when it already is dt
 cdef TensorBase contiguous(TensorBase t)
@@ -14,5 +14,9 @@ cdef TensorBase sum_like(TensorBase g, TensorBase t)         # sum_to t's shape,
 cdef TensorBase reduce_sum(TensorBase t, object dims, bint keepdim)   # dims None or tuple
 cdef TensorBase detach(TensorBase t)
 cdef TensorBase sum_mask(TensorBase t, const uint8_t *mask, bint keepdim)
-cdef int track_view(TensorBase v, TensorBase t) except -1
+cdef inline void track_view(TensorBase v, TensorBase t) noexcept:
+    """Remember what v views, so that in-place writes reach the base's history."""
+    v.base = t.base if t.base is not None else t
+    v.base_epoch = v.base.epoch
+    v.flags |= t.flags & F_MULTI
 cdef TensorBase drop_view(TensorBase t, int nd, const int64_t *sh)   # contiguous t seen in another shape of equal size

@@ -141,14 +141,6 @@ cdef TensorBase expand_tuple(TensorBase t, tuple shape):
     return expand_to(t, nd, sh)
 
 
-cdef int track_view(TensorBase v, TensorBase t) except -1:
-    """Remember what v views, so that in-place writes reach the base's history."""
-    v.base = t.base if t.base is not None else t
-    v.base_epoch = v.base.epoch
-    v.flags |= t.flags & F_MULTI
-    return 0
-
-
 cdef TensorBase sum_to(TensorBase g, tuple shape):
     cdef uint8_t mask[64]
     cdef int i, nd = <int>len(shape), lead = g.nd - nd

@@ -373,10 +373,38 @@ cdef class WriteViewBackward(Node):
         return basic_view(<TensorBase>g, &b)
 
 
+cdef extern from *:
+    """
+    /* Where the element of a key of one int a dimension lies; 0: the key has something else, or an int out of bounds. */
+    static inline int rt_element_of(PyObject *key, int nd, const int64_t *sh, const int64_t *st, int64_t *offset) {
+        *offset = 0;
+        for (int d = 0; d < nd; d++) {
+            PyObject *item = PyTuple_GET_ITEM(key, d);
+            int64_t i;
+            if (Py_TYPE(item) != &PyLong_Type) return 0;
+    #if PY_VERSION_HEX >= 0x030c0000
+            if (!PyUnstable_Long_IsCompact((PyLongObject *)item)) return 0;
+            i = PyUnstable_Long_CompactValue((PyLongObject *)item);
+    #else
+            int beyond;
+            i = PyLong_AsLongLongAndOverflow(item, &beyond);
+            if (beyond) return 0;
+    #endif
+            if (i < 0) i += sh[d];
+            if ((uint64_t)i >= (uint64_t)sh[d]) return 0;
+            *offset += i * st[d];
+        }
+        return 1;
+    }
+    """
+    bint rt_element_of(tuple key, int nd, const int64_t *sh, const int64_t *st, int64_t *offset)
+
+
 cdef object view_of_key(TensorBase self, object key):
     """The view by a key of ints and slices alone; None: it is another key."""
     cdef Basic b
     cdef object item
+    cdef TensorBase element
     cdef int dim = 0
     if type(key) is int:                                   # t[i]
         if self.nd == 0:
@@ -393,6 +421,11 @@ cdef object view_of_key(TensorBase self, object key):
         put_slice(self, &b, 0, <slice>key)
         put_rest(self, &b, 1)
         return basic_view(self, &b)
+    # t[i, j], the commonest of all where nothing is recorded
+    if type(key) is tuple and len(<tuple>key) == self.nd and not (self.rg and grad_mode()) and rt_element_of(<tuple>key, self.nd, self.sh, self.st, &b.offset):
+        element = element_raw(self, b.offset)
+        track_view(element, self)
+        return element
     if type(key) is tuple and len(<tuple>key) <= self.nd:  # t[i, a:b]
         b.nd = b.last = 0
         b.offset = 0
