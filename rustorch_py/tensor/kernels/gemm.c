@@ -570,7 +570,7 @@ static int64_t split_of(const RtGemmTable *t, const RtGemm *g, int *threads) {
  * One row of a by b whose rows are streams: threads that share its columns read half of each row, and what a core fetches on behind its half is the
  * other's. So they share its rows, each adds up what its own bring, and the sums are added in order (two cores, 1024 x 1024: 33 us by columns, 27 so; parts of a page are well by columns).
  * Where results may not depend on the threads columns are cut. */
-enum { SUM_ROWS = 64, SUM_PART = 4096, SUM_BYTES = 1 << 21 };     /* fewest rows of a part; bytes of a thread's part of a row, and of b, that are worth it */
+enum { SUM_ROWS = 64, SUM_PART = 16384, SUM_BYTES = 1 << 21 };     /* fewest rows of a part; bytes of a thread's part of a row, and of b, that are worth it */
 
 static int by_rows(const RtGemm *g, int64_t split) {
     return g->m == 1 && g->batch == 1 && split > 1 && g->threads > 0 && (g->dtype == RT_F32 || g->dtype == RT_F64) && g->b_n == 1 && g->c_n == 1

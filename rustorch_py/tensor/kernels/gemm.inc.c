@@ -7,6 +7,7 @@
 #include <string.h>
 #include "rustorch/half.h"
 #include "gemm.h"
+#include "stream.h"
 #include "vec.h"
 
 #if defined(__AVX512F__)

@@ -50,8 +50,8 @@ static void F(thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, in
     /* Four rows of b, the next four and the sums share the first cache, of which rows whose strides are whole pages have one part in common:
      * several rows of c take short parts (two cores with 32 KiB each, b 1024 x 1024: 2 rows 106 us by 4096 bytes, 43 by 1024; 6 rows 166 and 92;
      * 1 row 35 and 40). Rows of sums do not fall on the same lines. */
-    enum { NB = 1024 / sizeof(T), STEP = NB + L, ALONE = 4 * NB };
-    T sum[RT_THIN_ROWS * STEP] __attribute__((aligned(64)));
+    enum { NB = 1024 / sizeof(T), STEP = NB + L, ALONE = 16 * NB };
+    T sum[RT_THIN_ROWS * STEP > ALONE ? RT_THIN_ROWS * STEP : ALONE] __attribute__((aligned(64)));
     const int64_t nb = m == 1 ? ALONE : NB;
     for (int64_t j = 0; j < n; j += nb) {
         int64_t cols = n - j < nb ? n - j : nb;
@@ -129,7 +129,7 @@ static __attribute__((noinline)) void F(nt_put)(int rows, int cols, T *s, const 
             V y[C];                                                                               \
             RT_UNROLL for (int j = 0; j < C; j++) {                                               \
                 y[j] = F(load)(b + j * ldb + p);                                                  \
-                if (ahead) __builtin_prefetch(b + j * ldb + p + ahead);                           \
+                if (ahead) __builtin_prefetch(b + j * ldb + p + ahead, 0, R == 1 && C == 8 ? 2 : 3); \
             }                                                                                     \
             RT_UNROLL for (int r = 0; r < R; r++) {                                               \
                 V x = F(load)(a + r * lda + p);                                                   \
@@ -155,14 +155,46 @@ static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4), F(n
 #else
 static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F(nt_1x1), F(nt_2x1)}};
 #endif
-#undef RT_UNROLL
 
-/* Four rows of b meet all of a before the next four: b passes once. One row of a takes eight, each a stream of its own that is fetched a little
- * ahead (two cores, 4096 x 4096 from memory: 1.30 ms by fours with the next four fetched, 1.12 by eights; 2.0 by twos). */
+/* One row of a by rows of b that are read one after the other: a single stream, as the machine likes to fetch it by itself. */
+static __attribute__((noinline)) void F(nt_rows)(int64_t n, int64_t k, const T *a, const T *b, int64_t ldb, T *c, int64_t ldc, T alpha, T beta,
+                                                 const T *bias) {
+    enum { SUMS = 8 };
+    for (int64_t j = 0; j < n; j++, b += ldb) {
+        V acc[SUMS];
+        int64_t p = 0;
+        RT_UNROLL for (int q = 0; q < SUMS; q++) acc[q] = (V){0};
+        for (; p + SUMS * L <= k; p += SUMS * L)
+            RT_UNROLL for (int q = 0; q < SUMS; q++) acc[q] += F(load)(a + p + q * L) * F(load)(b + p + q * L);
+        for (; p + L <= k; p += L) acc[0] += F(load)(a + p) * F(load)(b + p);
+#if RT_MASKED
+        if (p < k) {
+            F(tail) tail = F(tail_of)((int)(k - p));
+            acc[1] += F(load_tail)(a + p, tail) * F(load_tail)(b + p, tail);
+        }
+#endif
+        T s;
+        RT_UNROLL for (int q = 0; q < 4; q++) acc[q] += acc[q + 4];
+        acc[0] = (acc[0] + acc[1]) + (acc[2] + acc[3]);
+        F(sums)(acc, 1, &s);
+        F(nt_put)(1, 1, &s, a + p, k, b + p, ldb, RT_MASKED ? 0 : k - p, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    }
+}
+
+/* Four rows of b meet all of a before the next four: b passes once.
+ *   One row of a reads b and does little else. How it does depends on where b is (two cores of a Zen 4, 1 MiB each before 32 MiB; GB/s): eight rows at
+ * once, each a stream that is asked for a little ahead for the second cache, bring most from memory (4096 x 4096: 47, 77 in better minutes; into the
+ * first cache 33 and 57, not asked for 41 and 68, row after row 38 and 60), row after row from the last cache (2048 x 2048: 170; by eights 151, asked
+ * for 122 to 142), eight rows not asked for from a core's own (512 x 512: 200 and 187). Rows of less than a page's eighth end too often for a stream. */
 static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS, j = 0;
-    if (m == 1) for (; j + 8 <= n; j += 8) F(nt_1x8)(k, a, lda, b + j * ldb, ldb, 256 / (int64_t)sizeof(T), c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    enum { OWN = 1 << 20, ROW = 512, PARTS = 4 };         /* bytes; parts of the last cache of which b may take one, as other threads take others */
+    int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS, j = 0, bytes = n * k * (int64_t)sizeof(T);
+    if (m == 1) {
+        int64_t far = bytes > OWN && bytes > rt_last_cache() / PARTS ? 2048 / (int64_t)sizeof(T) : 0;
+        if (bytes > OWN && !far && k * (int64_t)sizeof(T) >= ROW) { F(nt_rows)(n, k, a, b, ldb, c, ldc, alpha, beta, bias); return; }
+        for (; j + 8 <= n; j += 8) F(nt_1x8)(k, a, lda, b + j * ldb, ldb, far, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+    }
     while (j < n) {
         int one = n - j < 4;
         for (int64_t t = 0; t < tiles; t++) {
@@ -173,6 +205,7 @@ static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, cons
         j += one ? 1 : 4;
     }
 }
+#undef RT_UNROLL
 
 /* Sums in pairs of 64-row blocks, so that the error grows with the depth of the tree, not with m. */
 static void F(colsum_tree)(int64_t m, int64_t n, const T *x, int64_t ld, T *out, int accumulate) {
