@@ -66,6 +66,9 @@ cdef extern from "conv.h" nogil:
         int (*whole_columns)(const RtConvGeom *, const float *, int64_t, float *, int) noexcept nogil
         int (*whole_sums)(const RtConvGeom *, float *, int64_t, const float *, float *, int) noexcept nogil
         void (*whole_rows)(float *, float *, int64_t, int64_t, int64_t, int, int) noexcept nogil
+        int64_t (*whole_last_images)(const RtConvGeom *, int, int, int) noexcept nogil
+        void (*whole_last_columns)(const RtConvGeom *, const float *, int64_t, float *, int) noexcept nogil
+        void (*whole_last_sums)(const RtConvGeom *, const float *, int64_t, const float *, float *, int) noexcept nogil
         int64_t (*kept_f32)(const RtConvGeom *, int, int64_t *) noexcept nogil
         void (*keep_f32)(const RtConvGeom *, const float *, int, float *, int) noexcept nogil
         int64_t (*room_f32)(const RtConvGeom *, int, int, int) noexcept nogil
@@ -291,6 +294,30 @@ cdef int run_whole(int mode, const RtConvGeom *c, int64_t most, const float *a, 
     return rc != 0
 
 
+cdef int run_whole_last(int mode, const RtConvGeom *c, int64_t most, const float *a, const float *b, const float *bias, float *to, float *columns,
+                        int threads, const RtConvTable *table) noexcept nogil:
+    """A product by Note [Whole columns, channels last] in kernels/conv_whole.h; columns: room for kn rows of `most` images' pixels. 1: no memory."""
+    cdef int64_t plane = c.out[0] * c.out[1] * c.out[2], size = c.in_[0] * c.in_[1] * c.in_[2] * c.cin, kn = c.cin * c.kernel[0] * c.kernel[1] * c.kernel[2]
+    cdef int64_t o = c.cout, n = 0, many, wide
+    cdef int rc = 0, split = -threads if fixed_split() else threads
+    while n < c.batch:
+        many = c.batch - n if c.batch - n < most else most
+        wide = many * plane
+        if mode != DINPUT:
+            table.whole_last_columns(c, (a if mode == FORWARD else b) + n * size, many, columns, threads)
+        if mode == FORWARD:
+            rc |= raw_product(RT_F32, 1, wide, o, kn, columns, 0, kn, 1, b, 0, 1, kn, to + n * plane * o, 0, o, False, NULL, split)
+        elif mode == DINPUT:
+            rc |= raw_product(RT_F32, 1, wide, kn, o, a + n * plane * o, 0, o, 1, b, 0, kn, 1, columns, 0, kn, False, NULL, split)
+            table.whole_last_sums(c, columns, many, bias, to + n * size, threads)
+        else:
+            rc |= raw_product(RT_F32, 1, o, kn, wide, a + n * plane * o, 0, 1, o, columns, 0, kn, 1, to, 0, kn, n > 0, NULL, split)
+        n += many
+    if mode == FORWARD:
+        table.finish_f32(to, <const float *>c.scale, bias, c.cut, c.batch * plane, o, 1, threads)
+    return rc != 0
+
+
 # Note [bfloat16]
 # Where the processor has dots of bfloat16 pairs, products are recorded as what they are, and each is made by these dots or through float32 copies, whichever
 # is faster (has_pairs). Other machines convert in front of the product and behind it, by recorded operators: conv() below.
@@ -361,7 +388,7 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
     cdef void *k = NULL
     cdef RtKept *kept = NULL
     cdef TensorBase columns = None
-    cdef int64_t many = 0, size
+    cdef int64_t many = 0, apart = 0, size
     cdef bint spanning
     if a.dt == RT_BF16:
         return run_paired(mode, a, b, bias, given, nd, last, out)
@@ -370,7 +397,9 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
         kc = contiguous_raw(bias)
         k = kc.ptr
     kind = table.has_last(geom, mode, orders) if last and a.dt != RT_I64 else 0
-    if kind == 2:
+    if last and a.dt == RT_F32 and not is_spanning(geom, 0) and (mode == DWEIGHT or in_order(b, True) is b):
+        apart = table.whole_last_images(geom, mode, kind, orders)
+    if kind == 2 or apart:
         ac = in_order(a, True)
         bc = in_order(b, True)
         orders |= RT_LAST_X | RT_LAST_Y
@@ -385,14 +414,17 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
         if last:
             to = empty(nd + 2, out.sh, a.dt, a.dev)
     spanning = a.dt == RT_F32 and is_spanning(geom, orders)
-    if orders & RT_KEEPS and not spanning:
+    if orders & RT_KEEPS and not (spanning or apart):
         if bc is b:
             kept = kept_weights(b, geom, orders, threads)
             if kept is not NULL:
                 own.packed = kept.data
         else:
             orders &= ~RT_KEEPS
-    if a.dt == RT_F32 and not spanning:
+    if apart:
+        size = apart * geom.out[0] * geom.out[1] * geom.out[2] * geom.cin * geom.kernel[0] * geom.kernel[1] * geom.kernel[2]
+        columns = empty(1, &size, RT_F32, a.dev)
+    elif a.dt == RT_F32 and not spanning:
         many = table.whole_images(geom, mode, orders)
         if many > 0:
             size = many * geom.out[0] * geom.out[1] * geom.out[2] * (geom.cin * geom.kernel[0] * geom.kernel[1] * geom.kernel[2] + geom.cout)
@@ -411,6 +443,8 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
         elif spanning:
             rc = run_spanning(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
+        elif apart:
+            rc = run_whole_last(mode, geom, apart, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, <float *>columns.ptr, threads, table)
         elif a.dt == RT_F32 and many > 0:
             rc = run_whole(mode, geom, many, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, <float *>columns.ptr, threads, table)
         elif a.dt == RT_F32 and is_point(geom, orders):

@@ -9,7 +9,8 @@ F = nn.functional
 # batch, channels in and out, input, kernel, stride, padding, dilation
 SHAPES = [(5, 128, 1, (4, 4), (4, 4), 1, 0, 1), (33, 24, 40, (4, 4), (4, 4), 2, 0, 1), (3, 5, 7, (2, 3, 2), (2, 3, 2), 1, 0, 1), (6, 40, 3, (9,), (9,), 3, 0, 1),
           (7, 64, 130, (8, 8), (4, 4), 2, 1, 1), (3, 96, 96, (5, 7), (3, 4), (3, 2), (0, 2), (1, 2)), (17, 256, 72, (2, 2), (3, 3), 1, 1, 1),
-          (2, 64, 48, (3, 4, 4), (3, 3, 3), 2, 1, 1), (2, 128, 160, (31,), (7,), 3, 2, 2), (4, 64, 256, (4, 4), (2, 2), 4, 0, 1), (9, 300, 520, (4, 4), (3, 3), 2, 1, 1)]
+          (2, 64, 48, (3, 4, 4), (3, 3, 3), 2, 1, 1), (2, 128, 160, (31,), (7,), 3, 2, 2), (4, 64, 256, (4, 4), (2, 2), 4, 0, 1), (9, 300, 520, (4, 4), (3, 3), 2, 1, 1),
+          (3, 256, 264, (9, 11), (1, 1), 2, 0, 1), (2, 64, 96, (3, 5, 6), (3, 3, 3), (1, 2, 2), 1, (1, 1, 2)), (2, 256, 256, (40, 36), (1, 1), (3, 2), 0, 1)]
 
 
 @pytest.mark.parametrize("order", [rt.contiguous_format, rt.channels_last])
@@ -17,7 +18,9 @@ SHAPES = [(5, 128, 1, (4, 4), (4, 4), 1, 0, 1), (33, 24, 40, (4, 4), (4, 4), 2, 
 def test_products(level, shape, order):
     batch, channels, out, size, kernel, *how = shape
     if order is rt.channels_last and len(size) != 2:
-        return
+        if len(size) == 1:
+            return
+        order = rt.channels_last_3d
     conv, turned = getattr(F, f"conv{len(size)}d"), getattr(F, f"conv_transpose{len(size)}d")
     rt.manual_seed(len(size))
     x, w, b = rt.randn(batch, channels, *size), rt.randn(out, channels, *kernel), rt.randn(out)
@@ -32,7 +35,7 @@ def test_products(level, shape, order):
         before = rt.get_num_threads()
         rt.set_num_threads(threads)
         try:
-            given = [t.clone().contiguous(memory_format=order).requires_grad_() if t.dim() == 4 else t.clone().requires_grad_() for t in (x, w, b)]
+            given = [t.clone().contiguous(memory_format=order).requires_grad_() if t.dim() == len(size) + 2 and len(size) > 1 else t.clone().requires_grad_() for t in (x, w, b)]
             y = conv(*given, stride, padding, dilation)
             y.backward(g)
             got = turned(g, given[1].detach(), back, stride, padding, extra, 1, dilation)

@@ -55,6 +55,10 @@ typedef struct {
     int (*whole_columns)(const RtConvGeom *, const float *x, int64_t many, float *to, int threads);
     int (*whole_sums)(const RtConvGeom *, float *from, int64_t many, const float *bias, float *gx, int threads);
     void (*whole_rows)(float *images, float *rows, int64_t channels, int64_t many, int64_t plane, int back, int threads);
+    /* Note [Whole columns, channels last] there. kind: has_last's */
+    int64_t (*whole_last_images)(const RtConvGeom *, int mode, int kind, int orders);
+    void (*whole_last_columns)(const RtConvGeom *, const float *x, int64_t many, float *to, int threads);
+    void (*whole_last_sums)(const RtConvGeom *, const float *from, int64_t many, const float *bias, float *gx, int threads);
     /* Note [Kept operands] in kept.h: elements of a form of the weights that forward_f32 takes, 0 where it takes none, and
      * which of its forms it is (`which[1]`: a number made of the factors that it has taken in, or 0); and making it. */
     int64_t (*kept_f32)(const RtConvGeom *, int orders, int64_t *which);

@@ -313,5 +313,6 @@ static int has_pairs(const RtConvGeom *c, int mode, int orders) { (void)c; (void
 
 const RtConvTable RT_NAME(rt_conv_table) = {
     forward_any_f32, forward_any_f64, dinput_any_f32, dinput_any_f64, dweight_any_f32, dweight_any_f64, run_near_both_f32, run_near_both_f64, dbias_f32, dbias_f64,
-    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows, kept_size, keep, wino_room, has_pairs, PAIRS,
+    dbias_last_f32, dbias_last_f64, has_last, finish, whole_images, whole_columns, whole_sums, whole_rows,
+    whole_last_images, whole_last_columns, whole_last_sums, kept_size, keep, wino_room, has_pairs, PAIRS,
 };

@@ -160,3 +160,76 @@ static void whole_rows(float *images, float *rows, int64_t channels, int64_t man
             memcpy(back ? image : row, back ? row : image, (size_t)plane * sizeof(float));
         }
 }
+
+/* Note [Whole columns, channels last]
+ * With channels innermost in all arrays a pixel's column is a row: the channels of tap after tap, in the order in which the weights lie. The three products
+ * are plain ones again, and that of the input's gradient reads the weights as they are. Strides of kernels of one tap leave pixels out in the same way. */
+
+/* Images that are taken together, 0 where other ways are better. kind: has_last()'s. */
+static int64_t whole_last_images(const RtConvGeom *c, int mode, int kind, int orders) {
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], plane = c->out[0] * c->out[1] * c->out[2], weights = c->cin * c->cout * taps;
+    int even = c->stride[0] * c->stride[1] * c->stride[2] == 1, last = kind ? RT_LAST_X | RT_LAST_W | RT_LAST_Y : 0;
+    if (c->groups != 1 || c->cin < 16 || c->cout < 16 || !plane || !c->batch || weights < 65536 || (taps == 1 && even)) return 0;
+    if (is_wino(c, mode, orders | last)) return 0;
+    if (kind && !(mode == 1 && (taps == 1 || c->batch * plane <= 1024))) return 0;
+    int64_t many = plane >= 256 ? 1 : 512 / plane;
+    if (many > c->batch) many = c->batch;
+    int64_t rounds = (c->batch + many - 1) / many;
+    many = (c->batch + rounds - 1) / rounds;
+    return c->cin * taps * plane * many <= 16 << 20 ? many : 0;
+}
+
+/* Where tap t of output pixel p reads: its pixel of the image, or -1. */
+RT_INLINE int64_t whole_last_pixel(const RtConvGeom *c, int64_t p, int64_t t) {
+    int64_t at = 0, q[3] = {p / c->out[2] / c->out[1], p / c->out[2] % c->out[1], p % c->out[2]};
+    int64_t k[3] = {t / c->kernel[2] / c->kernel[1], t / c->kernel[2] % c->kernel[1], t % c->kernel[2]};
+    for (int d = 0; d < 3; d++) {
+        int64_t i = q[d] * c->stride[d] - c->pad[d] + k[d] * c->dilation[d];
+        if (i < 0 || i >= c->in[d]) return -1;
+        at = at * c->in[d] + i;
+    }
+    return at;
+}
+
+/* The columns of `many` images from x on. */
+static void whole_last_columns(const RtConvGeom *c, const float *x, int64_t many, float *to, int threads) {
+    int64_t size = c->in[0] * c->in[1] * c->in[2], taps = c->kernel[0] * c->kernel[1] * c->kernel[2], plane = c->out[0] * c->out[1] * c->out[2], all = many * plane;
+    threads = rt_few((double)c->cin * taps * all, 16384, threads, all);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t i = 0; i < all; i++) {
+        float *row = to + i * taps * c->cin;
+        for (int64_t t = 0; t < taps; t++, row += c->cin) {
+            int64_t at = whole_last_pixel(c, i % plane, t);
+            if (at < 0) memset(row, 0, (size_t)c->cin * sizeof(float));
+            else memcpy(row, x + (i / plane * size + at) * c->cin, (size_t)c->cin * sizeof(float));
+        }
+    }
+}
+
+/* The images gx: each pixel the sum of what lies in the columns for it, plus bias (or NULL). */
+static void whole_last_sums(const RtConvGeom *c, const float *from, int64_t many, const float *bias, float *gx, int threads) {
+    const int64_t *in = c->in, *out = c->out, *k = c->kernel, *s = c->stride;
+    int64_t size = in[0] * in[1] * in[2], taps = k[0] * k[1] * k[2], plane = out[0] * out[1] * out[2], all = many * size;
+    threads = rt_few((double)c->cin * (taps * plane + size) * many, 16384, threads, all);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t i = 0; i < all; i++) {
+        int64_t p = i % size, at[3] = {p / in[2] / in[1], p / in[2] % in[1], p % in[2]};
+        float *to = gx + i * c->cin;
+        if (bias) memcpy(to, bias, (size_t)c->cin * sizeof(float));
+        int first = !bias;
+        for (int64_t t = 0; t < taps; t++) {
+            int64_t tap[3] = {t / k[2] / k[1], t / k[2] % k[1], t % k[2]}, q = 0, met = 1;
+            for (int d = 0; d < 3 && met; d++) {
+                int64_t v = at[d] + c->pad[d] - tap[d] * c->dilation[d];
+                met = v >= 0 && v % s[d] == 0 && v / s[d] < out[d];
+                q = q * out[d] + v / s[d];
+            }
+            if (!met) continue;
+            const float *row = from + ((i / size * plane + q) * taps + t) * c->cin;
+            if (first) memcpy(to, row, (size_t)c->cin * sizeof(float));
+            else add_run(to, row, c->cin);
+            first = 0;
+        }
+        if (first) memset(to, 0, (size_t)c->cin * sizeof(float));
+    }
+}
