@@ -36,7 +36,7 @@ cdef int run_flat(int op, TensorBase t, TensorBase other, TensorBase flat) excep
 cdef TensorBase true_positions(TensorBase mask)             # flat int64 positions of a bool tensor's true elements
 cdef TensorBase true_coordinates(TensorBase mask)           # (n, nd) of the same
 cdef TensorBase take_true(TensorBase t, TensorBase mask)    # t[mask] of contiguous tensors of one size
-cdef bint fill_there(TensorBase out, TensorBase t, TensorBase mask, TensorBase value) except -1     # the same into out, if value is the host's and t a device's
+cdef bint fill_there(TensorBase out, TensorBase t, TensorBase mask, TensorBase value) except -1     # the same into out, if value is the host's
 cdef int fill_masked(TensorBase t, TensorBase mask, TensorBase value) except -1   # mask broadcastable to t; value: one element of t's dtype
 cdef int copy_geometry(TensorBase dst, TensorBase src, int64_t offset, const int64_t *src_steps) except -1     # in elements
 cdef int copy_triangle(TensorBase dst, TensorBase src, bint upper, int64_t k) except -1   # both contiguous

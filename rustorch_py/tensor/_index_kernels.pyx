@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport malloc, free
 from ._cpu cimport copy_plan, copy_plans, isa_level, rt_num_threads
 from ._base cimport *
+from ._backend cimport RtBackend, backend_of
 from ._dtype cimport device_of
 from ._plan cimport add_operand, plan_begin, cast_raw, contiguous_raw, copy_raw, launch
 from ..errors import DeviceError, DimError
@@ -269,19 +270,51 @@ cdef TensorBase take_true(TensorBase t, TensorBase mask):
     return out
 
 
+cdef int bits_of(int item) noexcept nogil:
+    """A dtype of as many bytes, whose loops move elements as they are."""
+    return RT_U8 if item == 1 else RT_I16 if item == 2 else RT_I32 if item == 4 else RT_I64 if item == 8 else RT_C128
+
+
 cdef bint fill_there(TensorBase out, TensorBase t, TensorBase mask, TensorBase value) except -1:
     """out = t with `value`, which is the host's and travels with the launch, where the mask is true, in one pass; False: not on this device."""
-    if not on_device(t) or RT_DEVICE_TYPE(t.dev) == RT_SHELL or value.dev != RT_CPU or t.dt >= RT_NLOOPED:
+    cdef RtIter it
+    cdef const RtBackend *backend
+    cdef int i, status
+    if RT_DEVICE_TYPE(t.dev) == RT_SHELL or value.dev != RT_CPU:
         return False
+    if on_device(t):
+        if t.dt >= RT_NLOOPED:
+            return False
+        need_same("masked_fill", t, mask)
+        launch(ROW_WHERE * 4, rt_compute_dtype(t.dt), out, mask, value, t, None, None, 0, 0)
+        return True
     need_same("masked_fill", t, mask)
-    launch(ROW_WHERE * 4, rt_compute_dtype(t.dt), out, mask, value, t, None, None, 0, 0)
+    if out.n == 0:
+        return True
+    it.host = 0
+    plan_begin(&it, out)
+    add_operand(&it, mask, 1, out.nd, out.sh)
+    add_operand(&it, value, 2, out.nd, out.sh)
+    add_operand(&it, t, 3, out.nd, out.sh)
+    it.nargs = 4
+    for i in (0, 2, 3):
+        it.dtype[i] = bits_of(rt_itemsize(t.dt))
+    rt_iter_coalesce(&it)
+    backend = backend_of(RT_CPU)
+    if it.numel > 32768:
+        with nogil:
+            status = backend.elementwise(RT_CPU, ROW_WHERE * 4, it.dtype[0], &it, NULL)
+    else:
+        status = backend.elementwise(RT_CPU, ROW_WHERE * 4, it.dtype[0], &it, NULL)
+    if status:
+        raise DeviceError("masked_fill: the back end has no loop for it", op="masked_fill")
     return True
 
 
 cdef int fill_masked(TensorBase t, TensorBase mask, TensorBase value) except -1:
     cdef RtIter it
     cdef int d, i, j, item = rt_itemsize(t.dt)
-    if fill_there(t, t, mask, value):
+    if (on_device(t) or t.flags & F_CONTIG) and fill_there(t, t, mask, value):       # with steps: what is not under the mask stays unread
         return 0
     need_same("masked_fill", t, mask)
     value = beside(value, t)

@@ -125,7 +125,7 @@ cdef TensorBase fill_out(TensorBase self, TensorBase mask, TensorBase value):
     cdef TensorBase out = None
     if not whole:
         self = expand_to(self, nd, sh)
-    if RT_DEVICE_TYPE(self.dev) != RT_CPU and value.dev == RT_CPU:
+    if value.dev == RT_CPU and RT_DEVICE_TYPE(self.dev) != RT_SHELL:
         out = empty(nd, sh, self.dt, self.dev)
         if not fill_there(out, self, mask, value):
             out = None
