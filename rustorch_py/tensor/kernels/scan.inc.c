@@ -5,38 +5,75 @@
 #include <stdlib.h>
 #include "lane_loop.h"
 
-/* Position of step l when running backwards. */
-#define AT(l) (reverse ? s.L - 1 - (l) : (l))
-
-/* Threads that share rows of columns write one line of each row both, and it travels between their cores: half a microsecond a row on two cores
- * without a common cache (1000 x 1000 floats: 780 us by two threads, 234 by one). Short rows are one thread's. */
-RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
-    return s.inner > 1 && s.outer < threads && s.inner * (int64_t)size < threads * (int64_t)8192 ? 1 : threads;
+/* Note [Columns]
+ * A block of columns is walked row by row, as wide as its accumulators leave room in the first cache (1000 x 1000 floats: 177 us, by 128 columns
+ * 205; several rows at a time write and read addresses a page apart, and take twice as long). Where the result has the accumulator's type its last
+ * row is the accumulator. Threads that share rows of columns
+ * write one line of each row both, and it travels between their cores: half a microsecond a row on two cores without a common cache (1000 x 1000
+ * floats: 780 us by two threads). Short rows are therefore cut between rows: a second thread first goes over the rows of the first, which
+ * only reads and takes half as long, to have their sums. Every column has the sums that it has by one thread. */
+#define SCAN_BLOCK 1024             /* columns */
+RT_INLINE int short_rows(RtLane s, size_t size, int threads) {
+    return s.inner > 1 && s.outer < threads && s.inner * (int64_t)size < threads * (int64_t)8192;
+}
+RT_INLINE int64_t scan_block(RtLane s, int threads) {
+    int64_t parts = (s.inner + SCAN_BLOCK - 1) / SCAN_BLOCK;
+    if (s.outer < threads) parts = (parts + threads - 1) / threads * threads;
+    int64_t block = ((s.inner + parts - 1) / parts + 31) / 32 * 32;
+    return block < SCAN_BLOCK ? block : SCAN_BLOCK;
 }
 
-#define SCAN_(name, T, A, START, STEP, DENSE, DENSE_CALL)                                                        \
-    static void name(const void *xv, RtLane s, int reverse, void *outv, int threads) {        \
-        const T *x_oli = xv; T *out_oli = outv;                                               \
-        if (DENSE && s.inner == 1 && !reverse && xv != outv) { DENSE_CALL; return; }          \
-        threads = rt_scan_threads(s, sizeof(T), threads);                                     \
-        RT_LANE_FOR(s, threads, {                                                             \
-            int64_t base = o * s.L * s.inner + i0;                                            \
-            int64_t w = i1 - i0;                                                              \
-            if (w == 1) {                                                                     \
-                A acc = START;                                                                \
-                const T *x = x_oli + base; T *y = out_oli + base;                             \
-                if (reverse) for (int64_t l = s.L - 1; l >= 0; l--) { acc = STEP(acc, (A)x[l * s.inner]); y[l * s.inner] = (T)acc; } \
-                else for (int64_t l = 0; l < s.L; l++) { acc = STEP(acc, (A)x[l * s.inner]); y[l * s.inner] = (T)acc; } \
-            } else {                                                                          \
-                A acc[RT_LANE_BLOCK];                                                         \
-                for (int64_t i = 0; i < w; i++) acc[i] = START;                               \
-                for (int64_t l = 0; l < s.L; l++) {                                           \
-                    const T *restrict x = x_oli + base + AT(l) * s.inner;                     \
-                    T *restrict y = out_oli + base + AT(l) * s.inner;                         \
-                    for (int64_t i = 0; i < w; i++) { acc[i] = STEP(acc[i], (A)x[i]); y[i] = (T)acc[i]; } \
-                }                                                                             \
-            }                                                                                 \
-        });                                                                                   \
+/* steps [l, end) of w columns; step: elements from a row to the next, negative when running backwards */
+#define SCAN_COLUMNS(name, T, A, STEP)                                                                                        \
+    static void name##_columns(const T *x, T *y, int64_t step, int64_t l, int64_t end, int64_t w, A *restrict acc) {          \
+        if (sizeof(T) == sizeof(A)) {                                                                                         \
+            const T *before = (const T *)acc;                                                                                 \
+            for (; l < end; l++) {                                                                                            \
+                const T *restrict from = x + l * step; const T *restrict last = before; T *restrict to = y + l * step;        \
+                for (int64_t i = 0; i < w; i++) to[i] = (T)STEP((A)last[i], (A)from[i]);                                      \
+                before = to;                                                                                                  \
+            }                                                                                                                 \
+        } else for (; l < end; l++) {                                                                                         \
+            const T *restrict from = x + l * step; T *restrict to = y + l * step;                                             \
+            for (int64_t i = 0; i < w; i++) { acc[i] = STEP(acc[i], (A)from[i]); to[i] = (T)acc[i]; }                         \
+        }                                                                                                                     \
+    }                                                                                                                         \
+    static void name##_over(const T *x, int64_t step, int64_t end, int64_t w, A *restrict acc) {                              \
+        int64_t l = 0;                                                                                                        \
+        for (; l + 4 <= end; l += 4) {                                                                                        \
+            const T *restrict x0 = x + l * step; const T *restrict x1 = x0 + step; const T *restrict x2 = x1 + step; const T *restrict x3 = x2 + step; \
+            for (int64_t i = 0; i < w; i++) acc[i] = STEP(STEP(STEP(STEP(acc[i], (A)x0[i]), (A)x1[i]), (A)x2[i]), (A)x3[i]);  \
+        }                                                                                                                     \
+        for (; l < end; l++) for (int64_t i = 0; i < w; i++) acc[i] = STEP(acc[i], (A)x[l * step + i]);                       \
+    }
+
+/* HALVES: two threads may share short rows' columns (steps of a few instructions) */
+#define SCAN_(name, T, A, START, STEP, HALVES, DENSE, DENSE_CALL)                                                \
+    SCAN_COLUMNS(name, T, A, STEP)                                                                               \
+    static void name(const void *xv, RtLane s, int reverse, void *outv, int threads) {                           \
+        const T *x_oli = xv; T *out_oli = outv;                                                                  \
+        if (DENSE && s.inner == 1 && !reverse && xv != outv) { DENSE_CALL; return; }                             \
+        int64_t step = reverse ? -s.inner : s.inner, first = reverse ? (s.L - 1) * s.inner : 0, block = s.inner > 1 ? scan_block(s, threads) : 1; \
+        int64_t cuts = 1, blocks = (s.inner + block - 1) / block, all = s.outer * s.L * s.inner;                 \
+        if (all <= RT_LANE_GRAIN) threads = 1;                                                                   \
+        else if (short_rows(s, sizeof(T), threads)) { if (HALVES && s.outer == 1) cuts = threads = 2; else threads = 1; } \
+        int64_t half = cuts == 2 ? s.L * 2 / 3 : s.L, jobs = s.outer * blocks * cuts;                           \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1))                          \
+        for (int64_t job = 0; job < jobs; job++) {                                                               \
+            int64_t cut = job / (s.outer * blocks), rest = job % (s.outer * blocks), i0 = rest % blocks * block; \
+            int64_t base = rest / blocks * s.L * s.inner + i0 + first, w = s.inner - i0 < block ? s.inner - i0 : block; \
+            const T *x = x_oli + base; T *y = out_oli + base;                                                    \
+            if (w == 1) {                                                                                        \
+                A acc = START;                                                                                   \
+                if (cut) for (int64_t l = 0; l < half; l++) acc = STEP(acc, (A)x[l * step]);                     \
+                for (int64_t l = cut ? half : 0; l < (cut ? s.L : half); l++) { acc = STEP(acc, (A)x[l * step]); y[l * step] = (T)acc; } \
+                continue;                                                                                        \
+            }                                                                                                    \
+            A acc[SCAN_BLOCK];                                                                                   \
+            for (int64_t i = 0; i < w; i++) acc[i] = START;                                                      \
+            if (cut) name##_over(x, step, half, w, acc);                                                         \
+            name##_columns(x, y, step, cut ? half : 0, cut ? s.L : half, w, acc);                                \
+        }                                                                                                        \
     }
 
 /* Sums of dense lanes: a chain of additions waits for itself, so CHAINS of them run side by side (whole numbers do not wait: rows one by one): rows, or blocks of one
@@ -115,9 +152,9 @@ RT_INLINE int rt_scan_threads(RtLane s, size_t size, int threads) {
 
 #define PLUS(a, b) ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
-#define SCAN(name, T, A, START, STEP) SCAN_(name, T, A, START, STEP, 0, (void)0)
-#define SUM_SCAN(tag, T, A) SUM_ROWS(tag, T, A) SCAN_(sum_##tag, T, A, 0, PLUS, 1, dense_##tag(x_oli, s.outer, s.L, out_oli, threads))
-#define PROD_SCAN(tag, T, A) PROD_ROWS(tag, T, A) SCAN_(prod_##tag, T, A, 1, TIMES, 1, products_##tag(x_oli, s.outer, s.L, out_oli, threads))
+#define SCAN(name, T, A, START, STEP) SCAN_(name, T, A, START, STEP, 0, 0, (void)0)
+#define SUM_SCAN(tag, T, A) SUM_ROWS(tag, T, A) SCAN_(sum_##tag, T, A, 0, PLUS, 1, 1, dense_##tag(x_oli, s.outer, s.L, out_oli, threads))
+#define PROD_SCAN(tag, T, A) PROD_ROWS(tag, T, A) SCAN_(prod_##tag, T, A, 1, TIMES, 1, 1, products_##tag(x_oli, s.outer, s.L, out_oli, threads))
 /* Of a dense lane: mostly nothing in the next elements changes the extreme, and they are written by vectors; else one by one, without a branch. */
 #define EXTREME(tag, T, ISNAN)                                                                \
     static void extreme_lane_##tag(const T *x, int64_t n, int want_min, T *val, int64_t *idx) { \
