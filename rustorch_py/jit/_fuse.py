@@ -4,6 +4,10 @@ The first call with arguments of some kinds (dtypes, which of them have one elem
 launches on six elements, makes a program of it and compares the program with the function on random numbers, bit for bit. Later calls run
 the program: one pass over memory, forward, and one backward, which recomputes what lies between instead of keeping it. A call that does not
 fit (few elements, other devices or strides, a subclass, autocast) runs the function as it stands.
+
+Note [Kept between the passes]
+Where all arrays of a call fit into the last cache, forward writes its costliest values (tanh, exp, ...) beside the result and backward reads
+them: of tanh's gelu a third of backward is tanh. Larger arrays go through memory, which is no faster than to compute them again.
 """
 import functools
 import inspect
@@ -13,7 +17,7 @@ import types
 from ..autograd import Function, grad as gradients
 from ..tensor import Tensor, _fuse, enable_grad, get_default_dtype, is_autocast_enabled, is_grad_enabled, is_inference_mode_enabled, no_grad, ones, randn
 from ..tensor._overrides import modes
-from ._program import Unfit, build
+from ._program import Unfit, build, build_kept
 from ._source import NUMBERS, is_plain, read
 
 FEWEST = 32768            # elements: below, what lies between operators stays in the cache anyway
@@ -120,7 +124,7 @@ class _Kind:
     """
 
     def __init__(self, fn, args):
-        self.fn, self.back = fn, {}
+        self.fn, self.back, self.kept = fn, {}, {}
         self.args = [_six(a) if isinstance(a, Tensor) else a for a in args]         # stand-ins: the caller's memory is not kept
         with no_grad():
             given = self.samples(_six)
@@ -155,21 +159,27 @@ class _Kind:
         with enable_grad():
             g = draw(self.fn(*self.place(given))).detach()
             with _fuse.Recording() as recording:
-                got = gradients(self.fn(*self.place(given)), [given[i] for i in needs], g)
-        return recording, [*(t.detach() for t in given), g], got
+                made = self.fn(*self.place(given))
+                got = gradients(made, [given[i] for i in needs], g)
+        return recording, [*(t.detach() for t in given), g], made.detach(), got
 
     def backward(self, needs):
         """Return (program, where) of the gradients of these tensors; None: they must be taken operator by operator."""
         if needs not in self.back:
             self.back[needs] = None
             try:
-                recording, given, got = self.record(needs, _six)
-                program, where = build(recording, [_spot(t) for t in given], [(_fuse.address(t), _fuse.code(t)) for t in got])
+                recording, given, made, got = self.record(needs, _six)
+                spots, grads = [_spot(t) for t in given], [_spot(t)[:2] for t in got]
+                program, where = build(recording, spots, grads)
+                kept = _kept(recording, spots, _spot(made)[:2], grads)
                 for draw in (_normal, _wide):
-                    _, given, got = self.record(needs, draw)
-                    made = program(*given)
-                    for t, at in zip(got, where):
-                        _same(t, made[at] if at >= 0 else given[~at])
+                    _, given, made, got = self.record(needs, draw)
+                    _same_all(got, program(*given), where, given)
+                    if kept:
+                        first = kept[0](*given[:-1])
+                        _same(made, first[0])
+                        _same_all(got, kept[1](*given, *first[1:]), where, given)
+                self.kept[needs] = kept                # first: another thread looks for it where there is a program
                 self.back[needs] = program, where
             except (Unfit, RuntimeError):
                 pass                                   # stays None
@@ -182,22 +192,39 @@ class CompiledFunction(Function):
     @staticmethod
     def forward(ctx, kind, needs, *tensors):
         ctx.kind, ctx.needs, ctx.n = kind, needs, len(tensors)
-        ctx.save_for_backward(*tensors)
-        return kind.forward(*tensors)[0]
+        kept = kind.kept[needs]
+        if kept and max(t.nbytes for t in tensors) * (len(tensors) + len(needs) + 3) > _fuse.last_cache():     # two more, and what is kept
+            kept = None
+        made = (kept[0] if kept else kind.forward)(*tensors)
+        ctx.save_for_backward(*tensors, *made[1:])
+        return made[0]
 
     @staticmethod
     def backward(ctx, g):
-        tensors, kind, got = ctx.saved_tensors, ctx.kind, [None] * ctx.n
+        kind, got = ctx.kind, [None] * ctx.n
+        tensors, more = ctx.saved_tensors[:ctx.n], ctx.saved_tensors[ctx.n:]
         if is_grad_enabled():                          # to be differentiated again: operator by operator
             again = kind.fn(*kind.place(tensors))
             made = gradients(again, [tensors[i] for i in ctx.needs], g, create_graph=True)
         else:
             program, where = kind.backward(ctx.needs)
-            results = program(*tensors, g)
+            results = kind.kept[ctx.needs][1](*tensors, g, *more) if more else program(*tensors, g)
             made = [results[at] if at >= 0 else g if ~at == ctx.n else tensors[~at] for at in where]
         for i, t in zip(ctx.needs, made):
             got[i] = t if t.shape == tensors[i].shape else t.sum_to_size(tensors[i].shape)
         return (None, None, *got)
+
+
+def _kept(*what):
+    try:
+        return build_kept(*what)
+    except Unfit:
+        return None                                    # too many operands for one loop
+
+
+def _same_all(wanted, made, where, given):
+    for t, at in zip(wanted, where):
+        _same(t, made[at] if at >= 0 else given[~at])
 
 
 def _spot(t):

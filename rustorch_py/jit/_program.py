@@ -4,6 +4,7 @@ See Note [Recording] in tensor/_fuse.pyx for what a recording holds, and Note [F
 """
 from ..tensor import _fuse, optable
 
+COSTLY = 3                # of a row: computing it again takes longer than to write and read it in a cache
 PLACES, NUMBERS = _fuse.MAX_OPERANDS, _fuse.MAX_OPERANDS + _fuse.MAX_SLOTS
 
 
@@ -71,6 +72,32 @@ def build(recording, inputs, results):
         Unfit: something else than rows made a result, or it takes too many operands or places.
     """
     moving, order = _values(recording, inputs)
+    wanted, where = _wanted(moving, results)
+    return _assemble(_alive(order, wanted), wanted, len(inputs)), where
+
+
+def build_kept(recording, inputs, result, gradients):
+    """Return (forward, backward, where) of a recording of a function and its gradients, or None where nothing is worth to be kept between the two.
+
+    Forward's results are the function's and then costly values that gradients need; backward takes them behind the inputs and the incoming
+    gradient, which is the last of `inputs`. `result` and `gradients` are as build's `results`.
+    """
+    moving, order = _values(recording, inputs)
+    wanted, where = _wanted(moving, gradients)
+    made = moving.get(result[0])
+    late = {id(v) for v in moving.values() if v.index == len(inputs) - 1}
+    for value in order:
+        if any(id(read) in late for read in value.step[4]):
+            late.add(id(value))
+    kept = [v for v in _alive(order, wanted) if v.step[0] >= 0 and id(v) not in late and v is not made and optable.ROWS[v.step[0] >> 2].cost >= COSTLY]
+    if not kept or made is None or made.step is None or made.dtype != result[1] or any(v in wanted for v in kept):
+        return None
+    outs = [made, *kept]
+    return _assemble(_alive(order, outs), outs, len(inputs) - 1), _assemble(_alive(order, wanted, kept), wanted, len(inputs), kept), where
+
+
+def _wanted(moving, results):
+    """(values that a program makes, for each result its number among them or ~i where it is input i)"""
     wanted, where = [], []
     for at, dtype in results:
         value = moving.get(at)
@@ -83,24 +110,33 @@ def build(recording, inputs, results):
         else:
             where.append(len(wanted))
             wanted.append(value)
-    alive, steps = set(map(id, wanted)), []
+    if not wanted:
+        raise Unfit
+    return wanted, where
+
+
+def _alive(order, wanted, given=()):
+    """The steps that make these values, where those of `given` are there."""
+    alive, there, steps = set(map(id, wanted)), set(map(id, given)), []
     for value in reversed(order):
-        if id(value) in alive:
+        if id(value) in alive and id(value) not in there:
             steps.append(value)
             alive.update(map(id, value.step[4]))
     steps.reverse()
-    if not wanted or len(wanted) + len(inputs) > _fuse.MAX_OPERANDS or len(steps) > _fuse.MAX_STEPS:
+    return steps
+
+
+def _assemble(steps, wanted, n_in, given=()):
+    """The Program of these steps; `given` are inputs behind the first n_in."""
+    if len(wanted) + n_in + len(given) > _fuse.MAX_OPERANDS or len(steps) > _fuse.MAX_STEPS:
         raise Unfit
-    return _assemble(steps, wanted, len(inputs)), where
-
-
-def _assemble(steps, wanted, n_in):
     last = {}                                          # value -> the step that reads it last
     for i, value in enumerate(steps):
         for read in value.step[4]:
             last[id(read)] = i
     place, sizes, free, numbers, out = {}, [], [], [], []
     operand = {id(value): i for i, value in enumerate(wanted)}
+    operand.update((id(value), len(wanted) + n_in + i) for i, value in enumerate(given))
 
     def at(value):
         """(number of the value, bytes from element to element where it is no operand)"""
@@ -133,4 +169,4 @@ def _assemble(steps, wanted, n_in):
     if len(sizes) > _fuse.MAX_SLOTS or len(numbers) > _fuse.MAX_NUMBERS or sum(sizes) * 64 > _fuse.ROOM:
         raise Unfit
     cost = min(4, sum(optable.ROWS[s[0] >> 2].cost for s in out if s[0] >= 0))
-    return _fuse.Program([v.dtype for v in wanted], n_in, out, sizes, numbers, cost)
+    return _fuse.Program([v.dtype for v in wanted], n_in + len(given), out, sizes, numbers, cost)

@@ -29,6 +29,9 @@ cdef extern from "fuse.h" nogil:
         int32_t step_size[1][8]
         RtFuseStep steps[1]
 
+cdef extern from "stream.h" nogil:
+    int64_t rt_last_cache()
+
 cdef extern from *:
     """
     #ifdef _MSC_VER
@@ -157,6 +160,11 @@ def address(TensorBase t not None):
 def code(TensorBase t not None):
     """Return the code of a tensor's dtype."""
     return t.dt
+
+
+def last_cache():
+    """Return the bytes of the last cache that this processor's cores share."""
+    return rt_last_cache()
 
 
 def itemsize(int dt):

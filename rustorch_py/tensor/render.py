@@ -250,8 +250,8 @@ def _loop(row, which, kind):
         lines.append("        return;\n    }")
 
     contiguous()
-    if which:
-        variants = [("g",)] if m >= 2 else []
+    if which:                                              # numbers of a function's text are such operands too, in a fused loop
+        variants = [(n,) for n in (operands if m == 2 else operands[: m > 2])]
     elif m == 2:
         variants = [("x",), ("y",)]
     elif m == 3:
