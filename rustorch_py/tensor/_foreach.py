@@ -5,8 +5,9 @@
 from . import _linalg_norms, _pointwise, _rows
 from ..errors import TensorError, TensorTypeError
 from ._base import TensorBase
-from ._convert import clone_, copy_
+from ._convert import clone_, copy_, zero_each
 from ._reduce import amax
+from ._tensor import Tensor
 
 _UNARY = ("abs acos asin atan ceil cos cosh erf erfc exp expm1 floor frac lgamma log log10 log1p log2 neg reciprocal round rsqrt sigmoid sign sin sinh sqrt tan "
           "tanh trunc").split()
@@ -19,9 +20,9 @@ def _tensors(op, argument, values):
     """Check a list of tensors."""
     if not isinstance(values, (tuple, list)):
         raise TensorTypeError(f"{op}(): argument '{argument}' must be tuple of Tensors, not {type(values).__name__}", op=op)
-    for v in values:
-        if not isinstance(v, TensorBase):
-            raise TensorTypeError(f"{op}(): argument '{argument}' must be tuple of Tensors, but found element of type {type(v).__name__}", op=op)
+    for kind in dict.fromkeys(map(type, values)):
+        if not issubclass(kind, TensorBase):
+            raise TensorTypeError(f"{op}(): argument '{argument}' must be tuple of Tensors, but found element of type {kind.__name__}", op=op)
     if not values:
         raise TensorError(f"{op}: Tensor list must have at least one tensor.", op=op)
     return values
@@ -36,20 +37,33 @@ def _partners(op, first, other):
     return other
 
 
-def _function(name):
-    return getattr(_rows, name, None) or getattr(_pointwise, name)
+class _Method:
+    """The in-place form, as the tensors' own class has it: found once a list, where the list is of one class."""
+
+    def __init__(self, name):
+        self.name = name + "_"
+
+    def of(self, tensors):
+        kinds, name = set(map(type, tensors)), self.name
+        if len(kinds) == 1:
+            return getattr(kinds.pop(), name)
+        return lambda x, *args, **keywords: getattr(x, name)(*args, **keywords)
 
 
-def _method(name):
-    """The in-place form as a function of its first tensor."""
-    def call(x, *args, **keywords):
-        return getattr(x, name + "_")(*args, **keywords)
-    return call
+class _Operator:
+    """A function of tensors, whatever their class."""
+
+    def __init__(self, name):
+        self.function = getattr(_rows, name, None) or getattr(_pointwise, name)
+
+    def of(self, tensors):
+        return self.function
 
 
 def _unary(name, inner, op):
     def call(self):
-        return tuple([inner(x) for x in _tensors(op, "self", self)])
+        f = inner.of(_tensors(op, "self", self))
+        return tuple([f(x) for x in self])
     call.__doc__ = f"Compute ``{name}`` of every tensor."
     return call
 
@@ -57,7 +71,8 @@ def _unary(name, inner, op):
 def _binary(name, inner, op):
     def call(self, other, *, alpha=1):
         partners = _partners(op, _tensors(op, "self", self), other)
-        return tuple([inner(x, y) for x, y in zip(self, partners)] if alpha == 1 else [inner(x, y, alpha=alpha) for x, y in zip(self, partners)])
+        f = inner.of(self)
+        return tuple([f(x, y) for x, y in zip(self, partners)] if alpha == 1 else [f(x, y, alpha=alpha) for x, y in zip(self, partners)])
 
     def plain(self, other):
         return call(self, other)
@@ -71,7 +86,8 @@ def _ternary(name, inner, op):
         first, second = _partners(op, _tensors(op, "self", self), tensor1), _partners(op, self, tensor2)
         if isinstance(value, TensorBase):
             value = value.tolist()
-        return tuple([inner(x, a, b, value=v) for x, a, b, v in zip(self, first, second, _partners(op, self, value))])
+        f = inner.of(self)
+        return tuple([f(x, a, b, value=v) for x, a, b, v in zip(self, first, second, _partners(op, self, value))])
     call.__doc__ = f"Compute ``{name}`` of every tensor; ``value``: a number, or one a tensor."
     return call
 
@@ -79,15 +95,20 @@ def _ternary(name, inner, op):
 def _weighted(name, inner, op):
     def call(self, tensors1, weight):
         ends = _partners(op, _tensors(op, "self", self), tensors1)
-        return tuple([inner(x, e, w) for x, e, w in zip(self, ends, _partners(op, self, weight))])
+        f = inner.of(self)
+        return tuple([f(x, e, w) for x, e, w in zip(self, ends, _partners(op, self, weight))])
     call.__doc__ = "Interpolate every tensor towards its partner; ``weight``: a number, or numbers or tensors one a tensor."
     return call
 
 
 def _foreach_zero_(self):
     """Fill every tensor with zeros."""
-    for x in _tensors("_foreach_zero_", "self", self):
-        x.zero_()
+    zero_ = _Method("zero").of(_tensors("_foreach_zero_", "self", self))
+    if zero_ is Tensor.zero_:                 # no class's own
+        zero_each(self)
+    else:
+        for x in self:
+            zero_(x)
     return self
 
 
@@ -119,7 +140,7 @@ FUNCTIONS = {f.__name__: f for f in (_foreach_zero_, _foreach_copy_, _foreach_cl
 def _add(name, make, inner):
     """Two functions: with the operator `inner`, and with the tensor's own in-place form of it."""
     for op in ("_foreach_" + name, f"_foreach_{name}_"):
-        made = _writing(make(name, _method(inner), op)) if op.endswith("_") else make(name, _function(inner), op)
+        made = _writing(make(name, _Method(inner), op)) if op.endswith("_") else make(name, _Operator(inner), op)
         made.__name__ = made.__qualname__ = op
         FUNCTIONS[op] = made
 
@@ -134,9 +155,11 @@ def _writing(made):
 
 def _numbers_first(made):
     """A number to the powers in a list."""
+    _pow = _Operator("pow").function
+
     def call(self, exponent):
         if isinstance(exponent, (tuple, list)) and not isinstance(self, (tuple, list)):
-            return tuple([_function("pow")(self, e) for e in _tensors("_foreach_pow", "exponent", exponent)])
+            return tuple([_pow(self, e) for e in _tensors("_foreach_pow", "exponent", exponent)])
         return made(self, exponent)
     call.__name__ = call.__qualname__ = "_foreach_pow"
     call.__doc__ = made.__doc__

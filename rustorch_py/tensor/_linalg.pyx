@@ -763,15 +763,21 @@ def plain_norm(x, ord, dim, bint keepdim):
     """`vector_norm` of a real tensor that nothing records, over one dimension or all; None: another call."""
     cdef TensorBase t, r
     cdef uint8_t mask[64]
-    cdef int i, d = 0, acc, out
-    cdef bint two
+    cdef int i, d = 0, acc, out, row
+    cdef double p
     if not isinstance(x, TensorBase) or not (type(ord) is int or type(ord) is float):
         return None
     t = <TensorBase>x
     if t.nd == 0 or t.n == 0 or rt_kind(t.dt) != RT_KIND_FLOAT or t.rg and grad_mode():
         return None
-    two = ord == 2
-    if not two and ord != 1:
+    p = ord
+    if p == 2:
+        row = RED_SUM_SQ
+    elif p == 1:
+        row = RED_SUM_ABS
+    elif p * 0 != 0 and p == p:          # infinite
+        row = RED_MAX_ABS if p > 0 else RED_MIN_ABS
+    else:
         return None
     if dim is not None:
         if type(dim) is not int or dim < -t.nd or dim >= t.nd:
@@ -780,8 +786,8 @@ def plain_norm(x, ord, dim, bint keepdim):
     for i in range(t.nd):
         mask[i] = dim is None or i == d
     acc = out = rt_compute_dtype(t.dt)
-    r = reduce_raw(RED_SUM_SQ if two else RED_SUM_ABS, t, mask, keepdim, acc, out, 0)
-    if two:
+    r = reduce_raw(row, t, mask, keepdim, acc, out, 0)
+    if row == RED_SUM_SQ:
         r = <TensorBase>unary(ROW_SQRT, r, None)
     return cast(r, t.dt) if r.dt != t.dt else r
 

@@ -692,7 +692,7 @@ cdef object binary_inplace_k(int row, object x, object y, double k0):
 
 cdef inline bint fast_inplace(int row, TensorBase a, TensorBase b) except -1:
     """Nothing to record, to promote, to broadcast or to refuse: the loop can run."""
-    return fast_pair(a, b) and not (a.rg or b.rg or a.flags & F_INFERENCE) and a.base is None and not zero_divisor_matters(row) \
+    return fast_pair(a, b) and not (a.rg or b.rg or a.flags & F_INFERENCE) and a.base is None and write_hook is None and not zero_divisor_matters(row) \
         and row_dtype(row, a.dt) == a.dt and out_dtype(&rt_rows[row], a.dt) == a.dt and (b.stor is not a.stor or b.ptr == a.ptr)
 
 
@@ -816,12 +816,22 @@ cdef object ternary_inplace(int row, object x, object y, object z, double k0):
 
 
 cdef object ternary_inplace_run(int row, object x, object y, object z, double k0):
-    cdef object op = row_label(row) + "_"
-    cdef TensorBase a = as_base(op, "input", x), b = operand(op, y, 0), c = operand(op, z, 0), src
+    cdef TensorBase a, b, c, src
     cdef int dt, nd
     cdef int64_t sh[64]
     cdef bint rec
-    cdef Node node = None
+    if isinstance(x, TensorBase) and isinstance(y, TensorBase) and isinstance(z, TensorBase):
+        a = <TensorBase>x
+        b = <TensorBase>y
+        c = <TensorBase>z
+        if b.stor is not a.stor and c.stor is not a.stor and not c.rg and fast_pair(a, c) and fast_inplace(row, a, b):
+            launch(row * 4, rt_compute_dtype(a.dt), a, a, b, c, None, None, k0, 0)
+            bump(a)
+            return a
+    cdef object op = row_label(row) + "_"
+    a = as_base(op, "input", x)
+    b = operand(op, y, 0)
+    c = operand(op, z, 0)
     inplace_begin(op, a)
     dt = row_dtype(row, result_dtype(a, b, c))
     check_inplace_dtype(op, a, dt)

@@ -177,6 +177,17 @@ def test_mutation_of_saved_tensors():
     assert a.grad.tolist() == [[1.0] * 3] * 2
 
 
+@pytest.mark.parametrize("write", ["x.mul_(m.full((5,), 3.0))", "x.addcmul_(m.ones(5), m.ones(5))", "x.neg_()", "m._foreach_zero_([x])", "m._foreach_add_([x], [m.ones(5)])"])
+def test_mutation_of_saved_tensors_that_want_no_gradient(write):
+    for m in (torch, rt):
+        with m.autograd.graph.allow_mutation_on_saved_tensors():
+            x, w = m.ones(5), m.ones(5, requires_grad=True)
+            y = (w * x).sum()
+            eval(write, {"m": m, "x": x})
+            y.backward()
+        assert w.grad.tolist() == [1.0] * 5
+
+
 def test_multi_grad_hooks_of_tensors_that_backward_does_not_reach():
     def steps(m):
         seen = []

@@ -47,6 +47,38 @@ def test_foreach(call):
             np.testing.assert_allclose(y, x, rtol=2e-6, atol=1e-6)
 
 
+def test_foreach_asks_a_class_for_its_own_method():
+    class Loud(rt.Tensor):
+        def zero_(self):
+            return self.fill_(7)
+
+        def neg_(self):
+            return self.fill_(8)
+
+    def some():
+        return [rt.ones(2), rt.ones(2).as_subclass(Loud)]
+    both, alone = some(), some()[1:]
+    rt._foreach_zero_(both)
+    rt._foreach_zero_(alone)
+    assert [x.tolist() for x in both + alone] == [[0.0, 0.0], [7.0, 7.0], [7.0, 7.0]]
+    rt._foreach_neg_(both)
+    rt._foreach_neg_(alone)
+    assert [x.tolist() for x in both + alone] == [[0.0, 0.0], [8.0, 8.0], [8.0, 8.0]]
+
+
+@pytest.mark.parametrize("make", ["m.ones(5000)", "m.ones(6, 4).t()", "m.ones(6, 4)[:, 1:3]", "m.ones(3, dtype=m.bfloat16)", "m.ones(0)", "m.nn.Parameter(m.ones(3))",
+                                  "m.ones(4, requires_grad=True) * 2", "m.ones(3, dtype=m.int64)"])
+def test_foreach_zero(make):
+    for m in BOTH:
+        x = eval(make, {"m": m})
+        version = x._version
+        with m.set_grad_enabled(not x.is_leaf):
+            m._foreach_zero_([x, m.ones(2)])
+        assert not x.any() and x._version == version + 1
+        if x.grad_fn is not None:
+            assert type(x.grad_fn).__name__ in ("ZeroBackward0", "FillBackward0")
+
+
 @pytest.mark.parametrize("call", ["sym_max(1, 2.5)", "sym_max(3, 2.5)", "sym_min(1, 2.5)", "sym_int(-2.7)", "sym_float(3)", "sym_not(True)", "sym_sum([1, 2, 3])",
                                   "is_warn_always_enabled()", "compiler.is_compiling()", "compiler.is_dynamo_compiling()",
                                   "compiler.disable(len)([1])", "compiler.disable()(len)([1])", "compiler.allow_in_graph(len)([1])", "accelerator.is_available()",
