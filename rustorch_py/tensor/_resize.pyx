@@ -1,6 +1,6 @@
 # build: isa=resize.inc.c cold
 """Images and volumes resized in one pass: a plan holds what a size asks for, forwards and backwards."""
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 from ._base cimport TensorBase, Node, attach1, attach2, empty, empty_like_shape, save, saved, wants_edge, as_base, RT_U8, RT_F16, RT_BF16, RT_F32, RT_F64, rt_itemsize
 from ._cpu cimport isa_level
@@ -35,12 +35,21 @@ cdef extern from "resize.h" nogil:
         const int32_t *pad_at
         const float *pad_f32
         const double *pad_f64
+    ctypedef struct RtByteAxis:
+        int64_t from_ "from"
+        int64_t to
+        int64_t taps
+        int64_t step
+        int shift
+        const int32_t *first
+        const int16_t *w
     ctypedef struct RtResizeTable:
         void (*mix_f32)(const RtAxis *, int64_t, int64_t, const float *, float *, int) noexcept nogil
         void (*mix_f64)(const RtAxis *, int64_t, int64_t, const double *, double *, int) noexcept nogil
         void (*mix_bf16)(const RtAxis *, int64_t, int64_t, const rt_bf16 *, rt_bf16 *, int) noexcept nogil
         void (*mix_f16)(const RtAxis *, int64_t, int64_t, const rt_f16 *, rt_f16 *, int) noexcept nogil
         void (*pick)(const RtAxis *, int64_t, int64_t, int64_t, const void *, void *, int) noexcept nogil
+        void (*bytes)(const RtByteAxis *, int64_t, int64_t, const uint8_t *, uint8_t *, int) noexcept nogil
         void (*grid_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, int, float *, int) noexcept nogil
         void (*grid_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, int, double *, int) noexcept nogil
         void (*grid_d0_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, const float *, int, float *, float *, int) noexcept nogil
@@ -154,6 +163,78 @@ cdef class Plan:
             empty_axis(&self.back[d])
 
 
+cdef int fill_bytes(RtByteAxis *a, int64_t size, list rows) except -1:
+    """The table of one dimension of an image of bytes. The weights are integers of 16 bits: as many bits behind the point as the largest leaves room for."""
+    cdef int64_t taps = 0, to = len(rows), i, j, low
+    cdef int32_t *first = <int32_t *>calloc(to + 1, sizeof(int32_t))
+    cdef int16_t *w
+    cdef int shift = 0
+    cdef list sums = [], lows = []
+    cdef dict here
+    cdef double largest = 0, value
+    a.from_, a.to, a.first = size, to, first
+    for row in rows:
+        here = {}                                   # taps beyond the edge fall on the edge's pixel: one weight for all of them
+        for at, by in row:
+            here[at] = here.get(at, 0.0) + by
+        sums.append(here)
+        lows.append(min(here, default=size - 1))
+        largest = max(largest, max(here.values(), default=0.0))
+    for i in range(to - 1, -1, -1):                 # a window's first pixel may have no weight that the next window's has one for
+        if i + 1 < to and lows[i] > lows[i + 1]:
+            lows[i] = lows[i + 1]
+        taps = max(taps, max(sums[i], default=lows[i]) - lows[i] + 1)
+    while shift < 22 and <int64_t>(0.5 + largest * (<int64_t>1 << shift + 1)) < 1 << 15:
+        shift += 1
+    a.shift = shift
+    a.step = taps + 3 & ~3
+    a.taps = taps if a.step > size else a.step      # loops take four at a time, where the source has as many
+    a.w = w = <int16_t *>calloc(to * a.step + 1, sizeof(int16_t))
+    if not first or not w:
+        no_memory("interpolate")
+    for i in range(to):
+        here = sums[i]
+        low = min(lows[i], size - a.taps)
+        first[i] = <int32_t>low
+        for j, value in here.items():
+            value *= <int64_t>1 << shift
+            w[i * a.step + j - low] = <int16_t>(value + 0.5 if value > 0 else value - 0.5)
+    return 0
+
+
+cdef class BytePlan:
+    """Tables of the two dimensions of an image of bytes; rows as for `Plan`, None for a dimension that stays as it is."""
+    cdef RtByteAxis axes[2]
+
+    def __init__(self, axes):
+        cdef int d
+        for d in range(2):
+            size, rows = axes[d]
+            if rows is None:
+                self.axes[d].from_ = self.axes[d].to = size
+            else:
+                fill_bytes(&self.axes[d], size, rows)
+
+    def __dealloc__(self):
+        cdef int d
+        for d in range(2):
+            free(<void *>self.axes[d].first)
+            free(<void *>self.axes[d].w)
+
+    cdef TensorBase apply(self, TensorBase x):
+        cdef const RtResizeTable *table = rt_resize_pick(isa_level())
+        cdef bint last = suggests_last(x)
+        cdef TensorBase xc = in_order(x, last), out
+        cdef int64_t sh[4]
+        cdef int threads = num_threads()
+        sh[0], sh[1], sh[2], sh[3] = x.sh[0], x.sh[1], self.axes[0].to, self.axes[1].to
+        out = empty_in_order(4, sh, x.dt, x.dev, last)
+        if out.n:
+            with nogil:
+                table.bytes(self.axes, sh[0] if last else sh[0] * sh[1], sh[1] if last else 1, <const uint8_t *>xc.ptr, <uint8_t *>out.ptr, threads)
+        return out
+
+
 cdef object apply_plan(TensorBase x, Plan plan, bint forward):
     """Resize, or its transpose; each the other's gradient. Recorded."""
     cdef const RtResizeTable *table = rt_resize_pick(isa_level())
@@ -200,7 +281,7 @@ cdef class ResizeBackward0(Node):
         return apply_plan(<TensorBase?>g, self.plan, not self.forward)
 
 
-cdef dict plans = {}                    # (arguments, sizes, dtype) -> Plan
+cdef dict plans = {}                    # (arguments, sizes, dtype) -> Plan or BytePlan
 cdef enum:
     KEPT = 64
 
@@ -238,20 +319,35 @@ def known(input, size, factor, mode, corners, again, antialias):
         return None
     key = key_of(<TensorBase>input, size, factor, mode, corners, again, antialias)
     plan = None if key is None else plans.get(key)
-    return None if plan is None else apply_plan(<TensorBase>input, <Plan>plan, True)
+    if plan is None:
+        return None
+    return apply_plan(<TensorBase>input, <Plan>plan, True) if type(plan) is Plan else (<BytePlan>plan).apply(<TensorBase>input)
 
 
-def resize(input, axes, plain, row_major, arguments):
-    """Resize the spatial dimensions of (N, C, ...) by tables (see `Plan`), which are kept for calls with these arguments."""
-    cdef TensorBase x = as_base("interpolate", "input", input)
-    cdef Plan plan = Plan(axes, plain, row_major)
+cdef int keep(TensorBase x, tuple arguments, object plan) except -1:
     size, factor, mode, corners, again, antialias = arguments
     key = key_of(x, size, factor, mode, corners, again, antialias)
     if key is not None:
         if len(plans) >= KEPT:
             plans.pop(next(iter(plans)), None)
         plans[key] = plan
+    return 0
+
+
+def resize(input, axes, plain, row_major, arguments):
+    """Resize the spatial dimensions of (N, C, ...) by tables (see `Plan`), which are kept for calls with these arguments."""
+    cdef TensorBase x = as_base("interpolate", "input", input)
+    cdef Plan plan = Plan(axes, plain, row_major)
+    keep(x, arguments, plan)
     return apply_plan(x, plan, True)
+
+
+def resize_bytes(input, axes, arguments):
+    """Resize images of bytes (N, C, H, W) by tables (see `BytePlan`), which are kept for calls with these arguments."""
+    cdef TensorBase x = as_base("interpolate", "input", input)
+    cdef BytePlan plan = BytePlan(axes)
+    keep(x, arguments, plan)
+    return plan.apply(x)
 
 
 # ---- samples at the places of a grid ---------------------------------------------------------------------------------

@@ -51,6 +51,45 @@ def test_corners_and_filters(dtype, last):
             both(dtype, (2, 3, 9, 10), last, {"size": (4, 13), "mode": mode, "antialias": True})
 
 
+def bytes_of_torch(data, new, mode, smooth, corners):
+    """What PyTorch makes of an image of bytes; None where an assertion of its own fails (sizes of 1, whose order could be either)."""
+    try:
+        return torch.nn.functional.interpolate(torch.from_numpy(data), new, mode=mode, antialias=smooth, align_corners=corners).numpy()
+    except RuntimeError as error:
+        assert "INTERNAL ASSERT" in str(error)
+        return None
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_images_of_bytes_are_the_same_bytes(mode):
+    draw = np.random.default_rng(7)
+    for channels in (2, 3, 4, 21):
+        for size in ((1, 1), (2, 3), (5, 7), (17, 31), (64, 48)):
+            data = draw.integers(0, 256, (2, channels, *size), dtype=np.uint8)
+            for new in ((3, 2), (8, 8), (40, 90), (size[0], 20), (20, size[1]), size):
+                for last, smooth, corners in ((False, False, False), (False, True, False), (True, False, True), (True, True, False), (True, False, False)):
+                    same = bytes_of_torch(data, new, mode, smooth, corners)
+                    if same is None:
+                        continue
+                    x = rt.from_numpy(data)
+                    x = x.contiguous(memory_format=rt.channels_last) if last else x
+                    y = rt.nn.functional.interpolate(x, new, mode=mode, antialias=smooth, align_corners=corners)
+                    assert y.is_contiguous(memory_format=rt.channels_last if last and min(size) > 1 else rt.contiguous_format)
+                    np.testing.assert_array_equal(y.numpy(), same)
+
+
+def test_windows_of_bytes_that_begin_with_a_weight_of_zero():
+    # a cubic filter is 0 at a distance of exactly 1 and 2: the windows must still never move back
+    draw = np.random.default_rng(8)
+    for size in range(2, 24):
+        data = draw.integers(0, 256, (1, 3, size, size), dtype=np.uint8)
+        for new in (1, 2, 3, 4, 5, 6, 8, 12, 16, 24):
+            same = bytes_of_torch(data, (new, new), "bicubic", True, False)
+            if same is not None:
+                y = rt.nn.functional.interpolate(rt.from_numpy(data), (new, new), mode="bicubic", antialias=True)
+                np.testing.assert_array_equal(y.numpy(), same)
+
+
 def test_bytes_and_gradients_of_gradients():
     x = rt.arange(24, dtype=rt.uint8).reshape(1, 2, 3, 4)
     assert rt.nn.functional.interpolate(x, scale_factor=2).dtype == rt.uint8
@@ -84,6 +123,11 @@ def test_the_number_of_threads_changes_nothing():
                     (y * y).sum().backward()
                     got += [(y.detach(), leaf.grad)]
                 assert all(rt.equal(a, b) for g in got[1:] for a, b in zip(g, got[0]))
+            image, seen = (x * 60 + 128).clamp(0, 255).to(rt.uint8).contiguous(memory_format=last), []
+            for threads in (1, 2, 3):
+                rt.set_num_threads(threads)
+                seen.append(rt.nn.functional.interpolate(image, scale_factor=1.7, mode="bicubic", antialias=True))
+            assert all(rt.equal(seen[0], y) for y in seen[1:])
     finally:
         rt.set_num_threads(before)
 

@@ -8,7 +8,7 @@ from ... import tensor as _t
 from ...errors import ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
 from ...tensor._autocast import covered
 from ...tensor._devices import kernel_of
-from ...tensor._resize import known, resize, sample_planes
+from ...tensor._resize import known, resize, resize_bytes, sample_planes
 from ._util import memory_format_of, warn
 
 __all__ = [
@@ -409,7 +409,12 @@ def interpolate(
         return pool(input, new if n > 1 else new[0])
     out = input
     if input.dtype == _t.uint8 and mode in ("bilinear", "bicubic"):
-        return _resize_bytes(input, old, new, factors, mode, align_corners, antialias)
+        if input.device.type != "cpu":
+            return _resize_bytes(input, old, new, factors, mode, align_corners, antialias)
+        with _t.inference_mode(False), _t.no_grad():
+            like = _t.empty(0, dtype=_t.float64)       # of the dtype that weights are computed in
+            axes = [(a, None if a == b and f in (None, 1.0) else _rows(like, a, b, f, mode, align_corners, antialias)) for a, b, f in zip(old, new, factors)]
+        return resize_bytes(input, axes, arguments)
     for d in reversed(range(n)):
         dim, a, b, f = d + 2, old[d], new[d], factors[d]
         if antialias:

@@ -19,6 +19,15 @@ typedef struct {
     const double *pad_f64;
 } RtAxis;
 
+/* An axis of an image of bytes: position i of the result is the sum of w[i * step + k] times position first[i] + k of the source, for the
+ * `taps` positions of its window, shifted; see Note [Bytes]. taps == 0: as it was. */
+typedef struct {
+    int64_t from, to, taps, step;       /* step: taps, and up to a multiple of 4, where the weights are 0 */
+    int shift;
+    const int32_t *first;               /* never falls */
+    const int16_t *w;
+} RtByteAxis;
+
 enum { RT_GRID_ALIGNED = 1, RT_GRID_BORDER = 2, RT_GRID_NEAR = 4, RT_GRID_REFLECT = 8 };      /* -1 and 1 are the centres of the corner pixels; the border goes on outside */
 
 /* x: (outer, a[0].from, a[1].from, a[2].from, inner); y: the same with `to` */
@@ -29,6 +38,8 @@ typedef struct {
     void (*mix_f16)(const RtAxis *a, int64_t outer, int64_t inner, const rt_f16 *x, rt_f16 *y, int threads);
     /* one tap without a weight everywhere: elements of `size` bytes (1, 2, 4, 8) are copied */
     void (*pick)(const RtAxis *a, int64_t outer, int64_t inner, int64_t size, const void *x, void *y, int threads);
+    /* x: (outer, a[0].from, a[1].from, inner) */
+    void (*bytes)(const RtByteAxis *a, int64_t outer, int64_t inner, const uint8_t *x, uint8_t *y, int threads);
     /* how: RT_GRID_... */
 #define RT_GRID_FIELDS(T, t)                                                                                          \
     void (*grid##t)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, int how, T *y, int threads);

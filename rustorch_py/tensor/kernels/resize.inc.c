@@ -117,5 +117,6 @@ static void pick(const RtAxis *a, int64_t outer, int64_t inner, int64_t size, co
     }
 }
 #undef ACROSS
+#include "resize_bytes.h"
 
-const RtResizeTable RT_NAME(rt_resize_table) = {mix_f32, mix_f64, mix_bf16, mix_f16, pick, grid_f32, grid_f64, grid_d0_f32, grid_d0_f64};
+const RtResizeTable RT_NAME(rt_resize_table) = {mix_f32, mix_f64, mix_bf16, mix_f16, pick, bytes, grid_f32, grid_f64, grid_d0_f32, grid_d0_f64};
