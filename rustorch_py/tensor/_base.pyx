@@ -41,7 +41,8 @@ cdef class TensorBase:
 #     An operator on a few elements spends as long on the object around its result as on the result. Instances of the
 #     public class itself (not of subclasses) are therefore kept when they die, their fields empty, and handed out again;
 #     their __dict__ is made when it is first written to, and those without history, gradient or hooks, which cannot be
-#     the head of a chain, are taken apart without the trashcan.
+#     the head of a chain, are taken apart without the trashcan. Nor can views that recorded nothing: the tensor behind
+#     a view is none itself, and its own history, if it has any, goes through the trashcan.
 cdef extern from *:
     """
     typedef struct __pyx_obj_11rustorch_py_6tensor_5_base_TensorBase RtTensor;
@@ -62,15 +63,16 @@ cdef extern from *:
     }
     static void rt_tensor_dealloc(PyObject *o) {
         RtTensor *t = (RtTensor *)o;
-        if (Py_TYPE(o) != rt_tensor_type || (PyObject *)t->fn != Py_None || (PyObject *)t->base != Py_None || t->grad_ != Py_None ||
-            t->meta != Py_None || t->__dict__ || t->__weakref__) {
+        if (Py_TYPE(o) != rt_tensor_type || (PyObject *)t->fn != Py_None || t->grad_ != Py_None || t->meta != Py_None || t->__dict__ ||
+            t->__weakref__) {
             rt_tensor_dealloc_any(o);
             return;
         }
         PyObject_GC_UnTrack(o);
         if (t->sh != t->dims) free(t->sh);
         Py_DECREF((PyObject *)t->stor);
-        Py_DECREF(Py_None); Py_DECREF(Py_None); Py_DECREF(Py_None); Py_DECREF(Py_None);
+        Py_DECREF((PyObject *)t->base);
+        Py_DECREF(Py_None); Py_DECREF(Py_None); Py_DECREF(Py_None);
         rt_tensor_free(o);
     }
     static int rt_take_tensor_type(PyTypeObject *type) {

@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__GNUC__)
+#define RT_APART __attribute__((noinline))
+#else
+#define RT_APART
+#endif
+
 /* Make a call whose arguments need other dtypes; kwnames may be NULL. */
 typedef PyObject *(*RtCastHook)(PyObject *function, int rule, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
@@ -263,15 +269,10 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
     return result ? result : rt_function_failed(self, args, nargsf, kwnames);
 }
 
-static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+/* All but the first try of a call: apart, so that a call which needs no more saves no registers for it. */
+static RT_APART PyObject *rt_function_checked(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     RtFunction *f = (RtFunction *)self;
     PyObject *result;
-    if (rt_casting_threads | rt_overriding | (rt_devices & f->host_only)) return rt_function_special(self, args, nargsf, kwnames);
-    if (f->plain && !kwnames) {
-        result = f->plain(args, PyVectorcall_NARGS(nargsf));
-        if (result != Py_None) return result;
-        Py_DECREF(result);
-    }
     if (f->nkinds) {
         PyObject *held = NULL;
         int checked = rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames, &held);
@@ -280,6 +281,17 @@ static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t 
     }
     result = kwnames && f->renames ? rt_function_renamed(self, args, nargsf, kwnames) : PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
     return result ? result : rt_function_failed(self, args, nargsf, kwnames);
+}
+
+static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+    RtFunction *f = (RtFunction *)self;
+    if (rt_casting_threads | rt_overriding | (rt_devices & f->host_only)) return rt_function_special(self, args, nargsf, kwnames);
+    if (f->plain && !kwnames) {
+        PyObject *result = f->plain(args, PyVectorcall_NARGS(nargsf));
+        if (result != Py_None) return result;
+        Py_DECREF(result);
+    }
+    return rt_function_checked(self, args, nargsf, kwnames);
 }
 
 static PyObject *rt_function_named(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
