@@ -3,7 +3,7 @@ import math
 import warnings
 
 from . import tensor as _t
-from .errors import TensorTypeError
+from .errors import TensorError, TensorTypeError
 
 has_lapack = True
 has_mkl = False
@@ -77,15 +77,29 @@ def is_warn_always_enabled():
     return _warn_always
 
 
+_device_modules = {}         # what was asked for -> module; whatever has an answer keeps it
+
+
 def get_device_module(device=None):
     """Return the module of a device type: ``get_device_module("cpu")`` is ``rustorch_py.cpu``; None: the default device's.
 
     Raises:
         RuntimeError: there is no such module.
     """
+    try:
+        return _device_modules[device]
+    except (KeyError, TypeError):
+        pass
+    if device is None:
+        return get_device_module(_t.get_default_device().type)
+    if not isinstance(device, (str, _t.device)):
+        raise TensorError(f"Invalid value of device '{device}', expect torch.device, str, or None", op="get_device_module")
+    kind = _t.device(device).type
+    if kind == "meta":
+        raise TensorError("Device 'meta' does not have a corresponding module registered as 'torch.meta'.", op="get_device_module")
     from importlib import import_module
-    kind = (_t.get_default_device() if device is None else _t.device(device)).type
-    return import_module("." + kind, __package__)
+    found = _device_modules[device] = import_module("." + kind, __package__)
+    return found
 
 
 def set_anomaly_enabled(mode, check_nan=True):

@@ -213,6 +213,12 @@ def from_dense(x, sparse_dim, layout):
     if x.dim() and not 0 < n <= x.dim():
         raise TensorError(f"sparse_dim argument for to_sparse must be in >0, <={x.dim()}, got {n}", op="to_sparse")
     dense = x.detach()
+    if layout in (_CSR, _CSC) and n == x.dim() == 2:
+        # the matrix, or its transpose, in row-major order has its nonzeros in the order wanted
+        turned = layout is _CSC
+        major, minor = ((dense.t().contiguous() if turned else dense) != 0).nonzero().t().contiguous()
+        crow = _t.searchsorted(major, _t.arange(x.shape[turned] + 1, device=x.device))
+        return _new(layout, (crow, minor), x[(minor, major) if turned else (major, minor)], tuple(x.shape), True)
     there = dense != 0
     if n < x.dim():
         there = there.flatten(n).any(-1)

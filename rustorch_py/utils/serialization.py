@@ -247,7 +247,10 @@ def save(obj, f, pickle_module=None, pickle_protocol=None, _use_new_zipfile_seri
     Dicts, lists, tuples, numbers, strings and tensors (state dicts of modules, optimizers,
     schedulers and any nest of them) are described in the header and load without pickle; any other
     picklable object is pickled inside the file. A path is written atomically: under a temporary
-    name, flushed to the disk, then renamed.
+    name, flushed to the disk, then renamed; at any time, also after a crash of the machine, the path
+    is the new file whole or what was there before. The rename itself is left to the file system: a
+    crash in the first seconds after ``save`` may bring back the file from before
+    (:func:`~rustorch_py.utils.atomic.atomic_write`).
 
     Args:
         obj: what to save.
@@ -287,7 +290,7 @@ def save(obj, f, pickle_module=None, pickle_protocol=None, _use_new_zipfile_seri
     if hasattr(f, "write"):
         write(f)
     else:
-        with atomic_write(f) as out:
+        with atomic_write(f, sync_folder=False) as out:
             write(out)
 
 
@@ -329,8 +332,7 @@ def _prepare(obj, metadata, pickle_module, pickle_protocol):
     return len(text).to_bytes(8, "little") + text, [raw for _, _, _, raw in entries]
 
 
-def _json(value):
-    return json.dumps(value, separators=(",", ":"))
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _write(out, header, chunks):

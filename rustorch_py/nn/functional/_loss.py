@@ -6,6 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError
+from ...tensor import Tensor, _margins
 from ...tensor._devices import has_kernel, run
 from .. import _reduction as _red
 from ._util import warn
@@ -514,6 +515,10 @@ def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduct
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}",
             op="multilabel_margin_loss",
         )
+    if type(input) is type(target) is Tensor and reduction in _CODES:
+        loss = _margins.multilabel_margin(input, target, reduction)
+        if loss is not None:
+            return loss
     x, single = _rows("multilabel_margin_loss", input)
     y = target.reshape(x.shape)
     n, c = x.shape
@@ -544,8 +549,19 @@ def multi_margin_loss(
         raise ValueError("only p == 1 and p == 2 supported")
     if weight is not None and weight.dim() != 1:
         raise ValueError("weight must be one-dimensional")
+    if type(input) is type(target) is Tensor and reduction in _CODES:
+        loss = _margins.multi_margin(input, target, p, margin, weight, reduction,
+                                     lambda x: _composed_multi_margin(x, target, p, margin, weight, reduction))
+        if loss is not None:
+            return loss
+    return _composed_multi_margin(input, target, p, margin, weight, reduction)
+
+
+def _composed_multi_margin(input, target, p, margin, weight, reduction):
     x, single = _rows("multi_margin_loss", input)
     y = target.reshape(-1)
+    if weight is not None and weight.numel() != x.shape[1]:
+        raise ShapeError(f"inconsistent weight size, expected {x.shape[1]} but got {list(weight.shape)}", op="multi_margin_loss")
     if y.shape[0] != x.shape[0] or target.dim() > 1:
         raise ShapeError(
             f"inconsistent target size, expected {x.shape[0]} but got {list(target.shape)}", op="multi_margin_loss"

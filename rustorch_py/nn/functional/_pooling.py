@@ -6,6 +6,7 @@ import math
 
 from ... import tensor as _t
 from ...errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, TooFewDimsError
+from ...tensor import _margins
 from ...tensor._autocast import in_float32
 from ._util import pair, single, spread, triple, whole
 
@@ -275,7 +276,18 @@ def _fractional(input, kernel_size, output_size, output_ratio, samples, n):
         raise TensorError(f"fractional_max_pool{n}d: Expect _random_samples to have the same dtype as input", op=f"fractional_max_pool{n}d")
     if tuple(samples.shape) != (batch, channels, n):
         raise ShapeError(f"fractional_max_pool{n}d: Expect _random_samples to be of shape {(batch, channels, n)}, got {tuple(samples.shape)}", op=f"fractional_max_pool{n}d")
-    draws = samples.tolist()
+    flat = _margins.fractional_max(x, samples, kernel, size) if type(x) is type(samples) is _t.Tensor else None
+    if flat is None:
+        flat = _fractional_places(x.detach(), samples.tolist(), kernel, size)
+    values = x.reshape(batch, channels, math.prod(spatial)).gather(2, flat)
+    shape = (batch, channels, *size)
+    values, flat = values.reshape(shape), flat.reshape(shape)
+    return (values, flat) if batched else (values.squeeze(0), flat.squeeze(0))
+
+
+def _fractional_places(x, draws, kernel, size):
+    """Flat positions of the maxima, for tensors that `_margins.fractional_max` does not read."""
+    n, spatial, (batch, channels) = len(size), tuple(x.shape[2:]), x.shape[:2]
     area = math.prod(kernel)
     flat_index = []
     for b in range(batch):
@@ -291,15 +303,11 @@ def _fractional(input, kernel_size, output_size, output_ratio, samples, n):
                 for d in range(n):
                     cells = [base * spatial[d] + p for base in cells for p in windows[d]]
                 flat_index.append(cells)
-    index = _t.tensor(flat_index, dtype=_t.int64, device=input.device)
+    index = _t.tensor(flat_index, dtype=_t.int64, device=x.device)
     index = index.reshape(batch, channels, math.prod(size) * area)
     cells = (batch, channels, math.prod(size), area)
     windows = x.reshape(batch, channels, math.prod(spatial)).gather(2, index).reshape(cells)
-    values, where = windows.max(-1)
-    flat = index.reshape(cells).gather(-1, where.unsqueeze(-1)).squeeze(-1)
-    shape = (batch, channels, *size)
-    values, flat = values.reshape(shape), flat.reshape(shape)
-    return (values, flat) if batched else (values.squeeze(0), flat.squeeze(0))
+    return index.reshape(cells).gather(-1, windows.max(-1)[1].unsqueeze(-1)).squeeze(-1)
 
 
 def fractional_max_pool2d_with_indices(

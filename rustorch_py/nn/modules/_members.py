@@ -31,6 +31,11 @@ class Members(dict):
         self._owners = (*(r for r in self._owners if r() not in (None, module)), ref(module))
         module.__dict__.update(self)
 
+    def share(self, owner):
+        """Mirror the entries from now on into one more module, given by a weak reference, that has them already."""
+        owners = [r for r in self._owners if r() is not None]
+        self._owners = (*owners, owner)
+
     def detach(self, module):
         """Stop mirroring into ``module`` and take the mirrored entries back out."""
         self._owners = tuple(r for r in self._owners if r() not in (None, module))

@@ -693,6 +693,23 @@ class Module(StateDictMixin):
         made.__setstate__({name: _copied(value, memo) for name, value in state.items()} if type(state) is dict else deepcopy(state, memo))
         return made
 
+    def __copy__(self):
+        # As copy.copy copies any object, by __getstate__ and __setstate__ where a class has its own; the others need not have mirrored
+        # entries taken out and put back.
+        kind = type(self)
+        if kind in dispatch_table or (kind.__getstate__, kind.__setstate__) != _STATE or \
+                kind.__reduce_ex__ is not object.__reduce_ex__ or kind.__reduce__ is not object.__reduce__:
+            how = dispatch_table[kind](self) if kind in dispatch_table else self.__reduce_ex__(4)
+            return self if isinstance(how, str) else _reconstruct(self, None, *how)
+        made = kind.__new__(kind)
+        own = made.__dict__
+        own.update(self.__dict__)
+        own.pop("_compiled_call_impl", None)
+        owner = ref(made)
+        for name in _MEMBER_DICTS:
+            own[name].share(owner)
+        return made
+
     def __setstate__(self, state):
         own = self.__dict__
         own.update(state)
@@ -985,5 +1002,6 @@ class Module(StateDictMixin):
 
 
 answer_calls(Module)
+_STATE = (Module.__getstate__, Module.__setstate__)
 _WALK = (Module.named_parameters, Module._named_members, Module.named_modules)
 _TRAIN = (Module.train, Module.children, Module.named_children, Module.__setattr__, object.__getattribute__)
