@@ -40,7 +40,7 @@ newaxis = None
 _SUBMODULES = ("nn", "optim", "data", "utils", "training", "visualization", "testing", "callbacks", "cuda", "metal", "mps", "backends", "linalg", "special", "fft",
                "signal", "memory", "config", "operations", "random", "jit", "profiler", "distributions", "distributed", "library", "ops", "func",
                "masked", "amp", "cpu", "futures", "cli", "hub", "types", "overrides", "compiler", "version", "sparse", "return_types", "serialization",
-               "storage", "functional", "accelerator", "xpu", "multiprocessing", "_dynamo", "onnx", "fx", "_C", "ao")
+               "storage", "functional", "accelerator", "xpu", "multiprocessing", "_dynamo", "onnx", "fx", "_C", "ao", "quasirandom")
 
 
 def __getattr__(name):

@@ -56,6 +56,7 @@ MODULES = [
     "_lobpcg",
     "_printing",
     "_special",
+    "_sobol",
     "_gamma",
     "_composed_shape",
     "_composed_math",

@@ -32,7 +32,7 @@ cdef class MarginBackward(Node):
     cdef object apply(self, object g):
         cdef TensorBase x = saved(self, 0)
         if self.composed is not None and grad_mode():
-            return pull_back(self.composed, [x], [True], g)
+            return pull_back(self.composed, [x], [True], g)[0]
         if self.factor != 1:
             g = g * self.factor
         if (<TensorBase?>g).nd:
