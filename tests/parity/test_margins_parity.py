@@ -100,7 +100,7 @@ def test_limits(dtype):
                 i = getattr(t, kind)(getattr(t, dtype))
                 said.append((repr(i), i.dtype, i.max, i.min, i.bits, i == getattr(t, kind)(getattr(t, dtype))))
             except TypeError as e:
-                said.append(str(e))
+                said.append(str(e).rpartition("'")[0].rpartition("'")[0])          # PyTorch names its own class there
         assert said[0] == said[1]
     for t in (rt, torch):
         with pytest.raises(AttributeError, match="attribute 'eps' of 'torch.finfo' objects is not writable"):
