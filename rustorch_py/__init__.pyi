@@ -25,6 +25,10 @@ from .tensor import _fused_sgd as _fused_sgd
 from .tensor import _fused_unscale as _fused_unscale
 from .tensor import _int_mm as _int_mm
 from .tensor import _sample_dirichlet as _sample_dirichlet
+from .tensor import _sobol_engine_draw as _sobol_engine_draw
+from .tensor import _sobol_engine_ff_ as _sobol_engine_ff_
+from .tensor import _sobol_engine_initialize_state_ as _sobol_engine_initialize_state_
+from .tensor import _sobol_engine_scramble_ as _sobol_engine_scramble_
 from .tensor import _standard_gamma as _standard_gamma
 from .tensor import _standard_gamma_grad as _standard_gamma_grad
 from .tensor import abs as abs
