@@ -9,6 +9,7 @@ from ._rearrange import triu_indices
 from ._lane import deliver_out
 from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where
+from ._ops import old_value
 from ._pointwise import finite_or, float_power, plain_frexp
 from ._return_types import named_result
 from ._view import broadcast_tensors
@@ -71,12 +72,12 @@ _LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.
 
 def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):
     """Replace NaN and infinities in place."""
-    return self.copy_(nan_to_num(self.clone() if self.requires_grad else self, nan, posinf, neginf))
+    return self.copy_(nan_to_num(old_value(self), nan, posinf, neginf))
 
 
 def float_power_(self, exponent):
     """Raise to a power in double precision, in place: self must be float64 (or complex128)."""
-    result = float_power(self, exponent)
+    result = float_power(old_value(self, exponent), exponent)
     if result.dtype != self.dtype:
         raise TensorError(f"the base given to float_power_ has dtype {self.dtype} but the operation's result requires dtype {result.dtype}",
                           op="float_power_")
@@ -166,7 +167,7 @@ def renorm(input, p, dim, maxnorm, *, out=None):
 
 def renorm_(self, p, dim, maxnorm):
     """Scale slices along ``dim`` down to the p-norm ``maxnorm``, in place."""
-    return self.copy_(renorm(self.clone() if self.requires_grad else self, p, dim, maxnorm))
+    return self.copy_(renorm(old_value(self), p, dim, maxnorm))
 
 
 # ---- statistics ----

@@ -736,8 +736,10 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
         launch(row * 4, loop_dtype(row, dt), a, rounded(row, src, dt, False), rounded(row, b, dt, True), None, None, None, k0, 0)
     if rec:
         record_inplace(row, rt_compute_dtype(dt), a, src, b, None, k0, 0)
-    else:
-        bump(a)
+        return a
+    bump(a)
+    if ROW_EQ <= row <= ROW_GE and (a.rg or b.rg) and grad_mode() and rt_kind(a.dt) >= RT_KIND_FLOAT:
+        record_comparison(row, a, b, not isinstance(y, TensorBase))
     return a
 
 
@@ -758,6 +760,34 @@ cdef class AliasBackward0(Node):
 
     cdef object apply_many(self, object g, Py_ssize_t n):
         return g
+
+
+def old_value(self, other=None):
+    """What stands for self in a function whose result is copied into self: where that is recorded a copy, since gradients read it."""
+    cdef TensorBase t = as_base("clone", "input", self)
+    return clone(t) if recording(t, <TensorBase>other if isinstance(other, TensorBase) else None, None) else t
+
+
+cdef class CompareBackward(Node):
+    """A comparison written into a tensor that records: nothing flows to what was compared."""
+    cdef str label
+    cdef tuple shape                          # of the other operand
+
+    cdef object own_name(self):
+        return self.label
+
+    cdef object apply(self, object g):
+        cdef TensorBase gt = <TensorBase>g
+        return (full_zero(gt) if wants_edge(self, 0) else None,
+                full_zero(gt if self.shape == shape_tuple(gt) else sum_to(gt, self.shape)) if wants_edge(self, 1) else None)
+
+
+cdef int record_comparison(int row, TensorBase a, TensorBase b, bint number) except -1:
+    cdef CompareBackward node = CompareBackward.__new__(CompareBackward)
+    node.label = f"{row_label(row).capitalize()}Backward{0 if number else 1}"
+    node.shape = shape_tuple(b)
+    attach2(a, node, a, b)
+    return renew_history(a, node)
 
 
 cdef TensorBase stand_in(TensorBase copy, TensorBase leaf):

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 from ._base cimport *
 from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
+from ._ops import old_value
 from ._plan cimport result_dtype, check_fits, full_
 from ._dtype cimport default_code, dtype_of, promote, torch_name
 from ._ops import label_result
@@ -456,7 +457,7 @@ def mvlgamma(input, p, *, out=None):
 
 def mvlgamma_(self, p):
     """Multivariate log-gamma in place."""
-    result = mvlgamma(self, p)
+    result = mvlgamma(old_value(self), p)
     if (<TensorBase>result).dt != as_base("mvlgamma_", "self", self).dt:
         raise DTypeError(f"mvlgamma: result type {result.dtype} can't be cast to the desired output type {self.dtype}", op="mvlgamma_")
     return self.copy_(result)

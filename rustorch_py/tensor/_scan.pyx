@@ -7,6 +7,7 @@ from ._node cimport Node
 from ._plan cimport cast_raw
 from ._dtype cimport dtype_code, dtype_of
 from ._ops cimport deliver
+from ._ops import old_value
 from ._lane cimport RtLane, lane_of, computable, dense, take_lane, into_pair, refuse_complex
 from ._index_kernels cimport on_device
 from ._devices import run as run_on_device
@@ -171,7 +172,7 @@ def cumprod(input, dim, *, dtype=None, out=None):
 def cumprod_(self, dim, *, dtype=None):
     """Replace by the running product along ``dim``."""
     own_dtype("cumprod_", as_base("cumprod_", "self", self), dtype)
-    return self.copy_(cumprod(self.clone() if self.requires_grad else self, dim, dtype=dtype))
+    return self.copy_(cumprod(old_value(self), dim, dtype=dtype))
 
 
 # ---- running log-sum-exp ----

@@ -16,6 +16,7 @@ from ._ops cimport (binary, ternary, cast, sum_to, expand_to, inplace_begin, inp
 from ._index_kernels cimport (run_gather, run_along, run_flat, checked_index, within, on_device, need_same, sizes, RT_IX_GET, RT_IX_SET, RT_IX_ADD, RT_IX_MUL,
                       RT_IX_MAX, RT_IX_MIN)
 from . import _rows, _view
+from ._ops import old_value
 from ..errors import DTypeError, DimError, LengthError, ShapeError, TensorTypeError, UnsupportedOpError
 include "_row_ids.pxi"
 
@@ -371,21 +372,21 @@ cdef TensorBase counts(TensorBase like, int dim, TensorBase index, bint include_
 
 
 cdef class ScatterReduceBackward0(Node):
-    """Gradients of scatter_reduce. Saved: self, src, index; result for prod, amax, amin."""
+    """Gradients of scatter_reduce. Saved: src, index; self and result where they are read."""
     cdef int dim
     cdef str reduce
     cdef bint include_self
 
     cdef object apply(self, object g):
-        cdef TensorBase x = saved(self, 0), src = saved(self, 1), index = saved(self, 2), ga = None, gb = None, n, r, hit, one
+        cdef TensorBase x, src = saved(self, 1), index = saved(self, 2), ga = <TensorBase>g, gb = None, n, r, hit, one
         cdef int dim = self.dim
         if self.reduce == "sum":
-            ga, gb = <TensorBase>g, gather_(<TensorBase>g, dim, index)
+            gb = gather_(ga, dim, index)
         elif self.reduce == "mean":
-            n = counts(x, dim, index, self.include_self, x.dt)
-            ga = <TensorBase>binary(ROW_DIV, g, n, None)
+            ga = <TensorBase>binary(ROW_DIV, g, counts(ga, dim, index, self.include_self, ga.dt), None)
             gb = gather_(ga, dim, index)
         elif self.reduce == "prod":
+            x = saved(self, 0)
             one = <TensorBase>ternary(ROW_WHERE, binary(ROW_EQ, x, 0, None), 1, x, None, 0)
             r = reduce_out(one, dim, index, src, "prod", self.include_self)
             ga = <TensorBase>binary(ROW_DIV, binary(ROW_MUL, g, r, None), one, None)
@@ -400,7 +401,7 @@ cdef class ScatterReduceBackward0(Node):
             gb = <TensorBase>ternary(ROW_WHERE, single, gather_(<TensorBase>binary(ROW_MUL, g, r, None), dim, index),
                                      binary(ROW_DIV, whole, ternary(ROW_WHERE, hit, 1, src, None, 0), None), None, 0)
         else:
-            r = saved(self, 3)
+            x, r = saved(self, 0), saved(self, 3)
             own = cast(<TensorBase>binary(ROW_EQ, x, r, None), x.dt)
             src = narrow_to(src, index)
             mine = cast(<TensorBase>binary(ROW_EQ, src, gather_(r, dim, index), None), x.dt)
@@ -441,10 +442,16 @@ cdef int check_reduce(str name, object reduce) except -1:
     return 0
 
 
+cdef bint reads_self(object reduce):
+    """Whether the gradient of this reduction does."""
+    return reduce != "sum" and reduce != "mean"
+
+
 cdef Node reduce_node(TensorBase self, int dim, TensorBase index, TensorBase src, object reduce, bint include_self):
     cdef ScatterReduceBackward0 node = ScatterReduceBackward0.__new__(ScatterReduceBackward0)
     node.dim, node.reduce, node.include_self = dim, reduce, include_self
-    save(node, 0, self)
+    if reads_self(reduce):
+        save(node, 0, self)
     save(node, 1, src)
     save(node, 2, index)
     return node
@@ -458,7 +465,8 @@ cdef TensorBase reduce_out(TensorBase self, int dim, TensorBase index, TensorBas
     if recording(self, src, None):
         node = reduce_node(self, dim, index, src, reduce, include_self)
         attach2(out, node, self, src)
-        save_output(node, 3, out)
+        if reads_self(reduce):
+            save_output(node, 3, out)
     return out
 
 
@@ -468,7 +476,7 @@ cdef TensorBase reduce_into(TensorBase self, int dim, TensorBase index, TensorBa
     inplace_begin(name, self)
     keep_apart(name, self, src, index, True)
     if recording(self, src, None):
-        r = reduce_out(self, dim, index, src, reduce, include_self)     # keeps the old value for the gradient
+        r = reduce_out(<TensorBase?>old_value(self, src) if reads_self(reduce) else self, dim, index, src, reduce, include_self)
         return <TensorBase?>self.copy_(r)
     reduce_raw_(self, dim, index, src, reduce, include_self, name)
     inplace_end(self, None)

@@ -7,6 +7,7 @@ from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved
 from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, broadcast_shapes, expand_raw, result_dtype
 from ._ops cimport deliver, operand, sum_like
+from ._ops import old_value
 from ._dtype cimport default_code, torch_name
 from ._devices import run as run_on_device
 
@@ -225,12 +226,12 @@ def igammac(input, other, *, out=None):
 
 def igamma_(self, other):
     """Replace by P(self, other)."""
-    return self.copy_(igamma(self, other))
+    return self.copy_(igamma(old_value(self, other), other))
 
 
 def igammac_(self, other):
     """Replace by Q(self, other)."""
-    return self.copy_(igammac(self, other))
+    return self.copy_(igammac(old_value(self, other), other))
 
 
 FUNCTIONS = {"igamma": igamma, "igammac": igammac}
