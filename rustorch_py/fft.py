@@ -40,6 +40,7 @@ def _length(op, n):
 
 def _resolve(op, x, s, dim):
     """Sizes and dimensions of an n-d transform, as PyTorch reads s= and dim=."""
+    s = (s,) if isinstance(s, int) else s
     if s is None and type(dim) is tuple and len(dim) == 1 and type(dim[0]) is int:      # the usual transform: one whole dimension
         nd, d = x.dim(), dim[0]
         if -nd <= d < nd:
@@ -54,7 +55,6 @@ def _resolve(op, x, s, dim):
     if s is None:
         sizes = [x.shape[d] for d in dims]
     else:
-        s = (s,) if isinstance(s, int) else s
         if len(s) != len(dims):
             raise TensorError("When given, dim and shape arguments must have the same length", op=op)
         sizes = [x.shape[d] if n == -1 else n for n, d in zip(s, dims)]
@@ -83,13 +83,14 @@ def _r2c(op, x, s, dim, norm, inverse=False):
 
 def _c2r(op, x, s, dim, norm, inverse=True):
     x = _fft.promote_input(op, x, True)
+    s = (s,) if isinstance(s, int) else s
     if isinstance(s, (tuple, list)) and not s:
         raise TensorError(f"{op}: When given, dim and shape arguments must have the same length, and at least one", op=op)
     if s is None and type(dim) is tuple and len(dim) == 1:      # the usual transform: one whole dimension
         d = _dim(op, x, dim[0])
         n = _length(op, 2 * (x.shape[d] - 1))
         return _fft.c2r(x, d, n, 1 if inverse else -1, _scale(op, norm, n, inverse))
-    last_given = s is not None and (s if isinstance(s, int) else s[-1]) != -1
+    last_given = s is not None and s[-1] != -1
     if not last_given:
         dims_only = dim if dim is not None else (range(-len(s), 0) if s is not None else range(x.dim()))
         dims_only = [dims_only] if isinstance(dims_only, int) else list(dims_only)

@@ -10,7 +10,7 @@ from ._lane import deliver_out
 from ._linalg_norms import tensors_only, vector_norm
 from ._mask import where
 from ._ops import old_value
-from ._pointwise import finite_or, float_power, plain_frexp
+from ._pointwise import finite_or, finite_or_, float_power, plain_frexp
 from ._return_types import named_result
 from ._view import broadcast_tensors
 
@@ -72,6 +72,9 @@ _LARGEST = {"float16": 65504.0, "bfloat16": 3.3895313892515355e38, "float32": 3.
 
 def nan_to_num_(self, nan=0.0, posinf=None, neginf=None):
     """Replace NaN and infinities in place."""
+    top = _LARGEST.get(self.dtype.name)
+    if top is not None:
+        return finite_or_(self, 0.0 if nan is None else nan, top if posinf is None else posinf, -top if neginf is None else neginf)
     return self.copy_(nan_to_num(old_value(self), nan, posinf, neginf))
 
 

@@ -1,4 +1,4 @@
-# build: cold
+# build: sources=same.c cold
 """Conversions, copies and what a tensor tells about itself."""
 from gc import get_objects
 from cpython.long cimport PyLong_AsLongLongAndOverflow
@@ -144,15 +144,33 @@ def is_same_size(input, other):
     return bool(same_shape(as_base("is_same_size", "input", input), as_base("is_same_size", "other", other)))
 
 
+cdef extern from "same.h" nogil:
+    int rt_same_f32(const float *a, const float *b, int64_t n)
+    int rt_same_f64(const double *a, const double *b, int64_t n)
+
+cdef enum:
+    ONE_PASS = 1 << 18        # elements up to which one thread that stops at a difference beats all threads that first write what differs
+
+
 def equal(input, other):
     """Tell whether two tensors have the same shape and elements."""
     cdef TensorBase a = as_base("equal", "input", input), b
+    cdef bint same
     if not isinstance(other, TensorBase):
         raise TensorTypeError(f"equal(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}", op="equal")
     b = <TensorBase>other
     if a.dev != b.dev:
         raise TensorError(f"equal: tensors on different devices, {device_of(a.dev)} and {device_of(b.dev)}", op="equal")
-    return bool(same_shape(a, b)) and (<object>binary(ROW_EQ, a, b, None).all()).item()
+    if not same_shape(a, b):
+        return False
+    if a.dt == b.dt and a.dev == RT_CPU and a.flags & b.flags & F_CONTIG and 0 < a.n:
+        if rt_kind(a.dt) <= RT_KIND_INT:
+            return memcmp(a.ptr, b.ptr, a.n * rt_itemsize(a.dt)) == 0
+        if (a.dt == RT_F32 or a.dt == RT_F64) and a.n < ONE_PASS:
+            with nogil:
+                same = rt_same_f32(<const float *>a.ptr, <const float *>b.ptr, a.n) if a.dt == RT_F32 else rt_same_f64(<const double *>a.ptr, <const double *>b.ptr, a.n)
+            return same
+    return (<object>binary(ROW_EQ, a, b, None).all()).item()
 
 
 def is_set_to(self, tensor):

@@ -13,7 +13,7 @@ from ._random cimport (
 from ._random import bernoulli_
 from ._devices import run as run_on_device
 
-from ..errors import AutogradError, DTypeError, ShapeError, TensorValueError
+from ..errors import AutogradError, DTypeError, ShapeError, TensorError, TensorValueError
 include "_row_ids.pxi"
 
 
@@ -212,12 +212,16 @@ cdef class RReluBackward(Node):
         return Node.release(self)
 
 
+cdef int check_bounds(double low, double high) except -1:
+    if not low <= high:
+        raise TensorError("Lower bound should be less than or equal to the upper bound", op="rrelu")
+    return 0
+
+
 cdef tuple slopes(str op, TensorBase x, double low, double high, object generator):
     """(y, slope) of a training step, row-major, without history."""
     cdef RtRandom *g = stream(op, generator)
     cdef TensorBase y, slope
-    if not low <= high:
-        raise TensorValueError(f"{op}: Lower bound should be less than or equal to the upper bound, got {low} > {high}", op=op)
     if rt_kind(x.dt) != RT_KIND_FLOAT:
         refuse("rrelu_with_noise_out_cpu", x)
     y = new_empty(x.nd, x.sh, x.dt, x.dev)
@@ -238,6 +242,7 @@ def rrelu(input, lower=0.125, upper=0.3333333333333333, training=False, generato
     cdef TensorBase x = as_base("rrelu", "input", input), y
     cdef double low = number("rrelu", "lower", lower), high = number("rrelu", "upper", upper)
     cdef RReluBackward node
+    check_bounds(low, high)
     if not training:
         return unary_k(ROW_LEAKY_RELU_, contiguous(x), None, (low + high) / 2, 0)          # PyTorch's is row-major
     y, slope = slopes("rrelu", x, low, high, generator)
@@ -252,6 +257,7 @@ def rrelu_(input, lower=0.125, upper=0.3333333333333333, training=False, generat
     """In-place :func:`rrelu`."""
     cdef TensorBase x = as_base("rrelu_", "input", input)
     cdef double low = number("rrelu_", "lower", lower), high = number("rrelu_", "upper", upper)
+    check_bounds(low, high)
     if not training:
         return unary_inplace_k(ROW_LEAKY_RELU_, input, (low + high) / 2, 0)
     inplace_begin("rrelu_", x)

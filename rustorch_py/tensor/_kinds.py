@@ -95,7 +95,7 @@ OTHERS = {
     "combinations.r": INT, "histc.bins": INT, "histogram.bins": TENSOR_OR_INT, "repeat_interleave.repeats": TENSOR_OR_INT, "narrow_copy.start": INT,
     "instance_norm.use_input_stats": BOOL, "huber_loss.delta": FLOAT, "lstsq.driver": STR, "lstsq.rcond": FLOAT, "pinv.rcond": TENSOR_OR_NUMBER,
     "index_reduce.reduce": STR, "index_reduce_.reduce": STR, "scatter.reduce": STR | NOT_NONE, "scatter_.reduce": STR | NOT_NONE, "quantile.q": TENSOR_OR_NUMBER, "nanquantile.q": TENSOR_OR_NUMBER,
-    "dot.tensor": TENSOR, "one_hot.tensor": TENSOR, "scaled_dot_product_attention.query": TENSOR, "scaled_dot_product_attention.key": TENSOR,
+    "dot.tensor": TENSOR, "fill_diagonal_.wrap": BOOL, "one_hot.tensor": TENSOR, "scaled_dot_product_attention.query": TENSOR, "scaled_dot_product_attention.key": TENSOR,
     "scaled_dot_product_attention.value": TENSOR, "scaled_dot_product_attention.scale": FLOAT, "to.dtype": ANY, "normalize.p": REAL | OR_NONE,
     "rsub.other": TENSOR_OR_NUMBER, "tensordot.a": TENSOR, "tensordot.b": TENSOR, "ormqr.tau": TENSOR, "householder_product.tau": TENSOR, "index_put.values": TENSOR, "index_put_.values": TENSOR,
     "narrow.start": INT, "unfold.dimension": INT, "unfold.step": INT, "pad.value": FLOAT, "pad.mode": STR, "gelu.approximate": STR,

@@ -305,6 +305,11 @@ def finite_or(input, nan, posinf, neginf):
     return ternary(ROW_NAN_TO_NUM_, input, posinf, neginf, None, nan)
 
 
+def finite_or_(self, nan, posinf, neginf):
+    """In-place :func:`finite_or`."""
+    return ternary_inplace(ROW_NAN_TO_NUM_, self, posinf, neginf, nan)
+
+
 cdef extern from "<math.h>" nogil:
     double frexp(double x, int *e)
 

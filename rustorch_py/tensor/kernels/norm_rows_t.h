@@ -202,6 +202,10 @@ static void H(group)(const E *x, int64_t N, int64_t G, int64_t C, int64_t S, con
         T k = (T)(1.0 / sqrt(H(sum_sq)(xs, n, m) / (double)n + eps));
         mean[r] = m;
         rstd[r] = k;
+        if (S == 1 || (!w && !b)) {                       /* a run of the whole group, not one of each channel */
+            H(scaled_each)(xs, n, m, k, w ? w + r % G * C : NULL, b ? b + r % G * C : NULL, y + r * n);
+            continue;
+        }
         for (int64_t c = 0; c < C; c++) {
             int64_t gc = r % G * C + c;
             T a = w ? k * w[gc] : k, d = b ? b[gc] : 0;
@@ -226,6 +230,20 @@ static void H(group_d0)(const E *x, const E *g, int64_t N, int64_t G, int64_t C,
             const E *xs = x + r * n, *gs = g + r * n;
             T m = mean[r], k = rstd[r];
             double sg = 0, sgx = 0;
+            if (S == 1) {                                 /* channels side by side: as of rows */
+                const T *wg = w ? w + group * C : NULL;
+                for (int64_t i0 = 0; i0 < C && (gw || gb); i0 += 512) {
+                    int64_t len = C - i0 < 512 ? C - i0 : 512;
+                    T pw[512], pb[512];
+                    H(weight_sums)(xs + i0, gs + i0, n, 1, len, mean + r, rstd + r, pw, pb);
+                    if (gw) for (int64_t i = 0; i < len; i++) gw[group * C + i0 + i] += pw[i];
+                    if (gb) for (int64_t i = 0; i < len; i++) gb[group * C + i0 + i] += pb[i];
+                }
+                if (!gx) continue;
+                H(sum_pair)(gs, xs, wg, n, m, &sg, &sgx);
+                H(sloped)(xs, gs, n, wg, 1, m, (T)(sg / (double)n), (T)(sgx * k * k / (double)n), k, gx + r * n);
+                continue;
+            }
             for (int64_t c = 0; c < C; c++) {
                 double s = 0, t = 0;
                 int64_t gc = group * C + c;
