@@ -164,7 +164,7 @@ static int through_last(const RtConvGeom *c, int mode, int orders) {
     if (!mode && packs_points(c, orders)) return 1;
     if (mode == 2) return (m >= 32 ? run >= 9 : m >= 16 && k < 16 && taps >= 25 && run >= 16) && k * taps * m <= 131072;  /* the sums stay in the second cache */
     int many = !mode && c->stride[2] > 1 && c->batch * c->out[0] * c->out[1] * c->out[2] >= 16384;      /* strides split planes: short sums pay, in memory a sixth */
-    if (m < (mode == 0 && taps >= 25 ? 16 : 32) || run < (many ? 9 : 16)) return 0;
+    if (m < (mode == 0 && (many || taps >= 25) ? 16 : 32) || run < (many ? 9 : 16)) return 0;
     return c->cin * c->cout < 512 * 512 || (!mode && orders & RT_KEEPS);   /* weights are packed in each call, or kept */
 }
 
@@ -248,6 +248,7 @@ static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int
              if (!wild_results_f32(c, gx, c->cin, c->in[0] * c->in[1] * c->in[2], orders & RT_LAST_X, 0)) return 0;                 \
              return dinput_any_f32(&dense, g, w, b, gx, orders & RT_LAST_ANY, threads))                                       \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
+        if (is_deep_turned_back_##t(c, orders, &dense)) return dinput_deep_turned_##t(&dense, g, w, b, gx, threads);          \
         if (!(orders & RT_LAST_ANY) && is_columns_##t(c)) return dinput_columns_##t(c, g, w, b, gx, threads);                 \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
     }                                                                                                                         \

@@ -297,6 +297,31 @@ static int SUF(forward_deep_turned)(const RtConvGeom *c, const T *x, const T *w,
     return failed;
 }
 
+/* The gradient of the input of stride 1 is the same product with the weights turned and the other padding. */
+static int SUF(is_deep_turned_back)(const RtConvGeom *c, int orders, RtConvGeom *back) {
+    *back = *c;
+    back->scale = NULL;
+    back->cut = 0;
+    for (int d = 0; d < 3; d++) {
+        back->in[d] = c->out[d];
+        back->out[d] = c->in[d];
+        back->pad[d] = (c->kernel[d] - 1) * c->dilation[d] - c->pad[d];
+        if (c->stride[d] != 1 || back->pad[d] < 0) return 0;
+    }
+    return SUF(is_deep_turned)(back, orders);
+}
+static int SUF(dinput_deep_turned)(const RtConvGeom *back, const T *g, const T *w, const T *b, T *gx, int threads) {
+    int64_t taps = back->kernel[0] * back->kernel[1] * back->kernel[2];
+    T *own = SUF(buffer)(back->groups * taps);
+    int rc = 1;
+    if (own) {
+        for (int64_t i = 0; i < back->groups * taps; i++) own[i] = w[i / taps * taps + taps - 1 - i % taps];
+        rc = SUF(forward_deep_turned)(back, g, own, b, gx, threads);
+    }
+    free(own);
+    return rc;
+}
+
 static int SUF(dinput_deep)(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int threads) {
     int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], pitch, r[3];
     int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;

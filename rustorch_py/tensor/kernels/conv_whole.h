@@ -12,11 +12,12 @@ static int64_t whole_images(const RtConvGeom *c, int mode, int orders) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], plane = c->out[0] * c->out[1] * c->out[2], weights = c->cin * c->cout * taps;
     int strided = c->stride[0] * c->stride[1] * c->stride[2] > 1;
     RtConvGeom dense;
-    if (c->groups != 1 || c->cin * taps < 64 || c->cout < 16 || !plane || !c->batch || orders & RT_LAST_ANY || weights < 65536) return 0;
+    int spread = mode == 1 && c->cin <= 4 && c->stride[2] > 2 && taps > 4 && weights >= 2048 && plane >= 64;      /* many strides make many small products */
+    if (c->groups != 1 || c->cout < 16 || !plane || !c->batch || orders & RT_LAST_ANY || ((c->cin * taps < 64 || weights < 65536) && !spread)) return 0;
     if (taps == 1 && !strided && (plane > 64 || c->batch < 4)) return 0;
     if (is_wino(c, mode, orders) || is_dilated(c, mode, orders, &dense)) return 0;
     int few = !(orders & RT_KEEPS) && c->batch * plane <= c->cout;         /* columns are less to write than packed weights */
-    if (mode != 2 && through_last(c, mode, orders) && !(strided && (mode || few || c->in[0] > 1))) return 0;
+    if (mode != 2 && through_last(c, mode, orders) && !(strided && (mode || (few && c->in[0] == 1)))) return 0;
     if (packs_points(c, orders)) return 0;
     int64_t many = plane >= 128 ? 1 : 512 / plane;
     if (many > c->batch) many = c->batch;
@@ -168,10 +169,12 @@ static void whole_rows(float *images, float *rows, int64_t channels, int64_t man
 /* Images that are taken together, 0 where other ways are better. kind: has_last()'s. */
 static int64_t whole_last_images(const RtConvGeom *c, int mode, int kind, int orders) {
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], plane = c->out[0] * c->out[1] * c->out[2], weights = c->cin * c->cout * taps;
+    int apart = mode == 1;                    /* windows that do not overlap: the columns are the results in another order */
+    for (int d = 0; d < 3; d++) apart &= c->kernel[d] == c->stride[d] && !c->pad[d];
     int even = c->stride[0] * c->stride[1] * c->stride[2] == 1, last = kind ? RT_LAST_X | RT_LAST_W | RT_LAST_Y : 0;
-    if (c->groups != 1 || c->cin < 16 || c->cout < 16 || !plane || !c->batch || weights < 65536 || (taps == 1 && even)) return 0;
+    if (c->groups != 1 || c->cin < 16 || c->cout < 16 || !plane || !c->batch || weights < (apart ? 16384 : 65536) || (taps == 1 && even)) return 0;
     if (is_wino(c, mode, orders | last)) return 0;
-    if (kind && !(mode == 1 && (taps == 1 || c->batch * plane <= 1024))) return 0;
+    if (kind && !(mode == 1 && (taps == 1 || apart || c->batch * plane <= 1024))) return 0;
     int64_t many = plane >= 256 ? 1 : 512 / plane;
     if (many > c->batch) many = c->batch;
     int64_t rounds = (c->batch + many - 1) / many;

@@ -74,20 +74,36 @@ static int64_t wino_places(const Wino *z, int64_t tiles, int64_t width, WinoPlac
     return to;
 }
 
-/* Transformed weights of one group and one vector v of its channels, to to[p*z->point + c*step]: own point p, plane and channel c */
+/* Transformed weights of one group and one vector v of its channels, to to[p*z->point + c*step]: own point p, plane and channel c. Rows of sixteen
+ * channels are turned in squares: one by one, their elements would be read from a few sets of the first cache, whose rows are a power of two apart. */
 static void wino_vector(const Wino *z, const float *w, const int64_t *ws, int turned, int64_t v, int64_t step, float *restrict to) {
     enum { L = RT_LANES_F32 };
     int taps = z->down.taps * z->across.taps, all = (int)z->deep * taps;
-    int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L;
+    int64_t m0 = v * L, count = z->m - m0 < L ? z->m - m0 : L, end = 0;
+    int inner = ws[1] == 1, square = L == 16 && count == 16 && (inner || (ws[1] == taps && ws[2] == 1 && z->deep == 1));
+    float some[WINO_TAPS * 16 * 16] __attribute__((aligned(64)));
     for (int64_t c = 0; c < z->deep * z->cin; c++) {
-        float s[WINO_TAPS][L] __attribute__((aligned(64)));
+        float s[L] __attribute__((aligned(64)));
         rt_vf g[WINO_TAPS], u[WINO_P];
-        const float *from = w + m0 * ws[0] + c % z->cin * ws[1];
+        int64_t channel = c % z->cin;
+        const float *from = w + m0 * ws[0] + channel * ws[1];
+        if (channel == 0) end = 0;
+        if (square && channel == end && z->cin - channel >= 16) {
+            for (int t = 0; t < taps; t++) {
+                int64_t tap = c / z->cin * taps + t;
+                turn_square_f32(some + t * 256, 16, inner ? from + (turned ? all - 1 - tap : tap) * ws[2] : from + t * 16, ws[0]);
+            }
+            end += 16;
+        }
         for (int t = 0; t < taps; t++) {
             int64_t tap = c / z->cin * taps + t;
-            const float *src = from + (turned ? all - 1 - tap : tap) * ws[2];
-            for (int i = 0; i < L; i++) s[t][i] = i < count ? src[i * ws[0]] : 0;
-            g[t] = rt_vf_load(s[t]);
+            if (turned) tap = all - 1 - tap;
+            if (channel < end) g[t] = rt_vf_load(some + (inner ? t * 16 + channel % 16 : channel % 16 * taps + tap) * L);
+            else if (ws[0] == 1) g[t] = rt_vf_load_first(from + tap * ws[2], (int)count);
+            else {
+                for (int i = 0; i < L; i++) s[i] = i < count ? from[i * ws[0] + tap * ws[2]] : 0;
+                g[t] = rt_vf_load(s);
+            }
         }
         z->kind->up(g, u);
         for (int p = 0; p < z->own; p++) rt_vf_store(to + p * z->point + c * step, u[p]);
