@@ -46,7 +46,7 @@ typedef struct {
     void (*dbias_last_f32)(const float *g, float *gb, int64_t rows, int64_t channels, int threads);
     void (*dbias_last_f64)(const double *g, double *gb, int64_t rows, int64_t channels, int threads);
     /* Whether product `mode` (0 forward, 1 dinput, 2 dweight) of this shape is better with channels innermost than through copies: 1;
-     * 2: if input and output both have them there. orders: of its bits RT_KEEPS alone counts. */
+     * 2: if input and output both have them there. orders: of its bits RT_KEEPS and RT_FAST count. */
     int (*has_last)(const RtConvGeom *, int mode, int orders);
     /* y (batch, channels, plane) = what follows a product that knows nothing of it: times scale (or NULL: 1), plus b (or NULL: 0), cut: and no less than 0 */
     void (*finish_f32)(float *y, const float *scale, const float *b, int cut, int64_t batch, int64_t channels, int64_t plane, int threads);

@@ -145,7 +145,7 @@ static int has_last(const RtConvGeom *c, int mode, int orders) {
     if (is_deep(c)) return 2;
     if (m <= RT_LANES_F32 / 4 || is_depth_f32(c, c->cout, c->cin)) return 0;
     if (mode == 2) return weights < 65536 || (pixels >= 1024 && weights <= 262144);      /* sums of more lie in no second cache */
-    return weights < 65536 || (!mode && orders & RT_KEEPS) || pixels >= 256;
+    return weights < 65536 || (!mode && orders & RT_KEEPS) || pixels >= 256 || is_wino(c, mode, orders);
 }
 
 /* Forward products of one tap whose stride skips pixels, with so few of them that kept weights are what counts. */
