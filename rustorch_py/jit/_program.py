@@ -89,7 +89,8 @@ def build_kept(recording, inputs, result, gradients):
     for value in order:
         if any(id(read) in late for read in value.step[4]):
             late.add(id(value))
-    kept = [v for v in _alive(order, wanted) if v.step[0] >= 0 and id(v) not in late and v is not made and optable.ROWS[v.step[0] >> 2].cost >= COSTLY]
+    cost = {id(v): optable.ROWS[v.step[0] >> 2].cost for v in _alive(order, wanted) if v.step[0] >= 0 and id(v) not in late and v is not made}
+    kept = sorted((v for v in order if cost.get(id(v), 0) >= COSTLY), key=lambda v: -cost[id(v)])[: _fuse.MAX_OPERANDS - len(wanted) - len(inputs)]
     if not kept or made is None or made.step is None or made.dtype != result[1] or any(v in wanted for v in kept):
         return None
     outs = [made, *kept]

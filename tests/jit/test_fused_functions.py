@@ -104,6 +104,20 @@ def test_same_gradients(level, fn, n, dtype):
         same(x.grad, y.grad)
 
 
+@pytest.mark.parametrize("cache", [0, 1 << 40])
+def test_kept_for_backward_where_the_cache_holds_it(cache, monkeypatch):
+    monkeypatch.setattr(_fuse._fuse, "last_cache", lambda: cache)
+    fused, _ = made(gate)
+    ours, theirs = ([t.requires_grad_() for t in inputs(3, torch.float32)] for _ in range(2))
+    result = fused(*ours)
+    assert len(result.grad_fn.saved_tensors) == (4 if cache else 3)               # there is room for one more operand
+    for _ in range(2):
+        result.sum().backward(retain_graph=True)
+        gate(*theirs).sum().backward()
+    for x, y in zip(ours, theirs):
+        same(x.grad, y.grad)
+
+
 @pytest.mark.parametrize("shapes", [((400, 100), (100,)), ((64, 1), (64, 700)), ((1, N + 1), (2, 1)), ((30, 40, 50), (40, 1)), ((N + 1,), ()), ((), (N, 1)), ((1,), (N, 1))], ids=str)
 def test_broadcast(shapes):
     for fn in (seed_function, same_twice):

@@ -203,6 +203,23 @@ def test_index_family(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float16", "float32", "int16", "int64", "complex64", "complex128"])
+def test_masked_fill_broadcasts(dtype, layout, level):
+    a, t = sample((5, 17), dtype, layout)
+    if dtype == "float16":
+        t, a = t.clone(), a.copy()
+        t[0, :2], a[0, :2] = float("nan"), float("nan")
+    rng = np.random.default_rng(0)
+    for shape in ((5, 17), (17,), (5, 1), (), (3, 5, 17)):
+        mask = rng.random(shape) > 0.5
+        same(t.masked_fill(rt.from_numpy(np.array(mask)), 1), np.where(mask, np.array(1, dtype), a))
+        if len(shape) < 3:
+            for own in (t.clone(), t.clone().repeat_interleave(2, 1)[:, ::2], t.t().contiguous().clone().t()):
+                same(own.masked_fill_(rt.from_numpy(np.array(mask)), 1), np.where(mask, np.array(1, dtype), a))
+    assert t.masked_fill(rt.ones(0, 5, 17, dtype=rt.bool), 1).shape == (0, 5, 17)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", ["bool", "float32", "int16", "complex128"])
 def test_masks(dtype, layout):
     a, t = sample((3, 17), dtype, layout)

@@ -204,6 +204,25 @@ def test_unique_slices():
         same(values.index_select(d, inverse), a)
 
 
+@pytest.mark.parametrize("shape, d", [((300, 300), 0), ((90, 1500), 0), ((2, 40, 1030), 1), ((3, 200, 70), 1)])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64", "complex64"])
+def test_scans_over_rows_by_threads(dtype, shape, d, level, threads, same_on_threads):
+    """Columns have the same sums by one thread, by halves of short rows, and by blocks of long ones; backwards too."""
+    a = array(shape, "float32", seed=1) / 16
+    a = (a + 1j * a[::-1] if dtype == "complex64" else a).astype(dtype) if dtype != "uint8" else array(shape, dtype)
+    t, wide = rt.from_numpy(a), np.int64 if dtype == "uint8" else np.complex128 if dtype[0] == "c" else np.float64 if dtype[0] == "f" else dtype
+    np.testing.assert_allclose(t.cumsum(d).numpy(), np.cumsum(a, d, dtype=wide), rtol=1e-5, atol=1e-4)
+    factors = a / 300 + 1 if dtype[0] in "fc" else a
+    factors = factors.astype(dtype)
+    np.testing.assert_allclose(rt.from_numpy(factors).cumprod(d).numpy(), np.cumprod(factors, d, dtype=wide), rtol=1e-4)
+    if dtype[0] in "fc":
+        t.requires_grad_()
+        w = (np.arange(a.size).reshape(shape) % 7).astype(dtype)
+        t.cumsum(d).backward(rt.from_numpy(w))
+        np.testing.assert_allclose(t.grad.numpy(), np.flip(np.cumsum(np.flip(w, d), d, dtype=wide), d), rtol=1e-5)
+    same_on_threads(lambda: [rt.from_numpy(a).cumsum(d)])
+
+
 @pytest.mark.parametrize("dtype", ["int16", "int64", "float32", "float64", "complex128"])
 def test_scans(dtype, level):
     for shape in SHAPES:
