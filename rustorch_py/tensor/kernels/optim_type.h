@@ -138,12 +138,13 @@ RT_OPTIM_LINK void FN(adamax)(const RtOptimItem *it, const RtOptimOptions *o, in
     }
 }
 
-/* a: mean of g, b: mean of g^2; k0, k1: factors of g and of its mean, k2: 1 - beta2^t */
+/* a: mean of g, b: mean of g^2; k0, k1: factors of g and of its mean, k2: 1 - beta2^t.
+ * One inverse serves both quotients, and a number's inverse all elements: the divider was what an array in the caches waited for. */
 RT_OPTIM_LINK void FN(nadam)(const RtOptimItem *it, const RtOptimOptions *o, int64_t begin, int64_t end) {
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, shrink = (C)o->shrink, eps = (C)o->eps;
     const C w = (C)(1 - o->beta1), w1 = 1 - w, beta2 = (C)o->beta2, new2 = (C)(1 - o->beta2);
-    const C now = (C)it->k0, mean = (C)it->k1, correction = (C)it->k2;
+    const C now = (C)it->k0, mean = (C)it->k1, corrected = (C)(1 / it->k2);
     const int near = w < (C)0.5, l2 = o->l2;
     RT_OMP(omp simd)
     RT_OPTIM_EACH(i, begin, end) {
@@ -153,9 +154,9 @@ RT_OPTIM_LINK void FN(nadam)(const RtOptimItem *it, const RtOptimOptions *o, int
         C v = RD(RD(beta2 * LD(b[i])) + new2 * d * d);
         a[i] = ST(m);
         b[i] = ST(v);
-        C denom = RD(RD(SQRT(RD(v / correction))) + eps);
-        x = RD(x + now * (d / denom));
-        p[i] = ST(x + mean * (m / denom));
+        C inverse = 1 / RD(RD(SQRT(RD(v * corrected))) + eps);
+        x = RD(x + now * (d * inverse));
+        p[i] = ST(x + mean * (m * inverse));
     }
 }
 
@@ -164,7 +165,7 @@ RT_INLINE void FN(radam_body)(const RtOptimItem *it, const RtOptimOptions *o, in
     T *restrict p = (T *)it->p; const T *restrict g = (const T *)it->g; T *restrict a = (T *)it->a; T *restrict b = (T *)it->b;
     const C sign = o->maximize ? -1 : 1, wd = (C)o->weight_decay, shrink = (C)o->shrink, eps = (C)o->eps, lr = (C)-o->lr;
     const C w = (C)(1 - o->beta1), w1 = 1 - w, beta2 = (C)o->beta2, new2 = (C)(1 - o->beta2);
-    const C correction = (C)it->k0, root = (C)it->k1, rectify = (C)it->k2;
+    const C corrected = (C)(1 / it->k0), root = (C)it->k1, rectify = (C)it->k2;
     const int near = w < (C)0.5, l2 = o->l2;
     RT_OMP(omp simd)
     RT_OPTIM_EACH(i, begin, end) {
@@ -174,7 +175,7 @@ RT_INLINE void FN(radam_body)(const RtOptimItem *it, const RtOptimOptions *o, in
         C v = RD(RD(beta2 * LD(b[i])) + new2 * d * d);
         a[i] = ST(m);
         b[i] = ST(v);
-        C u = RD(m / correction);
+        C u = RD(m * corrected);
         if (rectified) u = RD(RD(u * RD(root / RD(RD(SQRT(v)) + eps))) * rectify);
         p[i] = ST(AXPY(x, lr, u));
     }
