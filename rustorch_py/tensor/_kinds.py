@@ -131,10 +131,10 @@ TAKES = {
     "bif": """airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 erfcx log_ndtr modified_bessel_i0 modified_bessel_i1 modified_bessel_k0 modified_bessel_k1 ndtri
         scaled_modified_bessel_k0 scaled_modified_bessel_k1 spherical_bessel_j0""",
     "bighf": "ndtr abs_",
-    "f": "cdist polar ctc_loss multi_margin_loss multilabel_margin_loss",
+    "f": "polar ctc_loss multi_margin_loss multilabel_margin_loss",
     "if": "avg_pool3d",
     "gf": "rrelu",
-    "hgf": """adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d glu grid_sample grid_sampler
+    "hgf": """cdist adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d glu grid_sample grid_sampler
         grid_sampler_2d grid_sampler_3d fractional_max_pool2d fractional_max_pool3d binary_cross_entropy prelu instance_norm batch_norm pdist
         scaled_dot_product_attention igamma_ igammac_ binary_cross_entropy_with_logits kl_div""",
     "hgfc": "vecdot",

@@ -2,7 +2,7 @@
 from . import _linalg
 from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
-from ._dtype import can_cast
+from ._dtype import NAMED, can_cast
 from ._linalg import attach_formula
 from ..errors import DTypeError, DimError, IntOverflowError, ShapeError, TensorTypeError, TensorValueError
 
@@ -177,6 +177,9 @@ def dist(input, other, p=2):
     return vector_norm(input - other, p)
 
 
+SHORT_FLOATS = (NAMED["bfloat16"], NAMED["float16"])
+
+
 def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     """Compute p-norm distances between each pair of rows.
 
@@ -205,23 +208,32 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     large = x1.shape[-2] > 25 or x2.shape[-2] > 25
     if p == 2 and (compute_mode == modes[1] or (compute_mode == modes[0] and large)):
         with no_grad():
-            a, b = x1.detach(), x2.detach()
+            a, b = wide_of(x1.detach()), wide_of(x2.detach())
             d = (a * a).sum(-1, True) + (b * b).sum(-1).unsqueeze(-2) - 2 * (a @ b.mT)
-            d = d.clamp(min=0).sqrt()
+            d = d.clamp(min=0).sqrt().to(x1.dtype)
         lead = tuple(d.shape[:-2])
         a, b = x1.expand(lead + tuple(x1.shape[-2:])), x2.expand(lead + tuple(x2.shape[-2:]))
         attach_formula("CdistBackward0", "cdist", (a, b), (d,), (a, b, d))
         return d
+    if x1.dtype in SHORT_FLOATS and x1.device.type == "cpu":                # distances by products alone, as PyTorch has them
+        kind = "BFloat16" if x1.dtype == NAMED["bfloat16"] else "Half"
+        raise DTypeError(f"\"cdist\" not implemented for '{kind}' (argument 'x1')", op="cdist")
     return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
+
+
+def wide_of(x):
+    """16-bit floats as float32, in which their squares are summed."""
+    return x.float() if x.dtype in SHORT_FLOATS else x
 
 
 def _cdist_grad(grads, saved, needs):
     g, (a, b, d) = grads[0], saved
     if g is None:
         return None, None
+    dtype, (g, a, b, d) = a.dtype, map(wide_of, (g, a, b, d))
     w = (g / d).masked_fill(d == 0, 0)
-    ga = a * w.sum(-1, True) - w @ b if needs[0] else None
-    gb = b * w.sum(-2).unsqueeze(-1) - w.mT @ a if needs[1] else None
+    ga = (a * w.sum(-1, True) - w @ b).to(dtype) if needs[0] else None
+    gb = (b * w.sum(-2).unsqueeze(-1) - w.mT @ a).to(dtype) if needs[1] else None
     return ga, gb
 
 

@@ -106,6 +106,25 @@ def test_cdist(p):
     torch.testing.assert_close(to_torch(v.grad), y.grad)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_cdist_of_short_floats(dtype):
+    a, b = torch.randn(2, 30, 4), torch.randn(5, 4)
+    g, got = torch.randn(2, 30, 5).to(getattr(torch, dtype)).float(), {}
+    for name in (dtype, "float32"):
+        x, y = (to_rt(t).to(getattr(rt, dtype)).to(getattr(rt, name)).requires_grad_() for t in (a, b))
+        d = rt.cdist(x, y)
+        d.backward(to_rt(g).to(d.dtype))
+        got[name] = d, x.grad, y.grad
+    for short, wide in zip(got[dtype], got["float32"]):
+        assert short.dtype == getattr(rt, dtype)
+        torch.testing.assert_close(to_torch(short.detach().float()), to_torch(wide.detach()), atol=6e-2, rtol=2e-2)      # sums over 30 rows of terms that divide by a rounded distance
+    assert torch.cdist(a.to(getattr(torch, dtype)), b.to(getattr(torch, dtype))).dtype == getattr(torch, dtype)
+    small = [t[..., :3, :] for t in (a, b)]
+    for lib in (torch, rt):
+        with pytest.raises((RuntimeError, TypeError), match="not implemented"):
+            lib.cdist(*((t if lib is torch else to_rt(t)).to(getattr(lib, dtype)) for t in small))
+
+
 @pytest.mark.parametrize("name,args", [("svd", ()), ("qr", ()), ("eigh", ()), ("eig", ()), ("slogdet", ()), ("inv_ex", ()), ("cholesky_ex", ()), ("lu", ()),
                                        ("lu_factor", ()), ("lu_factor_ex", ()), ("ldl_factor", ()), ("ldl_factor_ex", ()), ("lstsq", (1,)), ("solve_ex", (1,))])
 def test_named_results(name, args):

@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 import rustorch_py as rt
 from rustorch_py.autograd import gradcheck, gradgradcheck
 from rustorch_py.errors import DimError, ShapeError
+from rustorch_py.tensor import _cpu
 
 DTYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
 LAYOUTS = ["contiguous", "transposed", "sliced", "broadcast"]
@@ -407,3 +408,27 @@ def test_element_by_element():
         rt.ones(1, requires_grad=True).apply_(abs)
     assert [t.item() for t in reversed(rt.arange(3))] == [2, 1, 0]
     assert rt.nonzero_static(rt.tensor([0, 1]), size=2, fill_value=7).tolist() == [[1], [7]]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_short_floats_by_index_on_every_instruction_set(dtype):
+    draw, before = np.random.default_rng(11), _cpu.simd_level()
+    a = rt.from_numpy(draw.standard_normal((37, 70)).astype(np.float32)).to(getattr(rt, dtype))
+    rows, places = draw.integers(0, 37, 37), draw.integers(0, 70, (37, 70))
+    try:
+        for level in _cpu.LEVELS[: _cpu.LEVELS.index(_cpu.best_simd_level()) + 1]:
+            _cpu.set_simd_level(level)
+            for op, join in (("sum", lambda x, y: x + y), ("prod", lambda x, y: x * y), ("amax", max), ("amin", min)):
+                want = a.clone()
+                for i in range(37):
+                    for j in range(70):
+                        want[i, places[i, j]] = join(want[i, places[i, j]], a[i, j])
+                assert rt.equal(a.scatter_reduce(1, rt.from_numpy(places), a, op), want), (level, op)
+            want = a.clone()
+            for i, to in enumerate(rows):
+                want[to] = want[to] + a[i]
+            assert rt.equal(a.index_add(0, rt.from_numpy(rows), a), want)
+            want = a.t().contiguous()
+            assert rt.equal(want.index_add(1, rt.from_numpy(rows), want), a.index_add(0, rt.from_numpy(rows), a).t())
+    finally:
+        _cpu.set_simd_level(before)

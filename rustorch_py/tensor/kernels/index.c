@@ -2,28 +2,11 @@
 #include "index.h"
 #include "move.h"
 #include "select.h"
+#include "index_rows.h"
 #include "rustorch/half.h"
 #include "rustorch/loops.h"
 
-/* ---- rows: dst[j * ds + doff] op= src[j * ss + soff]; one of the two offsets comes from a table.
- * `off` NULL: plain strided row. mul: bytes for one unit of off. ---- */
-typedef void (*Row)(char *dst, int64_t ds, const char *src, int64_t ss, const int64_t *off, int64_t os,
-                    int64_t mul, int64_t n);
-
-#define ROW_ARGS char *dst, int64_t ds, const char *src, int64_t ss, const int64_t *off, int64_t os, \
-                 int64_t mul, int64_t n
-#define AT(j) (off[(j) * os] * mul)
-
-/* Four elements a turn: what is read is read before anything is written, as the compiler cannot tell that it may. Stores of other
- * elements than these wait for no load then, which is half of the time of such a loop. */
-#define BY_FOUR(FOUR, ONE)                                                                 \
-    int64_t j = 0;                                                                         \
-    for (; j + 4 <= n; j += 4) { FOUR }                                                    \
-    for (; j < n; j++) { ONE }
-#define AT4(k) off[j + k]
-#define FAR(T, k) (const T *)(src + off[j + k])
-#define FAR_PLACES(T) T *p0 = (T *)(dst + off[j]); T *p1 = (T *)(dst + off[j + 1]); T *p2 = (T *)(dst + off[j + 2]); T *p3 = (T *)(dst + off[j + 3]);
-#define PLACES(d) __auto_type p0 = d + AT4(0); __auto_type p1 = d + AT4(1); __auto_type p2 = d + AT4(2); __auto_type p3 = d + AT4(3);
+typedef RtIndexRow Row;
 
 typedef struct { uint64_t a, b; } u128;
 #define MOVE_ROWS(tag, T)                                                                  \
@@ -72,37 +55,6 @@ MOVE_ROWS(4, uint32_t)
 MOVE_ROWS(8, uint64_t)
 MOVE_ROWS(16, u128)
 
-/* Accumulating rows. NaN wins in max and min, as in torch's amax and amin: a test of its own, which is always guessed right, before one that
- * is an instruction; both as one cost a wrong guess an element. */
-#define ACC_ROW(name, T, EXPR)                                                             \
-    static void name(ROW_ARGS) {                                                           \
-        if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == ss) {          \
-            T *d = (T *)dst;                                                               \
-            const T *s = (const T *)src;                                                   \
-            BY_FOUR(PLACES(d) T y0 = s[j]; T y1 = s[j + 1]; T y2 = s[j + 2]; T y3 = s[j + 3]; \
-                    { T x = *p0; T y = y0; *p0 = EXPR; } { T x = *p1; T y = y1; *p1 = EXPR; }  \
-                    { T x = *p2; T y = y2; *p2 = EXPR; } { T x = *p3; T y = y3; *p3 = EXPR; }, \
-                    T *p = d + off[j]; T x = *p; T y = s[j]; *p = EXPR;)                   \
-        } else if (off && os == 1 && ds == 0 && ss == (int64_t)sizeof(T) && mul == 1) {    \
-            const T *s = (const T *)src;                                                   \
-            BY_FOUR(FAR_PLACES(T) T y0 = s[j]; T y1 = s[j + 1]; T y2 = s[j + 2]; T y3 = s[j + 3]; \
-                    { T x = *p0; T y = y0; *p0 = EXPR; } { T x = *p1; T y = y1; *p1 = EXPR; } \
-                    { T x = *p2; T y = y2; *p2 = EXPR; } { T x = *p3; T y = y3; *p3 = EXPR; }, \
-                    T *p = (T *)(dst + off[j]); T x = *p; T y = s[j]; *p = EXPR;)          \
-        } else if (off) for (int64_t j = 0; j < n; j++) {                                    \
-            T *d = (T *)(dst + j * ds + AT(j));                                            \
-            T x = *d, y = *(const T *)(src + j * ss);                                      \
-            *d = EXPR;                                                                     \
-        } else if (ds == (int64_t)sizeof(T) && ss == ds) {                                 \
-            T *restrict d = (T *)dst;                                                      \
-            const T *restrict v = (const T *)src;                                          \
-            for (int64_t j = 0; j < n; j++) { T x = d[j], y = v[j]; d[j] = EXPR; }         \
-        } else for (int64_t j = 0; j < n; j++) {                                           \
-            T *d = (T *)(dst + j * ds);                                                    \
-            T x = *d, y = *(const T *)(src + j * ss);                                      \
-            *d = EXPR;                                                                     \
-        }                                                                                  \
-    }
 #define INT_ROWS(tag, T)                                                                   \
     ACC_ROW(add_##tag, T, (T)((uint64_t)x + (uint64_t)y))                                  \
     ACC_ROW(mul_##tag, T, (T)((uint64_t)x * (uint64_t)y))                                  \
@@ -126,26 +78,20 @@ ACC_ROW(add_c64, rt_c64, x + y)
 ACC_ROW(mul_c64, rt_c64, x * y)
 ACC_ROW(add_c128, rt_c128, x + y)
 ACC_ROW(mul_c128, rt_c128, x * y)
-#define HALF_ROWS(tag, T, W, N)                                                            \
-    ACC_ROW(add_##tag, T, N(W(x) + W(y)))                                                  \
-    ACC_ROW(mul_##tag, T, N(W(x) * W(y)))                                                  \
-    ACC_ROW(max_##tag, T, (W(x) != W(x) || W(x) > W(y)) ? x : y)                           \
-    ACC_ROW(min_##tag, T, (W(x) != W(x) || W(x) < W(y)) ? x : y)
-HALF_ROWS(f16, rt_f16, rt_f16_to_f32, rt_f32_to_f16)
-HALF_ROWS(bf16, rt_bf16, rt_bf16_to_f32, rt_f32_to_bf16)
-
 static Row move_row(int itemsize, int which) {          /* which: 0 get, 1 set, 2 no offsets */
     static const Row rows[5][3] = {{get_1, set_1, move_1}, {get_2, set_2, move_2}, {get_4, set_4, move_4},
                                    {get_8, set_8, move_8}, {get_16, set_16, move_16}};
     return rows[itemsize == 1 ? 0 : itemsize == 2 ? 1 : itemsize == 4 ? 2 : itemsize == 8 ? 3 : 4][which];
 }
 
-static Row acc_row(int op, int dtype) {
+static Row acc_row(int level, int op, int dtype) {
+    if (dtype == RT_F16) return rt_select_table(level)->by_index_f16[op - RT_IX_ADD];
+    if (dtype == RT_BF16) return rt_select_table(level)->by_index_bf16[op - RT_IX_ADD];
 #define FOUR(tag) {add_##tag, mul_##tag, max_##tag, min_##tag}
     static const Row rows[RT_NDTYPES][4] = {
         [RT_BOOL] = {add_b8, mul_b8, add_b8, mul_b8},     /* or, and */
         [RT_U8] = FOUR(u8), [RT_I8] = FOUR(i8), [RT_I16] = FOUR(i16), [RT_I32] = FOUR(i32), [RT_I64] = FOUR(i64),
-        [RT_F16] = FOUR(f16), [RT_BF16] = FOUR(bf16), [RT_F32] = FOUR(f32), [RT_F64] = FOUR(f64),
+        [RT_F32] = FOUR(f32), [RT_F64] = FOUR(f64),
         [RT_C64] = {add_c64, mul_c64, NULL, NULL}, [RT_C128] = {add_c128, mul_c128, NULL, NULL},
     };
     return rows[dtype][op - RT_IX_ADD];
@@ -261,8 +207,8 @@ void rt_index_run(int level, int op, int dtype, RtIndexPlan *p, int threads) {
     for (int i = 0; i < p->na; i++) after *= p->a_shape[i];
     if (!before || !after || !p->n_off) return;
     const RtSelectFns *f = rt_select_table(level);
-    Row row = op <= RT_IX_SET ? NULL : acc_row(op, dtype);
-    p->add = op != RT_IX_ADD ? NULL : dtype == RT_F32 ? f->add_f32 : dtype == RT_F64 ? f->add_f64 : dtype == RT_BF16 ? f->add_bf16 : NULL;
+    Row row = op <= RT_IX_SET ? NULL : acc_row(level, op, dtype);
+    p->add = op != RT_IX_ADD ? NULL : dtype == RT_F32 ? f->add_f32 : dtype == RT_F64 ? f->add_f64 : dtype == RT_BF16 ? f->add_bf16 : dtype == RT_F16 ? f->add_f16 : NULL;
     Row inner = op <= RT_IX_SET ? move_row((int)itemsize, op) : row;
     if (before * after * p->n_off < 32768) threads = 1;
     /* Threads share what no two of them write: positions before the index, else the index itself when reading, else what
@@ -348,7 +294,7 @@ int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArra
     int64_t item = rt_itemsize(dtype), total = 1;
     int get = op == RT_IX_GET, split = -1, good = 1;
     Gather g;
-    g.row = op <= RT_IX_SET ? move_row((int)item, op) : acc_row(op, dtype);
+    g.row = op <= RT_IX_SET ? move_row((int)item, op) : acc_row(level, op, dtype);
     g.nd = index->ndim;
     g.level = level;
     g.dst = dst->data;

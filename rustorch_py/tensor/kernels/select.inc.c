@@ -2,7 +2,8 @@
  * write side by side: nothing is ever written at or behind out[room]. */
 #include <string.h>
 #include "select.h"
-#include "rustorch/half.h"
+#include "half_lines.h"
+#include "index_rows.h"
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -130,6 +131,20 @@ static void add_bf16(char *dst, const char *src, int64_t n) {
     const rt_bf16 *restrict s = (const rt_bf16 *)src;
     for (int64_t j = 0; j < n; j++) d[j] = rt_f32_to_bf16(rt_bf16_to_f32(d[j]) + rt_bf16_to_f32(s[j]));
 }
+static void add_f16(char *dst, const char *src, int64_t n) {
+    rt_f16 *d = (rt_f16 *)dst;
+    const rt_f16 *s = (const rt_f16 *)src;
+    float x[256], y[256];
+    for (int64_t b = 0; b < n; b += 256) {
+        int64_t m = n - b < 256 ? n - b : 256;
+        widen_run_f16(x, d + b, m);
+        widen_run_f16(y, s + b, m);
+        for (int64_t j = 0; j < m; j++) x[j] += y[j];
+        narrow_run_f16(d + b, x, m);
+    }
+}
+HALF_ROWS(f16, rt_f16, rt_f16_to_f32, rt_f32_to_f16)
+HALF_ROWS(bf16, rt_bf16, rt_bf16_to_f32, rt_f32_to_bf16)
 
 const RtSelectFns RT_NAME(rt_select_fns) = {{take_1, take_2, take_4, take_8, take_16}, positions, coordinates, outside,
-                                            add_f32, add_f64, add_bf16};
+                                            add_f32, add_f64, add_bf16, add_f16, {add_at_f16, mul_at_f16, max_at_f16, min_at_f16}, {add_at_bf16, mul_at_bf16, max_at_bf16, min_at_bf16}};

@@ -13,6 +13,9 @@
 #define SHORT 64      /* rows shorter than this are handled PACK elements at a time, so that exp */
 #define PACK 1024     /* runs over whole vectors */
 
+static inline float one_f16(rt_f16 x) { return rt_f16_to_f32(x); }
+static inline float one_bf16(rt_bf16 x) { return rt_bf16_to_f32(x); }
+
 /* see Note [Grain]; work counts elements, an exponential each */
 static int few(double work, int threads, int64_t tasks) { return rt_few(work, 16384, threads, tasks); }
 

@@ -61,9 +61,9 @@ static int64_t H(pick_loss)(const E *x, int64_t outer, int64_t n, int64_t inner,
             loss[at] = 0;
             if (t == ignore) continue;
             if ((uint64_t)t >= (uint64_t)n) { bad = bad ? bad : at + 1; continue; }
-            float wt = w ? w[t] : 1, v;
-            H(widen_run)(&v, x + (o * n + t) * inner + s, 1);
-            loss[at] = -v * wt;
+            if (inner == 1 && o + 16 < outer) __builtin_prefetch(x + (o + 16) * n + target[at + 16]);      /* a line of memory for one element */
+            float wt = w ? w[t] : 1;
+            loss[at] = -H(one)(x[(o * n + t) * inner + s]) * wt;
             sum += wt;
         }
     *total = sum;
