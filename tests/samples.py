@@ -17,7 +17,7 @@ DOMAIN = {
     "ndtri": [(0.05, 0.95)], "entr": [(0.05, 3)], "div": [(-3, 3), (0.5, 3)], "pow": [(0.2, 3), (-2, 2)], "reciprocal": [(0.3, 3)],
     "xlogy": [(-3, 3), (0.1, 3)], "xlog1py": [(-3, 3), (-0.8, 3)], "zeta": [(1.5, 5), (0.5, 5)], "bce_point": [(0.05, 0.95), (0, 1)],
     "floor_divide": [(-8, 8), (0.5, 3)], "trunc_divide": [(-8, 8), (0.5, 3)], "remainder": [(-8, 8), (0.5, 3)], "fmod": [(-8, 8), (0.5, 3)],
-    "reciprocal_square": [(0.5, 3)], "lerp": [(-3, 3), (-3, 3), (0, 1)], "addcdiv": [(-3, 3), (-3, 3), (0.5, 3)], "clamp_pair": [(-3, 3), (-2, -0.5), (0.5, 2)],
+    "reciprocal_square": [(0.5, 3)], "sqrt_power": [(0.05, 4)], "reciprocal_power": [(0.3, 3)], "rsqrt_power": [(0.05, 4)], "lerp": [(-3, 3), (-3, 3), (0, 1)], "addcdiv": [(-3, 3), (-3, 3), (0.5, 3)], "clamp_pair": [(-3, 3), (-2, -0.5), (0.5, 2)],
 }
 # k0, k1 where a row has number parameters
 PARAMS = {"add_scaled": (2.5, 0), "addcmul": (0.5, 0), "addcdiv": (0.5, 0), "polygamma_n": (2, 0), "logit_eps": (0.1, 0), "softplus_": (1.5, 20),
@@ -39,7 +39,8 @@ ORACLE = {
     "add": lambda x, y: np.add(x, y), "add_scaled": lambda x, y: x + 2.5 * y, "sub": lambda x, y: np.subtract(x, y), "mul": lambda x, y: np.multiply(x, y),
     "div": lambda x, y: np.divide(x, y), "floor_divide": lambda x, y: np.floor_divide(x, y), "trunc_divide": lambda x, y: np.trunc(x / y),
     "remainder": lambda x, y: np.remainder(x, y), "fmod": lambda x, y: np.fmod(x, y), "pow": lambda x, y: np.power(x, y), "neg": np.negative,
-    "positive": lambda x: x, "reciprocal": lambda x: 1 / x, "square": np.square, "cube": lambda x: x ** 3, "reciprocal_square": lambda x: x ** -2, "abs": np.abs, "sign": np.sign, "sgn": np.sign, "conj_physical": np.conj,
+    "positive": lambda x: x, "reciprocal": lambda x: 1 / x, "square": np.square, "cube": lambda x: x ** 3, "reciprocal_square": lambda x: x ** -2,
+    "sqrt_power": np.sqrt, "reciprocal_power": lambda x: 1 / x, "rsqrt_power": lambda x: 1 / np.sqrt(x), "abs": np.abs, "sign": np.sign, "sgn": np.sign, "conj_physical": np.conj,
     "angle": np.angle, "addcmul": lambda x, y, z: x + 0.5 * y * z, "addcdiv": lambda x, y, z: x + 0.5 * y / z, "lerp": lambda x, y, z: x + z * (y - x),
     "hypot": np.hypot, "deg2rad": np.deg2rad, "rad2deg": np.rad2deg,
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,

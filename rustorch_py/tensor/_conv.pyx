@@ -208,7 +208,7 @@ cdef int run_point(int mode, const RtConvGeom *c, bint last, const float *a, con
     cdef int64_t plane = c.out[0] * c.out[1] * c.out[2], rows = c.batch * plane, n, i = c.cin, o = c.cout
     cdef int rc = 0, split = -threads if fixed_split() else threads
     if mode == FORWARD and (last or plane == 1):
-        rc = raw_product(RT_F32, 1, rows, o, i, a, 0, i, 1, b, 0, 1, i, to, 0, o, False, NULL if c.scale is not NULL or c.cut else bias, split)
+        rc = raw_product(RT_F32, 1, rows, o, i, a, 0, i, 1, b, 0, 1, i, to, 0, o, False, <const float *>NULL if c.scale is not NULL or c.cut else bias, split)
         if c.scale is not NULL or c.cut:
             table.finish_f32(to, <const float *>c.scale, bias, c.cut, rows, o, 1, threads)
     elif mode == FORWARD:
@@ -249,7 +249,7 @@ cdef int run_spanning(int mode, const RtConvGeom *c, bint last, const float *a, 
     row.cin *= taps
     for i in range(3):
         row.in_[i] = row.kernel[i] = row.stride[i] = row.dilation[i] = 1
-    rc = run_point(mode, &row, True, a, b, NULL if mode == DINPUT else bias, to, threads, table)
+    rc = run_point(mode, &row, True, a, b, <const float *>NULL if mode == DINPUT else bias, to, threads, table)
     if mode == DINPUT and last:
         table.finish_f32(to, NULL, bias, 0, c.batch * taps, c.cin, 1, threads)
     elif mode == DINPUT:

@@ -1,5 +1,7 @@
+cimport cython
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
+@cython.trashcan(True)        # said here, where classes of other modules inherit it: chains of any length are released without recursion
 cdef class Node:
     """A recorded operator: edges to the inputs' histories and what its gradient reads.
 

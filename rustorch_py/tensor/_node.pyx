@@ -24,7 +24,6 @@ cdef uint64_t next_seq() noexcept:
     return counter
 
 
-@cython.trashcan(True)        # a chain of 100,000 nodes is released without recursion
 cdef class Node:
     def __cinit__(self):
         self.seq = next_seq()

@@ -66,7 +66,7 @@ cdef list ROW_CLASS_NAMES = []
 
 # rows whose gradient PyTorch names otherwise than the row
 _NODE_NAMES = {"square": "Pow", "mse_point": "MseLoss", "smooth_l1_point": "SmoothL1Loss", "huber_point": "HuberLoss",
-               "bce_point": "BinaryCrossEntropy", "bce_logits_point": "BinaryCrossEntropyWithLogits", "cube": "Pow", "reciprocal_square": "Pow", "round_even": "Round", "log1p": "Log1P",
+               "bce_point": "BinaryCrossEntropy", "bce_logits_point": "BinaryCrossEntropyWithLogits", "cube": "Pow", "reciprocal_square": "Pow", "sqrt_power": "Pow", "reciprocal_power": "Pow", "rsqrt_power": "Pow", "round_even": "Round", "log1p": "Log1P",
                "clamp_lo": "ClampMin", "clamp_hi": "ClampMax", "relu6": "Hardtanh", "gelu_erf": "Gelu", "gelu_tanh": "Gelu", "selu": "Elu", "prelu_": "PreluKernel",
                "logsigmoid": "LogSigmoid", "nan_to_num_": "NanToNum", "erfcx": "SpecialErfcx", "entr": "SpecialEntr", "i1": "SpecialI1", "i0e": "SpecialI0E", "i1e": "SpecialI1E",
                "log_ndtr": "SpecialLogNdtr", "polygamma_n": "Polygamma", "add_scaled": "Add", "deg2rad": "Deg2Rad",

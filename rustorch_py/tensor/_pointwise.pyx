@@ -2,7 +2,7 @@
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int32_t, int64_t
 from ._base cimport *
-from ._ops cimport (unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
+from ._ops cimport (recording, unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
 from ._ops import old_value
 from ._plan cimport result_dtype, check_fits, full_
@@ -131,11 +131,11 @@ def pow(input, exponent, *, out=None):
             if exponent == 1:
                 return clone(t)
             if exponent == 0.5:
-                return unary(ROW_SQRT, t, None)
+                return unary(ROW_SQRT_POWER if recording(t, None, None) else ROW_SQRT, t, None)
             if exponent == -1:
-                return unary(ROW_RECIPROCAL, t, None)
+                return unary(ROW_RECIPROCAL_POWER if recording(t, None, None) else ROW_RECIPROCAL, t, None)
             if exponent == -0.5:
-                return unary(ROW_RSQRT, t, None)
+                return unary(ROW_RSQRT_POWER if recording(t, None, None) else ROW_RSQRT, t, None)
             if exponent == -2 and rt_kind(t.dt) == RT_KIND_FLOAT:
                 return unary(ROW_RECIPROCAL_SQUARE, t, None)
     check_int_pow(input, exponent)
@@ -149,7 +149,7 @@ def pow_(self, exponent):
     if isinstance(exponent, (int, float)) and isinstance(self, TensorBase):
         t = <TensorBase>self
         if rt_kind(t.dt) >= RT_KIND_FLOAT and exponent in (2, 3, 0.5):
-            return unary_inplace(ROW_SQUARE if exponent == 2 else ROW_CUBE if exponent == 3 else ROW_SQRT, t)
+            return unary_inplace(ROW_SQUARE if exponent == 2 else ROW_CUBE if exponent == 3 else ROW_SQRT_POWER if recording(t, None, None) else ROW_SQRT, t)
     return binary_inplace(ROW_POW, self, exponent)
 
 

@@ -46,3 +46,37 @@ def test_gradients(name, of):
         assert (a is None) == (b is None)
         if a is not None:
             assert rt.allclose(rt.tensor(b), rt.tensor(a), rtol=1e-5, atol=1e-7)
+
+
+# PyTorch's derivatives of these read the operands, so their results may be written to before the backward pass.
+WRITTEN = {
+    "div": lambda t, x, y: x / y, "div y": lambda t, x, y: y / x, "x ** -1": lambda t, x, y: x ** -1, "x ** 0.5": lambda t, x, y: x ** 0.5,
+    "x ** -0.5": lambda t, x, y: x ** -0.5, "x ** 2": lambda t, x, y: x ** 2, "x ** -2": lambda t, x, y: x ** -2, "pow_": lambda t, x, y: (x * 1).pow_(0.5),
+    "erfinv": lambda t, x, y: (x * 1).erfinv(), "logaddexp": lambda t, x, y: t.logaddexp(x, y), "logaddexp2": lambda t, x, y: t.logaddexp2(x, y),
+    "normalize": lambda t, x, y: t.nn.functional.normalize(x, dim=1), "div_": lambda t, x, y: (x * 1).div_(y),
+    "local_response_norm": lambda t, x, y: t.nn.functional.local_response_norm((x * y).reshape(1, 3, 4), 2), "cond": lambda t, x, y: t.linalg.cond(x @ y.t()),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_results_that_are_written_to(name):
+    def grads(t):
+        g = torch.Generator().manual_seed(2)
+        x, y = (t.tensor((torch.rand(3, 4, dtype=torch.float64, generator=g) * 0.6 + 0.2).tolist(), dtype=t.float64, requires_grad=True) for _ in "xy")
+        z = WRITTEN[name](t, x, y)
+        z += 1
+        z.sum().backward()
+        return [None if a.grad is None else a.grad.tolist() for a in (x, y)]
+
+    for a, b in zip(grads(torch), grads(rt)):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert rt.allclose(rt.tensor(b), rt.tensor(a), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("power", [0.5, -0.5, -1, 2, 3, -2])
+def test_names_of_powers(power):
+    def name(t):
+        return type((t.ones(2, requires_grad=True) ** power).grad_fn).__name__
+
+    assert name(rt) == name(torch)

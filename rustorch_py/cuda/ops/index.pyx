@@ -59,7 +59,9 @@ cdef int walk(TensorBase dst, TensorBase src, int op, Rows *r, RtCall *a, int co
         if op == MUL and item == 16 or (op == MAX or op == MIN) and rt_kind(dst.dt) == RT_KIND_COMPLEX:
             raise UnsupportedOpError(f"{REDUCE[op]} by index is not available for {(<object>dst).dtype} on {(<object>dst).device}", op="scatter_reduce")
         kernel = <Kernel>INDEX_REDUCE[op]
-    cdef int64_t all = count_of(r), *last = r.row[r.n - 1], *far = r.row[0]
+    cdef int64_t all = count_of(r)
+    cdef int64_t *last = r.row[r.n - 1]
+    cdef int64_t *far = r.row[0]
     point(kernel, a, 0, dst, dst)
     point(kernel, a, 1, src, dst)
     if (op == GET or op == SET) and count == 1 and r.n <= 2 and all < <int64_t>1 << 31:

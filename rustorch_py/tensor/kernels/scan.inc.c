@@ -172,7 +172,7 @@ RT_INLINE int64_t scan_block(RtLane s, int threads) {
             }                                                                                 \
             for (int64_t j = 0; j < m; j++) {                                                 \
                 T y = p[j]; int nan = ISNAN(best);                                            \
-                int64_t hit = -(int64_t)((ISNAN(y)) | (!nan & (want_min ? y <= best : y >= best))); \
+                int64_t hit = -(int64_t)((ISNAN(y)) | ((nan == 0) & (want_min ? y <= best : y >= best))); \
                 best = hit ? y : best;                                                        \
                 at = (at & ~hit) | ((b + j) & hit);                                           \
                 v[j] = best;                                                                  \
