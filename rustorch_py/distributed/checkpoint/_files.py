@@ -96,7 +96,8 @@ class FileSystemWriter(StorageWriter):
 
     def write(self, save_id, rank, entries):
         name = f"__{rank}_{save_id}{_SUFFIX}"
-        save_file(entries, os.path.join(self.path, name))
+        with atomic_write(os.path.join(self.path, name)) as f:      # its name, too, is on the disk before the summary is written
+            save_file(entries, f)
         return name
 
     def finish(self, summary):
