@@ -12,7 +12,7 @@ from ._dtype cimport device_of, torch_name
 from ._plan cimport copy_raw, cast_raw, contiguous_raw, clone_raw, full_
 from ._ops cimport to_device, sum_to, inplace_begin, inplace_end, recording
 from ._index_kernels cimport (RtIndexPlan, RT_IX_GET, RT_IX_SET, RT_IX_ADD, flat_index, outside, add_offsets, run_plan, true_positions,
-                             true_coordinates, take_true, fill_masked, copy_geometry, raise_bounds, sizes, on_device, need_same, beside, steps_of)
+                             true_coordinates, take_true, fill_masked, copy_geometry, raise_bounds, sizes, on_device, need_same, beside)
 from ._devices import run as run_on_device
 from ..errors import AutogradError, DeviceError, DimError, DTypeError, ShapeError, TensorTypeError
 
@@ -290,7 +290,7 @@ cdef int run_indexed_on_device(int op, TensorBase self, TensorBase other, Plan p
     for i in range(self.nd):
         if not p.indexed[i]:
             mine[p.at[i]] = self.st[i]
-    shape, yours = tuple([p.r_sh[i] for i in range(p.r_nd)]), steps_of(other)
+    shape, yours = tuple([p.r_sh[i] for i in range(p.r_nd)]), stride_tuple(other)
     if op == RT_IX_GET:
         run_on_device("index", other, self, op, shape, yours, mine, line, tuple(p.flats), p.ranges, p.steps, True)
     else:

@@ -46,7 +46,6 @@ cdef int repeat_slab(TensorBase out, TensorBase t, int dim, int64_t times) excep
 cdef bint on_device(TensorBase t) noexcept                   # not the CPU's
 cdef int need_same(str op, TensorBase a, TensorBase b) except -1      # raise unless both are on one device
 cdef TensorBase beside(TensorBase x, TensorBase t)          # x on t's device, without history
-cdef tuple steps_of(TensorBase t)                           # strides, in elements
 cdef str sizes(TensorBase t)                                # "[2, 3]", as torch's messages spell shapes
 cdef object raise_bounds(int64_t i, int64_t dim, int64_t size)
 cdef bint roll_slabs(TensorBase out, TensorBase t, int dim, int64_t by) except -1

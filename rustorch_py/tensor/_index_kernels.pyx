@@ -67,11 +67,6 @@ cdef TensorBase beside(TensorBase x, TensorBase t):
     return out
 
 
-cdef tuple steps_of(TensorBase t):
-    cdef int i
-    return tuple([t.st[i] for i in range(t.nd)])
-
-
 # ---- kernels behind cdef doors ----
 
 cdef TensorBase flat_index(TensorBase index):

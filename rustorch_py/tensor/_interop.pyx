@@ -718,11 +718,6 @@ cdef int add_attributes(object t, dict state) except -1:
     return 0
 
 
-cdef tuple strides_of(TensorBase t):
-    cdef int i
-    return tuple([t.st[i] for i in range(t.nd)])
-
-
 cdef object attributes(TensorBase t):
     """What the user hung on the tensor, or None."""
     cdef object d = getattr(t, "__dict__", None)
@@ -734,9 +729,9 @@ def __reduce_ex__(self, protocol):
     cdef TensorBase t = as_base("__reduce_ex__", "self", self)
     cdef object cls = type(t)
     if RT_DEVICE_TYPE(t.dev) == RT_META:
-        return (_rebuild_meta, (None if cls is type(new_tensor()) else cls, dtype_of(t.dt), shape_tuple(t), strides_of(t), bool(t.rg), attributes(t)))
+        return (_rebuild_meta, (None if cls is type(new_tensor()) else cls, dtype_of(t.dt), shape_tuple(t), stride_tuple(t), bool(t.rg), attributes(t)))
     return (_rebuild_tensor, (None if cls is type(new_tensor()) else cls, t.stor, dtype_of(t.dt), storage_offset(t), shape_tuple(t),
-                              strides_of(t), bool(t.rg), attributes(t)))
+                              stride_tuple(t), bool(t.rg), attributes(t)))
 
 
 # ---- copy -------------------------------------------------------------------------------------------------
@@ -758,7 +753,7 @@ def __deepcopy__(self, memo):
         memo.setdefault(id(memo), []).append(t.stor)       # the id stays taken while memo lives
     out = blank(type(t))
     memo[id(t)] = out
-    set_geometry(out, s, t.dt, storage_offset(t), shape_tuple(t), strides_of(t))
+    set_geometry(out, s, t.dt, storage_offset(t), shape_tuple(t), stride_tuple(t))
     out.rg = t.rg
     if t.grad_ is not None:
         out.grad_ = t.grad_.__deepcopy__(memo)

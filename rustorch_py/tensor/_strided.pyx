@@ -93,9 +93,9 @@ cdef TensorBase as_strided_view(TensorBase t, int nd, const int64_t *sh, const i
     if t.rg and grad_mode():
         node = AsStridedBackward0.__new__(AsStridedBackward0)
         node.in_shape = shape_tuple(t)
-        node.in_strides = tuple([t.st[i] for i in range(t.nd)])
+        node.in_strides = stride_tuple(t)
         node.shape = shape_tuple(v)
-        node.strides = tuple([v.st[i] for i in range(nd)])
+        node.strides = stride_tuple(v)
         node.offset = offset
         attach1(v, node, t)
     return v
@@ -231,12 +231,11 @@ cdef int rebase(TensorBase view, Node node) except -1:
     """`node` was recorded as view's history: move it to the base."""
     cdef TensorBase base = view.base
     cdef CopySlices cs = CopySlices.__new__(CopySlices)
-    cdef int i
     cs.inner = node
     cs.base_shape = shape_tuple(base)
-    cs.base_strides = tuple([base.st[i] for i in range(base.nd)])
+    cs.base_strides = stride_tuple(base)
     cs.shape = shape_tuple(view)
-    cs.strides = tuple([view.st[i] for i in range(view.nd)])
+    cs.strides = stride_tuple(view)
     cs.offset = (view.ptr - base.ptr) // rt_itemsize(base.dt)
     attach1(base, cs, base)
     cs.n_edges = node.n_edges
@@ -258,15 +257,14 @@ cdef Node remake(TensorBase view):
     """History of a view whose base was rewritten: a strided read of the base."""
     cdef TensorBase base = view.base
     cdef AsStridedBackward0 node
-    cdef int i
     view.base_epoch = base.epoch
     if not base.rg:
         return view.fn
     node = AsStridedBackward0.__new__(AsStridedBackward0)
     node.in_shape = shape_tuple(base)
-    node.in_strides = tuple([base.st[i] for i in range(base.nd)])
+    node.in_strides = stride_tuple(base)
     node.shape = shape_tuple(view)
-    node.strides = tuple([view.st[i] for i in range(view.nd)])
+    node.strides = stride_tuple(view)
     node.offset = (view.ptr - base.ptr) // rt_itemsize(base.dt)
     attach1(view, node, base)
     return node
