@@ -69,6 +69,8 @@ _LAZY_NAMES = {"save": "utils", "load": "utils", "create_tensor": "_seed", "crea
                "compile": "compiler", "Node": "autograd", "autocast": "amp", "Stream": "cpu", "Event": "cpu", "Future": "futures",
                "GradScaler": "amp", "DisableTorchFunction": "overrides", "DisableTorchFunctionSubclass": "overrides", "Tag": "library",
                **dict.fromkeys(("channel_shuffle", "pixel_shuffle", "pixel_unshuffle"), "nn.functional"),
+               **dict.fromkeys(("binary_cross_entropy_with_logits", "cosine_embedding_loss", "hinge_embedding_loss", "kl_div", "margin_ranking_loss",
+                                "poisson_nll_loss", "triplet_margin_loss"), "nn.functional._numbered_losses"),
                **dict.fromkeys(("_assert", "sym_int", "sym_float", "sym_not", "sym_max", "sym_min", "sym_sum", "sym_ite", "sym_sqrt", "SymInt", "SymFloat", "SymBool",
                                 "has_lapack", "has_mkl", "has_openmp", "has_spectral", "set_warn_always", "is_warn_always_enabled", "get_device_module",
                                 "set_anomaly_enabled"), "_more"), "fork": "futures", "wait": "futures",

@@ -48,9 +48,9 @@ def sym_min(a, b):
     return float(low) if isinstance(a, float) or isinstance(b, float) else low
 
 
-def sym_sum(args):
-    """Sum numbers."""
-    return sum(args)
+def sym_sum(*args):
+    """Sum numbers: a list of them, or one by one."""
+    return sum(args[0] if len(args) == 1 and isinstance(args[0], (list, tuple)) else args)
 
 
 def sym_ite(b, t, f):

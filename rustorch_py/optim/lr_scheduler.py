@@ -313,7 +313,9 @@ class ExponentialLR(_EachGroup):
         super().__init__(optimizer, last_epoch)
 
     def _next(self, lr, base):
-        return lr.clone() if isinstance(lr, Tensor) else lr if self._is_initial else lr * self.gamma
+        if self._is_initial:
+            return lr.clone() if isinstance(lr, Tensor) else lr
+        return lr * self.gamma
 
     def _at(self, base):
         return base * self.gamma ** self.last_epoch

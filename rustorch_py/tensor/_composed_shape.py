@@ -1,5 +1,6 @@
 """Shape operators made of other operators: grids, combinations, blocks."""
 import warnings
+from math import prod
 
 from ..errors import IntOverflowError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._create import arange, combination_places, zeros
@@ -217,5 +218,25 @@ def dim_order(self, *, ambiguity_check=False):
     return tuple(order[::-1])
 
 
+def resize(self, *sizes):
+    """Return the tensor in another shape of as many elements: PyTorch's older name of `reshape`."""
+    warnings.warn("non-inplace resize is deprecated", UserWarning, stacklevel=2)
+    return _resized(self, sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes)
+
+
+def resize_as(self, tensor):
+    """Return the tensor in the shape of another of as many elements."""
+    warnings.warn("non-inplace resize_as is deprecated", UserWarning, stacklevel=2)
+    return _resized(self, tuple(tensor.shape))
+
+
+def _resized(x, sizes):
+    if prod(sizes) != x.numel():
+        raise ShapeError(f"requested resize to {'x'.join(map(str, sizes))} ({prod(sizes)} elements in total), but the given tensor has a size of "
+                         f"{'x'.join(map(str, x.shape))} ({x.numel()} elements). autograd's resize can only change the shape of a given tensor, while "
+                         "preserving the number of elements.", op="resize")
+    return x.reshape(tuple(sizes))
+
+
 FUNCTIONS = {f.__name__: f for f in (meshgrid, cartesian_prod, combinations, block_diag, trace, vander, unravel_index, as_strided_scatter, nonzero_static)}
-METHODS = {f.__name__: f for f in (trace, as_strided_scatter, nonzero_static, sum_to_size, dim_order)}
+METHODS = {f.__name__: f for f in (trace, as_strided_scatter, nonzero_static, sum_to_size, dim_order, resize, resize_as)}

@@ -21,6 +21,8 @@ cdef extern from "function.h":
     RtOverrideHook rt_override_hook
     ctypedef object (*RtBlameHook)(object error, object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
     RtBlameHook rt_blame_hook
+    ctypedef object (*RtOldFormHook)(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames)
+    RtOldFormHook rt_old_form_hook
     ctypedef object (*RtKindsHook)(object function)
     RtKindsHook rt_kinds_hook
     ctypedef object (*RtFitHook)(object function, object name, Py_ssize_t place, int kind, object given)
@@ -118,6 +120,36 @@ cdef object blame(object error, object function, PyObject *const *args, Py_ssize
     return None
 
 rt_blame_hook = blame
+
+
+# ---- Note [Old forms] -------------------------------------------------------------------------------------
+# PyTorch takes some orders of arguments of earlier years: x.add_(alpha, other). They fail here as what they are, wrong
+# kinds or too many; so they are looked for after the failure, and cost nothing in calls that do not fail.
+cdef object newer = None, old_names = frozenset()
+
+
+cdef object old_form(object function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames):
+    """Make the call with its arguments in today's order; NotImplemented where they are no old form."""
+    global newer, old_names
+    cdef Py_ssize_t i
+    if newer is None:
+        from ._old_forms import NAMES, newer as found
+        newer, old_names = found, NAMES
+    name = getattr(function, "__name__", None)
+    if name not in old_names:
+        return NotImplemented
+    found = newer(name, tuple([<object>args[i] for i in range(n)]))
+    if found is None:
+        return NotImplemented
+    places, named = found
+    if kwnames is not NULL:
+        for i, key in enumerate(<tuple>kwnames):
+            if key in named:
+                return NotImplemented
+            named[key] = <object>args[n + i]
+    return function(*places, **named)
+
+rt_old_form_hook = old_form
 
 
 # ---- kinds of arguments: _kinds.py ------------------------------------------------------------------------

@@ -232,7 +232,8 @@ cdef TensorBase true_coordinates(TensorBase mask):
     if mask.nd == 1:
         m = true_positions(mask)
         sh[0], sh[1] = m.n, 1
-        return view_raw(m, 2, sh, NULL, 0)
+        st[0], st[1] = 1, m.n                 # as of several dimensions
+        return view_raw(m, 2, sh, st, 0)
     m = contiguous_raw(mask)
     width = m.sh[m.nd - 1] if m.nd else 1
     piece = width * (PIECE // width + 1) if width else 1

@@ -71,7 +71,7 @@ _NODE_NAMES = {"square": "Pow", "mse_point": "MseLoss", "smooth_l1_point": "Smoo
                "logsigmoid": "LogSigmoid", "nan_to_num_": "NanToNum", "erfcx": "SpecialErfcx", "entr": "SpecialEntr", "i1": "SpecialI1", "i0e": "SpecialI0E", "i1e": "SpecialI1E",
                "log_ndtr": "SpecialLogNdtr", "polygamma_n": "Polygamma", "add_scaled": "Add", "deg2rad": "Deg2Rad",
                "rad2deg": "Rad2Deg", "xlog1py": "SpecialXlog1Py", "ndtri": "SpecialNdtri", "logit_eps": "Logit", "l1_point": "Abs", "softsign": "Div", "tanhshrink": "Sub"}
-_NODE_ENDS = {"clamp_pair": "ClampBackward1", "floor_divide": "DivBackward2", "trunc_divide": "DivBackward2"}
+_NODE_ENDS = {"clamp_pair": "ClampBackward1", "floor_divide": "NotImplemented", "trunc_divide": "DivBackward2"}
 
 
 def _camel(name):
@@ -103,6 +103,8 @@ cdef class RowNode(Node):
         """n < 0: one gradient. Saved operands have a dimension less than several gradients, and broadcast."""
         cdef TensorBase gt = <TensorBase>g
         cdef object a, b, c
+        if self.row == ROW_FLOOR_DIVIDE and not self.alias:       # div(rounding_mode="floor") has a name of its own, and zeros
+            raise AutogradError("derivative for aten::floor_divide is not implemented", op="floor_divide")
         if self.n_edges == 1:
             return self.input_grad(gt, 0, self.dt0, self.shape0, n)
         a = self.input_grad(gt, 0, self.dt0, self.shape0, n) if wants_edge(self, 0) else None

@@ -2,13 +2,14 @@
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int32_t, int64_t
 from ._base cimport *
+from ._node cimport Node
 from ._ops cimport (recording, unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
 from ._ops import old_value
 from ._plan cimport result_dtype, check_fits, full_
 from ._dtype cimport default_code, dtype_of, promote, torch_name
 from ._ops import label_result
-from ..errors import DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
+from ..errors import AutogradError, DTypeError, IntOverflowError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
 
@@ -95,14 +96,14 @@ def div(input, other, *, rounding_mode=None, out=None):
     """Divide: true division, or rounded towards zero ("trunc") or minus infinity ("floor")."""
     if rounding_mode is None:
         return binary(ROW_DIV, input, other, out)
-    return binary(rounding_row("div", rounding_mode), input, other, out)
+    return label_result(binary(rounding_row("div", rounding_mode), input, other, out), "DivBackward2")
 
 
 def div_(self, other, *, rounding_mode=None):
     """Divide in place."""
     if rounding_mode is None:
         return binary_inplace(ROW_DIV, self, other)
-    return binary_inplace(rounding_row("div_", rounding_mode), self, other)
+    return label_result(binary_inplace(rounding_row("div_", rounding_mode), self, other), "DivBackward2")
 
 
 # ---- pow -------------------------------------------------------------------------------------------------
@@ -176,10 +177,30 @@ cdef int one_dtype(object op, object x, object y) except -1:
     return 0
 
 
+cdef class MissingDerivative(Node):
+    """A result that has a history, and no derivative: backward says so."""
+    cdef str op
+
+    cdef object own_name(self):
+        return "NotImplemented"
+
+    cdef object apply(self, object g):
+        raise AutogradError(f"derivative for aten::{self.op} is not implemented", op=self.op)
+
+
+cdef TensorBase without_derivative(str op, TensorBase r, TensorBase a, TensorBase b):
+    cdef MissingDerivative node
+    if recording(a, b, None):
+        node = MissingDerivative.__new__(MissingDerivative)
+        node.op = op
+        attach2(r, node, a, b)
+    return r
+
+
 def heaviside(input, values, *, out=None):
     """Step elementwise: 0 below zero, 1 above, ``values`` at zero; both of one dtype."""
     one_dtype("heaviside", input, values)
-    return binary(ROW_HEAVISIDE, input, values, out)
+    return without_derivative("heaviside", binary(ROW_HEAVISIDE, input, values, out), input, values)
 
 
 def heaviside_(self, values):

@@ -151,7 +151,8 @@ def make_coo(indices, values, size, dtype, device, requires_grad, is_coalesced):
     """See `sparse_coo_tensor`."""
     op = "sparse_coo_tensor"
     if values is None:                                             # sparse_coo_tensor(size)
-        size = tuple(indices) if size is None else tuple(size)
+        size = indices if size is None else size
+        size = (size,) if isinstance(size, int) else tuple(size)
         idx, val = _t.zeros((len(size), 0), dtype=_t.int64, device=device), _t.zeros(0, dtype=dtype, device=device)
         return _new(_COO, idx, val.requires_grad_(requires_grad), size, True)
     idx, val = _index_of(indices), _tensor_of(values, dtype, device)

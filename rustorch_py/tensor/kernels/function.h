@@ -29,6 +29,10 @@ typedef PyObject *(*RtPlainCall)(PyObject *const *args, Py_ssize_t n);
  * makes of that error the one that compiled functions raise (a new reference), or returns None. */
 typedef PyObject *(*RtBlameHook)(PyObject *error, PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
 
+/* Make a call whose arguments come in an older order (Note [Old forms] in _function.pyx), after it failed with `error`; a new
+ * reference to NotImplemented: they do not. */
+typedef PyObject *(*RtOldFormHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
 /* Make a call for tensors of a device that the function itself, which reads memory, cannot take; a new reference to
  * NotImplemented: they are the host's. */
 typedef PyObject *(*RtDeviceHook)(PyObject *function, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
@@ -70,6 +74,7 @@ static __thread int rt_casting; /* autocast is on in this thread, and no rule is
 static int rt_casting_threads;  /* in how many: what a call asks first, as a thread's own variables are a call away */
 static RtOverrideHook rt_override_hook;
 static RtBlameHook rt_blame_hook;
+static RtOldFormHook rt_old_form_hook;
 static RtDeviceHook rt_device_hook;
 static int rt_devices; /* 1: back ends besides the CPU's are registered */
 static RtKindsHook rt_kinds_hook;
@@ -115,8 +120,26 @@ static PyObject *rt_function_renamed(PyObject *self, PyObject *const *args, size
     return result;
 }
 
+/* A call that ended with a TypeError, tried again in today's order of arguments. */
+static PyObject *rt_function_old_form(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+    PyObject *type, *error, *trace, *result;
+    if (!rt_old_form_hook || !PyErr_ExceptionMatches(PyExc_TypeError)) return NULL;
+    PyErr_Fetch(&type, &error, &trace);
+    result = rt_old_form_hook(self, args, n, kwnames);
+    if (result != Py_NotImplemented) {
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(trace);
+        return result;
+    }
+    Py_DECREF(result);
+    PyErr_Restore(type, error, trace);
+    return NULL;
+}
+
 static PyObject *rt_function_failed(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
     PyObject *type, *error, *trace, *better;
+    if (PyErr_ExceptionMatches(PyExc_TypeError)) return rt_function_old_form(self, args, PyVectorcall_NARGS(nargsf), kwnames);
     if (!PyErr_ExceptionMatches(PyExc_AttributeError) || !rt_blame_hook) return NULL;
     PyErr_Fetch(&type, &error, &trace);
     PyErr_NormalizeException(&type, &error, &trace);
@@ -238,8 +261,8 @@ static int rt_check_kinds(RtFunction *f, PyObject *const *args, Py_ssize_t n, Py
 static PyObject *rt_function_call(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
 /* What a call ends with whose arguments are wrong, or are to be others: `held`, which is released. */
-static PyObject *rt_function_other(PyObject *self, int checked, PyObject *held, Py_ssize_t n, PyObject *kwnames) {
-    PyObject *result = checked > 0 ? rt_function_call(self, &PyTuple_GET_ITEM(held, 0), n, kwnames) : NULL;
+static PyObject *rt_function_other(PyObject *self, int checked, PyObject *held, PyObject *const *args, Py_ssize_t n, PyObject *kwnames) {
+    PyObject *result = checked > 0 ? rt_function_call(self, &PyTuple_GET_ITEM(held, 0), n, kwnames) : rt_function_old_form(self, args, n, kwnames);
     Py_XDECREF(held);
     return result;
 }
@@ -253,7 +276,7 @@ static PyObject *rt_function_special(PyObject *self, PyObject *const *args, size
     }
     PyObject *held = NULL;
     int checked = f->nkinds ? rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames, &held) : 0;
-    if (checked) return rt_function_other(self, checked, held, PyVectorcall_NARGS(nargsf), kwnames);
+    if (checked) return rt_function_other(self, checked, held, args, PyVectorcall_NARGS(nargsf), kwnames);
     if (rt_casting && f->rule) {
         PyObject *result = rt_cast_hook(self, f->rule, args, PyVectorcall_NARGS(nargsf), kwnames);
         if (result != Py_NotImplemented) return result;      /* else: no rule for the device of these tensors */
@@ -276,7 +299,7 @@ static RT_APART PyObject *rt_function_checked(PyObject *self, PyObject *const *a
     if (f->nkinds) {
         PyObject *held = NULL;
         int checked = rt_check_kinds(f, args, PyVectorcall_NARGS(nargsf), kwnames, &held);
-        if (checked) return rt_function_other(self, checked, held, PyVectorcall_NARGS(nargsf), kwnames);
+        if (checked) return rt_function_other(self, checked, held, args, PyVectorcall_NARGS(nargsf), kwnames);
         if (f->demand && rt_demand_hook(f->demand, args, PyVectorcall_NARGS(nargsf), kwnames) < 0) return NULL;
     }
     result = kwnames && f->renames ? rt_function_renamed(self, args, nargsf, kwnames) : PyObject_Vectorcall(f->inner, args, nargsf, kwnames);
