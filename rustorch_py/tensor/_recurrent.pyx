@@ -44,6 +44,7 @@ cdef extern from "recurrent.h" nogil:
         void *g_proj
         void *g_h0
         void *g_c0
+        int ask_h0
         const void *pre
         const void *packed
         void *work
@@ -144,7 +145,7 @@ cdef class ScanBackward(Node):
         cdef TensorBase gates = saved(self, 0), w_hh = plain(saved(self, 3)), w_hr = plain(saved(self, 5))
         cdef TensorBase g_out, g_hn, g_cn, g_gates, g_hidden, g_proj = None, g_h0, g_c0 = None, work
         cdef object gw = None, gb = None, gr = None, composed
-        cdef int64_t G = rt_scan_gates(self.mode)
+        cdef int64_t G = rt_scan_gates(self.mode), first
         cdef const RtRecurrentTable *table = rt_recurrent_pick(isa_level())
         if grad_mode():
             from ._recurrent_steps import scan as composed
@@ -169,7 +170,7 @@ cdef class ScanBackward(Node):
         s.act, s.before, s.raw = self.act.ptr, self.before.ptr, ptr_of(self.raw)
         s.g_out, s.g_hn, s.g_cn = ptr_of(g_out), ptr_of(g_hn), ptr_of(g_cn)
         s.g_gates, s.g_hidden, s.g_proj = g_gates.ptr, g_hidden.ptr, ptr_of(g_proj)
-        s.g_h0, s.g_c0 = g_h0.ptr, ptr_of(g_c0)
+        s.g_h0, s.g_c0, s.ask_h0 = g_h0.ptr, ptr_of(g_c0), wants_edge(self, 1)
         work = room(&s, gates, 1)
         s.work = work.ptr
         count_flops("mm", 2 * self.rows * self.P * w_hh.sh[0] + (0 if w_hr is None else 2 * self.rows * self.H * self.P))
@@ -179,12 +180,22 @@ cdef class ScanBackward(Node):
             else:
                 table.scan_d0_f64(&s)
         if wants_edge(self, 3):
-            gw = gemm(g_hidden, OP_T, self.before, OP_N)
+            first = self.N if saved(self, 1) is None and self.sizes is None else 0       # rows of states that are zeros
+            gw = gemm(rows_of(g_hidden, first, self.reverse), OP_T, rows_of(self.before, first, self.reverse), OP_N)
         if wants_edge(self, 4):
             gb = column_sum(g_hidden)
         if wants_edge(self, 5):
             gr = gemm(g_proj, OP_T, self.raw, OP_N)
-        return g_gates, g_h0, g_c0, gw, gb, gr
+        return g_gates, g_h0 if s.ask_h0 else None, g_c0, gw, gb, gr
+
+
+cdef TensorBase rows_of(TensorBase t, int64_t less, bint reverse):
+    """The rows of t but for `less` at its front, or at its end where steps run backwards."""
+    cdef int64_t sh[2]
+    if less == 0:
+        return t
+    sh[0], sh[1] = t.sh[0] - less, t.sh[1]
+    return view_raw(t, 2, sh, t.st, 0 if reverse else less * t.sh[1])
 
 
 cdef TensorBase view_2d(TensorBase t, int64_t rows):

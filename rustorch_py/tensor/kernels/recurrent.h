@@ -29,6 +29,7 @@ typedef struct {
     void *g_hidden;                      /* rows, G*H: gradient of the hidden part (GRU; else it equals g_gates) */
     void *g_proj;                        /* rows, P: gradient of the projected output */
     void *g_h0, *g_c0;
+    int ask_h0;                          /* 0: what g_h0 is left with is not read */
     const void *pre;                     /* S == 1: h0's product with w_hh, (N, G*H); NULL: forward makes it */
     const void *packed;                  /* w_hh as scan_pack() makes it; NULL: forward packs it itself */
     void *work;

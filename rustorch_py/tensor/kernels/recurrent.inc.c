@@ -37,6 +37,8 @@
 #define BUNCH 4                                  /* panels of few rows whose gates follow the products of them all: each waits for nothing but itself */
 #define BUNCH_ROWS 8
 #define ROWS_AT_ONCE 48                          /* their sums stay in the first cache */
+#define BESIDE 128                               /* rows of a panel that the gates of another one come between */
+#define RT_STEP_DEEP 256                         /* rows of a panel of one register that fill half of a first cache of 32 KiB */
 #define PATIENCE 24                              /* pauses */
 
 /* ---- who does what ---- */

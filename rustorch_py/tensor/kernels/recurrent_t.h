@@ -62,32 +62,22 @@ RT_INLINE void M(units)(const RtScan *s, int64_t m, int64_t n, int64_t u, const 
     }
 }
 
-/* Ask for a row's lines; too far apart, or too many at once, for the hardware to guess. */
-RT_INLINE void M(fetch)(const Lines *lines, int64_t count, int64_t r) {
-    for (const Lines *l = lines; l < lines + count; l++)
-        for (int64_t q = 0; q < l->count; q++) __builtin_prefetch(l->at + r * l->row + q * l->apart, 0, 2);
-}
-
-/* P(panel) of rows of length k that asks meanwhile for the lines of m rows that the gates will read and write. */
-static void M(panel)(int64_t m, int C, int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add, const Lines *lines, int64_t count) {
-    int64_t most = rt_tile_most(C), tiles = (m + most - 1) / most, calls = tiles * ((k + RT_PANEL_K - 1) / RT_PANEL_K), done = 0, row = 0;
-    if (k == 0 && !add) for (int64_t r = 0; r < m; r++) memset(c + r * ldc, 0, (size_t)C * L * sizeof(T));
-    for (int64_t p = 0; p < k; p += RT_PANEL_K) {
-        int64_t kb = k - p < RT_PANEL_K ? k - p : RT_PANEL_K, i = 0;
-        for (int64_t t = tiles; t > 0; t--) {
-            int64_t rows = (m - i + t - 1) / t, upto = ++done * m / calls;
-            for (; row < upto; row++) M(fetch)(lines, count, row);
-            P(tiles)[C - 1][rows - 1](kb, a + i * k + p, k, 1, b + p * C * L, C * L, c + i * ldc, ldc, add || p);
-            i += rows;
-        }
-    }
-}
+#include "recurrent_panel_t.h"
 
 /* Few rows in all: packing would cost more than it saves. */
 static int M(direct)(const RtScan *s) { return s->S == 1 || rows_of(s) <= 6; }
 
 /* Units whose gates share a panel. */
 static int64_t M(panel_units)(int mode) { return rt_scan_gates(mode) == 1 ? RT_PANEL_REGS * L : L; }
+
+/* Columns from gate to gate in the panel of the n units from one on, and its registers: a last one of few units has half of the columns, RNN's no more than it
+ * needs (200 units: a twentieth of an LSTM's product, a fifth of an RNN's). */
+RT_INLINE int64_t M(gate_step)(int64_t n) { return n <= L / 2 ? L / 2 : L; }
+RT_INLINE int M(panel_regs)(int mode, int64_t n) {
+    int64_t G = rt_scan_gates(mode);
+    return (int)(((G == 1 ? n : G * M(gate_step)(n)) + L - 1) / L);
+}
+RT_INLINE int64_t M(units_at)(const RtScan *s, int64_t u) { return s->H - u < M(panel_units)(s->mode) ? s->H - u : M(panel_units)(s->mode); }
 
 /* ---- Note [Handed states] ---- */
 static int M(may_hand)(const RtScan *s) { return !M(direct)(s) && !s->w_hr && s->threads > 1 && s->sizes[s->S - 1] == s->N; }
@@ -145,47 +135,66 @@ static int64_t M(scan_work)(const RtScan *s, int backward) {
     return out + (H + U - 1) / U * U * G * s->P + (s->w_hr ? P(packed)(H, s->P) : 0);
 }
 
-/* Pack w_hh for the units from u: k rows of G * U columns. */
+/* Pack w_hh for the units from u on: k rows of columns, gate by gate. */
 static void M(pack_gates)(const RtScan *s, int64_t u, T *out) {
-    int64_t G = rt_scan_gates(s->mode), U = M(panel_units)(s->mode), K = s->P;
-    for (int64_t g = 0; g < G; g++)
-        for (int64_t q = 0; q < U; q += L) {
-            int64_t left = s->H - u - q, len = left < 0 ? 0 : left < L ? left : L;
-            P(pack_turned)(K, len, (const T *)s->w_hh + (g * s->H + u + q) * K, K, out + g * U + q, G * U);
+    int64_t G = rt_scan_gates(s->mode), K = s->P, n = M(units_at)(s, u), step = G == 1 ? n : M(gate_step)(n);
+    int C = M(panel_regs)(s->mode, n);
+    const T *w = (const T *)s->w_hh + u * K;
+    for (int64_t j = 0; j < C; j++) {
+        T *to = out + M(register_at)(K, C, j), square[L * L];
+        int64_t row = M(register_row)(C), q = j * L;
+        if (G == 1 || step >= L) {
+            int64_t left = n - q % step;
+            P(pack_turned)(K, left < L ? left : L, w + (q / step * s->H + q % step) * K, K, to, row);
+            continue;
         }
+        for (int64_t p = 0; p < K; p += L) {                       /* parts of two gates */
+            int64_t some = K - p < L ? K - p : L;
+            for (int64_t e = 0; e < L; e++) {
+                int64_t g = (q + e) / step, v = (q + e) % step;
+                if (g < G && v < n) memcpy(square + e * some, w + (g * s->H + v) * K + p, (size_t)some * sizeof(T));
+                else memset(square + e * some, 0, (size_t)some * sizeof(T));
+            }
+            P(pack_turned)(some, L, square, some, to + p * row, row);
+        }
+    }
 }
 
-/* A matrix of n columns as panels of up to RT_PANEL_REGS registers, all of nearly the same width, at least `parts` of them if it has as many
- * registers: that each member of a team has as much to multiply. */
+/* A matrix of n columns as panels of two or three registers where it has as many, all of nearly the same width, and as many for each of `parts` members. */
 static int64_t M(slices)(int64_t n, int64_t parts) {
-    int64_t regs = (n + L - 1) / L, count = (regs + RT_PANEL_REGS - 1) / RT_PANEL_REGS;
-    count = (count + parts - 1) / parts * parts;
-    return count < regs ? count : regs;
+    int64_t regs = (n + L - 1) / L, count = regs / 2 / parts * parts;
+    return count ? count : regs < parts ? regs : parts;
 }
 RT_INLINE int64_t M(slice)(int64_t n, int64_t count, int64_t j) { return (n + L - 1) / L * j / count * L; }      /* its first column */
 
 /* Pack slice p of a row-major (k, n) matrix. */
 static void M(pack_slice)(int64_t k, int64_t n, int64_t slices, int64_t p, const T *x, T *out) {
     int64_t j = M(slice)(n, slices, p), w = M(slice)(n, slices, p + 1) - j, len = n - j < w ? n - j : w;
+    int C = (int)(w / L);
     out += k * j;
-    for (int64_t i = 0; i < k; i++, out += w) {
-        for (int64_t q = 0; q + L <= len; q += L) P(store)(out + q, P(load)(x + i * n + j + q));
-        for (int64_t q = len / L * L; q < w; q++) out[q] = q < len ? x[i * n + j + q] : 0;
-    }
+    for (int64_t i = 0, row = M(register_row)(C); i < k; i++)
+        for (int64_t q = 0; q < w; q += L) {
+            T *to = out + M(register_at)(k, C, q / L) + i * row;
+            if (q + L <= len) P(store)(to, P(load)(x + i * n + j + q));
+            else for (int64_t e = 0; e < L; e++) to[e] = q + e < len ? x[i * n + j + q + e] : 0;
+        }
 }
 
 /* c_rj (+)= a_rk b_kj, columns j0 <= j < j1 of c, whose panel starts at b; asks for lines as M(panel). */
 static void M(multiply)(int64_t m, int64_t j0, int64_t j1, int64_t k, const T *a, const T *b, T *c, int64_t ldc, int add, const Lines *lines,
                         int64_t count) {
-    T edge[RT_TILE_ROWS * RT_PANEL_REGS * L] = {0};
+    T edge[M(tall_2) * RT_PANEL_REGS * L] = {0};
     int C = (int)((j1 - j0 + L - 1) / L);
-    int64_t w = C * L, len = j1 - j0;
+    int64_t w = C * L, len = j1 - j0, blocks = (m + M(tall_2) - 1) / M(tall_2);
     if (len == w) { M(panel)(m, C, k, a, b, c + j0, ldc, add, lines, count); return; }
-    for (int64_t i = 0; i < m; i += RT_TILE_ROWS) {
-        int64_t rows = m - i < RT_TILE_ROWS ? m - i : RT_TILE_ROWS;
+    for (int64_t i = 0, left = blocks; left > 0; left--) {
+        int64_t rows = (m - i + left - 1) / left;
+        Lines from[5];
+        for (int64_t l = 0; l < count; l++) { from[l] = lines[l]; from[l].at += i * from[l].row; }
         for (int64_t r = 0; add && r < rows; r++) memcpy(edge + r * w, c + (i + r) * ldc + j0, (size_t)len * sizeof(T));
-        P(panel)(rows, C, k, a + i * k, k, 1, b, w, edge, w, add);         /* added in the order of whole panels: results do not depend on `parts` */
+        M(panel)(rows, C, k, a + i * k, b, edge, w, add, from, count);
         for (int64_t r = 0; r < rows; r++) memcpy(c + (i + r) * ldc + j0, edge + r * w, (size_t)len * sizeof(T));
+        i += rows;
     }
 }
 
@@ -215,10 +224,11 @@ RT_INLINE void M(hand_on)(const RtScan *s, int64_t m, int64_t m_next, int64_t j,
     M(copy_columns)(both, m, j, n, s->P, out, hn);
 }
 
-/* Units u .. u + n of one step: product with the hidden weights and gates, some rows at a time. */
-RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
-    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode);
+/* Units u .. u + n of one step: product of k values of the state (none: it is zeros) with the hidden weights, and gates, some rows at a time. */
+RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, int64_t k, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
+    int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, step = M(gate_step)(n);
     int64_t blocks = (m + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    int C = M(panel_regs)(s->mode, n);
     T pre[ROWS_AT_ONCE * RT_PANEL_REGS * L] __attribute__((aligned(64)));
     for (int64_t i = 0, r = 0; i < blocks; i++) {
         int64_t rows = (m - r + blocks - i - 1) / (blocks - i);
@@ -226,30 +236,37 @@ RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, c
         int64_t size = (int64_t)sizeof(T), count = 0;
         for (; count < G; count++) lines[count] = (Lines){(const char *)(gates + (r * G + count) * H + u), G * H * size, 64, (n * size + 63) / 64};
         if (act) lines[count++] = (Lines){(const char *)(act + r * n * A), n * A * size, 64, (n * A * size + 63) / 64};
-        M(panel)(rows, (int)(G * U / L), K, state + r * K, w, pre, G * U, 0, lines, count);
-        M(units)(s, rows, n, u, gates + r * G * H, pre, G * U, U, state + r * K, c + r * H, h + r * H, act ? act + r * n * A : NULL);
+        M(panel)(rows, C, k, state + r * K, w, pre, C * L, 0, lines, count);
+        M(units)(s, rows, n, u, gates + r * G * H, pre, C * L, step, state + r * K, c + r * H, h + r * H, act ? act + r * n * A : NULL);
         r += rows;
     }
 }
 
 /* Few rows: products of several panels, then their gates. `first` to `last`: panels; the rest as for M(unit_panel), from the first unit on. */
-static void M(bunch)(const RtScan *s, int64_t m, int64_t first, int64_t last, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
+static void M(bunch)(const RtScan *s, int64_t m, int64_t first, int64_t last, int64_t k, const T *gates, const T *w, const T *state, T *c, T *h, T *act) {
     int64_t G = rt_scan_gates(s->mode), A = rt_scan_kept(s->mode), H = s->H, K = s->P, U = M(panel_units)(s->mode), wide = G * U;
     int64_t bytes = ((last * U < H ? last * U : H) - first * U) * (int64_t)sizeof(T);
     for (int64_t r = 0; r < m * G; r++)            /* another core made them, perhaps */
         for (int64_t q = 0; q < bytes; q += 64) __builtin_prefetch((const char *)(gates + r * H + first * U) + q, 0, 3);
 #if REGISTERS
-    if (m == 1 && s->mode == RT_LSTM) { lstm_alone_v16(H, K, first, last, gates, s->b_hh, w, state, c, h, act); return; }
-    if (m == 1 && s->mode == RT_GRU) { gru_alone_v16(H, K, first, last, gates, s->b_hh, w, state, h, act); return; }
+    if (m == 1 && k && G > 1) {
+        int64_t whole = M(gate_step)(M(units_at)(s, (last - 1) * U)) == L ? last : last - 1;
+        if (first < whole && G == 4) lstm_alone_v16(H, K, first, whole, gates, s->b_hh, w, state, c, h, act);
+        else if (first < whole) gru_alone_v16(H, K, first, whole, gates, s->b_hh, w, state, h, act);
+        first = whole;
+    }
 #endif
     T pre[BUNCH * BUNCH_ROWS * RT_PANEL_REGS * L] __attribute__((aligned(64))), *to = pre;
-    for (int64_t p = first; p < last; p++, to += m * wide) P(panel)(m, (int)(wide / L), K, state, K, 1, w + p * wide * K, wide, to, wide, 0);
+    for (int64_t p = first; p < last; p++, to += m * wide) {
+        int C = M(panel_regs)(s->mode, M(units_at)(s, p * U));
+        M(panel)(m, C, k, state, w + p * wide * K, to, C * L, 0, NULL, 0);
+    }
     for (int64_t p = first, u = p * U; p < last; p++, u += U) {
-        int64_t n = H - u < U ? H - u : U;
+        int64_t n = M(units_at)(s, u), row = M(panel_regs)(s->mode, n) * L;
         T *a = act ? act + m * u * A : NULL;
         to = pre + (p - first) * m * wide;
-        if (n == L) M(units)(s, m, L, u, gates, to, wide, U, state, c, h, a);
-        else M(units)(s, m, n, u, gates, to, wide, U, state, c, h, a);
+        if (n == L) M(units)(s, m, L, u, gates, to, row, L, state, c, h, a);
+        else M(units)(s, m, n, u, gates, to, row, M(gate_step)(n), state, c, h, a);
     }
 }
 
@@ -282,7 +299,7 @@ static void M(handed_steps)(const RtScan *s, Turn turn, int64_t from, int64_t to
             int64_t end = (p + 1) * some < panels ? (p + 1) * some : panels, u = p * some * U, n = (end * U < H ? end * U : H) - u;
             if (i == 0 && c) M(copy_columns)(0, m, u, n, H, c0, c);
             if (i == 0 && s->before) M(copy_columns)(0, m, u, n, K, h0, (T *)s->before + row * K);
-            M(bunch)(s, m, p * some, end, gates, weights, state, c, out, act);
+            M(bunch)(s, m, p * some, end, i || h0 ? K : 0, gates, weights, state, c, out, act);
             M(hand)(here + p * each, each, m, n, out + u, K, step);
             if (i + 1 == s->S) M(copy_columns)(0, m, u, n, K, out, (T *)s->hn + from * K);
             else if (s->before) M(copy_columns)(0, m, u, n, K, out, (T *)s->before + whole * K);
@@ -335,8 +352,10 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
             if (s->w_hr)
                 for (begin(&turn, outs); (p = piece(&turn)) >= 0;) {
                     int64_t j0 = M(slice)(K, outs, p), w = M(slice)(K, outs, p + 1) - j0;
+                    int C = (int)(w / L);
                     for (int64_t j = 0; j < w; j += L)     /* registers of the turned (P, H) projection */
-                        P(pack_turned)(H, K - j0 - j < L ? K - j0 - j : L, (const T *)s->w_hr + (j0 + j) * H, H, packed_hr + H * j0 + j, w);
+                        P(pack_turned)(H, K - j0 - j < L ? K - j0 - j : L, (const T *)s->w_hr + (j0 + j) * H, H,
+                                       packed_hr + H * j0 + M(register_at)(H, C, j / L), M(register_row)(C));
                 }
         }
         turn = join_group(&team, part);
@@ -377,19 +396,20 @@ static void M(scan)(RtScan *s, const RtGemmTable *gemm) {
                 continue;
             }
             turn.back = i & 1;
+            int64_t k = i || h0 ? K : 0;                   /* the product of a state that is not given is zeros */
             if (m <= BUNCH_ROWS && !s->w_hr) {
                 int64_t some = panels / team.members < BUNCH ? panels / team.members : BUNCH;
                 for (begin(&turn, (panels + some - 1) / some); (p = piece(&turn)) >= 0;) {
                     int64_t last = (p + 1) * some < panels ? (p + 1) * some : panels, u = p * some * U;
-                    if (m > 0) M(bunch)(s, m, p * some, last, gates, weights, state, c, h, act);
+                    if (m > 0) M(bunch)(s, m, p * some, last, k, gates, weights, state, c, h, act);
                     M(hand_on)(s, m, m_next, u, (last * U < H ? last * U : H) - u, out, h0, next, hn);
                 }
                 continue;
             }
             for (begin(&turn, panels); (p = piece(&turn)) >= 0;) {
-                int64_t u = p * U, n = H - u < U ? H - u : U;
-                if (n == L) M(unit_panel)(s, m, L, u, gates, weights + u * G * K, state, c, h, act ? act + m * u * A : NULL);
-                else M(unit_panel)(s, m, n, u, gates, weights + u * G * K, state, c, h, act ? act + m * u * A : NULL);
+                int64_t u = p * U, n = M(units_at)(s, u);
+                if (n == L) M(unit_panel)(s, m, L, u, k, gates, weights + u * G * K, state, c, h, act ? act + m * u * A : NULL);
+                else M(unit_panel)(s, m, n, u, k, gates, weights + u * G * K, state, c, h, act ? act + m * u * A : NULL);
                 if (!s->w_hr) M(hand_on)(s, m, m_next, u, n, out, h0, next, hn);
             }
             if (!s->w_hr) continue;
@@ -478,7 +498,7 @@ static void M(scan_d0)(RtScan *s) {
             M(copy_columns)(0, to - from, 0, K, K, g_hn, dh);
             if (dc) M(copy_columns)(0, to - from, 0, H, H, g_cn, dc);
         }
-        for (int64_t i = s->S - 1; i >= -1; i--) {         /* the last turn: what comes before all steps */
+        for (int64_t i = s->S - 1; i >= (s->ask_h0 ? -1 : 0); i--) {        /* the last turn: what comes before all steps */
             int64_t t = step_at(s, i), m = i < 0 ? 0 : rows_at(s, t, from, to), row = i < 0 ? 0 : s->first[t] + from;
             if (m <= 0 && i >= 0) continue;
             const T *act = (const T *)s->act + row * A * H, *was = (const T *)s->before + row * K;

@@ -93,19 +93,14 @@ RT_INLINE void rnn_units_f32(int64_t n, int relu, const float *x, const float *p
 /* Note [Gates beside products]
  * A single sequence's product waits for its weights, two cycles for each register of them, while the units wait for the gates of a panel, one operation
  * after the other. So the gates of a panel are computed between pieces of the product of the next one, which the processor begins before they are through: a tenth of
- * the step of an LSTM of 128 units. Sums are those of P(tiles), in the same order: RT_PANEL_K rows by themselves, then added. */
+ * the step of an LSTM of 128 units. Sums are those of M(panel), in the same order. */
 #define RT_ROWS(C, upto)                                                                                             \
-    for (; at < (upto); at++, b += (C) * 16) {                                                                       \
+    for (; at < (upto); at++, b += ((C) < 4 ? (C) : 2) * 16) {                                                       \
         __m512 each = _mm512_set1_ps(state[at]);                                                                     \
-        for (int q = 0; q < (C); q++) sums[q] = _mm512_fmadd_ps(each, _mm512_loadu_ps(b + 16 * q), sums[q]);         \
+        for (int q = 0; q < (C); q++)                                                                                \
+            sums[q] = _mm512_fmadd_ps(each, _mm512_loadu_ps((C) < 4 || q < 2 ? b + 16 * q : b + K * 32 + 16 * (q - 2)), sums[q]); \
     }
-#define RT_REST(C)                                                                                                   \
-    for (int64_t from = at; p < last && from < K; from = at) {                                                       \
-        __m512 before[C];                                                                                            \
-        for (int q = 0; q < (C); q++) { before[q] = sums[q]; sums[q] = _mm512_setzero_ps(); }                        \
-        RT_ROWS(C, K - from < RT_PANEL_K ? K : from + RT_PANEL_K)                                                    \
-        for (int q = 0; q < (C); q++) sums[q] = _mm512_add_ps(before[q], sums[q]);                                   \
-    }
+#define RT_REST(C) if (p < last) RT_ROWS(C, K)
 #define RT_SUM(q) _mm512_add_ps(_mm512_add_ps(_mm512_maskz_loadu_ps(on, x + (q) * H + u), was[q]),                   \
                                 bias ? _mm512_maskz_loadu_ps(on, bias + (q) * H + u) : _mm512_setzero_ps())
 
@@ -115,7 +110,7 @@ static void lstm_alone_v16(int64_t H, int64_t K, int64_t first, int64_t last, co
     __m512 sums[4], was[4], i, f, g, o, now, squashed;
     for (int64_t p = first; p <= last; p++) {
         const float *b = w + p * 64 * K;
-        int64_t u = (p - 1) * 16, n = H - u < 16 ? H - u : 16, at = 0, rows = p == last ? 0 : K < RT_PANEL_K ? K : RT_PANEL_K;
+        int64_t u = (p - 1) * 16, n = H - u < 16 ? H - u : 16, at = 0, rows = p == last ? 0 : K < BESIDE ? K : BESIDE;
         __mmask16 on = (__mmask16)((1u << n) - 1);
         for (int q = 0; q < 4; q++) { was[q] = sums[q]; sums[q] = _mm512_setzero_ps(); }
         if (p == first) { RT_ROWS(4, rows) RT_REST(4) continue; }
@@ -150,7 +145,7 @@ static void gru_alone_v16(int64_t H, int64_t K, int64_t first, int64_t last, con
     __m512 sums[3], was[3], r, z, m, hidden;
     for (int64_t p = first; p <= last; p++) {
         const float *b = w + p * 48 * K;
-        int64_t u = (p - 1) * 16, n = H - u < 16 ? H - u : 16, at = 0, rows = p == last ? 0 : K < RT_PANEL_K ? K : RT_PANEL_K;
+        int64_t u = (p - 1) * 16, n = H - u < 16 ? H - u : 16, at = 0, rows = p == last ? 0 : K < BESIDE ? K : BESIDE;
         __mmask16 on = (__mmask16)((1u << n) - 1);
         for (int q = 0; q < 3; q++) { was[q] = sums[q]; sums[q] = _mm512_setzero_ps(); }
         if (p == first) { RT_ROWS(3, rows) RT_REST(3) continue; }
