@@ -796,7 +796,10 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     if inputs is not None:
         inputs = [inputs] if isinstance(inputs, TensorBase) else list(inputs)
         if not inputs:
-            raise AutogradError("'inputs' argument to backward() cannot be empty.")
+            raise AutogradError("`inputs` argument to `backward()` cannot be empty.")
+        for x in inputs:
+            if isinstance(x, TensorBase) and not (<TensorBase>x).rg:
+                raise AutogradError("backward: one of the inputs does not require gradients: can't retain_grad on Tensor that has requires_grad=False")
     run(roots, first_grads("backward", roots, grad_tensors, create_graph), create_graph if retain_graph is None else retain_graph,
         create_graph, inputs, True)
 
@@ -813,8 +816,10 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if not only_inputs:
         import warnings
         warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2)
+    if not ins:
+        raise AutogradError("`inputs` argument to `grad()` cannot be empty.")
     if materialize_grads and allow_unused is False:
-        raise TensorTypeError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise TensorValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     if allow_unused is None:
         allow_unused = materialize_grads
     for i, x in enumerate(ins):

@@ -99,12 +99,23 @@ cdef object make_zeros(tuple meta):
     return meta[0].new_zeros(meta[1])
 
 
-cdef object run_function(object cls, tuple args):
+cdef tuple by_place(object forward, tuple args, dict kwargs):
+    """The arguments in the order of forward's list with its defaults, and those it takes by name only."""
+    import inspect
+    bound = inspect.signature(forward).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.args, bound.kwargs
+
+
+cdef object run_function(object cls, tuple args, dict kwargs):
     cdef FunctionCtx ctx = FunctionCtx.__new__(FunctionCtx)
     cdef bint mode = grad_mode(), any_grad = False
     cdef TensorBase t
     cdef list tensors = [], places = [], outs
     cdef int i
+    cdef bint apart = cls.setup_context is not Function.setup_context
+    if apart and (kwargs or getattr(cls.forward, "__defaults__", None) or getattr(cls.forward, "__kwdefaults__", None)):
+        args, kwargs = by_place(cls.forward, args, kwargs)
     for i in range(len(args)):
         x = args[i]
         if isinstance(x, TensorBase):
@@ -119,11 +130,11 @@ cdef object run_function(object cls, tuple args):
     ctx.needs_input_grad = tuple([isinstance(x, TensorBase) and (<TensorBase>x).rg and mode for x in args])
     set_grad_mode(False)
     try:
-        if cls.setup_context is not Function.setup_context:
-            result = cls.forward(*args)
+        if apart:
+            result = cls.forward(*args, **kwargs)
             cls.setup_context(ctx, args, result)
         else:
-            result = cls.forward(ctx, *args)
+            result = cls.forward(ctx, *args, **kwargs)
     finally:
         set_grad_mode(mode)
     single = not isinstance(result, (tuple, list))
@@ -203,12 +214,10 @@ class Function:
 
     @classmethod
     def apply(cls, *args, **kwargs):
-        """Run forward and record backward."""
-        if kwargs:
-            raise TensorTypeError(f"{cls.__name__}.apply() takes no keyword arguments")
+        """Run forward and record backward. Arguments by name get no gradient, but where `setup_context` stands apart, which sees them in their places."""
         if "vjp" in cls.__dict__ and "backward" not in cls.__dict__:
             cls.backward = cls.vjp
-        return run_function(cls, args)
+        return run_function(cls, args, kwargs)
 
     def __init__(self):
         raise AutogradError(f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke "

@@ -7,6 +7,8 @@ from ._engine import grad as _grad
 def _as_tuple(values, name):
     if isinstance(values, _t.Tensor):
         return (values,), False
+    if not isinstance(values, (tuple, list)):
+        raise TensorTypeError(f"The {name} must be either a Tensor or a tuple of Tensors, but got {type(values)}.")
     values = tuple(values)
     for i, v in enumerate(values):
         if not isinstance(v, _t.Tensor):
@@ -22,6 +24,25 @@ def _fresh(inputs, create_graph):
 def _run(func, inputs, single):
     out = func(*inputs)
     return _as_tuple(out, "outputs of the user-provided function")
+
+
+def _vector(v, refs):
+    """The vector of a product, of the sizes of what it goes with."""
+    v, _ = _as_tuple(v, "vector v")
+    if len(v) != len(refs):
+        raise AutogradError(f"v is a tuple of invalid length: should be {len(refs)} but got {len(v)}.")
+    for i, (a, r) in enumerate(zip(v, refs)):
+        if a.shape != r.shape:
+            which = f"Entry {i} in v" if len(refs) > 1 else "v"
+            raise AutogradError(f"{which} has invalid size: should be {r.shape} but got {a.shape}.")
+    return v
+
+
+def _check_recorded(outs, strict):
+    for i, out in enumerate(outs):
+        if strict and not out.requires_grad:
+            raise AutogradError(f"Output {i} of the user-provided function does not require gradients. The outputs must be computed in a "
+                                "differentiable manner from the input when running in strict mode.")
 
 
 def _zeros_if_none(grads, refs, strict, what):
@@ -51,7 +72,8 @@ def vjp(func, inputs, v=None, create_graph=False, strict=False):
                 raise AutogradError("The vector v can only be None if the user-provided function returns a single Tensor with a single element.")
             v = tuple(_t.ones_like(o) for o in outs)
         else:
-            v, _ = _as_tuple(v, "v")
+            v = _vector(v, outs)
+        _check_recorded(outs, strict)
         got = _grad(outs, ins, v, create_graph=create_graph, allow_unused=True)
     return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, ins, strict, "vjp"), many_in, create_graph)
 
@@ -66,8 +88,9 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
                 raise AutogradError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
             v = tuple(_t.ones_like(i) for i in ins)
         else:
-            v, _ = _as_tuple(v, "v")
+            v = _vector(v, ins)
         outs, many_out = _run(func, ins, many_in)
+        _check_recorded(outs, strict)
         dummy = tuple(_t.zeros_like(o).requires_grad_() for o in outs)
         back = _grad(outs, ins, dummy, create_graph=True, allow_unused=True)
         back = _zeros_if_none(back, ins, strict, "jvp")
@@ -110,14 +133,10 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
         outs, many_out = _run(func, ins, many_in)
+        _check_recorded(outs, strict)
         table = [_columns(out, ins) if forward else (_rows_at_once if vectorize else _rows)(out, ins, create_graph, strict) for out in outs]
     table = [_finish(row, many_in, create_graph) for row in table]
     return tuple(table) if many_out else table[0]
-
-
-def _independent(strict):
-    if strict:
-        raise AutogradError("Output of the user-provided function is independent of the inputs; this is not allowed in strict mode")
 
 
 def _rows(out, ins, create_graph, strict):
@@ -126,7 +145,6 @@ def _rows(out, ins, create_graph, strict):
     flat = out.reshape(-1)
     for k in range(out.numel()):
         if not out.requires_grad:
-            _independent(strict)
             rows.append(tuple(_t.zeros_like(i) for i in ins))
             continue
         got = _grad(flat[k], ins, retain_graph=True, create_graph=create_graph, allow_unused=True)
@@ -201,7 +219,12 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
     func = _scalar(func)
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
-        vs = tuple(_t.ones_like(i) for i in ins) if v is None else _as_tuple(v, "v")[0]
+        if v is None:
+            if len(ins) != 1 or ins[0].numel() != 1:
+                raise AutogradError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
+            vs = (_t.ones_like(ins[0]),)
+        else:
+            vs = _vector(v, ins)
         out = func(*ins)
         first = _zeros_if_none(_grad(out, ins, create_graph=True, allow_unused=True), ins, strict, "vhp")
         live = [(f, w) for f, w in zip(first, vs) if f.requires_grad]

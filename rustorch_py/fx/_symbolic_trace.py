@@ -10,7 +10,7 @@ from ..nn import Module, Parameter, Sequential
 from ..tensor import Tensor
 from .graph import Graph
 from .graph_module import GraphModule
-from .proxy import Proxy, TracerBase
+from .proxy import ParameterProxy, Proxy, TracerBase
 
 __all__ = ["Tracer", "symbolic_trace", "wrap", "is_fx_tracing"]
 
@@ -109,7 +109,7 @@ class Tracer(TracerBase):
     Args:
         autowrap_modules: modules whose functions are not traced into.
         autowrap_functions: functions that are not traced into.
-        param_shapes_constant: kept for PyTorch's signature: shapes of parameters are numbers here anyway, since parameters are not proxies.
+        param_shapes_constant: shapes and sizes of parameters are numbers, not nodes.
     """
 
     def __init__(self, autowrap_modules=(math,), autowrap_functions=(), param_shapes_constant=False):
@@ -232,9 +232,15 @@ class Tracer(TracerBase):
                 return original(mod, *args, **kwargs)
             tracer._wrap_in(patcher, getattr(getattr(mod, "forward", mod), "__globals__", {}))
             return tracer.call_module(mod, forward, args, kwargs)
+
+        def attribute(mod, name):
+            value = object.__getattribute__(mod, name)
+            return tracer._traced_attribute(value, proxies) if isinstance(value, Tensor) else value
+        proxies = {}                                      # path of a parameter -> its proxy: one node for all its uses
         _tracing += 1
         with _Patcher() as patcher:
             Module.__call__ = call
+            Module.__getattribute__ = attribute           # parameters are in the module's own dictionary
             try:
                 for names, name in _wrapped:
                     value = names.get(name, getattr(builtins, name, None))
@@ -245,10 +251,27 @@ class Tracer(TracerBase):
                     self._wrap_in(patcher, names)
                 self.create_node("output", "output", (self.create_arg(fn(*args)),), {}, type_expr=getattr(fn, "__annotations__", {}).get("return"))
             finally:
+                del Module.__getattribute__
                 Module.__call__ = slot                    # the slot's own descriptor: calls are as fast as before
                 _tracing -= 1
         self.submodule_paths = None
         return self.graph
+
+    def _traced_attribute(self, value, proxies):
+        """A parameter, or a buffer where the tracer asks for them, as a value of the program: else what is computed of it alone is no part of the graph."""
+        if isinstance(value, Parameter):
+            named = self.root.named_parameters()
+        elif self.proxy_buffer_attributes:
+            named = self.root.named_buffers()
+        else:
+            return value
+        name = next((name for name, p in named if p is value), None)
+        if name is None:
+            return value
+        if name not in proxies:
+            factory = (lambda node: ParameterProxy(self, node, name, value)) if self.param_shapes_constant and isinstance(value, Parameter) else None
+            proxies[name] = self.create_proxy("get_attr", name, (), {}, proxy_factory_fn=factory)
+        return proxies[name]
 
     @staticmethod
     def _plain_tensors(module):

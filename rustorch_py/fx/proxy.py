@@ -213,6 +213,44 @@ class Proxy:
         return tracer.create_proxy("call_method", orig_method.__name__, args, kwargs)
 
 
+class ParameterProxy(Proxy):
+    """A parameter whose shape is known: shape and sizes are numbers.
+
+    Args:
+        tracer: the Tracer.
+        node: ``get_attr`` node.
+        name: path of the parameter.
+        param: the parameter.
+    """
+
+    def __init__(self, tracer, node, name, param):
+        super().__init__(node, tracer)
+        self.param, self.name = param, name
+
+    def __repr__(self):
+        return f"ParameterProxy({self.name})"
+
+    @property
+    def shape(self):
+        return self.param.shape
+
+    @property
+    def ndim(self):
+        return self.param.ndim
+
+    def size(self, *dim):
+        return self.param.size(*dim)
+
+    def dim(self):
+        return self.param.dim()
+
+    def numel(self):
+        return self.param.numel()
+
+    def nelement(self):
+        return self.param.numel()
+
+
 class Attribute(Proxy):
     """An attribute of a traced value: the call of a method, or, where it is read, a node of its own."""
 

@@ -384,7 +384,7 @@ cdef class Tensor(TensorBase):
     @data.setter
     def data(self, value):
         cdef TensorBase t = as_base("data", "value", value)
-        if rt_kind(t.dt) != rt_kind(self.dt) and self.rg:
+        if rt_kind(t.dt) < RT_KIND_FLOAT and self.rg:
             raise DTypeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         give_memory(self, t)
 

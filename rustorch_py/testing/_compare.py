@@ -1,6 +1,7 @@
 """Compare tensors, numbers and structures of them."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 from .. import tensor as _t
@@ -77,6 +78,8 @@ def assert_allclose(actual, expected, rtol=None, atol=None, equal_nan=True, msg=
         actual, expected: tensors, arrays, numbers or lists.
         rtol, atol, equal_nan, msg: as for :func:`assert_close`.
     """
+    warnings.warn("`torch.testing.assert_allclose()` is deprecated since 1.12 and will be removed in a future release. Please use "
+                  "`torch.testing.assert_close()` instead.", FutureWarning, stacklevel=2)
     actual = actual if isinstance(actual, Tensor) else _t.tensor(actual)
     expected = expected if isinstance(expected, Tensor) else _t.tensor(expected, dtype=actual.dtype)
     if rtol is None and atol is None:
@@ -176,6 +179,8 @@ def _compare_tensors(actual, expected, options):
         return _attribute("dtype", actual.dtype, expected.dtype)
     if options.check_stride and actual.stride() != expected.stride():
         return _attribute("stride()", actual.stride(), expected.stride())
+    if actual.layout != _t.strided or expected.layout != _t.strided:
+        return _compare_sparse(actual, expected, options)
     rtol, atol = options.tolerances(actual.dtype, expected.dtype)
     with _t.no_grad():
         a, b = actual.detach().cpu(), expected.detach().cpu()
@@ -192,6 +197,25 @@ def _compare_tensors(actual, expected, options):
         if a.dim() == 0:
             return _scalar_message(a.item(), b.item(), rtol, atol)
         return _tensor_message(a, b, ~close, rtol, atol)
+
+
+_PARTS = {"sparse_coo": ("_indices", "_values"), "sparse_csr": ("crow_indices", "col_indices", "values"), "sparse_csc": ("ccol_indices", "row_indices", "values")}
+
+
+def _compare_sparse(actual, expected, options):
+    """The parts of two sparse tensors of one layout; of two layouts what they stand for."""
+    if actual.layout != expected.layout:
+        return _compare_tensors(actual.to_dense(), expected.to_dense(), options)
+    if actual.layout == _t.sparse_coo:
+        actual, expected = actual.coalesce(), expected.coalesce()
+    if actual._nnz() != expected._nnz():
+        words = "sparse COO" if actual.layout == _t.sparse_coo else f"sparse {str(actual.layout)[-3:].upper()}"
+        return f"The number of specified values in {words} tensors does not match: {actual._nnz()} != {expected._nnz()}"
+    for part in _PARTS[str(actual.layout).rpartition(".")[2]]:
+        trouble = _compare_tensors(getattr(actual, part)(), getattr(expected, part)(), options)
+        if trouble is not None:
+            return f"{part.strip('_').replace('_', ' ').capitalize()} of sparse tensors: {trouble}"
+    return None
 
 
 def _tensor_message(a, b, wrong, rtol, atol):

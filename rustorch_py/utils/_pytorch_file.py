@@ -71,16 +71,39 @@ def load_pytorch(stream, where, options):
 
     replaced = _torch_names()
     if weights_only:
-        return RestrictedUnpickler(io.BytesIO(text), storage, where, replaced).load()
+        return _whole(RestrictedUnpickler(io.BytesIO(text), storage, where, replaced).load())
     import pickle
     base = (module or pickle).Unpickler
 
     class Unpickler(base):
         def find_class(self, module, name):
-            return replaced[module, name] if (module, name) in replaced else super().find_class(module, name)
+            if (module, name) in replaced:
+                return replaced[module, name]
+            return _ours(module, name) or super().find_class(module, name)
 
     Unpickler.persistent_load = staticmethod(storage)
-    return Unpickler(io.BytesIO(text), **args).load()
+    return _whole(Unpickler(io.BytesIO(text), **args).load())
+
+
+def _ours(module, name):
+    """What this package has under the name of a class or function of PyTorch, so that whole modules and optimizers load; else None."""
+    if module.partition(".")[0] != "torch":
+        return None
+    import importlib
+    package = __name__.partition(".")[0]
+    for place in (module, "torch.nn") if module.startswith("torch.nn.modules.") else (module,):       # layers lie in other files here
+        try:
+            found = importlib.import_module(package + place[len("torch"):])
+            for part in name.split("."):
+                found = getattr(found, part)
+            return found
+        except (ImportError, AttributeError):
+            pass
+    return None
+
+
+def _whole(loaded):
+    return loaded.flat.untyped_storage() if isinstance(loaded, _Storage) else loaded
 
 
 class _Storage:
@@ -104,12 +127,19 @@ def _rebuild_tensor(storage, offset, size, stride):
 
 
 def _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks, metadata=None):
-    return _rebuild_tensor(storage, offset, size, stride).requires_grad_(requires_grad)
+    return _as_it_was(_rebuild_tensor(storage, offset, size, stride), metadata).requires_grad_(requires_grad)
+
+
+def _as_it_was(tensor, metadata):
+    """A tensor that PyTorch saved with its conjugate or its negative still to be computed."""
+    if metadata and metadata.get("conj"):
+        tensor = tensor.conj_physical()
+    return -tensor if metadata and metadata.get("neg") else tensor
 
 
 def _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype, metadata=None):
     # Written for dtypes without a storage class of their own: the storage is bytes.
-    return _rebuild_tensor(_Storage(storage.flat.view(dtype)), offset, size, stride).requires_grad_(requires_grad)
+    return _as_it_was(_rebuild_tensor(_Storage(storage.flat.view(dtype)), offset, size, stride), metadata).requires_grad_(requires_grad)
 
 
 def _rebuild_parameter(data, requires_grad, backward_hooks):
@@ -124,6 +154,33 @@ def _rebuild_parameter_with_state(data, requires_grad, backward_hooks, state):
     return param
 
 
+def _rebuild_sparse_tensor(layout, data):
+    if str(layout) in ("torch.sparse_coo", "rustorch_py.sparse_coo"):
+        indices, values, size = data[:3]
+        return _t.sparse_coo_tensor(indices, values, tuple(size), is_coalesced=data[3] if len(data) > 3 else None)
+    compressed, plain, values, size = data
+    return _t.sparse_compressed_tensor(compressed, plain, values, tuple(size), layout=layout)
+
+
+def _rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad):
+    return _t.empty_strided(tuple(size), tuple(stride), dtype=dtype, device="meta").requires_grad_(requires_grad)
+
+
+def _get_layout(name):
+    return getattr(_t, name.rpartition(".")[2])
+
+
+def _rebuild_from_type_v2(function, kind, args, state):
+    made = function(*args)
+    if kind is not _t.Tensor and isinstance(kind, type) and issubclass(kind, _t.Tensor) and type(made) is not kind:
+        made = made.as_subclass(kind)
+    if isinstance(state, tuple):                          # (attributes, slots)
+        state = {**(state[0] or {}), **(state[1] or {})}
+    for name, value in (state or {}).items():
+        setattr(made, name, value)
+    return made
+
+
 def _torch_names():
     """Map the names in PyTorch's pickles to what stands for them here."""
     names = {
@@ -132,6 +189,11 @@ def _torch_names():
         ("torch._utils", "_rebuild_tensor_v3"): _rebuild_tensor_v3,
         ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
         ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter_with_state,
+        ("torch._utils", "_rebuild_sparse_tensor"): _rebuild_sparse_tensor,
+        ("torch._utils", "_rebuild_meta_tensor_no_storage"): _rebuild_meta_tensor_no_storage,
+        ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type_v2,
+        ("torch.serialization", "_get_layout"): _get_layout,
+        ("torch", "Tensor"): _t.Tensor,
         ("torch", "Size"): _t.Size,
         ("torch", "device"): _t.device,
         ("torch.storage", "UntypedStorage"): _StorageType(_t.uint8),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import pickle
+import sys
 import zipfile
 from collections import OrderedDict
 
@@ -35,6 +36,7 @@ class _Global:
 
 _BYTES = _Global("torch.storage", "UntypedStorage")
 _REBUILD, _REBUILD_V3 = _Global("torch._utils", "_rebuild_tensor_v2"), _Global("torch._utils", "_rebuild_tensor_v3")
+_SPARSE, _LAYOUT = _Global("torch._utils", "_rebuild_sparse_tensor"), _Global("torch.serialization", "_get_layout")
 _PARAMETER, _SIZE, _DEVICE = _Global("torch._utils", "_rebuild_parameter"), _Global("torch", "Size"), _Global("torch", "device")
 _named_here = {}
 
@@ -51,6 +53,13 @@ class _Reference:
         self.pid = pid
 
 
+class _Layout:
+    """A layout in a pickle: PyTorch looks it up by name."""
+
+    def __init__(self, name):
+        self.name = name
+
+
 class _Pickler(pickle._Pickler):
     """Pickles what PyTorch's `save` would write for the same object."""
 
@@ -60,6 +69,9 @@ class _Pickler(pickle._Pickler):
         super().__init__(out, 2)
         nn = importlib.import_module(_PACKAGE + ".nn")
         self.dispatch = {**self.dispatch, nn.Parameter: _Pickler.save_parameter, nn.Buffer: _Pickler.save_tensor}
+        sparse = sys.modules.get(_PACKAGE + ".tensor._sparse")            # not loaded: there are no sparse tensors
+        if sparse is not None:
+            self.dispatch[sparse.SparseTensor] = _Pickler.save_sparse
         self.storages = []                              # each as a flat tensor of bytes
         self._known = {}                                # address -> dtype of the first tensor, reference
 
@@ -125,6 +137,20 @@ class _Pickler(pickle._Pickler):
             self.save_reduce(_REBUILD, place, obj=tensor)
 
     dispatch[Tensor] = save_tensor
+
+    def save_sparse(self, tensor):
+        if tensor.layout == _t.sparse_coo:
+            parts = tensor._indices(), tensor._values(), tuple(tensor.shape), tensor.is_coalesced()
+        elif tensor.layout == _t.sparse_csr:
+            parts = tensor.crow_indices(), tensor.col_indices(), tensor.values(), tuple(tensor.shape)
+        else:
+            parts = tensor.ccol_indices(), tensor.row_indices(), tensor.values(), tuple(tensor.shape)
+        self.save_reduce(_SPARSE, (_Layout(str(tensor.layout).rpartition(".")[2]), parts), obj=tensor)
+
+    def save_layout(self, layout):
+        self.save_reduce(_LAYOUT, ("torch." + layout.name,))
+
+    dispatch[_Layout] = save_layout
 
 
 def write_pytorch(obj, stream):

@@ -99,6 +99,8 @@ def _plain_size(n):
 def _adaptive_size(input, output_size, n):
     """Fill in None (keep the input's size) in an adaptive output size."""
     if isinstance(output_size, int) and not isinstance(output_size, bool):
+        if input.dim() <= n:
+            raise TooFewDimsError(f"adaptive pooling: Expected {n + 1}D or {n + 2}D tensor, but got {list(input.shape)}")
         output_size = (output_size,) * n
     if type(output_size) is tuple and len(output_size) == n < input.dim() and all(map(_plain_size, output_size)):
         return output_size

@@ -127,18 +127,16 @@ class LazyLinear(LazyModuleMixin, Linear):
 class _LazyConv(LazyModuleMixin):
     """Mixin of the lazy convolutions."""
 
-    def __init__(self, out_channels, kernel_size, *args, bias=True, device=None, dtype=None, **kwargs):
-        names = self._names[: len(args)]
-        given = dict(zip(names, args))
-        bias = given.pop("bias", bias)
-        device, dtype = given.pop("device", device), given.pop("dtype", dtype)
-        super().__init__(0, 0, kernel_size, bias=False, device=device, dtype=dtype, **given, **kwargs)
+    def __init__(self, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode="zeros", device=None, dtype=None):
+        super().__init__(0, 0, kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups, bias=False, padding_mode=padding_mode,
+                         device=device, dtype=dtype)
+        self._begin(out_channels, bias, device, dtype)
+
+    def _begin(self, out_channels, bias, device, dtype):
         self.weight = UninitializedParameter(device=device, dtype=dtype)
         self.out_channels = out_channels
         if bias:
             self.bias = UninitializedParameter(device=device, dtype=dtype)
-
-    _names = ("stride", "padding", "dilation", "groups", "bias", "padding_mode", "device", "dtype")
 
     def reset_parameters(self):
         """Draw weight and bias anew, once they have shapes."""
@@ -168,17 +166,11 @@ class _LazyConv(LazyModuleMixin):
 class _LazyConvTranspose(_LazyConv):
     """Mixin of the lazy transposed convolutions."""
 
-    _names = (
-        "stride",
-        "padding",
-        "output_padding",
-        "groups",
-        "bias",
-        "dilation",
-        "padding_mode",
-        "device",
-        "dtype",
-    )
+    def __init__(self, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, padding_mode="zeros", device=None,
+                 dtype=None):
+        LazyModuleMixin.__init__(self, 0, 0, kernel_size, stride=stride, padding=padding, output_padding=output_padding, groups=groups, bias=False,
+                                 dilation=dilation, padding_mode=padding_mode, device=device, dtype=dtype)
+        self._begin(out_channels, bias, device, dtype)
 
 
 class LazyConv1d(_LazyConv, Conv1d):

@@ -277,7 +277,7 @@ def unpad_sequence(padded_sequences, lengths, batch_first=False):
     """Cut a padded batch into the list of its sequences."""
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
-    return [row[: int(n)] for row, n in zip(padded_sequences.unbind(0), lengths)]
+    return [row[: int(n)].clone() for row, n in zip(padded_sequences.unbind(0), lengths)]
 
 
 def pack_sequence(sequences, enforce_sorted=True):
