@@ -47,6 +47,18 @@ RT_INLINE rt_vf32 f32_load_tail(const float *p, f32_tail t) { return (rt_vf32)_m
 RT_INLINE rt_vf64 f64_load_tail(const double *p, f64_tail t) { return (rt_vf64)_mm512_maskz_loadu_pd(t, p); }
 RT_INLINE void f32_store_tail(float *p, rt_vf32 v, f32_tail t) { _mm512_mask_storeu_ps(p, t, (__m512)v); }
 RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm512_mask_storeu_pd(p, t, (__m512d)v); }
+/* Loads that begin or end within a line of the cache touch two of them: a register is a line, so all of an operand's do. F(later): a register without its
+ * first elements, none of which is touched; F(turned): lanes `by` to L of a register, then as many of the next as are missing. */
+#define RT_LINES 1
+RT_INLINE rt_vf32 f32_later(const float *p, int from) { return (rt_vf32)_mm512_maskz_loadu_ps((__mmask16)(0xffffu << from), p); }
+RT_INLINE rt_vf64 f64_later(const double *p, int from) { return (rt_vf64)_mm512_maskz_loadu_pd((__mmask8)(0xffu << from), p); }
+RT_INLINE rt_vf32 f32_turned(rt_vf32 v, rt_vf32 next, int by) {
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return (rt_vf32)_mm512_permutex2var_ps((__m512)v, _mm512_add_epi32(lanes, _mm512_set1_epi32(by)), (__m512)next);
+}
+RT_INLINE rt_vf64 f64_turned(rt_vf64 v, rt_vf64 next, int by) {
+    return (rt_vf64)_mm512_permutex2var_pd((__m512d)v, _mm512_add_epi64(_mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7), _mm512_set1_epi64(by)), (__m512d)next);
+}
 #elif defined(__AVX2__)
 #define RT_MASKED 1
 typedef __m256i f32_tail, f64_tail;
@@ -58,6 +70,9 @@ RT_INLINE void f32_store_tail(float *p, rt_vf32 v, f32_tail t) { _mm256_maskstor
 RT_INLINE void f64_store_tail(double *p, rt_vf64 v, f64_tail t) { _mm256_maskstore_pd(p, t, (__m256d)v); }
 #else
 #define RT_MASKED 0
+#endif
+#ifndef RT_LINES
+#define RT_LINES 0
 #endif
 
 /* Sums of n registers, one or four, each of its own lanes. */

@@ -62,9 +62,10 @@ static void F(thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, in
             else for (int64_t q = 0; q < cols; q++) row[q] = beta * old[q];
             if (bias) for (int64_t q = 0; q < cols; q++) row[q] += bias[j + q];
         }
-        for (int64_t p = 0; p < k; p += 4)                /* all rows of c meet four rows of b before the next four */
+        const int64_t some = m <= 4 ? k : 4;              /* all rows of c meet four rows of b before the next four */
+        for (int64_t p = 0; p < k; p += some)
             for (int64_t i = 0; i < m; i += 4)
-                thin[m - i < 4 ? m - i - 1 : 3](cols, k - p < 4 ? k - p : 4, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j, ldb,
+                thin[m - i < 4 ? m - i - 1 : 3](cols, k - p < some ? k - p : some, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j, ldb,
                                                 sum + i * STEP, STEP, alpha);
         for (int64_t i = 0; i < m; i++) memcpy(c + i * ldc + j, sum + i * STEP, sizeof(T) * (size_t)cols);
     }
@@ -156,28 +157,97 @@ static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4), F(n
 static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F(nt_1x1), F(nt_2x1)}};
 #endif
 
-/* One row of a by rows of b that are read one after the other: a single stream, as the machine likes to fetch it by itself. */
-static __attribute__((noinline)) void F(nt_rows)(int64_t n, int64_t k, const T *a, const T *b, int64_t ldb, T *c, int64_t ldc, T alpha, T beta,
-                                                 const T *bias) {
-    enum { SUMS = 8 };
-    for (int64_t j = 0; j < n; j++, b += ldb) {
-        V acc[SUMS];
-        int64_t p = 0;
-        RT_UNROLL for (int q = 0; q < SUMS; q++) acc[q] = (V){0};
-        for (; p + SUMS * L <= k; p += SUMS * L)
-            RT_UNROLL for (int q = 0; q < SUMS; q++) acc[q] += F(load)(a + p + q * L) * F(load)(b + p + q * L);
-        for (; p + L <= k; p += L) acc[0] += F(load)(a + p) * F(load)(b + p);
-#if RT_MASKED
-        if (p < k) {
-            F(tail) tail = F(tail_of)((int)(k - p));
-            acc[1] += F(load_tail)(a + p, tail) * F(load_tail)(b + p, tail);
-        }
+/* Note [Whole lines]
+ * Rows of b need not begin where a line of the cache does: arrays that come from elsewhere seldom do (NumPy's begin 16 bytes into one). Where registers
+ * are lines, each load then takes two of them. So b is read from the line's beginning, `head` elements before the row, and a's copy begins as far into
+ * a line: each lane adds up what it would, in the same order, but lanes lie `head` further on, and are put back at the end: the same bits wherever b
+ * lies. (Two cores of a Zen 4, 1024 x 1024: 37 us, 26 so, 25 where lines are whole; 512 x 512: 8 and 6.) */
+#if RT_MASKED                                          /* no branch between them, or the sums are kept in memory */
+#define RT_NT_ENDS(ROWS, SUMS)                                                                    \
+        if (p < end)                                                                              \
+            RT_UNROLL for (int q = 0; q < SUMS; q++) {                                            \
+                F(tail) tail = F(tail_of)(end - p > q * L ? (int)(end - p) - q * L : 0);          \
+                V x = F(load_tail)(a + p + q * L, tail);                                          \
+                RT_UNROLL for (int r = 0; r < ROWS; r++) acc[r][q] += x * F(load_tail)(b + r * ldb + p + q * L, tail); \
+            }
+#else
+#define RT_NT_ENDS(ROWS, SUMS)                                                                    \
+        for (; p + L <= end; p += L)                                                              \
+            RT_UNROLL for (int r = 0; r < ROWS; r++) acc[r][0] += F(load)(a + p) * F(load)(b + r * ldb + p);
 #endif
-        T s;
-        RT_UNROLL for (int q = 0; q < 4; q++) acc[q] += acc[q + 4];
-        acc[0] = (acc[0] + acc[1]) + (acc[2] + acc[3]);
-        F(sums)(acc, 1, &s);
-        F(nt_put)(1, 1, &s, a + p, k, b + p, ldb, RT_MASKED ? 0 : k - p, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+#if RT_LINES
+#define RT_NT_HEAD(ROWS, SUMS)                                                                    \
+        if (head) {                                                                               \
+            RT_UNROLL for (int q = 0; q < SUMS; q++) {                                            \
+                V x = F(load)(a + q * L);                                                         \
+                RT_UNROLL for (int r = 0; r < ROWS; r++) {                                        \
+                    const T *y = b + r * ldb + q * L;                                             \
+                    acc[r][q] += x * (q ? F(load)(y) : F(later)(y, head));                        \
+                }                                                                                 \
+            }                                                                                     \
+            p = SUMS * L;                                                                         \
+        }
+#define RT_NT_BACK(ROWS, SUMS)                                                                    \
+        if (head)                                                                                 \
+            RT_UNROLL for (int r = 0; r < ROWS; r++) {                                            \
+                V first = acc[r][0];                                                              \
+                RT_UNROLL for (int q = 0; q < SUMS; q++) acc[r][q] = F(turned)(acc[r][q], q + 1 < SUMS ? acc[r][(q + 1) % SUMS] : first, head); \
+            }
+#else
+#define RT_NT_HEAD(ROWS, SUMS)
+#define RT_NT_BACK(ROWS, SUMS)
+#endif
+/* One row of a by `ROWS` rows of b, each with SUMS (1, 2 or 4) registers of sums that become one. With a head, a and b are where the line begins, and k is at least
+ * SUMS registers. */
+#define RT_NT_LINES(ROWS, SUMS)                                                                   \
+    static __attribute__((noinline)) void F(nt_lines_##ROWS)(int64_t k, const T *a, const T *b, int64_t ldb, int head, V *out) { \
+        V acc[ROWS][SUMS];                                                                        \
+        int64_t p = 0, end = k + head;                                                            \
+        RT_UNROLL for (int r = 0; r < ROWS; r++) RT_UNROLL for (int q = 0; q < SUMS; q++) acc[r][q] = (V){0}; \
+        RT_NT_HEAD(ROWS, SUMS)                                                                    \
+        for (; p + SUMS * L <= end; p += SUMS * L)                                                \
+            RT_UNROLL for (int q = 0; q < SUMS; q++) {                                            \
+                V x = F(load)(a + p + q * L);                                                     \
+                RT_UNROLL for (int r = 0; r < ROWS; r++) acc[r][q] += x * F(load)(b + r * ldb + p + q * L); \
+            }                                                                                     \
+        RT_NT_ENDS(ROWS, SUMS)                                                                    \
+        RT_NT_BACK(ROWS, SUMS)                                                                    \
+        RT_UNROLL for (int r = 0; r < ROWS; r++) {                                                \
+            if (SUMS == 4) { acc[r][0] += acc[r][1 % SUMS]; acc[r][2 % SUMS] += acc[r][3 % SUMS]; } \
+            if (SUMS > 1) acc[r][0] += acc[r][SUMS / 2];                                          \
+            out[r] = acc[r][0];                                                                   \
+        }                                                                                         \
+    }
+RT_NT_LINES(1, 4) RT_NT_LINES(4, 2) RT_NT_LINES(8, 1)
+enum { F(ONE), F(FOUR), F(EIGHT) };
+
+/* One row of a by rows of b, of which so many are read side by side. One: a single stream, as the machine likes to fetch it by itself. */
+static __attribute__((noinline)) void F(nt_rows)(int64_t n, int64_t k, const T *a, const T *b, int64_t ldb, T *c, int64_t ldc, T alpha, T beta,
+                                                 const T *bias, int how) {
+    enum { COPY = 16384 / sizeof(T) };
+    const int64_t done = RT_MASKED ? k : k / L * L;
+    const T *x = a, *y = b;
+    int head = 0;
+#if RT_LINES
+    T copy[COPY + 2 * L] __attribute__((aligned(RT_VEC)));
+    uintptr_t into = (uintptr_t)b % RT_VEC;
+    if (into % sizeof(T) == 0 && into && ldb % L == 0 && k <= COPY) {
+        head = (int)(into / sizeof(T));
+        memset(copy, 0, RT_VEC);
+        memcpy(copy + head, a, sizeof(T) * (size_t)k);
+        x = copy; y = b - head;
+    }
+#endif
+    for (int64_t j = 0, rows; j < n; j += rows, b += rows * ldb, y += rows * ldb) {
+        V acc[8];
+        T s[8];
+        rows = n - j < 4 ? n - j : how == F(EIGHT) && n - j >= 8 ? 8 : 4;
+        if (rows == 8) F(nt_lines_8)(k, x, y, ldb, head, acc);
+        else if (rows == 4 && how != F(ONE)) F(nt_lines_4)(k, x, y, ldb, head, acc);
+        else for (int r = 0; r < 4; r++) F(nt_lines_1)(k, x, r < rows ? y + r * ldb : y, ldb, head, acc + r);
+        F(sums)(acc, 4, s);
+        if (rows == 8) F(sums)(acc + 4, 4, s + 4);
+        F(nt_put)(1, (int)rows, s, a + done, k, b + done, ldb, k - done, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
     }
 }
 
@@ -185,14 +255,19 @@ static __attribute__((noinline)) void F(nt_rows)(int64_t n, int64_t k, const T *
  *   One row of a reads b and does little else. How it does depends on where b is (two cores of a Zen 4, 1 MiB each before 32 MiB; GB/s): eight rows at
  * once, each a stream that is asked for a little ahead for the second cache, bring most from memory (4096 x 4096: 47, 77 in better minutes; into the
  * first cache 33 and 57, not asked for 41 and 68, row after row 38 and 60), row after row from the last cache (2048 x 2048: 170; by eights 151, asked
- * for 122 to 142), eight rows not asked for from a core's own (512 x 512: 200 and 187). Rows of less than a page's eighth end too often for a stream. */
+ * for 122 to 142) but where rows begin within lines (1000 x 1000 by fours 28, else 36 us), eight rows not asked for from a core's own (512 x 512: 200 and
+ * 187). Rows of less than a page's quarter end too often for any of it. */
 static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    enum { OWN = 1 << 20, ROW = 512, PARTS = 4 };         /* bytes; parts of the last cache of which b may take one, as other threads take others */
+    enum { OWN = 1 << 20, LONG = 1024, PARTS = 4 };       /* bytes; parts of the last cache of which b may take one, as other threads take others */
     int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS, j = 0, bytes = n * k * (int64_t)sizeof(T);
     if (m == 1) {
         int64_t far = bytes > OWN && bytes > rt_last_cache() / PARTS ? 2048 / (int64_t)sizeof(T) : 0;
-        if (bytes > OWN && !far && k * (int64_t)sizeof(T) >= ROW) { F(nt_rows)(n, k, a, b, ldb, c, ldc, alpha, beta, bias); return; }
+        if (!far && k * (int64_t)sizeof(T) >= LONG) {
+            int how = bytes <= OWN ? F(EIGHT) : ldb % L ? F(FOUR) : F(ONE);
+            F(nt_rows)(n, k, a, b, ldb, c, ldc, alpha, beta, bias, how);
+            return;
+        }
         for (; j + 8 <= n; j += 8) F(nt_1x8)(k, a, lda, b + j * ldb, ldb, far, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
     }
     while (j < n) {
