@@ -11,50 +11,77 @@ RT_INLINE void F(put1)(T *c, T acc, T alpha, T beta, const T *bias) {
 }
 
 /* Few rows, at most RT_THIN_ROWS: b streams through once, four of its rows at a time; the rows of c stay in the first cache, and in memory of
- * this thread until they are done: a core that ends its part of a row fetches on into the next, and would take it from the thread that adds there. */
-RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
+ * this thread until they are done: a core that ends its part of a row fetches on into the next, and would take it from the thread that adds there.
+ * With a head b begins as many elements before the first column, at a line's beginning (Note [Whole lines]), and n counts them; c has room for
+ * whole registers. */
+#define RT_THIN_STEP(Y)                                                                                            \
+    {                                                                                                              \
+        V y0 = Y(b0 + j), y1 = Y(b1 + j), y2 = Y(b2 + j), y3 = Y(b3 + j);                                          \
+        for (int r = 0; r < rows; r++)                                                                             \
+            F(store)(c + r * ldc + j, F(load)(c + r * ldc + j) + x[r][0] * y0 + x[r][1] * y1 + x[r][2] * y2 + x[r][3] * y3); \
+    }
+#define RT_THIN_HEAD(p) F(later)(p, head)
+#define RT_THIN_TAIL(p) F(load_tail)(p, tail)
+RT_INLINE void F(thin_rows)(int rows, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb, int head,
                             T *c, int64_t ldc, T alpha) {
     int64_t p = 0;
+#if RT_MASKED
+    F(tail) tail = F(tail_of)((int)(n % L));
+#endif
     for (; p + 4 <= k; p += 4) {
         T x[4][4];
         for (int r = 0; r < rows; r++) for (int q = 0; q < 4; q++) x[r][q] = alpha * a[r * a_m + (p + q) * a_k];
         const T *b0 = b + p * ldb, *b1 = b0 + ldb, *b2 = b1 + ldb, *b3 = b2 + ldb;
         int64_t j = 0;
+#if RT_LINES
+        if (head) { RT_THIN_STEP(RT_THIN_HEAD) j = L; }
+#endif
         for (; j + L <= n; j += L) {
             if (rows > 1) for (int q = 4; q < 8; q++) __builtin_prefetch(b0 + q * ldb + j);   /* a longer part is fetched by the machine itself */
-            V y0 = F(load)(b0 + j), y1 = F(load)(b1 + j), y2 = F(load)(b2 + j), y3 = F(load)(b3 + j);
-            for (int r = 0; r < rows; r++)
-                F(store)(c + r * ldc + j, F(load)(c + r * ldc + j) + x[r][0] * y0 + x[r][1] * y1 + x[r][2] * y2 + x[r][3] * y3);
+            RT_THIN_STEP(F(load))
         }
+#if RT_MASKED
+        if (j < n) RT_THIN_STEP(RT_THIN_TAIL)
+#else
         for (; j < n; j++)
             for (int r = 0; r < rows; r++) c[r * ldc + j] += x[r][0] * b0[j] + x[r][1] * b1[j] + x[r][2] * b2[j] + x[r][3] * b3[j];
+#endif
     }
     for (; p < k; p++)
         for (int r = 0; r < rows; r++) {
             T x = alpha * a[r * a_m + p * a_k];
-            for (int64_t j = 0; j < n; j++) c[r * ldc + j] += x * b[p * ldb + j];
+            for (int64_t j = head; j < n; j++) c[r * ldc + j] += x * b[p * ldb + j];
         }
 }
+#undef RT_THIN_STEP
+#undef RT_THIN_HEAD
+#undef RT_THIN_TAIL
 #define RT_THIN(R)                                                                                                 \
     static __attribute__((noinline)) void F(thin_##R)(int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, \
-                                                      int64_t ldb, T *c, int64_t ldc, T alpha) {                   \
-        F(thin_rows)(R, n, k, a, a_m, a_k, b, ldb, c, ldc, alpha);                                                 \
+                                                      int64_t ldb, int head, T *c, int64_t ldc, T alpha) {         \
+        F(thin_rows)(R, n, k, a, a_m, a_k, b, ldb, head, c, ldc, alpha);                                           \
     }
 RT_THIN(1) RT_THIN(2) RT_THIN(3) RT_THIN(4)
 #undef RT_THIN
 
 static void F(thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, int64_t a_k, const T *b, int64_t ldb,
                        T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    static void (*const thin[4])(int64_t, int64_t, const T *, int64_t, int64_t, const T *, int64_t, T *, int64_t, T) = {
+    static void (*const thin[4])(int64_t, int64_t, const T *, int64_t, int64_t, const T *, int64_t, int, T *, int64_t, T) = {
         F(thin_1), F(thin_2), F(thin_3), F(thin_4)};
     /* Four rows of b, the next four and the sums share the first cache, of which rows whose strides are whole pages have one part in common:
      * several rows of c take short parts (two cores with 32 KiB each, b 1024 x 1024: 2 rows 106 us by 4096 bytes, 43 by 1024; 6 rows 166 and 92;
      * 1 row 35 and 40). Rows of sums do not fall on the same lines. */
-    enum { NB = 1024 / sizeof(T), STEP = NB + L, ALONE = 16 * NB };
-    T sum[RT_THIN_ROWS * STEP > ALONE ? RT_THIN_ROWS * STEP : ALONE] __attribute__((aligned(64)));
+    enum { NB = 1024 / sizeof(T), STEP = NB + 2 * L, ALONE = 16 * NB };
+    T sums[RT_THIN_ROWS * STEP > ALONE + 2 * L ? RT_THIN_ROWS * STEP : ALONE + 2 * L] __attribute__((aligned(64)));
     const int64_t nb = m == 1 ? ALONE : NB;
     for (int64_t j = 0; j < n; j += nb) {
         int64_t cols = n - j < nb ? n - j : nb;
+        int head = 0;
+#if RT_LINES
+        uintptr_t into = (uintptr_t)b % RT_VEC;
+        if (ldb % L == 0 && into % sizeof(T) == 0 && cols >= L) head = (int)(into / sizeof(T));
+#endif
+        T *sum = sums + head;
         for (int64_t i = 0; i < m; i++) {
             T *row = sum + i * STEP;
             const T *old = c + i * ldc + j;
@@ -65,8 +92,8 @@ static void F(thin)(int64_t m, int64_t n, int64_t k, const T *a, int64_t a_m, in
         const int64_t some = m <= 4 ? k : 4;              /* all rows of c meet four rows of b before the next four */
         for (int64_t p = 0; p < k; p += some)
             for (int64_t i = 0; i < m; i += 4)
-                thin[m - i < 4 ? m - i - 1 : 3](cols, k - p < some ? k - p : some, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j, ldb,
-                                                sum + i * STEP, STEP, alpha);
+                thin[m - i < 4 ? m - i - 1 : 3](cols + head, k - p < some ? k - p : some, a + i * a_m + p * a_k, a_m, a_k, b + p * ldb + j - head, ldb, head,
+                                                sums + i * STEP, STEP, alpha);
         for (int64_t i = 0; i < m; i++) memcpy(c + i * ldc + j, sum + i * STEP, sizeof(T) * (size_t)cols);
     }
 }
