@@ -523,3 +523,31 @@ def test_bias_gradients_on_threads(m, n, dtype):
         sums.append(rt.autograd.grad(y, b, rt.from_numpy(g), retain_graph=True)[0].numpy())
     assert (np.abs(sums[0] - g.astype("float64").sum(0)) <= 10 * TOL[dtype] * np.abs(g).sum(0)).all()
     assert np.array_equal(sums[0], sums[1]) and np.array_equal(sums[0], sums[2])
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m,n", [(1, 64), (7, 65), (9, 128), (13, 200), (66, 256), (67, 1001), (700, 1024), (1027, 1040), (5, 4100), (300, 2048)])
+def test_vectors_wherever_the_matrix_begins(m, n, dtype, level):
+    """Rows of a line of the cache and within one, between numbers that are none: near NumPy's, the same bits at every address (Note [Whole lines])."""
+    _cpu.set_simd_level(level)
+    rt.set_num_threads(1)
+    rng = np.random.default_rng(23)
+    matrix, x, rows = rng.standard_normal((m, n)).astype(dtype), rng.standard_normal(n).astype(dtype), rng.standard_normal((3, m)).astype(dtype)
+    size = matrix.itemsize
+    for step in (n, (n + 15) // 16 * 16 + 16):
+        first = None
+        for into in (0, 1, 3, 64 // size - 1):
+            room = np.full(m * step + 128 // size, np.nan, dtype)
+            start = -(room.ctypes.data // size) % (64 // size) + into
+            room[start:start + m * step].reshape(m, step)[:, :n] = matrix
+            a = rt.from_numpy(room[start:start + m * step].reshape(m, step))[:, :n]
+            assert a.data_ptr() % 64 == into * size
+            shift = rt.from_numpy(np.concatenate([np.zeros(into, dtype), x]))[into:]
+            got = [a @ shift, rt.from_numpy(rows[0]) @ a, rt.from_numpy(rows[:2]) @ a, rt.from_numpy(rows) @ a]
+            if first is None:
+                first = got
+                check(got[0], matrix.astype("float64") @ x, matrix, x, dtype)
+                for y, r in zip(got[1:], (rows[0], rows[:2], rows)):
+                    check(y, r.astype("float64") @ matrix, r, matrix, dtype)
+            assert all(np.array_equal(y.numpy(), z.numpy()) for y, z in zip(first, got))

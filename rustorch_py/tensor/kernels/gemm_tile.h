@@ -188,7 +188,7 @@ static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F
  * Rows of b need not begin where a line of the cache does: arrays that come from elsewhere seldom do (NumPy's begin 16 bytes into one). Where registers
  * are lines, each load then takes two of them. So b is read from the line's beginning, `head` elements before the row, and a's copy begins as far into
  * a line: each lane adds up what it would, in the same order, but lanes lie `head` further on, and are put back at the end: the same bits wherever b
- * lies. (Two cores of a Zen 4, 1024 x 1024: 37 us, 26 so, 25 where lines are whole; 512 x 512: 8 and 6.) */
+ * lies. (Two cores of a Zen 4, 1024 x 1024: 37 us, 27 so, as where lines are whole; 128 x 128: 1.10 and 0.86.) */
 #if RT_MASKED                                          /* no branch between them, or the sums are kept in memory */
 #define RT_NT_ENDS(ROWS, SUMS)                                                                    \
         if (p < end)                                                                              \
@@ -224,11 +224,11 @@ static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F
 #define RT_NT_HEAD(ROWS, SUMS)
 #define RT_NT_BACK(ROWS, SUMS)
 #endif
-/* One row of a by `ROWS` rows of b, each with SUMS (1, 2 or 4) registers of sums that become one. With a head, a and b are where the line begins, and k is at least
- * SUMS registers. */
+/* One row of a by `ROWS` rows of b, each with SUMS (1, 2 or 4) registers of sums that become one: a number of each row to s, of a single row the
+ * register to out. With a head, a and b are where the line begins, and k is at least SUMS registers. */
 #define RT_NT_LINES(ROWS, SUMS)                                                                   \
-    static __attribute__((noinline)) void F(nt_lines_##ROWS)(int64_t k, const T *a, const T *b, int64_t ldb, int head, V *out) { \
-        V acc[ROWS][SUMS];                                                                        \
+    static __attribute__((noinline)) void F(nt_lines_##ROWS)(int64_t k, const T *a, const T *b, int64_t ldb, int head, V *out, T *s) { \
+        V acc[ROWS][SUMS], sum[ROWS];                                                             \
         int64_t p = 0, end = k + head;                                                            \
         RT_UNROLL for (int r = 0; r < ROWS; r++) RT_UNROLL for (int q = 0; q < SUMS; q++) acc[r][q] = (V){0}; \
         RT_NT_HEAD(ROWS, SUMS)                                                                    \
@@ -242,8 +242,11 @@ static const F(nt_tile) F(nt_tiles)[2][RT_NT_ROWS] = {{F(nt_1x4), F(nt_2x4)}, {F
         RT_UNROLL for (int r = 0; r < ROWS; r++) {                                                \
             if (SUMS == 4) { acc[r][0] += acc[r][1 % SUMS]; acc[r][2 % SUMS] += acc[r][3 % SUMS]; } \
             if (SUMS > 1) acc[r][0] += acc[r][SUMS / 2];                                          \
-            out[r] = acc[r][0];                                                                   \
+            sum[r] = acc[r][0];                                                                   \
         }                                                                                         \
+        if (ROWS == 1) *out = sum[0];                                                             \
+        if (ROWS >= 4) F(sums)(sum, 4, s);                                                        \
+        if (ROWS == 8) F(sums)(sum + ROWS / 2, 4, s + 4);                                         \
     }
 RT_NT_LINES(1, 4) RT_NT_LINES(4, 2) RT_NT_LINES(8, 1)
 enum { F(ONE), F(FOUR), F(EIGHT) };
@@ -265,16 +268,23 @@ static __attribute__((noinline)) void F(nt_rows)(int64_t n, int64_t k, const T *
         x = copy; y = b - head;
     }
 #endif
-    for (int64_t j = 0, rows; j < n; j += rows, b += rows * ldb, y += rows * ldb) {
-        V acc[8];
+    for (int64_t j = 0, rows; j < n; j += rows) {
+        V acc[4];
         T s[8];
-        rows = n - j < 4 ? n - j : how == F(EIGHT) && n - j >= 8 ? 8 : 4;
-        if (rows == 8) F(nt_lines_8)(k, x, y, ldb, head, acc);
-        else if (rows == 4 && how != F(ONE)) F(nt_lines_4)(k, x, y, ldb, head, acc);
-        else for (int r = 0; r < 4; r++) F(nt_lines_1)(k, x, r < rows ? y + r * ldb : y, ldb, head, acc + r);
-        F(sums)(acc, 4, s);
-        if (rows == 8) F(sums)(acc + 4, 4, s + 4);
-        F(nt_put)(1, (int)rows, s, a + done, k, b + done, ldb, k - done, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
+        int64_t from = j;                                 /* the last eight begin before j: their sums there are made twice */
+        rows = how == F(EIGHT) && n >= 8 ? 8 : 4;
+        if (n - j < rows) {
+            if (rows == 8) from = n - 8;
+            rows = n - j;
+        }
+        const T *at = y + from * ldb;
+        if (how == F(EIGHT) && n >= 8) F(nt_lines_8)(k, x, at, ldb, head, NULL, s);
+        else if (rows == 4 && how != F(ONE)) F(nt_lines_4)(k, x, at, ldb, head, NULL, s);
+        else {
+            for (int r = 0; r < 4; r++) F(nt_lines_1)(k, x, r < rows ? at + r * ldb : at, ldb, head, acc + r, NULL);
+            F(sums)(acc, 4, s);
+        }
+        F(nt_put)(1, (int)rows, s + (j - from), a + done, k, b + j * ldb + done, ldb, k - done, c + j, ldc, alpha, beta, bias ? bias + j : NULL);
     }
 }
 
@@ -283,10 +293,10 @@ static __attribute__((noinline)) void F(nt_rows)(int64_t n, int64_t k, const T *
  * once, each a stream that is asked for a little ahead for the second cache, bring most from memory (4096 x 4096: 47, 77 in better minutes; into the
  * first cache 33 and 57, not asked for 41 and 68, row after row 38 and 60), row after row from the last cache (2048 x 2048: 170; by eights 151, asked
  * for 122 to 142) but where rows begin within lines (1000 x 1000 by fours 28, else 36 us), eight rows not asked for from a core's own (512 x 512: 200 and
- * 187). Rows of less than a page's quarter end too often for any of it. */
+ * 187). Of rows of a few registers the tile makes less. */
 static void F(nt)(int64_t m, int64_t n, int64_t k, const T *a, int64_t lda, const T *b, int64_t ldb,
                   T *c, int64_t ldc, T alpha, T beta, const T *bias) {
-    enum { OWN = 1 << 20, LONG = 1024, PARTS = 4 };       /* bytes; parts of the last cache of which b may take one, as other threads take others */
+    enum { OWN = 1 << 20, LONG = 256, PARTS = 4 };       /* bytes; parts of the last cache of which b may take one, as other threads take others */
     int64_t tiles = (m + RT_NT_ROWS - 1) / RT_NT_ROWS, j = 0, bytes = n * k * (int64_t)sizeof(T);
     if (m == 1) {
         int64_t far = bytes > OWN && bytes > rt_last_cache() / PARTS ? 2048 / (int64_t)sizeof(T) : 0;
