@@ -662,6 +662,31 @@ int rt_topk_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int largest
 }
 
 enum { SHORT_LANE = 24 };        /* sorted in less time than the digits of a byte are counted */
+enum { SHORT_KEYS = 8, FEW_KEYS = 64 };        /* ... where keys travel packed, and from there on compared all with all in less time than either */
+
+/* The place of rank `rank` among up to FEW_KEYS keys of at most 32 bits: it is known by how many are smaller, which is counted for sixteen at a time. */
+static int64_t select_few(const uint64_t *key, int64_t n, int64_t rank) {
+    typedef int32_t Four __attribute__((vector_size(16)));
+    Four word[FEW_KEYS / 4];
+    int32_t *one = (int32_t *)word;
+    int32_t below[FEW_KEYS];
+    int64_t at = 0;
+    int32_t most = -1;
+    for (int64_t l = 0; l < n; l++) one[l] = (int32_t)((uint32_t)key[l] ^ 0x80000000u);
+    for (int64_t l = n; l % 16; l++) one[l] = INT32_MAX;
+    for (int64_t b = 0; b < n; b += 16) {
+        Four w0 = word[b / 4], w1 = word[b / 4 + 1], w2 = word[b / 4 + 2], w3 = word[b / 4 + 3], n0 = {0}, n1 = {0}, n2 = {0}, n3 = {0};
+        for (int64_t l = 0; l < n; l++) {
+            Four v = {one[l], one[l], one[l], one[l]};
+            n0 -= v < w0; n1 -= v < w1; n2 -= v < w2; n3 -= v < w3;
+        }
+        memcpy(below + b, &n0, 16); memcpy(below + b + 4, &n1, 16); memcpy(below + b + 8, &n2, 16); memcpy(below + b + 12, &n3, 16);
+    }
+    for (int64_t l = 0; l < n; l++) if (below[l] <= rank && below[l] > most) { most = below[l]; at = l; }
+    for (int64_t among = rank - most; among > 0; among--) do at++; while (below[at] != most);
+    return at;
+}
+
 int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, int64_t *idx_oi, int threads) {
     uint64_t nan = nan_key(dtype);
     EACH_LANE({
@@ -676,7 +701,8 @@ int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, 
             uint64_t apart = 0;                       /* bytes that all keys share need no look */
             for (int64_t l = 1; l < s.L; l++) apart |= w->key[l] ^ w->key[0];
             int bytes = apart ? (71 - __builtin_clzll(apart)) / 8 : 1;
-            if (s.L <= SHORT_LANE) {
+            if (w->packed && s.L > SHORT_KEYS && s.L <= FEW_KEYS) at = select_few(w->key, s.L, rank);
+            else if (s.L <= SHORT_LANE) {
                 pack(w, s.L, w->a);
                 if (w->packed) insertion_packed((uint64_t *)w->a, s.L); else insertion_pair(w->a, s.L);
                 at = POSITION(w, w->a, rank);
