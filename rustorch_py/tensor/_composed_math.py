@@ -1,4 +1,5 @@
 """Arithmetic, comparison and statistics made of other operators."""
+from . import _distance
 from ..errors import DTypeError, DimError, ShapeError, TensorError, TensorTypeError, TensorValueError, UnsupportedOpError
 from ._base import TensorBase
 from ._convert import equal
@@ -124,6 +125,12 @@ def pdist(input, p=2.0):
     n = input.shape[0]
     if n < 2:
         return input.reshape(-1)[:0]        # no pairs; still part of the graph
+    out = _distance.pairs(input, p, lambda x: _composed_pdist(x, p))
+    return _composed_pdist(input, p) if out is None else out
+
+
+def _composed_pdist(input, p):
+    n = input.shape[0]
     first, second = triu_indices(n, n, 1, device=input.device)
     gap = input.index_select(0, first) - input.index_select(0, second)
     out = vector_norm(gap, p, -1, False)

@@ -1,5 +1,5 @@
 """Norms of vectors and matrices, and distances, under PyTorch's names."""
-from . import _linalg
+from . import _distance, _linalg
 from ._base import TensorBase
 from ._base_modes import is_grad_enabled, no_grad
 from ._dtype import NAMED, can_cast
@@ -218,6 +218,14 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary"):
     if x1.dtype in SHORT_FLOATS and x1.device.type == "cpu":                # distances by products alone, as PyTorch has them
         kind = "BFloat16" if x1.dtype == NAMED["bfloat16"] else "Half"
         raise DTypeError(f"\"cdist\" not implemented for '{kind}' (argument 'x1')", op="cdist")
+    if x1.shape[:-2] == x2.shape[:-2]:
+        d = _distance.between(x1, x2, p, lambda a, b: _composed_cdist(a, b, p))
+        if d is not None:
+            return d
+    return _composed_cdist(x1, x2, p)
+
+
+def _composed_cdist(x1, x2, p):
     return vector_norm(x1.unsqueeze(-2) - x2.unsqueeze(-3), p, -1)
 
 
