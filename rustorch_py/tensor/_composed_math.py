@@ -94,8 +94,10 @@ def frexp(input, *, out=None):
         raise TensorError("torch.frexp() only supports floating-point dtypes", op="frexp")
     result = named_result("frexp", "mantissa", "exponent")
     if out is None:
-        pair = plain_frexp(input.contiguous())
+        short = input.itemsize < 4
+        pair = plain_frexp((input.float() if short else input).contiguous())
         if pair is not None:
+            pair = (pair[0].to(input.dtype), pair[1]) if short else pair
             return result(pair if input.is_contiguous() else [empty_like(input, dtype=part.dtype).copy_(part) for part in pair])
     x = input.detach().double()
     size = x.abs()

@@ -22,7 +22,7 @@ cdef TensorBase dense(TensorBase t)
 # The result has idx's shape; idx is contiguous.
 cdef TensorBase take_lane(TensorBase x, TensorBase idx, int dim, str label, TensorBase taken=*)
 # The transpose: sums g into zeros of `shape` at idx along `dim`.
-cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape)
+cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape, bint distinct=*)
 
 # Positions along `dim` (int64). NaN is the largest value; ties in order of position.
 cdef TensorBase order_sort(TensorBase x, int dim, bint descending, TensorBase values=*)

@@ -18,6 +18,7 @@ cdef extern from "lane.h" nogil:
     int rt_select_lanes(int dtype, const void *x, RtLane s, int64_t k, int how, int64_t *idx, int threads)
     int rt_mode_lanes(int dtype, const void *x, RtLane s, int64_t *idx, int level, int threads)
     void rt_take_lanes(int itemsize, const void *x, RtLane s, const int64_t *idx, int64_t k, void *out, int threads)
+    void rt_place_lanes(int itemsize, const void *g, int64_t k, const int64_t *idx, RtLane s, void *out, int threads)
     void rt_put_lanes(int dtype, const void *g, int64_t k, const int64_t *idx, RtLane s, void *out, int threads)
 
 
@@ -114,10 +115,11 @@ cdef class TakeBackward(Node):
         return self.label
 
     cdef object apply(self, object g):
-        return put_lane(<TensorBase>g, saved(self, 0), self.dim, self.shape)
+        return put_lane(<TensorBase>g, saved(self, 0), self.dim, self.shape, self.label.startswith("Sort") or self.label == "TopkBackward0")
 
 
-cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape):
+cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape, bint distinct=False):
+    """Sums of g in the places that idx names, or, where no lane's name one twice, g itself."""
     cdef int64_t sh[64]
     cdef int i, nd = len(shape)
     for i in range(nd):
@@ -131,7 +133,10 @@ cdef TensorBase put_lane(TensorBase g, TensorBase idx, int dim, tuple shape):
         run_gather(RT_IX_ADD, in_lanes(out, s, s.L), in_lanes(source, s, g.n // lanes), in_lanes(idx, s, g.n // lanes), 1, s.L)
     elif out.n > 0:
         with nogil:
-            rt_put_lanes(g.dt, source.ptr, g.n // lanes, <const int64_t *>idx.ptr, s, out.ptr, rt_num_threads())
+            if distinct or g.n == lanes:
+                rt_place_lanes(rt_itemsize(g.dt), source.ptr, g.n // lanes, <const int64_t *>idx.ptr, s, out.ptr, rt_num_threads())
+            else:
+                rt_put_lanes(g.dt, source.ptr, g.n // lanes, <const int64_t *>idx.ptr, s, out.ptr, rt_num_threads())
     if g.rg and grad_mode():
         node = PutBackward.__new__(PutBackward)
         node.dim = dim

@@ -1,8 +1,10 @@
+# build: sources=frexp.c
 """Elementwise operators whose public form has number parameters or several rows behind it."""
-from libc.math cimport INFINITY, isfinite
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t
 from ._base cimport *
 from ._node cimport Node
+from ._cpu cimport rt_num_threads
 from ._ops cimport (recording, unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
 from ._ops import old_value
@@ -331,29 +333,18 @@ def finite_or_(self, nan, posinf, neginf):
     return ternary_inplace(ROW_NAN_TO_NUM_, self, posinf, neginf, nan)
 
 
-cdef extern from "<math.h>" nogil:
-    double frexp(double x, int *e)
+cdef extern from "frexp.h" nogil:
+    void rt_frexp(int wide, const void *x, int64_t n, void *m, int32_t *e, int threads)
 
 
 def plain_frexp(input):
     """Mantissas and exponents of a dense float32 or float64 tensor that nothing records; None: another call."""
     cdef TensorBase x = <TensorBase?>input, m, e
-    cdef int64_t i
-    cdef int power
-    cdef int32_t *powers
     if x.dev != RT_CPU or not (x.flags & F_CONTIG) or (x.dt != RT_F32 and x.dt != RT_F64) or x.rg and grad_mode():
         return None
     m, e = empty(x.nd, x.sh, x.dt, RT_CPU), empty(x.nd, x.sh, RT_I32, RT_CPU)
-    powers = <int32_t *>e.ptr
     with nogil:
-        for i in range(x.n):
-            power = 0                                      # of infinities and NaN C leaves it open
-            if x.dt == RT_F32:
-                (<float *>m.ptr)[i] = <float>frexp((<const float *>x.ptr)[i], &power)
-                powers[i] = power if isfinite((<const float *>x.ptr)[i]) else 0
-            else:
-                (<double *>m.ptr)[i] = frexp((<const double *>x.ptr)[i], &power)
-                powers[i] = power if isfinite((<const double *>x.ptr)[i]) else 0
+        rt_frexp(x.dt == RT_F64, x.ptr, x.n, m.ptr, <int32_t *>e.ptr, rt_num_threads())
     return m, e
 
 

@@ -46,6 +46,8 @@ int rt_select_lanes(int dtype, const void *x_oli, RtLane s, int64_t k, int how, 
 int rt_mode_lanes(int dtype, const void *x_oli, RtLane s, int64_t *idx_oi, int level, int threads);
 /* out[o,j,i] = x[o, idx[o,j,i], i], any dtype, by its size in bytes. */
 void rt_take_lanes(int itemsize, const void *x_oli, RtLane s, const int64_t *idx_oki, int64_t k, void *out_oki, int threads);
+/* out[o, idx[o,j,i], i] = g[o,j,i], zeros elsewhere, any dtype; no place of a lane stands in idx twice. */
+void rt_place_lanes(int itemsize, const void *g_oki, int64_t k, const int64_t *idx_oki, RtLane s, void *out_oli, int threads);
 /* out[o, idx[o,j,i], i] += g[o,j,i]; out is zeroed here. */
 void rt_put_lanes(int dtype, const void *g_oki, int64_t k, const int64_t *idx_oki, RtLane s, void *out_oli, int threads);
 

@@ -762,6 +762,37 @@ void rt_take_lanes(int itemsize, const void *x_oli, RtLane s, const int64_t *idx
 #undef CASE
 }
 
+void rt_place_lanes(int itemsize, const void *g_oki, int64_t k, const int64_t *idx_oki, RtLane s, void *out_oli, int threads) {
+    enum { COLUMNS = 64 };                      /* of a lane's rows at a time: what is written stays in the first cache */
+    const int whole = k == s.L && s.inner == 1; /* any stretch of g may be placed by itself */
+    int64_t each = 4096, blocks = (s.inner + COLUMNS - 1) / COLUMNS, parts = whole ? (s.outer * k + each - 1) / each : s.outer * blocks;
+    (void)threads;
+#define CASE(T)                                                                                         \
+    case sizeof(T): {                                                                                   \
+        const T *g = g_oki; T *out = out_oli;                                                           \
+        RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && parts > 1 && s.outer * k * s.inner > RT_LANE_GRAIN)) \
+        for (int64_t part = 0; part < parts; part++) {                                                  \
+            int64_t r = part * each, end = r + each < s.outer * k ? r + each : s.outer * k;             \
+            while (whole && r < end) {                                                                  \
+                T *lane = out + r / k * k;                                                              \
+                int64_t stop = (r / k + 1) * k < end ? (r / k + 1) * k : end;                           \
+                for (; r < stop; r++) lane[idx_oki[r]] = g[r];                                          \
+            }                                                                                           \
+            if (whole) continue;                                                                        \
+            int64_t o = part / blocks, from = part % blocks * COLUMNS, w = s.inner - from < COLUMNS ? s.inner - from : COLUMNS; \
+            T *lane = out + o * s.L * s.inner + from;                                                   \
+            if (k < s.L && w == s.inner) memset(lane, 0, (size_t)(s.L * w) * sizeof(T));                \
+            else if (k < s.L) for (int64_t l = 0; l < s.L; l++) memset(lane + l * s.inner, 0, (size_t)w * sizeof(T)); \
+            for (int64_t j = o * k; j < (o + 1) * k; j++)                                               \
+                for (int64_t i = 0; i < w; i++)                                                         \
+                    lane[idx_oki[j * s.inner + from + i] * s.inner + i] = g[j * s.inner + from + i];    \
+        }                                                                                               \
+        break;                                                                                          \
+    }
+    switch (itemsize) { CASE(uint8_t) CASE(uint16_t) CASE(uint32_t) CASE(uint64_t) CASE(Wide) }
+#undef CASE
+}
+
 RT_INLINE rt_f16 add_f16(rt_f16 a, rt_f16 b) { return rt_f32_to_f16(rt_f16_to_f32(a) + rt_f16_to_f32(b)); }
 RT_INLINE rt_bf16 add_bf16(rt_bf16 a, rt_bf16 b) { return rt_f32_to_bf16(rt_bf16_to_f32(a) + rt_bf16_to_f32(b)); }
 #define ADD(a, b) ((a) + (b))
