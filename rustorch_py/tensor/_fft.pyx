@@ -28,6 +28,7 @@ cdef extern from "fft.h" nogil:
     ctypedef void (*RtFftDrop)(void *plan) noexcept nogil
     ctypedef struct RtFftTable:
         RtFftMake make[2]
+        RtFftMake make_real[2]
         RtFftDrop drop[2]
         RtFftLanes lanes[2]
     const RtFftTable *rt_pick_fft(int level)
@@ -42,17 +43,18 @@ cdef class Plan:
         rt_pick_fft(0).drop[self.slot](self.p)
 
 
-cdef dict plans = {}                       # the lengths used last: 2 * n + slot -> Plan
+cdef dict plans = {}                       # the lengths used last: 4 * n + 2 * real + slot -> Plan
 cdef int MAX_PLANS = 32
 
 
-cdef Plan plan_of(int64_t n, int slot):
-    cdef object key = 2 * n + slot
+cdef Plan plan_of(int64_t n, int slot, bint real):
+    cdef object key = 4 * n + 2 * real + slot
+    cdef const RtFftTable *table = rt_pick_fft(isa_level())
     cdef Plan plan = plans.pop(key, None)
     if plan is None:
         plan = Plan.__new__(Plan)
         plan.slot = slot
-        plan.p = rt_pick_fft(isa_level()).make[slot](n)
+        plan.p = table.make_real[slot](n) if real else table.make[slot](n)
         if plan.p == NULL:
             raise OutOfMemoryError(f"fft: no room for the tables of length {n}", op="fft")
         if len(plans) >= MAX_PLANS:
@@ -86,7 +88,9 @@ cdef TensorBase run(TensorBase x, int dim, int64_t n, int flags, int sign, doubl
         if out.n > 0:
             run_on_device("fft", out, source, dim, n, flags == RT_FFT_HALF_IN, sign, scale)
         return out
-    plan = plan_of(n, slot)
+    # n real elements as n / 2 complex ones; the shuffles of a power of two want 64 of those
+    plan = plan_of(n, slot, n % 2 == 0 and n > 2 and (n >= 128 or n & (n - 1)) and
+                   (flags & RT_FFT_HALF_IN or (rt_kind(x_dt) == RT_KIND_FLOAT and x.sh[dim] == n)))
     if out.n > 0:
         with nogil:
             status = kernel(plan.p, x_dt, source.ptr, s, flags, sign, scale, out_dt, out_L, out.ptr, rt_num_threads())

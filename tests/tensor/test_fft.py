@@ -55,6 +55,28 @@ def test_paths(level, dtype):
             np.testing.assert_allclose(rt.fft.irfft(half, n, 1).numpy(), real, rtol=0, atol=tol["atol"] * 20)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lanes_alone_and_real_ones(level, dtype):
+    """Lengths that go as a matrix, primes up to the greatest radix, and real lanes of even length: cut, padded, both signs, in any layout."""
+    made = np.complex64 if dtype == np.float32 else np.complex128
+    tol = dict(rtol=0, atol=3e-7 if dtype == np.float32 else 1e-15)
+    for n in (66, 200, 398, 441, 510, 600, 798, 1000, 1998, 4100):
+        for shape in ((1, n), (35, n), (2, n, 5), (2, n, 16)):
+            r, a = signal(shape, float).astype(dtype), signal(shape).astype(made)
+            unit = np.linalg.norm(a[0]) * np.sqrt(np.log2(n)) + 1
+            for data in (r, np.ascontiguousarray(r.swapaxes(0, 1)).swapaxes(0, 1)):
+                t, wide = rt.from_numpy(data), r.astype(float)
+                for name in ("fft", "ifft", "rfft", "ihfft"):
+                    np.testing.assert_allclose(getattr(rt.fft, name)(t, dim=1).numpy() / unit, getattr(np.fft, name)(wide, axis=1) / unit, **tol)
+                for m in (n - 2, n + 2):
+                    np.testing.assert_allclose(rt.fft.rfft(t, m, 1).numpy() / unit, np.fft.rfft(wide, m, 1) / unit, **tol)
+            for name, factor in (("irfft", n), ("hfft", 1)):
+                for m in (n, n + 4, n - 1):
+                    want, got = getattr(np.fft, name)(a.astype(complex), m, 1), getattr(rt.fft, name)(rt.from_numpy(a), m, 1).numpy()
+                    assert got.dtype == dtype
+                    np.testing.assert_allclose(got * factor / unit, want * factor / unit, rtol=0, atol=tol["atol"] * 2)
+
+
 def test_several_dimensions():
     a, r = signal((3, 4, 6)), signal((3, 4, 6), float)
     np.testing.assert_allclose(rt.fft.fftn(rt.from_numpy(a)).numpy(), np.fft.fftn(a))

@@ -12,6 +12,7 @@ typedef int (*RtFftLanes)(const void *plan, int x_dtype, const void *x_oli, RtLa
                           int out_dtype, int64_t out_L, void *out_oki, int threads);
 typedef struct {
     void *(*make[2])(int64_t n);           /* tables of one length, good for every instruction set; NULL: no memory */
+    void *(*make_real[2])(int64_t n);      /* of an even one, for transforms of n real elements and to n of them */
     void (*drop[2])(void *plan);
     RtFftLanes lanes[2];
 } RtFftTable;

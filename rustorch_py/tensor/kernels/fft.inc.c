@@ -11,7 +11,7 @@
 #include "vec.h"
 #include "rustorch/backend.h"
 
-enum { MAX_RADIX = 61, MAX_FACTORS = 64, ROWS = 16 };
+enum { MAX_RADIX = 61, MAX_FACTORS = 64, ROWS = 16, ALONE = 4096 };   /* ALONE: from there on the work arrays of lanes side by side leave the second cache */
 
 /* cos and sin of 2 pi t / n, reduced to an octant so that the last bit is right. */
 static void unit(int64_t t, int64_t n, double *c, double *s) {
@@ -45,6 +45,7 @@ static void ahead(const void *p, int64_t from, int64_t n) { for (int64_t b = 0; 
 #define MAX_LANES 16                       /* one AVX-512 register */
 #define TURN_IN(to, from) rt_turn_16_4((uint32_t *)(to), 16, (const uint32_t *)(from), 16)
 #define TURN_OUT TURN_IN
+#define TURN_SQUARE(to, step, from) rt_turn_16_4((uint32_t *)(to), step, (const uint32_t *)(from), 16)
 #define T float
 #define V rt_vf
 #define MASK rt_vf_mask
@@ -52,10 +53,12 @@ static void ahead(const void *p, int64_t from, int64_t n) { for (int64_t b = 0; 
 #define EACH RT_EACH_F32
 #define N(name) rt_vf_##name
 #define K(name) RT_CAT(fft32, name)
+#define fft32_COMPLEX RT_C64
 #include "fft_core.h"
 #undef MAX_LANES
 #undef TURN_IN
 #undef TURN_OUT
+#undef TURN_SQUARE
 #undef T
 #undef V
 #undef MASK
@@ -66,6 +69,7 @@ static void ahead(const void *p, int64_t from, int64_t n) { for (int64_t b = 0; 
 #define MAX_LANES 8
 #define TURN_IN(to, from) for (int a_ = 0; a_ < 16; a_++) for (int b_ = 0; b_ < 8; b_++) (to)[8 * a_ + b_] = (from)[16 * b_ + a_]
 #define TURN_OUT(to, from) for (int a_ = 0; a_ < 8; a_++) for (int b_ = 0; b_ < 16; b_++) (to)[16 * a_ + b_] = (from)[8 * b_ + a_]
+#define TURN_SQUARE(to, step, from) for (int a_ = 0; a_ < 8; a_++) for (int b_ = 0; b_ < 8; b_++) (to)[a_ * (step) + b_] = (from)[8 * b_ + a_]
 #define T double
 #define V rt_vd
 #define MASK rt_vd_mask
@@ -73,6 +77,7 @@ static void ahead(const void *p, int64_t from, int64_t n) { for (int64_t b = 0; 
 #define EACH RT_EACH_F64
 #define N(name) rt_vd_##name
 #define K(name) RT_CAT(fft64, name)
+#define fft64_COMPLEX RT_C128
 #include "fft_core.h"
 
-const RtFftTable RT_NAME(rt_fft_table) = {{fft32_make, fft64_make}, {fft32_drop, fft64_drop}, {fft32_lanes, fft64_lanes}};
+const RtFftTable RT_NAME(rt_fft_table) = {{fft32_make, fft64_make}, {fft32_make_real, fft64_make_real}, {fft32_drop, fft64_drop}, {fft32_lanes, fft64_lanes}};

@@ -6,6 +6,9 @@ typedef struct K(Plan) {
     T *wide[2];             /* of the first two passes, if of radix 4 and the length is a power of two: six arrays of n/4, each q `stride` times */
     T *c, *s;               /* cos, sin of 2 pi t / n, t < n */
     struct K(Plan) *inner;            /* Bluestein: plan of the convolution's length, else NULL */
+    struct K(Plan) *rows, *columns;   /* a lane alone as a matrix, see Note [Lanes alone], else NULL */
+    T *bend_c, *bend_s;     /* its factors in between: w^(k b) at (k, b), rows of which fill whole registers */
+    struct K(Plan) *half;   /* real ones, see Note [Real lanes]: plan of n / 2, else NULL; c and s then have its terms alone */
     T *chirp_c, *chirp_s;   /* exp(+i pi k k / n), k < n */
     T *filter_c, *filter_s; /* transform of the chirp, for sign -1 */
 } K(Plan);
@@ -96,16 +99,53 @@ RT_INLINE void K(pass_odd)(int p, int64_t m, int64_t run, int64_t step, const T 
             }
         }
 }
-/* A pass by registers; 0: none for that radix. */
-static int K(fast_pass)(int p, const T *turn, int64_t m, int64_t run, int64_t step, const T *tc, const T *ts, const T *xr, const T *xi, T *yr, T *yi) {
+/* The same for a greater prime: sums and differences of its terms by memory. */
+static void K(pass_prime)(int p, int64_t m, int64_t run, int64_t step, const T *tc, const T *ts, const T *restrict xr, const T *restrict xi,
+                          T *restrict yr, T *restrict yi) {
+    const int h = p / 2;
+    T c[MAX_RADIX], s[MAX_RADIX];
+    V pr[MAX_RADIX / 2 + 1], pi[MAX_RADIX / 2 + 1], mr[MAX_RADIX / 2 + 1], mi[MAX_RADIX / 2 + 1];
+    for (int k = 0; k < p; k++) { c[k] = tc[k * m * step]; s[k] = ts[k * m * step]; }
+    for (int64_t q = 0; q < m; q++)
+        for (int64_t e = 0; e < run; e += LANES) {
+            const T *ar = xr + q * run + e, *ai = xi + q * run + e;
+            T *br = yr + p * q * run + e, *bi = yi + p * q * run + e;
+            V sr = pr[0] = N(load)(ar), si = pi[0] = N(load)(ai);
+            for (int j = 1; j <= h; j++) {
+                V ur = N(load)(ar + j * m * run), ui = N(load)(ai + j * m * run), vr = N(load)(ar + (p - j) * m * run), vi = N(load)(ai + (p - j) * m * run);
+                pr[j] = ur + vr; pi[j] = ui + vi; mr[j] = ur - vr; mi[j] = ui - vi;
+                sr = sr + pr[j]; si = si + pi[j];
+            }
+            N(store)(br, sr); N(store)(bi, si);
+            for (int k = 1; k <= h; k++) {
+                V evenr = pr[0], eveni = pi[0], oddr = N(set)(0), oddi = N(set)(0);
+                for (int j = 1, jk = k; j <= h; j++) {
+                    V cj = N(set)(c[jk]), sj = N(set)(s[jk]);
+                    evenr = N(fma)(pr[j], cj, evenr); eveni = N(fma)(pi[j], cj, eveni);
+                    oddr = N(fma)(mi[j], sj, oddr); oddi = N(fma)(mr[j], sj, oddi);
+                    jk += k;
+                    if (jk >= p) jk -= p;
+                }
+                V lr = evenr + oddr, li = eveni - oddi, hr = evenr - oddr, hi = eveni + oddi;
+                if (q) {
+                    K(times)(&lr, &li, N(set)(tc[q * k * step]), N(set)(ts[q * k * step]));
+                    K(times)(&hr, &hi, N(set)(tc[q * (p - k) * step]), N(set)(ts[q * (p - k) * step]));
+                }
+                N(store)(br + k * run, lr); N(store)(bi + k * run, li);
+                N(store)(br + (p - k) * run, hr); N(store)(bi + (p - k) * run, hi);
+            }
+        }
+}
+/* A pass by registers. */
+static void K(fast_pass)(int p, const T *turn, int64_t m, int64_t run, int64_t step, const T *tc, const T *ts, const T *xr, const T *xi, T *yr, T *yi) {
     switch (p) {
-    case 2: K(pass2)(m, run, step, tc, ts, xr, xi, yr, yi); return 1;
-    case 3: K(pass_odd)(3, m, run, step, tc, ts, xr, xi, yr, yi); return 1;
-    case 4: K(pass4)(m, run, turn, xr, xi, yr, yi); return 1;
-    case 5: K(pass_odd)(5, m, run, step, tc, ts, xr, xi, yr, yi); return 1;
-    case 7: K(pass_odd)(7, m, run, step, tc, ts, xr, xi, yr, yi); return 1;
+    case 2: K(pass2)(m, run, step, tc, ts, xr, xi, yr, yi); break;
+    case 3: K(pass_odd)(3, m, run, step, tc, ts, xr, xi, yr, yi); break;
+    case 4: K(pass4)(m, run, turn, xr, xi, yr, yi); break;
+    case 5: K(pass_odd)(5, m, run, step, tc, ts, xr, xi, yr, yi); break;
+    case 7: K(pass_odd)(7, m, run, step, tc, ts, xr, xi, yr, yi); break;
+    default: K(pass_prime)(p, m, run, step, tc, ts, xr, xi, yr, yi);
     }
-    return 0;
 }
 /* Blocks of `stride` elements of a and b in turns: their first halves, then their second ones. */
 #define MIXED(S, a, b, HALF) RT_SHUFFLE(MASK, a, b, EACH(AT_MIXED_##S##_##HALF))
@@ -193,7 +233,7 @@ static int K(transform)(const K(Plan) *p, int64_t w, T sg, T *ar, T *ai, T *br, 
         int radix = p->factor[f];
         int64_t run = stride * w;
         T *xr = sg < 0 ? ar : ai, *xi = sg < 0 ? ai : ar, *yr = sg < 0 ? br : bi, *yi = sg < 0 ? bi : br;
-        if (run % LANES == 0 && K(fast_pass)(radix, p->turn[f], n / radix, run, p->n / n, p->c, p->s, xr, xi, yr, yi)) {}
+        if (run % LANES == 0) K(fast_pass)(radix, p->turn[f], n / radix, run, p->n / n, p->c, p->s, xr, xi, yr, yi);
         else if (w == 1 && f == 0 && p->wide[0] && p->n / 4 % LANES == 0) K(wide1)(p->n / 4, p->wide[0], xr, xi, yr, yi);
 #if LANES > 4
         else if (w == 1 && f == 1 && p->wide[1] && p->n / 4 % LANES == 0) K(wide4)(p->n / 4, p->wide[1], xr, xi, yr, yi);
@@ -208,12 +248,19 @@ static int K(transform)(const K(Plan) *p, int64_t w, T sg, T *ar, T *ai, T *br, 
     return swapped;
 }
 
+#include "fft_alone.h"
+
 /* Elements of scratch (Ts) that `run_plan` needs in each of its two buffer pairs. */
-static int64_t K(work_size)(const K(Plan) *p, int64_t w) { return (p->inner ? p->inner->n : p->n) * w; }
+static int64_t K(work_size)(const K(Plan) *p, int64_t w) {
+    if (p->half) { int64_t size = K(work_size)(p->half, w); return size > p->n * w ? size : p->n * w; }
+    if (p->rows && w == 1) return K(matrix_size)(p->rows->n, p->columns->n);
+    return (p->inner ? p->inner->n : p->n) * w;
+}
 
 /* As transform, for every length; the result is moved to (ar, ai). */
 static void K(run_plan)(const K(Plan) *p, int64_t w, T sg, T *ar, T *ai, T *br, T *bi) {
     int64_t n = p->n;
+    if (p->rows && w == 1) { K(alone)(p, sg, ar, ai, br, bi); return; }
     if (!p->inner) {
         if (K(transform)(p, w, sg, ar, ai, br, bi)) {
             memcpy(ar, br, (size_t)(n * w) * sizeof(T));
@@ -254,15 +301,42 @@ static void K(run_plan)(const K(Plan) *p, int64_t w, T sg, T *ar, T *ai, T *br, 
     }
 }
 
+#include "fft_real.h"
+
 static void K(free)(K(Plan) *p) {
     if (!p) return;
-    K(free)(p->inner);
+    K(free)(p->inner); K(free)(p->half); K(free)(p->rows); K(free)(p->columns);
+    free(p->bend_c); free(p->bend_s);
     for (int f = 0; f < p->nf; f++) free(p->turn[f]);
     free(p->wide[0]); free(p->wide[1]);
     free(p->c); free(p->s); free(p->chirp_c); free(p->chirp_s); free(p->filter_c); free(p->filter_s);
     free(p);
 }
 
+static K(Plan) *K(plan)(int64_t n, int alone);
+static void K(free)(K(Plan) *p);
+/* The split of a lane that goes alone and its tables; 0: no memory. */
+static int K(matrix)(K(Plan) *p) {
+    if (p->n < 64 || p->n > 65536 || !(p->n & (p->n - 1))) return 1;             /* powers of two have registers filled by shuffles */
+    int64_t best = 0;
+    double least = 0;
+    for (int64_t a = 2; a <= p->n / 2; a++) {
+        if (p->n % a) continue;
+        int64_t b = p->n / a;
+        double cost = K(cost)(p, a) * (double)(K(whole)(b) * a) + K(cost)(p, b) * (double)(K(whole)(a) * b) + 4.0 * (double)K(matrix_size)(a, b);
+        if (!best || cost < least) { best = a; least = cost; }
+    }
+    if (!best) return 1;
+    int64_t a = best, b = p->n / a, row = K(whole)(b);
+    p->rows = K(plan)(a, 0);
+    p->columns = K(plan)(b, 0);
+    p->bend_c = calloc((size_t)(a * row), sizeof(T));
+    p->bend_s = calloc((size_t)(a * row), sizeof(T));
+    if (!p->rows || !p->columns || !p->bend_c || !p->bend_s) return 0;
+    for (int64_t k = 0; k < a; k++)
+        for (int64_t j = 0; j < b; j++) { p->bend_c[k * row + j] = p->c[k * j]; p->bend_s[k * row + j] = p->s[k * j]; }
+    return 1;
+}
 /* The tables of the passes of radix 4; 0: no memory. */
 static int K(turns)(K(Plan) *p) {
     int64_t left = p->n, stride = 1;
@@ -282,7 +356,7 @@ static int K(turns)(K(Plan) *p) {
     return 1;
 }
 
-static K(Plan) *K(plan)(int64_t n) {
+static K(Plan) *K(plan)(int64_t n, int alone) {
     K(Plan) *p = calloc(1, sizeof(*p));
     if (!p) return NULL;
     p->n = n;
@@ -295,12 +369,12 @@ static K(Plan) *K(plan)(int64_t n) {
         p->s = malloc((size_t)n * sizeof(T));
         if (!p->c || !p->s) { K(free)(p); return NULL; }
         for (int64_t t = 0; t < n; t++) K(unit)(t, n, p->c + t, p->s + t);
-        if (!K(turns)(p)) { K(free)(p); return NULL; }
+        if (!K(turns)(p) || (alone && !K(matrix)(p))) { K(free)(p); return NULL; }
         return p;
     }
     int64_t m = 1;
     while (m < 2 * n - 1) m *= 2;
-    p->inner = K(plan)(m);
+    p->inner = K(plan)(m, 0);
     p->chirp_c = malloc((size_t)n * sizeof(T));
     p->chirp_s = malloc((size_t)n * sizeof(T));
     p->filter_c = malloc((size_t)m * sizeof(T));
@@ -386,13 +460,22 @@ static void K(store_block)(int dtype, void *x, const int64_t *base, int64_t l, c
 
 static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, int flags, int sign, double scale_,
                  int out_dtype, int64_t out_L, void *out_oki, int threads) {
-    const K(Plan) *p = plan;
-    int64_t lanes = s.outer * s.inner, w = lanes < MAX_LANES ? lanes : MAX_LANES;
-    if (s.inner == 1 && p->wide[0] && p->n / 4 % LANES == 0) w = 1;      /* a transform fills its registers by itself, and stays in the first cache */
-    int64_t groups = w ? (lanes + w - 1) / w : 0, n = p->n, size = (K(work_size)(p, w) + 63) / 64 * 64 + 320 / (int64_t)sizeof(T);
-    const T scale = (T)scale_;
+    const K(Plan) *p = plan, *each = p->half ? p->half : p;
+    int64_t lanes = s.outer * s.inner, w = lanes < MAX_LANES ? lanes : MAX_LANES, n = p->n, have;
+    if (s.inner == 1 && ((each->wide[0] && each->n / 4 % LANES == 0) || (each->rows && (w < MAX_LANES || each->n >= ALONE))))
+        w = 1;                                              /* a transform fills its registers by itself, and stays in the first cache */
+    int64_t groups = w ? (lanes + w - 1) / w : 0, size = (K(work_size)(p, w) + 63) / 64 * 64 + 320 / (int64_t)sizeof(T);
     const int dense = s.inner == 1, dense_out = dense || flags & RT_FFT_LANES_OUT;
-    const int64_t out_step = dense_out ? 1 : s.inner;
+    /* pairs of real elements, see Note [Real lanes]: where they are dense they lie as complex ones do, else their parts are rows of their own */
+    const int pairs_in = p->half && !(flags & RT_FFT_HALF_IN), pairs_out = p->half && flags & RT_FFT_HALF_IN;
+    const int rows_in = pairs_in && !dense ? 2 : 1, rows_out = pairs_out && !dense_out ? 2 : 1;
+    if (pairs_in && dense) { x_dtype = K(COMPLEX); s.L /= 2; }
+    if (pairs_out && dense_out) { out_dtype = K(COMPLEX); out_L /= 2; }
+    const int64_t out_step = dense_out ? 1 : s.inner, out_rows = out_L / rows_out;
+    const T scale = (T)(pairs_in ? 0.5 * scale_ : scale_);
+    have = pairs_in ? n / 2 : s.L < n ? s.L : n;
+    if (flags & RT_FFT_HALF_IN && have > n / 2 + 1) have = n / 2 + 1;
+    const int64_t need = pairs_in ? n / 2 : pairs_out ? n / 2 + 1 : n;             /* rows of the work arrays that are read */
     int failed = 0, par = threads > 1 && groups > 1 && lanes * n > 8192;
     (void)par;
     RT_OMP(omp parallel num_threads(threads) if (par))
@@ -407,27 +490,31 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
             for (int64_t g = 0; g < groups; g++) {
                 int count = (int)(lanes - g * w < w ? lanes - g * w : w);
                 /* In blocks of rows, so that the lines of the work arrays stay in the first cache. */
-                int64_t have = s.L < n ? s.L : n, base[MAX_LANES];
-                if (flags & RT_FFT_HALF_IN && have > n / 2 + 1) have = n / 2 + 1;
+                int64_t base[MAX_LANES];
                 for (int r = 0; r < count; r++) {
                     int64_t lane = g * w + r;
                     base[r] = lane / s.inner * s.L * s.inner + lane % s.inner;
                 }
                 int together = w == 1 ? dense : count == w && g * w % s.inner + w <= s.inner;        /* rows are dense */
-                if (count < w || have < n) {
-                    memset(ar, 0, (size_t)(n * w) * sizeof(T));
-                    memset(ai, 0, (size_t)(n * w) * sizeof(T));
+                if (count < w || have < need) {
+                    memset(ar, 0, (size_t)(need * w) * sizeof(T));
+                    memset(ai, 0, (size_t)(need * w) * sizeof(T));
                 }
-                if (w == 1 && together) K(load)(x_dtype, x_oli, base[0], 1, have, ar, ai, 1);
-                else if (together) for (int64_t l = 0; l < have; l++) K(load)(x_dtype, x_oli, base[0] + l * s.inner, 1, w, ar + l * w, ai + l * w, 1);
-                else for (int64_t l = 0; l < have; l += ROWS)
-                    if (dense && count == MAX_LANES && l + ROWS <= have) K(load_block)(x_dtype, x_oli, base, l, ar, ai);
-                    else for (int r = 0; r < count; r++)
-                        K(load)(x_dtype, x_oli, base[r] + l * s.inner, s.inner, have - l < ROWS ? have - l : ROWS, ar + l * w + r, ai + l * w + r, w);
+                for (int h = 0; h < rows_in; h++) {                      /* the second parts over the first ones' imaginary zeros */
+                    T *re = h ? ai : ar, *im = h ? br : ai;
+                    int64_t from = h * s.inner, step = rows_in * s.inner;
+                    if (w == 1 && together) K(load)(x_dtype, x_oli, base[0] + from, step, have, re, im, 1);
+                    else if (together) for (int64_t l = 0; l < have; l++) K(load)(x_dtype, x_oli, base[0] + from + l * step, 1, w, re + l * w, im + l * w, 1);
+                    else for (int64_t l = 0; l < have; l += ROWS)
+                        if (dense && count == MAX_LANES && l + ROWS <= have) K(load_block)(x_dtype, x_oli, base, l, re, im);
+                        else for (int r = 0; r < count; r++)
+                            K(load)(x_dtype, x_oli, base[r] + from + l * step, step, have - l < ROWS ? have - l : ROWS, re + l * w + r, im + l * w + r, w);
+                }
                 if (flags & RT_FFT_HALF_IN) {
                     for (int64_t r = 0; r < w; r++) ai[r] = 0;            /* the first and the middle term are real */
                     if (2 * (have - 1) == n) for (int64_t r = 0; r < w; r++) ai[(have - 1) * w + r] = 0;
-                    if (w == 1) { K(mirror)(ar + n, ar, have < (n + 1) / 2 ? have : (n + 1) / 2, 1); K(mirror)(ai + n, ai, have < (n + 1) / 2 ? have : (n + 1) / 2, -1); }
+                    if (p->half) {}
+                    else if (w == 1) { K(mirror)(ar + n, ar, have < (n + 1) / 2 ? have : (n + 1) / 2, 1); K(mirror)(ai + n, ai, have < (n + 1) / 2 ? have : (n + 1) / 2, -1); }
                     else for (int64_t l = 1; l < have && 2 * l < n; l++)
                         for (int64_t r = 0; r < w; r++) { ar[(n - l) * w + r] = ar[l * w + r]; ai[(n - l) * w + r] = -ai[l * w + r]; }
                 }
@@ -435,18 +522,25 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
                     ahead(out_oki, g * out_L * rt_itemsize(out_dtype), out_L * rt_itemsize(out_dtype));
                     if (g + 1 < groups) ahead(x_oli, (g + 1) * s.L * rt_itemsize(x_dtype), have * rt_itemsize(x_dtype));
                 }
-                K(run_plan)(p, w, (T)sign, ar, ai, br, bi);
+                const T *yr = ar, *yi = ai;
+                if (pairs_in) { K(real_in)(p, w, (T)sign, out_L, ar, ai, br, bi); yr = br; yi = bi; }
+                else if (pairs_out) { K(real_out)(p, w, (T)sign, ar, ai, br, bi); yr = br; yi = bi; }
+                else K(run_plan)(p, w, (T)sign, ar, ai, br, bi);
                 for (int r = 0; r < count; r++) {
                     int64_t lane = g * w + r;
                     base[r] = dense_out ? lane * out_L : lane / s.inner * out_L * s.inner + lane % s.inner;
                 }
-                if (w == 1 && together) K(store)(out_dtype, out_oki, base[0], 1, out_L, ar, ai, 1, scale);
-                else if (together && !dense_out) for (int64_t k = 0; k < out_L; k++) K(store)(out_dtype, out_oki, base[0] + k * s.inner, 1, w, ar + k * w, ai + k * w, 1, scale);
-                else for (int64_t k = 0; k < out_L; k += ROWS)
-                    if (dense_out && count == MAX_LANES && k + ROWS <= out_L) K(store_block)(out_dtype, out_oki, base, k, ar, ai, scale);
-                    else for (int r = 0; r < count; r++)
-                        K(store)(out_dtype, out_oki, base[r] + k * out_step, out_step, out_L - k < ROWS ? out_L - k : ROWS,
-                                 ar + k * w + r, ai + k * w + r, w, scale);
+                for (int h = 0; h < rows_out; h++) {
+                    const T *re = h ? yi : yr, *im = yi;
+                    int64_t to = h * out_step, step = rows_out * out_step;
+                    if (w == 1 && together) K(store)(out_dtype, out_oki, base[0] + to, step, out_rows, re, im, 1, scale);
+                    else if (together && !dense_out)
+                        for (int64_t k = 0; k < out_rows; k++) K(store)(out_dtype, out_oki, base[0] + to + k * step, 1, w, re + k * w, im + k * w, 1, scale);
+                    else for (int64_t k = 0; k < out_rows; k += ROWS)
+                        if (dense_out && count == MAX_LANES && k + ROWS <= out_rows) K(store_block)(out_dtype, out_oki, base, k, re, im, scale);
+                        else for (int r = 0; r < count; r++)
+                            K(store)(out_dtype, out_oki, base[r] + to + k * step, step, out_rows - k < ROWS ? out_rows - k : ROWS, re + k * w + r, im + k * w + r, w, scale);
+                }
             }
         }
         free(work);
@@ -454,7 +548,18 @@ static int K(lanes)(const void *plan, int x_dtype, const void *x_oli, RtLane s, 
     return failed ? RT_ERR_MEMORY : RT_OK;
 }
 
-static void *K(make)(int64_t n) { return K(plan)(n); }
+static void *K(make)(int64_t n) { return K(plan)(n, 1); }
+static void *K(make_real)(int64_t n) {
+    K(Plan) *p = calloc(1, sizeof(*p));
+    if (!p) return NULL;
+    p->n = n;
+    p->half = K(plan)(n / 2, 1);
+    p->c = malloc((size_t)(n / 2 + 1) * sizeof(T));
+    p->s = malloc((size_t)(n / 2 + 1) * sizeof(T));
+    if (!p->half || !p->c || !p->s) { K(free)(p); return NULL; }
+    for (int64_t k = 0; k <= n / 2; k++) K(unit)(k, n, p->c + k, p->s + k);
+    return p;
+}
 static void K(drop)(void *plan) { K(free)(plan); }
 #undef MIXED
 #undef MIX4
