@@ -292,7 +292,8 @@ class build_py(_build_py):
                 self.copy(path, PKG / path)
             for path in Path("benchmarks").rglob("*.py"):
                 self.copy(path, PKG / path)
-            for pattern in ("*.pyi", "py.typed", "*.pxd", "cuda/kernels/*", "cuda/software/*", "tensor/kernels/special.c", "tensor/joe_kuo.bin", "tensor/JOE_KUO_LICENSE.txt"):
+            for pattern in ("*.pyi", "py.typed", "*.pxd", "cuda/kernels/*", "cuda/software/*", "tensor/kernels/special.c", "tensor/kernels/bessel*.[ch]",
+                            "tensor/kernels/optim.h", "tensor/kernels/optim_type.h", "tensor/joe_kuo.bin", "tensor/JOE_KUO_LICENSE.txt"):
                 for path in PKG.rglob(pattern):
                     self.copy(path, path)
 

@@ -54,7 +54,7 @@ def _headers():
             found.setdefault(name, found["rustorch/" + name])       # siblings include each other by plain names; math.h is the C library's
     kernels = os.path.join(HERE, "kernels")
     for path in (os.path.join(kernels, "prelude.cuh"), *(os.path.join(kernels, name) for name in os.listdir(kernels) if name.endswith(".h")),
-                 *(os.path.join(os.path.dirname(HERE), "tensor", "kernels", name) for name in ("special.c", "bessel.c", "bessel.h", "optim.h", "optim_type.h"))):
+                 *(os.path.join(os.path.dirname(HERE), "tensor", "kernels", name) for name in ("special.c", "bessel.c", "bessel.h", "bessel_tables.h", "optim.h", "optim_type.h"))):
         with open(path, encoding="utf-8") as f:
             found[os.path.basename(path)] = f.read()
     return found

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 from ._cpu cimport rt_num_threads
 from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved, wants_edge, grad_mode,
-                     RT_F64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, F_CONTIG, empty, empty_ordered)
+                     RT_F32, RT_F64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, F_CONTIG, empty, empty_ordered)
 from ._node cimport Node
 from ._plan cimport cast_raw, contiguous_raw, copy_raw, broadcast_shapes, expand_raw, result_dtype
 from ._ops cimport deliver, operand, sum_like
@@ -17,7 +17,7 @@ cdef extern from "bessel.h" nogil:
     enum: RT_AIRY_AI, RT_J0, RT_J1, RT_Y0, RT_Y1, RT_K0, RT_K1, RT_K0E, RT_K1E, RT_SPHERICAL_J0
     enum: RT_IGAMMA, RT_IGAMMAC, RT_CHEBYSHEV_T, RT_CHEBYSHEV_U, RT_CHEBYSHEV_V, RT_CHEBYSHEV_W, RT_SHIFTED_T, RT_SHIFTED_U
     enum: RT_SHIFTED_V, RT_SHIFTED_W, RT_HERMITE_H, RT_HERMITE_HE, RT_LAGUERRE_L, RT_LEGENDRE_P
-    void rt_bessel(int which, const double *x, int64_t n, double *out, int threads)
+    void rt_bessel(int which, int wide, const void *x, int64_t n, void *out, int threads)
     void rt_special2(int which, const double *a, const double *b, int64_t n, double limit, double *out, int threads)
 
 
@@ -26,13 +26,15 @@ cdef object one(object op, int which, object input, object out):
     cdef int dt = t.dt if rt_kind(t.dt) >= RT_KIND_FLOAT else default_code()
     if rt_kind(t.dt) == RT_KIND_COMPLEX:
         raise UnsupportedOpError(f'"{op}" not implemented for \'{torch_name(t.dt)}\'', op=op)
-    x = contiguous_raw(cast_raw(t, RT_F64))
-    r = empty_like_shape(x, RT_F64)
     if t.dev & 255:
+        x = contiguous_raw(cast_raw(t, RT_F64))
+        r = empty_like_shape(x, RT_F64)
         run_on_device("bessel", r, x, which)
         return deliver(op, cast_raw(r, dt), out)
+    x = contiguous_raw(cast_raw(t, RT_F32 if dt == RT_F32 and t.dt == dt else RT_F64))
+    r = empty_like_shape(x, x.dt)
     with nogil:
-        rt_bessel(which, <const double *>x.ptr, x.n, <double *>r.ptr, rt_num_threads())
+        rt_bessel(which, x.dt == RT_F64, x.ptr, x.n, r.ptr, rt_num_threads())
     return deliver(op, cast_raw(r, dt), out)
 
 

@@ -224,3 +224,56 @@ def test_signs_of_sixteen_bits(dtype):
             assert np.array_equal(np.signbit(got)[finite], np.signbit(want)[finite])
         out = t.clone()
         assert out.neg_() is out and np.array_equal(out.to(rt.float32).numpy(), -wide, equal_nan=True)
+
+
+ENVELOPE = {  # name: (mpmath's, intervals, bound in units of the last place of the largest value nearby)
+    **{f"bessel_{kind}{nu}": (lambda mp, x, f=f"bessel{kind}", nu=nu: getattr(mp, f)(nu, x), [(1e-6, 1), (1, 2), (2, 8), (8, 16), (16, 1e3)], 7)
+       for kind in "jy" for nu in (0, 1)},
+    **{f"{scaled}modified_bessel_k{nu}": (lambda mp, x, nu=nu, s=bool(scaled): mp.besselk(nu, x) * (mp.exp(x) if s else 1),
+                                          [(1e-6, 1), (1, 2.7), (2.7, 8), (8, 80)], 6) for scaled in ("", "scaled_") for nu in (0, 1)},
+    "airy_ai": (lambda mp, x: mp.airyai(x), [(-12, -8), (-8, 0), (0, 2), (2, 3)], 8),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPE)
+def test_bessel_functions_against_many_digits(name, level):
+    """Oscillating functions lose digits at their zeros alone: errors are measured by sqrt(2 / (pi x)), the size of their waves."""
+    mpmath = pytest.importorskip("mpmath")
+    exact, intervals, bound = ENVELOPE[name]
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.uniform(low, high, 25) for low, high in intervals])
+    call = getattr(rt.special, name)
+    got, short = call(rt.from_numpy(x)).numpy(), call(rt.from_numpy(x.astype(np.float32))).numpy()
+    with mpmath.workdps(40):
+        for value, result, rounded in zip(x, got, short):
+            want, near = exact(mpmath, mpmath.mpf(float(value))), exact(mpmath, mpmath.mpf(float(np.float32(value))))
+            wave = math.sqrt(2 / (math.pi * max(abs(value), 1))) if "_j" in name or "_y" in name or value < 0 else 0
+            assert abs(mpmath.mpf(float(result)) - want) <= bound * 2.0 ** -53 * max(abs(want), wave), (name, value, result)
+            assert abs(mpmath.mpf(float(rounded)) - near) <= 2.0 ** -24 * 1.01 * abs(near) + 1e-40 + 2.0 ** -50 * wave, (name, value, rounded)
+    large = rt.special.airy_ai(rt.tensor([20.0, 60.0], dtype=rt.float64)).tolist()
+    assert np.allclose(large, [float(mpmath.airyai(v)) for v in (20, 60)], rtol=1e-13, atol=0)
+
+
+def test_bessel_edges(level):
+    inf, nan = math.inf, math.nan
+    x = rt.tensor([0.0, -0.0, inf, -inf, nan, -1.0], dtype=rt.float64)
+    want = {"bessel_j0": [1, 1, 0, 0, nan, 0.7651976865579666], "bessel_j1": [0, -0.0, 0, -0.0, nan, -0.4400505857449335],
+            "bessel_y0": [-inf, -inf, 0, nan, nan, nan], "bessel_y1": [-inf, -inf, 0, nan, nan, nan],
+            "modified_bessel_k0": [inf, inf, 0, nan, nan, nan], "scaled_modified_bessel_k1": [inf, inf, 0, nan, nan, nan],
+            "airy_ai": [0.355028053887817239, 0.355028053887817239, 0, 0, nan, 0.535560883292352083], "spherical_bessel_j0": [1, 1, 0, 0, nan, math.sin(1)]}
+    for name, values in want.items():
+        np.testing.assert_allclose(getattr(rt.special, name)(x).numpy(), values, rtol=1e-15, atol=0, err_msg=name)
+        np.testing.assert_allclose(getattr(rt.special, name)(x.float()).numpy(), np.array(values, np.float32), rtol=1.2e-7, atol=0, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype,bound", [(np.float32, 3e-7), (np.float64, 2e-13)])
+def test_incomplete_gamma_functions(dtype, bound):
+    mpmath = pytest.importorskip("mpmath")
+    rng = np.random.default_rng(4)
+    a = np.concatenate([rng.uniform(low, high, 40) for low, high in ((0.01, 1), (1, 10), (10, 60))]).astype(dtype)
+    x = (a * rng.uniform(0.05, 3, a.size)).astype(dtype)
+    for name in ("gammainc", "gammaincc"):
+        got = getattr(rt.special, name)(rt.from_numpy(a), rt.from_numpy(x)).numpy()
+        for p, q, result in zip(a.tolist(), x.tolist(), got.tolist()):
+            want = mpmath.gammainc(p, 0, q, regularized=True) if name == "gammainc" else mpmath.gammainc(p, q, regularized=True)
+            assert abs(result - want) <= bound * (abs(want) + 1e-3), (name, p, q, result, want)

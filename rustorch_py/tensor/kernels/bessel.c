@@ -2,86 +2,82 @@
  * Formula numbers: NIST Digital Library of Mathematical Functions (DLMF). */
 #include <math.h>
 #include "bessel.h"
+#include "bessel_tables.h"
 #include "rustorch/loops.h"
 
 static const double PI = 3.14159265358979323846;
 
-/* exp(x) K_nu(x), DLMF 10.32.9, by the trapezoid rule, which converges exponentially for this integrand:
- * 1e-15 relative for x >= 0.5 at step 1/16. */
-static double scaled_k(double nu, double x) {
-    double h = 0.0625, sum = 0.5;
-    for (int k = 1; k < 400; k++) {
-        double t = k * h, s = sinh(0.5 * t), term = exp(-2 * x * s * s) * cosh(nu * t);
-        sum += term;
-        if (term < 1e-18 * sum) break;
-    }
-    return h * sum;
+/* Note [Bessel functions]
+ * Near the origin polynomials over short intervals, found by a table (bessel_tables.h); far from it expansions in 1 / x times what oscillates
+ * or decays. Each costs a dozen or two of products, a series some hundred. Errors are some units of the last place, near zeros of the largest
+ * value nearby. */
+RT_INLINE double poly(const double *c, int n, double t) {         /* even and odd powers apart: half the way from product to product */
+    double t2 = t * t, even = c[n - 2], odd = c[n - 1];           /* n is even */
+    for (int k = n - 4; k >= 0; k -= 2) { even = even * t2 + c[k]; odd = odd * t2 + c[k + 1]; }
+    return even + t * odd;
 }
+/* On intervals of length 1 from `first` on. */
+#define ON_UNITS(table, first, x) poly(table[(int)floor(x) - (first)], (int)(sizeof table[0] / sizeof(double)), 2 * ((x) - floor(x)) - 1)
+#define BETWEEN(table, k, t, lo, hi) poly(table[k], (int)(sizeof table[0] / sizeof(double)), ((t) - (lo)) * (2 / ((hi) - (lo))) - 1)
 
-/* Power series of K_0 and K_1 for small x: DLMF 10.31.1, 10.31.2. */
-static double small_k0(double x) {
-    double q = 0.25 * x * x, term = 1, harmonic = 0, i0 = 1, rest = 0;
-    for (int k = 1; k < 30; k++) {
-        term *= q / ((double)k * k);
-        harmonic += 1.0 / k;
-        i0 += term;
-        rest += term * harmonic;
-    }
-    return -(log(0.5 * x) + 0.57721566490153286061) * i0 + rest;
+/* J and Y of order 0 and 1 for x >= 8: Hankel's expansions, DLMF 10.17.3 and 10.17.4. */
+static double far_bessel(int order, int second, double x) {
+    double u = 64 / (x * x), s = sin(x), c = cos(x), plus = s + c, minus = s - c, p, q;
+    if (u <= 0.25) { p = BETWEEN((order ? P1 : P0), 0, u, 0, 0.25); q = BETWEEN((order ? Q1 : Q0), 0, u, 0, 0.25); }
+    else { p = BETWEEN((order ? P1 : P0), 1, u, 0.25, 1); q = BETWEEN((order ? Q1 : Q0), 1, u, 0.25, 1); }
+    q /= x;
+    double of_p = order == second ? plus : minus, of_q = order == second ? minus : plus;
+    double v = order ? (second ? q * of_q - p * of_p : p * of_p + q * of_q) : second ? p * of_p + q * of_q : p * of_p - q * of_q;
+    return v / sqrt(PI * x);
 }
-static double small_k1(double x) {
-    double q = 0.25 * x * x, term = 1, psi = 1 - 2 * 0.57721566490153286061, i1 = 1, rest = psi;
-    for (int k = 1; k < 30; k++) {
-        term *= q / ((double)k * (k + 1));
-        psi += 1.0 / k + 1.0 / (k + 1);
-        i1 += term;
-        rest += term * psi;
-    }
-    return 1 / x + log(0.5 * x) * 0.5 * x * i1 - 0.25 * x * rest;
+static double bessel_j(int order, double x) {
+    double a = fabs(x), v;
+    if (!(a < 8)) v = isinf(a) ? 0 : far_bessel(order, 0, a);
+    else if (order && a < 1) return x * poly(SMALL_J1[0], 12, x * x);
+    else v = order ? ON_UNITS(J1, 0, a) : ON_UNITS(J0, 0, a);
+    return order && x < 0 ? -v : v;
+}
+static double bessel_y(int order, double x) {
+    if (x == 0) return -INFINITY;
+    if (!(x > 0)) return NAN;
+    if (x >= 8) return isinf(x) ? 0 : far_bessel(order, 1, x);
+    if (x >= 2) return order ? ON_UNITS(Y1, 2, x) : ON_UNITS(Y0, 2, x);
+    return order ? (log(x) * bessel_j(1, x) - 1 / x) * (2 / PI) + ON_UNITS(R1, 0, x) : log(x) * bessel_j(0, x) * (2 / PI) + ON_UNITS(R0, 0, x);
 }
 static double k_nu(int nu, double x, int scaled) {
     if (x == 0) return INFINITY;
     if (!(x > 0)) return NAN;
     if (isinf(x)) return 0;
-    if (x <= 1) return (nu ? small_k1(x) : small_k0(x)) * (scaled ? exp(x) : 1);
-    return scaled_k(nu, x) * (scaled ? 1 : exp(-x));
+    if (x <= 1) {
+        double q = x * x, v = nu ? 1 / x + x * (log(x) * poly(SMALL_K[2], 12, q) + poly(SMALL_K[3], 12, q))
+                                 : poly(SMALL_K[1], 12, q) - log(x) * poly(SMALL_K[0], 12, q);
+        return scaled ? v * exp(x) : v;
+    }
+    double t = 1 / x, v;
+    if (t <= 0.125) v = BETWEEN((nu ? K1 : K0), 0, t, 0, 0.125);
+    else if (t <= 0.375) v = BETWEEN((nu ? K1 : K0), 1, t, 0.125, 0.375);
+    else v = BETWEEN((nu ? K1 : K0), 2, t, 0.375, 1);
+    v /= sqrt(x);
+    return scaled ? v : v * exp(-x);
 }
 
 static double airy_ai(double x) {
     if (isnan(x)) return x;
     if (isinf(x)) return 0;
-    if (x > 1) {                                          /* DLMF 9.6.2 */
-        double z = 2.0 / 3.0 * x * sqrt(x);
-        return sqrt(x / 3) / PI * scaled_k(1.0 / 3.0, z) * exp(-z);
-    }
-    if (x > -8) {                                         /* DLMF 9.4.1; long double against cancellation */
-        long double f = 1, g = x, a = 1, b = x, cube = (long double)x * x * x;
-        for (int k = 1; k < 80; k++) {
-            a *= cube / ((3.0L * k - 1) * (3.0L * k));
-            b *= cube / ((3.0L * k) * (3.0L * k + 1));
-            f += a;
-            g += b;
-        }
-        return (double)(0.355028053887817239260L * f - 0.258819403792806798405L * g);
-    }
-    double y = -x, z = 2.0 / 3.0 * y * sqrt(y);           /* DLMF 9.7.9 */
-    double u = 1, even = 0, odd = 0, power = 1;
-    for (int k = 0; k < 12; k++) {
-        double sign = (k / 2) % 2 ? -1 : 1;
-        if (k % 2) odd += sign * u / power; else even += sign * u / power;
-        u *= (6.0 * k + 5) * (6.0 * k + 3) * (6.0 * k + 1) / (216.0 * (k + 1) * (2.0 * k + 1));
-        power *= z;
-    }
-    return (cos(z - PI / 4) * even + sin(z - PI / 4) * odd) / (sqrt(PI) * sqrt(sqrt(y)));
+    if (x >= -12 && x < 2) return ON_UNITS(AIRY, -12, x);
+    double y = fabs(x), root = sqrt(y), z = 2.0 / 3.0 * y * root, t = 1 / z;
+    if (x > 0) return (t <= 0.15 ? BETWEEN(AIRY_FAR, 0, t, 0, 0.15) : BETWEEN(AIRY_FAR, 1, t, 0.15, 0.55)) * exp(-z) / sqrt(root);
+    double even = poly(AIRY_U[0], 8, t * t), odd = poly(AIRY_U[1], 8, t * t) * t, s = sin(z), c = cos(z);       /* DLMF 9.7.9 */
+    return ((c + s) * even + (s - c) * odd) / (sqrt(2 * PI) * sqrt(root));
 }
 
-static double bessel(int which, double x) {
+RT_INLINE double bessel(int which, double x) {
     switch (which) {
     case RT_AIRY_AI: return airy_ai(x);
-    case RT_J0: return j0(x);
-    case RT_J1: return j1(x);
-    case RT_Y0: return x == 0 ? -INFINITY : x < 0 ? NAN : y0(x);
-    case RT_Y1: return x == 0 ? -INFINITY : x < 0 ? NAN : y1(x);
+    case RT_J0: return bessel_j(0, x);
+    case RT_J1: return bessel_j(1, x);
+    case RT_Y0: return bessel_y(0, x);
+    case RT_Y1: return bessel_y(1, x);
     case RT_K0: return k_nu(0, x, 0);
     case RT_K1: return k_nu(1, x, 0);
     case RT_K0E: return k_nu(0, x, 1);
@@ -90,8 +86,9 @@ static double bessel(int which, double x) {
     }
 }
 
-/* P(a, x) (upper: Q = 1 - P): series DLMF 8.11.4, continued fraction 8.9.2 by Lentz's method. */
-static double incomplete_gamma(double a, double x, int upper) {
+/* P(a, x) (upper: Q = 1 - P): series DLMF 8.11.4, two terms a division; continued fraction 8.9.2 by its numerators and denominators, which
+ * take none. tiny: what no longer counts. */
+static double incomplete_gamma(double a, double x, int upper, double tiny) {
     if (isnan(a) || isnan(x) || a < 0 || x < 0) return NAN;
     if (a == 0) return x > 0 ? !upper : NAN;
     if (x == 0) return upper;
@@ -101,20 +98,23 @@ static double incomplete_gamma(double a, double x, int upper) {
     int is_lower = x < a + 1;
     if (is_lower) {
         double term = 1 / a, sum = term;
-        for (int k = 1; k < 20000 && term > sum * 1e-17; k++) { term *= x / (a + k); sum += term; }
+        for (int k = 1; k < 20000 && term > sum * tiny; k += 2) {
+            double d = a + k, step = x * term / (d * (d + 1));
+            sum += step * (d + 1 + x);
+            term = step * x;
+        }
         value = front * sum;
     } else {
-        double b = x + 1 - a, c = 1e300, d = 1 / b, h = d;
+        double b = x + 1 - a, p0 = 0, q0 = 1, p1 = 1, q1 = b;
         for (int k = 1; k < 20000; k++) {
             double an = -k * (k - a);
             b += 2;
-            d = an * d + b; if (fabs(d) < 1e-300) d = 1e-300;
-            c = b + an / c; if (fabs(c) < 1e-300) c = 1e-300;
-            d = 1 / d;
-            h *= d * c;
-            if (fabs(d * c - 1) < 1e-16) break;
+            double p = b * p1 + an * p0, q = b * q1 + an * q0;
+            p0 = p1; q0 = q1; p1 = p; q1 = q;
+            if (fabs(p * q0 - p0 * q) <= (tiny + 1e-16) * fabs(p * q0)) break;
+            if (fabs(q) > 1e100) { p0 *= 1e-100; q0 *= 1e-100; p1 *= 1e-100; q1 *= 1e-100; }
         }
-        value = front * h;
+        value = front * (p1 / q1);
     }
     return is_lower != upper ? value : 1 - value;
 }
@@ -170,7 +170,7 @@ static double legendre(double x, int64_t n) {
 }
 
 static double special2(int which, double a, double b, double limit) {
-    if (which == RT_IGAMMA || which == RT_IGAMMAC) return incomplete_gamma(a, b, which == RT_IGAMMAC);
+    if (which == RT_IGAMMA || which == RT_IGAMMAC) return incomplete_gamma(a, b, which == RT_IGAMMAC, limit > 128 ? 1e-17 : 1e-11);
     if (isnan(b)) return NAN;
     if (isnan(a)) return (int64_t)b == 0 ? 1 : NAN;       /* p_0 is 1 everywhere */
     int64_t n = b > 1e15 ? (int64_t)1e15 : b < -1 ? -1 : (int64_t)b;
@@ -180,10 +180,24 @@ static double special2(int which, double a, double b, double limit) {
     return which == RT_LAGUERRE_L ? laguerre(a, n) : legendre(a, n);
 }
 
-void rt_bessel(int which, const double *x, int64_t n, double *out, int threads) {
+static void some_bessel(int which, int wide, const void *x, int64_t n, void *out) {
+#define EACH(which)                                                                                                     \
+    case which:                                                                                                         \
+        if (wide) for (int64_t i = 0; i < n; i++) ((double *)out)[i] = bessel(which, ((const double *)x)[i]);           \
+        else for (int64_t i = 0; i < n; i++) ((float *)out)[i] = (float)bessel(which, (double)((const float *)x)[i]);   \
+        break;
+    switch (which) {
+        EACH(RT_AIRY_AI) EACH(RT_J0) EACH(RT_J1) EACH(RT_Y0) EACH(RT_Y1) EACH(RT_K0) EACH(RT_K1) EACH(RT_K0E) EACH(RT_K1E) EACH(RT_SPHERICAL_J0)
+    }
+#undef EACH
+}
+void rt_bessel(int which, int wide, const void *x, int64_t n, void *out, int threads) {
+    enum { PIECE = 512 };
+    int64_t pieces = (n + PIECE - 1) / PIECE, size = wide ? 8 : 4;
     (void)threads;
-    RT_OMP(omp parallel for num_threads(threads) if (threads > 1 && n > 512))
-    for (int64_t i = 0; i < n; i++) out[i] = bessel(which, x[i]);
+    RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && pieces > 3))
+    for (int64_t p = 0; p < pieces; p++)
+        some_bessel(which, wide, (const char *)x + p * PIECE * size, n - p * PIECE < PIECE ? n - p * PIECE : PIECE, (char *)out + p * PIECE * size);
 }
 
 void rt_special2(int which, const double *a, const double *b, int64_t n, double limit, double *out, int threads) {
