@@ -235,3 +235,12 @@ def test_fills_in_pieces(name, dtype):
     finally:
         torch.set_num_threads(threads)
         torch.config.set_simd_level(level)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_rolls_of_rows_a_little_ahead_of_their_source(dtype):
+    """Rows of some hundred to some thousand bytes, whose parts go to where they were and a few bytes: from the end, in place of memcpy."""
+    for n in (255, 263, 300, 512, 611, 2050, 2200):
+        a = np.random.default_rng(n).integers(0, 200, (70, n)).astype(dtype)
+        for by in (1, 3, 5, 7, 31, 32, 33, n - 1, n - 5):
+            assert (torch.roll(torch.from_numpy(a), by, 1).numpy() == np.roll(a, by, 1)).all(), (n, by)
