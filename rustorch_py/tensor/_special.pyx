@@ -1,7 +1,7 @@
-# build: sources=bessel.c cold
+# build: isa=bessel.inc.c cold
 """Special functions that are not rows of the operator table, computed in double precision."""
 from libc.stdint cimport int64_t
-from ._cpu cimport rt_num_threads
+from ._cpu cimport isa_level, rt_num_threads
 from ._base cimport (TensorBase, as_base, empty_like_shape, attach2, save, saved, wants_edge, grad_mode,
                      RT_F32, RT_F64, rt_kind, RT_KIND_FLOAT, RT_KIND_COMPLEX, F_CONTIG, empty, empty_ordered)
 from ._node cimport Node
@@ -14,11 +14,18 @@ from ._devices import run as run_on_device
 from ..errors import UnsupportedOpError
 
 cdef extern from "bessel.h" nogil:
+    """
+    #include "lane.h"
+    RT_LANE_EXTERN(RtBesselTable, rt_bessel_table);
+    static inline const RtBesselTable *rt_pick_bessel(int level) { (void)level; return RT_LANE_PICK(rt_bessel_table, level); }
+    """
     enum: RT_AIRY_AI, RT_J0, RT_J1, RT_Y0, RT_Y1, RT_K0, RT_K1, RT_K0E, RT_K1E, RT_SPHERICAL_J0
     enum: RT_IGAMMA, RT_IGAMMAC, RT_CHEBYSHEV_T, RT_CHEBYSHEV_U, RT_CHEBYSHEV_V, RT_CHEBYSHEV_W, RT_SHIFTED_T, RT_SHIFTED_U
     enum: RT_SHIFTED_V, RT_SHIFTED_W, RT_HERMITE_H, RT_HERMITE_HE, RT_LAGUERRE_L, RT_LEGENDRE_P
-    void rt_bessel(int which, int wide, const void *x, int64_t n, void *out, int threads)
-    void rt_special2(int which, const double *a, const double *b, int64_t n, double limit, double *out, int threads)
+    ctypedef struct RtBesselTable:
+        void (*one)(int which, int wide, const void *x, int64_t n, void *out, int threads) noexcept nogil
+        void (*two)(int which, const double *a, const double *b, int64_t n, double limit, double *out, int threads) noexcept nogil
+    const RtBesselTable *rt_pick_bessel(int level)
 
 
 cdef object one(object op, int which, object input, object out):
@@ -34,7 +41,7 @@ cdef object one(object op, int which, object input, object out):
     x = contiguous_raw(cast_raw(t, RT_F32 if dt == RT_F32 and t.dt == dt else RT_F64))
     r = empty_like_shape(x, x.dt)
     with nogil:
-        rt_bessel(which, x.dt == RT_F64, x.ptr, x.n, r.ptr, rt_num_threads())
+        rt_pick_bessel(isa_level()).one(which, x.dt == RT_F64, x.ptr, x.n, r.ptr, rt_num_threads())
     return deliver(op, cast_raw(r, dt), out)
 
 
@@ -55,7 +62,7 @@ cdef TensorBase two(object op, int which, TensorBase a, TensorBase b):
         run_on_device("special2", r, x, y, which, limit)
         return cast_raw(r, dt)
     with nogil:
-        rt_special2(which, <const double *>x.ptr, <const double *>y.ptr, r.n, limit, <double *>r.ptr, rt_num_threads())
+        rt_pick_bessel(isa_level()).two(which, <const double *>x.ptr, <const double *>y.ptr, r.n, limit, <double *>r.ptr, rt_num_threads())
     if a.flags & b.flags & F_CONTIG:
         return cast_raw(r, dt)
     x = empty_ordered(nd, sh, dt, a.dev, a, b, None)

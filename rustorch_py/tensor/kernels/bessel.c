@@ -1,4 +1,4 @@
-/* Bessel, Airy, incomplete gamma functions and orthogonal polynomials.
+/* Bessel, Airy, incomplete gamma functions and orthogonal polynomials of one double: what CUDA compiles too.
  * Formula numbers: NIST Digital Library of Mathematical Functions (DLMF). */
 #include <math.h>
 #include "bessel.h"
@@ -11,10 +11,15 @@ static const double PI = 3.14159265358979323846;
  * Near the origin polynomials over short intervals, found by a table (bessel_tables.h); far from it expansions in 1 / x times what oscillates
  * or decays. Each costs a dozen or two of products, a series some hundred. Errors are some units of the last place, near zeros of the largest
  * value nearby. */
+#ifdef __FMA__
+#define JOINED(a, b, c) __builtin_fma(a, b, c)
+#else
+#define JOINED(a, b, c) ((a) * (b) + (c))
+#endif
 RT_INLINE double poly(const double *c, int n, double t) {         /* even and odd powers apart: half the way from product to product */
     double t2 = t * t, even = c[n - 2], odd = c[n - 1];           /* n is even */
-    for (int k = n - 4; k >= 0; k -= 2) { even = even * t2 + c[k]; odd = odd * t2 + c[k + 1]; }
-    return even + t * odd;
+    for (int k = n - 4; k >= 0; k -= 2) { even = JOINED(even, t2, c[k]); odd = JOINED(odd, t2, c[k + 1]); }
+    return JOINED(t, odd, even);
 }
 /* On intervals of length 1 from `first` on. */
 #define ON_UNITS(table, first, x) poly(table[(int)floor(x) - (first)], (int)(sizeof table[0] / sizeof(double)), 2 * ((x) - floor(x)) - 1)
@@ -30,19 +35,24 @@ static double far_bessel(int order, int second, double x) {
     double v = order ? (second ? q * of_q - p * of_p : p * of_p + q * of_q) : second ? p * of_p + q * of_q : p * of_p - q * of_q;
     return v / sqrt(PI * x);
 }
+/* For 0 <= |x| < 8, of Y 0 < x < 8; no branches. */
+RT_INLINE double near_j(int order, double x) {
+    double a = fabs(x);
+    return order ? x * ON_UNITS(J1, 0, a) : ON_UNITS(J0, 0, a);
+}
+RT_INLINE double near_y(int order, double x) {
+    return order ? (log(x) * near_j(1, x) - 1 / x) * (2 / PI) + x * ON_UNITS(R1, 0, x) : log(x) * near_j(0, x) * (2 / PI) + ON_UNITS(R0, 0, x);
+}
 static double bessel_j(int order, double x) {
-    double a = fabs(x), v;
-    if (!(a < 8)) v = isinf(a) ? 0 : far_bessel(order, 0, a);
-    else if (order && a < 1) return x * poly(SMALL_J1[0], 12, x * x);
-    else v = order ? ON_UNITS(J1, 0, a) : ON_UNITS(J0, 0, a);
+    double a = fabs(x);
+    if (a < 8) return near_j(order, x);
+    double v = isinf(a) ? 0 : far_bessel(order, 0, a);
     return order && x < 0 ? -v : v;
 }
 static double bessel_y(int order, double x) {
     if (x == 0) return -INFINITY;
     if (!(x > 0)) return NAN;
-    if (x >= 8) return isinf(x) ? 0 : far_bessel(order, 1, x);
-    if (x >= 2) return order ? ON_UNITS(Y1, 2, x) : ON_UNITS(Y0, 2, x);
-    return order ? (log(x) * bessel_j(1, x) - 1 / x) * (2 / PI) + ON_UNITS(R1, 0, x) : log(x) * bessel_j(0, x) * (2 / PI) + ON_UNITS(R0, 0, x);
+    return x < 8 ? near_y(order, x) : isinf(x) ? 0 : far_bessel(order, 1, x);
 }
 static double k_nu(int nu, double x, int scaled) {
     if (x == 0) return INFINITY;
@@ -86,15 +96,25 @@ RT_INLINE double bessel(int which, double x) {
     }
 }
 
+/* x^a exp(-x) / Gamma(a) to 2^-33: Stirling's series (DLMF 5.11.1) from 8 on, up to there by the recurrence. */
+static double short_front(double a, double x) {
+    double b = a, shift = 1;
+    for (; b < 8; b += 1) shift *= b;
+    double t = 1 / b, u = t * t, rest = t * (1.0 / 12 - u * (1.0 / 360 - u * (1.0 / 1260 - u / 1680)));
+    double power = b == a ? a * log(x / a) : a * log(x) - b * log(b);
+    return shift * sqrt(b / (2 * PI)) * exp(power + (b - x) - rest);
+}
+
 /* P(a, x) (upper: Q = 1 - P): series DLMF 8.11.4, two terms a division; continued fraction 8.9.2 by its numerators and denominators, which
- * take none. tiny: what no longer counts. */
-static double incomplete_gamma(double a, double x, int upper, double tiny) {
+ * take none. wide: 0 for a result that is rounded to float. */
+static double incomplete_gamma(double a, double x, int upper, int wide) {
     if (isnan(a) || isnan(x) || a < 0 || x < 0) return NAN;
     if (a == 0) return x > 0 ? !upper : NAN;
     if (x == 0) return upper;
     if (isinf(a)) return isinf(x) ? NAN : upper;
     if (isinf(x)) return !upper;
-    double front = exp(a * log(x) - x - lgamma(a)), value;
+    const double tiny = wide ? 1e-17 : 3e-10;                      /* what no longer counts */
+    double front = wide ? exp(a * log(x) - x - lgamma(a)) : short_front(a, x), value;
     int is_lower = x < a + 1;
     if (is_lower) {
         double term = 1 / a, sum = term;
@@ -170,7 +190,7 @@ static double legendre(double x, int64_t n) {
 }
 
 static double special2(int which, double a, double b, double limit) {
-    if (which == RT_IGAMMA || which == RT_IGAMMAC) return incomplete_gamma(a, b, which == RT_IGAMMAC, limit > 128 ? 1e-17 : 1e-11);
+    if (which == RT_IGAMMA || which == RT_IGAMMAC) return incomplete_gamma(a, b, which == RT_IGAMMAC, limit > 128);
     if (isnan(b)) return NAN;
     if (isnan(a)) return (int64_t)b == 0 ? 1 : NAN;       /* p_0 is 1 everywhere */
     int64_t n = b > 1e15 ? (int64_t)1e15 : b < -1 ? -1 : (int64_t)b;
@@ -178,30 +198,4 @@ static double special2(int which, double a, double b, double limit) {
     if (which <= RT_SHIFTED_W) return chebyshev(which - RT_SHIFTED_T, 2 * a - 1, n);
     if (which == RT_HERMITE_H || which == RT_HERMITE_HE) return hermite(which == RT_HERMITE_HE, a, n, limit);
     return which == RT_LAGUERRE_L ? laguerre(a, n) : legendre(a, n);
-}
-
-static void some_bessel(int which, int wide, const void *x, int64_t n, void *out) {
-#define EACH(which)                                                                                                     \
-    case which:                                                                                                         \
-        if (wide) for (int64_t i = 0; i < n; i++) ((double *)out)[i] = bessel(which, ((const double *)x)[i]);           \
-        else for (int64_t i = 0; i < n; i++) ((float *)out)[i] = (float)bessel(which, (double)((const float *)x)[i]);   \
-        break;
-    switch (which) {
-        EACH(RT_AIRY_AI) EACH(RT_J0) EACH(RT_J1) EACH(RT_Y0) EACH(RT_Y1) EACH(RT_K0) EACH(RT_K1) EACH(RT_K0E) EACH(RT_K1E) EACH(RT_SPHERICAL_J0)
-    }
-#undef EACH
-}
-void rt_bessel(int which, int wide, const void *x, int64_t n, void *out, int threads) {
-    enum { PIECE = 512 };
-    int64_t pieces = (n + PIECE - 1) / PIECE, size = wide ? 8 : 4;
-    (void)threads;
-    RT_OMP(omp parallel for schedule(static) num_threads(threads) if (threads > 1 && pieces > 3))
-    for (int64_t p = 0; p < pieces; p++)
-        some_bessel(which, wide, (const char *)x + p * PIECE * size, n - p * PIECE < PIECE ? n - p * PIECE : PIECE, (char *)out + p * PIECE * size);
-}
-
-void rt_special2(int which, const double *a, const double *b, int64_t n, double limit, double *out, int threads) {
-    (void)threads;
-    RT_OMP(omp parallel for num_threads(threads) if (threads > 1 && n > 512))
-    for (int64_t i = 0; i < n; i++) out[i] = special2(which, a[i], b[i], limit);
 }
