@@ -62,9 +62,14 @@ def _resolve(op, x, s, dim):
 
 
 def _c2c(op, x, s, dim, norm, inverse):
-    x = _fft.promote_input(op, x, True)
+    x = _fft.promote_input(op, x, False)
     sizes, dims = _resolve(op, x, s, dim)
-    return _fft.c2c(x, dims, sizes, 1 if inverse else -1, _scale(op, norm, prod(sizes), inverse)) if dims else x.clone()
+    sign, scale = 1 if inverse else -1, _scale(op, norm, prod(sizes), inverse)
+    # half of the arithmetic; PyTorch's history of several dimensions is that of complex ones
+    if dims and not x.is_complex() and (len(dims) == 1 or not x.requires_grad):
+        return _fft.r2c(x, dims, sizes, sign, scale, False)
+    x = _fft.promote_input(op, x, True)
+    return _fft.c2c(x, dims, sizes, sign, scale) if dims else x.clone()
 
 
 def _r2c(op, x, s, dim, norm, inverse=False):

@@ -77,6 +77,19 @@ def test_lanes_alone_and_real_ones(level, dtype):
                     np.testing.assert_allclose(got * factor / unit, want * factor / unit, rtol=0, atol=tol["atol"] * 2)
 
 
+def test_whole_spectra_of_real_input():
+    """Of one dimension by half the arithmetic, of several too where nothing is recorded; PyTorch's names of the history either way."""
+    r = signal((6, 10, 7), float)
+    for name, args in (("fft2", ()), ("ifft2", ()), ("fftn", ()), ("ifftn", ((9, 4), (0, 1))), ("fftn", ((12, 7), (1, 2))), ("fft", (6, 1)), ("ifft", (None, 0))):
+        for requires in (False, True):
+            got = getattr(rt.fft, name)(rt.from_numpy(r).requires_grad_(requires), *args)
+            np.testing.assert_allclose(got.detach().numpy(), getattr(np.fft, name)(r, *args), atol=1e-12)
+            assert not requires or got.grad_fn.name() == ("FftC2CBackward0" if name[-1] in "2n" else "FftR2CBackward0" if name == "fft" else "ConjBackward0")
+    x = rt.tensor(signal((3, 4), float), requires_grad=True)
+    for name in ("fft", "ifft", "fft2", "ifftn"):
+        assert gradcheck(getattr(rt.fft, name), (x,)) and gradgradcheck(getattr(rt.fft, name), (x,))
+
+
 def test_several_dimensions():
     a, r = signal((3, 4, 6)), signal((3, 4, 6), float)
     np.testing.assert_allclose(rt.fft.fftn(rt.from_numpy(a)).numpy(), np.fft.fftn(a))
