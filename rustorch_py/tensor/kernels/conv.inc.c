@@ -96,6 +96,34 @@ static void turn_part_f32(float *dst, int64_t ds, const float *src, int64_t ss, 
     for (int64_t i = 0; i < high; i++) for (int64_t c = 0; c < wide; c++) dst[i * ds + c] = src[c * ss + i];
 }
 #endif
+/* Three planes, as colours lie, to pixels: dst[3 * i + c] = src[c * step + i]. */
+static void weave_3_f32(float *restrict dst, const float *restrict src, int64_t step, int64_t len) {
+    int64_t i = 0;
+#if defined(__AVX512F__)
+    if (len >= 16) {
+        const __m512i iota = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), next = _mm512_set1_epi32(16);
+        __m512i two[3], three[3];                          /* element e of register k is of pixel (16 k + e) / 3: from the first two planes, and with the third */
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; k++) {
+            __m512i at = _mm512_add_epi32(iota, _mm512_set1_epi32(16 * k)), pixel = _mm512_srli_epi32(_mm512_mullo_epi32(at, _mm512_set1_epi32(43691)), 17);
+            __m512i plane = _mm512_sub_epi32(at, _mm512_mullo_epi32(pixel, _mm512_set1_epi32(3))), other = _mm512_add_epi32(pixel, next);
+            two[k] = _mm512_mask_mov_epi32(pixel, _mm512_cmpeq_epi32_mask(plane, _mm512_set1_epi32(1)), other);
+            three[k] = _mm512_mask_mov_epi32(iota, _mm512_cmpeq_epi32_mask(plane, _mm512_set1_epi32(2)), other);
+        }
+        for (; i < len; i += 16) {
+            if (len - i < 16) i = len - 16;                /* the last sixteen overlap those before them */
+            __m512 a = _mm512_loadu_ps(src + i), b = _mm512_loadu_ps(src + step + i), c = _mm512_loadu_ps(src + 2 * step + i);
+#pragma GCC unroll 3
+            for (int k = 0; k < 3; k++) _mm512_storeu_ps(dst + 3 * i + 16 * k, _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, two[k], b), three[k], c));
+        }
+        return;
+    }
+#endif
+    for (; i < len; i++) for (int c = 0; c < 3; c++) dst[3 * i + c] = src[c * step + i];
+}
+static void weave_3_f64(double *restrict dst, const double *restrict src, int64_t step, int64_t len) {
+    for (int64_t i = 0; i < len; i++) for (int c = 0; c < 3; c++) dst[3 * i + c] = src[c * step + i];
+}
 static void turn_part_f64(double *dst, int64_t ds, const double *src, int64_t ss, int64_t high, int64_t wide) {
     for (int64_t i = 0; i < high; i++) for (int64_t c = 0; c < wide; c++) dst[i * ds + c] = src[c * ss + i];
 }

@@ -22,6 +22,8 @@
 #define LAST_BYTES 18432                  /* weights of a block of k */
 #endif
 
+#define LAST_AHEAD 2                      /* rows that are asked for ahead of those that are turned */
+
 /* Most pixels of a tile of nv vectors: sums and one k's vectors stay in registers. */
 RT_INLINE int64_t SUF(last_high)(int nv) {
 #if RT_VEC == 64 || defined(__aarch64__)
@@ -122,8 +124,8 @@ static void SUF(last_piece)(const SUF(Last) *l, const SUF(Job) *j, const int64_t
     }
 }
 
-/* Reach of the taps, and whether the source can be read in place. */
-static int SUF(last_plan)(SUF(Last) *l, const SUF(Job) *j, RtOrder from, int threads) {
+/* Reach of the taps, whether the source can be read in place, and the pieces; outermost: these are cut along the outermost dimension. */
+static int SUF(last_plan)(SUF(Last) *l, const SUF(Job) *j, RtOrder from, int outermost, int threads) {
     l->direct = from.channel == 1;
     for (int d = 0; d < 3; d++) {
         int64_t lo = 0, hi = 0;
@@ -136,17 +138,21 @@ static int SUF(last_plan)(SUF(Last) *l, const SUF(Job) *j, RtOrder from, int thr
         l->ext[d] = hi - lo + 1;
         if (lo < 0 || (j->grid[d] - 1) * j->step[d] + hi >= j->in[d]) l->direct = 0;
     }
-    /* tasks: whole images, or stretches of rows where images are few or large; signals are cut themselves */
-    int split = j->grid[0] > 1 ? 0 : j->grid[1] > 1 ? 1 : 2;          /* which dimension is cut */
-    int64_t rows = j->grid[split], images = j->batch * j->groups, want = rows;
-    int64_t row_in = j->cin * (split == 2 ? 1 : j->in[2] * (split ? 1 : j->in[1])) * j->step[split];
+    /* tasks: whole images, or stretches of rows where images are few or large; signals are cut themselves, volumes along the planes, or along their rows where
+     * these have fewer in common, or where the planes are too few for all threads */
+    int64_t images = j->batch * j->groups;
+    int rowwise = !outermost && j->grid[1] > 1 && (l->ext[1] < l->ext[0] || (images < threads && j->grid[0] < 2 * l->ext[0] * threads && l->ext[1] <= l->ext[0]));
+    int split = j->grid[0] > 1 && !rowwise ? 0 : j->grid[1] > 1 ? 1 : 2;          /* which dimension is cut */
+    int64_t rows = j->grid[split], want = rows;
+    int64_t row_in = j->cin * (split == 2 ? 1 : j->in[2] * (split ? (j->grid[0] > 1 ? j->in[0] : 1) : j->in[1])) * j->step[split];
     if (images % threads && images < 8 * threads) want = (rows * images + 4 * threads - 1) / (4 * threads);
     int64_t fits = 98304 / (row_in + 1) + 1;
     if (want > fits) want = fits;
     int64_t least = split == 2 ? 4 * l->ext[2] + 32 : 2 * l->ext[split];
     if (want < least) want = least;
     if (want > rows) want = rows;
-    int64_t pieces = want > 0 ? (rows + want - 1) / want : 1;
+    int64_t pieces = want > 0 ? (rows + want - 1) / want : 1, even = (pieces + threads - 1) / threads * threads;
+    if (images < threads && pieces > 1 && (rows + even - 1) / even >= l->ext[split]) pieces = even;      /* as many for each thread */
     want = pieces ? (rows + pieces - 1) / pieces : rows;
     for (int d = 0; d < 3; d++) l->block[d] = d == split ? want : j->grid[d];
     l->pitch = l->direct ? from.pixel : j->cin;
@@ -168,10 +174,10 @@ static int SUF(last_plan)(SUF(Last) *l, const SUF(Job) *j, RtOrder from, int thr
     int64_t run = 1;
     if (l->pitch == j->cin)
         while (run < j->taps && l->off[run] == l->off[run - 1] + j->cin) run++;
-    int even = run > 0 && j->taps % run == 0;
-    for (int64_t t = 0; even && t < j->taps; t++)
-        if (t % run && l->off[t] != l->off[t - 1] + j->cin) even = 0;
-    if (!even) run = 1;
+    int same = run > 0 && j->taps % run == 0;
+    for (int64_t t = 0; same && t < j->taps; t++)
+        if (t % run && l->off[t] != l->off[t - 1] + j->cin) same = 0;
+    if (!same) run = 1;
     l->segs = j->taps / run;
     l->len = j->cin * run;
     for (int64_t s = 0; s < l->segs; s++) l->off[s] = l->off[s * run];
@@ -254,6 +260,7 @@ static void SUF(last_pack)(const SUF(Job) *j, const int64_t *order, const T *w, 
 
 /* dst[i*pitch + c] = src[i + c*step]: pixels of channel planes become pixels of channels. The last squares overlap those before them. */
 RT_INLINE void SUF(last_turn)(T *restrict dst, int64_t pitch, const T *restrict src, int64_t step, int64_t len, int64_t channels) {
+    if (channels == 3 && pitch == 3) { SUF(weave_3)(dst, src, step, len); return; }
     for (int64_t i0 = 0; i0 < len; i0 += 16)
         for (int64_t c0 = 0; c0 < channels; c0 += 16) {
             int64_t i = len - i0 < 16 && len >= 16 ? len - 16 : i0, c = channels - c0 < 16 && channels >= 16 ? channels - 16 : c0;
@@ -262,6 +269,15 @@ RT_INLINE void SUF(last_turn)(T *restrict dst, int64_t pitch, const T *restrict 
                 int64_t high = len - i < 16 ? len - i : 16, wide = channels - c < 16 ? channels - c : 16;
                 SUF(turn_part)(dst + i * pitch + c, pitch, src + c * step + i, step, high, wide);
             }
+        }
+}
+
+/* `rows` rows of `len` elements that will be turned are asked for: they lie in as many places as there are channels, too many streams for the hardware to follow. */
+RT_INLINE void SUF(last_ask)(const T *at, int64_t step, int64_t len, int64_t rows, int written) {
+    for (int64_t r = 0; r < rows; r++, at += step)
+        for (int64_t i = 0; i < len; i += 64 / (int64_t)sizeof(T)) {
+            if (written) __builtin_prefetch(at + i, 1);
+            else __builtin_prefetch(at + i);
         }
 }
 
@@ -278,8 +294,10 @@ static void SUF(last_pad)(const SUF(Last) *l, const SUF(Job) *j, const T *x, RtO
             if (len < 0) len = 0;
             const T *src = x + ((z * j->in[1] + y) * j->in[2] + skip) * from.pixel;
             memset(to, 0, (size_t)(lead * c) * sizeof(T));
-            if (from.channel != 1) SUF(last_turn)(to + lead * c, c, src, from.channel, len, c);
-            else if (from.pixel == c) memcpy(to + lead * c, src, (size_t)(len * c) * sizeof(T));
+            if (from.channel != 1) {
+                if (b + LAST_AHEAD < l->plane[1] && y + LAST_AHEAD < j->in[1]) SUF(last_ask)(src + LAST_AHEAD * j->in[2], from.channel, len, c, 0);
+                SUF(last_turn)(to + lead * c, c, src, from.channel, len, c);
+            } else if (from.pixel == c) memcpy(to + lead * c, src, (size_t)(len * c) * sizeof(T));
             else for (int64_t i = 0; i < len; i++) memcpy(to + (lead + i) * c, src + i * from.pixel, (size_t)c * sizeof(T));
             memset(to + (lead + len) * c, 0, (size_t)((l->plane[2] - lead - len) * c) * sizeof(T));
         }
@@ -332,6 +350,7 @@ static void SUF(last_rows)(const SUF(Last) *l, const SUF(Job) *j, const T *x, co
                         T *out = y + dest->first + a * dest->step[0] + b * dest->step[1] + c0 * dest->step[2] + m0 * dest->row;
                         T *to = out_direct ? out : scratch + (r - r0) * tw * width;
                         int64_t to_pitch = out_direct ? dest->step[2] : width, pitch = j->step[2] * l->pitch;
+                        if (last && dest->step[2] == 1) SUF(last_ask)(out, dest->row, n, channels, 1);
                         for (int64_t i = 0, mr; i < n; i += mr) {
                             mr = SUF(last_next)(n - i, SUF(last_high)(nv));
                             SUF(last_tiles)[nv - 1][mr - 1](segs, len, l->off + s, src + i * pitch, pitch, 1, wb + (s * l->len + k) * wide, wide,
@@ -392,7 +411,7 @@ static int SUF(run_last)(SUF(Job) *j, const T *x, RtOrder from, const T *w, cons
             j = &flat;
         }
     }
-    if (SUF(last_plan)(&l, j, from, threads)) return 1;
+    if (SUF(last_plan)(&l, j, from, 0, threads)) return 1;
     for (int64_t t = 0; j->which && t < j->taps; t++) l.order[t] = j->which[l.order[t]];
     int64_t mpad = (j->m + LANES - 1) / LANES * LANES, pieces[3], each = 1;
     for (int d = 0; d < 3; d++) each *= pieces[d] = (j->grid[d] + l.block[d] - 1) / l.block[d];
@@ -512,7 +531,7 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
     RtOrder up = order(c->groups * c->cout, pixels, orders & RT_LAST_Y);
     threads = rt_few((double)c->batch * c->groups * c->cout * kn * pixels, GRAIN_MACS, threads, threads);
     SUF(Last) l;
-    if (SUF(last_plan)(&l, &j, from, PARTS)) { free(tap); return 1; }       /* PARTS: the cut is the same for all numbers of threads */
+    if (SUF(last_plan)(&l, &j, from, 0, PARTS)) { free(tap); return 1; }       /* PARTS: the cut is the same for all numbers of threads */
     int64_t pieces[3], each = 1;
     for (int d = 0; d < 3; d++) each *= pieces[d] = (j.grid[d] + l.block[d] - 1) / l.block[d];
     int64_t steps = c->batch * each;
@@ -524,20 +543,21 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
     size = (size + LANES - 1) / LANES * LANES;
     int g_direct = c->cout % LANES == 0 && up.channel == 1, failed = 0;
     int64_t gsize = g_direct ? 0 : chunk * l.block[2] * mpad;
-    T *sums = calloc((size_t)(parts * wsize), sizeof(T));
+    T *sums = SUF(buffer)(parts * wsize);              /* given a value by each part's first pixels */
     SHARES(threads, tasks);
     if (!sums) failed = 1;
     else
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        T *buf = SUF(buffer)(size + gsize), *gbuf = buf ? buf + size : NULL;
+        T *buf = SUF(buffer)(size + gsize + LAST_W), *gbuf = buf ? buf + size : NULL, *none = buf ? gbuf + gsize : NULL;
         int64_t *rows = malloc((size_t)chunk * sizeof(int64_t));
         if (!buf || !rows) {
             RT_OMP(omp atomic write)
             failed = 1;
         } else {
-            memset(gbuf, 0, (size_t)gsize * sizeof(T));
+            memset(gbuf, 0, (size_t)(gsize + LAST_W) * sizeof(T));
             EACH(task) {
                 int64_t part = task / c->groups, group = task % c->groups;
+                const T *init = none;
                 T *out = sums + part * wsize + group * kn * mpad;
                 for (int64_t s = steps * part / parts; s < steps * (part + 1) / parts; s++) {
                     int64_t n = s / each, at[3], end[3];
@@ -570,11 +590,12 @@ static int SUF(dweight_last)(const RtConvGeom *c, const T *g, const T *x, T *gw,
                             for (int64_t q = 0; q < l.segs; q++) {
                                 for (int64_t i = 0, mr; i < l.len; i += mr) {
                                     mr = SUF(last_next)(l.len - i, SUF(last_high)(nv));
-                                    SUF(last_tiles)[nv - 1][mr - 1](count, tw, rows, xs + l.off[q] + i, 1, j.step[2] * l.pitch, gm, pitch, NULL,
+                                    SUF(last_tiles)[nv - 1][mr - 1](count, tw, rows, xs + l.off[q] + i, 1, j.step[2] * l.pitch, gm, pitch, init,
                                                                     out + (q * l.len + i) * mpad + m0, mpad, 0);
                                 }
                             }
                         }
+                        init = NULL;
                     }
                 }
             }
@@ -671,6 +692,7 @@ static void SUF(dbias_last)(const T *g, T *gb, int64_t rows, int64_t channels, i
 }
 
 #undef LAST_V
+#undef LAST_AHEAD
 #undef LAST_R
 #undef LAST_W
 

@@ -249,6 +249,9 @@ static void wino_write(const Wino *z, int64_t s0, int64_t s1, int64_t zr, int64_
         for (int64_t r = p.r0; r < p.r1; r++) {
             int64_t high = z->h - size * r < size ? z->h - size * r : size, column = z->across.m * p.t0;
             float *place = yn + (size * r * z->w + column) * to.pixel;
+            int64_t len = z->w - column < rowlen ? z->w - column : rowlen;
+            if (to.pixel == 1)
+                for (int64_t i = 0; i < high; i++) last_ask_f32(place + i * z->w, to.channel, len, channels, 1);
             for (int64_t t = p.t0; t < p.t1; t++, tile++) {
                 int64_t wide = z->w - z->across.m * t < z->across.m ? z->w - z->across.m * t : z->across.m, i = z->across.m * (t - p.t0);
                 for (int64_t k = 0; k < width; k += L) {
@@ -257,7 +260,6 @@ static void wino_write(const Wino *z, int64_t s0, int64_t s1, int64_t zr, int64_
                                      direct ? z->w * to.pixel : rowlen * width, direct ? to.pixel : width, direct ? high : size, direct ? wide : z->across.m);
                 }
             }
-            int64_t len = z->w - column < rowlen ? z->w - column : rowlen;
             if (!direct)
                 for (int64_t i = 0; i < high; i++)
                     last_out_f32(out + i * rowlen * width, width, len, channels, place + i * z->w * to.pixel, to.pixel, to.channel);
@@ -268,15 +270,15 @@ static void wino_write(const Wino *z, int64_t s0, int64_t s1, int64_t zr, int64_
 /* Forward, or with turned weights the gradient of the input. `to`: order of the result. */
 static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const int64_t *ws, int turned, const float *bias, float *y, RtOrder to, int threads) {
     enum { L = RT_LANES_F32 };
-    int64_t vectors = (z->m + L - 1) / L, shares = 1, starts[3] = {0, vectors, vectors};       /* of the result channels: vectors at which they begin */
+    int64_t vectors = (z->m + L - 1) / L, sides = 1, starts[3] = {0, vectors, vectors};       /* of the result channels: vectors at which they begin */
     wino_plan(z, 320 << 10, threads);
     threads = rt_few((double)z->batch * z->groups * z->m * z->cin * z->depth * z->deep * z->tall * z->wide * z->down.n * z->across.n * 2, GRAIN_MACS, threads, threads);
     if (z->few && threads > 1 && vectors > 2 && z->batch * z->groups * z->tall * z->wide < 8 * threads) {
-        shares = 2;
+        sides = 2;
         starts[1] = (vectors / 2 + 1) / 2 * 2;
     }
-    wino_plan(z, 320 << 10, (int)(threads / shares));
-    int64_t strips = z->batch * z->rstrips * z->cstrips, steps = (strips + z->per - 1) / z->per, tasks = steps * z->groups * shares;
+    wino_plan(z, 320 << 10, (int)(threads / sides));
+    int64_t strips = z->batch * z->rstrips * z->cstrips, steps = (strips + z->per - 1) / z->per, tasks = steps * z->groups * sides;
     int64_t usize = z->own * z->point, psize = wino_pad_size(z), block = z->mpad < 4 * L ? z->mpad : 4 * L;
     int64_t ysize = wino_direct(z, to) ? 0 : z->down.m * z->across.m * z->cols * block, planes = z->deep;
     if (threads > tasks) threads = (int)tasks;
@@ -292,15 +294,15 @@ static int wino_run(Wino *z, const float *x, RtOrder from, const float *w, const
             factor[g * z->mpad + m] = z->scale && m < z->m ? z->scale[g * z->m + m] : 1;
         }
     }
+    SHARES(threads, tasks);
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
         float *buf = rooms + RT_ME * room, *v = buf + psize, *mm = v + planes * z->vsize, *out = mm + z->msize, *none = out + ysize;
         WinoPlaces vs, ms;
         memset(buf, 0, (size_t)psize * sizeof(float));
         memset(none, 0, (size_t)block * sizeof(float));
-        RT_OMP(omp for schedule(dynamic) nowait)
-        for (int64_t task = 0; task < tasks; task++) {
-            int64_t share = task % shares, g = task / shares % z->groups, s0 = task / shares / z->groups * z->per, s1 = s0 + z->per < strips ? s0 + z->per : strips;
-            int64_t v0 = starts[share], v1 = starts[share + 1], tiles = wino_count(z, s0, s1), done = 0;
+        EACH(task) {
+            int64_t side = task % sides, g = task / sides % z->groups, s0 = task / sides / z->groups * z->per, s1 = s0 + z->per < strips ? s0 + z->per : strips;
+            int64_t v0 = starts[side], v1 = starts[side + 1], tiles = wino_count(z, s0, s1), done = 0;
             wino_places(z, tiles, z->cpad, &vs);
             for (int64_t zr = 0; zr < z->depth; zr++) {
                 if (done < zr - z->front) done = zr - z->front;
@@ -455,23 +457,25 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
     int64_t strips = z.batch * z.rstrips * z.cstrips, steps = (strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
     int64_t psize = wino_pad_size(&z), block = z.mpad < 4 * L ? z.mpad : 4 * L, gsize = z.down.m * z.across.m * z.cols * block;
     int64_t kn = z.deep * z.cin, each = z.own * kn * z.mpad, wsize = z.groups * each;
-    float *sums = calloc((size_t)(parts * wsize), sizeof(float));
-    int failed = !sums;
+    float *sums = buffer_f32(parts * wsize);
+    int failed = !sums, whole = z.deep == 1;         /* the first step of a part gives all its sums a value, unless some planes are met later or never */
     if (threads > tasks) threads = (int)tasks;
     SHARES(threads, tasks);
     if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        float *buf = buffer_f32(psize + z.deep * z.vsize + z.msize + gsize), *v = buf + psize, *mm = v + z.deep * z.vsize, *gb = mm + z.msize;
+        float *buf = buffer_f32(psize + z.deep * z.vsize + z.msize + gsize + block), *v = buf + psize, *mm = v + z.deep * z.vsize, *gb = mm + z.msize, *none = gb + gsize;
         if (!buf) {
             RT_OMP(omp atomic write)
             failed = 1;
         } else {
             WinoPlaces vs, ms;
             memset(buf, 0, (size_t)psize * sizeof(float));
+            memset(none, 0, (size_t)block * sizeof(float));
             EACH(task) {
-                int64_t group = task % z.groups, part = task / z.groups;
+                int64_t group = task % z.groups, part = task / z.groups, first = steps * part / parts;
                 float *acc = sums + part * wsize + group * each;
-                for (int64_t step = steps * part / parts; step < steps * (part + 1) / parts; step++) {
+                if (!whole) memset(acc, 0, (size_t)each * sizeof(float));
+                for (int64_t step = first; step < steps * (part + 1) / parts; step++) {
                     int64_t s0 = step * z.per, s1 = s0 + z.per < strips ? s0 + z.per : strips, tiles = wino_count(&z, s0, s1), done = 0;
                     wino_places(&z, tiles, z.cpad, &vs);
                     for (int64_t zr = 0; zr < z.depth; zr++) {
@@ -489,7 +493,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
                                     const float *vp = v + (zr - z.front + k / z.cin) % z.deep * z.vsize + vs.first[p];
                                     for (int64_t i = 0, mr; i < z.cin; i += mr) {
                                         mr = last_next_f32(z.cin - i, last_high_f32(nv));
-                                        last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, vp + i, 1, z.cpad, mm + ms.first[p], nv * L, NULL,
+                                        last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, vp + i, 1, z.cpad, mm + ms.first[p], nv * L, whole && step == first && !zr ? none : NULL,
                                                                       acc + (p * kn + k + i) * z.mpad + m0, z.mpad, 0);
                                     }
                                 }

@@ -203,27 +203,58 @@ RT_INLINE void wino_axis_gradient(int a, const rt_vf *d, int64_t s, rt_vf *o, in
 
 /* Transforms of tiles, a vector of channels at a time; `at`: where each point lies from `to` or `from` on. */
 
-/* Patches of `count` tiles of one row, from a padded row of the source (pitch elements a row, `pixel` a pixel), to to[at[p] + tile*cpad + channel] */
+/* A column of a patch, of one vector of channels, to the points down it: to[0], to[ring] ... */
+RT_INLINE void wino_column(int down, const float *restrict x, int64_t pitch, rt_vf *to, int ring) {
+    rt_vf d[WINO_MOST];
+#pragma GCC unroll 10
+    for (int i = 0; i < wino_span(down); i++) d[i] = rt_vf_load(x + i * pitch);
+    wino_axis_patch(down, d, 1, to, ring);
+}
+/* The points of a patch from those of its columns, the first of which is at `first` of each ring */
+RT_INLINE void wino_across(int down, int across, const rt_vf *half, int ring, int first, const int64_t *restrict at, float *restrict to) {
+    const int n = wino_n(across);
+#pragma GCC unroll 10
+    for (int i = 0; i < wino_n(down); i++) {
+        rt_vf d[WINO_MOST], v[WINO_MOST];
+#pragma GCC unroll 10
+        for (int j = 0; j < wino_span(across); j++) d[j] = half[ring * i + (first + j) % ring];
+        wino_axis_patch(across, d, 1, v, 1);
+#pragma GCC unroll 10
+        for (int j = 0; j < n; j++) rt_vf_store(to + at[n * i + j], v[j]);
+    }
+}
+
+/* Patches of `count` tiles of one row, from a padded row of the source (pitch elements a row, `pixel` a pixel), to to[at[p] + tile*cpad + channel]. Patches
+ * four columns apart have columns in common: the points of eight columns stay in a ring, so that each is made once. */
 RT_INLINE void wino_patches(int down, int across, const float *restrict x, int64_t pitch, int64_t pixel, int64_t count, int64_t channels, const int64_t *restrict at,
                             int64_t cpad, float *restrict to) {
-    const int n = wino_n(across), wide = wino_span(across), high = wino_span(down), tall = wino_n(down);
-    for (int64_t t = 0; t < count; t++, x += wino_axes[across].step * pixel, to += cpad)
-        for (int64_t c = 0; c < channels; c += RT_LANES_F32) {
-            rt_vf half[WINO_MOST * WINO_MOST], v[WINO_MOST];
+    enum { STEP = 4, RING = 2 * STEP };
+    const int wide = wino_span(across);
+    rt_vf half[WINO_MOST * WINO_MOST];
+    if (wino_has_two(across)) {
+        for (int64_t t = 0; t < count; t++, x += wino_axes[across].step * pixel, to += cpad)
+            for (int64_t c = 0; c < channels; c += RT_LANES_F32) {
 #pragma GCC unroll 10
-            for (int j = 0; j < wide; j++) {
-                rt_vf d[WINO_MOST];
-#pragma GCC unroll 10
-                for (int i = 0; i < high; i++) d[i] = rt_vf_load(x + i * pitch + j * pixel + c);
-                wino_axis_patch(down, d, 1, half + j, wide);
+                for (int j = 0; j < wide; j++) wino_column(down, x + j * pixel + c, pitch, half + j, WINO_MOST);
+                wino_across(down, across, half, WINO_MOST, 0, at, to + c);
             }
-#pragma GCC unroll 10
-            for (int i = 0; i < tall; i++) {
-                wino_axis_patch(across, half + wide * i, 1, v, 1);
-#pragma GCC unroll 10
-                for (int j = 0; j < n; j++) rt_vf_store(to + at[n * i + j] + c, v[j]);
-            }
+        return;
+    }
+    for (int64_t c = 0; c < channels; c += RT_LANES_F32) {
+        const float *from = x + c;
+        float *place = to + c;
+#pragma GCC unroll 4
+        for (int j = 0; j < wide - STEP; j++) wino_column(down, from + j * pixel, pitch, half + j, RING);
+        for (int64_t t = 0; t < count; t += 2, from += RING * pixel, place += 2 * cpad) {
+#pragma GCC unroll 4
+            for (int j = wide - STEP; j < wide; j++) wino_column(down, from + j * pixel, pitch, half + j, RING);
+            wino_across(down, across, half, RING, 0, at, place);
+            if (t + 1 == count) break;
+#pragma GCC unroll 4
+            for (int j = wide; j < wide + STEP; j++) wino_column(down, from + j * pixel, pitch, half + j % RING, RING);
+            wino_across(down, across, half, RING, STEP, at, place + cpad);
         }
+    }
 }
 
 /* A tile of results of one vector of channels, times factor plus bias, to y, of which `high` rows and `wide` columns exist. */
