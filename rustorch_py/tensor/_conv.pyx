@@ -294,6 +294,30 @@ cdef int run_whole(int mode, const RtConvGeom *c, int64_t most, const float *a, 
     return rc != 0
 
 
+# Note [Windows apart]
+# Where windows neither overlap nor leave pixels out and channels are innermost, a row of pixels meets a row of taps in one product whose result is a row of
+# the transposed convolution (or gradient) as it lies: as many products as the kernel has rows, and nothing to put in order.
+cdef bint is_apart(const RtConvGeom *c) noexcept nogil:
+    cdef int i
+    for i in range(3):
+        if c.kernel[i] != c.stride[i] or c.pad[i] != 0 or c.in_[i] != c.out[i] * c.stride[i]:
+            return False
+    return c.kernel[0] == 1 and c.groups == 1 and c.out[2] >= 12
+
+
+cdef int run_apart(const RtConvGeom *c, const float *g, const float *w, const float *bias, float *to, float *biases, int threads) noexcept nogil:
+    """The product; biases: room for those of a row of taps. 1: no memory."""
+    cdef int64_t n = c.kernel[2] * c.cin, row = c.out[2] * n, k, i
+    cdef int rc = 0, split = -threads if fixed_split() else threads
+    if bias is not NULL:
+        for i in range(n):
+            biases[i] = bias[i % c.cin]
+    for k in range(c.kernel[1]):
+        rc |= raw_product(RT_F32, c.batch * c.out[0] * c.out[1], c.out[2], n, c.cout, g, c.out[2] * c.cout, c.cout, 1, w + k * n, 0, c.kernel[1] * n, 1,
+                          to + k * row, c.kernel[1] * row, n, False, <const float *>NULL if bias is NULL else biases, split)
+    return rc != 0
+
+
 cdef int run_whole_last(int mode, const RtConvGeom *c, int64_t most, const float *a, const float *b, const float *bias, float *to, float *columns,
                         int threads, const RtConvTable *table) noexcept nogil:
     """A product by Note [Whole columns, channels last] in kernels/conv_whole.h; columns: room for kn rows of `most` images' pixels. 1: no memory."""
@@ -337,19 +361,25 @@ cdef int run_paired(int mode, TensorBase a, TensorBase b, TensorBase bias, const
     cdef const RtConvTable *table = rt_conv_pick(isa_level())
     cdef RtConvGeom own = given[0]
     cdef RtConvGeom *geom = &own
-    cdef int rc, threads = num_threads(), orders = orders_of(mode, a, b, bias, last)
+    cdef int rc, kind, threads = num_threads(), orders = orders_of(mode, a, b, bias, last)
     cdef TensorBase ac, bc, kc
     cdef float *k = NULL
     cdef RtKept *kept = NULL
-    if not table.has_pairs(geom, mode, orders):
+    kind = table.has_pairs(geom, mode, orders | RT_LAST_X | RT_LAST_Y if last else orders)
+    if not kind:
         return run_by_float32(mode, a, b, bias, given, nd, last, out)
     if bias is not None:
         kc = contiguous_raw(cast_raw(bias, RT_F32))
         k = <float *>kc.ptr
-    ac = in_order(a, not is_contig(a))
-    bc = in_order(b, not is_contig(b))
-    orders |= order_bit(mode, 0, ac) | order_bit(mode, 1, bc) | order_bit(mode, 2, out)
-    if orders & RT_KEEPS and bc is b:
+    if kind == 2:
+        ac = in_order(a, True)
+        bc = in_order(b, mode == DWEIGHT)
+        orders |= RT_LAST_X | RT_LAST_Y
+    else:
+        ac = in_order(a, not is_contig(a))
+        bc = in_order(b, not is_contig(b))
+        orders |= order_bit(mode, 0, ac) | order_bit(mode, 1, bc) | order_bit(mode, 2, out)
+    if kind == 1 and orders & RT_KEEPS and bc is b:
         kept = kept_weights(b, geom, orders, threads)
         if kept is not NULL:
             own.packed = kept.data
@@ -443,6 +473,8 @@ cdef int run_product(int mode, TensorBase a, TensorBase b, TensorBase bias, cons
                 rt_conv_dinput_i64(geom, <int64_t *>ac.ptr, <int64_t *>bc.ptr, <int64_t *>k, <int64_t *>to.ptr)
         elif spanning:
             rc = run_spanning(mode, geom, orders & RT_LAST_X, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, threads, table)
+        elif apart and mode == DINPUT and is_apart(geom):
+            rc = run_apart(geom, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, <float *>columns.ptr, threads)
         elif apart:
             rc = run_whole_last(mode, geom, apart, <float *>ac.ptr, <float *>bc.ptr, <float *>k, <float *>to.ptr, <float *>columns.ptr, threads, table)
         elif a.dt == RT_F32 and many > 0:

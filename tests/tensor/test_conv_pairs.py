@@ -1,5 +1,5 @@
 """bfloat16 convolutions against float64 sums of the same values, for every order of arrays and each instruction set: by dots of pairs where there are any
-(Note [Convolved pairs] in kernels/conv_pairs.h), through float32 elsewhere."""
+(Note [Convolved pairs] in kernels/conv_pairs.h), through float32 elsewhere; a channel a group too."""
 
 import numpy as np
 import pytest
@@ -38,6 +38,15 @@ CASES = [
     (2, 6, 32, (12, 11), (3, 3), (1, 1), (0, 1), (1, 1), 2),
     (2, 3, 40, (32, 48), (16, 16), (16, 16), (0, 0), (1, 1), 1),
     (1, 512, 128, (4, 4), (3, 3), (1, 1), (1, 1), (1, 1), 1),          # blocks of result channels are shared out
+    # a channel a group: strips in float32 (Note [Widened strips])
+    (2, 96, 96, (19, 17), (3, 3), (1, 1), (1, 1), (1, 1), 96),
+    (3, 40, 40, (30, 9), (3, 3), (2, 2), (1, 1), (1, 1), 40),
+    (1, 72, 72, (14, 14), (5, 5), (1, 1), (2, 2), (1, 1), 72),
+    (1, 130, 130, (57, 60), (7, 7), (1, 1), (3, 3), (1, 1), 130),
+    (2, 11, 11, (12, 25), (3, 5), (3, 2), (0, 3), (2, 1), 11),
+    (9, 64, 64, (8, 7), (3, 3), (2, 1), (2, 1), (1, 2), 64),
+    (2, 32, 32, (1, 40), (1, 3), (1, 1), (0, 1), (1, 1), 32),
+    (2, 24, 24, (4, 9, 8), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 24),
 ]
 
 

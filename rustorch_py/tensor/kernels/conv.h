@@ -65,8 +65,8 @@ typedef struct {
     void (*keep_f32)(const RtConvGeom *, const float *w, int orders, float *to, int threads);
     /* elements of float32 that product `mode` works in, where they are so many that they had better come from a caching allocator; else 0 */
     int64_t (*room_f32)(const RtConvGeom *, int mode, int orders, int threads);
-    /* bfloat16, Note [Convolved pairs] in conv_pairs.h. has_pairs: whether a product is faster so than through float32 copies, -1 without the
-     * instruction; the others are there where it ever is. */
+    /* bfloat16, Note [Convolved pairs] in conv_pairs.h. has_pairs: whether a product is faster so than through float32 copies, 2: with the
+     * channels of both images innermost (orders: those that it could have), -1 without the instruction; the others are there where it ever is. */
     int (*has_pairs)(const RtConvGeom *, int mode, int orders);
     int (*forward_bf16)(const RtConvGeom *, const uint16_t *x, const uint16_t *w, const float *b, uint16_t *y, int orders, int threads);
     int (*dinput_bf16)(const RtConvGeom *, const uint16_t *g, const uint16_t *w, const float *b, uint16_t *gx, int orders, int threads);

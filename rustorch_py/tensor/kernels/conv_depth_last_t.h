@@ -238,20 +238,25 @@ static T *SUF(deep_weights)(const RtConvGeom *c, const T *w, const T *scale, int
     return to;
 }
 
-static int SUF(forward_deep)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
-    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pitch, p2 = c->groups * c->out[2], p1 = p2 * c->out[1];
+/* wt: of deep_weights() */
+static int SUF(deep_forward)(const RtConvGeom *c, const T *x, const T *wt, int64_t pitch, const T *b, T *y, int threads) {
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], p2 = c->groups * c->out[2], p1 = p2 * c->out[1];
     SUF(Job) j = {.m = 1, .cin = 1, .taps = taps, .batch = c->batch, .groups = c->groups, .cut = (int)c->cut};
     int64_t *tap = malloc((size_t)(3 * taps + 1) * sizeof(int64_t));
+    if (!tap) return 1;
+    SUF(forward_taps)(c, tap);
+    for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
+    j.tap = tap;
+    SUF(Dest) d = {y, p1 * c->out[0], 1, 0, {p1, p2, c->groups}};
+    int rc = SUF(run_deep)(&j, x, wt, pitch, b, &d, c->groups, threads);
+    free(tap);
+    return rc;
+}
+static int SUF(forward_deep)(const RtConvGeom *c, const T *x, const T *w, const T *b, T *y, int threads) {
+    int64_t pitch;
     T *wt = SUF(deep_weights)(c, w, c->scale, &pitch);
-    int rc = 1;
-    if (tap && wt) {
-        SUF(forward_taps)(c, tap);
-        for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
-        j.tap = tap;
-        SUF(Dest) d = {y, p1 * c->out[0], 1, 0, {p1, p2, c->groups}};
-        rc = SUF(run_deep)(&j, x, wt, pitch, b, &d, c->groups, threads);
-    }
-    free(tap); free(wt);
+    int rc = wt ? SUF(deep_forward)(c, x, wt, pitch, b, y, threads) : 1;
+    free(wt);
     return rc;
 }
 
@@ -322,10 +327,11 @@ static int SUF(dinput_deep_turned)(const RtConvGeom *back, const T *g, const T *
     return rc;
 }
 
-static int SUF(dinput_deep)(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int threads) {
-    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], pitch, r[3];
+/* wt: of deep_weights() */
+static int SUF(deep_dinput)(const RtConvGeom *c, const T *g, const T *wt, int64_t pitch, const T *b, T *gx, int threads) {
+    int64_t all = c->kernel[0] * c->kernel[1] * c->kernel[2], whole = (c->groups + LANES - 1) / LANES * LANES, r[3];
     int64_t *tap = malloc((size_t)(4 * all + 1) * sizeof(int64_t)), *which = tap + 3 * all;
-    T *wt = SUF(deep_weights)(c, w, NULL, &pitch), *sub = wt ? SUF(buffer)(all * pitch) : NULL;
+    T *sub = SUF(buffer)(all * pitch);
     int rc = !tap || !sub;
     for (r[0] = 0; r[0] < c->stride[0] && !rc; r[0]++)
     for (r[1] = 0; r[1] < c->stride[1] && !rc; r[1]++)
@@ -333,70 +339,122 @@ static int SUF(dinput_deep)(const RtConvGeom *c, const T *g, const T *w, const T
         SUF(Job) j;
         SUF(Dest) d;
         SUF(dinput_job)(c, r, &j, tap, which, gx, &d);
-        for (int64_t t = 0; t < j.taps; t++) memcpy(sub + t * pitch, wt + which[t] * pitch, (size_t)pitch * sizeof(T));
+        for (int64_t t = 0; t < j.taps; t++) memcpy(sub + t * pitch, wt + which[t] * pitch, (size_t)whole * sizeof(T));
         d.image = c->in[0] * c->in[1] * c->in[2] * c->groups;
         d.first *= c->groups;
         for (int k = 0; k < 3; k++) d.step[k] *= c->groups;
         rc = SUF(run_deep)(&j, g, sub, pitch, b, &d, c->groups, threads);
     }
-    free(tap); free(wt); free(sub);
+    free(tap); free(sub);
+    return rc;
+}
+static int SUF(dinput_deep)(const RtConvGeom *c, const T *g, const T *w, const T *b, T *gx, int threads) {
+    int64_t pitch;
+    T *wt = SUF(deep_weights)(c, w, NULL, &pitch);
+    int rc = wt ? SUF(deep_dinput)(c, g, wt, pitch, b, gx, threads) : 1;
+    free(wt);
     return rc;
 }
 
-/* Each image's gradient is made apart and the images are added in order: the same bits on any number of threads. */
-static int SUF(dweight_deep)(const RtConvGeom *c, const T *g, const T *x, T *gw, int threads) {
-    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], channels = c->groups, wsize = taps * channels;
-    SUF(Job) j = {.m = 1, .cin = 1, .taps = taps, .batch = c->batch, .groups = c->groups};
-    int64_t *tap = malloc((size_t)(3 * taps + 1) * sizeof(int64_t));
-    T *parts = calloc((size_t)(c->batch * wsize + 1), sizeof(T));
-    if (!tap || !parts) { free(tap); free(parts); return 1; }
-    SUF(forward_taps)(c, tap);
-    for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
-    j.tap = tap;
-    int64_t rows = j.grid[0] * j.grid[1], image = j.in[0] * j.in[1] * j.in[2] * channels, blocks = (channels + LANES - 1) / LANES;
-    int64_t tasks = c->batch * blocks, lo, hi, xstep = j.step[2] * channels;
-    SUF(deep_inside)(&j, &lo, &hi);
-    threads = rt_few((double)c->batch * rows * j.grid[2] * channels * (taps + 4), 4e5, threads, tasks);
-    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-    for (int64_t task = 0; task < tasks; task++) {
-        int64_t n = task / blocks, c0 = task % blocks * LANES;
-        int count = (int)(channels - c0 < LANES ? channels - c0 : LANES);
-        for (int64_t t0 = 0; t0 < taps; t0 += DEEP_TAPS) {
-            int64_t nt = taps - t0 < DEEP_TAPS ? taps - t0 : DEEP_TAPS;
-            V acc[DEEP_TAPS];
-            for (int64_t k = 0; k < nt; k++) acc[k] = (V){0};
-            for (int64_t row = 0; row < rows; row++) {
-                int64_t a = row / j.grid[1], b = row % j.grid[1];
-                const T *gr = g + ((n * rows + row) * j.grid[2]) * channels + c0;
-                for (int64_t k = 0; k < nt; k++) {
-                    const int64_t *v = tap + 3 * (t0 + k);
-                    int64_t z = a * j.step[0] + v[0], y = b * j.step[1] + v[1], s = j.step[2];
-                    if (z < 0 || z >= j.in[0] || y < 0 || y >= j.in[1]) continue;
-                    int64_t i0 = v[2] < 0 ? (-v[2] + s - 1) / s : 0, i1 = j.in[2] > v[2] ? (j.in[2] - v[2] + s - 1) / s : 0;
-                    if (i1 > j.grid[2]) i1 = j.grid[2];
-                    const T *xr = x + n * image + ((z * j.in[1] + y) * j.in[2] + v[2]) * channels + c0;
-                    V s0 = {0}, s1 = {0};
-                    int64_t i = i0;
-                    if (count == LANES) {
-                        for (; i + 2 <= i1; i += 2) {
-                            s0 = VF(fma)(VF(load)(gr + i * channels), VF(load)(xr + i * xstep), s0);
-                            s1 = VF(fma)(VF(load)(gr + (i + 1) * channels), VF(load)(xr + (i + 1) * xstep), s1);
-                        }
-                        for (; i < i1; i++) s0 = VF(fma)(VF(load)(gr + i * channels), VF(load)(xr + i * xstep), s0);
-                    } else for (; i < i1; i++) s0 = VF(fma)(VF(load_first)(gr + i * channels, count), VF(load_first)(xr + i * xstep, count), s0);
-                    acc[k] += s0 + s1;
-                }
-            }
-            for (int64_t k = 0; k < nt; k++) VF(store_first)(parts + n * wsize + (t0 + k) * channels + c0, acc[k], count);
+/* to[of[k] * pitch], `count` channels of it, += sums of a row of g times what the taps read: g and each tap's vector are loaded once for each pixel. */
+RT_INLINE void SUF(deep_sums)(int taps, const SUF(Job) *j, const T *restrict g, const T *restrict x, const int64_t *at, const int64_t *of, int64_t channels,
+                              int count, int64_t lo, int64_t hi, T *restrict to, int64_t pitch) {
+    int64_t step = j->step[2], xstep = step * channels;
+    V acc[DEEP_TAPS];
+    const T *p[DEEP_TAPS];
+#pragma GCC unroll 9
+    for (int k = 0; k < taps; k++) { acc[k] = (V){0}; p[k] = x + at[k]; }
+    for (int64_t i = lo; i < hi; i++) {
+        V v = count == LANES ? VF(load)(g + i * channels) : VF(load_first)(g + i * channels, count);
+#pragma GCC unroll 9
+        for (int k = 0; k < taps; k++) acc[k] = VF(fma)(v, count == LANES ? VF(load)(p[k] + i * xstep) : VF(load_first)(p[k] + i * xstep, count), acc[k]);
+    }
+    for (int64_t i = 0; i < j->grid[2]; i++) {
+        if (i == lo) i = hi;
+        if (i >= j->grid[2]) break;
+        V v = VF(load_first)(g + i * channels, count);
+#pragma GCC unroll 9
+        for (int k = 0; k < taps; k++) {
+            int64_t column = i * step + j->tap[3 * of[k] + 2];
+            if (column >= 0 && column < j->in[2]) acc[k] = VF(fma)(v, VF(load_first)(p[k] + i * xstep, count), acc[k]);
         }
     }
-    for (int64_t ch = 0; ch < channels; ch++)
-        for (int64_t t = 0; t < taps; t++) {
-            double total = 0;
-            for (int64_t n = 0; n < c->batch; n++) total += parts[n * wsize + t * channels + ch];
-            gw[ch * taps + t] = (T)total;
+#pragma GCC unroll 9
+    for (int k = 0; k < taps; k++) {
+        T *sum = to + of[k] * pitch;
+        VF(store_first)(sum, VF(load_first)(sum, count) + acc[k], count);
+    }
+}
+#define SUMS(n) static __attribute__((noinline)) void SUF(deep_sums_##n)(const SUF(Job) *j, const T *g, const T *x, const int64_t *at, const int64_t *of, int64_t channels, \
+        int count, int64_t lo, int64_t hi, T *to, int64_t pitch) {                                                                                              \
+        if (count == LANES) SUF(deep_sums)(n, j, g, x, at, of, channels, LANES, lo, hi, to, pitch);                                                              \
+        else SUF(deep_sums)(n, j, g, x, at, of, channels, count, lo, hi, to, pitch);                                                                            \
+    }
+SUMS(1) SUMS(3) SUMS(6) SUMS(9)
+#undef SUMS
+/* Rows [r0, r1) of one image's share of the weights' gradient are added to to[tap * pitch + channel]. at, of: room for as many as there are taps. */
+static void SUF(deep_gradient)(const SUF(Job) *j, const T *g, const T *x, int64_t channels, int64_t r0, int64_t r1, int64_t *at, int64_t *of, T *to,
+                               int64_t pitch) {
+    int64_t lo, hi;
+    SUF(deep_inside)(j, &lo, &hi);
+    for (int64_t r = r0; r < r1; r++) {
+        int64_t n = SUF(deep_taps)(j, r / j->grid[1], r % j->grid[1], channels, at, of);
+        for (int64_t c = 0; c < channels; c += LANES)
+            for (int64_t k = 0, m; k < n; k += m) {
+                m = n - k >= 9 ? 9 : n - k >= 6 ? 6 : n - k >= 3 ? 3 : 1;
+                (m == 9 ? SUF(deep_sums_9) : m == 6 ? SUF(deep_sums_6) : m == 3 ? SUF(deep_sums_3) : SUF(deep_sums_1))(
+                    j, g + r * j->grid[2] * channels + c, x + c, at + k, of + k, channels, (int)(channels - c < LANES ? channels - c : LANES), lo, hi, to + c, pitch);
+            }
+    }
+}
+/* How many pieces each image's rows are cut into, whatever the threads. */
+static int64_t SUF(deep_pieces)(const RtConvGeom *c) {
+    int64_t rows = c->out[0] * c->out[1], pieces = c->batch >= PARTS || !c->batch ? 1 : (PARTS + c->batch - 1) / c->batch;
+    return pieces < rows ? pieces : rows > 0 ? rows : 1;
+}
+/* gw = the sums of `parts` pieces, in order */
+static void SUF(deep_total)(const T *sums, int64_t parts, int64_t taps, int64_t channels, T *gw) {
+    enum { WIDE = 64 };
+    for (int64_t t = 0; t < taps; t++)
+        for (int64_t c = 0; c < channels; c += WIDE) {
+            double total[WIDE] = {0};
+            int64_t count = channels - c < WIDE ? channels - c : WIDE;
+            for (int64_t n = 0; n < parts; n++)
+                for (int64_t i = 0; i < count; i++) total[i] += sums[(n * taps + t) * channels + c + i];
+            for (int64_t i = 0; i < count; i++) gw[(c + i) * taps + t] = (T)total[i];
         }
+}
+
+/* Pieces of images are made apart and added in order: the same bits on any number of threads. */
+static int SUF(dweight_deep)(const RtConvGeom *c, const T *g, const T *x, T *gw, int threads) {
+    int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], channels = c->groups, wsize = taps * channels, pieces = SUF(deep_pieces)(c), tasks = c->batch * pieces;
+    SUF(Job) j = {.m = 1, .cin = 1, .taps = taps, .batch = c->batch, .groups = c->groups};
+    int64_t *tap = malloc((size_t)(3 * taps + 1) * sizeof(int64_t)), rows = c->out[0] * c->out[1], image = c->in[0] * c->in[1] * c->in[2] * channels;
+    T *parts = SUF(buffer)(tasks * wsize);
+    int failed = !tap || !parts;
+    if (!failed) SUF(forward_taps)(c, tap);
+    for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
+    j.tap = tap;
+    threads = rt_few((double)c->batch * rows * c->out[2] * channels * (taps + 4), 4e5, threads, tasks);
+    SHARES(threads, tasks);
+    if (!failed)
+    RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
+        int64_t *at = malloc((size_t)(2 * taps + 1) * sizeof(int64_t));
+        if (!at) {
+            RT_OMP(omp atomic write)
+            failed = 1;
+        } else {
+            EACH(task) {
+                int64_t n = task / pieces, piece = task % pieces;
+                memset(parts + task * wsize, 0, (size_t)wsize * sizeof(T));
+                SUF(deep_gradient)(&j, g + n * rows * c->out[2] * channels, x + n * image, channels, rows * piece / pieces, rows * (piece + 1) / pieces, at, at + taps,
+                                   parts + task * wsize, channels);
+            }
+        }
+        free(at);
+    }
+    if (!failed) SUF(deep_total)(parts, tasks, taps, channels, gw);
     free(tap); free(parts);
-    return 0;
+    return failed;
 }
 #undef DEEP_TAPS

@@ -12,6 +12,8 @@
  *   The gradient of the weights sums over pixels, so there a pair are one pixel of two pieces, woven on the way into the padded copy: two
  * images, or two parts of one. Tasks are blocks of weights, so nothing is summed twice; few weights are summed in parts that depend on the shape alone. */
 #include "gemm_regs.h"
+#include "half_lines.h"
+#include "conv_pairs_deep.h"
 
 #define PAIRED __attribute__((target("avx512bf16")))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -430,7 +432,7 @@ static int pairs_run(Pairs *s, Job_f32 *j, const uint16_t *x, RtOrder from, cons
     threads = rt_few((double)j->batch * j->groups * j->m * j->cin * j->taps * pixels, GRAIN_MACS, threads, threads);
     int apart = blocks > 1 && j->m * j->taps > j->batch * j->in[0] * j->in[1] * j->in[2];
     RtOrder words = from.channel == 1 && s->channels % 2 == 0 ? (RtOrder){from.image / 2, from.pixel / 2, 1} : (RtOrder){0, 0, 2};
-    if (last_plan_f32(&s->l, j, words, apart && blocks % threads == 0 && vectors % wide == 0 ? 1 : threads)) return 1;
+    if (last_plan_f32(&s->l, j, words, 1, apart && blocks % threads == 0 && vectors % wide == 0 ? 1 : threads)) return 1;
     const Last_f32 *l = &s->l;
     int64_t pieces[3], each = 1, block = l->block[0] * l->block[1] * l->block[2], run = l->segs ? j->taps / l->segs : 1;
     for (int d = 0; d < 3; d++) each *= pieces[d] = (j->grid[d] + l->block[d] - 1) / l->block[d];
@@ -506,6 +508,7 @@ static float *pairs_begin(Pairs *s, const RtConvGeom *c, int64_t m, int forward,
 }
 
 static int forward_pairs(const RtConvGeom *c, const uint16_t *x, const uint16_t *w, const float *b, uint16_t *y, int orders, int threads) {
+    if (is_deep_pairs(c, orders)) return run_deep_pairs(c, 0, x, w, b, y, threads);
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pixels = c->out[0] * c->out[1] * c->out[2];
     Job_f32 j = {.m = c->cout, .cin = (c->cin + 1) / 2, .taps = taps, .batch = c->batch, .groups = c->groups, .cut = (int)c->cut};
     RtOrder from = order(c->groups * c->cin, c->in[0] * c->in[1] * c->in[2], orders & RT_LAST_X), to = order(c->groups * c->cout, pixels, orders & RT_LAST_Y);
@@ -525,6 +528,7 @@ static int forward_pairs(const RtConvGeom *c, const uint16_t *x, const uint16_t 
 }
 
 static int dinput_pairs(const RtConvGeom *c, const uint16_t *g, const uint16_t *w, const float *b, uint16_t *gx, int orders, int threads) {
+    if (is_deep_pairs(c, orders)) return run_deep_pairs(c, 1, g, w, b, gx, threads);
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], r[3];
     RtOrder from = order(c->groups * c->cout, c->out[0] * c->out[1] * c->out[2], orders & RT_LAST_Y);
     RtOrder to = order(c->groups * c->cin, c->in[0] * c->in[1] * c->in[2], orders & RT_LAST_X);
@@ -658,6 +662,7 @@ static int wild_pairs(const RtConvGeom *c, const uint16_t *gw, int last) {
 
 /* 2: the sums are wild, and float32 should make them. */
 static int dweight_pairs(const RtConvGeom *c, const uint16_t *g, const uint16_t *x, uint16_t *gw, int orders, int threads) {
+    if (is_deep_pairs(c, orders)) return dweight_deep_pairs(c, g, x, gw, threads);
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2], pixels = c->out[0] * c->out[1] * c->out[2], ws[4];
     if (!pixels || !c->batch) { memset(gw, 0, (size_t)(c->groups * c->cout * c->cin * taps) * 2); return 0; }
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
@@ -671,7 +676,7 @@ static int dweight_pairs(const RtConvGeom *c, const uint16_t *g, const uint16_t 
     forward_taps_f32(c, tap);
     for (int d = 0; d < 3; d++) { j.in[d] = c->in[d]; j.grid[d] = c->out[d]; j.step[d] = c->stride[d]; }
     j.tap = tap;
-    if (last_plan_f32(&s.l, &j, (RtOrder){0, 0, 2}, 2)) { free(tap); return 1; }      /* 2: an even number of pieces, whatever the threads */
+    if (last_plan_f32(&s.l, &j, (RtOrder){0, 0, 2}, 1, 2)) { free(tap); return 1; }      /* 2: an even number of pieces, whatever the threads */
     const Last_f32 *l = &s.l;
     for (int d = 0; d < 3; d++) each *= pieces[d] = (c->out[d] + l->block[d] - 1) / l->block[d];
     int64_t block = l->block[0] * l->block[1] * l->block[2], plane = l->plane[0] * l->plane[1] * l->plane[2], run = taps / l->segs;
@@ -759,6 +764,7 @@ static void keep_pairs(const RtConvGeom *c, const uint16_t *w, int orders, uint3
  * 8x16x56x56 0.4, 0.65; 8x128x14x14 1.09, 1.01; 1x256x28x28 2.1, 2.4; 1x256x14x14 0.54, 1.25; strides of 2: 8x128x56x56 4.8, 8.3. */
 static int has_pairs(const RtConvGeom *c, int mode, int orders) {
     if (!rt_has_dots()) return -1;
+    if (c && is_deep_pairs(c, orders)) return 2;
     if (!c || c->cin < (mode == 1 ? 16 : 3) || c->cout < 16) return 0;
     int64_t pixels = c->out[0] * c->out[1] * c->out[2];
     if (!pixels || !c->batch) return 0;
