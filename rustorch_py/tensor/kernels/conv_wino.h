@@ -437,97 +437,107 @@ static int wino_dinput(const RtConvGeom *c, const float *g, const float *w, cons
     return wino_run(&z, g, from, w, ws, 1, b, gx, to, threads);
 }
 
-/* Elements of c->room. */
-static int64_t wino_room(const RtConvGeom *c, int mode, int orders, int threads) {
-    if (!goes_wide(c, mode, orders)) return 0;
-    Wino z = wino_of(c, mode);
-    return (mode == 2 ? wino_plan_dweight_wide : wino_plan_wide)(&z, threads).all;
+/* The plan of wino_dweight(): parts of the tasks add into arrays of their own, which are added in order, the same bits on any number of threads. Every step
+ * reads and writes the sums of all points, more than its patches where channels are many: it has as many tiles as steps may have. */
+typedef struct { int64_t strips, steps, parts, psize, block, gsize, each, wsize, room, all; } WinoSums;
+static WinoSums wino_plan_dweight(Wino *z, int threads) {
+    enum { L = RT_LANES_F32, MOST = 4 };
+    WinoSums o = {.strips = 0};
+    wino_plan(z, 1800 << 10, MOST);                 /* the cut is the same for all numbers of threads */
+    o.strips = z->batch * z->rstrips * z->cstrips;
+    o.steps = (o.strips + z->per - 1) / z->per;
+    o.parts = o.steps < MOST ? o.steps : MOST;
+    o.psize = wino_pad_size(z);
+    o.block = z->mpad < 4 * L ? z->mpad : 4 * L;
+    o.gsize = z->down.m * z->across.m * z->cols * o.block;
+    o.each = z->own * z->deep * z->cin * z->mpad;
+    o.wsize = z->groups * o.each;
+    o.room = (o.psize + z->deep * z->vsize + z->msize + o.gsize + o.block + 1023) / 1024 * 1024 + L;
+    o.all = o.parts * o.wsize + threads * o.room;
+    return o;
 }
 
-/* Parts of the tasks add into arrays of their own, which are added in order: the same bits on any number of threads. */
+/* Elements of c->room. */
+static int64_t wino_room(const RtConvGeom *c, int mode, int orders, int threads) {
+    int wide = goes_wide(c, mode, orders);
+    if (!wide && (mode != 2 || !is_tiled(c, mode, orders))) return 0;
+    Wino z = wino_of(c, mode);
+    return !wide ? wino_plan_dweight(&z, threads).all : (mode == 2 ? wino_plan_dweight_wide : wino_plan_wide)(&z, threads).all;
+}
+
 static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, float *gw, int orders, int threads) {
-    enum { L = RT_LANES_F32, MOST = 4 };
+    enum { L = RT_LANES_F32 };
     Wino z = wino_of(c, 2);
     int64_t ws[4], pixels = z.h * z.w;
     RtOrder from = order(c->groups * c->cin, z.sdepth * z.sh * z.sw, orders & RT_LAST_X), up = order(c->groups * c->cout, z.depth * pixels, orders & RT_LAST_Y);
     weight_steps_f32(c, orders & RT_LAST_W, 1, ws);
     if (goes_wide(c, 2, orders)) return wino_dweight_wide(&z, g, up, x, from, gw, ws, (float *)c->room, threads);
-    wino_plan(&z, 480 << 10, MOST);                 /* the cut is the same for all numbers of threads */
+    const WinoSums o = wino_plan_dweight(&z, threads);
+    const int64_t strips = o.strips, steps = o.steps, parts = o.parts, tasks = parts * z.groups, kn = z.deep * z.cin, each = o.each, wsize = o.wsize;
+    const int whole = z.deep == 1;                   /* the first step of a part gives all its sums a value, unless some planes are met later or never */
+    float *sums = c->room ? (float *)c->room : buffer_f32(o.all), *rooms = sums + parts * wsize;
+    if (!sums) return 1;
     threads = rt_few((double)z.batch * z.groups * z.m * z.cin * z.depth * z.deep * z.tall * z.wide * z.down.n * z.across.n * 2, GRAIN_MACS, threads, threads);
-    int64_t strips = z.batch * z.rstrips * z.cstrips, steps = (strips + z.per - 1) / z.per, parts = steps < MOST ? steps : MOST, tasks = parts * z.groups;
-    int64_t psize = wino_pad_size(&z), block = z.mpad < 4 * L ? z.mpad : 4 * L, gsize = z.down.m * z.across.m * z.cols * block;
-    int64_t kn = z.deep * z.cin, each = z.own * kn * z.mpad, wsize = z.groups * each;
-    float *sums = buffer_f32(parts * wsize);
-    int failed = !sums, whole = z.deep == 1;         /* the first step of a part gives all its sums a value, unless some planes are met later or never */
     if (threads > tasks) threads = (int)tasks;
     SHARES(threads, tasks);
-    if (!failed)
     RT_OMP(omp parallel num_threads(threads) if (threads > 1)) {
-        float *buf = buffer_f32(psize + z.deep * z.vsize + z.msize + gsize + block), *v = buf + psize, *mm = v + z.deep * z.vsize, *gb = mm + z.msize, *none = gb + gsize;
-        if (!buf) {
-            RT_OMP(omp atomic write)
-            failed = 1;
-        } else {
-            WinoPlaces vs, ms;
-            memset(buf, 0, (size_t)psize * sizeof(float));
-            memset(none, 0, (size_t)block * sizeof(float));
-            EACH(task) {
-                int64_t group = task % z.groups, part = task / z.groups, first = steps * part / parts;
-                float *acc = sums + part * wsize + group * each;
-                if (!whole) memset(acc, 0, (size_t)each * sizeof(float));
-                for (int64_t step = first; step < steps * (part + 1) / parts; step++) {
-                    int64_t s0 = step * z.per, s1 = s0 + z.per < strips ? s0 + z.per : strips, tiles = wino_count(&z, s0, s1), done = 0;
-                    wino_places(&z, tiles, z.cpad, &vs);
-                    for (int64_t zr = 0; zr < z.depth; zr++) {
-                        int64_t lo = z.front > zr ? z.front - zr : 0, hi = z.sdepth + z.front - zr < z.deep ? z.sdepth + z.front - zr : z.deep;
-                        if (done < zr - z.front) done = zr - z.front;
-                        for (; done < z.sdepth && done < zr - z.front + z.deep; done++)
-                            wino_inputs(&z, x, from, group, done, s0, s1, &vs, buf, v + done % z.deep * z.vsize);
-                        int nv;
-                        for (int64_t m0 = 0; m0 < z.mpad; m0 += nv * L) {
-                            nv = last_vectors_f32(m0 / L, z.mpad / L);
-                            wino_places(&z, tiles, nv * L, &ms);
-                            wino_gradients(&z, g, up, group, zr, s0, s1, m0, nv * L, &ms, gb, mm);
-                            for (int p = 0; p < z.own; p++)
-                                for (int64_t k = lo * z.cin; k < hi * z.cin; k += z.cin) {
-                                    const float *vp = v + (zr - z.front + k / z.cin) % z.deep * z.vsize + vs.first[p];
-                                    for (int64_t i = 0, mr; i < z.cin; i += mr) {
-                                        mr = last_next_f32(z.cin - i, last_high_f32(nv));
-                                        last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, vp + i, 1, z.cpad, mm + ms.first[p], nv * L, whole && step == first && !zr ? none : NULL,
-                                                                      acc + (p * kn + k + i) * z.mpad + m0, z.mpad, 0);
-                                    }
+        float *buf = rooms + RT_ME * o.room, *v = buf + o.psize, *mm = v + z.deep * z.vsize, *gb = mm + z.msize, *none = gb + o.gsize;
+        WinoPlaces vs, ms;
+        memset(buf, 0, (size_t)o.psize * sizeof(float));
+        memset(none, 0, (size_t)o.block * sizeof(float));
+        EACH(task) {
+            int64_t group = task % z.groups, part = task / z.groups, first = steps * part / parts;
+            float *acc = sums + part * wsize + group * each;
+            if (!whole) memset(acc, 0, (size_t)each * sizeof(float));
+            for (int64_t step = first; step < steps * (part + 1) / parts; step++) {
+                int64_t s0 = step * z.per, s1 = s0 + z.per < strips ? s0 + z.per : strips, tiles = wino_count(&z, s0, s1), done = 0;
+                wino_places(&z, tiles, z.cpad, &vs);
+                for (int64_t zr = 0; zr < z.depth; zr++) {
+                    int64_t lo = z.front > zr ? z.front - zr : 0, hi = z.sdepth + z.front - zr < z.deep ? z.sdepth + z.front - zr : z.deep;
+                    if (done < zr - z.front) done = zr - z.front;
+                    for (; done < z.sdepth && done < zr - z.front + z.deep; done++)
+                        wino_inputs(&z, x, from, group, done, s0, s1, &vs, buf, v + done % z.deep * z.vsize);
+                    int nv;
+                    for (int64_t m0 = 0; m0 < z.mpad; m0 += nv * L) {
+                        nv = last_vectors_f32(m0 / L, z.mpad / L);
+                        wino_places(&z, tiles, nv * L, &ms);
+                        wino_gradients(&z, g, up, group, zr, s0, s1, m0, nv * L, &ms, gb, mm);
+                        for (int p = 0; p < z.own; p++)
+                            for (int64_t k = lo * z.cin; k < hi * z.cin; k += z.cin) {
+                                const float *vp = v + (zr - z.front + k / z.cin) % z.deep * z.vsize + vs.first[p];
+                                for (int64_t i = 0, mr; i < z.cin; i += mr) {
+                                    mr = last_next_f32(z.cin - i, last_high_f32(nv));
+                                    last_tiles_f32[nv - 1][mr - 1](1, tiles * vs.count[p], wino_zero, vp + i, 1, z.cpad, mm + ms.first[p], nv * L, whole && step == first && !zr ? none : NULL,
+                                                                  acc + (p * kn + k + i) * z.mpad + m0, z.mpad, 0);
                                 }
-                        }
+                            }
                     }
                 }
             }
         }
-        free(buf);
     }
-    if (!failed) {
-        threads = rt_few((double)parts * wsize, 32768, threads, z.groups * kn);
-        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
-        for (int64_t row = 0; row < z.groups * kn; row++) {
-            int64_t group = row / kn, k = row % kn;
-            int taps = z.down.taps * z.across.taps;
-            for (int64_t q = 0; q < z.mpad; q += L) {
-                rt_vf u[WINO_P], o[WINO_TAPS];
-                float s[WINO_TAPS][L];
-                for (int p = 0; p < z.own; p++) {
-                    const float *at = sums + group * each + (p * kn + k) * z.mpad + q;
-                    u[p] = rt_vf_load(at);
-                    for (int64_t part = 1; part < parts; part++) u[p] += rt_vf_load(at + part * wsize);
-                }
-                z.kind->down_taps(u, o);
-                for (int t = 0; t < taps; t++) rt_vf_store(s[t], o[t]);
-                int64_t count = z.m - q < L ? z.m - q : L;
-                for (int64_t m = 0; m < count; m++)
-                    for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + k % z.cin * ws[1] + (k / z.cin * taps + t) * ws[2]] = s[t][m];
+    threads = rt_few((double)parts * wsize, 32768, threads, z.groups * kn);
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t row = 0; row < z.groups * kn; row++) {
+        int64_t group = row / kn, k = row % kn;
+        int taps = z.down.taps * z.across.taps;
+        for (int64_t q = 0; q < z.mpad; q += L) {
+            rt_vf u[WINO_P], taken[WINO_TAPS];
+            float s[WINO_TAPS][L];
+            for (int p = 0; p < z.own; p++) {
+                const float *at = sums + group * each + (p * kn + k) * z.mpad + q;
+                u[p] = rt_vf_load(at);
+                for (int64_t part = 1; part < parts; part++) u[p] += rt_vf_load(at + part * wsize);
             }
+            z.kind->down_taps(u, taken);
+            for (int t = 0; t < taps; t++) rt_vf_store(s[t], taken[t]);
+            int64_t count = z.m - q < L ? z.m - q : L;
+            for (int64_t m = 0; m < count; m++)
+                for (int t = 0; t < taps; t++) gw[group * ws[3] + (q + m) * ws[0] + k % z.cin * ws[1] + (k / z.cin * taps + t) * ws[2]] = s[t][m];
         }
     }
-    free(sums);
-    return failed;
+    if (!c->room) free(sums);
+    return 0;
 }
 
 /* Note [Dilated by parts]
