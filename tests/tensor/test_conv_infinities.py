@@ -16,6 +16,7 @@ SHAPES = {            # batch, groups, in, out channels (of a group), size, kern
     "winograd, many channels": (4, 1, 256, 256, (7, 7), 3, 1, 1, 1),
     "winograd in groups": (3, 2, 16, 32, (19, 17), 3, 1, 1, 1),
     "winograd of volumes": (1, 1, 16, 16, (5, 10, 12), 3, 1, 1, 1),
+    "rows of taps": (8, 1, 6, 16, (9, 8), 5, 1, 1, 1),
     "windows": (2, 1, 8, 12, (13, 14), 3, 1, 0, 1),
     "windows by two": (2, 1, 3, 24, (21, 18), 4, 2, 1, 1),
     "windows, padded": (1, 1, 5, 8, (9, 23), 5, 1, 2, 1),

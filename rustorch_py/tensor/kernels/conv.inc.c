@@ -145,6 +145,7 @@ static int is_deep(const RtConvGeom *c) { return c->cin == 1 && c->cout == 1 && 
 #include "conv_last_t.h"
 #include "conv_depth_last_t.h"
 #include "conv_wino.h"
+#include "conv_tap_rows.h"
 #undef T
 #undef V
 #undef VF
@@ -277,6 +278,7 @@ static void keep(const RtConvGeom *c, const float *w, int orders, float *to, int
              return dinput_any_f32(&dense, g, w, b, gx, orders & RT_LAST_ANY, threads))                                       \
         if (is_deep(c) && (orders & DEEP_ORDERS) == DEEP_ORDERS) return dinput_deep_##t(c, g, w, b, gx, threads);              \
         if (is_deep_turned_back_##t(c, orders, &dense)) return dinput_deep_turned_##t(&dense, g, w, b, gx, threads);          \
+        TAP_ROWS_##t                                                                                                         \
         if (!(orders & RT_LAST_ANY) && is_columns_##t(c)) return dinput_columns_##t(c, g, w, b, gx, threads);                 \
         return orders & RT_LAST_ANY || THROUGH(1) ? dinput_last_##t(c, g, w, b, gx, orders, threads) : dinput_##t(c, g, w, b, gx, threads); \
     }                                                                                                                         \
@@ -310,6 +312,8 @@ static RtConvGeom plainly(const RtConvGeom *c) {
         __VA_ARGS__;                                                 \
     }
 #define NEVER(mode, call, apart, ...)
+#define TAP_ROWS_f32 if (!(orders & RT_LAST_ANY) && is_tap_rows_f32(c)) return dinput_tap_rows_f32(c, g, w, b, gx, threads);
+#define TAP_ROWS_f64
 #define SOME(mode) through_last(c, mode, orders)
 #define NONE(mode) 0
 DOORS(float, f32, WINO, SOME)
