@@ -32,6 +32,7 @@
 
 #define MAX_THREADS 256
 #define WEIGHTS_OF_ONE (896 << 10)               /* bytes of hidden weights that a core keeps beside all else: less is gained by sharing units than meeting costs */
+#define ROWS_OF_ONE 4                            /* rows that hide what it takes to bring a register of weights from the second cache */
 #define STEP_OF_ONE 30000                        /* multiply-adds of a step for which a member meets the others: some 0.6 us, twice what meeting costs */
 #define STEP_HANDED 16000                        /* the same where states are handed over: Note [Handed states] */
 #define BUNCH 4                                  /* panels of few rows whose gates follow the products of them all: each waits for nothing but itself */
@@ -77,7 +78,7 @@ static int make_team(Team *team, RtScan *s, int64_t bytes, int64_t pieces) {
             if (members > 1 && (double)s->N * (double)weights / (double)(g * members) < (few ? STEP_HANDED : STEP_OF_ONE)) break;
             s->team = (int)g;
             s->members = (int)members;
-            if (weights * bytes / members <= WEIGHTS_OF_ONE && s->N / g >= 8) break;
+            if (weights * bytes / members <= WEIGHTS_OF_ONE && s->N / g >= ROWS_OF_ONE) break;
         }
     }
     team->groups = s->team;
@@ -169,7 +170,17 @@ static inline int have_come(const Parcel *parcels, int64_t count, uint32_t step)
 }
 
 /* Some of the lines of each row of a matrix. */
-typedef struct { const char *at; int64_t row, apart, count; } Lines;          /* the first; from row to row and line to line, in bytes */
+typedef struct { const char *at; int64_t row, count; int write; } Lines;      /* the first of them; from row to row, in bytes; whether they will be written to */
+
+/* Ask for a line. One that will be written to is asked for this core alone: other threads read it last (the gradient of the gates, for the product with the
+ * input), and writing to a shared line waits for them a second time (LSTM 256, cores with no cache in common: a tenth of the backward steps). */
+static inline void ask(const char *at, int write) {
+#if defined(__x86_64__)
+    if (write) { __asm__ volatile("prefetchw %0" : : "m"(*at)); return; }          /* where it is not known it does nothing */
+#endif
+    __builtin_prefetch(at, 0, 2);
+    (void)write;
+}
 
 /* bounds: the sequences of each group, so that all have about the same number of rows */
 static void share_out(const RtScan *s, int64_t *bounds, int groups) {

@@ -68,7 +68,7 @@ RT_INLINE int64_t M(register_row)(int C) { return (C < 4 ? C : 2) * L; }
 /* Ask for a row's lines; too far apart, or too many at once, for the hardware to guess. */
 RT_INLINE void M(fetch)(const Lines *lines, int64_t count, int64_t r) {
     for (const Lines *l = lines; l < lines + count; l++)
-        for (int64_t q = 0; q < l->count; q++) __builtin_prefetch(l->at + r * l->row + q * l->apart, 0, 2);
+        for (int64_t q = 0; q < l->count; q++) ask(l->at + r * l->row + q * 64, l->write);
 }
 
 /* c (+)= a b: m rows of length k by a panel of C registers; asks meanwhile for the lines of m rows that the gates will read and write. */

@@ -234,8 +234,8 @@ RT_INLINE void M(unit_panel)(const RtScan *s, int64_t m, int64_t n, int64_t u, i
         int64_t rows = (m - r + blocks - i - 1) / (blocks - i);
         Lines lines[5];
         int64_t size = (int64_t)sizeof(T), count = 0;
-        for (; count < G; count++) lines[count] = (Lines){(const char *)(gates + (r * G + count) * H + u), G * H * size, 64, (n * size + 63) / 64};
-        if (act) lines[count++] = (Lines){(const char *)(act + r * n * A), n * A * size, 64, (n * A * size + 63) / 64};
+        for (; count < G; count++) lines[count] = (Lines){(const char *)(gates + (r * G + count) * H + u), G * H * size, (n * size + 63) / 64, 0};
+        if (act) lines[count++] = (Lines){(const char *)(act + r * n * A), n * A * size, (n * A * size + 63) / 64, 1};
         M(panel)(rows, C, k, state + r * K, w, pre, C * L, 0, lines, count);
         M(units)(s, rows, n, u, gates + r * G * H, pre, C * L, step, state + r * K, c + r * H, h + r * H, act ? act + r * n * A : NULL);
         r += rows;
@@ -513,8 +513,8 @@ static void M(scan_d0)(RtScan *s) {
                     int64_t bytes = (end - j) * (int64_t)sizeof(T), count = 0;
                     if (m >= m_before && !proj) {
                         for (; count < G; count++)
-                            lines[count] = (Lines){(const char *)(d + count * H + j), wide * (int64_t)sizeof(T), 64, (bytes + 63) / 64};
-                        lines[count++] = (Lines){(const char *)(act + m * j * A), bytes * A, 64, (bytes * A + 63) / 64};
+                            lines[count] = (Lines){(const char *)(d + count * H + j), wide * (int64_t)sizeof(T), (bytes + 63) / 64, 1};
+                        lines[count++] = (Lines){(const char *)(act + m * j * A), bytes * A, (bytes * A + 63) / 64, 0};
                     }
                     M(multiply)(m_before, j, end, wide, dhid_before, packed + wide * j, dh, K, s->mode == RT_GRU, lines, count);
                 }
