@@ -2,14 +2,14 @@
 
 See Note [Recording] in tensor/_fuse.pyx for what a recording holds, and Note [Fused loops] in tensor/kernels/fuse.h for what runs.
 """
+import itertools
+
 from ..tensor import _fuse, optable
+from . import _chain
+from ._chain import Unfit
 
 COSTLY = 3                # of a row: computing it again takes longer than to write and read it in a cache
 PLACES, NUMBERS = _fuse.MAX_OPERANDS, _fuse.MAX_OPERANDS + _fuse.MAX_SLOTS
-
-
-class Unfit(Exception):
-    """The recording is no program of one loop."""
 
 
 class _Value:
@@ -129,45 +129,94 @@ def _alive(order, wanted, given=()):
 
 def _assemble(steps, wanted, n_in, given=()):
     """The Program of these steps; `given` are inputs behind the first n_in."""
+    parts = _parts(steps)
+    plain = _assembled([[value] for value in steps], wanted, n_in, given)
+    if len(parts) == len(steps):
+        return plain
+    try:
+        return _assembled(parts, wanted, n_in, given, plain)
+    except Unfit:
+        return plain
+
+
+def _assembled(parts, wanted, n_in, given, short=None):
+    """The Program of these parts (see `_parts`); `short` is the one for short runs."""
+    steps = [value for part in parts for value in part]
     if len(wanted) + n_in + len(given) > _fuse.MAX_OPERANDS or len(steps) > _fuse.MAX_STEPS:
         raise Unfit
-    last = {}                                          # value -> the step that reads it last
-    for i, value in enumerate(steps):
-        for read in value.step[4]:
-            last[id(read)] = i
+    last = {}                                          # value -> the part that reads it last
+    for i, part in enumerate(parts):
+        for value in part:
+            for read in value.step[4]:
+                last[id(read)] = i
     place, sizes, free, numbers, out = {}, [], [], [], []
     operand = {id(value): i for i, value in enumerate(wanted)}
     operand.update((id(value), len(wanted) + n_in + i) for i, value in enumerate(given))
 
-    def at(value):
-        """(number of the value, bytes from element to element where it is no operand)"""
-        if id(value) in operand:
-            return operand[id(value)], 0
-        if value.index is not None:
-            return len(wanted) + value.index, 0
-        if value.raw is not None:
-            if value.raw not in numbers:
-                numbers.append(value.raw)
-            return NUMBERS + numbers.index(value.raw), 0
-        return PLACES + place[id(value)], _fuse.itemsize(value.dtype)
+    def number(raw):
+        if raw not in numbers:
+            numbers.append(raw)
+        return NUMBERS + numbers.index(raw)
 
-    for i, value in enumerate(steps):
-        kernel, loop, k0, k1, reads = value.step
-        taken = [at(read) for read in reads]
-        if id(value) not in operand:
-            size = _fuse.itemsize(value.dtype)
+    def spot(value):
+        if id(value) in operand:
+            return operand[id(value)]
+        if value.index is not None:
+            return len(wanted) + value.index
+        return number(value.raw) if value.raw is not None else PLACES + place[id(value)]
+
+    def apart(value):
+        """Bytes from element to element where it is no operand."""
+        return 0 if id(value) in operand or value.step is None else _fuse.itemsize(value.dtype)
+
+    for i, part in enumerate(parts):
+        kept = [value for value in part if id(value) in operand or last.get(id(value), i) > i]
+        for value in kept:
+            if id(value) in operand:
+                continue
             if free:                                   # not one that is read here: some loops are slower in place
                 place[id(value)] = free.pop()
             else:
                 place[id(value)] = len(sizes)
                 sizes.append(0)
-            sizes[place[id(value)]] = max(sizes[place[id(value)]], size)
-        for read in {id(r): r for r in reads}.values():
+            sizes[place[id(value)]] = max(sizes[place[id(value)]], _fuse.itemsize(value.dtype))
+        for read in {id(r): r for value in part for r in value.step[4]}.values():
             if id(read) in place and last[id(read)] == i:
                 free.append(place[id(read)])
-        spots = [at(value), *taken]
-        out.append((kernel, loop, k0, k1, reads[0].dtype if kernel < 0 else 0, [v for v, _ in spots], [s for _, s in spots]))
+        kernel, loop, k0, k1, reads = part[0].step
+        if len(part) > 1:
+            out.append((_fuse.CHAIN, loop, 0.0, 0.0, 0, *_chain.operations(part, spot, number, set(map(id, kept)))))
+        else:
+            spots = [part[0], *reads]
+            out.append((kernel, loop, k0, k1, reads[0].dtype if kernel < 0 else 0, list(map(spot, spots)), list(map(apart, spots))))
     if len(sizes) > _fuse.MAX_SLOTS or len(numbers) > _fuse.MAX_NUMBERS or sum(sizes) * 64 > _fuse.ROOM:
         raise Unfit
-    cost = min(4, sum(optable.ROWS[s[0] >> 2].cost for s in out if s[0] >= 0))
-    return _fuse.Program([v.dtype for v in wanted], n_in + len(given), out, sizes, numbers, cost)
+    cost = min(4, sum(optable.ROWS[value.step[0] >> 2].cost for value in steps if value.step[0] >= 0))
+    return _fuse.Program([v.dtype for v in wanted], n_in + len(given), out, sizes, numbers, cost, short)
+
+
+def _parts(steps):
+    """The steps in parts that run over a block one after the other: one step, or arithmetic of one dtype as a chain. Arithmetic waits until a step
+    that is none reads it, so that chains are long."""
+    parts, waiting = [], {}
+
+    def bring(values):
+        """Make parts of what these values need and is waiting."""
+        need = set(map(id, values))
+        for value in reversed(list(waiting.values())):
+            if id(value) in need:
+                need.update(map(id, value.step[4]))
+        chosen = [value for value in waiting.values() if id(value) in need]
+        for value in chosen:
+            del waiting[id(value)]
+        for _, part in itertools.groupby(chosen, lambda value: value.step[1]):      # its dtype
+            parts.append(list(part))
+
+    for value in steps:
+        if _chain.is_arithmetic(value.step):
+            waiting[id(value)] = value
+        else:
+            bring(value.step[4])
+            parts.append([value])
+    bring(list(waiting.values()))
+    return parts

@@ -1,4 +1,4 @@
-# build: isa=vfun.inc.c,ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,half_loops.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c,copy.inc.c sources=cpu.c,reduce.c,fuse.c,cast_stored.c,alloc.c,special.c,ew_c64.c,ew_c128.c,ew_16.c
+# build: isa=vfun.inc.c,ew_f32.inc.c,ew_f64.inc.c,ew_int.inc.c,ew_int2.inc.c,half_loops.inc.c,reduce_float.inc.c,reduce_int.inc.c,cast.inc.c,copy.inc.c,chain.inc.c sources=cpu.c,reduce.c,fuse.c,cast_stored.c,alloc.c,special.c,ew_c64.c,ew_c128.c,ew_16.c
 """The CPU back end: registers itself; instruction set, threads and the host allocator's switches."""
 import os
 

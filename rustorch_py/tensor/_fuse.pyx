@@ -8,7 +8,7 @@ caller's to see that nothing else happens (jit/_source.py) and to compare result
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy
-from ._base cimport TensorBase, RtIter, RtArray, RT_CPU, RT_MAX_ARGS, RT_MAX_DIM, empty, rt_itemsize, rt_iter_coalesce
+from ._base cimport TensorBase, RtIter, RtArray, RT_CPU, RT_F32, RT_F64, RT_MAX_ARGS, RT_MAX_DIM, empty, rt_itemsize, rt_iter_coalesce
 from ._backend cimport RtBackend, backend_of, register_backend
 from ._cpu cimport cast_one, fuse_plan, loop_wants
 from ._plan cimport add_operand, merge_shape, plan_begin
@@ -17,7 +17,10 @@ from threading import Lock
 from ..errors import TensorError
 
 cdef extern from "fuse.h" nogil:
-    enum: RT_FUSE_STEPS, RT_FUSE_SLOTS, RT_FUSE_NUMBERS, RT_FUSE_ROOM
+    enum: RT_FUSE_STEPS, RT_FUSE_SLOTS, RT_FUSE_NUMBERS, RT_FUSE_ROOM, RT_FUSE_VALUES, RT_FUSE_CHAIN, RT_CHAIN_TEMPS, RT_CHAIN_MOST, RT_CHAIN_RUN, \
+        RT_CHAIN_LOAD, RT_CHAIN_STORE, RT_CHAIN_ADD, RT_CHAIN_SUB, RT_CHAIN_FROM, RT_CHAIN_MUL, RT_CHAIN_DIV, RT_CHAIN_INTO, RT_CHAIN_NEG
+    ctypedef struct RtChained:
+        uint8_t op, v
     ctypedef struct RtFuseStep:
         int32_t kernel, loop, source, nargs
         uint8_t v[8]
@@ -28,6 +31,8 @@ cdef extern from "fuse.h" nogil:
         char numbers[1][16]
         int32_t step_size[1][8]
         RtFuseStep steps[1]
+        int32_t nchained
+        RtChained chained[1]
 
 cdef extern from "stream.h" nogil:
     int64_t rt_last_cache()
@@ -43,6 +48,12 @@ cdef extern from *:
     int recording "rt_recording"                # this thread is the one that is watched
 
 MAX_OPERANDS, MAX_STEPS, MAX_SLOTS, MAX_NUMBERS, ROOM = RT_MAX_ARGS, RT_FUSE_STEPS, RT_FUSE_SLOTS, RT_FUSE_NUMBERS, RT_FUSE_ROOM
+
+CHAIN, FIRST_NUMBER, FIRST_TEMP, MAX_TEMPS, MAX_CHAINED = RT_FUSE_CHAIN, RT_MAX_ARGS + RT_FUSE_SLOTS, RT_FUSE_VALUES, RT_CHAIN_TEMPS, RT_CHAIN_MOST
+LOAD, STORE, NEG = RT_CHAIN_LOAD, RT_CHAIN_STORE, RT_CHAIN_NEG
+# operator -> the operation with its right operand, with its left one
+ARITHMETIC = {"+": (RT_CHAIN_ADD, RT_CHAIN_ADD), "-": (RT_CHAIN_SUB, RT_CHAIN_FROM), "*": (RT_CHAIN_MUL, RT_CHAIN_MUL), "/": (RT_CHAIN_DIV, RT_CHAIN_INTO)}
+F32, F64 = RT_F32, RT_F64
 
 cdef struct Entry:
     int kernel, loop, nargs                     # kernel -1: a conversion
@@ -195,31 +206,43 @@ cdef class Program:
         outs: dtype codes of the results.
         n_in: number of inputs.
         steps: tuples (kernel or -1, loop's dtype code, k0, k1, source's dtype code, values, bytes an element of each value); values count
-            operands from 0, places from 8 and numbers from 8 + MAX_SLOTS (the layout of RtFuseStep).
+            operands from 0, places from 8 and numbers from 8 + MAX_SLOTS (the layout of RtFuseStep). A chain is (CHAIN, dtype code, 0, 0, 0,
+            values, operations).
         slots: bytes of an element of each place.
         numbers: bytes of each number.
         cost: cost class of an element, 0 to 4, as a row's.
+        short: the same program without chains, for arrays whose runs are shorter than a chain is worth.
     """
     cdef RtFuse fuse
     cdef int n_out, n_in
     cdef int out[RT_MAX_ARGS]
+    cdef Program short
 
-    def __init__(self, list outs, int n_in, list steps, list slots, list numbers, int cost):
+    def __init__(self, list outs, int n_in, list steps, list slots, list numbers, int cost, Program short=None):
         cdef int i, a, room = 0
         cdef bytes raw
         if len(outs) + n_in > RT_MAX_ARGS or len(steps) > RT_FUSE_STEPS or len(slots) > RT_FUSE_SLOTS or len(numbers) > RT_FUSE_NUMBERS:
             raise TensorError("Program: too many operands, steps, places or numbers for one loop", op="Program")
-        self.n_out, self.n_in = len(outs), n_in
+        self.n_out, self.n_in, self.short = len(outs), n_in, short
         for i, dt in enumerate(outs):
             self.out[i] = dt
         self.fuse.noperands, self.fuse.nsteps, self.fuse.nslots, self.fuse.nnumbers, self.fuse.cost = len(outs) + n_in, len(steps), len(slots), len(numbers), cost
         for i, size in enumerate(slots):
             self.fuse.slot_size[i] = size
             room += size
-        self.fuse.block = min(1024, RT_FUSE_ROOM // max(room, 1) // 64 * 64)
+        self.fuse.block = min(1024, RT_FUSE_ROOM // max(room, 1))
+        self.fuse.block = self.fuse.block // (128 if self.fuse.block > 128 else 64) * (128 if self.fuse.block > 128 else 64)      # a chain's group of float32
         for i, raw in enumerate(numbers):
             memcpy(self.fuse.numbers[i], <const char *>raw, len(raw))
         for i, (kernel, loop, k0, k1, source, values, sizes) in enumerate(steps):
+            if kernel == RT_FUSE_CHAIN:
+                if self.fuse.nchained + len(values) > RT_CHAIN_MOST:
+                    raise TensorError("Program: too many operations for one loop", op="Program")
+                self.fuse.steps[i].kernel, self.fuse.steps[i].loop, self.fuse.steps[i].source, self.fuse.steps[i].nargs = kernel, loop, self.fuse.nchained, len(values)
+                for v, op in zip(values, sizes):
+                    self.fuse.chained[self.fuse.nchained].op, self.fuse.chained[self.fuse.nchained].v = op, v
+                    self.fuse.nchained += 1
+                continue
             self.fuse.steps[i].kernel, self.fuse.steps[i].loop, self.fuse.steps[i].source, self.fuse.steps[i].nargs = kernel, loop, source, len(values)
             self.fuse.steps[i].k[0], self.fuse.steps[i].k[1] = k0, k1
             for a in range(<int>len(values)):
@@ -231,6 +254,7 @@ cdef class Program:
         cdef int64_t sh[RT_MAX_DIM]
         cdef int nd = 0, i, status
         cdef TensorBase t, first
+        cdef const RtFuse *fuse
         if len(inputs) != self.n_in:
             raise TensorError(f"Program: expected {self.n_in} inputs, got {len(inputs)}", op="Program")
         for x in inputs:
@@ -247,8 +271,9 @@ cdef class Program:
             add_operand(&it, <TensorBase>inputs[i], self.n_out + i, nd, sh)
         it.nargs = self.n_out + self.n_in
         rt_iter_coalesce(&it)
+        fuse = &self.fuse if self.short is None or it.ndim == 1 or it.shape[0] >= RT_CHAIN_RUN else &self.short.fuse
         with nogil:
-            status = fuse_plan(&it, &self.fuse)
+            status = fuse_plan(&it, fuse)
         if status:
             raise TensorError("Program: the instruction set in force has no such loop", op="Program")
         return results

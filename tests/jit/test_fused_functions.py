@@ -104,6 +104,50 @@ def test_same_gradients(level, fn, n, dtype):
         same(x.grad, y.grad)
 
 
+def chained(x, y, z):
+    a = x * y - z                                      # read three times, from a temp
+    b = 2 / (1 - a) - (3 - x) / (y - 4)
+    return (-a - b * a) * (a - (x + y) * (z - 1)) + torch.addcmul(a, y, z, value=0.3) - torch.add(b, x, alpha=-1.7)
+
+
+def chained_around(x, y, z):
+    a = (x - y) * 0.5
+    b = torch.exp(-a * a) + a                          # what is in front is read behind it too
+    return (b - z) * (b + z) / (a * torch.sigmoid(b - 1) + 2)
+
+
+@pytest.mark.parametrize("dtype", KINDS[:2], ids=str)
+@pytest.mark.parametrize("fn", [chained, chained_around], ids=lambda f: f.__name__)
+def test_chains_of_arithmetic(level, fn, dtype):
+    short = N // 5 + 1
+    for shapes in ([(N + extra,)] * 3 for extra in (0, 1, 17, 64, 127)):
+        fused, programs = made(fn)
+        ours, theirs = ([t.requires_grad_() for t in inputs(3, dtype, *shapes)] for _ in range(2))
+        a, b = fused(*ours), fn(*theirs)
+        same(a, b)
+        a.sum().backward()
+        b.sum().backward()
+        assert programs() == 1
+        for p, q in zip(ours, theirs):
+            same(p.grad, q.grad)
+    for shapes in ([(short, 5), (short, 1), (5,)], [(short, 1), (1, 5), (short, 5)], [(short, 5), (), (short, 5)]):
+        fused, programs = made(fn)
+        given = inputs(3, dtype, *shapes)
+        same(fused(*given), fn(*given))
+    given = [t[:, ::2] for t in inputs(3, dtype, *[(short, 10)] * 3)]
+    same(made(fn)[0](*given), fn(*given))
+
+
+def test_more_at_a_time_than_a_chain_keeps(level):
+    def wide(x):
+        a, b, c, d, e, f, g, h, i = x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9
+        j, k, l, m, n, o, p, q, r = a * b, b * c, c * d, d * e, e * f, f * g, g * h, h * i, i * a
+        return a * j + b * k + c * l + d * m + e * n + f * o + g * p + h * q + i * r + (j + k + l + m + n + o + p + q + r)
+
+    x, = inputs(1, torch.float32)
+    same(made(wide)[0](x), wide(x))
+
+
 @pytest.mark.parametrize("cache", [0, 1 << 40])
 def test_kept_for_backward_where_the_cache_holds_it(cache, monkeypatch):
     monkeypatch.setattr(_fuse._fuse, "last_cache", lambda: cache)

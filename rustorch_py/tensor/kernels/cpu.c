@@ -26,7 +26,8 @@
         rt_reduce_i64_##isa[], rt_reduce_b8_##isa[], rt_reduce_f32_##isa[], rt_reduce_f64_##isa[], rt_reduce_c64_##isa[], rt_reduce_c128_##isa[]; \
     extern const RtLoop rt_half_loops_f16_##isa[], rt_half_loops_bf16_##isa[], rt_bits16_##isa[2]; \
     extern const RtCast rt_cast_##isa[RT_NLOOPED][RT_NLOOPED]; \
-    extern const RtCopyFns rt_copy_fns_##isa[5];
+    extern const RtCopyFns rt_copy_fns_##isa[5]; \
+    extern const RtChain rt_chains_##isa[2];
 EACH_ISA(DECLARE)
 extern const RtLoop rt_loops_c64_base[], rt_loops_c128_base[], rt_loops_f16_base[], rt_loops_bf16_base[];
 
@@ -45,6 +46,9 @@ static const RtCast (*const cast_tables[])[RT_NLOOPED] = {EACH_ISA(CASTS)};
 
 #define COPIES(isa) rt_copy_fns_##isa,
 static const RtCopyFns *const copy_tables[] = {EACH_ISA(COPIES)};
+
+#define CHAINS(isa) rt_chains_##isa,
+static const RtChain *const chain_tables[] = {EACH_ISA(CHAINS)};
 
 static int isa_level = 0;
 
@@ -389,6 +393,8 @@ static RtLoop half_loop(int kernel, const RtIter *it) {
         if (it->step_bytes[0][a] && (it->dtype[a] != dtype || (dense && it->step_bytes[0][a] != 2))) return NULL;
     return half_tables[isa_level][dtype == RT_BF16][kernel];
 }
+
+RtChain rt_cpu_chain_of(int loop_dtype) { return chain_tables[isa_level][loop_dtype == RT_F64]; }
 
 RtLoop rt_cpu_loop_of(int kernel, int loop_dtype) {
     const RtLoop *table = loop_tables[isa_level][loop_dtype];
