@@ -222,6 +222,8 @@ cdef object before(Node node, object g):
         got = g if node.n_outputs == 1 else g[nr]
         if t is not None and got is not None:
             kept = <TensorBase>t
+            if kept.base is None and kept.fn is not node:     # written to since: another node keeps its gradient
+                continue
             kept.grad_ = (clone(<TensorBase>got) if grad_mode() else clone_raw(<TensorBase>got)) if kept.grad_ is None else add_up(<TensorBase>kept.grad_, <TensorBase>got)
     for fn in list(extra.get("pre", {}).values()):
         got = fn((g,) if node.n_outputs == 1 else tuple(g))
@@ -776,6 +778,9 @@ def tensor_backward(tensor, gradient, retain_graph, create_graph, inputs):
     backward(tensor, gradient, retain_graph, create_graph, None, inputs)
 
 
+cdef set told = set()                    # warnings that are given once
+
+
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
     """Compute the gradients of ``tensors`` for the leaves of their graphs and add them to ``.grad``.
 
@@ -800,6 +805,12 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         for x in inputs:
             if isinstance(x, TensorBase) and not (<TensorBase>x).rg:
                 raise AutogradError("backward: one of the inputs does not require gradients: can't retain_grad on Tensor that has requires_grad=False")
+    if create_graph and "create_graph" not in told:
+        told.add("create_graph")
+        import warnings
+        warnings.warn("Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a "
+                      "memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use this function, make sure "
+                      "to reset the .grad fields of your parameters to None after use to break the cycle and avoid the leak.", UserWarning, stacklevel=3)
     run(roots, first_grads("backward", roots, grad_tensors, create_graph), create_graph if retain_graph is None else retain_graph,
         create_graph, inputs, True)
 

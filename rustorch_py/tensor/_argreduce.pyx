@@ -3,13 +3,14 @@
 from libc.stdint cimport int64_t
 from ._backend cimport RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, shape_tuple, RT_BOOL, RT_I32, RT_I64, RT_F32, RT_F64, rt_kind,
-                     RT_KIND_FLOAT, RT_NLOOPED, is_contig, grad_mode)
+                     RT_KIND_FLOAT, RT_NLOOPED, is_contig, grad_mode, attach1, save, saved, save_output)
 from ._lane cimport (RtLane, RT_SELECT_KTH, RT_SELECT_MEDIAN, RT_SELECT_NANMEDIAN, lane_of, empty_resized, computable, dense,
                      take_lane, order_sort, order_select, order_mode, need_nonempty_dim, into_pair, refuse_complex, flat)
 from ._index_kernels cimport on_device
 from ._devices import run as run_on_device
 from ._dtype cimport dtype_of
-from ._ops cimport deliver
+from ._node cimport Node
+from ._ops cimport deliver, recording
 from ._cpu cimport isa_level, rt_num_threads
 from ._function cimport set_plain_call
 from ._reduce cimport extremum, plain_max, plain_min
@@ -202,6 +203,29 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
 
 
 # ---- order statistics ----
+cdef class MiddleBackward(Node):
+    """Median of all elements: the gradient is shared evenly by those equal to it."""
+    cdef str label
+
+    cdef object own_name(self):
+        return self.label
+
+    cdef object apply(self, object g):
+        x, middle = saved(self, 0), saved(self, 1)
+        hit = x.isnan() if (<object>middle).isnan().item() else x.eq(middle)
+        return g.new_zeros(x.shape).masked_fill(hit, g / hit.sum())
+
+
+cdef TensorBase shared_middle(TensorBase t, TensorBase idx, str label):
+    cdef MiddleBackward node = MiddleBackward.__new__(MiddleBackward)
+    cdef TensorBase r = take_lane(<TensorBase>(<object>t).detach(), idx, 0, label)
+    node.label = label
+    save(node, 0, t)
+    attach1(r, node, t)
+    save_output(node, 1, r)
+    return r
+
+
 cdef object middle(object op, object kind, object input, object dim, bint keepdim, object out, int how):
     cdef TensorBase t = as_base(op, "input", input), idx
     cdef int d
@@ -217,6 +241,8 @@ cdef object middle(object op, object kind, object input, object dim, bint keepdi
         raise UnsupportedOpError(f"{op}: not implemented for bool", op=op)
     if dim is None:
         t = flat(t)
+        if recording(t, None, None) and out is None:
+            return shared_middle(t, order_select(t, 0, 0, how, False), op.capitalize() + "Backward0")
         return deliver(op, take_lane(t, order_select(t, 0, 0, how, False), 0, op.capitalize() + "Backward0"), out)
     idx = order_select(t, d, 0, how, keepdim)
     return into_pair(op, kind, out, take_lane(t, idx, d, op.capitalize() + "Backward1"), idx)

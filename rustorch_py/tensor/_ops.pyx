@@ -17,6 +17,7 @@ from ._plan cimport (is_number, wrap_number, result_dtype, broadcast_shapes, che
                      clone_raw, reduce_raw, may_overlap_self, fill_value)
 from ._backend cimport backend_of
 from ._dtype cimport default_code, castable, check_stored, dtype_of, device_of, promote, torch_name
+import weakref
 from ..errors import AutogradError, DTypeError, DeviceError, ShapeError, TensorTypeError, TensorValueError, UnsupportedOpError
 include "_row_ids.pxi"
 
@@ -438,7 +439,7 @@ cdef int inplace_begin(object op, TensorBase t) except -1:
             raise AutogradError("Output of split or unbind is a view and is being modified inplace. This view is the output of a function that "
                                 "returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace "
                                 "the inplace operation by an out-of-place one.", op=op)
-        if t.base is not None and t.base.rg and t.base.fn is None:
+        if t.base is not None and (t.base.rg and t.base.fn is None or t.rg and t.fn is None and not t.base.rg):
             raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation.", op=op)
     return 0
 
@@ -464,6 +465,20 @@ cdef int renew_history(TensorBase t, Node node) except -1:
     t.epoch += 1
     if t.base is not None:
         rebase_base(t, node)
+        if t.base.flags & F_RETAIN_GRAD:
+            go_on_retaining(t.base)
+    elif t.flags & F_RETAIN_GRAD:
+        go_on_retaining(t)
+    return 0
+
+
+cdef int go_on_retaining(TensorBase t) except -1:
+    """A tensor that keeps its gradient keeps that of what it is now: the engine asks the tensor whether a node is still its own."""
+    cdef Node fn = <Node>t.fn
+    if fn is not None:
+        if fn.extra is None:
+            fn.extra = {}
+        fn.extra.setdefault("retain", {})[t.out_nr] = weakref.ref(t)
     return 0
 
 

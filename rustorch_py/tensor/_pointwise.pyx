@@ -403,6 +403,9 @@ def round_(self, *, decimals=0):
 
 def logit(input, eps=None, *, out=None):
     """Compute ``log(x / (1 - x))``; with eps, x is first limited to [eps, 1 - eps]."""
+    if eps is not None and eps > 0.5:                # the ends have changed places: as PyTorch asks, first below eps, then above 1 - eps
+        input = choose(binary(ROW_LT, input, eps, None), eps, choose(binary(ROW_GT, input, 1 - eps, None), 1 - eps, input))
+        eps = None
     return unary(ROW_LOGIT, input, out) if eps is None else unary_k(ROW_LOGIT_EPS, input, out, eps, 0)
 
 

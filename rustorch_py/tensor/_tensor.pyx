@@ -175,7 +175,11 @@ cdef class Tensor(TensorBase):
             row = ROW_GT
         else:
             row = ROW_GE
-        return binary_slot(row, self, other)
+        found = binary_slot(row, self, other)
+        if found is NotImplemented and op == Py_EQ and type(other).__name__ == "ndarray" and other.dtype.kind in "bifc":
+            from ._data import as_tensor                 # x == array is elementwise, as in PyTorch; its other comparisons are not
+            return binary_slot(row, self, as_tensor(other))
+        return found
 
     def __hash__(self):
         return <Py_ssize_t>(<void *>self) >> 4

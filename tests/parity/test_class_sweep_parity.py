@@ -279,3 +279,79 @@ def test_schedules_of_tensor_rates():
             schedule.step()
         found.append(float(schedule.get_last_lr()[0]))
     assert found[0] == pytest.approx(found[1]) and found[0] == pytest.approx(.0125)
+
+
+# ---- what writing in place and ties do to gradients ----
+def test_a_view_that_is_a_leaf_is_not_written():
+    for m in BOTH:
+        x = m.arange(4.).view(2, 2).requires_grad_()
+        for write in (lambda: x.zero_(), lambda: x.add_(1)):
+            with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+                write()
+        with m.no_grad():
+            x.add_(1)
+        assert x.tolist() == [[1, 2], [3, 4]] and x.is_leaf
+
+
+def test_retain_grad_follows_the_tensor():
+    found = []
+    for m in BOTH:
+        x = m.ones(2, requires_grad=True)
+        y = x * 1
+        y.retain_grad()
+        y.mul_(3)
+        y.mul_(5)
+        (y * 2).sum().backward()
+        z = x * 1
+        z.retain_grad()
+        z[0] = 4.
+        z.view(2).mul_(3)
+        (z * z).sum().backward()
+        found.append((y.grad.tolist(), z.grad.tolist(), x.grad.tolist()))
+    assert found[0] == found[1] and found[0][0] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["median", "nanmedian"])
+@pytest.mark.parametrize("values", [[1., 1., 1., 2.], [3., 1., 2.], [[2., 2.], [1., 2.]], [float("nan"), 1., 1., float("nan")], [5.]])
+def test_medians_share_their_gradient(name, values):
+    found = []
+    for m in BOTH:
+        x = m.tensor(values, dtype=m.float64, requires_grad=True)
+        r = getattr(x, name)()
+        g, = m.autograd.grad(r * r, x, create_graph=True)
+        found.append((r.item(), type(r.grad_fn).__name__, g.tolist(), m.autograd.grad(g.nan_to_num().sum(), x)[0].tolist() if g.requires_grad else None))
+    for a, b in zip(*found):
+        if isinstance(a, str) or a is None:
+            assert a == b
+        else:
+            np.testing.assert_allclose(b, a)
+
+
+@pytest.mark.parametrize("eps", [0.1, 0.5, 0.6, 1])
+def test_logit_of_any_eps(eps):
+    found = []
+    for m in BOTH:
+        x = m.tensor([.2, .7, 1., 0., .5], requires_grad=True)
+        y = m.logit(x, eps)
+        found.append((y.tolist(), m.autograd.grad(y.nan_to_num(0, 0, 0).sum(), x)[0].tolist()))
+    for a, b in zip(*found):
+        np.testing.assert_allclose(b, a, rtol=1e-5)
+
+
+def test_one_window_over_two_dimensions():
+    for m in BOTH:
+        assert m.nn.functional.adaptive_avg_pool2d(m.arange(8.).view(4, 2), 1).tolist() == [[3.5]]
+        assert m.nn.AdaptiveAvgPool3d(1)(m.arange(8.).view(2, 2, 2)).tolist() == [[[3.5]]]
+
+
+@pytest.mark.parametrize("array", [np.array([0., 5., 2.], dtype="float32"), np.array([0, 5, 2]), np.array([True, False, True]), np.array(2.), np.array(["a", "b", "c"])])
+def test_equality_with_arrays_is_elementwise(array):
+    found = []
+    for m in BOTH:
+        x = m.arange(3.)
+        try:
+            r = x == array
+            found.append(r.tolist() if isinstance(r, m.Tensor) else bool(np.all(r)) if not isinstance(r, bool) else r)
+        except Exception as error:
+            found.append(type(error))
+    assert found[0] == found[1]

@@ -121,11 +121,15 @@ def _adaptive_size(input, output_size, n):
 
 def adaptive_avg_pool2d(input, output_size):
     """Average over windows chosen so that the output is (height, width); None keeps the input's size."""
+    if type(output_size) is int and output_size == 1 and input.dim() == 2:       # one window: any two dimensions have a mean
+        return input.mean((-2, -1), keepdim=True)
     return _t.adaptive_avg_pool2d(input, _adaptive_size(input, output_size, 2))
 
 
 def adaptive_avg_pool3d(input, output_size):
     """Average over windows chosen so that the output is (depth, height, width); None keeps the input's size."""
+    if type(output_size) is int and output_size == 1 and input.dim() == 3:
+        return input.mean((-3, -2, -1), keepdim=True)
     return _t.adaptive_avg_pool3d(input, _adaptive_size(input, output_size, 3))
 
 
