@@ -1,2 +1,2 @@
-"""PyTorch's name of the Metal device."""
-from .metal import device_count, is_available  # noqa: F401
+"""PyTorch's names for the Metal device."""
+from .metal import commit, current_allocated_memory, device_count, driver_allocated_memory, empty_cache, is_available, recommended_max_memory, synchronize  # noqa: F401

@@ -5,7 +5,7 @@ from pathlib import Path
 PKG = Path(__file__).resolve().parent.parent / "rustorch_py"
 
 # lowest first; a floor may import itself and the floors below
-FLOORS = ["errors", "_version", "_log", "version", "tensor", "return_types", "_info", "autograd", "random", "memory", "storage", "types", "_more", "linalg", "sparse", "special", "fft", "functional", "signal", "quasirandom", "masked", "futures", "metal", "amp", "cuda", "cpu", "mps", "xpu", "accelerator", "multiprocessing",
+FLOORS = ["errors", "_version", "_log", "version", "tensor", "return_types", "_info", "autograd", "random", "memory", "storage", "types", "_more", "linalg", "sparse", "special", "fft", "functional", "signal", "quasirandom", "masked", "futures", "amp", "cuda", "metal", "cpu", "mps", "xpu", "accelerator", "multiprocessing",
           "backends", "config", "operations", "_seed", "utils", "serialization", "hub", "nn", "ao", "jit", "compiler", "_dynamo", "overrides", "_C", "func", "optim", "data", "distributions", "testing", "profiler", "fx", "onnx",
           "library", "ops", "distributed", "callbacks", "_trace", "visualization", "training", "cli", "__init__"]
 IMPORT = re.compile(r"^\s*(?:from\s+(\.+[\w.]*)\s+c?import\s+([^#\n]*)|c?import\s+(rustorch_py[\w.]*))", re.M)

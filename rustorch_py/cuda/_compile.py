@@ -54,7 +54,7 @@ def _headers():
             found.setdefault(name, found["rustorch/" + name])       # siblings include each other by plain names; math.h is the C library's
     kernels = os.path.join(HERE, "kernels")
     for path in (os.path.join(kernels, "prelude.cuh"), *(os.path.join(kernels, name) for name in os.listdir(kernels) if name.endswith(".h")),
-                 *(os.path.join(os.path.dirname(HERE), "tensor", "kernels", name) for name in ("special.c", "bessel.c", "bessel.h", "bessel_tables.h", "optim.h", "optim_type.h"))):
+                 *(os.path.join(os.path.dirname(HERE), "tensor", "kernels", name) for name in ("special.c", "bessel.c", "bessel.h", "bessel_tables.h", "optim.h", "optim_type.h", "divisor.h"))):
         with open(path, encoding="utf-8") as f:
             found[os.path.basename(path)] = f.read()
     return found
@@ -130,7 +130,10 @@ class Compiler:
 
     def image(self, text, name):
         """Return the image of the kernels in `text`; `name` is used in messages."""
-        text = PRELUDE + ('#include "special.c"\n' if any(f"F({f})" in text for f in SPECIAL) else "") + text
+        return self.kept_image(PRELUDE + ('#include "special.c"\n' if any(f"F({f})" in text for f in SPECIAL) else "") + text, name)
+
+    def kept_image(self, text, name):
+        """Return the image of a whole text, kept or compiled."""
         path = os.path.join(cache_folder(), self.digest(text) + self.suffix)
         data = _kept(path)
         if data is not None:
@@ -215,6 +218,7 @@ class Host(Compiler):
 
     suffix = ".so"
     begin = None
+    begin_text = '#include "host.h"\n' + PRELUDE
 
     def __init__(self):
         self.command = host_compiler()
@@ -237,7 +241,8 @@ class Host(Compiler):
         """Return options that read what every kernel begins with as a precompiled header, made once and kept beside the images: it is most
         of a small kernel's time. A compiler that makes none, or does not take it, reads the text."""
         if self.begin is None:
-            folder = os.path.join(cache_folder(), self.digest(PRELUDE) + ".begin")
+            begin = self.begin_text
+            folder = os.path.join(cache_folder(), self.digest(begin) + ".begin")
             if not os.path.exists(os.path.join(folder, "begin.h.gch")):
                 try:
                     os.makedirs(cache_folder(), exist_ok=True)
@@ -246,7 +251,7 @@ class Host(Compiler):
                     made = tempfile.mkdtemp(prefix="rustorch_kernel_")
                     atexit.register(shutil.rmtree, made, True)
                 with open(os.path.join(made, "begin.h"), "w", encoding="utf-8") as f:
-                    f.write('#include "host.h"\n' + PRELUDE)
+                    f.write(begin)
                 subprocess.run([*self.command, *self.options, *self._includes(), "-x", "c++-header", os.path.join(made, "begin.h"), "-o",
                                 os.path.join(made, "begin.h.gch")], capture_output=True)
                 if os.path.dirname(made) == cache_folder():

@@ -34,21 +34,22 @@ KINDS = {**dict.fromkeys(("i8", "i16", "i32", "i64"), 1), **dict.fromkeys(GROUPS
 SIZES = dict(zip(TAGS, (1, 1, 1, 2, 4, 8, 2, 2, 4, 8, 8, 16, 4, 2, 4, 8)))
 
 ALONE = re.compile(r"[^\n]*\n// each kernel alone\n")
-_read = {}               # file -> (text, {letter: allowed})
+_read = {}               # file, with its folder unless it is FOLDER -> (text, {letter: allowed})
 
 
-def source(file):
+def source(file, folder=FOLDER):
     """Return (text, {letter: what it may be}) of a file of kernels."""
-    if file not in _read:
-        with open(os.path.join(FOLDER, file), encoding="utf-8") as f:
+    key = file if folder == FOLDER else os.path.join(folder, file)
+    if key not in _read:
+        with open(os.path.join(folder, file), encoding="utf-8") as f:
             text = f.read()
         letters = {}
         for part in re.match(r"// types:([^\n]*)", text)[1].split(";"):
             if part.strip():
                 letter, words = part.split("=")
                 letters[letter.strip()] = tuple(tag for word in words.split() for tag in GROUPS.get(word, (word,)))
-        _read[file] = text, letters
-    return _read[file]
+        _read[key] = text, letters
+    return _read[key]
 
 
 def _letter(letter, tag):

@@ -60,7 +60,7 @@ def cast(to, tag, value):
         return f"rt_f32_to_{to}((float)({value}))"
     if tag in ("f32", "f64") and to not in ("f32", "f64"):
         by = "i32" if to in ("i8", "i16", "i32") else "i64"           # as on the CPU (kernels/cast.inc.c)
-        return f"({CTYPES[to]})rt_to_{by}((double)({value}))"
+        return f"({CTYPES[to]})rt_to_{by}({value})"
     return f"({CTYPES[to]})({value})"
 
 

@@ -8,12 +8,10 @@
 #include <string.h>
 #include "launch.h"
 
-#define CLASSES 400
-#define SLAB ((size_t)2 << 20)
 typedef struct Heap Heap;
 typedef struct { CuPtr ptr; CuHandle stream; Heap *heap; } Block;
 typedef struct { Block *blocks; int n, room; } List;
-struct Heap { List lists[CLASSES]; CuPtr slab; size_t slab_left; RtCudaStats stats; int device, closed; };
+struct Heap { List lists[RT_SIZE_CLASSES]; CuPtr slab; size_t slab_left; RtCudaStats stats; int device, closed; };
 static Heap heaps[RT_CUDA_MAX_DEVICES];
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 static CuHandle pools[RT_CUDA_MAX_DEVICES];          /* the driver's own, where RUSTORCH_CUDA_ALLOC=async */
@@ -34,22 +32,6 @@ static int nuses, uses_room, npending, pending_room;
 static Block *owners;                                /* open addressing; ptr 0: free, 1: erased */
 static size_t owners_room, owners_used;
 
-static int size_class(size_t n, size_t *size) {
-    if (n <= 4096) {
-        size_t c = n ? (n + 511) / 512 : 1;
-        *size = c * 512;
-        return (int)c;
-    }
-    int e = 63 - __builtin_clzll((unsigned long long)(n - 1));
-    size_t step = (size_t)1 << (e - 3), k = (n - ((size_t)1 << e) + step - 1) / step;
-    *size = ((size_t)1 << e) + k * step;
-    return 9 + (e - 12) * 8 + (int)k;
-}
-static size_t class_size(int c) {
-    if (c <= 8) return (size_t)c * 512;
-    int e = 12 + (c - 10) / 8;
-    return ((size_t)1 << e) + (size_t)(1 + (c - 10) % 8) * ((size_t)1 << (e - 3));
-}
 static int push(List *list, CuPtr ptr, CuHandle stream) {
     if (list->n == list->room) {
         int room = list->room ? 2 * list->room : 8;
@@ -106,16 +88,16 @@ static void settle(int wait) {                       /* held: lock. Blocks whose
         if (wait ? rt_cuda.event_synchronize(p.event) : rt_cuda.event_query(p.event)) continue;
         size_t size;
         rt_cuda.event_destroy(p.event);
-        push(&p.heap->lists[size_class(p.got, &size)], p.ptr, p.stream);
+        push(&p.heap->lists[rt_size_class(p.got, &size)], p.ptr, p.stream);
         pending[i--] = pending[--npending];
     }
 }
 static void trim_heap(Heap *h) {                     /* held: lock. Large blocks go back; slabs stay */
-    for (int c = 0; c < CLASSES; c++) {
+    for (int c = 0; c < RT_SIZE_CLASSES; c++) {
         List *list = &h->lists[c];
         if (!list->n) continue;
-        size_t size = class_size(c);
-        if (size <= SLAB / 2) continue;              /* cut from a slab */
+        size_t size = rt_class_size(c);
+        if (size <= RT_SLAB / 2) continue;              /* cut from a slab */
         for (int i = 0; i < list->n; i++) { rt_cuda.mem_free(list->blocks[i].ptr); h->stats.reserved -= (int64_t)size; }
         list->n = 0;
     }
@@ -124,17 +106,17 @@ void rt_cuda_allocator(int is_asynchronous) { asynchronous = is_asynchronous; }
 void rt_cuda_trim(int device) {
     if (rt_cuda_use(device)) return;
     rt_cuda.context_synchronize();
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     settle(1);
     trim_heap(&heaps[device]);
     if (pools[device]) rt_cuda.pool_trim(pools[device], 0);
-    rt_cuda_give(&lock);
+    rt_give(&lock);
 }
 void rt_cuda_use_stream(int device, CuPtr ptr, CuHandle stream) {
     (void)device;
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     if (grow((void **)&uses, &uses_room, nuses, sizeof(Use))) { uses[nuses].ptr = ptr; uses[nuses++].stream = stream; }
-    rt_cuda_give(&lock);
+    rt_give(&lock);
 }
 
 /* Note [Workspaces]: a library's kernels need room to work in, which is theirs for as long as they run: one block a stream, and one a
@@ -149,9 +131,9 @@ int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr) {
     CuHandle stream = rt_cuda_stream(device);
     Heap *home = &heaps[device], *from = home;
     size_t size;
-    size_class(nbytes, &size);
+    rt_size_class(nbytes, &size);
     *ptr = 0;
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     if (capturing[device] && (!capturing_on[device] || capturing_on[device] == stream)) from = capturing[device];
     for (int i = 0; i < nworkspaces; i++) {
         Workspace *w = &workspaces[i];
@@ -159,7 +141,7 @@ int rt_cuda_workspace(int device, size_t nbytes, CuPtr *ptr) {
     }
     if (!*ptr && grow((void **)&workspaces, &workspaces_room, nworkspaces, sizeof(Workspace)) && (*ptr = from_system(from, home, size)))
         workspaces[nworkspaces++] = (Workspace){*ptr, size, stream, from};
-    rt_cuda_give(&lock);
+    rt_give(&lock);
     if (!*ptr) say_out_of_memory(device, nbytes);
     return *ptr ? RT_OK : RT_ERR_MEMORY;
 }
@@ -170,34 +152,34 @@ void *rt_cuda_new_heap(int device) {
 }
 void rt_cuda_drop_heap(void *heap) {
     Heap *h = heap, *home = &heaps[h->device];
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     h->closed = 1;                                   /* kept: blocks that are still held point here */
     for (int i = 0; i < nworkspaces; i++)
         if (workspaces[i].heap == h) {
             size_t size;
-            push(&home->lists[size_class(workspaces[i].size, &size)], workspaces[i].ptr, workspaces[i].stream);
+            push(&home->lists[rt_size_class(workspaces[i].size, &size)], workspaces[i].ptr, workspaces[i].stream);
             workspaces[i--] = workspaces[--nworkspaces];
         }
-    for (int c = 0; c < CLASSES; c++) {
+    for (int c = 0; c < RT_SIZE_CLASSES; c++) {
         for (int i = 0; i < h->lists[c].n; i++) push(&home->lists[c], h->lists[c].blocks[i].ptr, h->lists[c].blocks[i].stream);
         free(h->lists[c].blocks);
         memset(&h->lists[c], 0, sizeof(List));
     }
-    rt_cuda_give(&lock);
+    rt_give(&lock);
 }
 void rt_cuda_capture_into(int device, void *heap, CuHandle stream) {
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     rt_cuda_captures += (heap != NULL) - (capturing[device] != NULL);
     capturing[device] = heap;
     capturing_on[device] = stream;
-    rt_cuda_give(&lock);
+    rt_give(&lock);
 }
-void rt_cuda_stats(int device, RtCudaStats *out) { rt_cuda_take(&lock); *out = heaps[device].stats; rt_cuda_give(&lock); }
+void rt_cuda_stats(int device, RtCudaStats *out) { rt_take(&lock); *out = heaps[device].stats; rt_give(&lock); }
 void rt_cuda_reset_peak(int device) {
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     heaps[device].stats.in_use_peak = heaps[device].stats.in_use;
     heaps[device].stats.reserved_peak = heaps[device].stats.reserved;
-    rt_cuda_give(&lock);
+    rt_give(&lock);
 }
 
 static CuPtr from_system(Heap *from, Heap *h, size_t size) {     /* held: lock; h: the device's, which counts */
@@ -218,21 +200,14 @@ static CuPtr from_system(Heap *from, Heap *h, size_t size) {     /* held: lock; 
     if (h->stats.reserved > h->stats.reserved_peak) h->stats.reserved_peak = h->stats.reserved;
     return p;
 }
-static double scaled(double bytes, const char **unit) {
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    int u = 0;
-    while (bytes >= 1024 && u < 4) { bytes /= 1024; u++; }
-    *unit = units[u];
-    return bytes;
-}
 static void say_out_of_memory(int device, size_t nbytes) {
     size_t free_bytes = 0, total = 0;
     RtCudaStats s;
     const char *u[5];
     rt_cuda.mem_info(&free_bytes, &total);
     rt_cuda_stats(device, &s);
-    double want = scaled((double)nbytes, &u[0]), all = scaled((double)total, &u[1]), left = scaled((double)free_bytes, &u[2]),
-           used = scaled((double)s.in_use, &u[3]), idle = scaled((double)(s.reserved - s.in_use), &u[4]);
+    double want = rt_scaled((double)nbytes, &u[0]), all = rt_scaled((double)total, &u[1]), left = rt_scaled((double)free_bytes, &u[2]),
+           used = rt_scaled((double)s.in_use, &u[3]), idle = rt_scaled((double)(s.reserved - s.in_use), &u[4]);
     snprintf(rt_cuda_error(), RT_CUDA_ERROR_ROOM, "CUDA out of memory. Tried to allocate %.2f %s. GPU %d has a total capacity of %.2f %s of which %.2f %s is free. "
              "Of the allocated memory %.2f %s is held by tensors, and %.2f %s is reserved by the allocator but unallocated (cuda.empty_cache() gives it back).",
              want, u[0], device, all, u[1], left, u[2], used, u[3], idle, u[4]);
@@ -253,14 +228,14 @@ static void *pool_alloc(int device, size_t nbytes, size_t *got) {        /* RUST
         else rt_cuda_check(status, "cuMemAllocAsync");
         return NULL;
     }
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     if (rt_cuda_stream(device)) owner_put(p, rt_cuda_stream(device), NULL);
     h->stats.allocs++;
     h->stats.in_use += (int64_t)nbytes;
     if (h->stats.in_use > h->stats.in_use_peak) h->stats.in_use_peak = h->stats.in_use;
     if (h->stats.in_use > h->stats.reserved) h->stats.reserved = h->stats.in_use;
     if (h->stats.reserved > h->stats.reserved_peak) h->stats.reserved_peak = h->stats.reserved;
-    rt_cuda_give(&lock);
+    rt_give(&lock);
     *got = nbytes;
     return (void *)(uintptr_t)p;
 }
@@ -271,22 +246,22 @@ void *rt_cuda_alloc(int code, size_t nbytes, size_t *got) {
     if (rt_cuda_use(device)) return NULL;
     if (nbytes > ((size_t)1 << 45)) { say_out_of_memory(device, nbytes); return NULL; }
     if (asynchronous) return pool_alloc(device, nbytes, got);
-    int c = size_class(nbytes, &size);
+    int c = rt_size_class(nbytes, &size);
     CuHandle stream = rt_cuda_stream(device);
     Heap *h = &heaps[device], *from = h;
     CuPtr p = 0;
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     if (npending && !rt_cuda_captures) settle(0);     /* events are not asked while a graph is captured */
     if (capturing[device] && (!capturing_on[device] || capturing_on[device] == stream)) from = capturing[device];
     List *list = &from->lists[c];
     h->stats.allocs++;
     for (int i = list->n - 1; i >= 0; i--)
         if (list->blocks[i].stream == stream) { p = list->blocks[i].ptr; list->blocks[i] = list->blocks[--list->n]; h->stats.hits++; break; }
-    if (!p && size > SLAB / 2) p = from_system(from, h, size);
+    if (!p && size > RT_SLAB / 2) p = from_system(from, h, size);
     else if (!p) {
         if (from->slab_left < size) {
-            from->slab = from_system(from, h, SLAB);
-            from->slab_left = from->slab ? SLAB : 0;
+            from->slab = from_system(from, h, RT_SLAB);
+            from->slab_left = from->slab ? RT_SLAB : 0;
         }
         if (from->slab_left >= size) { p = from->slab; from->slab += size; from->slab_left -= size; }
     }
@@ -296,15 +271,15 @@ void *rt_cuda_alloc(int code, size_t nbytes, size_t *got) {
         if (h->stats.in_use > h->stats.in_use_peak) h->stats.in_use_peak = h->stats.in_use;
         *got = size;
     }
-    rt_cuda_give(&lock);
+    rt_give(&lock);
     if (!p && !*rt_cuda_error()) say_out_of_memory(device, nbytes);
     return (void *)(uintptr_t)p;
 }
 void rt_cuda_free(int code, void *ptr, size_t got) {
     Heap *h = &heaps[RT_DEVICE_INDEX(code)];
     size_t size;
-    int c = size_class(got, &size);
-    rt_cuda_take(&lock);
+    int c = rt_size_class(got, &size);
+    rt_take(&lock);
     h->stats.frees++;
     h->stats.in_use -= (int64_t)got;
     CuPtr p = (CuPtr)(uintptr_t)ptr;
@@ -323,5 +298,5 @@ void rt_cuda_free(int code, void *ptr, size_t got) {
     } else if (event && grow((void **)&pending, &pending_room, npending, sizeof(Pending)))
         pending[npending++] = (Pending){p, got, stream, event, to};
     else push(&to->lists[c], p, stream);             /* without room for the list's entry the block is lost, not the program */
-    rt_cuda_give(&lock);
+    rt_give(&lock);
 }

@@ -123,26 +123,26 @@ int rt_cuda_use(int device) {
         return RT_ERR_DEVICE;
     }
     int status;
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     if (!contexts[device]) {
         int handle = 0;
         status = rt_cuda_check(rt_cuda.device_get(&handle, device), "cuDeviceGet");
         if (!status) status = rt_cuda_check(rt_cuda.context_retain(&contexts[device], handle), "cuDevicePrimaryCtxRetain");
         if (!status) status = rt_cuda_check(rt_cuda.device_attribute(&sms[device], CU_ATTR_SMS, handle), "cuDeviceGetAttribute");
         if (!status) status = rt_cuda_check(rt_cuda.device_attribute(&handle, CU_ATTR_MAJOR, handle), "cuDeviceGetAttribute");
-        if (status) { rt_cuda_give(&lock); return status; }
+        if (status) { rt_give(&lock); return status; }
         overlaps[device] = handle >= 9 ? overlap : 0;
     }
-    rt_cuda_give(&lock);
+    rt_give(&lock);
     if ((status = rt_cuda_check(rt_cuda.context_set(contexts[device]), "cuCtxSetCurrent"))) return status;
     current = device;
-    rt_cuda_take(&lock);
+    rt_take(&lock);
     if (!faults[device]) {
         void *p = NULL;
         status = rt_cuda_check(rt_cuda.host_alloc(&p, 64, 3), "cuMemHostAlloc");       /* for all contexts, and seen by kernels */
         if (!status) faults[device] = memset(p, 0, 64);
     }
-    rt_cuda_give(&lock);
+    rt_give(&lock);
     return status;
 }
 
@@ -213,52 +213,8 @@ static int synchronize(int device) {
 }
 
 /* ---- kernels by key ------------------------------------------------------------------------------------------------ */
-typedef struct { RtKey key; CuHandle function; } Entry;
-typedef struct Table { size_t room, used; Entry entries[]; } Table;
-static _Atomic(Table *) table;                       /* grown by copying; old ones stay readable (and are kept) */
-
-static inline uint64_t hash_key(const RtKey *key) {
-    uint64_t w[3], h = 0x9E3779B97F4A7C15ull;
-    memcpy(w, key, sizeof w);
-    for (int i = 0; i < 3; i++) { h = (h ^ w[i]) * 0xD6E8FEB86659FD93ull; h ^= h >> 32; }
-    return h;
-}
-_Static_assert(sizeof(RtKey) == 24, "a key is three words");
-static CuHandle lookup(const Table *t, const RtKey *key) {
-    if (!t) return NULL;
-    for (size_t i = hash_key(key) & (t->room - 1); t->entries[i].function; i = (i + 1) & (t->room - 1))
-        if (!memcmp(&t->entries[i].key, key, sizeof *key)) return t->entries[i].function;
-    return NULL;
-}
-static void insert(Table *t, const RtKey *key, CuHandle function) {
-    size_t i = hash_key(key) & (t->room - 1);
-    while (t->entries[i].function) i = (i + 1) & (t->room - 1);
-    t->entries[i].key = *key;
-    atomic_thread_fence(memory_order_release);
-    t->entries[i].function = function;
-    t->used++;
-}
-static int find(const RtKey *key, CuHandle *function) {
-    if ((*function = lookup(atomic_load_explicit(&table, memory_order_acquire), key))) return RT_OK;
-    int status = rt_cuda_build(key, function);
-    if (status) return status;
-    rt_cuda_take(&lock);
-    Table *t = atomic_load(&table);
-    if (!lookup(t, key)) {
-        if (!t || 2 * (t->used + 1) > t->room) {
-            size_t room = t ? 2 * t->room : 256;
-            Table *more = calloc(1, sizeof(Table) + room * sizeof(Entry));
-            if (!more) { rt_cuda_give(&lock); return RT_ERR_MEMORY; }
-            more->room = room;
-            for (size_t i = 0; t && i < t->room; i++) if (t->entries[i].function) insert(more, &t->entries[i].key, t->entries[i].function);
-            t = more;
-        }
-        insert(t, key, *function);
-        atomic_store_explicit(&table, t, memory_order_release);
-    }
-    rt_cuda_give(&lock);
-    return RT_OK;
-}
+static RtTableSlot table;
+static int find(const RtKey *key, CuHandle *function) { return rt_table_find(&table, &lock, rt_cuda_build, key, function); }
 
 /* Note [Overlapped launches]: from sm_90 on a kernel may be brought onto the device before the one in front of it on its stream has ended.
  * Each of ours begins with griddepcontrol.wait (prelude.cuh), which waits until that one, whosever it is, has ended and all it wrote can be
@@ -326,15 +282,9 @@ static void take_numbers(RtNumber *to, unsigned host, const RtIter *it) {
         take_numbers((args).host, (key)->host, it);                                        \
     } while (0)
 
-static RtDivisor divisor(int64_t size) {
-    RtDivisor by = {0, 0};
-    while (by.shift < 32 && ((int64_t)1 << by.shift) < size) by.shift++;
-    by.magic = (uint32_t)((((uint64_t)1 << 32) * (((uint64_t)1 << by.shift) - (uint64_t)size)) / (uint64_t)size + 1);
-    return by;
-}
 static RtSplit split(int64_t size) {
     RtSplit s = {size, {1, 0}, 1 / (double)size};
-    if (size <= INT32_MAX) s.by = divisor(size);
+    if (size <= INT32_MAX) s.by = rt_divisor(size);
     else s.by.shift = 31;                            /* 0 for all that the divisor is asked for */
     return s;
 }
@@ -378,7 +328,7 @@ static int run_tiles(RtKey *key, const RtIter *it, const char *what, int *done) 
         t.size[to] = to < 2 ? (it->shape[d] + edge - 1) / edge : it->shape[d];
         t.out_step[to] = it->step_bytes[d][0];
         t.in_step[to] = it->step_bytes[d][1];
-        t.by[to] = divisor(t.size[to]);
+        t.by[to] = rt_divisor(t.size[to]);
         if (t.size[to] > INT32_MAX) return RT_OK;
         tiles *= t.size[to];
         if (tiles > INT32_MAX) return RT_OK;
@@ -444,7 +394,7 @@ static int run_turned(RtKey *key, const RtIter *it, const double *k, const char 
         args.size[to] = it->shape[d];
         for (int a = 0; a < nargs; a++) args.step[to][a] = it->step_bytes[d][a];
         if (count > INT32_MAX) return RT_OK;
-        args.by[to] = divisor(count);
+        args.by[to] = rt_divisor(count);
         tiles *= count;
         if (tiles > INT32_MAX) return RT_OK;
     }
@@ -547,7 +497,7 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
     for (int d = 0; d < it->ndim; d++) {
         int64_t packs = d ? 1 : vector;
         args.size[d] = it->shape[d] / packs;
-        args.by[d] = divisor(args.size[d]);
+        args.by[d] = rt_divisor(args.size[d]);
         for (int a = 0; a < nargs; a++) args.step[d][a] = it->step_bytes[d][a] * packs;
     }
     return launch_packs(key, &args, args.n, cost, what);
@@ -599,25 +549,6 @@ static int fill(int code, RtIter *it, const char *value) {
 }
 
 /* ---- reductions ---------------------------------------------------------------------------------------------------- */
-static void add_dim(int32_t *n, int64_t *size, int64_t *in, int64_t *out, int64_t s, int64_t i, int64_t o) {
-    if (s == 1) return;
-    int at = (*n)++;
-    for (; at > 0 && llabs(in[at - 1]) > llabs(i); at--) { size[at] = size[at - 1]; in[at] = in[at - 1]; if (out) out[at] = out[at - 1]; }
-    size[at] = s;
-    in[at] = i;
-    if (out) out[at] = o;
-}
-static void merge_dims(int32_t *n, int64_t *size, int64_t *in, int64_t *out) {
-    int m = 0;
-    for (int d = 1; d < *n; d++) {
-        if (in[d] == in[m] * size[m] && (!out || out[d] == out[m] * size[m])) { size[m] *= size[d]; continue; }
-        m++;
-        size[m] = size[d]; in[m] = in[d];
-        if (out) out[m] = out[d];
-    }
-    if (*n) *n = m + 1;
-}
-
 /* The widest packs (up to 16 bytes, and accumulators of `most`) by which n elements of `size` bytes `step` apart can be read; the
  * other dimensions begin where packs may. */
 static int packs_of(const RtReduce *r, int64_t size, int64_t n, int64_t step, int most, int skip_keep, int skip_red) {
@@ -632,7 +563,6 @@ static int packs_of(const RtReduce *r, int64_t size, int64_t n, int64_t step, in
     }
     return v;
 }
-static int64_t at_least_1(int64_t n) { return n < 1 ? 1 : n; }
 
 /* k of a sum: what it is divided by, 0 for nothing (a mean is one launch).
  * Note [Ways of a reduction]: where neighbours in memory are reduced together, packs lie along what is reduced (lines), and a few lanes, a
@@ -651,12 +581,12 @@ static int reduce(int code, int row, int acc_dtype, const RtArray *out, const Rt
     r.nout = r.nred = 1;
     r.k0 = k ? k[0] : 0;
     for (int d = 0; d < in->ndim; d++) {
-        if (reduced[d]) { r.nred *= in->shape[d]; add_dim(&r.red, r.red_size, r.red_in, NULL, in->shape[d], in->strides[d] * isz, 0); }
-        else { r.nout *= in->shape[d]; add_dim(&r.keep, r.keep_size, r.keep_in, r.keep_out, in->shape[d], in->strides[d] * isz, out->strides[d] * osz); }
+        if (reduced[d]) { r.nred *= in->shape[d]; rt_add_dim(&r.red, r.red_size, r.red_in, NULL, in->shape[d], in->strides[d] * isz, 0); }
+        else { r.nout *= in->shape[d]; rt_add_dim(&r.keep, r.keep_size, r.keep_in, r.keep_out, in->shape[d], in->strides[d] * isz, out->strides[d] * osz); }
     }
     if (r.nout == 0) return RT_OK;
-    merge_dims(&r.keep, r.keep_size, r.keep_in, r.keep_out);
-    merge_dims(&r.red, r.red_size, r.red_in, NULL);
+    rt_merge_dims(&r.keep, r.keep_size, r.keep_in, r.keep_out);
+    rt_merge_dims(&r.red, r.red_size, r.red_in, NULL);
     RtKey key;
     memset(&key, 0, sizeof key);
     key.kind = RT_KEY_REDUCE;
@@ -694,7 +624,7 @@ static int reduce(int code, int row, int acc_dtype, const RtArray *out, const Rt
     if (blocks > INT32_MAX) { snprintf(error_text, sizeof error_text, "%s: too many results for one launch", what); return RT_ERR_UNSUPPORTED; }
     for (int d = 0; r.nred && d < r.red; d++) r.red_by[d] = split(r.red_size[d]);
     for (int d = 0; d < r.keep; d++) r.keep_by[d] = split(r.keep_size[d]);
-    r.chunk = at_least_1((r.nred + at_least_1(chunks) - 1) / at_least_1(chunks));
+    r.chunk = rt_at_least_1((r.nred + rt_at_least_1(chunks) - 1) / rt_at_least_1(chunks));
     chunks = r.nred ? (r.nred + r.chunk - 1) / r.chunk : 1;
     key.mode = (uint8_t)across;
     key.vector = (uint8_t)vector;

@@ -1,8 +1,7 @@
 /* The CUDA back end below Python: memory, copies, and the launch of kernels found by key. */
 #ifndef RUSTORCH_CUDA_LAUNCH_H
 #define RUSTORCH_CUDA_LAUNCH_H
-#include <stdatomic.h>
-#include "rustorch/backend.h"
+#include "../tensor/kernels/device_plan.h"
 #include "driver.h"
 #include "kernels/plan.h"
 #include "../tensor/kernels/optim.h"
@@ -10,23 +9,7 @@
 
 #define RT_CUDA_MAX_DEVICES 16
 
-/* Which kernel: the cache's key, and what its text is printed from. Never a shape. */
-enum { RT_KEY_ROW = 0, RT_KEY_CAST = 1, RT_KEY_FILL = 2, RT_KEY_REDUCE = 3, RT_KEY_COMBINE = 4, RT_KEY_PRODUCT = 5, RT_KEY_SMALL = 6 };
-enum { RT_MODE_DENSE = 0, RT_MODE_STRIDED = 1, RT_MODE_TILE = 2 };      /* of elementwise kernels and copies; of reductions: 0 lines, 1 across */
-typedef struct {
-    uint8_t kind, device, loop, nargs;
-    uint16_t id;                    /* ROW: kernel id; REDUCE: row; FILL: bytes */
-    uint8_t mode, vector, moving;   /* vector: elements of a pack; moving: bit a, operand a is dense along packs (else it stays) */
-    uint8_t dtype[8];
-    uint8_t host;                   /* bit a: operand a came with the call */
-    uint8_t unused[6];
-} RtKey;
-
 typedef struct { int64_t in_use, in_use_peak, reserved, reserved_peak, allocs, hits, frees, retries; } RtCudaStats;
-
-/* Held for a few loads and stores. */
-static inline void rt_cuda_take(atomic_flag *lock) { while (atomic_flag_test_and_set_explicit(lock, memory_order_acquire)) {} }
-static inline void rt_cuda_give(atomic_flag *lock) { atomic_flag_clear_explicit(lock, memory_order_release); }
 
 extern RtCuda rt_cuda;
 /* asks Python for a kernel; 0 or an RtStatus, the error's text in rt_cuda_error */

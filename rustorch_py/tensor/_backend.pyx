@@ -7,7 +7,7 @@ table[0] = table[1] = table[2] = table[3] = table[4] = NULL
 HINTS = {1: "cuda: no CUDA back end is loaded; install the extra with pip install 'rustorch_py[cuda]' on a machine with an NVIDIA driver",
          2: "metal: no Metal back end is loaded; it is built on macOS only",
          3: "meta: this kind of tensor has a shape and no elements to compute with"}
-PLUGS = {1: "cuda", 4: "tensor._meta"}     # device type -> the module of the package that is asked, once, to plug its back end in
+PLUGS = {1: "cuda", 2: "metal", 4: "tensor._meta"}     # device type -> the module of the package that is asked, once, to plug its back end in
 
 
 cdef const RtBackend *look_for(int device_type) except NULL:

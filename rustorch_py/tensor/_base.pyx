@@ -176,8 +176,19 @@ cdef int set_dims(TensorBase t, int nd, const int64_t *sh, const int64_t *st) ex
     return 0
 
 
+cdef int check_metal(int dt) except -1:
+    """Metal has no numbers of 64 bits but whole ones."""
+    if dt == RT_F64 or dt == RT_C128:
+        name = "float64" if dt == RT_F64 else "complex128"
+        raise TensorTypeError(f"Cannot convert a MPS Tensor to {name} dtype as the MPS framework doesn't support {name}. "
+                              f"Please use {'float32' if dt == RT_F64 else 'complex64'} instead.")
+    return 0
+
+
 cdef TensorBase empty(int nd, const int64_t *sh, int dt, int dev):
     cdef TensorBase t = new_tensor()
+    if dev & 255 == RT_METAL:
+        check_metal(dt)
     t.dt = dt
     t.dev = dev
     set_dims(t, nd, sh, NULL)
@@ -195,6 +206,8 @@ cdef TensorBase empty_strided(int nd, const int64_t *sh, const int64_t *st, int 
     cdef int64_t extent = 1
     cdef double reach = 1                                   # the same, which cannot overflow
     cdef int i
+    if dev & 255 == RT_METAL:
+        check_metal(dt)
     t.dt = dt
     t.dev = dev
     set_dims(t, nd, sh, st)

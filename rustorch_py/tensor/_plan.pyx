@@ -391,9 +391,10 @@ cdef int add_operand(RtIter *it, TensorBase t, int arg, int nd, const int64_t *s
     return 0
 
 
-cdef object raise_unsupported(int kernel, int dt):
+cdef object raise_unsupported(int kernel, int dt, int dev):
     name = rt_rows[kernel >> 2].name.decode()
-    raise UnsupportedOpError(f'"{name}" not implemented for \'{dtype_of(dt).name}\'', op=name, dtype=dtype_of(dt))
+    where = f" on {device_of(dev)}" if dev else ""
+    raise UnsupportedOpError(f'"{name}" not implemented for \'{dtype_of(dt).name}\'{where}', op=name, dtype=dtype_of(dt))
 
 
 cdef inline bint same_geometry(TensorBase a, TensorBase b) noexcept:
@@ -469,7 +470,7 @@ cdef int launch(int kernel, int loop_dt, TensorBase out, TensorBase a, TensorBas
         status = backend.elementwise(out.dev, kernel, loop_dt, &it, k)
     if status:
         if status == 2:
-            raise_unsupported(kernel, loop_dt)
+            raise_unsupported(kernel, loop_dt, out.dev)
         raise DeviceError(f"{rt_rows[kernel >> 2].name.decode()}: {backend.last_error().decode()}")
     return 0
 

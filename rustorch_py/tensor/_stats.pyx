@@ -6,7 +6,7 @@ from libc.string cimport memcpy, memset
 from ._backend cimport RT_CPU, RT_META
 from ._base cimport (TensorBase, as_base, wrap_dim, empty, attach1, save, save_output, saved, grad_mode,
                      shape_tuple, RT_F32, RT_F64, RT_I64, rt_kind, rt_compute_dtype, rt_real_dtype,
-                     RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT, RT_CUDA, RT_DEVICE_TYPE)
+                     RT_KIND_FLOAT, RT_KIND_COMPLEX, RT_KIND_INT, RT_CUDA, RT_METAL, RT_DEVICE_TYPE)
 from ._node cimport Node
 from ._dtype cimport dtype_code, dtype_of, torch_name
 from ._plan cimport cast_raw, full_, reduce_raw
@@ -188,7 +188,7 @@ cdef TensorBase mean_of(TensorBase t, Dims r, bint keepdim):
     cdef TensorBase total
     for i in range(t.nd):
         mask[i] = r.mask >> i & 1
-    if RT_DEVICE_TYPE(t.dev) == RT_CUDA and r.count and rt_kind(t.dt) == RT_KIND_FLOAT:      # a sum's k0 divides it there: one launch
+    if (RT_DEVICE_TYPE(t.dev) == RT_CUDA or RT_DEVICE_TYPE(t.dev) == RT_METAL) and r.count and rt_kind(t.dt) == RT_KIND_FLOAT:      # a sum's k0 divides it there: one launch
         return mean_recorded(reduce_raw(RED_SUM, t, mask, keepdim, acc, t.dt, <double>r.count), t, r, keepdim)
     total = reduce_raw(RED_SUM, t, mask, keepdim, acc, acc, 0)
     if total.n == 1 and acc == RT_F32 and total.dev == RT_CPU:           # what the row does, without a plan

@@ -55,7 +55,7 @@ rt_take_storage_type(<PyTypeObject *>Storage, give_back)
 cdef object out_of_memory(size_t nbytes, int device):
     cdef const char *why = backend_of(device).last_error()
     if device and why is not NULL and why[0]:
-        if why[:18] == b"CUDA out of memory":
+        if why[:18] == b"CUDA out of memory" or why[:25] == b"MPS backend out of memory":
             raise OutOfMemoryError(why.decode(errors="replace"), op="alloc", nbytes=nbytes)
         raise DeviceError(f"allocator: {why.decode(errors='replace')}", op="alloc")
     raise OutOfMemoryError(f"allocator: cannot get {nbytes} bytes on device type {device & 255}: not enough memory",

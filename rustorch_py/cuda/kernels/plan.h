@@ -1,11 +1,9 @@
 /* What kernels are given: one struct by value. Shared by the launcher (C) and the kernels' text (C++ on the device). */
 #ifndef RUSTORCH_CUDA_PLAN_H
 #define RUSTORCH_CUDA_PLAN_H
+#include "divisor.h"
 #define RT_CUDA_DIMS 25             /* of a strided plan after merging; the launcher walks what is beyond */
 
-/* divides whole numbers below 2^31: q = (high word of n * magic + n) >> shift (Granlund, Montgomery, Division by invariant integers using
- * multiplication, 1994) */
-typedef struct { uint32_t magic, shift; } RtDivisor;
 /* for reductions: also what is beyond, below 2^53, by 1 / size as a double and a look at what is left */
 typedef struct { int64_t size; RtDivisor by; double inverse; } RtSplit;
 typedef struct { char bytes[16]; } RtNumber;                     /* an operand of one element that came with the call */

@@ -80,7 +80,6 @@ RT_INLINE void rt_bad_index(const RtCall &a, int64_t index, int64_t size) {
 }
 
 template <class T, int V> struct alignas(sizeof(T) * V) RtPack { T v[V]; };
-RT_INLINE uint32_t rt_quotient(uint32_t n, RtDivisor by) { return ((uint32_t)((uint64_t)n * by.magic >> 32) + n) >> by.shift; }
 RT_INLINE int64_t rt_to_i64(double v) { return v >= -9223372036854775808.0 && v < 9223372036854775808.0 ? (int64_t)v : INT64_MIN; }
 RT_INLINE int32_t rt_to_i32(double v) { return v > -2147483649.0 && v < 2147483648.0 ? (int32_t)v : INT32_MIN; }
 

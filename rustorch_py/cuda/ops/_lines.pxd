@@ -60,7 +60,7 @@ cdef inline bint kept_in(int64_t packs, int few, int many, Short *s) noexcept:
 
 
 cdef inline void divisor(int64_t size, int64_t *to) noexcept:
-    """The two numbers of an RtDivisor (kernels/plan.h): numbers below 2^31 by `size`."""
+    """The two numbers of an RtDivisor (tensor/kernels/divisor.h): numbers below 2^31 by `size`."""
     cdef int shift = log2_of(size)
     to[0] = ((<int64_t>1 << 32) * ((<int64_t>1 << shift) - size)) // size + 1
     to[1] = shift

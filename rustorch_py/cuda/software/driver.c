@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <ucontext.h>
+#include "fibres.h"
 
 #define API __attribute__((visibility("default")))
 #define ARENA ((size_t)1 << 33)               /* reserved, not used */
@@ -133,7 +133,6 @@ API int cuMemPoolTrimTo(void *pool, size_t bytes) { (void)bytes; return pool ? O
 
 /* ---- capture: work given to a recording stream is kept, and done when the graph is launched ---- */
 typedef struct { int capturing; } Stream;
-typedef struct { unsigned x, y, z; } Dim3;
 typedef struct Op { struct Op *next; int kind; uint64_t dst, src; size_t bytes; void *function, *arguments; Dim3 grid, block; } Op;   /* kind: 0 launch, 1 to the
     device, 2 to the host, 3 on the device, 4 a library's work */
 typedef struct { Op *first, *last; } Graph;
@@ -238,7 +237,6 @@ API int cuEventElapsedTime(float *milliseconds, void *start_, void *end_) {
 }
 
 /* ---- modules and launches ---- */
-typedef struct { Dim3 thread, block, block_size, grid; void (*sync)(void), (*sync_warp)(void); } Soft;
 typedef struct { void (*run)(void **); Soft *soft; size_t (*size)(void); } Function;
 
 API int cuModuleLoadData(void **module, const void *image) {      /* the image is the path of a shared object */
@@ -261,73 +259,6 @@ API int cuModuleGetFunction(void **function, void *module, const char *name) {
     return OK;
 }
 
-#define STACK ((size_t)64 << 10)
-enum { RUNNING, AT_WARP, AT_BLOCK, DONE };
-typedef struct { ucontext_t context; char *stack; Dim3 index; int state, warp; } Fibre;
-static Fibre fibres[1024];
-static ucontext_t scheduler;
-static Fibre *running;
-static Function *launched;
-static void **launched_arguments;
-
-static void wait_at(int barrier) {
-    running->state = barrier;
-    swapcontext(&running->context, &scheduler);
-}
-static void at_barrier(void) { wait_at(AT_BLOCK); }
-static void at_warp(void) { wait_at(AT_WARP); }
-static void body(void) {
-    launched->run(launched_arguments);
-    running->state = DONE;
-}
-static int resume(Fibre *f) {
-    running = f;
-    f->state = RUNNING;
-    launched->soft->thread = f->index;
-    return swapcontext(&scheduler, &f->context);
-}
-static int stuck(const char *what) {
-    fprintf(stderr, "software device: some threads of a %s ended, or wait at another barrier, where others wait\n", what);
-    return LAUNCH_FAILED;
-}
-static int run_block(unsigned bx, unsigned by, unsigned bz) {
-    int n = 0, total = 0, ended[32] = {0};       /* n threads stopped at a barrier; ended: threads of a warp that met none */
-    for (unsigned z = 0; z < bz; z++) for (unsigned y = 0; y < by; y++) for (unsigned x = 0; x < bx; x++, total++) {
-        Fibre *f = &fibres[n];                   /* one that did not stop at a barrier leaves its stack to the next */
-        if (!f->stack && !(f->stack = malloc(STACK))) return OUT_OF_MEMORY;
-        f->index = (Dim3){x, y, z};
-        f->warp = total / 32;
-        getcontext(&f->context);
-        f->context.uc_stack.ss_sp = f->stack;
-        f->context.uc_stack.ss_size = STACK;
-        f->context.uc_link = &scheduler;
-        makecontext(&f->context, body, 0);
-        if (resume(f)) return LAUNCH_FAILED;
-        if (f->state == DONE) ended[f->warp]++;
-        else n++;
-    }
-    for (int live = n; live;) {
-        int moved = 0;
-        for (int i = 0, next; i < n; i = next) { /* warps whose threads all wait for each other */
-            int states[4] = {0}, warp = fibres[i].warp;
-            for (next = i; next < n && fibres[next].warp == warp; next++) states[fibres[next].state]++;
-            if (!states[AT_WARP]) continue;
-            if (states[AT_BLOCK] || states[DONE] || ended[warp]) return stuck("warp");
-            for (int j = i; j < next; j++) {
-                if (resume(&fibres[j])) return LAUNCH_FAILED;
-                live -= fibres[j].state == DONE;
-            }
-            moved = 1;
-        }
-        if (moved) continue;
-        if (live != total) return stuck("block");
-        for (int i = 0; i < n; i++) {
-            if (resume(&fibres[i])) return LAUNCH_FAILED;
-            live -= fibres[i].state == DONE;
-        }
-    }
-    return OK;
-}
 API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, void *stream,
                        void **arguments, void **extra) {
     (void)shared;
@@ -346,18 +277,9 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
         return OK;
     }
     enter();
-    int status = OK;
-    launched = function;
-    launched_arguments = arguments;
-    launched->soft->sync = at_barrier;
-    launched->soft->sync_warp = at_warp;
-    launched->soft->block_size = (Dim3){bx, by, bz};
-    launched->soft->grid = (Dim3){gx, gy, gz};
-    for (unsigned z = 0; z < gz && !status; z++) for (unsigned y = 0; y < gy && !status; y++) for (unsigned x = 0; x < gx && !status; x++) {
-        launched->soft->block = (Dim3){x, y, z};
-        status = run_block(bx, by, bz);
-    }
-    return leave(status);
+    Function *f = function;
+    int status = rt_run_grid(f->soft, f->run, arguments, (Dim3){gx, gy, gz}, (Dim3){bx, by, bz});
+    return leave(status == RT_FIBRES_NO_MEMORY ? OUT_OF_MEMORY : status ? LAUNCH_FAILED : OK);
 }
 /* for stand-ins of libraries: work(what) with device memory open, or recorded with a copy of `what` */
 API int rt_soft_holds(uint64_t ptr, size_t bytes) { return is_device(ptr, bytes); }

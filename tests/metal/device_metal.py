@@ -1,0 +1,174 @@
+"""What the Metal back end has besides the doors of every device: its memory, its dtypes, losses, training, errors."""
+import gc
+
+import numpy as np
+import pytest
+
+import rustorch_py as rt
+from rustorch_py.errors import KernelCompileError, UnsupportedOpError
+from rustorch_py.metal import _backend
+from tests.gpu.place import SOFTWARE
+
+F = rt.nn.functional
+rng = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return rt.from_numpy(rng.standard_normal(shape).astype(np.float32))
+
+
+def test_names_of_the_device():
+    assert rt.mps.is_available() and rt.backends.mps.is_available() and rt.metal.device_count() == rt.mps.device_count() > 0
+    x = rt.ones(2, device="mps")
+    assert x.is_mps and x.is_metal and x.device == rt.device("metal:0") and rt.device("mps:0") is x.device
+    assert rt.accelerator.current_accelerator().type == "metal" and rt.accelerator.device_count() == rt.metal.device_count()
+    rt.accelerator.synchronize()
+    with pytest.raises(RuntimeError, match="invalid device ordinal 77"):
+        rt.metal.synchronize(77)
+    with pytest.raises(RuntimeError, match="ordinal"):
+        rt.ones(1, device="metal:77")
+    with pytest.raises(ValueError, match="metal device"):
+        rt.metal.synchronize("cpu")
+
+
+def test_numbers_of_64_bits_are_refused_as_pytorch_refuses_them():
+    text = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64. Please use float32 instead."
+    x = rt.ones(3)
+    for make in (lambda: x.double().to("mps"), lambda: x.to("mps").to(rt.float64), lambda: x.to("mps").double(),
+                 lambda: rt.zeros(2, dtype=rt.float64, device="mps"), lambda: rt.empty_strided((2, 2), (1, 2), dtype=rt.float64, device="mps")):
+        with pytest.raises(TypeError) as caught:
+            make()
+        assert str(caught.value) == text
+    with pytest.raises(TypeError, match="complex128.*Please use complex64"):
+        rt.zeros(2, dtype=rt.complex128, device="mps")
+
+
+def test_what_is_not_there_is_refused_by_name():
+    x = normal(3, 4).to("mps")
+    with pytest.raises(UnsupportedOpError, match="scan: has no kernel for metal:0"):
+        x.cumsum(0)
+    with pytest.raises(UnsupportedOpError, match="digamma. not implemented for 'float32' on metal:0"):
+        rt.digamma(x)
+    with pytest.raises(UnsupportedOpError, match="add.*complex64. on metal:0"):
+        rt.ones(2, dtype=rt.complex64, device="mps") + 1
+
+
+def test_memory_is_counted_cached_and_given_back():
+    gc.collect()
+    rt.metal.empty_cache()
+    rt.metal.reset_peak_memory_stats()
+    before = rt.metal.current_allocated_memory()
+    x = rt.empty(3 * 2 ** 20, dtype=rt.uint8, device="mps")
+    assert rt.mps.current_allocated_memory() == before + 3 * 2 ** 20 and rt.metal.memory_reserved() >= 3 * 2 ** 20
+    where = x.data_ptr()
+    del x
+    assert rt.metal.memory_allocated() == before and rt.metal.max_memory_allocated() >= before + 3 * 2 ** 20
+    x = rt.empty(3 * 2 ** 20 - 100, dtype=rt.uint8, device="mps")
+    assert x.data_ptr() == where                                         # from the cache
+    del x
+    driver = rt.mps.driver_allocated_memory()
+    rt.metal.empty_cache()
+    assert rt.mps.driver_allocated_memory() == driver - 3 * 2 ** 20 and rt.mps.recommended_max_memory() > 0
+    with pytest.raises(rt.OutOfMemoryError, match="MPS backend out of memory. Tried to allocate 16.00 TiB"):
+        rt.empty(2 ** 44, dtype=rt.uint8, device="mps")
+
+
+def test_the_host_waits_only_when_it_reads():
+    x = normal(40, 30)
+    y = x.to("mps")
+    before = _backend.waits()
+    z = y
+    for _ in range(200):                                                 # several command buffers
+        z = (z * 0.5 + y).relu()
+    z = z + rt.arange(30.0).to("mps")                                    # a small write of the host, behind all that
+    assert _backend.waits() == before
+    want = x
+    for _ in range(200):
+        want = (want * 0.5 + x).relu()
+    assert rt.allclose(z.cpu(), want + rt.arange(30.0)) and _backend.waits() > before
+    big = rt.zeros(5000, device="mps")
+    kept = big + 1
+    big.copy_(rt.full((5000,), 7.0))                                     # while what read it is under way
+    assert kept.cpu().unique().tolist() == [1.0] and big.cpu().unique().tolist() == [7.0]
+    rt.mps.commit()
+    rt.mps.synchronize()
+
+
+def test_devices_have_memories_of_their_own():
+    if rt.metal.device_count() < 2:
+        pytest.skip("one device")
+    x = normal(3, 4).to("metal:0")
+    y = (x * 2).to("metal:1")
+    assert y.device == rt.device("metal:1") and rt.equal((y + 1).cpu(), x.cpu() * 2 + 1)
+    with pytest.raises(RuntimeError, match="same device"):
+        x + y
+
+
+@pytest.mark.parametrize("shape, dim", [((5, 7), 1), ((5, 7), 0), ((3, 700), 1), ((2, 9, 4), 1)])
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float16, rt.bfloat16])
+def test_softmax(shape, dim, dtype):
+    x = normal(*shape)
+    x.view(-1)[3] = -float("inf")
+    x, tolerance = x.to(dtype), {rt.float32: 1e-6, rt.float16: 2e-3, rt.bfloat16: 2e-2}[dtype]
+    for fn in (rt.softmax, rt.log_softmax, rt.logsumexp):
+        a, b = x.clone().requires_grad_(), x.to("mps").requires_grad_()
+        want, got = fn(a, dim), fn(b, dim)
+        assert got.dtype == dtype and rt.allclose(got.cpu().float(), want.float(), atol=tolerance, rtol=tolerance), fn
+        g = rt.ones_like(want) * 0.5
+        want.backward(g)
+        got.backward(g.to("mps"))
+        assert rt.allclose(b.grad.cpu().float(), a.grad.float(), atol=tolerance, rtol=tolerance, equal_nan=True), fn
+
+
+def test_losses_of_classes():
+    x, target, w = normal(6, 10), rt.tensor([1, 2, -100, 9, 0, 3]), normal(10).abs()
+    for options in ({}, {"weight": w}, {"label_smoothing": 0.1}, {"reduction": "none"}, {"reduction": "sum", "weight": w, "label_smoothing": 0.2}):
+        a, b = x.clone().requires_grad_(), x.to("mps").requires_grad_()
+        want = F.cross_entropy(a, target, **options)
+        got = F.cross_entropy(b, target.to("mps"), **{k: v.to("mps") if k == "weight" else v for k, v in options.items()})
+        assert rt.allclose(got.cpu(), want, atol=1e-6), options
+        want.sum().backward()
+        got.sum().backward()
+        assert rt.allclose(a.grad, b.grad.cpu(), atol=1e-6), options
+    with pytest.raises(RuntimeError, match="index 77 is out of bounds for dimension with size 10"):
+        F.cross_entropy(x.to("mps"), rt.full((6,), 77).to("mps")).item()
+    assert rt.ones(2, device="mps").sum().item() == 2                     # the device lives on
+    assert rt.allclose(F.nll_loss(rt.log_softmax(x.to("mps"), 1), target.to("mps")).cpu(), F.nll_loss(rt.log_softmax(x, 1), target))
+
+
+@pytest.mark.parametrize("make", [lambda p: rt.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01), lambda p: rt.optim.Adam(p, lr=0.01),
+                                  lambda p: rt.optim.AdamW(p, lr=0.01)], ids=["SGD", "Adam", "AdamW"])
+def test_a_classifier_learns_as_on_the_cpu(make):
+    x, y = normal(32, 10), rt.from_numpy(rng.integers(0, 3, 32))
+
+    def run(device):
+        rt.manual_seed(0)
+        model = rt.nn.Sequential(rt.nn.Linear(10, 16), rt.nn.ReLU(), rt.nn.Linear(16, 4), rt.nn.GELU(), rt.nn.Linear(4, 3)).to(device)
+        optimizer, curve, inputs, classes = make(model.parameters()), [], x.to(device), y.to(device)
+        for _ in range(10):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs), classes)
+            loss.backward()
+            optimizer.step()
+            curve.append(loss.item())
+        return curve
+
+    np.testing.assert_allclose(run("mps"), run("cpu"), rtol=1e-4)
+
+
+def test_long_sums_and_large_products():
+    x = normal(300, 2000)
+    d = x.to("mps")
+    for dims in (0, 1, (0, 1)):
+        assert rt.allclose(d.sum(dims).cpu(), x.double().sum(dims).float(), rtol=1e-5, atol=1e-3)
+        assert rt.equal(d.amax(dims).cpu(), x.amax(dims))
+    assert rt.allclose((d[:, :150] @ d[:200, :150].t()).cpu(), x[:, :150] @ x[:200, :150].t(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.skipif(not SOFTWARE, reason="of the software device")
+def test_a_kernel_that_does_not_compile_says_why(monkeypatch):
+    from rustorch_py.metal import _text
+    whole = _text.kernel_text
+    monkeypatch.setattr(_text, "kernel_text", lambda key: (whole(key)[0], "kernel void " + whole(key)[0] + "() {\n    whatever;\n}\n"))
+    with pytest.raises((KernelCompileError, RuntimeError), match="(?s)rt_acosh.*whatever"):
+        rt.acosh(normal(3).abs().to("mps") + 1)
