@@ -21,7 +21,7 @@ cdef class Kernel:
     Note [Doors in Cython]
     An operator of training steps is too short for Python: its module under ops/ is a .pyx that fills an RtCall on the stack (:func:`point`
     for tensors; n and k are numbers) and calls `launch` of a Kernel made when the module was imported. What is called rarely, or works
-    long, stays Python with the function `launch` of _backend.
+    long, stays Python with the function `launch` of _backend. Another device's tensors go to its launcher, if one was named by `elsewhere`.
     """
     cdef readonly str file, name
     cdef readonly tuple more
@@ -31,6 +31,8 @@ cdef class Kernel:
     cdef int launch(self, TensorBase t, int dtype, RtCall *a, int64_t gx=*, int64_t gy=*, int64_t gz=*, unsigned bx=*, unsigned by=*) except -1
     cdef int find(self, int device, int dtype) except -1
 
+ctypedef int (*Launcher)(Kernel kernel, TensorBase t, int dtype, RtCall *a, int64_t gx, int64_t gy, int64_t gz, unsigned bx, unsigned by) except -1
+cdef int elsewhere(int device_type, Launcher launcher) except -1      # that launches kernels of these files for another device type's tensors
 cdef int point(Kernel kernel, RtCall *a, int i, TensorBase t, TensorBase first) except -1     # p[i] = t's first element, NULL for None
 cdef int started() noexcept                                    # devices
 cdef int capturing() noexcept                                  # graphs that are captured

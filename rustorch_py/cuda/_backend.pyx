@@ -8,7 +8,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_SetInterrupt
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
-from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED
+from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_MEMORY, RT_ERR_UNSUPPORTED, RT_NDEVICETYPES
 from ..tensor._base cimport TensorBase, empty, RT_U8
 from ..tensor._gemm cimport RtFusedGemm, register_fused
 from ..tensor._dtype cimport dtype_of
@@ -445,12 +445,24 @@ cdef object hand(int device, str file, str name, tuple types):
     return found
 
 
+cdef Launcher launchers[RT_NDEVICETYPES]
+for _i in range(RT_NDEVICETYPES):
+    launchers[_i] = NULL
+
+
+cdef int elsewhere(int device_type, Launcher launcher) except -1:
+    launchers[device_type] = launcher
+    return 0
+
+
 cdef class Kernel:
     def __init__(self, file, name, more=()):
         self.file, self.name, self.more = file, name, more
 
     cdef int launch(self, TensorBase t, int dtype, RtCall *a, int64_t gx=-1, int64_t gy=1, int64_t gz=1, unsigned bx=256, unsigned by=1) except -1:
         cdef int device = t.dev >> 8
+        if t.dev & 0xff != 1 and t.dev & 0xff < RT_NDEVICETYPES and launchers[t.dev & 0xff] != NULL:
+            return launchers[t.dev & 0xff](self, t, dtype, a, gx, gy, gz, bx, by)
         if t.dev & 0xff != 1 or device >= MAX_DEVICES or dtype >= MAX_DTYPES:
             raise DeviceError(f"{self.name}: expected tensors on a CUDA device, got {(<object>t).device}", op=self.name)
         use(device)
@@ -484,7 +496,7 @@ cdef int point(Kernel kernel, RtCall *a, int i, TensorBase t, TensorBase first) 
         a.p[i] = NULL
         return 0
     if t.dev != first.dev:
-        raise DeviceError(f"{kernel.name}: expected all tensors on one CUDA device, got {(<object>first).device} and {(<object>t).device}", op=kernel.name)
+        raise DeviceError(f"{kernel.name}: expected all tensors on one device, got {(<object>first).device} and {(<object>t).device}", op=kernel.name)
     a.p[i] = t.ptr
     return 0
 

@@ -77,7 +77,8 @@ def _alone(text, kernel):
     for begin in re.finditer(r"^RT_(?:WIDE_)?KERNEL\(RT_NAME\((\w+)\)", text, re.M):
         if begin[1] != kernel:
             kept.append(text[at:begin.start()])
-            at = text.index("\n}\n", begin.start()) + 3
+            line = text.index("\n", begin.start())
+            at = line + 1 if text[line - 1] == "}" else text.index("\n}\n", begin.start()) + 3
     return "".join(kept) + text[at:]
 
 

@@ -7,11 +7,17 @@ from libc.string cimport memset, strncpy
 from cpython.exc cimport PyErr_SetInterrupt
 from ..tensor._backend cimport RtBackend, register_backend, RT_ERR_DEVICE, RT_ERR_UNSUPPORTED
 from ..tensor._base cimport TensorBase
+from ..tensor._dtype cimport dtype_of
+from ..cuda._backend cimport Kernel, RtCall, elsewhere
 from ..errors import DeviceError, KernelCompileError, UnsupportedOpError
 from ..tensor._devices import begin
+from ..cuda import _hand
 from . import _text
 
 cdef extern from "launch.h" nogil:
+    ctypedef struct RtMetalOperand:
+        pass
+    int rt_metal_operand(int device, const char *ptr, RtMetalOperand *out)
     ctypedef struct RtKey:
         uint8_t kind, device, loop, nargs
         uint16_t id
@@ -30,7 +36,7 @@ cdef extern from "launch.h" nogil:
     ctypedef struct RtMetalCall:
         int64_t n[120]
         float k[8]
-        int64_t what
+        int64_t what, given
     enum: RT_METAL_INTS, RT_METAL_NUMBERS, RT_METAL_ERROR_ROOM
     int (*rt_metal_build)(const RtKey *key, void **kernel) noexcept nogil
     int (*rt_metal_find_put)(int device, void **kernel) noexcept nogil
@@ -82,6 +88,7 @@ def start(library):
         rt_metal_build, rt_metal_find_put = build, find_put
         rt_metal_debug(os.environ.get("RUSTORCH_METAL_SYNC", "0") not in ("", "0"))
         register_backend(2, rt_metal_backend())
+        elsewhere(2, launch_borrowed)
         devices = n
         begin()
         from importlib import import_module
@@ -210,6 +217,8 @@ def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple 
         raise DeviceError(message())
     pointers[n] = <char *>fault
     memset(&call, 0, sizeof(call))
+    for i in range(n):
+        call.given |= <int64_t>(pointers[i] != NULL) << i
     for i in range(len(ints)):
         call.n[i] = ints[i]
     for i in range(len(numbers)):
@@ -218,6 +227,48 @@ def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple 
     call.what = <int64_t><size_t><char *>what
     if rt_metal_launch(device, <RtMetalKernel *><size_t>found[0], pointers, n + 1, &call, sizeof(call), gx, gy, gz, threads, what):
         raise DeviceError(message())
+
+
+cdef int launch_borrowed(Kernel kernel, TensorBase t, int dtype, RtCall *a, int64_t gx, int64_t gy, int64_t gz, unsigned bx, unsigned by) except -1:
+    """Launch a kernel of cuda/kernels: Note [Borrowed kernels] in _text.py. Pointers that the operator did not set are of no memory of the device."""
+    cdef RtMetalCall call
+    cdef RtMetalOperand operand
+    cdef char *pointers[17]
+    cdef int64_t *fault = NULL
+    cdef int i, device = t.dev >> 8
+    key = (device, kernel.file, kernel.name, dtype, kernel.more)
+    found = hands.get(key)
+    if found is None:
+        what = dtype_of(dtype)
+        try:
+            text, full = _text.borrowed_text(kernel.file, (_text.TAGS[dtype], *kernel.more) if _hand.source(kernel.file)[1] else (), kernel.name)
+        except _text.NoKernel as error:
+            raise UnsupportedOpError(f"{kernel.name}: not implemented for {what} on {(<object>t).device}; move its inputs to 'cpu'", op=kernel.name) from error
+        found = hands[key] = (<size_t>kernel_of_text(device, text, full), full.encode())
+    memset(&call, 0, sizeof(call))
+    memset(pointers, 0, sizeof(pointers))
+    for i in range(16):
+        if rt_metal_operand(device, a.p[i], &operand) == 0:
+            pointers[i] = a.p[i]
+            call.given |= <int64_t>1 << i
+    if rt_metal_fault(device, &fault):
+        raise DeviceError(message())
+    pointers[16] = <char *>fault
+    if gx < 0:                                        # threads that walk over n[0] elements
+        gx = min((a.n[0] + 255) // 256, 1 << 16)
+    if gx <= 0 or gy == 0 or gz == 0:
+        return 0
+    if by != 1:
+        raise UnsupportedOpError(f"{kernel.name}: not implemented on {(<object>t).device}; move its inputs to 'cpu'", op=kernel.name)
+    for i in range(RT_METAL_INTS):
+        call.n[i] = a.n[i]
+    for i in range(RT_METAL_NUMBERS):
+        call.k[i] = <float>a.k[i]
+    name = <bytes>found[1]
+    call.what = <int64_t><size_t><char *>name
+    if rt_metal_launch(device, <RtMetalKernel *><size_t>found[0], pointers, 17, &call, sizeof(call), <unsigned>gx, <unsigned>gy, <unsigned>gz, bx, name):
+        raise DeviceError(message())
+    return 0
 
 
 def device_count():

@@ -19,7 +19,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOFTWARE = os.path.join(HERE, "software")
 FLAGS = ["-std=gnu11", "-O1", "-g", "-w", "-fPIC", "-shared", "-DRT_METAL_SOFTWARE"]
 KERNEL = re.compile(r"^kernel void (\w+)\((.*?)\) \{$", re.M | re.S)
-PLACES = {"thread_position_in_grid": "rt_soft_state.block.x * rt_soft_state.block_size.x + rt_soft_state.at.x",
+PLACES = {"thread_position_in_threadgroup": "{rt_soft_state.at.x, rt_soft_state.at.y, rt_soft_state.at.z}",
+          "threads_per_threadgroup": "{rt_soft_state.block_size.x, rt_soft_state.block_size.y, rt_soft_state.block_size.z}",
+          "threadgroups_per_grid": "{rt_soft_state.grid.x, rt_soft_state.grid.y, rt_soft_state.grid.z}",
+          "thread_position_in_grid": "rt_soft_state.block.x * rt_soft_state.block_size.x + rt_soft_state.at.x",
           "thread_index_in_threadgroup": "rt_soft_state.at.x", "threadgroup_position_in_grid": "{rt_soft_state.block.x, rt_soft_state.block.y, rt_soft_state.block.z}"}
 kept = []                       # what compiled code calls
 
@@ -50,7 +53,7 @@ def call_of(source):
     text = ""
     for name, params in KERNEL.findall(source):
         given = []
-        for param in re.split(r",\s*(?![^\[]*\]\])", params):
+        for param in re.split(r",\s*(?![^\[]*\]\])", params) if params else ():
             what, attribute = re.fullmatch(r"\s*(.*?)\s*\[\[(.*?)\]\]\s*", param, re.S).groups()
             if attribute.startswith("buffer("):
                 kind, sign, _ = re.fullmatch(r"(.*?)([*&])\s*(\w+)", what, re.S).groups()

@@ -270,3 +270,67 @@ def hand_text(file, types):
     head = "".join(_hand._letter(letter, str(tag)) for letter, tag in zip(letters, types))
     text = re.sub(r"\bRT_NAME\((\w+)\)", rf"rt_\1_{end}" if end else r"rt_\1", text)
     return head + written_out(text)
+
+
+# ---- CUDA's hand-written kernels ----
+# Note [Borrowed kernels]
+# A file of cuda/kernels whose functions take no lambdas, share no memory and swap nothing atomically is valid here once pointers name their address
+# space: what `a.p` points to is the device's, what `a.n` points to constant, all else a local variable. So operators whose launches are filled in
+# Cython (cuda/ops) serve Metal too (Note [Doors in Cython] in cuda/_backend.pxd).
+BORROWED = frozenset(("index.cuh", "index_reduce.cuh", "move.cuh", "pool.cuh"))
+_SPELLINGS = (
+    (r"\bkernel\b", "kernel_size"),
+    (r"\((const )?(\w+) \*\)(?=a\.p\[)", r"(device \1\2 *)"),
+    (r"((?:const )?\b[A-Za-z_]\w*) \*(\w+) = (?=\(device)", r"device \1 *\2 = "),
+    (r", \*(\w+) = (?=a\.n\b)", r"; constant int64_t *\1 = "),
+    (r"(?<!device )const int64_t \*(?=\w)", r"constant int64_t *"),
+    (r"(?<!constant )\bint64_t \*(\w+)(?=[,)])", r"thread int64_t *\1"),
+    (r"const (\w+) &(?=\w)", r"thread const \1 &"),
+    (r"\bint64_t \(&(\w+)\)\[", r"thread int64_t (&\1)["),
+)
+
+
+def _borrow(text):
+    for pattern, spelling in _SPELLINGS:
+        text = re.sub(pattern, spelling, text)
+    return text
+
+
+def borrowed_text(file, types, kernel):
+    """Return the text of a kernel of cuda/kernels for types: Note [Borrowed kernels].
+
+    Raises:
+        NoKernel: the file is not one of those, or the kernel, or the types, are not for Metal.
+    """
+    if file not in BORROWED or any(tag in TAGS and tag not in (*STORED, "c128") for tag in types):
+        raise NoKernel(f"{kernel} has no kernel for Metal")
+    folder = os.path.join(os.path.dirname(HERE), "cuda", "kernels")
+    own = file.removesuffix(".cuh") + ".metal"           # what is atomic is written anew
+    text, letters = _hand.source(own, os.path.join(HERE, "kernels")) if os.path.exists(os.path.join(HERE, "kernels", own)) else _hand.source(file)
+    for (letter, allowed), tag in zip(letters.items(), types):
+        if str(tag) not in allowed:
+            raise NoKernel(f"no kernel of {file} for {letter} = {tag}")
+
+    def header(found):
+        with open(os.path.join(folder, found[1]), encoding="utf-8") as f:
+            text = f.read()
+        if found[1] == "block.h":
+            return "".join(re.search(rf"^(?:template[^\n]*> )?RT_INLINE \w+ {name}\(.*?\n\}}\n", text, re.M | re.S)[0] for name in ("rt_divide", "rt_offsets"))
+        return INCLUDE.sub(header, text)
+
+    text = _hand._alone(INCLUDE.sub(header, text), kernel)
+    if f"RT_KERNEL(RT_NAME({kernel})" not in text or re.search(r"\[[&=]\]|RT_SHARED|RT_ATOMIC", text):
+        raise NoKernel(f"{kernel} has no kernel for Metal")
+    end = _hand.suffix(types)
+    name = f"rt_{kernel}_{end}" if end else f"rt_{kernel}"
+    head = "".join(_hand._letter(letter, str(tag)) for letter, tag in zip(letters, types))
+    pointers = ", ".join(f"device char *p{i} [[buffer({i})]]" for i in range(16))
+    given = ", ".join(f"c.given >> {i} & 1 ? p{i} : nullptr" for i in range(16))
+    text = re.sub(r"RT_KERNEL\(RT_NAME\(\w+\), RtCall\) \{", lambda _: (
+        f"RT_INLINE void {name}_body(thread const RtCall &a);\n"
+        f"kernel void {name}({pointers}, device int64_t *fault [[buffer(16)]], constant RtMetalCall &c [[buffer(17)]], "
+        "uint3 thread_at [[thread_position_in_threadgroup]], uint3 block_at [[threadgroup_position_in_grid]], uint3 block_size [[threads_per_threadgroup]], "
+        "uint3 grid_size [[threadgroups_per_grid]]) {\n"
+        f"    const RtCall a = {{{{{given}}}, c.n, c.k, c.what, fault, thread_at, block_at, block_size, grid_size}};\n    {name}_body(a);\n}}\n"
+        f"RT_INLINE void {name}_body(thread const RtCall &a) {{"), _borrow(text))
+    return head + written_out(read("borrowed.h")) + text, name

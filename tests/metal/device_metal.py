@@ -45,8 +45,10 @@ def test_numbers_of_64_bits_are_refused_as_pytorch_refuses_them():
 
 def test_what_is_not_there_is_refused_by_name():
     x = normal(3, 4).to("mps")
-    with pytest.raises(UnsupportedOpError, match="scan: has no kernel for metal:0"):
-        x.cumsum(0)
+    with pytest.raises(UnsupportedOpError, match="topk: has no kernel for metal:0"):
+        x.topk(2)
+    with pytest.raises(UnsupportedOpError, match="index_max: not implemented for .*float32 on metal:0"):
+        x.scatter_reduce(0, rt.zeros(3, 4, dtype=rt.int64, device="mps"), x, "amax")
     with pytest.raises(UnsupportedOpError, match="digamma. not implemented for 'float32' on metal:0"):
         rt.digamma(x)
     with pytest.raises(UnsupportedOpError, match="add.*complex64. on metal:0"):
@@ -172,3 +174,142 @@ def test_a_kernel_that_does_not_compile_says_why(monkeypatch):
     monkeypatch.setattr(_text, "kernel_text", lambda key: (whole(key)[0], "kernel void " + whole(key)[0] + "() {\n    whatever;\n}\n"))
     with pytest.raises((KernelCompileError, RuntimeError), match="(?s)rt_acosh.*whatever"):
         rt.acosh(normal(3).abs().to("mps") + 1)
+
+
+# ---- operators with kernels of their own, or CUDA's ----
+def check(fn, *tensors, tolerance=1e-5):
+    """fn's values and gradients on the device beside those on the CPU."""
+    found = []
+    for device in ("cpu", "mps"):
+        leaves = [t.detach().clone().to(device).requires_grad_(t.is_floating_point()) for t in tensors]
+        result = fn(*leaves)
+        if result.requires_grad:
+            (result * rt.linspace(-1, 1, result.numel()).reshape(result.shape).to(device)).sum().backward()
+        found.append([result.detach().cpu()] + [t.grad.cpu() for t in leaves if t.grad is not None])
+    assert len(found[0]) == len(found[1])
+    for want, got in zip(*found):
+        assert got.dtype == want.dtype and got.shape == want.shape
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=tolerance, atol=tolerance)
+
+
+def on(t, x):
+    return t.to(x.device)
+
+
+INDEX = rt.tensor([3, 1, 1, 5])
+PICKED = rt.tensor([[0, 1], [2, 3], [7, 7], [1, 0], [4, 4], [5, 5]])
+MOVES = {
+    "rows": lambda x: x[[3, 1, 5]], "rows with a gradient": lambda x: x[on(INDEX, x)], "columns": lambda x: x.index_select(1, on(INDEX, x)),
+    "gather": lambda x: x.gather(1, on(PICKED, x)), "scatter": lambda x: x.detach().scatter(1, on(PICKED, x), 9.0),
+    "scatter_add": lambda x: x.detach().scatter_add(1, on(PICKED, x), x[:, :2].detach()), "pairs": lambda x: x[on(INDEX, x), on(rt.tensor([0, -1, 2, 3]), x)],
+    "put": lambda x: x.detach().index_put((on(INDEX[:2], x),), on(rt.tensor(5.0), x)), "flip": lambda x: x.flip(0, 1), "roll": lambda x: x.roll(2, 1),
+    "masked_fill": lambda x: x.masked_fill(x > 0, -1), "triangles": lambda x: x.tril(1) + x.triu(-1), "cat": lambda x: rt.cat([x, x * 2], 1),
+    "stack": lambda x: rt.stack([x, x * 2]), "arange": lambda x: x + rt.arange(8, device=x.device), "argmax": lambda x: x.argmax(1),
+    "max": lambda x: x.max(0).values, "min": lambda x: x.min(1).values, "cumsum": lambda x: x.cumsum(1), "cumprod": lambda x: x.cumprod(0),
+    "var": lambda x: x.var(1) + x.std(1), "norm": lambda x: x.norm(), "pad": lambda x: F.pad(x, (1, 2)), "einsum": lambda x: rt.einsum("ij,kj->ik", x, x),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_elements_moved_and_found(name):
+    check(MOVES[name], normal(6, 8))
+
+
+def test_bad_indices_are_told_when_the_host_waits():
+    x = normal(4, 5).to("mps")
+    with pytest.raises(RuntimeError, match="index 9 is out of bounds for dimension with size 4, in rt_one_index_get_i"):
+        x[rt.tensor([0, 9]).to("mps")].cpu()
+    assert x.sum().isfinite()
+
+
+def test_places_of_extremes_as_on_the_cpu():
+    x = normal(3, 5000)
+    x[0, 7] = x[0, 4000] = float("nan")
+    x[1, 10] = x[1, 20] = x[1].max() + 1
+    for t in (x, (x[1:] * 100).to(rt.int64), x[1:].to(rt.float16)):
+        for fn in (rt.argmax, rt.argmin):
+            assert rt.equal(fn(t.to("mps"), 1).cpu(), fn(t, 1)) and rt.equal(fn(t.to("mps"), 0).cpu(), fn(t, 0))
+
+
+@pytest.mark.parametrize("options", [dict(padding=1), dict(stride=2), dict(padding=2, dilation=2), dict(groups=2), dict(stride=(2, 1), padding=(1, 0))], ids=str)
+def test_convolutions(options):
+    channels = 4 // options.get("groups", 1)
+    check(lambda x, w, b: F.conv2d(x, w, b, **options), normal(2, 4, 7, 6), normal(6, channels, 3, 3), normal(6), tolerance=1e-4)
+
+
+def test_convolutions_of_other_dimensions():
+    check(lambda x, w: F.conv1d(x, w, padding=1), normal(2, 3, 9), normal(4, 3, 3), tolerance=1e-4)
+    check(lambda x, w: F.conv3d(x, w), normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2), tolerance=1e-4)
+    check(lambda x, w: F.conv_transpose2d(x, w, stride=2), normal(2, 3, 4, 4), normal(3, 5, 3, 3), tolerance=1e-4)
+    check(lambda x, w: F.conv2d(x, w), normal(2, 3, 6, 6).contiguous(memory_format=rt.channels_last), normal(4, 3, 1, 1), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("fn", [lambda x: F.max_pool2d(x, 2), lambda x: F.max_pool2d(x, 3, 2, 1), lambda x: F.avg_pool2d(x, 2), lambda x: F.avg_pool2d(x, 3, 2, 1),
+                                lambda x: F.adaptive_avg_pool2d(x, (1, 1)), lambda x: F.adaptive_max_pool2d(x, (2, 3))])
+def test_pools(fn):
+    check(fn, normal(2, 3, 8, 6))
+
+
+def test_normalizations():
+    check(lambda x, w, b: F.layer_norm(x, (8,), w, b), normal(3, 6, 8), normal(8), normal(8))
+    check(lambda x, w: F.rms_norm(x, (8,), w), normal(6, 8), normal(8))
+    check(lambda x, w, b: F.group_norm(x, 2, w, b), normal(3, 4, 5, 2), normal(4), normal(4))
+    check(lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), normal(4, 3, 5, 5), normal(3), normal(3))
+    models = [rt.nn.BatchNorm1d(5).to(device) for device in ("cpu", "mps")]
+    for _ in range(3):
+        x = normal(7, 5)
+        for model in models:
+            model(x.to(next(model.parameters()).device))
+    for a, b in zip(models[0].buffers(), models[1].buffers()):
+        assert rt.allclose(a.float(), b.cpu().float(), atol=1e-6)
+    assert rt.allclose(models[0].eval()(x), models[1].eval()(x.to("mps")).cpu(), atol=1e-6)
+
+
+def test_embeddings():
+    check(lambda w: F.embedding(on(rt.tensor([[3, 1, 1], [5, 0, 3]]), w), w, padding_idx=1), normal(6, 4))
+    check(lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), normal(2, 2, 5, 4))
+
+
+def test_random_numbers():
+    rt.manual_seed(3)
+    x, g = rt.rand(20000, device="mps"), rt.Generator("mps").manual_seed(3)
+    assert rt.equal(rt.rand(20000, device="mps", generator=g).cpu(), x.cpu()) and not rt.equal(rt.rand(20000, device="mps", generator=g).cpu(), x.cpu())
+    assert 0 <= x.min().item() < 0.001 < 0.999 < x.max().item() < 1 and abs(x.mean().item() - 0.5) < 0.01
+    y = rt.randn(20001, device="mps")
+    assert abs(y.mean().item()) < 0.03 and abs(y.std().item() - 1) < 0.03 and rt.randn(3, 2, device="mps").t().contiguous().isfinite().all()
+    z = rt.randint(-3, 4, (5000,), device="mps").cpu()
+    assert sorted(set(z.tolist())) == list(range(-3, 4))
+    ones = rt.ones(10000, device="mps", requires_grad=True)
+    kept = F.dropout(ones, 0.25)
+    kept.sum().backward()
+    assert set(kept.detach().cpu().unique().tolist()) == {0.0, float(np.float32(1 / 0.75))} and abs((kept > 0).float().mean().item() - 0.75) < 0.03
+    assert rt.equal(ones.grad.cpu(), kept.detach().cpu())
+    assert abs(rt.empty(10000, device="mps").bernoulli_(0.3).mean().item() - 0.3) < 0.03
+
+
+def test_gradients_are_clipped():
+    norms = []
+    for device in ("cpu", "mps"):
+        p = rt.nn.Parameter(rt.arange(4.0).to(device))
+        p.grad = rt.arange(4.0).to(device)
+        norms.append((rt.nn.utils.clip_grad_norm_([p], 1.0).item(), p.grad.norm().item()))
+    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-5)
+
+
+def test_a_small_image_model_learns_as_on_the_cpu():
+    x, y = normal(8, 1, 8, 8), rt.from_numpy(rng.integers(0, 3, 8))
+
+    def run(device):
+        rt.manual_seed(0)
+        model = rt.nn.Sequential(rt.nn.Conv2d(1, 4, 3, padding=1), rt.nn.BatchNorm2d(4), rt.nn.ReLU(), rt.nn.MaxPool2d(2), rt.nn.Flatten(),
+                                 rt.nn.Linear(64, 3)).to(device)
+        optimizer, curve, inputs, classes = rt.optim.Adam(model.parameters(), lr=0.01), [], x.to(device), y.to(device)
+        for _ in range(6):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(inputs), classes)
+            loss.backward()
+            optimizer.step()
+            curve.append(loss.item())
+        return curve
+
+    np.testing.assert_allclose(run("mps"), run("cpu"), rtol=1e-3)

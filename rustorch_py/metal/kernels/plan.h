@@ -6,11 +6,11 @@
 #define RT_METAL_DIMS 25            /* of a strided plan after merging; the launcher walks what is beyond */
 #define RT_METAL_THREADS 256        /* of a threadgroup */
 
-typedef struct { char bytes[16]; } RtNumber;                     /* an operand of one element that came with the call; a fill's value */
+typedef struct { char bytes[16]; } RtMetalNumber;                     /* an operand of one element that came with the call; a fill's value */
 /* k: number parameters of a row, as floats and as whole numbers; n: elements, or results */
-typedef struct { RtNumber host[6]; int64_t whole[2]; float k[2]; uint32_t n, unused; } RtMetalDense;
+typedef struct { RtMetalNumber host[6]; int64_t whole[2]; float k[2]; uint32_t n, unused; } RtMetalDense;
 typedef struct {
-    RtNumber host[6];
+    RtMetalNumber host[6];
     int64_t whole[2];
     float k[2];
     uint32_t n;
@@ -36,5 +36,6 @@ typedef struct {
 /* what a hand-written kernel is given besides its operands: its file says what is at which place */
 #define RT_METAL_INTS 120
 #define RT_METAL_NUMBERS 8
-typedef struct { int64_t n[RT_METAL_INTS]; float k[RT_METAL_NUMBERS]; int64_t what; } RtMetalCall;     /* what: Note [Faults], the kernel's name */
+/* what: Note [Faults], the kernel's name; given: bit i, there is an operand i */
+typedef struct { int64_t n[RT_METAL_INTS]; float k[RT_METAL_NUMBERS]; int64_t what, given; } RtMetalCall;
 #endif

@@ -1,2 +1,2 @@
 """Metal's kernels of hand-written operators: importing a module names them to the operators (Note [Kernels of devices] in tensor/_devices.py)."""
-from . import softmax   # noqa: F401
+from . import borrowed, conv, lines, norm, random, softmax   # noqa: F401

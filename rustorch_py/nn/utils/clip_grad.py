@@ -63,7 +63,8 @@ def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
             factor = run("clip_factor", total_norm, float(max_norm))
         else:
             factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        if len(set(map(id, grads))) == len(grads) and _t._fused_scale(grads, factor.item() if factor.device.type == "cpu" else factor.double()):
+        fused = factor.device.type == "cpu" or has_kernel("optim_run", factor)
+        if fused and len(set(map(id, grads))) == len(grads) and _t._fused_scale(grads, factor.item() if factor.device.type == "cpu" else factor.double()):
             return
         for grad in grads:
             grad.mul_(factor.to(grad.device))
