@@ -158,16 +158,17 @@ def extensions():
 
 
 def run_cython(exts):
-    """Translate each .pyx that is newer, or cimports a file newer, than its .c."""
+    """Translate each .pyx that is newer, or cimports a file newer, than its .c; all of them where they were translated by other directives."""
     from Cython.Build.Dependencies import create_dependency_tree
     tree = create_dependency_tree()
     flags = [w for key, value in DIRECTIVES.items() for w in ("-X", f"{key}={value}")]
-    stale = []
+    stale, stamp = [], Path("build") / "cython.txt"
+    other = stamp.exists() and stamp.read_text() != " ".join(flags)
     for ext in exts:
         pyx = ext.sources[0]
         c_file = Path(pyx).with_suffix(".c")
-        needs = [*tree.all_dependencies(pyx), "setup.py"]
-        if not c_file.exists() or any(os.path.getmtime(f) > c_file.stat().st_mtime for f in needs if os.path.exists(f)):
+        needs = tree.all_dependencies(pyx)
+        if other or not c_file.exists() or any(os.path.getmtime(f) > c_file.stat().st_mtime for f in needs if os.path.exists(f)):
             stale.append(pyx)
         ext.sources = [str(c_file)]
 
@@ -189,6 +190,8 @@ def run_cython(exts):
         least.append(pyx)
     with ThreadPoolExecutor(JOBS) as pool:
         list(pool.map(translate, [share[1:] for share in shares]))
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(" ".join(flags))
 
 
 class build_ext(_build_ext):
@@ -235,6 +238,8 @@ class build_ext(_build_ext):
                 pass
             for _ in pool.map(self.link_one, links):
                 pass
+        if MAC:
+            self.link_helper()
         if not self.inplace:
             for path in (PKG / "_libs").iterdir():
                 dest = Path(self.build_lib) / PKG / "_libs" / path.name
@@ -278,6 +283,13 @@ class build_ext(_build_ext):
             command += [f"-L{PKG / '_libs'}", "-lscipy_openblas", f"-Wl,-rpath,{origin}/{up}/_libs"]
         subprocess.run(command, check=True)
 
+    def link_helper(self):
+        """Metal's Objective-C, a library that is loaded when Metal is first used."""
+        target = Path(self.get_ext_fullpath("rustorch_py.metal._backend")).parent / "helper.dylib"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*os.environ.get("OBJC", "clang").split(), "-O2", "-Wno-deprecated-declarations", "-fno-objc-arc", "-dynamiclib", "-Iinclude",
+                        str(PKG / "metal" / "helper.m"), "-framework", "Metal", "-framework", "Foundation", "-o", str(target)], check=True)
+
     def get_outputs(self):
         return super().get_outputs()
 
@@ -292,7 +304,8 @@ class build_py(_build_py):
                 self.copy(path, PKG / path)
             for path in Path("benchmarks").rglob("*.py"):
                 self.copy(path, PKG / path)
-            for pattern in ("*.pyi", "py.typed", "*.pxd", "cuda/kernels/*", "cuda/software/*", "tensor/kernels/special.c", "tensor/kernels/bessel*.[ch]",
+            for pattern in ("*.pyi", "py.typed", "*.pxd", "cuda/kernels/*", "cuda/software/*", "metal/helper.m", "metal/kernels/*",
+                            "metal/software/device.m", "metal/software/metal_stdlib", "metal/software/*/*.h", "tensor/kernels/divisor.h", "tensor/kernels/special.c", "tensor/kernels/bessel*.[ch]",
                             "tensor/kernels/optim.h", "tensor/kernels/optim_type.h", "tensor/joe_kuo.bin", "tensor/JOE_KUO_LICENSE.txt"):
                 for path in PKG.rglob(pattern):
                     self.copy(path, path)

@@ -1,7 +1,7 @@
 """Runs tests of devices (tests/gpu) and of Metal (``device_*.py`` here) in processes of their own: on the software device, or with
 RUSTORCH_METAL_TESTS=device on a Mac's own.
 
-The software device cannot check address spaces, data races, Metal's compiler or speed.
+The software device cannot check address spaces (test_text.py has clang look at them), data races, Metal's compiler or speed.
 """
 import os
 import re

@@ -24,11 +24,12 @@ RT_KERNEL(RT_NAME(fill), RtCall) {
 /* matrices of n[1] rows and n[2] columns without what is above (n[4] = 0) or below (1) diagonal n[3]; dst may be src */
 RT_KERNEL(RT_NAME(triangle), RtCall) {
     const T *src = (const T *)a.p[1];
-    const T none = {};
     RT_EACH(i, a.n[0]) {
         int64_t row, matrix;
         const int64_t column = rt_divide(i, a.n[2], &row), gap = column - rt_divide(row, a.n[1], &matrix);
-        ((T *)a.p[0])[i] = (a.n[4] ? gap >= a.n[3] : gap <= a.n[3]) ? src[i] : none;
+        T v = {};
+        if (a.n[4] ? gap >= a.n[3] : gap <= a.n[3]) v = src[i];
+        ((T *)a.p[0])[i] = v;
     }
 }
 
