@@ -2,8 +2,9 @@
 from ..errors import DeviceError
 from . import _index, _load, _need
 
-__all__ = ["commit", "current_allocated_memory", "current_device", "driver_allocated_memory", "empty_cache", "get_device_name", "max_memory_allocated", "memory_allocated",
-           "memory_reserved", "memory_stats", "recommended_max_memory", "reset_peak_memory_stats", "set_device", "synchronize"]
+__all__ = ["commit", "current_allocated_memory", "current_device", "driver_allocated_memory", "empty_cache", "get_device_name", "get_rng_state", "manual_seed",
+           "max_memory_allocated", "memory_allocated", "memory_reserved", "memory_stats", "recommended_max_memory", "reset_peak_memory_stats", "seed",
+           "set_device", "set_rng_state", "synchronize"]
 
 
 def synchronize(device=None):
@@ -86,3 +87,32 @@ def empty_cache():
     """Give cached memory back to the system; without devices there is none."""
     for index in range(_load()):
         _need("empty_cache").trim(index)
+
+
+# ---- random numbers --------------------------------------------------------------------------------------------------
+def _generator(device, what):
+    from ..tensor._random import device_generator
+    return device_generator(f"metal:{_index(device, what)}")
+
+
+def manual_seed(seed):
+    """Seed the stream of the first device; without devices there is nothing to seed."""
+    seed = int(seed)
+    if _load():
+        _generator(None, "manual_seed").manual_seed(seed)
+
+
+def seed():
+    """Seed the stream of the first device from the system's entropy."""
+    if _load():
+        _generator(None, "seed").seed()
+
+
+def get_rng_state(device=None):
+    """Return the state of a device's stream: a uint8 tensor of 16 elements on the CPU, seed and offset."""
+    return _generator(device, "get_rng_state").get_state()
+
+
+def set_rng_state(new_state, device=None):
+    """Let a device's stream go on from a state that :func:`get_rng_state` returned."""
+    _generator(device, "set_rng_state").set_state(new_state)

@@ -275,6 +275,11 @@ def test_random_numbers():
     x, g = rt.rand(20000, device="mps"), rt.Generator("mps").manual_seed(3)
     assert rt.equal(rt.rand(20000, device="mps", generator=g).cpu(), x.cpu()) and not rt.equal(rt.rand(20000, device="mps", generator=g).cpu(), x.cpu())
     assert 0 <= x.min().item() < 0.001 < 0.999 < x.max().item() < 1 and abs(x.mean().item() - 0.5) < 0.01
+    rt.mps.manual_seed(5)
+    state = rt.mps.get_rng_state()
+    first = rt.rand(3, device="mps").cpu()
+    rt.mps.set_rng_state(state)
+    assert rt.equal(rt.rand(3, device="mps").cpu(), first)
     y = rt.randn(20001, device="mps")
     assert abs(y.mean().item()) < 0.03 and abs(y.std().item() - 1) < 0.03 and rt.randn(3, 2, device="mps").t().contiguous().isfinite().all()
     z = rt.randint(-3, 4, (5000,), device="mps").cpu()
