@@ -305,8 +305,8 @@ class build_py(_build_py):
             for path in Path("benchmarks").rglob("*.py"):
                 self.copy(path, PKG / path)
             for pattern in ("*.pyi", "py.typed", "*.pxd", "cuda/kernels/*", "cuda/software/*", "metal/helper.m", "metal/kernels/*",
-                            "metal/software/device.m", "metal/software/metal_stdlib", "metal/software/*/*.h", "tensor/kernels/divisor.h", "tensor/kernels/special.c", "tensor/kernels/bessel*.[ch]",
-                            "tensor/kernels/optim.h", "tensor/kernels/optim_type.h", "tensor/joe_kuo.bin", "tensor/JOE_KUO_LICENSE.txt"):
+                            "metal/software/device.m", "metal/software/metal_*", "metal/software/*/*.h", "tensor/kernels/divisor.h", "tensor/kernels/special.c",
+                            "tensor/kernels/bessel*.[ch]", "tensor/kernels/optim.h", "tensor/kernels/optim_type.h", "tensor/joe_kuo.bin", "tensor/JOE_KUO_LICENSE.txt"):
                 for path in PKG.rglob(pattern):
                     self.copy(path, path)
 

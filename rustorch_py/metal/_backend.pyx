@@ -96,6 +96,12 @@ def start(library):
     return n
 
 
+cdef object matrices_of(int device):
+    """Whether the device's simdgroups multiply matrices."""
+    cdef RtMetalDevice d
+    return rt_metal.describe(device, &d) == 0 and d.matrices != 0
+
+
 cdef object library_of(int device, object text, object name):
     """Compile a text; returns the library's handle."""
     source = (_text.prelude() + text).encode()
@@ -112,7 +118,7 @@ def prepare(keys, int device=0):
         keys: dicts of the fields of a key, as :func:`._text.kernel_text` takes them.
         device: number.
     """
-    found = _text.together(keys)
+    found = _text.together(keys, matrices_of(device))
     library = library_of(device, "\n".join(found.values()), f"{len(found)} kernels")
     for text in found.values():
         libraries[device, text] = library
@@ -156,7 +162,7 @@ cdef int build(const RtKey *key, void **kernel) noexcept with gil:
     cdef int i
     try:
         name, text = _text.kernel_text({"kind": key.kind, "id": key.id, "loop": key.loop, "mode": key.mode, "vector": key.vector, "moving": key.moving,
-                                        "host": key.host, "dtypes": [key.dtype[i] for i in range(key.nargs)]})
+                                        "host": key.host, "dtypes": [key.dtype[i] for i in range(key.nargs)]}, matrices_of(key.device))
         kernel[0] = kernel_of_text(key.device, text, name)
         return 0
     except BaseException as error:

@@ -208,8 +208,8 @@ def reduce_kernel(name, row, acc, dtypes, combine):
     return _open(tag) + text + _CLOSE
 
 
-def product_kernel(name, loop, dtype):
-    """c = alpha a @ b + beta c: kernels/product.h; 16-bit floats are multiplied and summed in float32."""
+def product_kernel(name, loop, dtype, matrices=False):
+    """c = alpha a @ b + beta c: kernels/product.h; 16-bit floats are multiplied and summed in float32. matrices: by 8 x 8 where that is float32."""
     tag, memory = TAGS[loop], TAGS[dtype]
     if tag not in LOOPS or memory not in STORED or tag == "b8":
         raise NoKernel(f"there is no matrix product of {memory} for Metal")
@@ -218,11 +218,12 @@ def product_kernel(name, loop, dtype):
     text = re.sub(r"\bE\b", CTYPES[memory], read("product.h").replace("RT_NAME", name))
     return (_open(tag) + f"#define GET(v) ({cast(tag, memory, '(v)')})\n#define PUT(v) ({cast(memory, tag, '(v)')})\n"
             f"#define FUSED(x, y, s) {'rt_ma_f32(x, y, s)' if tag == 'f32' else '(T)((s) + (x) * (y))'}\n#define ALPHA (T){scale}\n#define BETA (T){more}\n"
-            + text + "#undef GET\n#undef PUT\n#undef FUSED\n#undef ALPHA\n#undef BETA\n" + _CLOSE)
+            f"#define MATRICES {int(matrices and tag == 'f32')}\n" + text + "#undef MATRICES\n#undef GET\n#undef PUT\n#undef FUSED\n#undef ALPHA\n#undef BETA\n" + _CLOSE)
 
 
-def kernel_text(key):
-    """(name, text) of a key, as :func:`..cuda._text.kernel_text`; the text wants :func:`prelude` before it.
+def kernel_text(key, matrices=False):
+    """(name, text) of a key, as :func:`..cuda._text.kernel_text`; the text wants :func:`prelude` before it. matrices: of a device whose simdgroups
+    multiply matrices of 8 x 8.
 
     Raises:
         NoKernel: no such loop exists.
@@ -238,16 +239,16 @@ def kernel_text(key):
     if kind == SMALL:
         raise NoKernel("products of small matrices are those of all")
     if kind == PRODUCT:
-        return name, product_kernel(name, key["loop"], key["dtypes"][0])
+        return name, product_kernel(name, key["loop"], key["dtypes"][0], matrices)
     return name, reduce_kernel(name, key["id"], key["loop"], key["dtypes"], kind == COMBINE)
 
 
-def together(keys):
+def together(keys, matrices=False):
     """Return {name: text} of the kernels of keys, without those that there are not."""
     found = {}
     for key in keys:
         try:
-            name, text = kernel_text(key)
+            name, text = kernel_text(key, matrices)
         except NoKernel:
             continue
         found[name] = text

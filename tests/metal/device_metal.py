@@ -164,14 +164,19 @@ def test_long_sums_and_large_products():
     for dims in (0, 1, (0, 1)):
         assert rt.allclose(d.sum(dims).cpu(), x.double().sum(dims).float(), rtol=1e-5, atol=1e-3)
         assert rt.equal(d.amax(dims).cpu(), x.amax(dims))
-    assert rt.allclose((d[:, :150] @ d[:200, :150].t()).cpu(), x[:, :150] @ x[:200, :150].t(), rtol=1e-4, atol=1e-3)
+    for index in range(rt.metal.device_count()):          # the software device's first one has matrices of simdgroups, its second has not
+        for dtype, tolerance in ((rt.float32, 1e-3), (rt.float16, 0.1), (rt.int32, 0)):
+            t = (x * 4).to(dtype) if dtype == rt.int32 else x.to(dtype)
+            d = t.to(f"metal:{index}")
+            got = rt.addmm(d[:130, :200], d[:130, :150], d[:200, :150].t(), beta=2, alpha=3).cpu()
+            assert rt.allclose(got.float(), rt.addmm(t[:130, :200], t[:130, :150], t[:200, :150].t(), beta=2, alpha=3).float(), rtol=2e-3, atol=tolerance), (index, dtype)
 
 
 @pytest.mark.skipif(not SOFTWARE, reason="of the software device")
 def test_a_kernel_that_does_not_compile_says_why(monkeypatch):
     from rustorch_py.metal import _text
     whole = _text.kernel_text
-    monkeypatch.setattr(_text, "kernel_text", lambda key: (whole(key)[0], "kernel void " + whole(key)[0] + "() {\n    whatever;\n}\n"))
+    monkeypatch.setattr(_text, "kernel_text", lambda key, matrices: (whole(key)[0], "kernel void " + whole(key)[0] + "() {\n    whatever;\n}\n"))
     with pytest.raises((KernelCompileError, RuntimeError), match="(?s)rt_acosh.*whatever"):
         rt.acosh(normal(3).abs().to("mps") + 1)
 

@@ -38,7 +38,8 @@ def borrowed():
 
 def printed():
     for mode in (keys.DENSE, keys.STRIDED):
-        yield f"rows {mode}", "".join(_text.together(keys.all_keys(range(9), mode)).values())
+        for matrices in (False, True):
+            yield f"rows {mode}", "".join(_text.together(keys.all_keys(range(9), mode), matrices).values())
 
 
 @pytest.mark.skipif(CLANG is None, reason="clang++ reads address spaces, and there is none")

@@ -227,7 +227,7 @@ typedef struct Launch { struct Launch *next; SoftFunction *function; SoftBuffer 
 - (NSUInteger)currentAllocatedSize { return allocated; }
 - (NSUInteger)maxBufferLength { return LIMIT; }
 - (BOOL)hasUnifiedMemory { return YES; }
-- (BOOL)supportsFamily:(MTLGPUFamily)family { return family == MTLGPUFamilyApple7 ? YES : NO; }
+- (BOOL)supportsFamily:(MTLGPUFamily)family { return family == MTLGPUFamilyApple7 && number == 0 ? YES : NO; }
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options {
     size_t size = (length + PAGE - 1) / PAGE * PAGE;
     if (options != MTLResourceStorageModeShared || length == 0 || allocated + size > LIMIT) return nil;
