@@ -175,10 +175,10 @@ def test_long_sums_and_large_products():
 @pytest.mark.skipif(not SOFTWARE, reason="of the software device")
 def test_a_kernel_that_does_not_compile_says_why(monkeypatch):
     from rustorch_py.metal import _text
-    whole = _text.kernel_text
+    whole, x = _text.kernel_text, normal(3).to("mps").abs() + 1
     monkeypatch.setattr(_text, "kernel_text", lambda key, matrices: (whole(key)[0], "kernel void " + whole(key)[0] + "() {\n    whatever;\n}\n"))
     with pytest.raises((KernelCompileError, RuntimeError), match="(?s)rt_acosh.*whatever"):
-        rt.acosh(normal(3).abs().to("mps") + 1)
+        rt.acosh(x)
 
 
 # ---- operators with kernels of their own, or CUDA's ----
