@@ -236,6 +236,22 @@ def test_places_of_extremes_as_on_the_cpu():
             assert rt.equal(fn(t.to("mps"), 1).cpu(), fn(t, 1)) and rt.equal(fn(t.to("mps"), 0).cpu(), fn(t, 0))
 
 
+def test_long_running_sums_and_masks():
+    x = normal(2, 20000)
+    for t, tolerance in ((x, 1e-2), ((x * 3).to(rt.int64), 0), (x.half(), 0.5)):
+        want, got = t.cumsum(1), t.to("mps").cumsum(1).cpu()
+        assert got.dtype == want.dtype and rt.allclose(got.double(), want.double(), rtol=2e-3, atol=tolerance), t.dtype
+    assert rt.allclose(rt.cumprod((1 + x * 1e-3).to("mps"), 1).cpu(), rt.cumprod(1 + x * 1e-3, 1), rtol=1e-4)
+    for t in (x[:, :7].contiguous(), x, x.reshape(4, 100, 100), rt.zeros(3), rt.tensor(3.0)):
+        assert rt.equal((t.to("mps") > 1).nonzero().cpu(), (t > 1).nonzero())
+    d, w = x.to("mps"), x.clone()
+    assert rt.equal(d[d > 1].cpu(), x[x > 1])
+    d[d > 0], w[w > 0] = 0.5, 0.5
+    assert rt.equal(d.cpu(), w)
+    check(lambda t: t.cumsum(0).pow(2), x[0, :100].clone(), tolerance=1e-3)
+    check(lambda t: t[t > 0], x[0, :100].clone())
+
+
 @pytest.mark.parametrize("options", [dict(padding=1), dict(stride=2), dict(padding=2, dilation=2), dict(groups=2), dict(stride=(2, 1), padding=(1, 0))], ids=str)
 def test_convolutions(options):
     channels = 4 // options.get("groups", 1)
