@@ -5,6 +5,9 @@
 #ifndef RUSTORCH_METAL_PRELUDE
 #define RUSTORCH_METAL_PRELUDE
 #include <metal_stdlib>
+#if __METAL_VERSION__ >= 230
+#include <metal_simdgroup_matrix>
+#endif
 using namespace metal;
 #define RT_INLINE static inline __attribute__((always_inline, unused))
 #define RT_UNLIKELY(x) (x)

@@ -1,9 +1,6 @@
 /* c = alpha a @ b + beta c by tiles of 64 x 64 in threadgroup memory, a threadgroup of 256 threads a tile, 4 x 4 results a thread. metal/_text.py names
  * T (computed in), E (in memory), GET and PUT between them, FUSED, ALPHA and BETA. With MATRICES (float32 on devices that have them, Apple's from the
  * seventh family on) each of the eight simdgroups multiplies matrices of 8 x 8: eight rows of the tile by all its columns. */
-#if MATRICES
-#include <metal_simdgroup_matrix>
-#endif
 kernel void RT_NAME(device E *c [[buffer(0)]], device const E *left [[buffer(1)]], device const E *right [[buffer(2)]], constant RtMetalProduct &a [[buffer(3)]],
                     uint3 group [[threadgroup_position_in_grid]], uint me [[thread_index_in_threadgroup]]) {
     RT_SHARED(T, at, 16 * 65);
