@@ -29,6 +29,9 @@ VECTOR = set("""exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan s
 # Functions with a form for registers of 16 float32 (kernels/vfun_v16.h, kernels/half_v16.h), name -> its C spelling there.
 V16 = {n: f"v16_{n}" for n in """exp exp2 expm1 sigmoid silu gelu log log2 log10 log1p softplus1 erf tanh erfinv atan abs conj sqrt floor ceil trunc round
     truncdiv inf sign sgn copysign maximum minimum fmax fmin land lor lt_half real_ge0 fmax_left fmin_left""".split()}
+# Derivatives that registers of 16-bit floats have a shorter form of: by functions of kernels/vfun_v16.h alone.
+V16_SHORTER = {("gelu_erf", 1): "g * (0.5 + gelu_slope(x))"}
+V16_OWN = {"gelu_slope": "v16_gelu_slope"}
 V16.update({n: f"v16_{n}_any" for n in "sin cos tan fmod remainder floordiv".split()}, clamp="v16_clamp3")
 HEAVY = 3        # rows of this cost class and above get no loop of their own for strides: operands are copied to blocks
 OPERANDS = ("g", "x", "y", "z", "o")
@@ -130,6 +133,11 @@ class V16Printer(Printer):
     def visit_Compare(self, node):
         super().visit_Compare(node)              # refuses what the language has not
         return f"_mm512_cmp_ps_mask({self.visit(node.left)}, {self.visit(node.comparators[0])}, _CMP_{self._HOW[type(node.ops[0])]})"
+
+    def visit_Call(self, node):
+        if isinstance(node.func, ast.Name) and node.func.id in V16_OWN:
+            return f"{V16_OWN[node.func.id]}({', '.join(self.visit(a) for a in node.args)})"
+        return super().visit_Call(node)
 
     def literal(self, value):
         return f"S((float){value!r})"
@@ -391,6 +399,7 @@ def half_v16_file():
                 assert which or not has_half_loop(row), row.name
                 continue
             text, operands = kernel_text(row, which, "f")
+            text = V16_SHORTER.get((row.name, which), text)
             if which:
                 operands = ["g", *saved_operands(row)[which - 1]]
             printer, name = V16Printer(row.name, row.let), f"{row.name}_{f'd{which - 1}' if which else 'fwd'}"
