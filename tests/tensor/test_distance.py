@@ -34,7 +34,7 @@ def rows(n, d, dtype, seed):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("p", ORDERS)
-def test_pairs(p, dtype):
+def test_pairs(p, dtype, level):
     for n, d in SIZES:
         a = rows(n, d, dtype, n)
         wide = a.astype(np.float64)
@@ -62,7 +62,7 @@ def test_pairs(p, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("p", ORDERS)
-def test_between(p, dtype):
+def test_between(p, dtype, level):
     mode = "donot_use_mm_for_euclid_dist"
     for (n, d), m in zip(SIZES, (1, 40, 33, 5, 64, 100)):
         a, b = (np.stack([rows(k, d, dtype, k + s) for s in (0, 1)]) for k in (n, m + 1))
@@ -83,7 +83,7 @@ def test_between(p, dtype):
         np.testing.assert_allclose(y.grad.numpy(), -s.sum(1), rtol=tight, atol=tight * 30)
 
 
-def test_distances_of_no_rows_and_of_what_is_not_finite():
+def test_distances_of_no_rows_and_of_what_is_not_finite(level):
     assert rt.cdist(rt.ones(0, 3), rt.ones(4, 3), 1.0).shape == (0, 4) and rt.cdist(rt.ones(2, 3), rt.ones(0, 3), 1.0).shape == (2, 0)
     x = rt.tensor([[1.0, float("nan")], [INF, 2.0], [0.0, 0.0], [-0.0, 0.0]])
     for p in (1.0, 2.0, INF):
