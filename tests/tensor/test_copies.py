@@ -109,3 +109,63 @@ def test_masks(shape, density, level):
     leaf = rt.ones(shape, dtype=rt.float64).requires_grad_()
     (leaf.masked_select(m) * 2).sum().backward()
     np.testing.assert_array_equal(leaf.grad.numpy(), mask * 2.0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("channels", [2, 3, 4, 5, 6, 7, 8, 11, 16, 17, 32])
+def test_pixels_turned_round(channels, dtype, level):
+    """Short runs side by side (Note [Short runs]): images with their channels innermost, backwards, cut and put into larger ones."""
+    rng = np.random.default_rng(channels)
+    for shape in [(1, 9, channels), (3, 1, channels), (2, 2, channels), (5, 33, channels), (1, 200, channels), (120, 131 if channels < 12 else 40, channels)]:
+        a = rng.integers(0, 200, shape).astype(dtype)
+        t = rt.from_numpy(a)
+        for dims in [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)]:
+            np.testing.assert_array_equal(t.flip(dims).numpy(), np.flip(a, dims))
+        for k in (1, 2, 3):
+            np.testing.assert_array_equal(t.rot90(k).numpy(), np.rot90(a, k))
+        np.testing.assert_array_equal(t[:, ::2].contiguous().numpy(), a[:, ::2])
+        room = np.full((shape[0] + 2, shape[1] + 2, channels + 1), 7, dtype)
+        into = rt.from_numpy(room.copy())
+        room[1:-1, 1:-1, 1:] = np.flip(a, 1)
+        into[1:-1, 1:-1, 1:] = t.flip(1)
+        np.testing.assert_array_equal(into.numpy(), room)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("channels, r", [(4, 2), (9, 3), (12, 2), (32, 2), (32, 4), (18, 3)])
+def test_pixels_dealt_anew(channels, r, dtype, level):
+    for h, w in [(12, 24), (36, 24), (60, 120)]:
+        a = np.random.default_rng(r).integers(0, 200, (2, channels, h, w)).astype(dtype)
+        t = rt.from_numpy(a).contiguous(memory_format=rt.channels_last)
+        for x in (rt.from_numpy(a), t):
+            if channels % (r * r) == 0:
+                want = a.reshape(2, channels // (r * r), r, r, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(2, -1, h * r, w * r)
+                got = rt.nn.functional.pixel_shuffle(x, r)
+                np.testing.assert_array_equal(got.numpy(), want)
+                np.testing.assert_array_equal(rt.nn.functional.pixel_unshuffle(got, r).numpy(), a)
+            want = a.reshape(2, channels, h // r, r, w // r, r).transpose(0, 1, 3, 5, 2, 4).reshape(2, -1, h // r, w // r)
+            np.testing.assert_array_equal(rt.nn.functional.pixel_unshuffle(x, r).numpy(), want)
+            groups = 2 if channels % 2 == 0 else 3
+            want = a.reshape(2, groups, channels // groups, h, w).swapaxes(1, 2).reshape(a.shape)
+            np.testing.assert_array_equal(rt.nn.functional.channel_shuffle(x, groups).numpy(), want)
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64, rt.bfloat16, rt.float16, rt.int64, rt.uint8], ids=str)
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 13, 32, 40, 127])
+def test_short_rows_beside_what_repeats(n, dtype, level):
+    """A row's operand repeated for all rows, and an element for all of a row (Note [Short rows] in cpu.c)."""
+    rng = np.random.default_rng(n)
+    for outer, rows in [(1, 1500), (3, 700), (40, 33), (5000, 8)]:
+        shapes = [(outer, rows, n), (1, 1, n), (outer, 1, n), (outer, rows, 1), (1, rows, 1)]
+        a, *others = [rng.integers(1, 9, s).astype(np.float64) for s in shapes]
+        x = rt.from_numpy(a).to(dtype)
+        for b in others:
+            y = rt.from_numpy(b).to(dtype)
+            np.testing.assert_array_equal((x * y).double().numpy(), a * b)
+            np.testing.assert_array_equal((y > x).numpy(), b > a)
+            np.testing.assert_array_equal(rt.where(y > 4, x, y).double().numpy(), np.where(b > 4, a, b))
+            np.testing.assert_array_equal((x.double() - y.float()).numpy(), a - b)             # converted on the way
+        if dtype not in (rt.uint8, rt.bfloat16):                                                # 512 is the most
+            product = x * rt.from_numpy(others[1]).to(dtype)
+            product *= rt.from_numpy(others[0]).to(dtype)
+            np.testing.assert_array_equal(product.double().numpy(), a * others[1] * others[0])

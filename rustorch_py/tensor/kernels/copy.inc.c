@@ -75,9 +75,7 @@ static void second_16(u128 *restrict d, const u128 *restrict s, int64_t n) { for
     static void rows_##B(char *dst, int64_t ds0, int64_t ds1, const char *src, int64_t ss0, int64_t ss1, int64_t m, int64_t n) { \
         for (int64_t i = 0; i < m; i++, dst += ds1, src += ss1) {                                 \
             if (ds0 == B && ss0 == B) {                                                           \
-                if (n * B >= 512) { rt_copy_bytes(dst, src, (size_t)n * B); continue; }           \
-                T *restrict d = (T *)dst; const T *restrict s = (const T *)src;                   \
-                for (int64_t j = 0; j < n; j++) d[j] = s[j];                                      \
+                rt_copy_few(dst, src, (size_t)n * B);                                             \
             } else if (ds0 == B && ss0 == 0) {                                                    \
                 T *d = (T *)dst; const T v = *(const T *)src;                                     \
                 for (int64_t j = 0; j < n; j++) d[j] = v;                                         \
@@ -97,4 +95,61 @@ static void second_16(u128 *restrict d, const u128 *restrict s, int64_t n) { for
     }
 ROWS(1, uint8_t) ROWS(2, uint16_t) ROWS(4, uint32_t) ROWS(8, uint64_t) ROWS(16, u128)
 
-const RtCopyFns RT_NAME(rt_copy_fns)[5] = {{rows_1, turn_1}, {rows_2, turn_2}, {rows_4, turn_4}, {rows_8, turn_8}, {rows_16, turn_16}};
+/* A row is one store of the next size, and the row behind it writes over what was too much. */
+#define WIDE_ROWS(T, W)                                                                           \
+    if (n * (int64_t)sizeof(T) <= W) {                                                            \
+        for (; m > 0; m--, d += n, src += step) { const T v = *(const T *)src; for (int j = 0; j < (int)(W / sizeof(T)); j++) d[j] = v; } \
+        return;                                                                                   \
+    }
+#define SPREAD(B, T)                                                                              \
+    static void spread_##B(char *dst, const char *src, int64_t step, int64_t m, int64_t n) {      \
+        T *d = (T *)dst;                                                                          \
+        WIDE_ROWS(T, 16) WIDE_ROWS(T, 32) WIDE_ROWS(T, 64) WIDE_ROWS(T, RT_SPREAD_MAX)            \
+    }
+SPREAD(1, uint8_t) SPREAD(2, uint16_t) SPREAD(4, uint32_t) SPREAD(8, uint64_t) SPREAD(16, u128)
+
+/* Blocks are moved by the next power of two bytes: what is too much is written over by the next block. The last blocks of dst, and those
+ * behind which src may end, are moved as they are. */
+#define BLOCKS(W)                                                                                 \
+    for (; i < m && step <= 0 && src + i * step + W > end; i++) rt_copy_few(dst + i * bytes, src + i * step, (size_t)bytes); \
+    if (step > 0 && end - src < (m - 1) * step + W) {                                             \
+        int64_t inside = end - src < W ? 0 : (end - src - W) / step + 1;                          \
+        if (inside < whole) whole = inside;                                                       \
+    }                                                                                             \
+    _Pragma("GCC unroll 4") for (; i < whole; i++) memcpy(dst + i * bytes, src + i * step, W);
+/* A block behind the other, the last one first: as many as sixteen bytes hold are turned round in a register. */
+#if defined(__SSSE3__)
+#include <tmmintrin.h>
+static void blocks_back(char *dst, const char *src, int64_t bytes, int64_t m) {        /* m * bytes >= 32 */
+    int64_t each = 16 / bytes, used = each * bytes, i = each;
+    char order[48];                                        /* -1 makes zero */
+    memset(order, -1, sizeof order);
+    for (int64_t b = 0; b < used; b++) order[16 + b] = (char)((each - 1 - b / bytes) * bytes + b % bytes);
+    const __m128i by = _mm_loadu_si128((const __m128i *)(order + 16)), high = _mm_set1_epi8((char)(16 - used));
+    /* the first group: 16 bytes that end where it ends; all others: from where they start */
+    _mm_storeu_si128((__m128i *)dst, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(src + bytes - 16)), _mm_add_epi8(by, high)));
+    for (; (m - i) * bytes >= 16; i += each)
+        _mm_storeu_si128((__m128i *)(dst + i * bytes), _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(src - (i + each - 1) * bytes)), by));
+    if (i == m) return;
+    /* the last group once more, stored where it ends: what is before it in the 16 bytes is there already */
+    __m128i *end = (__m128i *)(dst + m * bytes - 16);
+    __m128i late = _mm_loadu_si128((const __m128i *)(order + used)), was = _mm_loadu_si128(end);
+    was = _mm_and_si128(was, _mm_cmplt_epi8(late, _mm_setzero_si128()));
+    _mm_storeu_si128(end, _mm_or_si128(was, _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(src - (m - 1) * bytes)), late)));
+}
+#endif
+static void blocks(char *dst, const char *src, int64_t step, int64_t bytes, int64_t m) {
+    if (bytes < 1 || bytes > RT_BLOCK_MAX) __builtin_unreachable();
+    int64_t i = 0, width = 2;
+    const char *end = (step > 0 ? src + (m - 1) * step : src) + bytes;
+    while (width < bytes) width *= 2;
+    int64_t whole = m - (width + bytes - 1) / bytes + 1;          /* from there on less than `width` bytes of dst are left */
+#if defined(__SSSE3__)
+    if (step == -bytes && bytes <= 8 && m * bytes >= 32) { blocks_back(dst, src, bytes, m); return; }
+#endif
+    if (width == 2) { BLOCKS(2) } else if (width == 4) { BLOCKS(4) } else if (width == 8) { BLOCKS(8) } else if (width == 16) { BLOCKS(16) } else { BLOCKS(32) }
+    for (; i < m; i++) rt_copy_few(dst + i * bytes, src + i * step, (size_t)bytes);
+}
+
+#define FNS(B) {rows_##B, turn_##B, spread_##B, blocks}
+const RtCopyFns RT_NAME(rt_copy_fns)[5] = {FNS(1), FNS(2), FNS(4), FNS(8), FNS(16)};
