@@ -54,7 +54,7 @@ cdef extern from "resize.h" nogil:
         void (*grid_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, int, double *, int) noexcept nogil
         void (*grid_d0_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, const float *, int, float *, float *, int) noexcept nogil
         void (*grid_d0_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, const double *, int, double *, double *, int) noexcept nogil
-    enum: RT_GRID_ALIGNED, RT_GRID_BORDER, RT_GRID_NEAR, RT_GRID_REFLECT
+    enum: RT_GRID_ALIGNED, RT_GRID_BORDER, RT_GRID_NEAR, RT_GRID_REFLECT, RT_GRID_CUBIC
     const RtResizeTable *rt_resize_pick(int level) noexcept nogil
 
 
@@ -351,12 +351,13 @@ def resize_bytes(input, axes, arguments):
 
 
 # ---- samples at the places of a grid ---------------------------------------------------------------------------------
-def sample_planes(input, grid, aligned, padding, nearest, composed):
-    """Sample (N, C, H, W) at a grid (N, H', W', 2), bilinearly or the nearest pixel; None: dtypes or sizes that no loop is for.
+def sample_planes(input, grid, aligned, padding, mode, composed):
+    """Sample (N, C, H, W) at a grid (N, H', W', 2); None: dtypes or sizes that no loop is for.
 
     Args:
         aligned: whether -1 and 1 are the centres of the corner pixels.
         padding: "zeros", "border" or "reflection".
+        mode: "bilinear", "nearest" or "bicubic".
         composed: the same function of (input, grid) in recorded operators, for gradients of gradients.
     """
     cdef TensorBase x = as_base("grid_sample", "input", input), places = as_base("grid_sample", "grid", grid), xc, gc, out
@@ -364,7 +365,7 @@ def sample_planes(input, grid, aligned, padding, nearest, composed):
     cdef int64_t sh[4]
     cdef int64_t n
     cdef int threads = num_threads()
-    cdef int how = (RT_GRID_ALIGNED if aligned else 0) | (RT_GRID_BORDER if padding == "border" else RT_GRID_REFLECT if padding == "reflection" else 0) | (RT_GRID_NEAR if nearest else 0)
+    cdef int how = (RT_GRID_ALIGNED if aligned else 0) | (RT_GRID_BORDER if padding == "border" else RT_GRID_REFLECT if padding == "reflection" else 0) | (RT_GRID_NEAR if mode == "nearest" else RT_GRID_CUBIC if mode == "bicubic" else 0)
     cdef GridSampler2DBackward0 node
     if not on_cpu(x) or not on_cpu(places) or x.dt != places.dt or x.dt != RT_F32 and x.dt != RT_F64:
         return None

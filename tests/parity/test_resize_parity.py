@@ -134,15 +134,16 @@ def test_the_number_of_threads_changes_nothing():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("aligned", [False, True])
-@pytest.mark.parametrize("shape", [(1, 5, 9, 7, 20, 23), (3, 1, 4, 5, 3, 2), (2, 17, 1, 6, 13, 11)])
-def test_samples_of_planes(dtype, aligned, shape):
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shape", [(1, 5, 9, 7, 20, 23), (3, 1, 4, 5, 3, 2), (2, 17, 1, 6, 13, 11), (2, 3, 60, 70, 90, 40)])
+def test_samples_of_planes(dtype, aligned, shape, mode, level):
     n, c, h, w, to_h, to_w = shape
     draw = np.random.default_rng(5)
     data, places = draw.standard_normal((n, c, h, w)), draw.standard_normal((n, to_h, to_w, 2)) * 1.3
     seen = []
     for lib in (torch, rt):
         x, grid = (lib.from_numpy(a).to(getattr(lib, dtype)).requires_grad_() for a in (data, places))
-        y = lib.nn.functional.grid_sample(x, grid, align_corners=aligned)
+        y = lib.nn.functional.grid_sample(x, grid, mode, align_corners=aligned)
         y.backward(lib.from_numpy(np.linspace(-1, 1, y.numel()).reshape(tuple(y.shape))).to(y.dtype))
         seen.append((y.detach(), x.grad, grid.grad))
     for a, b in zip(*seen):
@@ -150,10 +151,10 @@ def test_samples_of_planes(dtype, aligned, shape):
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7, 9, 6, 25), (1, 3, 4, 1, 3, 3), (3, 2, 20, 30, 5, 31)])
-@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("aligned", [False, True])
-def test_samples_outside(shape, mode, padding, aligned):
+def test_samples_outside(shape, mode, padding, aligned, level):
     """Paddings and their gradients, at the edges themselves too."""
     n, c, h, w, to_h, to_w = shape
     draw = np.random.default_rng(6)
@@ -169,16 +170,17 @@ def test_samples_outside(shape, mode, padding, aligned):
         np.testing.assert_allclose(b.numpy(), a.numpy(), atol=1e-11, rtol=1e-11)
 
 
-def test_samples_far_away_and_of_no_number():
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_samples_far_away_and_of_no_number(mode):
     x, grid = np.ones((1, 1, 3, 3), np.float32), np.zeros((1, 1, 5, 2), np.float32)
-    grid[0, 0, :4, 0] = [1e30, -1e30, 5, -1]
-    got = [lib.nn.functional.grid_sample(lib.from_numpy(x), lib.from_numpy(grid), align_corners=False).numpy() for lib in (torch, rt)]
+    grid[0, 0, :, 0] = [1e30, -1e30, 5, -1, np.nan]
+    got = [lib.nn.functional.grid_sample(lib.from_numpy(x), lib.from_numpy(grid), mode, align_corners=False).numpy() for lib in (torch, rt)]
     np.testing.assert_allclose(got[1], got[0])
     y = rt.randn(2, 2, 4, 3, dtype=rt.float64, requires_grad=True)
     places = (rt.rand(2, 3, 2, 2, dtype=rt.float64) * 2 - 1).requires_grad_()
 
     def sampled(a, b):
-        return rt.nn.functional.grid_sample(a, b, align_corners=False)
+        return rt.nn.functional.grid_sample(a, b, mode, align_corners=False)
 
     assert rt.autograd.gradcheck(sampled, (y, places)) and rt.autograd.gradgradcheck(sampled, (y, places))
     assert rt.autograd.gradcheck(lambda a: sampled(a, places.detach()), (y,)) and rt.autograd.gradcheck(lambda b: sampled(y.detach(), b), (places,))

@@ -575,9 +575,9 @@ def grid_sample(input, grid, mode="bilinear", padding_mode="zeros", align_corner
         )
     if mode == "bicubic" and n != 2:
         raise TensorError("grid_sampler(): bicubic interpolation only supports 4D input", op="grid_sample")
-    if n == 2 and mode != "bicubic":
+    if n == 2:
         out = sample_planes(
-            input, grid, bool(align_corners), padding_mode, mode == "nearest",
+            input, grid, bool(align_corners), padding_mode, mode,
             lambda x, places: _grid_sample(x, places, mode, padding_mode, align_corners),
         )
         if out is not None:

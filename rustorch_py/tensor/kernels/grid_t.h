@@ -1,10 +1,11 @@
-/* Typed body of resize.inc.c: samples of planes (batch, channels, H, W) at the places of a grid (batch, places, 2), `how` by RT_GRID_...: bilinear
- * or the nearest pixel; outside is 0, or what the border or a mirror has. A block of places has its corners and weights once for all channels. */
+/* Typed body of resize.inc.c: samples of planes (batch, channels, H, W) at the places of a grid (batch, places, 2), `how` by RT_GRID_...: bilinear,
+ * bicubic (grid_cubic_t.h) or the nearest pixel; outside is 0, or what the border or a mirror has. A block of places has its corners and weights once for all channels. */
 enum { SUF(GRID_BLOCK) = 128 };
 
-/* A place in pixels; *slope: its derivative in pixels, turned round by a mirror, 0 where the border answers. */
-RT_INLINE T SUF(grid_place)(T x, int64_t size, int how, T *slope) {
-    x = how & RT_GRID_ALIGNED ? (x + 1) * ((size - 1) / (T)2) : ((x + 1) * size - 1) / 2;
+/* A place in pixels. */
+RT_INLINE T SUF(grid_pixel)(T x, int64_t size, int how) { return how & RT_GRID_ALIGNED ? (x + 1) * ((size - 1) / (T)2) : ((x + 1) * size - 1) / 2; }
+/* A place in pixels, brought back into the image where `how` says so; *slope: turned round by a mirror, 0 where the border answers. */
+RT_INLINE T SUF(grid_inside)(T x, int64_t size, int how, T *slope) {
     *slope = 1;
     if (how & RT_GRID_REFLECT) {                               /* mirrors at the centres of the end pixels, or at their outer edges */
         T low = how & RT_GRID_ALIGNED ? 0 : -(T)0.5, span = how & RT_GRID_ALIGNED ? (T)(size - 1) : (T)size;
@@ -24,24 +25,36 @@ RT_INLINE T SUF(grid_place)(T x, int64_t size, int how, T *slope) {
     }
     return x;
 }
+RT_INLINE T SUF(grid_place)(T x, int64_t size, int how, T *slope) { return SUF(grid_inside)(SUF(grid_pixel)(x, size, how), size, how, slope); }
 typedef struct {
     int32_t at[4][SUF(GRID_BLOCK)];
     T inside[4][SUF(GRID_BLOCK)], fx[SUF(GRID_BLOCK)], fy[SUF(GRID_BLOCK)], dx[SUF(GRID_BLOCK)], dy[SUF(GRID_BLOCK)], w[4][SUF(GRID_BLOCK)];
 } SUF(Corners);
 
-static void SUF(corners)(SUF(Corners) *k, const T *grid, int64_t n, int64_t H, int64_t W, int how) {
+RT_INLINE void SUF(corners_of)(SUF(Corners) *restrict k, const T *restrict grid, int64_t n, int64_t H, int64_t W, int how) {
+    T right = (T)(W - 1), bottom = (T)(H - 1);
     for (int64_t i = 0; i < n; i++) {
         T x = SUF(grid_place)(grid[2 * i], W, how, &k->dx[i]), y = SUF(grid_place)(grid[2 * i + 1], H, how, &k->dy[i]);
         T lx = SUF(grid_floor)(x), ly = SUF(grid_floor)(y), fx = x - lx, fy = y - ly;
         k->fx[i] = fx;
         k->fy[i] = fy;
         for (int c = 0; c < 4; c++) {
-            T cx = lx + (c & 1), cy = ly + (c >> 1), in = cx >= 0 && cx <= W - 1 && cy >= 0 && cy <= H - 1 ? 1 : 0;   /* nan is outside */
-            k->at[c][i] = in ? (int32_t)cy * (int32_t)W + (int32_t)cx : 0;
+            T cx = lx + (c & 1), cy = ly + (c >> 1), in = (cx >= 0) & (cx <= right) & (cy >= 0) & (cy <= bottom) ? 1 : 0;   /* nan is outside */
+            cx = in != 0 ? cx : 0;                                                    /* only numbers in range become ints: such loops have vectors */
+            cy = in != 0 ? cy : 0;
+            k->at[c][i] = (int32_t)cy * (int32_t)W + (int32_t)cx;
             k->inside[c][i] = in;
             k->w[c][i] = (c & 1 ? fx : 1 - fx) * (c >> 1 ? fy : 1 - fy) * in;         /* and its weight stays nan */
         }
     }
+}
+/* Without mirrors `how` is a constant of each loop. */
+static void SUF(corners)(SUF(Corners) *k, const T *grid, int64_t n, int64_t H, int64_t W, int how) {
+    if (how == 0) SUF(corners_of)(k, grid, n, H, W, 0);
+    else if (how == RT_GRID_ALIGNED) SUF(corners_of)(k, grid, n, H, W, RT_GRID_ALIGNED);
+    else if (how == RT_GRID_BORDER) SUF(corners_of)(k, grid, n, H, W, RT_GRID_BORDER);
+    else if (how == (RT_GRID_BORDER | RT_GRID_ALIGNED)) SUF(corners_of)(k, grid, n, H, W, RT_GRID_BORDER | RT_GRID_ALIGNED);
+    else SUF(corners_of)(k, grid, n, H, W, how);
 }
 
 /* The nearest pixels of a block of places, -1: outside, which is 0. */
@@ -89,8 +102,11 @@ static void SUF(grid_near_d0)(int64_t batch, int64_t channels, int64_t H, int64_
     }
 }
 
+#include "grid_cubic_t.h"
+
 static void SUF(grid)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, int how, T *y, int threads) {
     if (how & RT_GRID_NEAR) { SUF(grid_near)(batch, channels, H, W, places, x, grid, how, y, threads); return; }
+    if (how & RT_GRID_CUBIC) { SUF(grid_cubic)(batch, channels, H, W, places, x, grid, how, y, threads); return; }
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
     threads = few((double)batch * places * (channels + 4) * 2, threads, batch * blocks);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -115,6 +131,7 @@ static void SUF(grid_d0)(int64_t batch, int64_t channels, int64_t H, int64_t W, 
         if (gg) memset(gg, 0, (size_t)(batch * places * 2) * sizeof(T));
         return;
     }
+    if (how & RT_GRID_CUBIC) { SUF(grid_cubic_d0)(batch, channels, H, W, places, x, grid, g, how, gx, gg, threads); return; }
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
     int64_t parts = batch >= threads ? 1 : channels < threads ? channels : threads;
     threads = few((double)batch * places * (channels + 4) * 4, threads, batch * blocks);
