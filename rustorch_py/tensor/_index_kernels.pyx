@@ -2,6 +2,7 @@
 """The kernels that move elements by index or mask, behind cdef functions: index.c is linked into this module alone."""
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport malloc, free
+from libc.string cimport memcpy
 from ._cpu cimport copy_plan, copy_plans, isa_level, rt_num_threads
 from ._base cimport *
 from ._backend cimport RtBackend, backend_of
@@ -15,6 +16,7 @@ include "_row_ids.pxi"
 cdef extern from "index.h" nogil:
     int64_t rt_index_check(int level, const int64_t *idx, int64_t n, int64_t low, int64_t high, int threads)
     void rt_index_offsets(const int64_t *idx, int64_t n, int64_t size, int64_t step_bytes, int add, int64_t *off, int threads)
+    void rt_one_hot(const int64_t *index, int64_t n, int64_t classes, int64_t *out, int threads)
     void rt_index_run(int level, int op, int dtype, RtIndexPlan *plan, int threads)
     int rt_gather_run(int level, int op, int dtype, const RtArray *dst, const RtArray *src, const RtArray *index, int dim, int64_t size, int threads)
     void rt_flat_to_offsets(const int64_t *flat, int64_t n, int nd, const int64_t *shape, const int64_t *step_bytes, int64_t *off)
@@ -78,6 +80,18 @@ cdef TensorBase flat_index(TensorBase index):
 
 cdef int64_t outside(TensorBase flat, int64_t low, int64_t high) noexcept:
     return rt_index_check(isa_level(), <int64_t *>flat.ptr, flat.n, low, high, rt_num_threads())
+
+
+def one_hot_rows(TensorBase index, int64_t classes):
+    """index (int64, on the CPU, values in [0, classes)) with a last dimension of zeros and a one; unrecorded."""
+    cdef int64_t sh[64]
+    cdef TensorBase flat = contiguous_raw(index), out
+    memcpy(sh, index.sh, index.nd * sizeof(int64_t))
+    sh[index.nd] = classes
+    out = empty(index.nd + 1, sh, RT_I64, RT_CPU)
+    with nogil:
+        rt_one_hot(<int64_t *>flat.ptr, flat.n, classes, <int64_t *>out.ptr, rt_num_threads())
+    return out
 
 
 cdef void add_offsets(TensorBase flat, int64_t size, int64_t step_bytes, bint add, TensorBase off) noexcept:

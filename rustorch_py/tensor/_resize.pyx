@@ -54,7 +54,7 @@ cdef extern from "resize.h" nogil:
         void (*grid_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, int, double *, int) noexcept nogil
         void (*grid_d0_f32)(int64_t, int64_t, int64_t, int64_t, int64_t, const float *, const float *, const float *, int, float *, float *, int) noexcept nogil
         void (*grid_d0_f64)(int64_t, int64_t, int64_t, int64_t, int64_t, const double *, const double *, const double *, int, double *, double *, int) noexcept nogil
-    enum: RT_GRID_ALIGNED, RT_GRID_BORDER, RT_GRID_NEAR, RT_GRID_REFLECT, RT_GRID_CUBIC
+    enum: RT_GRID_ALIGNED, RT_GRID_BORDER, RT_GRID_NEAR, RT_GRID_REFLECT, RT_GRID_CUBIC, RT_GRID_LAST
     const RtResizeTable *rt_resize_pick(int level) noexcept nogil
 
 
@@ -365,22 +365,26 @@ def sample_planes(input, grid, aligned, padding, mode, composed):
     cdef int64_t sh[4]
     cdef int64_t n
     cdef int threads = num_threads()
+    cdef bint last
+    cdef int order
     cdef int how = (RT_GRID_ALIGNED if aligned else 0) | (RT_GRID_BORDER if padding == "border" else RT_GRID_REFLECT if padding == "reflection" else 0) | (RT_GRID_NEAR if mode == "nearest" else RT_GRID_CUBIC if mode == "bicubic" else 0)
     cdef GridSampler2DBackward0 node
     if not on_cpu(x) or not on_cpu(places) or x.dt != places.dt or x.dt != RT_F32 and x.dt != RT_F64:
         return None
     if x.n == 0 or places.n == 0 or x.sh[2] * x.sh[3] >= 1 << 31:
         return None
-    xc = contiguous_raw(x)
+    last = mode != "bicubic" and suggests_last(x) and x.sh[1] > 1 and x.n < 1 << 31        # they are read as they lie
+    xc = in_order(x, last)
     gc = contiguous_raw(places)
     sh[0], sh[1], sh[2], sh[3] = x.sh[0], x.sh[1], places.sh[1], places.sh[2]
     n = sh[2] * sh[3]
     out = empty(4, sh, x.dt, x.dev)
+    order = how | (RT_GRID_LAST if last else 0)
     with nogil:
         if x.dt == RT_F32:
-            table.grid_f32(sh[0], sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, how, <float *>out.ptr, threads)
+            table.grid_f32(sh[0], sh[1], x.sh[2], x.sh[3], n, <const float *>xc.ptr, <const float *>gc.ptr, order, <float *>out.ptr, threads)
         else:
-            table.grid_f64(sh[0], sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, how, <double *>out.ptr, threads)
+            table.grid_f64(sh[0], sh[1], x.sh[2], x.sh[3], n, <const double *>xc.ptr, <const double *>gc.ptr, order, <double *>out.ptr, threads)
     if recording(x, places, None):
         node = GridSampler2DBackward0.__new__(GridSampler2DBackward0)
         node.how = how

@@ -154,19 +154,23 @@ def test_samples_of_planes(dtype, aligned, shape, mode, level):
 @pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("aligned", [False, True])
-def test_samples_outside(shape, mode, padding, aligned, level):
-    """Paddings and their gradients, at the edges themselves too."""
+@pytest.mark.parametrize("order", ["contiguous_format", "channels_last"])
+def test_samples_outside(shape, mode, padding, aligned, order, level):
+    """Paddings and their gradients, at the edges themselves too; images in either order."""
     n, c, h, w, to_h, to_w = shape
     draw = np.random.default_rng(6)
     data, places = draw.standard_normal((n, c, h, w)), draw.uniform(-3, 3, (n, to_h, to_w, 2))
     places[0, 0, 0], places[0, 0, 1], places[0, 1, 0] = 1, -1, 0
     seen = []
     for lib in (torch, rt):
-        x, grid = (lib.from_numpy(a).requires_grad_() for a in (data, places))
+        x, grid = (lib.from_numpy(a) for a in (data, places))
+        x = x.contiguous(memory_format=getattr(lib, order)).requires_grad_()
+        grid.requires_grad_()
         y = lib.nn.functional.grid_sample(x, grid, mode, padding, aligned)
         y.backward(lib.from_numpy(np.linspace(-1, 1, y.numel()).reshape(tuple(y.shape))))
         seen.append((y.detach(), x.grad, grid.grad))
     for a, b in zip(*seen):
+        assert a.stride() == b.stride()
         np.testing.assert_allclose(b.numpy(), a.numpy(), atol=1e-11, rtol=1e-11)
 
 
@@ -184,3 +188,19 @@ def test_samples_far_away_and_of_no_number(mode):
 
     assert rt.autograd.gradcheck(sampled, (y, places)) and rt.autograd.gradgradcheck(sampled, (y, places))
     assert rt.autograd.gradcheck(lambda a: sampled(a, places.detach()), (y,)) and rt.autograd.gradcheck(lambda b: sampled(y.detach(), b), (places,))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("size", [(3, 2, 9, 13), (2, 1, 4, 3, 6), (1, 1, 2, 2)])
+def test_grids_of_16_bits(dtype, size):
+    n = len(size) - 2
+    data = np.random.default_rng(7).standard_normal((size[0], n, n + 1))
+    seen = []
+    for lib in (torch, rt):
+        theta = lib.from_numpy(data).to(getattr(lib, dtype)).requires_grad_()
+        y = lib.nn.functional.affine_grid(theta, size, align_corners=False)
+        y.sum().backward()
+        assert y.dtype == theta.grad.dtype == theta.dtype
+        seen.append((y.detach().double().numpy(), theta.grad.double().numpy()))
+    for a, b in zip(*seen):
+        np.testing.assert_allclose(b, a, atol=0.03, rtol=0.02)

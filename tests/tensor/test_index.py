@@ -432,3 +432,13 @@ def test_short_floats_by_index_on_every_instruction_set(dtype):
             assert rt.equal(want.index_add(1, rt.from_numpy(rows), want), a.index_add(0, rt.from_numpy(rows), a).t())
     finally:
         _cpu.set_simd_level(before)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 21, 3000])
+@pytest.mark.parametrize("shape", [(), (5,), (0, 3), (7, 1, 4), (500, 90)])
+def test_one_hot(shape, classes):
+    index = np.random.default_rng(classes).integers(0, classes, shape)
+    for a in (index, index.T):
+        out = rt.nn.functional.one_hot(rt.from_numpy(a), classes)
+        assert out.dtype is rt.int64 and out.is_contiguous()
+        np.testing.assert_array_equal(out.numpy(), np.arange(classes) == np.asarray(a)[..., None])

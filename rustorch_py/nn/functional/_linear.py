@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ... import tensor as _t
+from ...tensor._index_kernels import one_hot_rows
 from ...errors import DTypeError, ShapeError, TensorError, TensorTypeError
 from ._util import warn
 
@@ -35,6 +36,8 @@ def one_hot(tensor, num_classes=-1):
             num_classes = largest + 1
         elif largest >= num_classes:
             raise TensorError("one_hot: Class values must be smaller than num_classes.", op="one_hot")
+    if type(tensor) is _t.Tensor and tensor.device.type == "cpu" and tensor.dim() < 63:
+        return one_hot_rows(tensor, num_classes)
     out = tensor.new_zeros((*tensor.shape, num_classes))
     return out.scatter_(-1, tensor.unsqueeze(-1), 1)
 

@@ -496,6 +496,8 @@ def affine_grid(theta, size, align_corners=None):
         axes.append(line.reshape(shape).expand(spatial))
     axes.append(_t.ones(spatial, dtype=theta.dtype, device=theta.device))
     base = _t.stack(axes, -1).reshape(1, -1, n + 1).expand(size[0], -1, -1)
+    if theta.dtype in (_t.float16, _t.bfloat16) and theta.device.type == "cpu":      # products of three columns are too thin for 16-bit loops
+        return _t.matmul(base.float(), theta.transpose(1, 2).float()).to(theta.dtype).reshape(size[0], *spatial, n)
     return _t.matmul(base, theta.transpose(1, 2)).reshape(size[0], *spatial, n)
 
 

@@ -49,7 +49,8 @@ RT_INLINE SUF(Four) SUF(cubic_row)(const SUF(Cubic) *k, int a, int64_t i, const 
     else if (r >= 0) for (int j = 0; j < 4; j++) if (k->col[j][i] >= 0) v[j] = s[r + k->col[j][i]];
     return v;
 }
-RT_INLINE SUF(Four) SUF(cubic_rows)(const SUF(Cubic) *k, int64_t i, const T *s, SUF(Four) w) {
+RT_INLINE SUF(Four) SUF(cubic_rows)(const SUF(Cubic) *k, int64_t i, const T *s, const SUF(Four) *by) {
+    SUF(Four) w = *by;
     return SUF(cubic_row)(k, 0, i, s) * w[0] + SUF(cubic_row)(k, 1, i, s) * w[1] + SUF(cubic_row)(k, 2, i, s) * w[2] + SUF(cubic_row)(k, 3, i, s) * w[3];
 }
 RT_INLINE T SUF(cubic_dot)(const SUF(Four) *a, const SUF(Four) *b) { SUF(Four) v = *a * *b; return (v[0] + v[2]) + (v[1] + v[3]); }
@@ -65,7 +66,7 @@ static void SUF(grid_cubic)(int64_t batch, int64_t channels, int64_t H, int64_t 
         for (int64_t c = 0; c < channels; c++) {
             const T *restrict s = x + (b * channels + c) * H * W;
             T *restrict d = y + (b * channels + c) * places + p;
-            for (int64_t i = 0; i < n; i++) { SUF(Four) v = SUF(cubic_rows)(&k, i, s, k.wy[i]); d[i] = SUF(cubic_dot)(&v, &k.wx[i]); }
+            for (int64_t i = 0; i < n; i++) { SUF(Four) v = SUF(cubic_rows)(&k, i, s, &k.wy[i]); d[i] = SUF(cubic_dot)(&v, &k.wx[i]); }
         }
     }
 }
@@ -118,8 +119,8 @@ static void SUF(grid_cubic_d0)(int64_t batch, int64_t channels, int64_t H, int64
             for (int64_t c = 0; c < channels; c++) {
                 const T *restrict s = x + (b * channels + c) * H * W, *restrict v = g + (b * channels + c) * places + p;
                 for (int64_t i = 0; i < n; i++) {
-                    sx[i] += SUF(cubic_rows)(&k, i, s, k.wy[i]) * v[i];
-                    sy[i] += SUF(cubic_rows)(&k, i, s, k.dy[i]) * v[i];
+                    sx[i] += SUF(cubic_rows)(&k, i, s, &k.wy[i]) * v[i];
+                    sy[i] += SUF(cubic_rows)(&k, i, s, &k.dy[i]) * v[i];
                 }
             }
             for (int64_t i = 0; i < n; i++) {

@@ -31,7 +31,8 @@ typedef struct {
     T inside[4][SUF(GRID_BLOCK)], fx[SUF(GRID_BLOCK)], fy[SUF(GRID_BLOCK)], dx[SUF(GRID_BLOCK)], dy[SUF(GRID_BLOCK)], w[4][SUF(GRID_BLOCK)];
 } SUF(Corners);
 
-RT_INLINE void SUF(corners_of)(SUF(Corners) *restrict k, const T *restrict grid, int64_t n, int64_t H, int64_t W, int how) {
+/* `unit`: elements from a pixel to the next one. */
+RT_INLINE void SUF(corners_of)(SUF(Corners) *restrict k, const T *restrict grid, int64_t n, int64_t H, int64_t W, int64_t unit, int how) {
     T right = (T)(W - 1), bottom = (T)(H - 1);
     for (int64_t i = 0; i < n; i++) {
         T x = SUF(grid_place)(grid[2 * i], W, how, &k->dx[i]), y = SUF(grid_place)(grid[2 * i + 1], H, how, &k->dy[i]);
@@ -42,19 +43,19 @@ RT_INLINE void SUF(corners_of)(SUF(Corners) *restrict k, const T *restrict grid,
             T cx = lx + (c & 1), cy = ly + (c >> 1), in = (cx >= 0) & (cx <= right) & (cy >= 0) & (cy <= bottom) ? 1 : 0;   /* nan is outside */
             cx = in != 0 ? cx : 0;                                                    /* only numbers in range become ints: such loops have vectors */
             cy = in != 0 ? cy : 0;
-            k->at[c][i] = (int32_t)cy * (int32_t)W + (int32_t)cx;
+            k->at[c][i] = (int32_t)cy * (int32_t)(W * unit) + (int32_t)cx * (int32_t)unit;
             k->inside[c][i] = in;
             k->w[c][i] = (c & 1 ? fx : 1 - fx) * (c >> 1 ? fy : 1 - fy) * in;         /* and its weight stays nan */
         }
     }
 }
 /* Without mirrors `how` is a constant of each loop. */
-static void SUF(corners)(SUF(Corners) *k, const T *grid, int64_t n, int64_t H, int64_t W, int how) {
-    if (how == 0) SUF(corners_of)(k, grid, n, H, W, 0);
-    else if (how == RT_GRID_ALIGNED) SUF(corners_of)(k, grid, n, H, W, RT_GRID_ALIGNED);
-    else if (how == RT_GRID_BORDER) SUF(corners_of)(k, grid, n, H, W, RT_GRID_BORDER);
-    else if (how == (RT_GRID_BORDER | RT_GRID_ALIGNED)) SUF(corners_of)(k, grid, n, H, W, RT_GRID_BORDER | RT_GRID_ALIGNED);
-    else SUF(corners_of)(k, grid, n, H, W, how);
+static void SUF(corners)(SUF(Corners) *k, const T *grid, int64_t n, int64_t H, int64_t W, int64_t unit, int how) {
+    if (how == 0) SUF(corners_of)(k, grid, n, H, W, unit, 0);
+    else if (how == RT_GRID_ALIGNED) SUF(corners_of)(k, grid, n, H, W, unit, RT_GRID_ALIGNED);
+    else if (how == RT_GRID_BORDER) SUF(corners_of)(k, grid, n, H, W, unit, RT_GRID_BORDER);
+    else if (how == (RT_GRID_BORDER | RT_GRID_ALIGNED)) SUF(corners_of)(k, grid, n, H, W, unit, RT_GRID_BORDER | RT_GRID_ALIGNED);
+    else SUF(corners_of)(k, grid, n, H, W, unit, how);
 }
 
 /* The nearest pixels of a block of places, -1: outside, which is 0. */
@@ -64,7 +65,8 @@ static void SUF(pixels)(int32_t *at, const T *grid, int64_t n, int64_t H, int64_
         at[i] = x >= 0 && x <= W - 1 && y >= 0 && y <= H - 1 ? (int32_t)y * (int32_t)W + (int32_t)x : -1;
     }
 }
-static void SUF(grid_near)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, int how, T *y, int threads) {
+static void SUF(grid_near)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, int64_t unit, const T *grid, int how,
+                           T *y, int threads) {
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
     threads = few((double)batch * places * (channels + 4), threads, batch * blocks);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
@@ -73,9 +75,9 @@ static void SUF(grid_near)(int64_t batch, int64_t channels, int64_t H, int64_t W
         int32_t at[SUF(GRID_BLOCK)], from[SUF(GRID_BLOCK)];
         int outside = 0;
         SUF(pixels)(at, grid + (b * places + p) * 2, n, H, W, how);
-        for (int64_t i = 0; i < n; i++) { outside |= at[i] < 0; from[i] = at[i] < 0 ? 0 : at[i]; }
+        for (int64_t i = 0; i < n; i++) { outside |= at[i] < 0; from[i] = at[i] < 0 ? 0 : at[i] * (int32_t)unit; }
         for (int64_t c = 0; c < channels; c++) {
-            const T *restrict s = x + (b * channels + c) * H * W;
+            const T *restrict s = x + b * channels * H * W + (unit > 1 ? c : c * H * W);
             T *restrict d = y + (b * channels + c) * places + p;
             for (int64_t i = 0; i < n; i++) d[i] = s[from[i]];
             if (outside) for (int64_t i = 0; i < n; i++) d[i] = at[i] < 0 ? 0 : d[i];
@@ -105,7 +107,9 @@ static void SUF(grid_near_d0)(int64_t batch, int64_t channels, int64_t H, int64_
 #include "grid_cubic_t.h"
 
 static void SUF(grid)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, int how, T *y, int threads) {
-    if (how & RT_GRID_NEAR) { SUF(grid_near)(batch, channels, H, W, places, x, grid, how, y, threads); return; }
+    int64_t unit = how & RT_GRID_LAST ? channels : 1, plane = how & RT_GRID_LAST ? 1 : H * W;
+    how &= ~RT_GRID_LAST;
+    if (how & RT_GRID_NEAR) { SUF(grid_near)(batch, channels, H, W, places, x, unit, grid, how, y, threads); return; }
     if (how & RT_GRID_CUBIC) { SUF(grid_cubic)(batch, channels, H, W, places, x, grid, how, y, threads); return; }
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
     threads = few((double)batch * places * (channels + 4) * 2, threads, batch * blocks);
@@ -113,9 +117,9 @@ static void SUF(grid)(int64_t batch, int64_t channels, int64_t H, int64_t W, int
     for (int64_t r = 0; r < batch * blocks; r++) {
         int64_t b = r / blocks, p = r % blocks * SUF(GRID_BLOCK), n = places - p < SUF(GRID_BLOCK) ? places - p : SUF(GRID_BLOCK);
         SUF(Corners) k;
-        SUF(corners)(&k, grid + (b * places + p) * 2, n, H, W, how);
+        SUF(corners)(&k, grid + (b * places + p) * 2, n, H, W, unit, how);
         for (int64_t c = 0; c < channels; c++) {
-            const T *restrict s = x + (b * channels + c) * H * W;
+            const T *restrict s = x + b * channels * H * W + c * plane;
             T *restrict d = y + (b * channels + c) * places + p;
             for (int64_t i = 0; i < n; i++)
                 d[i] = s[k.at[0][i]] * k.w[0][i] + s[k.at[1][i]] * k.w[1][i] + s[k.at[2][i]] * k.w[2][i] + s[k.at[3][i]] * k.w[3][i];
@@ -143,7 +147,7 @@ static void SUF(grid_d0)(int64_t batch, int64_t channels, int64_t H, int64_t W, 
             for (int64_t p = 0; p < places; p += SUF(GRID_BLOCK)) {
                 int64_t n = places - p < SUF(GRID_BLOCK) ? places - p : SUF(GRID_BLOCK);
                 SUF(Corners) k;
-                SUF(corners)(&k, grid + (b * places + p) * 2, n, H, W, how);
+                SUF(corners)(&k, grid + (b * places + p) * 2, n, H, W, 1, how);
                 for (int64_t c = from; c < to; c++) {
                     T *d = gx + (b * channels + c) * H * W;
                     const T *s = g + (b * channels + c) * places + p;
@@ -160,7 +164,7 @@ static void SUF(grid_d0)(int64_t batch, int64_t channels, int64_t H, int64_t W, 
             int64_t b = r / blocks, p = r % blocks * SUF(GRID_BLOCK), n = places - p < SUF(GRID_BLOCK) ? places - p : SUF(GRID_BLOCK);
             SUF(Corners) k;
             T sx[SUF(GRID_BLOCK)] = {0}, sy[SUF(GRID_BLOCK)] = {0}, *out = gg + (b * places + p) * 2;
-            SUF(corners)(&k, grid + (b * places + p) * 2, n, H, W, how);
+            SUF(corners)(&k, grid + (b * places + p) * 2, n, H, W, 1, how);
             for (int64_t c = 0; c < channels; c++) {
                 const T *restrict s = x + (b * channels + c) * H * W, *restrict v = g + (b * channels + c) * places + p;
                 for (int64_t i = 0; i < n; i++) {

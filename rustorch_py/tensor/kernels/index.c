@@ -186,6 +186,18 @@ static void index_part(const RtIndexPlan *p, int get, Row row, Row inner, int64_
     while (turn(p->nb, p->b_shape, p->b_dst, p->b_src, at, &dst, &src));
 }
 
+void rt_one_hot(const int64_t *index, int64_t n, int64_t classes, int64_t *out, int threads) {
+    enum { BLOCK = 2048 };                       /* elements that the first level of the cache still holds when the ones are put in */
+    int64_t rows = BLOCK / classes + 1, blocks = (n + rows - 1) / rows;
+    if (n * classes < 32768) threads = 1;
+    RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+    for (int64_t b = 0; b < blocks; b++) {
+        int64_t from = b * rows, to = from + rows < n ? from + rows : n;
+        memset(out + from * classes, 0, (size_t)((to - from) * classes) * sizeof *out);
+        for (int64_t i = from; i < to; i++) out[i * classes + index[i]] = 1;
+    }
+}
+
 /* Whether `threads` equal stretches of the offsets' range hold about as many of them each, as far as some 250 tell. */
 static int spread(const int64_t *off, int64_t n, int threads, int64_t *low, int64_t *stretch) {
     int64_t count[64] = {0}, least = off[0], most = off[0], step = n / 256 + 1, seen = (n + step - 1) / step;

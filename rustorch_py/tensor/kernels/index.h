@@ -43,4 +43,7 @@ void rt_roll_slabs(char *dst, const char *src, int64_t slab, int64_t cut, int64_
 void rt_cat_slab(char *dst, int64_t dst_step, const char *src, int64_t slab, int64_t outer, int threads);
 /* out[o, k] = in[o] for k < times: slabs of bytes */
 void rt_repeat_slab(char *dst, const char *src, int64_t slab, int64_t outer, int64_t times, int threads);
+
+/* Row i of out (n x classes): zeros, and a one at index[i], which is in range. */
+void rt_one_hot(const int64_t *index, int64_t n, int64_t classes, int64_t *out, int threads);
 #endif

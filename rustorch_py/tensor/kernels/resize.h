@@ -28,7 +28,7 @@ typedef struct {
     const int16_t *w;
 } RtByteAxis;
 
-enum { RT_GRID_ALIGNED = 1, RT_GRID_BORDER = 2, RT_GRID_NEAR = 4, RT_GRID_REFLECT = 8, RT_GRID_CUBIC = 16 };      /* -1 and 1 are the centres of the corner pixels; the border goes on outside */
+enum { RT_GRID_ALIGNED = 1, RT_GRID_BORDER = 2, RT_GRID_NEAR = 4, RT_GRID_REFLECT = 8, RT_GRID_CUBIC = 16, RT_GRID_LAST = 32 };      /* -1 and 1 are the centres of the corner pixels; the border goes on outside; channels innermost */
 
 /* x: (outer, a[0].from, a[1].from, a[2].from, inner); y: the same with `to` */
 typedef struct {
