@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 EPS = 1e-3
+REFUSED = {"floor_divide"}       # rows that record, and refuse when their gradient is asked for, as PyTorch does
 DOMAIN = {
     "log": [(0.05, 4)], "log2": [(0.05, 4)], "log10": [(0.05, 4)], "log1p": [(-0.9, 4)], "sqrt": [(0.05, 4)], "rsqrt": [(0.05, 4)],
     "asin": [(-0.95, 0.95)], "acos": [(-0.95, 0.95)], "atanh": [(-0.95, 0.95)], "acosh": [(1.05, 4)], "tan": [(-1.2, 1.2)],

@@ -22,7 +22,7 @@ _NAMES = {
     **{name: _of_tensors(_rows.FUNCTIONS[name]) for name in ("maximum", "minimum", "fmax", "fmin", "copysign", "hypot", "atan2")},
     "where": _pointwise.choose, "pow": _pointwise.pow, "conj": _view_complex.conj, "round": _pointwise.round,
     "abs_c": lambda x: _rows.abs(x), "cdiv": lambda x, y: x / y, "mul_i": lambda x: x * 1j,
-    "floordiv": _rows.floor_divide, "truncdiv": lambda x, y: _pointwise.div(x, y, rounding_mode="trunc"),
+    "floordiv": lambda x, y: _pointwise.div(x, y, rounding_mode="floor"), "truncdiv": lambda x, y: _pointwise.div(x, y, rounding_mode="trunc"),
     "softplus1": lambda x: -_rows.logsigmoid(-x), "inf": lambda x: float("inf"),
     "land": _rows.logical_and, "lor": _rows.logical_or, "lxor": _rows.logical_xor,
     "real_ge0": lambda x: _view_complex.real(x) >= 0, "lt_half": lambda x: _rows.abs(x) < 0.5,

@@ -116,6 +116,9 @@ class ValueTracer(Tracer):
                         self.patcher.put(m.__dict__, name, proxy)
         return super().create_args_for_root(root_fn, is_module, concrete_args)
 
+    def _traced_attribute(self, value, proxies):
+        return value            # weights are constants of the file: what is computed of them alone is computed once, here
+
     def is_leaf_module(self, m, module_qualified_name):
         return isinstance(m, (LSTM, GRU, RNN))
 

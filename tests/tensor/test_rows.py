@@ -102,7 +102,7 @@ def test_16_bit_floats_round_once():
     assert not bad, bad
 
 
-@pytest.mark.parametrize("row", [r for r in FLOAT_ROWS if any(r.grad)], ids=lambda r: r.name)
+@pytest.mark.parametrize("row", [r for r in FLOAT_ROWS if any(r.grad) and r.name not in samples.REFUSED], ids=lambda r: r.name)
 def test_gradients(row):
     ins = [rt.from_numpy(a) for a in arrays(row, (2, 3), np.float64, 5)]
     for i, t in enumerate(ins):
@@ -114,7 +114,7 @@ def test_gradients(row):
         assert rt.autograd.gradgradcheck(lambda *xs: call(row, *xs), ins, atol=1e-4)
 
 
-@pytest.mark.parametrize("row", [r for r in FLOAT_ROWS if r.arity == 2 and any(r.grad)], ids=lambda r: r.name)
+@pytest.mark.parametrize("row", [r for r in FLOAT_ROWS if r.arity == 2 and any(r.grad) and r.name not in samples.REFUSED], ids=lambda r: r.name)
 def test_gradients_sum_over_broadcast_dimensions(row):
     a, b = arrays(row, (2, 3), np.float64, 7)
     x = rt.from_numpy(a).requires_grad_(row.grad[0] is not None)
