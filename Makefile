@@ -74,7 +74,7 @@ sanitize-build: .venv-test/.installed
 	$(TEST)/python -m pip install --quiet -r .venv-test/build-requires.txt
 	mkdir -p build/sanitize
 	tar -cf - --exclude='*.so' --exclude='__pycache__' --exclude='_libs' --exclude='_gen' \
-	    rustorch_py include tests setup.py pyproject.toml $(wildcard README.md) | tar -xf - -C build/sanitize
+	    rustorch_py include tests setup.py pyproject.toml $(wildcard README.md build/cython.txt) | tar -xf - -C build/sanitize
 	cd build/sanitize && RUSTORCH_SANITIZE=1 ../../$(TEST)/python setup.py --quiet build_ext --inplace
 
 # PyTorch throws C++ exceptions: the sanitizer finds the real throw only where libstdc++ is loaded before it starts.
@@ -126,6 +126,6 @@ sdist: .venv-test/.installed
 clean:
 	rm -rf build dist .venv .venv-test .venv-mpich .pytest_cache .hypothesis *.egg-info rustorch_py/_libs rustorch_py/tensor/kernels/_gen
 	rm -f rustorch_py/tensor/_rows.pyx
-	find rustorch_py -name '*.so' -delete
+	find rustorch_py \( -name '*.so' -o -name '*.dylib' \) -delete
 	find rustorch_py -name '*.pyx' | sed 's/pyx$$/c/' | xargs rm -f
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

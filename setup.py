@@ -163,7 +163,7 @@ def run_cython(exts):
     tree = create_dependency_tree()
     flags = [w for key, value in DIRECTIVES.items() for w in ("-X", f"{key}={value}")]
     stale, stamp = [], Path("build") / "cython.txt"
-    other = stamp.exists() and stamp.read_text() != " ".join(flags)
+    other = not stamp.exists() or stamp.read_text() != " ".join(flags)
     for ext in exts:
         pyx = ext.sources[0]
         c_file = Path(pyx).with_suffix(".c")
@@ -287,11 +287,14 @@ class build_ext(_build_ext):
         """Metal's Objective-C, a library that is loaded when Metal is first used."""
         target = Path(self.get_ext_fullpath("rustorch_py.metal._backend")).parent / "helper.dylib"
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*os.environ.get("OBJC", "clang").split(), "-O2", "-Wno-deprecated-declarations", "-fno-objc-arc", "-dynamiclib", "-Iinclude",
+        given, places = self.compiler.compiler_so, []      # the processors and the oldest system that the modules are built for
+        for word, after in zip(given, [*given[1:], ""]):
+            if word in ("-arch", "-isysroot"):
+                places += [word, after]
+            elif word.startswith("-mmacosx-version-min"):
+                places.append(word)
+        subprocess.run([*os.environ.get("OBJC", "clang").split(), *places, "-O2", "-Wno-deprecated-declarations", "-fno-objc-arc", "-dynamiclib", "-Iinclude",
                         str(PKG / "metal" / "helper.m"), "-framework", "Metal", "-framework", "Foundation", "-o", str(target)], check=True)
-
-    def get_outputs(self):
-        return super().get_outputs()
 
 
 class build_py(_build_py):

@@ -10,7 +10,7 @@
 #define RT_METAL_ERROR_ROOM 4096
 /* an operand: a buffer and where it begins there; buffer NULL: nothing is bound */
 typedef struct { void *buffer; size_t offset; } RtMetalOperand;
-typedef struct { uint64_t working_set, allocated, largest; int unified, matrices; char name[128]; } RtMetalDevice;
+typedef struct { uint64_t working_set, allocated; int matrices; char name[128]; } RtMetalDevice;
 
 /* X(result, name, arguments) of each call */
 #define RT_METAL_CALLS(X)                                                                                                                     \
@@ -25,8 +25,10 @@ typedef struct { uint64_t working_set, allocated, largest; int unified, matrices
     /* one launch behind all that the device was given before: operands at indices 0 .. n - 1, nargs bytes of args (at most 4096) at index n */ \
     X(int, encode, (int device, void *pipeline, const RtMetalOperand *operands, int n, const void *args, size_t nargs, const unsigned *grid,  \
                     const unsigned *group))                                                                                                   \
-    X(int, commit, (int device))                      /* hands over what was encoded, without waiting */                                      \
+    /* hands over what was encoded; waits for older command buffers only where too many are under way */                                     \
+    X(int, commit, (int device))                                                                                                              \
     X(int, wait, (int device))                        /* until all is done */                                                                 \
+    X(void, drain, (int device))                      /* the same; what failed is told by the next encode, commit or wait */                   \
     X(int, pending, (int device))                     /* whether anything was encoded since the last wait */                                  \
     /* around the host's reads and writes of contents: on a Mac nothing; the software device keeps its memory closed between them */         \
     X(void, open, (void))                                                                                                                     \

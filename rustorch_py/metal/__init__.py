@@ -22,7 +22,11 @@ def _load():
                 library = helper()
             elif os.path.exists(HELPER):
                 from ctypes import CDLL
-                library = CDLL(HELPER)
+                try:
+                    library = CDLL(HELPER)
+                    library.rt_metal_calls
+                except (OSError, AttributeError) as error:      # of another machine or version, or broken
+                    raise BackendUnavailableError(f"metal: the helper {HELPER} cannot be used: {error}") from error
             else:
                 raise BackendUnavailableError("metal: no Metal back end is loaded; it is built on macOS only")
             from ._backend import start

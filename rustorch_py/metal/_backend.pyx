@@ -30,8 +30,8 @@ cdef extern from "launch.h" nogil:
         void *pipeline
         unsigned most_threads
     ctypedef struct RtMetalDevice:
-        uint64_t working_set, allocated, largest
-        int unified, matrices
+        uint64_t working_set, allocated
+        int matrices
         char name[128]
     ctypedef struct RtMetalCall:
         int64_t n[120]
@@ -89,10 +89,10 @@ def start(library):
         rt_metal_debug(os.environ.get("RUSTORCH_METAL_SYNC", "0") not in ("", "0"))
         register_backend(2, rt_metal_backend())
         elsewhere(2, launch_borrowed)
-        devices = n
         begin()
         from importlib import import_module
         import_module(".ops", __package__)
+        devices = n
     return n
 
 
@@ -287,8 +287,7 @@ def properties(int device):
     cdef RtMetalDevice d
     if rt_metal.describe(device, &d):
         raise DeviceError(message())
-    return {"name": d.name.decode(errors="replace"), "recommended_max_memory": d.working_set, "driver_allocated": d.allocated, "max_buffer_length": d.largest,
-            "has_unified_memory": d.unified != 0}
+    return {"name": d.name.decode(errors="replace"), "recommended_max_memory": d.working_set, "driver_allocated": d.allocated}
 
 
 def synchronize(int device):

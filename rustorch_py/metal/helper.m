@@ -20,7 +20,8 @@ typedef struct {
     id<MTLCommandBuffer> commands;                    /* open: being encoded; NULL: none */
     id<MTLComputeCommandEncoder> encoder;
     id<MTLCommandBuffer> handed[UNDER_WAY];
-    int nhanded, launches;
+    int nhanded, launches, failed;                    /* failed: a command buffer did, and nobody was told */
+    char failure[RT_METAL_ERROR_ROOM];                /* what it said */
     pthread_mutex_t lock;
 } Device;
 
@@ -79,8 +80,6 @@ static int rt_metal_describe(int device, RtMetalDevice *out) {
     snprintf(out->name, sizeof out->name, "%s", [[d->device name] UTF8String]);
     out->working_set = [d->device recommendedMaxWorkingSetSize];
     out->allocated = [d->device currentAllocatedSize];
-    out->largest = [d->device maxBufferLength];
-    out->unified = [d->device hasUnifiedMemory] ? 1 : 0;
     out->matrices = [d->device supportsFamily:MTLGPUFamilyApple7] ? 1 : 0;
     [pool release];
     return RT_OK;
@@ -128,22 +127,23 @@ static void *rt_metal_pipeline(int device, void *library, const char *name, unsi
     return (void *)pipeline;
 }
 
-static int hand_over(Device *d);
-static int settle(Device *d, int how_many);
+static void hand_over(Device *d);
+static int told(Device *d);
 
 static int rt_metal_encode(int device, void *pipeline, const RtMetalOperand *operands, int n, const void *args, size_t nargs, const unsigned *grid,
                     const unsigned *group) {
     Device *d = device_at(device);
-    int status = RT_OK;
     if (!d) return RT_ERR_DEVICE;
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
     pthread_mutex_lock(&d->lock);
-    if (!d->commands) {
+    int status = told(d);
+    if (!status && !d->commands) {
         d->commands = [[d->queue commandBuffer] retain];
         d->encoder = [[d->commands computeCommandEncoder] retain];        /* its launches run one after another, each sees what the last wrote */
         d->launches = 0;
     }
-    if (!d->encoder) {
+    if (status) {                                     /* of launches before this one, which is not made */
+    } else if (!d->encoder) {
         snprintf(error_text, sizeof error_text, "Metal error: no command encoder");
         status = RT_ERR_DEVICE;
     } else {
@@ -152,39 +152,48 @@ static int rt_metal_encode(int device, void *pipeline, const RtMetalOperand *ope
             if (operands[i].buffer) [d->encoder setBuffer:(id<MTLBuffer>)operands[i].buffer offset:operands[i].offset atIndex:(NSUInteger)i];
         [d->encoder setBytes:args length:nargs atIndex:(NSUInteger)n];
         [d->encoder dispatchThreadgroups:MTLSizeMake(grid[0], grid[1], grid[2]) threadsPerThreadgroup:MTLSizeMake(group[0], group[1], group[2])];
-        if (++d->launches >= LAUNCHES) status = hand_over(d);
+        if (++d->launches >= LAUNCHES) {
+            hand_over(d);
+            status = told(d);
+        }
     }
     pthread_mutex_unlock(&d->lock);
     [pool release];
     return status;
 }
 
+/* held: lock. Waits for the oldest command buffers, and keeps what the first that failed says until somebody is told. */
+static void settle(Device *d, int how_many) {
+    for (int i = 0; i < how_many; i++) {
+        id<MTLCommandBuffer> commands = d->handed[i];
+        [commands waitUntilCompleted];
+        if ([commands status] == MTLCommandBufferStatusError && !d->failed) {
+            say("a kernel failed on the device", [commands error]);
+            memcpy(d->failure, error_text, sizeof d->failure);
+            d->failed = 1;
+        }
+        [commands release];
+    }
+    memmove(d->handed, d->handed + how_many, sizeof d->handed[0] * (size_t)(d->nhanded - how_many));
+    d->nhanded -= how_many;
+}
 /* held: lock */
-static int hand_over(Device *d) {
-    if (!d->commands) return RT_OK;
+static void hand_over(Device *d) {
+    if (!d->commands) return;
     [d->encoder endEncoding];
     [d->encoder release];
     d->encoder = nil;
     [d->commands commit];
     d->handed[d->nhanded++] = d->commands;
     d->commands = nil;
-    return d->nhanded == UNDER_WAY ? settle(d, UNDER_WAY / 2) : RT_OK;
+    if (d->nhanded == UNDER_WAY) settle(d, UNDER_WAY / 2);
 }
-/* held: lock. Waits for the oldest command buffers, and asks how they ended. */
-static int settle(Device *d, int how_many) {
-    int status = RT_OK;
-    for (int i = 0; i < how_many; i++) {
-        id<MTLCommandBuffer> commands = d->handed[i];
-        [commands waitUntilCompleted];
-        if ([commands status] == MTLCommandBufferStatusError && !status) {
-            say("a kernel failed on the device", [commands error]);
-            status = RT_ERR_DEVICE;
-        }
-        [commands release];
-    }
-    memmove(d->handed, d->handed + how_many, sizeof d->handed[0] * (size_t)(d->nhanded - how_many));
-    d->nhanded -= how_many;
-    return status;
+/* held: lock. The status of what failed, once */
+static int told(Device *d) {
+    if (!d->failed) return RT_OK;
+    d->failed = 0;
+    memcpy(error_text, d->failure, sizeof error_text);
+    return RT_ERR_DEVICE;
 }
 
 static int rt_metal_commit(int device) {
@@ -192,21 +201,26 @@ static int rt_metal_commit(int device) {
     if (!d) return RT_ERR_DEVICE;
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
     pthread_mutex_lock(&d->lock);
-    int status = hand_over(d);
+    hand_over(d);
+    int status = told(d);
     pthread_mutex_unlock(&d->lock);
     [pool release];
     return status;
 }
-static int rt_metal_wait(int device) {
+static int finish(int device, int tell) {
     Device *d = device_at(device);
     if (!d) return RT_ERR_DEVICE;
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
     pthread_mutex_lock(&d->lock);
-    int status = hand_over(d), after = settle(d, d->nhanded);
+    hand_over(d);
+    settle(d, d->nhanded);
+    int status = tell ? told(d) : RT_OK;
     pthread_mutex_unlock(&d->lock);
     [pool release];
-    return status ? status : after;
+    return status;
 }
+static int rt_metal_wait(int device) { return finish(device, 1); }
+static void rt_metal_drain(int device) { finish(device, 0); }
 static int rt_metal_pending(int device) {
     Device *d = device_at(device);
     if (!d) return 0;

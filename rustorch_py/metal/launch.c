@@ -1,5 +1,6 @@
-/* The Metal back end below Python: finds kernels by key, fills their arguments, encodes launches. Nothing here waits but copies to the host and
- * synchronize. The framework itself is behind the C face of helper.m (rustorch/metal.h). */
+/* The Metal back end below Python: finds kernels by key, fills their arguments, encodes launches. What waits: synchronize, copies to the host and on the
+ * device, larger ones to it, the words of faults when they are made, and a full list of command buffers (for half of it). The framework itself is behind
+ * the C face of helper.m (rustorch/metal.h). */
 #include <stdio.h>
 #include "launch.h"
 #include "_gen/rt_rows.h"
@@ -25,26 +26,28 @@ static int refuse(const char *what, const char *why) {
 
 /* Note [Faults]: an index out of range is known on the device only. Its kernel leaves the element alone and writes index, size and the kernel's name
  * to a few words, which are looked at whenever the host waits (a size below 0: no index, a number that is no probability). */
-static int64_t *faults[RT_METAL_MAX_DEVICES];
+static int64_t *_Atomic faults[RT_METAL_MAX_DEVICES];
 int rt_metal_fault(int device, int64_t **fault) {
     size_t got;
     rt_take(&fault_lock);
-    if (!faults[device] && (faults[device] = rt_metal_alloc(RT_DEVICE(RT_METAL, device), 64, &got))) {
-        rt_metal.wait(device);                       /* launches that were given the block before may write to it until then */
+    int64_t *words = faults[device];
+    if (!words && (words = rt_metal_alloc(RT_DEVICE(RT_METAL, device), 64, &got))) {
+        rt_metal.drain(device);                      /* launches that were given the block before may write to it until then */
         rt_metal.open();
-        memset(faults[device], 0, 64);
+        memset(words, 0, 64);
         rt_metal.close();
+        faults[device] = words;                      /* cleared: others look at it without the lock */
     }
     rt_give(&fault_lock);
-    *fault = faults[device];
-    return *fault ? RT_OK : RT_ERR_MEMORY;
+    *fault = words;
+    return words ? RT_OK : RT_ERR_MEMORY;
 }
 static int faulted(int device) {
-    int64_t f[4] = {0, 0, 0, 0};
-    if (!faults[device]) return RT_OK;
+    int64_t f[4] = {0, 0, 0, 0}, *words = faults[device];
+    if (!words) return RT_OK;
     rt_metal.open();
-    memcpy(f, faults[device], sizeof f);
-    faults[device][0] = 0;
+    memcpy(f, words, sizeof f);
+    words[0] = 0;
     rt_metal.close();
     if (!f[0]) return RT_OK;
     if (f[2] < 0)
@@ -90,9 +93,9 @@ static int launch(const RtKey *key, char *const *pointers, int n, const void *ar
 static int device_copy(int to, void *dst, int from, const void *src, size_t nbytes) {
     int status;
     if (nbytes == 0) return RT_OK;
-    if (RT_DEVICE_TYPE(to) == RT_CPU || (RT_DEVICE_TYPE(from) != RT_CPU && from != to)) {
+    if (RT_DEVICE_TYPE(to) == RT_CPU || RT_DEVICE_TYPE(from) != RT_CPU) {         /* what the device may still write is read by the host */
         if ((status = synchronize(from))) return status;
-        if (RT_DEVICE_TYPE(to) != RT_CPU && (status = synchronize(to))) return status;
+        if (RT_DEVICE_TYPE(to) != RT_CPU && to != from && (status = synchronize(to))) return status;
     } else if (rt_metal.pending(RT_DEVICE_INDEX(to)) && nbytes > PUT_MOST) {
         if ((status = synchronize(to))) return status;
     } else if (rt_metal.pending(RT_DEVICE_INDEX(to))) {
@@ -124,18 +127,20 @@ static void take_number(RtMetalNumber *to, RtKey *key, const RtIter *it, int a) 
         key->dtype[a] = RT_F32;
     } else memcpy(to->bytes, it->ptr[a], (size_t)rt_itemsize(it->dtype[a]));
 }
+/* as whole numbers, which only those in their range have */
+static int64_t whole_of(double v) { return v >= -9.2e18 && v <= 9.2e18 ? (int64_t)v : 0; }
 static void take_parameters(int64_t *whole, float *k, const double *given) {
     for (int i = 0; i < 2; i++) {
         double v = given ? given[i] : 0;
         k[i] = (float)v;
-        whole[i] = v >= -9.2e18 && v <= 9.2e18 ? (int64_t)v : 0;
+        whole[i] = whole_of(v);
     }
 }
 /* A plan of one dimension whose operands are dense or one element takes the kernel for these, which has several elements a thread, 8 bytes of the
  * widest; any other the strided one. One that counts beyond 30 bits, or reaches beyond offsets of 31, is cut along its longest dimension. */
 static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const char *value, const char *what) {
     int nargs = it->nargs, dense = it->ndim == 1, widest = 1;
-    int64_t reach = it->numel == 0 ? 0 : it->numel, longest = 0;
+    int64_t reach = it->numel, far = 0, longest = 0;
     char *pointers[8] = {NULL};
     if (it->numel == 0) return RT_OK;
     key->device = (uint8_t)device;
@@ -150,8 +155,9 @@ static int run_plan(int device, RtKey *key, RtIter *it, const double *k, const c
         if (it->step_bytes[0][a] == size || it->numel == 1) key->moving |= (uint8_t)(1 << a);
         else if (it->step_bytes[0][a] != 0 || a == 0) dense = 0;
         for (int d = 0; d < it->ndim; d++) bytes += (it->shape[d] - 1) * llabs(it->step_bytes[d][a]);
-        if (bytes > reach && !dense) reach = bytes;
+        if (bytes > far) far = bytes;
     }
+    if (!dense && far > reach) reach = far;
     int deep = it->ndim > RT_METAL_DIMS, cut = it->ndim - 1;
     if (deep || it->numel > MOST || (!dense && reach >= INT32_MAX)) {
         for (int d = 0; !deep && d < it->ndim; d++)
@@ -308,14 +314,14 @@ static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b
     RtMetalProduct g;
     RtKey key;
     (void)conj;                                      /* of complex numbers, which have no kernel */
-    int64_t batch = out->shape[0], size = rt_itemsize(out->dtype), most = 65535;
+    int64_t batch = out->shape[0], size = rt_itemsize(out->dtype), most = INT32_MAX;
     memset(&g, 0, sizeof g);
     g.m = out->shape[1]; g.n = out->shape[2]; g.k = a->shape[2];
     g.a_z = a->strides[0]; g.a_m = a->strides[1]; g.a_k = a->strides[2];
     g.b_z = b->strides[0]; g.b_k = b->strides[1]; g.b_n = b->strides[2];
     g.c_z = out->strides[0]; g.c_m = out->strides[1]; g.c_n = out->strides[2];
     g.alpha = (float)alpha[0]; g.beta = (float)beta[0];
-    g.whole[0] = (int64_t)alpha[0]; g.whole[1] = (int64_t)beta[0];
+    g.whole[0] = whole_of(alpha[0]); g.whole[1] = whole_of(beta[0]);
     if (g.m == 0 || g.n == 0 || batch == 0) return RT_OK;
     memset(&key, 0, sizeof key);
     key.kind = RT_KEY_PRODUCT;
@@ -324,7 +330,7 @@ static int gemm(int code, const RtArray *out, const RtArray *a, const RtArray *b
     key.dtype[0] = (uint8_t)out->dtype;
     key.loop = (uint8_t)rt_compute_dtype(out->dtype);
     int64_t rows = (g.m + TILE - 1) / TILE, columns = (g.n + TILE - 1) / TILE;
-    if (rows > INT32_MAX || columns > most) return refuse("matrix product", "too many rows or columns for one launch");
+    if (rows > most || columns > most) return refuse("matrix product", "too many rows or columns for one launch");
     for (int64_t z = 0; z < batch; z += most) {
         char *pointers[3] = {out->data + z * g.c_z * size, a->data + z * g.a_z * size, b->data + z * g.b_z * size};
         if (g.k == 0) pointers[1] = pointers[2] = pointers[0];

@@ -66,7 +66,7 @@ static void trim(int device) {                       /* held: lock. Large blocks
     }
 }
 void rt_metal_trim(int device) {
-    rt_metal.wait(device);                           /* a command buffer keeps what it was given, but its memory counts until it is done */
+    rt_metal.drain(device);                          /* a command buffer keeps what it was given, but its memory counts until it is done */
     rt_take(&lock);
     trim(device);
     rt_give(&lock);

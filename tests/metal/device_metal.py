@@ -96,6 +96,12 @@ def test_the_host_waits_only_when_it_reads():
     rt.mps.synchronize()
 
 
+def test_a_copy_on_the_device_waits_for_what_it_reads():
+    x = rt.ones(4, device="mps") + 1
+    x.resize_(100)                                                       # while the sum is under way
+    assert x[:4].tolist() == [2.0] * 4
+
+
 def test_devices_have_memories_of_their_own():
     if rt.metal.device_count() < 2:
         pytest.skip("one device")
@@ -170,6 +176,20 @@ def test_long_sums_and_large_products():
             d = t.to(f"metal:{index}")
             got = rt.addmm(d[:130, :200], d[:130, :150], d[:200, :150].t(), beta=2, alpha=3).cpu()
             assert rt.allclose(got.float(), rt.addmm(t[:130, :200], t[:130, :150], t[:200, :150].t(), beta=2, alpha=3).float(), rtol=2e-3, atol=tolerance), (index, dtype)
+
+
+@pytest.mark.skipif(not SOFTWARE, reason="of the software device")
+def test_a_failure_is_told_by_what_comes_after_a_wait_that_tells_nothing(monkeypatch):
+    from rustorch_py.metal import _text
+    whole, x = _text.kernel_text, normal(3).to("mps").abs()
+    bad = "(device float *y [[buffer(0)]], uint at [[thread_position_in_grid]]) {\n    if (at == 0) RT_SYNC();\n}\n"
+    monkeypatch.setattr(_text, "kernel_text", lambda key, matrices: (whole(key)[0], "kernel void " + whole(key)[0] + bad))
+    y = rt.atanh(x)
+    monkeypatch.undo()
+    rt.metal.empty_cache()                                               # waits, and the failed command buffer is gone
+    with pytest.raises(RuntimeError, match="a kernel failed on the device.*barriers"):
+        y + 1
+    assert (x + 1).cpu().isfinite().all()
 
 
 @pytest.mark.skipif(not SOFTWARE, reason="of the software device")
@@ -311,6 +331,24 @@ def test_random_numbers():
     assert set(kept.detach().cpu().unique().tolist()) == {0.0, float(np.float32(1 / 0.75))} and abs((kept > 0).float().mean().item() - 0.75) < 0.03
     assert rt.equal(ones.grad.cpu(), kept.detach().cpu())
     assert abs(rt.empty(10000, device="mps").bernoulli_(0.3).mean().item() - 0.3) < 0.03
+
+
+def test_random_numbers_stay_below_their_bound():
+    for dtype in (rt.float16, rt.bfloat16, rt.float32):
+        x = rt.rand(60000, dtype=dtype, device="mps").cpu().float()
+        assert 0 <= x.min() and x.max() < 1, dtype
+        x = rt.empty(60000, dtype=dtype, device="mps").uniform_(-0.25, 3).cpu().float()
+        assert -0.25 <= x.min() and x.max() < 3 and abs(x.mean() - 1.375) < 0.02, dtype
+
+
+def test_whole_numbers_of_all_64_bits():
+    low, high = -2 ** 63, 2 ** 63 - 1
+    for x in (rt.empty(4000, dtype=rt.int64, device="mps").random_(low, None), rt.empty(4000, dtype=rt.int64, device="mps").random_(low, high),
+              rt.randint(low, high, (4000,), device="mps")):
+        x = x.cpu().double() / 2.0 ** 63
+        assert x.min() < -0.99 and x.max() > 0.99 and abs(x.mean()) < 0.05
+    x = rt.empty(4000, dtype=rt.int64, device="mps").random_().cpu().double() / 2.0 ** 63
+    assert 0 <= x.min() < 0.01 and 0.99 < x.max() and abs(x.mean() - 0.5) < 0.03
 
 
 def test_gradients_are_clipped():

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from rustorch_py.metal import _software, _text
+from rustorch_py.metal import _backend, _software, _text
 
 CODE = """
 import rustorch_py as rt
@@ -25,6 +25,27 @@ rt.mps.empty_cache()
 def test_use_without_a_device_says_what_is_missing():
     environment = {k: v for k, v in os.environ.items() if k != "RUSTORCH_METAL_SOFTWARE"}
     subprocess.run([sys.executable, "-c", CODE], check=True, env=environment)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has Metal")
+def test_a_helper_that_cannot_be_used_is_none(tmp_path):
+    code = """
+import sys
+import rustorch_py as rt
+rt.metal.HELPER = sys.argv[1]
+assert not rt.metal.is_available() and rt.metal.device_count() == 0
+try:
+    rt.ones(2, device="mps")
+except RuntimeError as error:
+    assert "cannot be used" in str(error), error
+else:
+    raise AssertionError("nothing was raised")
+"""
+    (tmp_path / "helper.dylib").write_bytes(b"no library")
+    other = _backend.__file__                          # a library without the helper's entry
+    environment = {k: v for k, v in os.environ.items() if k != "RUSTORCH_METAL_SOFTWARE"}
+    for helper in (str(tmp_path / "helper.dylib"), other):
+        subprocess.run([sys.executable, "-c", code, helper], check=True, env=environment)
 
 
 def test_texts_have_no_doubles_and_no_bare_pointers():

@@ -17,10 +17,15 @@ RT_INLINE Four philox(int64_t seed, int64_t offset, uint at) {
 }
 RT_INLINE float unit(uint w) { return (float)(w >> 8) * 5.9604644775390625e-08f; }             /* [0, 1) */
 
-/* k: low, high - low */
+/* k: low, high, which rounded to T are the bounds; what rounds to high is low */
 kernel void RT_NAME(uniform)(device T *y [[buffer(0)]], constant RtMetalCall &a [[buffer(2)]], uint at [[thread_position_in_grid]]) {
     const Four r = philox(a.n[SEED], a.n[OFFSET], at);
-    for (int64_t j = 0, i = (int64_t)at * 4; j < 4 && i < a.n[COUNT]; j++, i++) y[i] = T_PUT((T_C)(a.k[0] + a.k[1] * unit(r.w[j])));
+    const T low = T_PUT((T_C)a.k[0]), high = T_PUT((T_C)a.k[1]);
+    const T_C from = T_GET(low), to = T_GET(high), width = (T_C)(to - from);
+    for (int64_t j = 0, i = (int64_t)at * 4; j < 4 && i < a.n[COUNT]; j++, i++) {
+        const T v = T_PUT((T_C)(from + width * unit(r.w[j])));
+        y[i] = T_GET(v) >= to ? low : v;
+    }
 }
 /* k: mean, deviation; by pairs (Box, Muller, 1958) */
 kernel void RT_NAME(normal)(device T *y [[buffer(0)]], constant RtMetalCall &a [[buffer(2)]], uint at [[thread_position_in_grid]]) {
@@ -35,12 +40,12 @@ kernel void RT_NAME(bernoulli)(device T *y [[buffer(0)]], constant RtMetalCall &
     const Four r = philox(a.n[SEED], a.n[OFFSET], at);
     for (int64_t j = 0, i = (int64_t)at * 4; j < 4 && i < a.n[COUNT]; j++, i++) y[i] = T_PUT((T_C)(unit(r.w[j]) < a.k[0] ? 1 : 0));
 }
-/* LOW + a whole number below WIDTH */
+/* LOW + a whole number below WIDTH (unsigned; 0: 2 to the 64th), without overflow */
 kernel void RT_NAME(integers)(device T *y [[buffer(0)]], constant RtMetalCall &a [[buffer(2)]], uint at [[thread_position_in_grid]]) {
     const Four r = philox(a.n[SEED], a.n[OFFSET], at);
     for (int64_t j = 0, i = (int64_t)at * 2; j < 2 && i < a.n[COUNT]; j++, i++) {
         const uint64_t bits = (uint64_t)r.w[2 * j] << 32 | r.w[2 * j + 1];
-        y[i] = T_PUT((T_C)(a.n[LOW] + (int64_t)(bits % (uint64_t)a.n[WIDTH])));
+        y[i] = T_PUT((T_C)(int64_t)((uint64_t)a.n[LOW] + (a.n[WIDTH] ? bits % (uint64_t)a.n[WIDTH] : bits)));
     }
 }
 /* y = x / chance where a number is below it, else 0. k: chance, 1 / chance */

@@ -4,12 +4,23 @@ from ...tensor._devices import provide
 from .._backend import launch
 
 
+def _signed(v):
+    """The int64 of the lowest 64 bits of a whole number."""
+    v &= (1 << 64) - 1
+    return v - (1 << 64) if v >> 63 else v
+
+
+def _stream(generator):
+    """Take four numbers a thread of a generator's stream; returns seed and offset as kernels are given them."""
+    seed, offset = generator._take(4)[:2]
+    return _signed(seed), offset
+
+
 def _draw(name, t, generator, ints=(), numbers=(), others=(), each=4):
     """Launch for t's elements; where they do not lie one after another they are drawn beside it."""
     t = t.detach()
     target = t if t.is_contiguous() else _t.empty(t.shape, dtype=t.dtype, device=t.device)
-    seed, offset = generator._take(4)[:2]
-    seed = seed - (1 << 64) if seed >> 63 else seed
+    seed, offset = _stream(generator)
     threads = (t.numel() + each - 1) // each
     kernel = _t.uint8 if t.dtype == _t.bool else t.dtype
     launch("random.metal", name, (kernel,), (target, *others), (t.numel(), seed, offset, *ints), numbers, (threads + 255) // 256)
@@ -18,7 +29,7 @@ def _draw(name, t, generator, ints=(), numbers=(), others=(), each=4):
 
 
 def uniform(t, generator, low, high):
-    _draw("uniform", t, generator, numbers=(low, high - low))
+    _draw("uniform", t, generator, numbers=(low, high))
 
 
 def normal(t, generator, mean, std):
@@ -30,15 +41,13 @@ def bernoulli(t, generator, p):
 
 
 def integers(t, generator, width, low, wide):
-    """width: of 2**64 numbers, 0; those are not drawn here."""
-    width = width or 1 << 63
-    _draw("integers", t, generator, (min(width, (1 << 63) - 1), low), each=2)
+    """low + whole numbers below width, which is 0 for all 2 ** 64 of them. wide: not asked for, each number takes 64 bits."""
+    _draw("integers", t, generator, (_signed(width), low), each=2)
 
 
 def dropout(y, generator, x, keep, p):
     """y = x * keep / (1 - p), keep drawn; all three have one order of memory without gaps."""
-    seed, offset = generator._take(4)[:2]
-    seed = seed - (1 << 64) if seed >> 63 else seed
+    seed, offset = _stream(generator)
     launch("random.metal", "dropout", (y.dtype,), (y, x, keep), (y.numel(), seed, offset), (1 - p, 0.0 if p == 1 else 1 / (1 - p)), ((y.numel() + 3) // 4 + 255) // 256)
 
 

@@ -26,7 +26,7 @@ typedef struct {
 } RtKey;
 _Static_assert(sizeof(RtKey) == 24, "a key is three words");
 
-typedef struct { RtKey key; void *function; } RtTableEntry;
+typedef struct { RtKey key; _Atomic(void *) function; } RtTableEntry;       /* function: stored last, so that who sees it sees the key */
 typedef struct RtTable { size_t room, used; RtTableEntry entries[]; } RtTable;
 typedef _Atomic(RtTable *) RtTableSlot;               /* grown by copying; old ones stay readable (and are kept) */
 
@@ -38,16 +38,16 @@ static inline uint64_t rt_hash_key(const RtKey *key) {
 }
 static inline void *rt_table_lookup(const RtTable *t, const RtKey *key) {
     if (!t) return NULL;
-    for (size_t i = rt_hash_key(key) & (t->room - 1); t->entries[i].function; i = (i + 1) & (t->room - 1))
-        if (!memcmp(&t->entries[i].key, key, sizeof *key)) return t->entries[i].function;
+    void *function;
+    for (size_t i = rt_hash_key(key) & (t->room - 1); (function = atomic_load_explicit(&t->entries[i].function, memory_order_acquire)); i = (i + 1) & (t->room - 1))
+        if (!memcmp(&t->entries[i].key, key, sizeof *key)) return function;
     return NULL;
 }
 static inline void rt_table_insert(RtTable *t, const RtKey *key, void *function) {
     size_t i = rt_hash_key(key) & (t->room - 1);
     while (t->entries[i].function) i = (i + 1) & (t->room - 1);
     t->entries[i].key = *key;
-    atomic_thread_fence(memory_order_release);
-    t->entries[i].function = function;
+    atomic_store_explicit(&t->entries[i].function, function, memory_order_release);
     t->used++;
 }
 /* the kernel of a key, which `build` makes where the table has none; 0 or an RtStatus */
