@@ -17,6 +17,7 @@ __all__ = ["Tracer", "symbolic_trace", "wrap", "is_fx_tracing"]
 _NN = Module.__module__.rpartition(".modules")[0]         # rustorch_py.nn
 _wrapped = []                                             # (globals of a module, name) of functions that are not traced into
 _tracing = 0
+_module_call = Module.__call__                            # a trace within another's call_module must not enter that
 
 
 def is_fx_tracing():
@@ -223,13 +224,12 @@ class Tracer(TracerBase):
             raise AssertionError(f"trace: expected a module or a function of Python, got {type(root).__name__}")
         space = fn.__globals__
         fn, args = self.create_args_for_root(fn, isinstance(root, Module), concrete_args)
-        slot = Module.__dict__["__call__"]
+        before = {name: Module.__dict__.get(name) for name in ("__call__", "__getattribute__")}      # another tracer's, where its call_module traces
         tracer = self
-        original = Module.__call__
 
         def call(mod, *args, **kwargs):
             def forward(*args, **kwargs):
-                return original(mod, *args, **kwargs)
+                return _module_call(mod, *args, **kwargs)
             tracer._wrap_in(patcher, getattr(getattr(mod, "forward", mod), "__globals__", {}))
             return tracer.call_module(mod, forward, args, kwargs)
 
@@ -238,10 +238,10 @@ class Tracer(TracerBase):
             return tracer._traced_attribute(value, proxies) if isinstance(value, Tensor) else value
         proxies = {}                                      # path of a parameter -> its proxy: one node for all its uses
         _tracing += 1
-        with _Patcher() as patcher:
-            Module.__call__ = call
-            Module.__getattribute__ = attribute           # parameters are in the module's own dictionary
-            try:
+        try:
+            with _Patcher() as patcher:
+                Module.__call__ = call
+                Module.__getattribute__ = attribute       # parameters are in the module's own dictionary
                 for names, name in _wrapped:
                     value = names.get(name, getattr(builtins, name, None))
                     if value is not None and not hasattr(value, "_fx_leaf"):
@@ -250,10 +250,13 @@ class Tracer(TracerBase):
                 for names in self._spaces:
                     self._wrap_in(patcher, names)
                 self.create_node("output", "output", (self.create_arg(fn(*args)),), {}, type_expr=getattr(fn, "__annotations__", {}).get("return"))
-            finally:
-                del Module.__getattribute__
-                Module.__call__ = slot                    # the slot's own descriptor: calls are as fast as before
-                _tracing -= 1
+        finally:
+            _tracing -= 1
+            for name, slot in before.items():
+                if slot is not None:
+                    setattr(Module, name, slot)           # the slot's own descriptor: calls are as fast as before
+                elif name in Module.__dict__:
+                    delattr(Module, name)
         self.submodule_paths = None
         return self.graph
 

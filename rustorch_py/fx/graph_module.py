@@ -61,7 +61,7 @@ class _CodeOnlyModule(Module):
 
     def __init__(self, body):
         super().__init__()
-        self.__dict__.update(body)
+        self.__setstate__(body)                           # members are found in the module's own dictionary again: tracing sees their uses there
 
 
 def reduce_graph_module(body, code, names):

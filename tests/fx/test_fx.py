@@ -1,5 +1,6 @@
 """torch.fx: what tracing leaves behind, wrapped functions, folders, errors."""
 import math
+import pickle
 
 import pytest
 
@@ -99,3 +100,37 @@ def test_modules_are_removed():
     traced.delete_all_unused_submodules()
     traced.recompile()
     assert [name for name, _ in traced.named_modules()] == ["", "0"] and traced(torch.ones(1, 2)).shape == (1, 2)
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.w = nn.Linear(2, 2), nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return self.fc(x).relu() + self.w.exp().sum()
+
+
+def test_a_trace_within_a_trace():
+    class Nested(fx.Tracer):
+        def call_module(self, m, forward, args, kwargs):
+            if isinstance(m, Scaled):
+                self.inner = fx.Tracer().trace(m)
+                return self.create_proxy("call_module", self.path_of_module(m), args, kwargs)
+            return super().call_module(m, forward, args, kwargs)
+    before = dict(vars(nn.Module))
+    model, tracer = nn.Sequential(Scaled(), nn.Linear(2, 2)), Nested()
+    graph = tracer.trace(model)
+    assert [n.target for n in graph.nodes if n.op == "call_module"] == ["0", "1"]
+    assert [n.target for n in tracer.inner.nodes if n.op in ("call_module", "get_attr")] == ["fc", "w"]
+    assert {name: value for name, value in vars(nn.Module).items() if before.get(name) is not value} == {} and not fx._symbolic_trace.is_fx_tracing()
+    x = torch.randn(3, 2)
+    assert torch.equal(fx.GraphModule(model, graph)(x), model(x)) and torch.equal(fx.GraphModule(model[0], tracer.inner)(x), model[0](x))
+
+
+def test_a_pickle_keeps_what_is_computed_of_parameters():
+    traced, x = fx.symbolic_trace(Scaled()), torch.randn(3, 2)
+    loaded = pickle.loads(pickle.dumps(traced))
+    assert torch.equal(loaded(x), traced(x)) and set(loaded.state_dict()) == {"fc.weight", "fc.bias", "w"}
+    loaded(x).sum().backward()
+    assert torch.equal(loaded.w.grad, loaded.w.exp().detach() * 6)
