@@ -16,7 +16,7 @@ cdef class FunctionCtx(Node):
     cdef public tuple needs_input_grad
     cdef list saved_kinds                 # a slot number, or a value kept as it is
     cdef list out_meta                    # (shape, dtype code, device) of each output
-    cdef list tensor_at                   # position of each edge among forward's arguments
+    cdef list tensor_at                   # position of each edge among forward's arguments, those by name last
     cdef int n_args
 
     def __cinit__(self):
@@ -99,7 +99,7 @@ cdef object make_zeros(tuple meta):
     return meta[0].new_zeros(meta[1])
 
 
-cdef tuple by_place(object forward, tuple args, dict kwargs):
+def by_place(forward, tuple args, dict kwargs):
     """The arguments in the order of forward's list with its defaults, and those it takes by name only."""
     import inspect
     bound = inspect.signature(forward).bind(*args, **kwargs)
@@ -112,12 +112,14 @@ cdef object run_function(object cls, tuple args, dict kwargs):
     cdef bint mode = grad_mode(), any_grad = False
     cdef TensorBase t
     cdef list tensors = [], places = [], outs
+    cdef tuple inputs
     cdef int i
     cdef bint apart = cls.setup_context is not Function.setup_context
     if apart and (kwargs or getattr(cls.forward, "__defaults__", None) or getattr(cls.forward, "__kwdefaults__", None)):
         args, kwargs = by_place(cls.forward, args, kwargs)
-    for i in range(len(args)):
-        x = args[i]
+    inputs = (*args, *kwargs.values()) if kwargs and not apart else args      # what setup_context is not shown has no gradient
+    for i in range(len(inputs)):
+        x = inputs[i]
         if isinstance(x, TensorBase):
             t = <TensorBase>x
             tensors.append(t)
@@ -125,9 +127,9 @@ cdef object run_function(object cls, tuple args, dict kwargs):
             any_grad |= t.rg
     any_grad = any_grad and mode
     ctx.cls = cls
-    ctx.n_args = <int>len(args)
+    ctx.n_args = <int>len(inputs)
     ctx.tensor_at = places
-    ctx.needs_input_grad = tuple([isinstance(x, TensorBase) and (<TensorBase>x).rg and mode for x in args])
+    ctx.needs_input_grad = tuple([isinstance(x, TensorBase) and (<TensorBase>x).rg and mode for x in inputs])
     set_grad_mode(False)
     try:
         if apart:
@@ -214,7 +216,11 @@ class Function:
 
     @classmethod
     def apply(cls, *args, **kwargs):
-        """Run forward and record backward. Arguments by name get no gradient, but where `setup_context` stands apart, which sees them in their places."""
+        """Run forward and record backward, which gives a gradient for each argument: those by name last, in the order of the call.
+
+        Where `setup_context` stands apart it sees the arguments, given or default, in forward's order, and gradients go in that order; what
+        forward takes by name only has none.
+        """
         if "vjp" in cls.__dict__ and "backward" not in cls.__dict__:
             cls.backward = cls.vjp
         return run_function(cls, args, kwargs)

@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 from .. import tensor as _t
 from ..autograd import Function
+from ..autograd._function import by_place
 from ..tensor import Tensor
 from ..utils._pytree import broadcast_to_and_flatten, tree_flatten, tree_unflatten
 from ._batched import batched, is_at, value_at
@@ -47,15 +48,21 @@ def autograd_grad(level, func, outputs, inputs, grad_outputs=None, retain_graph=
     return tuple(None if column[0] is None else batched(_t.stack(list(column)), level) for column in zip(*rows))
 
 
-def apply_custom(cls, args):
-    """``cls.apply(*args)`` with batched tensors among the arguments: by its ``vmap``, or example by example if it asks for that."""
-    level = max((x._level for x in shells(args)), key=lambda L: L.depth)
+def apply_custom(cls, args, kwargs):
+    """``cls.apply(*args, **kwargs)`` with batched tensors among the arguments: by its ``vmap``, or example by example if it asks for that."""
+    level = max((x._level for x in shells((*args, *kwargs.values()))), key=lambda L: L.depth)
+    if cls.setup_context is not Function.setup_context:
+        args, kwargs = by_place(cls.forward, args, kwargs)
     if hasattr(cls, "vmap"):
         if getattr(cls, "generate_vmap_rule", False):
             raise RuntimeError(f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an overridden vmap staticmethod. "
                                f"Please set generate_vmap_rule=False or delete the overridden vmap staticmethod to avoid ambiguity.")
+        named = [name for name, a in kwargs.items() if shells((a,))]
+        if named:
+            raise RuntimeError(f"vmap: {cls.__name__}.vmap is told the batch dimensions of arguments by place only; {named[0]} is batched and given by name")
         dims = tuple(0 if is_at(a, level) else None for a in args)
-        out, out_dims = cls.vmap(VmapInfo(level.size, level.randomness), dims, *[a._value if d == 0 else a for a, d in zip(args, dims)])
+        out, out_dims = cls.vmap(VmapInfo(level.size, level.randomness), dims, *[a._value if d == 0 else a for a, d in zip(args, dims)],
+                                **kwargs)
         leaves, spec = tree_flatten(out)
         flat_dims = broadcast_to_and_flatten(out_dims, spec)
         if flat_dims is None:
@@ -64,7 +71,7 @@ def apply_custom(cls, args):
     if not getattr(cls, "generate_vmap_rule", False):
         raise RuntimeError(f"You tried to vmap over {cls.__name__}, but it does not have vmap support. Please override and implement the vmap "
                            f"staticmethod or set generate_vmap_rule=True.")
-    return looped(level, cls.__name__, cls.apply, args, {}, warn=False)
+    return looped(level, cls.__name__, cls.apply, args, kwargs, warn=False)
 
 
 _apply = Function.__dict__["apply"].__func__
@@ -72,7 +79,7 @@ _apply = Function.__dict__["apply"].__func__
 
 def apply(cls, *args, **kwargs):
     """Run forward and record backward; inside vmap as the class says, since its forward would run unrecorded on the values."""
-    return apply_custom(cls, args) if any(True for _ in shells(args)) else _apply(cls, *args, **kwargs)
+    return apply_custom(cls, args, kwargs) if shells((*args, *kwargs.values()) if kwargs else args) else _apply(cls, *args, **kwargs)
 
 
 Function.apply = classmethod(apply)      # from the first use of func on; before that there is nothing batched to see

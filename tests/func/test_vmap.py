@@ -247,6 +247,55 @@ def test_custom_functions():
         vmap(Cube.apply)(x)
 
 
+class LoopedTimes(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, y=2.0, k=3):
+        return x * y * k
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.inputs = inputs
+
+    @staticmethod
+    def backward(ctx, g):
+        x, y, k = ctx.inputs
+        return g * y * k, g * x * k if isinstance(y, torch.Tensor) else None, None
+
+
+class MappedTimes(LoopedTimes):
+    generate_vmap_rule = False
+
+    @staticmethod
+    def vmap(info, in_dims, x, y, k):
+        assert in_dims == (0, 0 if isinstance(y, torch.Tensor) else None, None)
+        return MappedTimes.apply(x, y, k=k), 0
+
+
+class LoopedNamed(Cube):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(ctx, x, y=2.0, k=3):
+        return x * y * k
+
+
+def test_custom_functions_with_arguments_by_name():
+    x, y = torch.randn(3, 2, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
+    for cls in (LoopedTimes, MappedTimes, LoopedNamed):
+        torch.testing.assert_close(vmap(lambda x: cls.apply(x, k=4))(x), x * 8)
+        torch.testing.assert_close(vmap(lambda x, y: cls.apply(x, k=5, y=y))(x, y), x * y * 5)
+    for cls in (LoopedTimes, MappedTimes):
+        torch.testing.assert_close(vmap(grad(lambda y, x: cls.apply(x, k=5, y=y).sum()))(y, x), x * 5)
+
+    class Refused(LoopedNamed):
+        generate_vmap_rule = False
+        vmap = staticmethod(lambda info, in_dims, x, **kwargs: (x, 0))
+    with pytest.raises(RuntimeError, match="y is batched and given by name"):
+        vmap(lambda x, y: Refused.apply(x, y=y))(x, y)
+
+
 def test_autograd_grad_inside():
     x, w = torch.randn(3, 2, dtype=torch.float64), torch.randn(2, dtype=torch.float64, requires_grad=True)
 
