@@ -4,15 +4,16 @@ from ..errors import AutogradError, TensorTypeError, UnsupportedOpError
 from ._engine import grad as _grad
 
 
-def _as_tuple(values, name):
+def _as_tuple(values, name, what):
+    """Return (tuple of tensors, whether it was a tuple). A list is refused: what is returned would not show that one was given."""
     if isinstance(values, _t.Tensor):
         return (values,), False
-    if not isinstance(values, (tuple, list)):
-        raise TensorTypeError(f"The {name} must be either a Tensor or a tuple of Tensors, but got {type(values)}.")
-    values = tuple(values)
+    must = f"The {name} given to {what} must be either a Tensor or a tuple of Tensors but the"
+    if not isinstance(values, tuple):
+        raise TensorTypeError(f"{must} given {name} has type {type(values)}.")
     for i, v in enumerate(values):
         if not isinstance(v, _t.Tensor):
-            raise TensorTypeError(f"{name}: element {i} must be Tensor, not {type(v).__name__}")
+            raise TensorTypeError(f"{must} value at index {i} has type {type(v)}.")
     return values, True
 
 
@@ -21,14 +22,20 @@ def _fresh(inputs, create_graph):
     return tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in inputs)
 
 
-def _run(func, inputs, single):
+def _run(func, inputs, what):
     out = func(*inputs)
-    return _as_tuple(out, "outputs of the user-provided function")
+    return _as_tuple(out, "outputs of the user-provided function", what)
 
 
-def _vector(v, refs):
+def _grad_or_none(outs, ins, vs, **options):
+    """`grad` weighted by vs, of those outputs that have a graph; None for each input where none has."""
+    live = [(o, v) for o, v in zip(outs, vs) if o.requires_grad]
+    return _grad([o for o, _ in live], ins, [v for _, v in live], allow_unused=True, **options) if live else (None,) * len(ins)
+
+
+def _vector(v, refs, what):
     """The vector of a product, of the sizes of what it goes with."""
-    v, _ = _as_tuple(v, "vector v")
+    v, _ = _as_tuple(v, "v", what)
     if len(v) != len(refs):
         raise AutogradError(f"v is a tuple of invalid length: should be {len(refs)} but got {len(v)}.")
     for i, (a, r) in enumerate(zip(v, refs)):
@@ -50,10 +57,18 @@ def _zeros_if_none(grads, refs, strict, what):
     for i, (g, r) in enumerate(zip(grads, refs)):
         if g is None:
             if strict:
-                raise AutogradError(f"{what}: output is independent of input {i}; this is not allowed in strict mode")
+                raise AutogradError(f"The {what} of the user-provided function is independent of input {i}. This is not allowed in strict mode.")
             g = _t.zeros_like(r)
         filled.append(g)
     return tuple(filled)
+
+
+def _check_gradients(grads, strict):
+    for i, g in enumerate(grads):
+        if strict and not g.requires_grad:
+            raise AutogradError(f"While computing the hessian, found that the jacobian of the user-provided function with respect to input {i} is "
+                                "independent of the input. This is not allowed in strict mode. You should ensure that your function is twice "
+                                "differentiable and that the jacobian depends on the inputs (this would be violated by a linear function for example).")
 
 
 def _finish(values, many, create_graph):
@@ -63,24 +78,24 @@ def _finish(values, many, create_graph):
 
 def vjp(func, inputs, v=None, create_graph=False, strict=False):
     """Return (outputs, vᵀ J): the product of a vector with the Jacobian of ``func`` at ``inputs``."""
-    ins, many_in = _as_tuple(inputs, "inputs")
+    ins, many_in = _as_tuple(inputs, "inputs", "vjp")
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
-        outs, many_out = _run(func, ins, many_in)
+        outs, many_out = _run(func, ins, "vjp")
         if v is None:
             if len(outs) != 1 or outs[0].numel() != 1:
                 raise AutogradError("The vector v can only be None if the user-provided function returns a single Tensor with a single element.")
             v = tuple(_t.ones_like(o) for o in outs)
         else:
-            v = _vector(v, outs)
+            v = _vector(v, outs, "vjp")
         _check_recorded(outs, strict)
-        got = _grad(outs, ins, v, create_graph=create_graph, allow_unused=True)
-    return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, ins, strict, "vjp"), many_in, create_graph)
+        got = _grad_or_none(outs, ins, v, create_graph=create_graph)
+    return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, ins, strict, "output"), many_in, create_graph)
 
 
 def jvp(func, inputs, v=None, create_graph=False, strict=False):
     """Return (outputs, J v), by differentiating the vjp with respect to its vector (the double-backward trick)."""
-    ins, many_in = _as_tuple(inputs, "inputs")
+    ins, many_in = _as_tuple(inputs, "inputs", "jvp")
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
         if v is None:
@@ -88,16 +103,14 @@ def jvp(func, inputs, v=None, create_graph=False, strict=False):
                 raise AutogradError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
             v = tuple(_t.ones_like(i) for i in ins)
         else:
-            v = _vector(v, ins)
-        outs, many_out = _run(func, ins, many_in)
+            v = _vector(v, ins, "jvp")
+        outs, many_out = _run(func, ins, "jvp")
         _check_recorded(outs, strict)
         dummy = tuple(_t.zeros_like(o).requires_grad_() for o in outs)
-        back = _grad(outs, ins, dummy, create_graph=True, allow_unused=True)
-        back = _zeros_if_none(back, ins, strict, "jvp")
-        connected = [(b, w) for b, w in zip(back, v) if b.requires_grad]
-        got = _grad([b for b, _ in connected], dummy, [w for _, w in connected], create_graph=create_graph, allow_unused=True) \
-            if connected else [None] * len(dummy)
-    return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, outs, strict, "jvp"), many_out, create_graph)
+        back = _grad_or_none(outs, ins, dummy, create_graph=True)
+        back = _zeros_if_none(back, ins, strict, "output")
+        got = _grad_or_none(back, dummy, v, create_graph=create_graph)
+    return _finish(outs, many_out, create_graph), _finish(_zeros_if_none(got, outs, strict, "gradient"), many_out, create_graph)
 
 
 def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, strategy="reverse-mode"):
@@ -129,10 +142,10 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
         raise AutogradError(f"jacobian: strict=True and {other} are not supported together; set one of them otherwise")
     if forward and not vectorize:
         raise UnsupportedOpError("jacobian: strategy='forward-mode' is made for vectorize=True only", op="jacobian")
-    ins, many_in = _as_tuple(inputs, "inputs")
+    ins, many_in = _as_tuple(inputs, "inputs", "jacobian")
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
-        outs, many_out = _run(func, ins, many_in)
+        outs, many_out = _run(func, ins, "jacobian")
         _check_recorded(outs, strict)
         table = [_columns(out, ins) if forward else (_rows_at_once if vectorize else _rows)(out, ins, create_graph, strict) for out in outs]
     table = [_finish(row, many_in, create_graph) for row in table]
@@ -148,7 +161,7 @@ def _rows(out, ins, create_graph, strict):
             rows.append(tuple(_t.zeros_like(i) for i in ins))
             continue
         got = _grad(flat[k], ins, retain_graph=True, create_graph=create_graph, allow_unused=True)
-        rows.append(_zeros_if_none(got, ins, strict, "jacobian"))
+        rows.append(_zeros_if_none(got, ins, strict, "output"))
     return tuple(_t.stack([r[i] for r in rows]).reshape(tuple(out.shape) + tuple(x.shape)) if rows
                  else x.new_zeros(tuple(out.shape) + tuple(x.shape)) for i, x in enumerate(ins))
 
@@ -200,14 +213,16 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
     """
     if outer_jacobian_strategy not in ("reverse-mode", "forward-mode"):
         raise AssertionError(f"hessian: expected outer_jacobian_strategy 'reverse-mode' or 'forward-mode', got {outer_jacobian_strategy!r}")
-    ins, many = _as_tuple(inputs, "inputs")
+    ins, many = _as_tuple(inputs, "inputs", "hessian")
     func = _scalar(func)
 
     def gradient(*xs):
         with _t.enable_grad():
             xs = tuple(x if x.requires_grad else x.detach().requires_grad_() for x in xs)
-            got = _grad(func(*xs), xs, create_graph=True, allow_unused=True)
-            got = _zeros_if_none(got, xs, strict, "hessian")
+            out = func(*xs)
+            _check_recorded((out,), strict)
+            got = _zeros_if_none(_grad_or_none((out,), xs, (_t.ones_like(out),), create_graph=True), xs, False, "output")
+            _check_gradients(got, strict)
         return got if many else got[0]
 
     return jacobian(gradient, inputs, create_graph=create_graph, strict=strict, vectorize=vectorize, strategy=outer_jacobian_strategy)
@@ -215,7 +230,7 @@ def hessian(func, inputs, create_graph=False, strict=False, vectorize=False, out
 
 def vhp(func, inputs, v=None, create_graph=False, strict=False):
     """Return (output, vᵀ H) for a scalar function."""
-    ins, many = _as_tuple(inputs, "inputs")
+    ins, many = _as_tuple(inputs, "inputs", "vhp")
     func = _scalar(func)
     with _t.enable_grad():
         ins = _fresh(ins, create_graph)
@@ -224,12 +239,13 @@ def vhp(func, inputs, v=None, create_graph=False, strict=False):
                 raise AutogradError("The vector v can only be None if the input to the user-provided function is a single Tensor with a single element.")
             vs = (_t.ones_like(ins[0]),)
         else:
-            vs = _vector(v, ins)
+            vs = _vector(v, ins, "vhp")
         out = func(*ins)
-        first = _zeros_if_none(_grad(out, ins, create_graph=True, allow_unused=True), ins, strict, "vhp")
-        live = [(f, w) for f, w in zip(first, vs) if f.requires_grad]
-        got = _grad([f for f, _ in live], ins, [w for _, w in live], create_graph=create_graph, allow_unused=True) if live else [None] * len(ins)
-    return _finish((out,), False, create_graph), _finish(_zeros_if_none(got, ins, strict, "vhp"), many, create_graph)
+        _check_recorded((out,), strict)
+        first = _zeros_if_none(_grad_or_none((out,), ins, (_t.ones_like(out),), create_graph=True), ins, False, "output")
+        _check_gradients(first, strict)
+        got = _grad_or_none(first, ins, vs, create_graph=create_graph)
+    return _finish((out,), False, create_graph), _finish(_zeros_if_none(got, ins, strict, "jacobian"), many, create_graph)
 
 
 def hvp(func, inputs, v=None, create_graph=False, strict=False):

@@ -412,3 +412,53 @@ def test_a_leaf_takes_its_gradient():
     (x + y).sum().backward()
     x.grad.zero_()
     assert y.grad.tolist() == [1] * 5                      # one gradient for two leaves is two tensors
+
+
+class Times(Function):
+    @staticmethod
+    def forward(ctx, x, y=None):
+        ctx.save_for_backward(x, y)
+        ctx.needed = ctx.needs_input_grad
+        return x * y
+
+    @staticmethod
+    def backward(ctx, g):
+        x, y = ctx.saved_tensors
+        assert ctx.needed == (x.requires_grad, True)
+        return g * y, g * x
+
+
+def test_custom_function_arguments_by_name_have_gradients():
+    x, y = leaf(2), leaf(5)
+    Times.apply(x, y=y).sum().backward()
+    assert x.grad.tolist() == [5] and y.grad.tolist() == [2]
+    y.grad = None
+    Times.apply(x.detach(), y=y).sum().backward()
+    assert y.grad.tolist() == [2]
+
+
+def test_products_of_functions_without_a_graph_are_zeros():
+    F, x = torch.autograd.functional, torch.ones(2)
+    for product in (F.vjp, F.jvp):
+        out, got = product(lambda x: torch.ones(2), x, x)
+        assert out.tolist() == [1, 1] and got.tolist() == [0, 0]
+        out, got = product(lambda x: (torch.ones(2), x * 3), x, (x, x) if product is F.vjp else x)
+        assert (got if product is F.vjp else got[1]).tolist() == [3, 3]
+        with pytest.raises(RuntimeError, match="Output 0 of the user-provided function does not require gradients"):
+            product(lambda x: torch.ones(2), x, x, strict=True)
+    for product in (F.vhp, F.hvp):
+        for fn in (lambda x: torch.tensor(2.0), lambda x: x.sum()):
+            out, got = product(fn, x, x)
+            assert out.item() == 2 and got.tolist() == [0, 0]
+        with pytest.raises(RuntimeError, match="jacobian of the user-provided function with respect to input 0 is independent"):
+            product(lambda x: x.sum(), x, x, strict=True)
+    assert F.hessian(lambda x: torch.tensor(2.0), x).tolist() == [[0, 0], [0, 0]]
+    with pytest.raises(RuntimeError, match="While computing the hessian.*input 1 is independent"):
+        F.hessian(lambda x, y: x.pow(2).sum() + y.sum(), (x, x), strict=True)
+
+
+def test_derivatives_refuse_lists():
+    F, x = torch.autograd.functional, torch.ones(2)
+    for call in (lambda: F.vjp(lambda x: x, [x], x), lambda: F.jacobian(lambda x: [x], x), lambda: F.jvp(lambda x: x, x, [x]), lambda: F.hessian(torch.sum, [x])):
+        with pytest.raises(TypeError, match="must be either a Tensor or a tuple of Tensors but the given .* has type <class 'list'>"):
+            call()
