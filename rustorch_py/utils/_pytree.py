@@ -35,31 +35,50 @@ class TreeSpec:
     Args:
         type: class of this container; None for a leaf.
         context: keys of a dictionary, class of a named tuple, (factory, keys) of a defaultdict, greatest length of a deque.
-        children: shapes of the parts.
+        children_specs: shapes of the parts.
     """
-    __slots__ = ("type", "context", "children", "num_leaves")
+    __slots__ = ("type", "context", "children_specs", "num_leaves", "num_nodes")
 
-    def __init__(self, type, context=None, children=()):
-        self.type, self.context, self.children = type, context, children
-        self.num_leaves = 1 if type is None else sum(c.num_leaves for c in children)
+    def __init__(self, type, context=None, children_specs=()):
+        self.type, self.context, self.children_specs = type, context, list(children_specs)
+        self.num_leaves = 1 if type is None else sum(c.num_leaves for c in children_specs)
+        self.num_nodes = 1 + sum(c.num_nodes for c in children_specs)
 
     @property
     def num_children(self):
-        return len(self.children)
+        return len(self.children_specs)
 
     def is_leaf(self):
         return self.type is None
 
+    def children(self):
+        """Return the shapes of the parts."""
+        return list(self.children_specs)
+
+    def child(self, index):
+        """Return the shape of one part."""
+        return self.children_specs[index]
+
+    def unflatten(self, leaves):
+        """Build the container from its leaves."""
+        return tree_unflatten(leaves, self)
+
+    def flatten_up_to(self, tree):
+        """Return what stands in a container where this shape has leaves: leaves, or containers that go further down."""
+        return _flat_as(tree, self)
+
     def __eq__(self, other):
         return (isinstance(other, TreeSpec) and self.type is other.type and self.context == other.context
-                and self.children == other.children)
+                and self.children_specs == other.children_specs)
 
-    __hash__ = None
+    def __hash__(self):
+        keys = _keys(self.type, self.context)             # a registered class's context may have no hash: equal shapes agree without it
+        return hash((self.type, self.context if self.type in (tuple_with_names, deque) else keys and tuple(keys), tuple(self.children_specs)))
 
     def __repr__(self, indent=0):
         if self.type is None:
             return "*"
-        parts = [c.__repr__(indent + 2) for c in self.children]
+        parts = [c.__repr__(indent + 2) for c in self.children_specs]
         name = "namedtuple" if self.type is tuple_with_names else self.type.__name__
         return f"TreeSpec({name}, {self.context}, [{(',' + chr(10) + ' ' * (indent + 2)).join(parts)}])"
 
@@ -91,6 +110,11 @@ def _parts(tree):
     return None, None, ()
 
 
+def _keys(kind, context):
+    """The keys of a dictionary's shape; None for other shapes."""
+    return context if kind is dict or kind is OrderedDict else context[1] if kind is defaultdict else None
+
+
 class tuple_with_names:
     """Mark of a named tuple in a `TreeSpec`; the class itself is the context."""
 
@@ -113,7 +137,7 @@ def tree_flatten(tree, is_leaf=None):
         if kind is None:
             leaves.append(node)
             return LEAF
-        return TreeSpec(kind, context, tuple([walk(p) for p in parts]))
+        return TreeSpec(kind, context, [walk(p) for p in parts])
     spec = walk(tree)
     return leaves, spec
 
@@ -140,7 +164,7 @@ def tree_unflatten(leaves, spec):
     it = iter(leaves)
 
     def build(s):
-        return next(it) if s.type is None else _built(s.type, s.context, [build(c) for c in s.children])
+        return next(it) if s.type is None else _built(s.type, s.context, [build(c) for c in s.children_specs])
     return build(spec)
 
 
@@ -169,14 +193,18 @@ def _flat_as(tree, spec):
     if spec.type is None:
         return [tree]
     kind, context, parts = _parts(tree)
-    if kind is not spec.type or len(parts) != len(spec.children):
+    keys, expected = _keys(kind, context), _keys(spec.type, spec.context)
+    dicts = keys is not None and expected is not None      # each of the three stands for the others, with its keys in any order
+    if kind is not spec.type and not dicts or len(parts) != len(spec.children_specs):
         found = "a leaf" if kind is None else f"a {kind.__name__} of {len(parts)}"
-        raise ValueError(f"Node type mismatch; expected {spec.type.__name__} of {len(spec.children)}, but got {found}.")
-    if context != spec.context:
-        if spec.type not in (dict, OrderedDict) or set(context) != set(spec.context):
-            raise ValueError(f"Node context mismatch; expected {spec.context}, but got {context}.")
-        parts = [tree[key] for key in spec.context]
-    return [leaf for part, child in zip(parts, spec.children) for leaf in _flat_as(part, child)]
+        raise ValueError(f"Node type mismatch; expected {spec.type.__name__} of {len(spec.children_specs)}, but got {found}.")
+    if dicts:
+        if set(keys) != set(expected):
+            raise ValueError(f"Node keys mismatch; expected {expected}, but got {keys}.")
+        parts = [tree[key] for key in expected]
+    elif context != spec.context and kind is not deque:
+        raise ValueError(f"Node context mismatch; expected {spec.context}, but got {context}.")
+    return [leaf for part, child in zip(parts, spec.children_specs) for leaf in _flat_as(part, child)]
 
 
 def tree_map(fn, tree, *rests, is_leaf=None):
@@ -293,7 +321,7 @@ def tree_flatten_with_path(tree, is_leaf=None):
             keys, parts = [key for key, _ in pairs], [part for _, part in pairs]
         else:
             keys = map(MappingKey, node)
-        return TreeSpec(kind, context, tuple([walk(p, (*way, key)) for p, key in zip(parts, keys)]))
+        return TreeSpec(kind, context, [walk(p, (*way, key)) for p, key in zip(parts, keys)])
     spec = walk(tree, ())
     return found, spec
 
@@ -314,10 +342,10 @@ def broadcast_to_and_flatten(tree, spec):
     kind, context, parts = _parts(tree)
     if kind is None:
         return [tree] * spec.num_leaves
-    if spec.type is not kind or spec.context != context or len(spec.children) != len(parts):
+    if spec.type is not kind or spec.context != context or len(spec.children_specs) != len(parts):
         return None
     out = []
-    for part, child in zip(parts, spec.children):
+    for part, child in zip(parts, spec.children_specs):
         got = broadcast_to_and_flatten(part, child)
         if got is None:
             return None
