@@ -21,6 +21,7 @@ typedef struct { uint64_t working_set, allocated; int matrices; char name[128]; 
     X(void *, buffer, (int device, size_t nbytes, char **contents))                                                                           \
     X(void, drop, (void *handle))                     /* of a buffer, library or pipeline */                                                  \
     X(void *, library, (int device, const char *source))         /* compiles MSL, without fast mathematics */                                 \
+    /* most_threads: of a threadgroup, what launches take at most; becomes what the device allows */                                         \
     X(void *, pipeline, (int device, void *library, const char *name, unsigned *most_threads))                                                \
     /* one launch behind all that the device was given before: operands at indices 0 .. n - 1, nargs bytes of args (at most 4096) at index n */ \
     X(int, encode, (int device, void *pipeline, const RtMetalOperand *operands, int n, const void *args, size_t nargs, const unsigned *grid,  \

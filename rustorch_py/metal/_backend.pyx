@@ -37,7 +37,7 @@ cdef extern from "launch.h" nogil:
         int64_t n[120]
         float k[8]
         int64_t what, given
-    enum: RT_METAL_INTS, RT_METAL_NUMBERS, RT_METAL_ERROR_ROOM
+    enum: RT_METAL_INTS, RT_METAL_NUMBERS, RT_METAL_ERROR_ROOM, RT_METAL_THREADS
     int (*rt_metal_build)(const RtKey *key, void **kernel) noexcept nogil
     int (*rt_metal_find_put)(int device, void **kernel) noexcept nogil
     const RtBackend *rt_metal_backend()
@@ -134,6 +134,7 @@ cdef RtMetalKernel *kernel_of_text(int device, object text, object name) except 
     if kernel == NULL:
         raise MemoryError()
     what = (<str>name).encode()
+    kernel.most_threads = RT_METAL_THREADS          # no launch of ours has more
     kernel.pipeline = rt_metal.pipeline(device, <void *><size_t>found, what, &kernel.most_threads)
     if kernel.pipeline == NULL:
         free(kernel)
@@ -236,7 +237,7 @@ def launch(str file, str name, tuple types, tuple tensors, tuple ints=(), tuple 
 
 
 cdef int launch_borrowed(Kernel kernel, TensorBase t, int dtype, RtCall *a, int64_t gx, int64_t gy, int64_t gz, unsigned bx, unsigned by) except -1:
-    """Launch a kernel of cuda/kernels: Note [Borrowed kernels] in _text.py. Pointers that the operator did not set are of no memory of the device."""
+    """Launch a kernel of cuda/kernels: Note [Borrowed kernels] in _text.py. Pointers that the operator did not set are NULL."""
     cdef RtMetalCall call
     cdef RtMetalOperand operand
     cdef char *pointers[17]
@@ -254,7 +255,7 @@ cdef int launch_borrowed(Kernel kernel, TensorBase t, int dtype, RtCall *a, int6
     memset(&call, 0, sizeof(call))
     memset(pointers, 0, sizeof(pointers))
     for i in range(16):
-        if rt_metal_operand(device, a.p[i], &operand) == 0:
+        if a.p[i] != NULL and rt_metal_operand(device, a.p[i], &operand) == 0:
             pointers[i] = a.p[i]
             call.given |= <int64_t>1 << i
     if rt_metal_fault(device, &fault):

@@ -4,6 +4,7 @@ The helper's Objective-C is compiled against ``software/`` instead of Apple's fr
 (gcc's: ``gobjc``). Kernels are the text that a Mac would get, compiled by the machine's C++ compiler and kept beside CUDA's.
 """
 import ctypes
+import functools
 import hashlib
 import os
 import re
@@ -27,6 +28,7 @@ PLACES = {"thread_position_in_threadgroup": "{rt_soft_state.at.x, rt_soft_state.
 kept = []                       # what compiled code calls
 
 
+@functools.cache
 def objective_c():
     """Return the command of a compiler of Objective-C with its run-time library, or None."""
     for command in (os.environ.get("OBJC", "").split(), ["gcc"], ["cc"]):

@@ -118,11 +118,15 @@ static void *rt_metal_pipeline(int device, void *library, const char *name, unsi
     id<MTLComputePipelineState> pipeline = nil;
     id<MTLFunction> function = [(id<MTLLibrary>)library newFunctionWithName:[NSString stringWithUTF8String:name]];
     if (function) {
-        pipeline = [d->device newComputePipelineStateWithFunction:function error:&error];
+        MTLComputePipelineDescriptor *wanted = [[[MTLComputePipelineDescriptor alloc] init] autorelease];
+        [wanted setComputeFunction:function];
+        [wanted setMaxTotalThreadsPerThreadgroup:*most_threads];           /* else the compiler may take registers that leave no room for so many */
+        pipeline = [d->device newComputePipelineStateWithDescriptor:wanted options:MTLPipelineOptionNone reflection:nil error:&error];
         [function release];
     }
     if (pipeline) *most_threads = (unsigned)[pipeline maxTotalThreadsPerThreadgroup];
-    else say(name, error);
+    else if (function) say(name, error);
+    else snprintf(error_text, sizeof error_text, "Metal error: the library has no function %s", name);
     [pool release];
     return (void *)pipeline;
 }

@@ -199,6 +199,9 @@ def test_a_kernel_that_does_not_compile_says_why(monkeypatch):
     monkeypatch.setattr(_text, "kernel_text", lambda key, matrices: (whole(key)[0], "kernel void " + whole(key)[0] + "() {\n    whatever;\n}\n"))
     with pytest.raises((KernelCompileError, RuntimeError), match="(?s)rt_acosh.*whatever"):
         rt.acosh(x)
+    monkeypatch.setattr(_text, "kernel_text", lambda key, matrices: (whole(key)[0], "kernel void other() {\n}\n"))
+    with pytest.raises((KernelCompileError, RuntimeError), match="the library has no function rt_asinh"):
+        rt.asinh(x)
 
 
 # ---- operators with kernels of their own, or CUDA's ----

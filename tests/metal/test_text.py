@@ -49,7 +49,7 @@ def test_pointers_name_their_address_spaces(texts, tmp_path):
     for label, text in texts():
         source = tmp_path / "kernel.cpp"
         source.write_text(_text.prelude() + text)
-        done = subprocess.run([CLANG, "-std=c++17", "-fsyntax-only", "-w", "-ferror-limit=0", "-DRT_ADDRESS_SPACES", "-I" + _software.SOFTWARE, "-I" + get_include(),
+        done = subprocess.run([CLANG, "-std=c++14", "-fsyntax-only", "-w", "-ferror-limit=0", "-DRT_ADDRESS_SPACES", "-I" + _software.SOFTWARE, "-I" + get_include(),
                                str(source)], capture_output=True, text=True)
         wrong = [line for line in done.stderr.splitlines() if "error:" in line and not ALLOWED.search(line)]
         assert not wrong, f"{label}: {wrong[0]}"
@@ -61,6 +61,6 @@ def test_pointers_name_their_address_spaces(texts, tmp_path):
 def test_clang_sees_a_pointer_without_its_address_space(tmp_path):
     source = tmp_path / "kernel.cpp"
     source.write_text(_text.prelude() + "kernel void f(device float *x [[buffer(0)]]) {\n    float *y = x;\n    *y = 0;\n}\n")
-    done = subprocess.run([CLANG, "-std=c++17", "-fsyntax-only", "-w", "-DRT_ADDRESS_SPACES", "-I" + _software.SOFTWARE, "-I" + get_include(), str(source)],
+    done = subprocess.run([CLANG, "-std=c++14", "-fsyntax-only", "-w", "-DRT_ADDRESS_SPACES", "-I" + _software.SOFTWARE, "-I" + get_include(), str(source)],
                           capture_output=True, text=True)
     assert done.returncode and not ALLOWED.search(done.stderr)

@@ -1,13 +1,19 @@
 """Elements moved by index, mask or geometry; rows of embedding tables."""
 from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memset
 from ...tensor._base cimport TensorBase, empty, view_raw, rt_compute_dtype, rt_itemsize, rt_kind, RT_C128, RT_I16, RT_I32, RT_I64, RT_KIND_COMPLEX, RT_U32, RT_U8
 from ...tensor._devices import provide
 from ...tensor._plan cimport copy_raw
-from .._backend cimport Kernel, RtCall, point, RT_CALL_INTS
+from .._backend cimport Kernel, RtCall, point, RT_CALL_INTS, RT_CALL_POINTERS
 from ._layout cimport Rows, add_dim, begin, count_of, end, pack, put
 from ._lines cimport aligned, divisor
 from .scan import scan
 from ...errors import UnsupportedOpError
+
+cdef inline void unset(RtCall *a) noexcept nogil:
+    """No pointers yet: Metal's launcher looks at all."""
+    memset(a.p, 0, RT_CALL_POINTERS * sizeof(void *))
+
 
 cdef enum:
     GET, SET, ADD, MUL, MAX, MIN                                   # tensor/kernels/index.h
@@ -88,6 +94,7 @@ def index(TensorBase dst, TensorBase src, int op, shape, dst_steps, src_steps, i
         wrap: negative indices count from the end.
     """
     cdef RtCall a
+    unset(&a)
     cdef Rows r
     cdef int i, count = <int>len(indices)
     cdef int64_t far_size[MAX_INDICES]
@@ -106,6 +113,7 @@ def index(TensorBase dst, TensorBase src, int op, shape, dst_steps, src_steps, i
 def index_along(TensorBase dst, TensorBase src, int op, TensorBase index_, int dim):
     """One row of indices (contiguous int64) for dimension `dim` of src (GET) or of dst, whose shape is walked."""
     cdef RtCall a
+    unset(&a)
     cdef Rows r
     cdef TensorBase side = src if op == GET else dst
     cdef int d
@@ -123,6 +131,7 @@ def index_along(TensorBase dst, TensorBase src, int op, TensorBase index_, int d
 def gather(TensorBase dst, TensorBase src, TensorBase index_, int op, int dim, int64_t size):
     """Gather or scatter: `index_` (int64) replaces dimension `dim`, whose size is `size`, of src (GET) or of dst."""
     cdef RtCall a
+    unset(&a)
     cdef Rows r
     cdef int d
     cdef int64_t step = 0
@@ -140,6 +149,7 @@ def gather(TensorBase dst, TensorBase src, TensorBase index_, int op, int dim, i
 def move(TensorBase dst, TensorBase start, tuple src_steps):
     """dst <- the elements from `start` on, by steps of any sign."""
     cdef RtCall a
+    unset(&a)
     cdef Rows r
     cdef int d
     begin(&r)
@@ -156,6 +166,7 @@ def move(TensorBase dst, TensorBase start, tuple src_steps):
 def fill(TensorBase dst, TensorBase mask, TensorBase value):
     """dst = value (one element on the device) where the mask, which is broadcast, is true."""
     cdef RtCall a
+    unset(&a)
     cdef Rows r
     cdef int d, lead = dst.nd - mask.nd
     begin(&r)
@@ -173,6 +184,7 @@ def fill(TensorBase dst, TensorBase mask, TensorBase value):
 def join(TensorBase dst, list parts, int dim):
     """dst <- contiguous tensors side by side along a dimension (theirs too, or a new one); all contiguous and of one dtype."""
     cdef RtCall a
+    unset(&a)
     cdef TensorBase t, part
     cdef int64_t item = rt_itemsize(dst.dt), outer = 1, pack = 16 // item, width, at = 0, block = 0, longest = 0, n
     cdef int64_t sh[2]
@@ -222,6 +234,7 @@ cdef int join_now(TensorBase dst, RtCall *a, int64_t count, int64_t width, int d
 def copies(TensorBase device, list to, list source):
     """Copy tensors of one dtype into others of their shapes, any steps: short ones in one launch."""
     cdef RtCall a
+    unset(&a)
     cdef Rows r
     cdef TensorBase t, s, first = None
     cdef int64_t item, most = 0
@@ -262,6 +275,7 @@ cdef int copies_now(TensorBase first, RtCall *a, int64_t count, int64_t most) ex
 def triangle(TensorBase dst, TensorBase src, bint upper, int64_t k):
     """Contiguous matrices without what is above (or with `upper` below) diagonal k."""
     cdef RtCall a
+    unset(&a)
     point(TRIANGLE, &a, 0, dst, dst)
     point(TRIANGLE, &a, 1, src, dst)
     a.n[0], a.n[1], a.n[2], a.n[3], a.n[4] = dst.n, dst.sh[dst.nd - 2], dst.sh[dst.nd - 1], k, upper
@@ -271,6 +285,7 @@ def triangle(TensorBase dst, TensorBase src, bint upper, int64_t k):
 def nonzero(TensorBase mask):
     """(n, dimensions) coordinates of a contiguous mask's true elements; waits for the device to tell n."""
     cdef RtCall a
+    unset(&a)
     cdef int d
     cdef int64_t pieces = (mask.n + PIECE - 1) // PIECE, room = pieces + 1
     cdef int64_t sh[2]
@@ -299,6 +314,7 @@ def embedding_add(TensorBase table, TensorBase g, TensorBase index_, TensorBase 
     """table (zeros) += rows of g (contiguous) at index_, each times its factor (of the type to compute in); index `skip` is left out. The
     positions are sorted by row, so that sums have one order."""
     cdef RtCall a
+    unset(&a)
     cdef int64_t n = index_.n, rows = table.sh[0], item = rt_itemsize(table.dt), packs, tiles = (n + TILE - 1) // TILE, chunks = (n + CHUNK - 1) // CHUNK
     cdef bint wide = table.sh[1] * item % 16 == 0 and aligned(table, 16) and aligned(g, 16)
     cdef TensorBase keys, places = None, next_keys, next_places, counts, sums
@@ -351,6 +367,7 @@ def embedding_bag(TensorBase out, TensorBase table, TensorBase index_, TensorBas
                   TensorBase bag_of, int64_t mode, int64_t skip, bint last):
     """Bags of rows: kernels/embedding.cuh."""
     cdef RtCall a
+    unset(&a)
     cdef int i
     for i, t in enumerate((out, table, index_, start, factor, count, at, bag_of)):
         point(BAG, &a, i, <TensorBase?>t if t is not None else None, out)

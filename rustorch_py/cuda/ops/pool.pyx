@@ -1,9 +1,10 @@
 """Pooling: kernels/pool.cuh."""
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 from ...tensor._base cimport TensorBase
 from ...tensor._devices import provide
 from ...tensor._plan cimport fill_value
-from .._backend cimport Kernel, RtCall, point
+from .._backend cimport Kernel, RtCall, point, RT_CALL_POINTERS
 
 cdef Kernel MAX = Kernel("pool.cuh", "pool_max")
 cdef Kernel MAX_BACK = Kernel("pool.cuh", "pool_max_back")
@@ -32,6 +33,7 @@ cdef int launch(Kernel kernel, int n, TensorBase walked, bint last, RtCall *a, d
     cdef int64_t sizes[5]
     cdef int i, j = STEPS
     cdef TensorBase t
+    memset(a.p, 0, RT_CALL_POINTERS * sizeof(void *))                  # Metal's launcher looks at all
     five(walked, walked.sh, n, 1, sizes)
     a.n[0], a.n[1], a.n[2], a.n[3] = walked.n, last, sizes[0], sizes[1]
     for i in range(3):

@@ -13,9 +13,4 @@ struct RtCall {
 #define gridDim a.grid_size
 #define RT_EACH(i, n) for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (int64_t)gridDim.x * blockDim.x)
 /* report index, which is not one of size elements; the kernel leaves the element alone and goes on */
-RT_INLINE void rt_bad_index(thread const RtCall &a, int64_t index, int64_t size) {
-    a.fault[1] = index;
-    a.fault[2] = size;
-    a.fault[3] = a.what;
-    a.fault[0] = 1;
-}
+RT_INLINE void rt_bad_index(thread const RtCall &a, int64_t index, int64_t size) { rt_report(a.fault, a.what, index, size); }

@@ -16,7 +16,7 @@ kernel void RT_NAME(arg_extreme)(device int64_t *index [[buffer(0)]], device con
     RT_SHARED(Best, part, 256);
     const uint lanes = (uint)a.n[LANES], lane = me % lanes;
     const int64_t line = (int64_t)group.x * (256 / lanes) + me / lanes, n = line < a.n[LINES] ? a.n[LENGTH] : 0, inner = a.n[INNER];
-    const int64_t at = n ? line / inner * n * inner + line % inner : 0;
+    const int64_t at = n ? rt_line_start(line, n, inner) : 0;
     Best best;
     best.v = (T_C)0;
     best.at = -1;
@@ -38,7 +38,7 @@ kernel void RT_NAME(arg_extreme)(device int64_t *index [[buffer(0)]], device con
 kernel void RT_NAME(scan)(device T *y [[buffer(0)]], device const T *x [[buffer(1)]], constant RtMetalCall &a [[buffer(3)]], uint at [[thread_position_in_grid]]) {
     const int64_t inner = a.n[INNER], n = a.n[LENGTH];
     if (at >= a.n[LINES]) return;
-    const int64_t from = at / inner * n * inner + at % inner;
+    const int64_t from = rt_line_start(at, n, inner);
     T_C all = a.n[PRODUCTS] ? (T_C)1 : (T_C)0;
     for (int64_t k = 0; k < n; k++) {
         const int64_t i = from + (a.n[BACKWARDS] ? n - 1 - k : k) * inner;

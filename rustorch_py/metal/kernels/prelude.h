@@ -10,7 +10,6 @@
 #endif
 using namespace metal;
 #define RT_INLINE static inline __attribute__((always_inline, unused))
-#define RT_UNLIKELY(x) (x)
 #define RT_HAS_FMA 1
 #ifndef RT_SHARED
 #define RT_SHARED(T, name, n) threadgroup T name[n]
@@ -105,4 +104,13 @@ RT_INLINE rt_f16 rt_f32_to_f16(float f) {
 RT_INLINE int64_t rt_to_i64(float v) { return v >= -9223372036854775808.0f && v < 9223372036854775808.0f ? (int64_t)v : INT64_MIN; }
 RT_INLINE int32_t rt_to_i32(float v) { return v > -2147483648.0f && v < 2147483648.0f ? (int32_t)v : INT32_MIN; }
 #include "plan.h"
+/* Note [Faults] in metal/launch.c: report index, which is not one of size elements (below 0: a number that is no probability) */
+RT_INLINE void rt_report(device int64_t *fault, int64_t what, int64_t index, int64_t size) {
+    fault[1] = index;
+    fault[2] = size;
+    fault[3] = what;
+    fault[0] = 1;
+}
+/* where a line of n elements begins, which are inner apart */
+RT_INLINE int64_t rt_line_start(int64_t line, int64_t n, int64_t inner) { return line / inner * n * inner + line % inner; }
 #endif

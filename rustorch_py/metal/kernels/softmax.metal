@@ -42,20 +42,13 @@ RT_INLINE Peak peak_of(device const T *x, int64_t n, int64_t inner, uint lane, u
     return p;
 }
 RT_INLINE float log_of(Peak p) { return p.sum != p.sum || p.top - p.top == 0 ? p.top + rt_log_f32(p.sum) : p.top; }
-RT_INLINE int64_t start_of(int64_t line, int64_t n, int64_t inner) { return line / inner * n * inner + line % inner; }
-RT_INLINE void bad_index(device int64_t *fault, int64_t what, int64_t index, int64_t size) {
-    fault[1] = index;
-    fault[2] = size;
-    fault[3] = what;
-    fault[0] = 1;
-}
 
 kernel void RT_NAME(softmax)(device T *y [[buffer(0)]], device const T *x [[buffer(1)]], constant RtMetalCall &a [[buffer(3)]],
                              uint3 group [[threadgroup_position_in_grid]], uint me [[thread_index_in_threadgroup]]) {
     RT_SHARED(Peak, part, 256);
     const uint lanes = (uint)a.n[LANES], lane = me % lanes;
     const int64_t line = (int64_t)group.x * (256 / lanes) + me / lanes, n = line < a.n[LINES] ? a.n[N] : 0, inner = a.n[INNER];
-    const int64_t at = n ? start_of(line, n, inner) : 0;
+    const int64_t at = n ? rt_line_start(line, n, inner) : 0;
     const Peak p = peak_together(part, me, lane, lanes, peak_of(x + at, n, inner, lane, lanes));
     const float sum = p.sum + (p.top - p.top), share = 1 / sum, log_sum = rt_log_f32(sum);         /* NaN of an infinite peak */
     for (int64_t i = lane; i < n; i += lanes) {
@@ -69,7 +62,7 @@ kernel void RT_NAME(softmax_back)(device T *gx [[buffer(0)]], device const T *g 
     RT_SHARED(float, part, 256);
     const uint lanes = (uint)a.n[LANES], lane = me % lanes;
     const int64_t line = (int64_t)group.x * (256 / lanes) + me / lanes, n = line < a.n[LINES] ? a.n[N] : 0, inner = a.n[INNER];
-    const int64_t at = n ? start_of(line, n, inner) : 0;
+    const int64_t at = n ? rt_line_start(line, n, inner) : 0;
     float sum = 0;
     for (int64_t i = lane; i < n; i += lanes) sum += a.n[LOGS] ? T_GET(g[at + i * inner]) : T_GET(g[at + i * inner]) * T_GET(y[at + i * inner]);
     sum = sum_together(part, me, lane, lanes, sum);
@@ -84,7 +77,7 @@ kernel void RT_NAME(logsumexp)(device T *y [[buffer(0)]], device const T *x [[bu
     RT_SHARED(Peak, part, 256);
     const uint lanes = (uint)a.n[LANES], lane = me % lanes;
     const int64_t line = (int64_t)group.x * (256 / lanes) + me / lanes, n = line < a.n[LINES] ? a.n[N] : 0;
-    const Peak p = peak_together(part, me, lane, lanes, peak_of(x + (n ? start_of(line, n, a.n[INNER]) : 0), n, a.n[INNER], lane, lanes));
+    const Peak p = peak_together(part, me, lane, lanes, peak_of(x + (n ? rt_line_start(line, n, a.n[INNER]) : 0), n, a.n[INNER], lane, lanes));
     if (lane == 0 && line < a.n[LINES]) y[line] = T_PUT(log_of(p));
 }
 
@@ -97,7 +90,7 @@ kernel void RT_NAME(class_loss)(device float *loss [[buffer(0)]], device float *
     RT_SHARED(float, sums, 256);
     const uint lanes = (uint)a.n[LANES], lane = me % lanes;
     const int64_t line = (int64_t)group.x * (256 / lanes) + me / lanes, n = line < a.n[LINES] ? a.n[N] : 0, inner = a.n[INNER];
-    const int64_t at = n ? start_of(line, n, inner) : 0;
+    const int64_t at = n ? rt_line_start(line, n, inner) : 0;
     const float smooth = a.k[0];
     float log_sum = 0, all = 0, all_w = 0;
     if (!a.n[LOGS]) log_sum = log_of(peak_together(part, me, lane, lanes, peak_of(x + at, n, inner, lane, lanes)));
@@ -114,7 +107,7 @@ kernel void RT_NAME(class_loss)(device float *loss [[buffer(0)]], device float *
     const int64_t t = target[line];
     float own = 0, part_of = 0;
     if (t != a.n[IGNORE]) {
-        if (t < 0 || t >= a.n[N]) bad_index(fault, a.what, t, a.n[N]);
+        if (t < 0 || t >= a.n[N]) rt_report(fault, a.what, t, a.n[N]);
         else {
             part_of = a.n[WEIGHTS] ? w[t] : 1.0f;
             own = (log_sum - T_GET(x[at + t * inner])) * part_of;
@@ -151,7 +144,7 @@ kernel void RT_NAME(class_loss_back)(device T *gx [[buffer(0)]], device const T 
     RT_SHARED(float, part, 256);
     const uint lanes = (uint)a.n[LANES], lane = me % lanes;
     const int64_t line = (int64_t)group.x * (256 / lanes) + me / lanes, n = line < a.n[LINES] ? a.n[N] : 0, inner = a.n[INNER];
-    const int64_t at = n ? start_of(line, n, inner) : 0, t = n ? target[line] : 0;
+    const int64_t at = n ? rt_line_start(line, n, inner) : 0, t = n ? target[line] : 0;
     const float smooth = a.k[0];
     const bool counts = t != a.n[IGNORE] && t >= 0 && t < a.n[N];
     float all_w = (float)a.n[N];
@@ -178,5 +171,5 @@ kernel void RT_NAME(check_probabilities)(device const T *x [[buffer(0)]], device
                                          uint at [[thread_position_in_grid]]) {
     if (at >= a.n[LINES]) return;
     const float v = T_GET(x[at]);
-    if (!(v >= 0 && v <= 1)) bad_index(fault, a.what, at, -1);
+    if (!(v >= 0 && v <= 1)) rt_report(fault, a.what, at, -1);
 }

@@ -7,11 +7,17 @@ from .._backend import launch
 CHUNK = 1024                                     # of a long line that one thread walks
 
 
-def arg_extreme(index, x, want_min, outer, length, inner):
-    """index (one int64 a lane) <- place of the largest (or smallest) element of each lane of x."""
-    lanes, lines = 1, outer * inner
+def lanes_of(length):
+    """How many threads of a threadgroup take a line together."""
+    lanes = 1
     while lanes < 256 and 4 * lanes < length:
         lanes *= 2
+    return lanes
+
+
+def arg_extreme(index, x, want_min, outer, length, inner):
+    """index (one int64 a lane) <- place of the largest (or smallest) element of each lane of x."""
+    lanes, lines = lanes_of(length), outer * inner
     launch("lines.metal", "arg_extreme", (x.dtype,), (index, x), (lines, length, inner, lanes, int(want_min)), (), (lines * lanes + 255) // 256)
 
 

@@ -1,16 +1,14 @@
 """Softmax and the losses of classes: kernels/softmax.metal."""
 from ...tensor._devices import provide
 from .._backend import launch
+from .lines import lanes_of
 
 FILE = "softmax.metal"
 
 
 def _lines(name, tensors, dtype, outer, n, inner, *, logs=0, ignore=0, each=0, weights=0, kept=0, total=0, smooth=0.0):
     """Launch over outer * inner lines of n elements; the whole numbers are in the order of the file's enum."""
-    lanes = 1
-    while lanes < 256 and 4 * lanes < n:
-        lanes *= 2
-    lines = outer * inner
+    lanes, lines = lanes_of(n), outer * inner
     launch(FILE, name, (dtype,), tensors, (lines, n, inner, lanes, logs, ignore, each, weights, kept, total), (smooth,),
            (lines * lanes + 255) // 256)
 

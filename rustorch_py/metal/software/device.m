@@ -118,10 +118,17 @@ __attribute__((visibility("default"))) void rt_soft_metal_compiler(int (*with)(c
 - (void)setFastMathEnabled:(BOOL)to { fast = to; }
 - (BOOL)fastMathEnabled { return fast; }
 @end
-@interface SoftFunction : NSObject <MTLFunction, MTLComputePipelineState> { @public void (*run)(void **); Soft *soft; }
+@interface SoftFunction : NSObject <MTLFunction, MTLComputePipelineState> { @public void (*run)(void **); Soft *soft; NSUInteger most; }
 @end
 @implementation SoftFunction
-- (NSUInteger)maxTotalThreadsPerThreadgroup { return 1024; }
+- (NSUInteger)maxTotalThreadsPerThreadgroup { return most; }
+@end
+@implementation MTLComputePipelineDescriptor
+- (void)setComputeFunction:(id<MTLFunction>)to { [to retain]; [function release]; function = to; }
+- (id<MTLFunction>)computeFunction { return function; }
+- (void)setMaxTotalThreadsPerThreadgroup:(NSUInteger)to { most = to; }
+- (NSUInteger)maxTotalThreadsPerThreadgroup { return most; }
+- (void)dealloc { [function release]; [super dealloc]; }
 @end
 @interface SoftLibrary : NSObject <MTLLibrary> { @public void *handle; }
 @end
@@ -165,7 +172,7 @@ typedef struct Launch { struct Launch *next; SoftFunction *function; SoftBuffer 
 - (void)dispatchThreadgroups:(MTLSize)grid threadsPerThreadgroup:(MTLSize)group {
     NSUInteger threads = group.width * group.height * group.depth;
     if (ended || !state.function) fatal("a dispatch without a pipeline, or behind endEncoding");
-    if (!grid.width || !grid.height || !grid.depth || !threads || threads > 1024) fatal("a grid or threadgroup of a size that Metal refuses");
+    if (!grid.width || !grid.height || !grid.depth || !threads || threads > state.function->most) fatal("a grid or threadgroup of a size that Metal refuses");
     Launch *l = malloc(sizeof *l);
     *l = state;
     l->next = NULL;
@@ -191,6 +198,8 @@ typedef struct Launch { struct Launch *next; SoftFunction *function; SoftBuffer 
     if (encoder && !encoder->ended) fatal("commit before endEncoding");
     if (status != MTLCommandBufferStatusNotEnqueued) fatal("a command buffer was committed twice");
     status = MTLCommandBufferStatusCompleted;
+    static pthread_mutex_t working = PTHREAD_MUTEX_INITIALIZER;           /* the fibres are one set */
+    pthread_mutex_lock(&working);
     rt_metal_open();
     for (Launch *l = first, *next; l; l = next) {
         void *arguments[BINDINGS];
@@ -205,6 +214,7 @@ typedef struct Launch { struct Launch *next; SoftFunction *function; SoftBuffer 
         free(l);
     }
     rt_metal_close();
+    pthread_mutex_unlock(&working);
     first = last = NULL;
 }
 - (void)waitUntilCompleted { if (status == MTLCommandBufferStatusNotEnqueued) fatal("waiting for a command buffer that was not committed"); }
@@ -225,8 +235,6 @@ typedef struct Launch { struct Launch *next; SoftFunction *function; SoftBuffer 
 - (NSString *)name { return [NSString stringWithUTF8String:number ? "Software Metal device 1" : "Software Metal device 0"]; }
 - (uint64_t)recommendedMaxWorkingSetSize { return LIMIT; }
 - (NSUInteger)currentAllocatedSize { return allocated; }
-- (NSUInteger)maxBufferLength { return LIMIT; }
-- (BOOL)hasUnifiedMemory { return YES; }
 - (BOOL)supportsFamily:(MTLGPUFamily)family { return family == MTLGPUFamilyApple7 && number == 0 ? YES : NO; }
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options {
     size_t size = (length + PAGE - 1) / PAGE * PAGE;
@@ -262,7 +270,16 @@ typedef struct Launch { struct Launch *next; SoftFunction *function; SoftBuffer 
     free(path);
     return l;
 }
-- (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function error:(NSError **)error { (void)error; return [(SoftFunction *)function retain]; }
+- (id<MTLComputePipelineState>)newComputePipelineStateWithDescriptor:(MTLComputePipelineDescriptor *)descriptor options:(MTLPipelineOption)options
+                                                           reflection:(void *)reflection error:(NSError **)error {
+    SoftFunction *f = (SoftFunction *)[descriptor computeFunction];
+    if (options != MTLPipelineOptionNone || reflection || !f || ![descriptor maxTotalThreadsPerThreadgroup] || [descriptor maxTotalThreadsPerThreadgroup] > 1024) {
+        *error = [[[NSError alloc] initWithText:"a pipeline that this device has not"] autorelease];
+        return nil;
+    }
+    f->most = [descriptor maxTotalThreadsPerThreadgroup];
+    return [f retain];
+}
 @end
 NSArray *MTLCopyAllDevices(void) {
     SoftDevice *one = [[[SoftDevice alloc] init] autorelease], *two = [[[SoftDevice alloc] init] autorelease];

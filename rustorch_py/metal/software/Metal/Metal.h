@@ -7,6 +7,8 @@ typedef struct { NSUInteger width, height, depth; } MTLSize;
 static inline MTLSize MTLSizeMake(NSUInteger w, NSUInteger h, NSUInteger d) { MTLSize s = {w, h, d}; return s; }
 typedef NSUInteger MTLResourceOptions;
 enum { MTLResourceStorageModeShared = 0 };
+typedef NSUInteger MTLPipelineOption;
+enum { MTLPipelineOptionNone = 0 };
 typedef enum { MTLCommandBufferStatusNotEnqueued = 0, MTLCommandBufferStatusCommitted = 2, MTLCommandBufferStatusCompleted = 4,
                MTLCommandBufferStatusError = 5 } MTLCommandBufferStatus;
 typedef enum { MTLGPUFamilyApple7 = 1007 } MTLGPUFamily;
@@ -19,6 +21,12 @@ typedef enum { MTLGPUFamilyApple7 = 1007 } MTLGPUFamily;
 - (NSUInteger)length;
 @end
 @protocol MTLFunction <NSObject>
+@end
+@interface MTLComputePipelineDescriptor : NSObject { id<MTLFunction> function; NSUInteger most; }
+- (void)setComputeFunction:(id<MTLFunction>)to;
+- (id<MTLFunction>)computeFunction;
+- (void)setMaxTotalThreadsPerThreadgroup:(NSUInteger)to;
+- (NSUInteger)maxTotalThreadsPerThreadgroup;
 @end
 @protocol MTLLibrary <NSObject>
 - (id<MTLFunction>)newFunctionWithName:(NSString *)name;
@@ -47,13 +55,12 @@ typedef enum { MTLGPUFamilyApple7 = 1007 } MTLGPUFamily;
 - (NSString *)name;
 - (uint64_t)recommendedMaxWorkingSetSize;
 - (NSUInteger)currentAllocatedSize;
-- (NSUInteger)maxBufferLength;
-- (BOOL)hasUnifiedMemory;
 - (BOOL)supportsFamily:(MTLGPUFamily)family;
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options;
 - (id<MTLCommandQueue>)newCommandQueue;
 - (id<MTLLibrary>)newLibraryWithSource:(NSString *)source options:(MTLCompileOptions *)options error:(NSError **)error;
-- (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function error:(NSError **)error;
+- (id<MTLComputePipelineState>)newComputePipelineStateWithDescriptor:(MTLComputePipelineDescriptor *)descriptor options:(MTLPipelineOption)options
+                                                           reflection:(void *)reflection error:(NSError **)error;
 @end
 NSArray *MTLCopyAllDevices(void);
 #endif
