@@ -16,7 +16,7 @@ cdef class FunctionCtx(Node):
     cdef public tuple needs_input_grad
     cdef list saved_kinds                 # a slot number, or a value kept as it is
     cdef list out_meta                    # (shape, dtype code, device) of each output
-    cdef list tensor_at                   # position of each edge among forward's arguments, those by name last
+    cdef list tensor_at                   # position of each edge among forward's arguments
     cdef int n_args
 
     def __cinit__(self):
@@ -99,11 +99,12 @@ cdef object make_zeros(tuple meta):
     return meta[0].new_zeros(meta[1])
 
 
-def by_place(forward, tuple args, dict kwargs):
-    """The arguments in the order of forward's list with its defaults, and those it takes by name only."""
+def by_place(forward, tuple args, dict kwargs, bint defaults=True):
+    """The arguments in the order of forward's list, with its defaults or as given, and those that have to go by name, in that order too."""
     import inspect
     bound = inspect.signature(forward).bind(*args, **kwargs)
-    bound.apply_defaults()
+    if defaults:
+        bound.apply_defaults()
     return bound.args, bound.kwargs
 
 
@@ -117,7 +118,11 @@ cdef object run_function(object cls, tuple args, dict kwargs):
     cdef bint apart = cls.setup_context is not Function.setup_context
     if apart and (kwargs or getattr(cls.forward, "__defaults__", None) or getattr(cls.forward, "__kwdefaults__", None)):
         args, kwargs = by_place(cls.forward, args, kwargs)
-    inputs = (*args, *kwargs.values()) if kwargs and not apart else args      # what setup_context is not shown has no gradient
+    inputs = args                                         # what setup_context is not shown has no gradient
+    if kwargs and not apart:
+        placed, kwargs = by_place(cls.forward, (ctx, *args), kwargs, False)
+        args = placed[1:]
+        inputs = (*args, *kwargs.values())
     for i in range(len(inputs)):
         x = inputs[i]
         if isinstance(x, TensorBase):
@@ -216,10 +221,10 @@ class Function:
 
     @classmethod
     def apply(cls, *args, **kwargs):
-        """Run forward and record backward, which gives a gradient for each argument: those by name last, in the order of the call.
+        """Run forward and record backward, which gives a gradient for each argument that is given, in forward's order, be it by name.
 
-        Where `setup_context` stands apart it sees the arguments, given or default, in forward's order, and gradients go in that order; what
-        forward takes by name only has none.
+        Where `setup_context` stands apart it sees the arguments, given or default, in that order, and each has a gradient; what forward takes
+        by name only has none.
         """
         if "vjp" in cls.__dict__ and "backward" not in cls.__dict__:
             cls.backward = cls.vjp

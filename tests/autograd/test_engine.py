@@ -435,6 +435,9 @@ def test_custom_function_arguments_by_name_have_gradients():
     y.grad = None
     Times.apply(x.detach(), y=y).sum().backward()
     assert y.grad.tolist() == [2]
+    x.grad = y.grad = None
+    Times.apply(y=y, x=x).sum().backward()                 # forward's order, not the call's
+    assert x.grad.tolist() == [5] and y.grad.tolist() == [2]
 
 
 def test_products_of_functions_without_a_graph_are_zeros():
