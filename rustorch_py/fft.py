@@ -65,8 +65,8 @@ def _c2c(op, x, s, dim, norm, inverse):
     x = _fft.promote_input(op, x, False)
     sizes, dims = _resolve(op, x, s, dim)
     sign, scale = 1 if inverse else -1, _scale(op, norm, prod(sizes), inverse)
-    # half of the arithmetic; PyTorch's history of several dimensions is that of complex ones
-    if dims and not x.is_complex() and (len(dims) == 1 or not x.requires_grad):
+    # half of the arithmetic; the history and the strides of the functions of several dimensions are those of complex input
+    if op in ("fft", "ifft") and not x.is_complex():
         return _fft.r2c(x, dims, sizes, sign, scale, False)
     x = _fft.promote_input(op, x, True)
     return _fft.c2c(x, dims, sizes, sign, scale) if dims else x.clone()

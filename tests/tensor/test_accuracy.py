@@ -277,3 +277,8 @@ def test_incomplete_gamma_functions(dtype, bound):
         for p, q, result in zip(a.tolist(), x.tolist(), got.tolist()):
             want = mpmath.gammainc(p, 0, q, regularized=True) if name == "gammainc" else mpmath.gammainc(p, q, regularized=True)
             assert abs(result - want) <= bound * (abs(want) + 1e-3), (name, p, q, result, want)
+
+
+def test_incomplete_gamma_functions_far_out():
+    a, x = rt.tensor([1, 2.5, 1e10, 1e-300], dtype=rt.float64), rt.tensor([1e200, 1e160, 1e200, 1e300], dtype=rt.float64)
+    assert rt.special.gammainc(a, x).tolist() == [1] * 4 and rt.special.gammaincc(a, x).tolist() == [0] * 4

@@ -1,4 +1,6 @@
 """Distances between rows against NumPy in double, their gradients against sums over pairs."""
+import math
+
 import numpy as np
 import pytest
 
@@ -89,7 +91,7 @@ def test_distances_of_no_rows_and_of_what_is_not_finite(level):
     for p in (1.0, 2.0, INF):
         got = rt.pdist(x, p).tolist()
         assert np.isnan(got[:3]).all() and got[3:] == [INF, INF, 0.0]
-    assert rt.pdist(x, 0.0).tolist() == [2, 2, 2, 2, 2, 0]
+    np.testing.assert_array_equal(rt.pdist(x, 0.0).tolist(), [math.nan] * 3 + [2, 2, 0])
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, INF])
@@ -113,3 +115,10 @@ def test_distances_are_the_same_by_any_number_of_threads():
     finally:
         rt.set_num_threads(before)
     assert seen[:3] == seen[3:6] == seen[6:]
+
+
+@pytest.mark.parametrize("dtype", [rt.float32, rt.float64])
+def test_counts_of_differences_keep_nan(dtype):
+    x = rt.tensor([[1, math.inf], [2, 3], [math.nan, 1]], dtype=dtype)
+    np.testing.assert_array_equal(rt.cdist(x, x, 0).numpy(), [[math.nan, 2, math.nan], [2, 0, math.nan], [math.nan] * 3])
+    np.testing.assert_array_equal(rt.pdist(x, 0).numpy(), [2, math.nan, math.nan])

@@ -78,7 +78,7 @@ def test_lanes_alone_and_real_ones(level, dtype):
 
 
 def test_whole_spectra_of_real_input():
-    """Of one dimension by half the arithmetic, of several too where nothing is recorded; PyTorch's names of the history either way."""
+    """fft and ifft by half the arithmetic, functions of several dimensions as of complex input: PyTorch's names of the history."""
     r = signal((6, 10, 7), float)
     for name, args in (("fft2", ()), ("ifft2", ()), ("fftn", ()), ("ifftn", ((9, 4), (0, 1))), ("fftn", ((12, 7), (1, 2))), ("fft", (6, 1)), ("ifft", (None, 0))):
         for requires in (False, True):

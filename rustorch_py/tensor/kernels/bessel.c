@@ -116,6 +116,7 @@ static double incomplete_gamma(double a, double x, int upper, int wide) {
     const double tiny = wide ? 1e-17 : 3e-10;                      /* what no longer counts */
     double front = wide ? exp(a * log(x) - x - lgamma(a)) : short_front(a, x), value;
     int is_lower = x < a + 1;
+    if (front == 0) return is_lower == upper;                      /* nothing is left of what would be multiplied, which may be infinite */
     if (is_lower) {
         double term = 1 / a, sum = term;
         for (int k = 1; k < 20000 && term > sum * tiny; k += 2) {

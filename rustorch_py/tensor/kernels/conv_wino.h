@@ -474,7 +474,7 @@ static int wino_dweight(const RtConvGeom *c, const float *g, const float *x, flo
     if (goes_wide(c, 2, orders)) return wino_dweight_wide(&z, g, up, x, from, gw, ws, (float *)c->room, threads);
     const WinoSums o = wino_plan_dweight(&z, threads);
     const int64_t strips = o.strips, steps = o.steps, parts = o.parts, tasks = parts * z.groups, kn = z.deep * z.cin, each = o.each, wsize = o.wsize;
-    const int whole = z.deep == 1;                   /* the first step of a part gives all its sums a value, unless some planes are met later or never */
+    const int whole = z.deep == 1 && !z.front;                   /* the first step of a part gives all its sums a value, unless some planes are met later or never */
     float *sums = c->room ? (float *)c->room : buffer_f32(o.all), *rooms = sums + parts * wsize;
     if (!sums) return 1;
     threads = rt_few((double)z.batch * z.groups * z.m * z.cin * z.depth * z.deep * z.tall * z.wide * z.down.n * z.across.n * 2, GRAIN_MACS, threads, threads);

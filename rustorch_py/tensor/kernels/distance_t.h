@@ -7,7 +7,7 @@ RT_INLINE V K(only)(MASK m, V x) { return (V)(m & (MASK)x); }
 RT_INLINE V K(greater)(V x, V y) { MASK m = (MASK)x > (MASK)y; return (V)((m & (MASK)x) | (~m & (MASK)y)); }
 RT_INLINE V K(gather)(const int kind, V sum, V gap) {
     switch (kind) {
-    case RT_DIST_COUNT: return sum + K(only)(gap != 0, N(set)(1));
+    case RT_DIST_COUNT: return sum + K(only)(gap != 0, N(set)(1)) + K(only)(gap != gap, gap);      /* NaN stays NaN */
     case RT_DIST_ABS: return sum + K(size)(gap);
     case RT_DIST_SQUARE: return sum + gap * gap;
     default: return K(greater)(sum, K(size)(gap));

@@ -314,7 +314,6 @@ static void K(free)(K(Plan) *p) {
 }
 
 static K(Plan) *K(plan)(int64_t n, int alone);
-static void K(free)(K(Plan) *p);
 /* The split of a lane that goes alone and its tables; 0: no memory. */
 static int K(matrix)(K(Plan) *p) {
     if (p->n < 64 || p->n > 65536 || !(p->n & (p->n - 1))) return 1;             /* powers of two have registers filled by shuffles */

@@ -75,9 +75,12 @@ static void SUF(grid_cubic_d0)(int64_t batch, int64_t channels, int64_t H, int64
                                T *gx, T *gg, int threads) {
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
     int64_t parts = batch >= threads ? 1 : channels < threads ? channels : threads;
-    threads = few((double)batch * places * (channels + 4) * 12, threads, batch * blocks);
+    double work = (double)batch * places * (channels + 4) * 12;
+    int crew = few(work, threads, batch * parts);
+    if (crew == 1) parts = 1;                                    /* weights are made once for all channels */
+    threads = few(work, threads, batch * blocks);
     if (gx) {
-        RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
+        RT_OMP(omp parallel for num_threads(crew) schedule(static) if (crew > 1))
         for (int64_t r = 0; r < batch * parts; r++) {
             int64_t b = r / parts, from = r % parts * channels / parts, to = (r % parts + 1) * channels / parts;
             memset(gx + (b * channels + from) * H * W, 0, (size_t)((to - from) * H * W) * sizeof(T));

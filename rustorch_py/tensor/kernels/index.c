@@ -188,6 +188,7 @@ static void index_part(const RtIndexPlan *p, int get, Row row, Row inner, int64_
 
 void rt_one_hot(const int64_t *index, int64_t n, int64_t classes, int64_t *out, int threads) {
     enum { BLOCK = 2048 };                       /* elements that the first level of the cache still holds when the ones are put in */
+    if (!n || !classes) return;
     int64_t rows = BLOCK / classes + 1, blocks = (n + rows - 1) / rows;
     if (n * classes < 32768) threads = 1;
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))

@@ -160,7 +160,7 @@ static void M(pack_gates)(const RtScan *s, int64_t u, T *out) {
     }
 }
 
-/* A matrix of n columns as panels of two or three registers where it has as many, all of nearly the same width, and as many for each of `parts` members. */
+/* A matrix of n columns as panels of up to four registers, mostly two or three, where it has as many, all of nearly the same width, and as many for each of `parts` members. */
 static int64_t M(slices)(int64_t n, int64_t parts) {
     int64_t regs = (n + L - 1) / L, count = regs / 2 / parts * parts;
     return count ? count : regs < parts ? regs : parts;
