@@ -1,6 +1,7 @@
 """Steps of a program that only add, subtract, multiply and divide become one list of operations. Note [Chains of arithmetic] in tensor/kernels/chain.h."""
 import ast
 import functools
+import math
 import struct
 
 from ..tensor import _fuse, optable, render
@@ -77,7 +78,10 @@ def operations(steps, spot, number, kept):
     pack = "=f" if steps[0].step[1] == _fuse.F32 else "=d"
 
     def literal(x):
-        return number(struct.pack(pack, x))
+        try:
+            return number(struct.pack(pack, x))
+        except OverflowError:                              # struct refuses what rounds to no finite float32
+            return number(struct.pack(pack, math.copysign(math.inf, x)))
 
     made, roots = {}, []
     for value in steps:

@@ -235,7 +235,7 @@ def _resized(x, sizes):
         raise ShapeError(f"requested resize to {'x'.join(map(str, sizes))} ({prod(sizes)} elements in total), but the given tensor has a size of "
                          f"{'x'.join(map(str, x.shape))} ({x.numel()} elements). autograd's resize can only change the shape of a given tensor, while "
                          "preserving the number of elements.", op="resize")
-    return x.reshape(tuple(sizes))
+    return x.contiguous().view(tuple(sizes))              # never with strides of its own, as a reshape to the same sizes is
 
 
 FUNCTIONS = {f.__name__: f for f in (meshgrid, cartesian_prod, combinations, block_diag, trace, vander, unravel_index, as_strided_scatter, nonzero_static)}

@@ -144,7 +144,7 @@ cdef object old_form(object function, PyObject *const *args, Py_ssize_t n, PyObj
     places, named = found
     if kwnames is not NULL:
         for i, key in enumerate(<tuple>kwnames):
-            if key in named:
+            if key in ("alpha", "beta", "value"):          # an old form gives them by place, or not at all
                 return NotImplemented
             named[key] = <object>args[n + i]
     return function(*places, **named)

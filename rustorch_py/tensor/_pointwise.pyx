@@ -6,7 +6,7 @@ from ._base cimport *
 from ._node cimport Node
 from ._cpu cimport rt_num_threads
 from ._ops cimport (recording, unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
-                    ternary, ternary_inplace, operand, cast, contiguous, deliver, clone)
+                    ternary, ternary_inplace, operand, cast, contiguous, deliver, clone, inplace_end)
 from ._ops import old_value
 from ._plan cimport result_dtype, check_fits, full_
 from ._dtype cimport default_code, dtype_of, promote, torch_name
@@ -202,13 +202,27 @@ cdef TensorBase without_derivative(str op, TensorBase r, TensorBase a, TensorBas
 def heaviside(input, values, *, out=None):
     """Step elementwise: 0 below zero, 1 above, ``values`` at zero; both of one dtype."""
     one_dtype("heaviside", input, values)
+    if out is not None and not as_base("heaviside", "out", out).rg and recording(<TensorBase>input, <TensorBase>values, None):
+        # PyTorch lets `out` have the history that no gradient comes out of
+        return without_derivative("heaviside", binary(ROW_HEAVISIDE, input.detach(), values.detach(), out), input, values)
     return without_derivative("heaviside", binary(ROW_HEAVISIDE, input, values, out), input, values)
 
 
 def heaviside_(self, values):
     """Step elementwise, in place."""
+    cdef MissingDerivative node
+    cdef TensorBase a
+    cdef bint recorded
     one_dtype("heaviside_", self, values)
-    return binary_inplace(ROW_HEAVISIDE, self, values)
+    a = <TensorBase>self
+    recorded = recording(a, <TensorBase>values, None)      # before a's history ends
+    binary_inplace(ROW_HEAVISIDE, self, values)
+    if recorded:
+        node = MissingDerivative.__new__(MissingDerivative)
+        node.op = "heaviside_"
+        attach2(a, node, a, <TensorBase>values)
+        inplace_end(a, node)
+    return self
 
 
 # ---- where, clamp, lerp, addcmul ----------------------------------------------------------------------------
@@ -411,6 +425,8 @@ def logit(input, eps=None, *, out=None):
 
 def logit_(self, eps=None):
     """Logit in place."""
+    if eps is not None and eps > 0.5:
+        return self.copy_(logit(self, eps))
     return unary_inplace(ROW_LOGIT, self) if eps is None else unary_inplace_k(ROW_LOGIT_EPS, self, eps, 0)
 
 

@@ -151,6 +151,9 @@ def make_coo(indices, values, size, dtype, device, requires_grad, is_coalesced):
     """See `sparse_coo_tensor`."""
     op = "sparse_coo_tensor"
     if values is None:                                             # sparse_coo_tensor(size)
+        missing = "size" if indices is None and size is None else "values" if indices is not None and size is not None else None
+        if missing is not None:
+            raise TensorTypeError(f"sparse_coo_tensor(): missing argument '{missing}'", op=op, argument=missing)
         size = indices if size is None else size
         size = (size,) if isinstance(size, int) else tuple(size)
         idx, val = _t.zeros((len(size), 0), dtype=_t.int64, device=device), _t.zeros(0, dtype=dtype, device=device)

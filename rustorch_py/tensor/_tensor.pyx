@@ -176,7 +176,7 @@ cdef class Tensor(TensorBase):
         else:
             row = ROW_GE
         found = binary_slot(row, self, other)
-        if found is NotImplemented and op == Py_EQ and type(other).__name__ == "ndarray" and other.dtype.kind in "bifc":
+        if found is NotImplemented and op == Py_EQ and type(other).__name__ == "ndarray" and other.dtype.kind in "biufc":
             from ._data import as_tensor                 # x == array is elementwise, as in PyTorch; its other comparisons are not
             return binary_slot(row, self, as_tensor(other))
         return found

@@ -177,10 +177,10 @@ def _compare_tensors(actual, expected, options):
         return _attribute("device", actual.device, expected.device)
     if options.check_dtype and actual.dtype != expected.dtype:
         return _attribute("dtype", actual.dtype, expected.dtype)
+    if actual.layout != _t.strided or expected.layout != _t.strided:
+        return _compare_sparse(actual, expected, options)      # they have no strides; their parts do
     if options.check_stride and actual.stride() != expected.stride():
         return _attribute("stride()", actual.stride(), expected.stride())
-    if actual.layout != _t.strided or expected.layout != _t.strided:
-        return _compare_sparse(actual, expected, options)
     rtol, atol = options.tolerances(actual.dtype, expected.dtype)
     with _t.no_grad():
         a, b = actual.detach().cpu(), expected.detach().cpu()
@@ -206,7 +206,7 @@ def _compare_sparse(actual, expected, options):
     """The parts of two sparse tensors of one layout; of two layouts what they stand for."""
     if actual.layout != expected.layout:
         return _compare_tensors(actual.to_dense(), expected.to_dense(), options)
-    if actual.layout == _t.sparse_coo:
+    if actual.layout == _t.sparse_coo and actual.is_coalesced() != expected.is_coalesced():
         actual, expected = actual.coalesce(), expected.coalesce()
     if actual._nnz() != expected._nnz():
         words = "sparse COO" if actual.layout == _t.sparse_coo else f"sparse {str(actual.layout)[-3:].upper()}"

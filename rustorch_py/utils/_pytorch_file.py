@@ -166,12 +166,22 @@ def _rebuild_meta_tensor_no_storage(dtype, size, stride, requires_grad):
     return _t.empty_strided(tuple(size), tuple(stride), dtype=dtype, device="meta").requires_grad_(requires_grad)
 
 
+_LAYOUTS = {"torch." + name: getattr(_t, name) for name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc")}
+
+
 def _get_layout(name):
-    return getattr(_t, name.rpartition(".")[2])
+    # The name is the file's: looked up in a table, as an attribute of any module it would hand out every function there is.
+    if not isinstance(name, str) or name not in _LAYOUTS:
+        raise FileFormatError(f"load: unknown layout {name!r}", op="load")
+    return _LAYOUTS[name]
 
 
 def _rebuild_from_type_v2(function, kind, args, state):
+    if not any(function is known for known in _REBUILDERS):   # the file names it: what else it may name is not to be called, and no object but a tensor written
+        raise FileFormatError(f"load: {getattr(function, '__name__', function)!r} does not rebuild a tensor", op="load")
     made = function(*args)
+    if not isinstance(made, _t.Tensor):
+        raise FileFormatError(f"load: {function.__name__} made no tensor", op="load")
     if kind is not _t.Tensor and isinstance(kind, type) and issubclass(kind, _t.Tensor) and type(made) is not kind:
         made = made.as_subclass(kind)
     if isinstance(state, tuple):                          # (attributes, slots)
@@ -179,6 +189,10 @@ def _rebuild_from_type_v2(function, kind, args, state):
     for name, value in (state or {}).items():
         setattr(made, name, value)
     return made
+
+
+_REBUILDERS = (_rebuild_tensor, _rebuild_tensor_v2, _rebuild_tensor_v3, _rebuild_parameter, _rebuild_parameter_with_state, _rebuild_sparse_tensor,
+               _rebuild_meta_tensor_no_storage)
 
 
 def _torch_names():

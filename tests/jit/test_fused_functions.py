@@ -138,6 +138,17 @@ def test_chains_of_arithmetic(level, fn, dtype):
     same(made(fn)[0](*given), fn(*given))
 
 
+@pytest.mark.parametrize("number", [1e39, -1e39, 3.4028235e38])
+def test_numbers_beyond_float32_in_a_chain(level, number):
+    def fn(x, y):
+        return torch.add(x, y, alpha=number) - x
+
+    given = inputs(2, torch.float32)
+    fused, programs = made(fn)
+    same(fused(*given), fn(*given))
+    assert programs() == 1
+
+
 def test_more_at_a_time_than_a_chain_keeps(level):
     def wide(x):
         a, b, c, d, e, f, g, h, i = x + 1, x + 2, x + 3, x + 4, x + 5, x + 6, x + 7, x + 8, x + 9

@@ -263,10 +263,19 @@ def test_assert_close_of_sparse_tensors(make):
             warnings.simplefilter("ignore")
             a, b, c = (getattr(x, make)() for x in (m.eye(2), m.eye(2) * 2, m.ones(2, 2)))
             m.testing.assert_close(a, a.clone())
+            m.testing.assert_close(a, a.clone(), check_stride=True)
             m.testing.assert_close(a, m.eye(2), check_layout=False)
             for wrong in (b, c, m.eye(2)):
                 with pytest.raises(AssertionError):
                     m.testing.assert_close(a, wrong)
+
+
+def test_assert_close_takes_sparse_tensors_as_they_lie():
+    for m in BOTH:
+        a, b = (m.sparse_coo_tensor([order], [float(i) for i in order], (3,)) for order in ([0, 2], [2, 0]))
+        m.testing.assert_close(a, b.coalesce())
+        with pytest.raises(AssertionError):
+            m.testing.assert_close(a, b)
 
 
 def test_schedules_of_tensor_rates():

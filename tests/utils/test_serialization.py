@@ -3,6 +3,7 @@ import io
 import json
 import os
 import pickle
+import zipfile
 from collections import Counter, OrderedDict
 
 import pytest
@@ -109,6 +110,38 @@ def test_pickles_cannot_run_code():
     with pytest.raises(pickle.UnpicklingError):
         round_trip([Evil()])
     assert not os.path.exists("/tmp/should-not-exist")
+
+
+def pytorch_archive(text):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", text)
+    stream.seek(0)
+    return stream
+
+
+LAYOUT = b"\x80\x02ctorch.serialization\n_get_layout\n(X%c\x00\x00\x00%stR."
+
+
+@pytest.mark.parametrize("name", ["torch.from_file", "torch.__builtins__", "torch.sys", "torch.__loader__", "strided", "torch.load", "torch.strided.name", ""])
+def test_layouts_of_a_file_are_layouts(name):
+    with pytest.raises(FileFormatError, match="unknown layout"):
+        load(pytorch_archive(LAYOUT % (len(name), name.encode())))
+
+
+def test_layouts_load():
+    for name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc"):
+        full = "torch." + name
+        assert load(pytorch_archive(LAYOUT % (len(full), full.encode()))) is getattr(torch, name)
+
+
+@pytest.mark.parametrize("function, args", [(b"cbuiltins\nlist\n", b"(t"), (b"cbuiltins\nset\n", b"(t"), (b"ccollections\nOrderedDict\n", b"(t"),
+                                            (b"ctorch.serialization\n_get_layout\n", b"(X\x0d\x00\x00\x00torch.stridedt"), (b"ctorch\nTensor\n", b"(t")])
+def test_only_what_rebuilds_tensors_is_called(function, args):
+    state = b"}X\x05\x00\x00\x00valueK\x01s"
+    text = b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(" + function + b"ctorch\nTensor\n" + args + state + b"tR."
+    with pytest.raises(FileFormatError, match="does not rebuild a tensor"):
+        load(pytorch_archive(text))
 
 
 def test_damage_is_refused(tmp_path):
