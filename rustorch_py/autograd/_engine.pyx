@@ -222,7 +222,7 @@ cdef object before(Node node, object g):
         got = g if node.n_outputs == 1 else g[nr]
         if t is not None and got is not None:
             kept = <TensorBase>t
-            if kept.base is None and kept.fn is not node:     # written to since: another node keeps its gradient
+            if kept.fn is not node and nr not in extra.get("retain_old", ()):     # written to since: another node keeps its gradient
                 continue
             kept.grad_ = (clone(<TensorBase>got) if grad_mode() else clone_raw(<TensorBase>got)) if kept.grad_ is None else add_up(<TensorBase>kept.grad_, <TensorBase>got)
     for fn in list(extra.get("pre", {}).values()):

@@ -23,11 +23,17 @@ class Level:
         size: number of examples.
         randomness: "error", "different" or "same".
         depth: 1 for the outermost.
+
+    ``records`` counts the derivatives under way that were begun with this level as the innermost.
     """
-    __slots__ = ("size", "randomness", "depth", "alive")
+    __slots__ = ("size", "randomness", "depth", "alive", "records")
 
     def __init__(self, size, randomness, depth):
-        self.size, self.randomness, self.depth, self.alive = size, randomness, depth, True
+        self.size, self.randomness, self.depth, self.alive, self.records = size, randomness, depth, True, 0
+
+    def differentiated(self):
+        """Whether grad, vjp or jvp is at work inside this level: on single examples, not on the mapped function."""
+        return any(level.records for level in level_stack() if level.depth >= self.depth)
 
 
 def level_stack():

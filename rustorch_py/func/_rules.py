@@ -2,6 +2,7 @@
 from .. import linalg as _linalg
 from .. import tensor as _t
 from ..tensor import Tensor
+from ..tensor._argreduce import middle_of_rows
 from ..tensor._function import overriding_state
 from ..utils._pytree import rebuilt
 from ._batched import BatchedTensor, batched, is_at, value_at
@@ -188,6 +189,15 @@ def reduce_dim(level, func, input, dim=None, *args, **kwargs):
     return wrap(level, got if nd or dim is None else _keep_scalar(v, nd, got))
 
 
+def _extreme_of_rows(name, v):
+    """One number a row for a derivative that is taken of each example: ties share it, where the forms with a dimension give it to one place."""
+    if name in ("max", "min"):
+        return v.amax(-1) if name == "max" else v.amin(-1)
+    if isinstance(v, BatchedTensor):
+        return batched(_extreme_of_rows(name, v._value), v._level)
+    return middle_of_rows(v, name == "nanmedian")
+
+
 @rule("max min median nanmedian")
 def extreme(level, func, input, dim=None, *args, **kwargs):
     """max(x), max(x, dim) or max(x, other)."""
@@ -196,8 +206,8 @@ def extreme(level, func, input, dim=None, *args, **kwargs):
     if isinstance(dim, Tensor):
         return elementwise(level, func, input, dim)
     if dim is None:
-        got = func(input._value.reshape(level.size, -1), 1)
-        return batched(got[0], level)
+        rows = input._value.reshape(level.size, -1)
+        return batched(_extreme_of_rows(name_of(func), rows) if level.differentiated() else func(rows, 1)[0], level)
     nd = input.dim()
     return wrap(level, _keep_scalar(None, nd, func(_dimmed(input._value, nd), dim_at(dim, nd), *args, **kwargs)))
 

@@ -80,13 +80,22 @@ class Record:
             self.joined = self.wanted and any(p.requires_grad for p in plain)
             self.inputs = [p.view_as(p) if p.requires_grad and self.wanted else p.detach().requires_grad_() for p in plain]
             fresh = tree_unflatten([from_plain(p, self.levels) for p in self.inputs], self.in_spec)
-            out = func(*(fresh if argnums is None else _replaced(args, argnums, fresh)), **(kwargs or {}))
+            out = self._call(func, fresh if argnums is None else _replaced(args, argnums, fresh), kwargs or {})
         self.aux = None
         if has_aux:
             if not (isinstance(out, tuple) and len(out) == 2):
                 raise RuntimeError(f"{api}: output of function f should be a tuple: (output, aux) if has_aux is True")
             out, self.aux = out
         self.out = out
+
+    def _call(self, func, args, kwargs):
+        if not self.levels:
+            return func(*args, **kwargs)
+        self.levels[-1].records += 1
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.levels[-1].records -= 1
 
     def plain_outputs(self, leaves):
         """Output tensors as plain ones, batched over all levels."""

@@ -204,7 +204,7 @@ def aminmax(input, *, dim=None, keepdim=False, out=None):
 
 # ---- order statistics ----
 cdef class MiddleBackward(Node):
-    """Median of all elements: the gradient is shared evenly by those equal to it."""
+    """Median of a row, or of each: the gradient is shared evenly by those equal to it."""
     cdef str label
 
     cdef object own_name(self):
@@ -212,13 +212,17 @@ cdef class MiddleBackward(Node):
 
     cdef object apply(self, object g):
         x, middle = saved(self, 0), saved(self, 1)
+        if x.ndim > 1:
+            middle = middle.unsqueeze(-1)
+            hit = x.eq(middle) | (x.isnan() & middle.isnan())
+            return (g / hit.sum(-1)).unsqueeze(-1).where(hit, 0)
         hit = x.isnan() if (<object>middle).isnan().item() else x.eq(middle)
         return g.new_zeros(x.shape).masked_fill(hit, g / hit.sum())
 
 
 cdef TensorBase shared_middle(TensorBase t, TensorBase idx, str label):
     cdef MiddleBackward node = MiddleBackward.__new__(MiddleBackward)
-    cdef TensorBase r = take_lane(<TensorBase>(<object>t).detach(), idx, 0, label)
+    cdef TensorBase r = take_lane(<TensorBase>(<object>t).detach(), idx, t.nd - 1, label)
     node.label = label
     save(node, 0, t)
     attach1(r, node, t)
@@ -259,6 +263,16 @@ def median(input, dim=None, keepdim=False, *, out=None):
 def nanmedian(input, dim=None, keepdim=False, *, out=None):
     """Find the median of the elements that are not NaN; forms as in ``median``."""
     return middle("nanmedian", _nanmedian, input, dim, keepdim, out, RT_SELECT_NANMEDIAN)
+
+
+def middle_of_rows(input, bint skip_nan):
+    """Find the (nan)median along the last dimension; ties share the gradient, as they do in a median of all elements (for vmap)."""
+    cdef TensorBase t = as_base("median", "input", input)
+    cdef str op = "nanmedian" if skip_nan else "median"
+    cdef int how = RT_SELECT_NANMEDIAN if skip_nan else RT_SELECT_MEDIAN
+    if t.n == 0 or not recording(t, None, None) or rt_kind(t.dt) != RT_KIND_FLOAT:
+        return middle(op, _nanmedian if skip_nan else _median, input, -1, False, None, how)[0]
+    return shared_middle(t, order_select(t, t.nd - 1, 0, how, False), op.capitalize() + "Backward0")
 
 
 cdef object itself(object op, object kind, object input, object out):

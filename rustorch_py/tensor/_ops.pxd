@@ -16,6 +16,7 @@ cdef object binary(int row, object x, object y, object out)
 cdef object binary_k(int row, object x, object y, object out, double k0)
 cdef object binary_inplace(int row, object x, object y)
 cdef object binary_inplace_k(int row, object x, object y, double k0)
+cdef object binary_inplace_called(int row, object x, object y, double k0, str label)    # the gradient goes by that name
 cdef object ternary(int row, object x, object y, object z, object out, double k0)
 cdef object ternary_inplace(int row, object x, object y, object z, double k0)
 cdef object binary_slot(int row, object x, object y)         # NotImplemented for foreign types
@@ -29,6 +30,7 @@ cdef TensorBase alloc_out(object op, object out, int nd, const int64_t *sh, int 
 cdef object deliver(object op, TensorBase result, object out)          # result, or out holding it
 cdef int inplace_begin(object op, TensorBase t) except -1              # leaf, overlap and inference rules
 cdef int inplace_end(TensorBase t, Node node) except -1                # version; node None or already attached to t's old history
+cdef int go_on_retaining(TensorBase t) except -1       # t, which retains its gradient, has a new history
 cdef bint recording(TensorBase a, TensorBase b, TensorBase c) noexcept
 cdef int resize_(TensorBase t, int nd, const int64_t *sh) except -1
 cdef TensorBase same_history(TensorBase copy, TensorBase t)   # copy stands for t in the graph

@@ -439,7 +439,7 @@ cdef int inplace_begin(object op, TensorBase t) except -1:
             raise AutogradError("Output of split or unbind is a view and is being modified inplace. This view is the output of a function that "
                                 "returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace "
                                 "the inplace operation by an out-of-place one.", op=op)
-        if t.base is not None and (t.base.rg and t.base.fn is None or t.rg and t.fn is None and not t.base.rg):
+        if t.base is not None and (t.base.rg and t.base.fn is None or t.rg and not t.base.rg):     # a view of a view may be the leaf
             raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation.", op=op)
     return 0
 
@@ -461,7 +461,7 @@ cdef int inplace_end(TensorBase t, Node node) except -1:
 
 
 cdef int renew_history(TensorBase t, Node node) except -1:
-    """`node` is t's history from now on; a viewed base gets its part."""
+    """`node` is t's history from now on; a viewed base gets its part, and the view goes on retaining when its history is made anew."""
     t.epoch += 1
     if t.base is not None:
         rebase_base(t, node)
@@ -698,11 +698,16 @@ cdef object binary_inplace(int row, object x, object y):
 
 
 cdef object binary_inplace_k(int row, object x, object y, double k0):
+    return binary_inplace_called(row, x, y, k0, None)
+
+
+cdef object binary_inplace_called(int row, object x, object y, double k0, str label):
+    """Like `binary_inplace_k`; the gradient goes by the name `label`, in the history of a viewed base, too."""
     if profiler is None:
-        return binary_inplace_run(row, x, y, k0)
+        return binary_inplace_run(row, x, y, k0, label)
     token = profiler[0](row_label(row) + "_")
     try:
-        return binary_inplace_run(row, x, y, k0)
+        return binary_inplace_run(row, x, y, k0, label)
     finally:
         profiler[1](token)
 
@@ -713,11 +718,12 @@ cdef inline bint fast_inplace(int row, TensorBase a, TensorBase b) except -1:
         and row_dtype(row, a.dt) == a.dt and out_dtype(&rt_rows[row], a.dt) == a.dt and (b.stor is not a.stor or b.ptr == a.ptr)
 
 
-cdef object binary_inplace_run(int row, object x, object y, double k0):
+cdef object binary_inplace_run(int row, object x, object y, double k0, str label):
     cdef TensorBase a, b, src
     cdef int dt, nd
     cdef int64_t sh[64]
     cdef bint rec
+    cdef RowNode node
     if isinstance(x, TensorBase) and isinstance(y, TensorBase):
         a = <TensorBase>x
         b = <TensorBase>y
@@ -751,10 +757,13 @@ cdef object binary_inplace_run(int row, object x, object y, double k0):
         launch(row * 4, dt, a, src, b, None, None, None, k0, 0)
     else:
         launch(row * 4, loop_dtype(row, dt), a, rounded(row, src, dt, False), rounded(row, b, dt, True), None, None, None, k0, 0)
-    if rec:
-        record_inplace(row, rt_compute_dtype(dt), a, src, b, None, k0, 0)
-        return a
     bump(a)
+    if rec:
+        node = record_row(row, rt_compute_dtype(dt), a, src, b, None, k0, 0)
+        if label is not None:
+            call_node(node, label)             # before a view's node goes into its base's history
+        renew_history(a, node)
+        return a
     if ROW_EQ <= row <= ROW_GE and (a.rg or b.rg) and grad_mode() and rt_kind(a.dt) >= RT_KIND_FLOAT:
         record_comparison(row, a, b, not isinstance(y, TensorBase))
     return a

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 from ._base cimport *
 from ._node cimport Node
 from ._cpu cimport rt_num_threads
-from ._ops cimport (recording, unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_slot,
+from ._ops cimport (recording, unary, unary_k, unary_inplace, unary_inplace_k, binary, binary_k, binary_inplace, binary_inplace_k, binary_inplace_called, binary_slot,
                     ternary, ternary_inplace, operand, cast, contiguous, deliver, clone, inplace_end)
 from ._ops import old_value
 from ._plan cimport result_dtype, check_fits, full_
@@ -76,7 +76,7 @@ def sub_(self, other, *, alpha=1):
     check_alpha("sub_", self, other, alpha)
     if isinstance(alpha, complex):
         return binary_inplace(ROW_SUB, self, scaled("sub_", other, alpha))
-    return binary_inplace_k(ROW_ADD_SCALED, self, other, -alpha)
+    return binary_inplace_called(ROW_ADD_SCALED, self, other, -alpha, "SubBackward0")
 
 
 def rsub(input, other, *, alpha=1):
@@ -105,7 +105,7 @@ def div_(self, other, *, rounding_mode=None):
     """Divide in place."""
     if rounding_mode is None:
         return binary_inplace(ROW_DIV, self, other)
-    return label_result(binary_inplace(rounding_row("div_", rounding_mode), self, other), "DivBackward2")
+    return binary_inplace_called(rounding_row("div_", rounding_mode), self, other, 0, "DivBackward2")
 
 
 # ---- pow -------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ The gradient of such a view adds each element's gradient where it came from.
 """
 from ._base cimport *
 from ._node cimport Node, edge_target, edge_nr
-from ._ops cimport track_view, clone, set_rebase_hook, copy_into
+from ._ops cimport track_view, clone, set_rebase_hook, copy_into, go_on_retaining
 from ._plan cimport full_
 from ._view cimport parse_shape, select_view, take_geometry, to_c
 from ..errors import ShapeError
@@ -267,6 +267,8 @@ cdef Node remake(TensorBase view):
     node.strides = stride_tuple(view)
     node.offset = (view.ptr - base.ptr) // rt_itemsize(base.dt)
     attach1(view, node, base)
+    if view.flags & F_RETAIN_GRAD:
+        go_on_retaining(view)
     return node
 
 

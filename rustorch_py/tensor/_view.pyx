@@ -488,6 +488,8 @@ cdef TensorBase take_geometry(TensorBase t, TensorBase v):
     t.ptr = v.ptr
     set_dims(t, v.nd, v.sh, v.st)
     if v.fn is not None:
+        if t.flags & F_RETAIN_GRAD and t.fn is not None and t.fn.extra is not None:    # PyTorch keeps the gradient of the old shape
+            t.fn.extra.setdefault("retain_old", set()).add(t.out_nr)
         t.fn = v.fn
         t.out_nr = v.out_nr
     return t

@@ -81,3 +81,42 @@ def test_names_of_powers(power):
         return type((t.ones(2, requires_grad=True) ** power).grad_fn).__name__
 
     assert name(rt) == name(torch)
+
+
+RETAINED = {
+    "view written": lambda v, y: v.mul_(3), "base written": lambda v, y: y.mul_(3), "base added to": lambda v, y: y.add_(3),
+    "neighbour written": lambda v, y: y[1:].mul_(3), "written three times": lambda v, y: (y.mul_(3), v.mul_(2), v.mul_(2)), "own shape": lambda v, y: v.unsqueeze_(0),
+}
+
+
+@pytest.mark.parametrize("name", RETAINED)
+def test_retained_gradients_of_views(name):
+    def grads(t):
+        x = t.ones(3, requires_grad=True)
+        y = x * 1
+        v = y[:2]
+        v.retain_grad()
+        early = v * 5
+        RETAINED[name](v, y)
+        (early.sum() + (v * 2).sum()).backward()
+        return v.grad.tolist(), x.grad.tolist()
+
+    assert grads(rt) == grads(torch)
+
+
+def test_views_of_leaves_that_are_views():
+    def leaf(t):
+        return t.ones(3)[:2].requires_grad_()
+
+    def detached_base(t):
+        y = t.ones(3, requires_grad=True) * 1
+        v = y[:2]
+        y.detach_()
+        return v
+
+    for t in (torch, rt):
+        for v in (leaf(t), leaf(t)[:1], leaf(t).view(2), detached_base(t)):
+            with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad is being used in an in-place operation"):
+                v.add_(1)
+            with t.no_grad():
+                assert v.add_(1).tolist() == [2] * len(v)

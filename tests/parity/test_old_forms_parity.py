@@ -116,3 +116,8 @@ def test_rounded_division_has_zeros(mode):
         assert type(r.grad_fn).__name__.startswith("DivBackward")
         (r.sum() + a.clone().div_(b, rounding_mode=mode).sum()).backward()
         assert a.grad.tolist() == b.grad.tolist() == [0, 0, 0]
+        y = a * 1
+        y[:2].div_(b[:2], rounding_mode=mode)              # into the history of the viewed tensor, too
+        a.grad = None
+        y.sum().backward()
+        assert a.grad.tolist() == [0, 0, 1] and b.grad.tolist() == [0, 0, 0]

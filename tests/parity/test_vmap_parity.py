@@ -45,6 +45,17 @@ def test_calls(text):
     torch.testing.assert_close(torch.tensor(ours.tolist()), theirs)
 
 
+@pytest.mark.parametrize("name", ["median", "nanmedian", "max", "min"])
+@pytest.mark.parametrize("text", ["V(G(f))(x)", "G(lambda x: V(f)(x).sum())(x)", "V(V(G(f)))(m.stack([x, x + 1]))", "V(G(f))(m.stack([x, x + 1]))",
+                                  "V(G(lambda x: V(f)(x).sum()))(m.stack([x, x + 1]))", "V(m.func.jacfwd(f))(x)", "V(f)(x)"])
+def test_ties_share_where_each_example_has_a_gradient(name, text):
+    def value(m):
+        x = m.tensor([[1., 1, 3], [1, 2, 3], [2, 2, 2]])
+        return eval(text, {"m": m, "V": m.func.vmap, "G": m.func.grad, "f": getattr(m, name), "x": x}).tolist()
+
+    assert value(rt) == value(torch)
+
+
 def test_shape_changes_in_place_are_refused():
     for name in ("t_", "transpose_", "unsqueeze_"):
         with pytest.raises(RuntimeError, match="in place"):
