@@ -74,10 +74,9 @@ static void SUF(grid_cubic)(int64_t batch, int64_t channels, int64_t H, int64_t 
 static void SUF(grid_cubic_d0)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *x, const T *grid, const T *g, int how,
                                T *gx, T *gg, int threads) {
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
-    int64_t parts = batch >= threads ? 1 : channels < threads ? channels : threads;
+    int64_t parts;
     double work = (double)batch * places * (channels + 4) * 12;
-    int crew = few(work, threads, batch * parts);
-    if (crew == 1) parts = 1;                                    /* weights are made once for all channels */
+    int crew = SUF(crew_of_planes)(work, threads, batch, channels, &parts);
     threads = few(work, threads, batch * blocks);
     if (gx) {
         RT_OMP(omp parallel for num_threads(crew) schedule(static) if (crew > 1))

@@ -84,9 +84,16 @@ static void SUF(grid_near)(int64_t batch, int64_t channels, int64_t H, int64_t W
         }
     }
 }
+/* Threads for gradients of images whose planes are cut into *parts an image; one thread makes its weights once for all channels. */
+static int SUF(crew_of_planes)(double work, int threads, int64_t batch, int64_t channels, int64_t *parts) {
+    *parts = batch >= threads ? 1 : channels < threads ? channels : threads;
+    int crew = few(work, threads, batch * *parts);
+    if (crew == 1) *parts = 1;
+    return crew;
+}
 static void SUF(grid_near_d0)(int64_t batch, int64_t channels, int64_t H, int64_t W, int64_t places, const T *grid, const T *g, int how, T *gx, int threads) {
-    int64_t parts = batch >= threads ? 1 : channels < threads ? channels : threads;
-    threads = few((double)batch * places * (channels + 4) * 2, threads, batch * parts);
+    int64_t parts;
+    threads = SUF(crew_of_planes)((double)batch * places * (channels + 4) * 2, threads, batch, channels, &parts);
     RT_OMP(omp parallel for num_threads(threads) schedule(static) if (threads > 1))
     for (int64_t r = 0; r < batch * parts; r++) {
         int64_t b = r / parts, lo = r % parts * channels / parts, hi = (r % parts + 1) * channels / parts;
@@ -137,10 +144,9 @@ static void SUF(grid_d0)(int64_t batch, int64_t channels, int64_t H, int64_t W, 
     }
     if (how & RT_GRID_CUBIC) { SUF(grid_cubic_d0)(batch, channels, H, W, places, x, grid, g, how, gx, gg, threads); return; }
     int64_t blocks = (places + SUF(GRID_BLOCK) - 1) / SUF(GRID_BLOCK);
-    int64_t parts = batch >= threads ? 1 : channels < threads ? channels : threads;
+    int64_t parts;
     double work = (double)batch * places * (channels + 4) * 4;
-    int crew = few(work, threads, batch * parts);
-    if (crew == 1) parts = 1;                                    /* weights are made once for all channels */
+    int crew = SUF(crew_of_planes)(work, threads, batch, channels, &parts);
     threads = few(work, threads, batch * blocks);
     if (gx) {
         RT_OMP(omp parallel for num_threads(crew) schedule(static) if (crew > 1))
