@@ -25,6 +25,8 @@ def __getattr__(name):
         module = import_module("." + _LAZY[name], __name__)
         value = module if name == _LAZY[name] and name != "gradcheck" else getattr(module, name)
         globals()[name] = value
+        if name == "gradgradcheck":                # its import has put the module under the other function's name
+            globals()["gradcheck"] = module.gradcheck
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

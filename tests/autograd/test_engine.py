@@ -465,3 +465,10 @@ def test_derivatives_refuse_lists():
     for call in (lambda: F.vjp(lambda x: x, [x], x), lambda: F.jacobian(lambda x: [x], x), lambda: F.jvp(lambda x: x, x, [x]), lambda: F.hessian(torch.sum, [x])):
         with pytest.raises(TypeError, match="must be either a Tensor or a tuple of Tensors but the given .* has type <class 'list'>"):
             call()
+
+
+def test_gradgradcheck_first_leaves_gradcheck_a_function():
+    import subprocess
+    import sys
+    text = "import rustorch_py as rt; rt.autograd.gradgradcheck; assert rt.autograd.gradcheck(rt.sin, (rt.ones(2, dtype=rt.float64, requires_grad=True),))"
+    subprocess.run([sys.executable, "-c", text], check=True)
